@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * err.h - one full sentence for the person who reads it
+ *
+ * Configuration and control paths return 0 or -errno and fill a struct err;
+ * hot paths return only the int. Whoever handles the error logs it, once.
+ */
+#pragma once
+
+#include "base/bits.h"
+
+#define ERR_TEXT_MAX 1024
+
+/**
+ * struct err - a failure in words
+ * @rc:		-errno
+ * @text:	a sentence that says what failed and, where it can, what to do
+ */
+struct err {
+	int rc;
+	char text[ERR_TEXT_MAX];
+};
+
+/**
+ * err_set() - fill @err
+ * @err:	may be NULL: then only the code is passed on
+ * @rc:		-errno
+ *
+ * Return: @rc, so that a caller can `return err_set(...)`.
+ */
+int err_set(struct err *err, int rc, const char *fmt, ...) __printf_like(3, 4);
+
+/**
+ * err_prefix() - put "<prefix>" in front of the text that is there
+ *
+ * Return: @err->rc, or 0 when @err is NULL.
+ */
+int err_prefix(struct err *err, const char *fmt, ...) __printf_like(2, 3);
+
+/**
+ * err_name() - text of an errno value, without the locale
+ * @errnum:	positive errno or -errno
+ *
+ * Return: a constant string; never NULL.
+ */
+const char *err_name(int errnum);

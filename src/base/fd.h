@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fd.h - file descriptors and memory that clean up after themselves
+ */
+#pragma once
+
+#include "base/bits.h"
+
+#include <stdlib.h>
+#include <sys/types.h>
+
+/* Closes *@fd unless it is negative, then sets it to -1. errno is kept. */
+void fd_close(int *fd);
+
+/* Hands the descriptor over: the variable no longer owns it. */
+static inline int fd_steal(int *fd)
+{
+	int r = *fd;
+
+	*fd = -1;
+	return r;
+}
+
+static inline void free_ptr(void *p)
+{
+	free(*(void **)p);
+}
+
+#define cleanup_fd   __attribute__((cleanup(fd_close)))
+#define cleanup_free __attribute__((cleanup(free_ptr)))
+
+/* ptr_steal(p): p's value, and p becomes NULL. */
+#define ptr_steal(p)                         \
+	({                                   \
+		__typeof__(p) stolen_ = (p); \
+		(p) = NULL;                  \
+		stolen_;                     \
+	})
+
+/**
+ * fd_read_full() - read exactly @len bytes at @off, over EINTR and short reads
+ *
+ * Return: 0, -ENODATA at end of file, or -errno.
+ */
+int fd_read_full(int fd, void *buf, size_t len, off_t off) __must_check;
+
+/**
+ * fd_write_full() - write all of @len bytes, over EINTR and short writes
+ *
+ * Return: 0 or -errno. For files and pipes that may block.
+ */
+int fd_write_full(int fd, const void *buf, size_t len) __must_check;

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * log.h - the one log of the process
+ *
+ * Theory of operation
+ *
+ * Every line is formatted into a buffer on the stack and handed to the kernel
+ * in one write(), so lines of several threads never mix. The target never
+ * blocks: a line that a full FIFO or pipe does not take is dropped and counted.
+ * The settings change only before the guest runs (API phase); after that they
+ * are read-only, so no lock is taken on the way of a line.
+ */
+#pragma once
+
+#include "base/bits.h"
+
+#include <stdatomic.h>
+
+enum log_level {
+	LOG_OFF,
+	LOG_ERROR,
+	LOG_WARN,
+	LOG_INFO,
+	LOG_DEBUG,
+	LOG_TRACE,
+};
+
+/**
+ * struct log_settings - what the logger shows, and where
+ * @fd:		target, -1 for none; opened with O_NONBLOCK where it can block
+ * @id:		instance id in each line; a string that outlives the logger
+ */
+struct log_settings {
+	int fd;
+	enum log_level level;
+	bool show_level;
+	bool show_origin;
+	const char *id;
+	const char *module; /* only origins that start so; NULL for all */
+};
+
+/* The process-wide settings; see the theory above for who may write them. */
+extern struct log_settings log_settings;
+
+/**
+ * struct log_site - rate limit of one call site: 10 lines in 5 seconds
+ */
+struct log_site {
+	_Atomic uint64_t window_start_ns;
+	_Atomic uint32_t lines;
+	_Atomic uint32_t suppressed;
+};
+
+/* Lines lost since the start because the target was full or failed. */
+uint64_t log_dropped(void);
+
+void log_line(enum log_level level, const char *file, int line, const char *fmt,
+	      ...) __printf_like(4, 5);
+
+/* True when the site may log now; counts what it suppresses. */
+bool log_site_pass(struct log_site *site, const char *file, int line);
+
+#define log_at(level_, ...)                                                  \
+	do {                                                                 \
+		if ((level_) <= log_settings.level)                          \
+			log_line((level_), __FILE__, __LINE__, __VA_ARGS__); \
+	} while (0)
+
+#define log_error(...) log_at(LOG_ERROR, __VA_ARGS__)
+#define log_warn(...)  log_at(LOG_WARN, __VA_ARGS__)
+#define log_info(...)  log_at(LOG_INFO, __VA_ARGS__)
+#define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)
+
+/* For everything a guest can cause: bounded, and says what it left out. */
+#define log_guest(level_, ...)                                               \
+	do {                                                                 \
+		static struct log_site site_;                                \
+		if ((level_) <= log_settings.level &&                        \
+		    log_site_pass(&site_, __FILE__, __LINE__))               \
+			log_line((level_), __FILE__, __LINE__, __VA_ARGS__); \
+	} while (0)

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * loop.c - the event loop of the VMM thread (theory of operation: loop.h)
+ */
+#include "host/loop.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const kind_names[] = {
+	[LOOP_SIGNAL] = "signal",
+	[LOOP_TIMER] = "timer",
+	[LOOP_API_LISTENER] = "api-listener",
+	[LOOP_API_CLIENT] = "api-client",
+	[LOOP_VCPU_EXIT] = "vcpu-exit",
+	[LOOP_CONSOLE_IN] = "console-in",
+	[LOOP_CONSOLE_OUT] = "console-out",
+	[LOOP_CONSOLE_KICK] = "console-kick",
+	[LOOP_QUEUE] = "queue",
+	[LOOP_BACKEND] = "backend",
+	[LOOP_OTHER] = "other",
+};
+static_assert(ARRAY_SIZE(kind_names) == LOOP_NR_KINDS, "name every kind");
+
+const char *loop_kind_name(enum loop_kind kind)
+{
+	return kind_names[kind];
+}
+
+int loop_init(struct loop *loop)
+{
+	memset(loop, 0, sizeof(*loop));
+	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	return loop->epoll_fd < 0 ? -errno : 0;
+}
+
+void loop_free(struct loop *loop)
+{
+	if (loop->epoll_fd >= 0)
+		(void)close(loop->epoll_fd);
+	loop->epoll_fd = -1;
+}
+
+static int control(struct loop *loop, int op, struct loop_source *src)
+{
+	struct epoll_event ev = {.events = src->events, .data.ptr = src};
+
+	return epoll_ctl(loop->epoll_fd, op, src->fd, &ev) < 0 ? -errno : 0;
+}
+
+int loop_add(struct loop *loop, struct loop_source *src)
+{
+	int r = control(loop, EPOLL_CTL_ADD, src);
+
+	src->added = r == 0;
+	return r;
+}
+
+int loop_mod(struct loop *loop, struct loop_source *src, uint32_t events)
+{
+	if (src->events == events)
+		return 0;
+	src->events = events;
+	return control(loop, EPOLL_CTL_MOD, src);
+}
+
+void loop_del(struct loop *loop, struct loop_source *src)
+{
+	if (!src->added)
+		return;
+	src->added = false;
+	(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, src->fd, NULL);
+	for (int i = 0; i < loop->nr_batch; i++)
+		if (loop->batch[i].data.ptr == src)
+			loop->batch[i].data.ptr = NULL;
+}
+
+int loop_step(struct loop *loop, int timeout_ms)
+{
+	int n = epoll_wait(loop->epoll_fd, loop->batch, LOOP_BATCH, timeout_ms);
+
+	if (n < 0)
+		return errno == EINTR ? 0 : -errno;
+	loop->nr_batch = n;
+	for (int i = 0; i < n && !loop->quit; i++) {
+		struct loop_source *src = loop->batch[i].data.ptr;
+
+		if (src)
+			src->cb(src, loop->batch[i].events);
+	}
+	loop->nr_batch = 0;
+	return 0;
+}
+
+int loop_run(struct loop *loop)
+{
+	while (!loop->quit) {
+		int r = loop_step(loop, -1);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

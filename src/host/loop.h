@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * loop.h - the event loop of the VMM thread (epoll, level-triggered)
+ *
+ * One thread owns a loop and everything on it. Other threads reach it only by
+ * an eventfd or socket that is one of its sources. A source is embedded in its
+ * owner; callbacks may add, change and remove any source, themselves included.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <sys/epoll.h>
+
+#define LOOP_BATCH 32
+
+enum loop_kind {
+	LOOP_SIGNAL,
+	LOOP_TIMER,
+	LOOP_API_LISTENER,
+	LOOP_API_CLIENT,
+	LOOP_VCPU_EXIT,
+	LOOP_CONSOLE_IN,
+	LOOP_CONSOLE_OUT,
+	LOOP_CONSOLE_KICK,
+	LOOP_QUEUE,
+	LOOP_BACKEND,
+	LOOP_OTHER,
+	LOOP_NR_KINDS,
+};
+
+/**
+ * struct loop_source - a descriptor that the loop watches
+ * @fd:		not owned by the loop
+ * @events:	EPOLLIN, EPOLLOUT...; 0 keeps it registered but silent (errors
+ *		and hang-ups are still reported: remove the source to stop them)
+ */
+struct loop_source {
+	int fd;
+	uint32_t events;
+	enum loop_kind kind;
+	void (*cb)(struct loop_source *src, uint32_t events);
+	bool added;
+};
+
+struct loop {
+	int epoll_fd;
+	bool quit;
+	struct epoll_event batch[LOOP_BATCH];
+	int nr_batch;
+};
+
+int loop_init(struct loop *loop) __must_check;
+void loop_free(struct loop *loop);
+
+/* Return: 0 or -errno of epoll_ctl. @src->fd, events, kind and cb are set. */
+int loop_add(struct loop *loop, struct loop_source *src) __must_check;
+
+/* Change what is watched. No system call when @events stays as it is. */
+int loop_mod(struct loop *loop, struct loop_source *src,
+	     uint32_t events) __must_check;
+
+/* Forget the source, pending events of this round included. May be called
+ * twice, and for a source that was never added. Call before closing the fd. */
+void loop_del(struct loop *loop, struct loop_source *src);
+
+/**
+ * loop_run() - dispatch until loop_quit()
+ *
+ * Return: 0, or -errno when epoll_wait fails for good.
+ */
+int loop_run(struct loop *loop) __must_check;
+
+/* One round: wait at most @timeout_ms (-1: for ever), dispatch. */
+int loop_step(struct loop *loop, int timeout_ms) __must_check;
+
+static inline void loop_quit(struct loop *loop)
+{
+	loop->quit = true;
+}
+
+const char *loop_kind_name(enum loop_kind kind);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * timer.h - timers on the event loop (timerfd, CLOCK_MONOTONIC)
+ *
+ * The descriptor is made at the first timer_set(), so an unused timer costs
+ * nothing. Owner thread: the loop's.
+ */
+#pragma once
+
+#include "host/loop.h"
+
+struct timer {
+	struct loop_source src;
+	struct loop *loop;
+	void (*fired)(struct timer *timer);
+};
+
+/* No system call; @timer->src.fd becomes -1. */
+void timer_init(struct timer *timer, struct loop *loop,
+		void (*fired)(struct timer *timer));
+
+/**
+ * timer_set() - fire after @first_ns, then every @period_ns (0: once)
+ * @first_ns:	0 disarms
+ *
+ * Return: 0 or -errno.
+ */
+int timer_set(struct timer *timer, uint64_t first_ns,
+	      uint64_t period_ns) __must_check;
+
+void timer_free(struct timer *timer);
+
+/* CLOCK_MONOTONIC in nanoseconds; any thread. */
+uint64_t now_ns(void);

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * gmem.c - guest physical memory (theory of operation: gmem.h)
+ */
+#include "mem/gmem.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+/* Region layout for @size bytes of RAM; maps nothing. */
+static void lay_out(struct gmem *mem, uint64_t size)
+{
+	uint64_t low = size < GMEM_HOLE_START ? size : GMEM_HOLE_START;
+
+	memset(mem, 0, sizeof(*mem));
+	mem->size = size;
+	mem->region[0].gpa = 0;
+	mem->region[0].size = low;
+	mem->nr_regions = 1;
+	if (size > low) {
+		mem->region[1].gpa = GMEM_HOLE_END;
+		mem->region[1].size = size - low;
+		mem->nr_regions = 2;
+	}
+}
+
+static int check_size(uint64_t size, struct err *err)
+{
+	if (size < GMEM_MIN_BYTES || !is_aligned(size, MIB(1)) ||
+	    size > GIB(1) * 4096)
+		return err_set(
+			err, -EINVAL,
+			"Guest memory of %llu bytes is not possible: use "
+			"whole MiB, from 16 MiB to 4 TiB",
+			(unsigned long long)size);
+	return 0;
+}
+
+static int map_region(struct gmem_region *r, int flags, int fd, off_t off)
+{
+	void *p = mmap(NULL, r->size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_NORESERVE | flags, fd, off);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	r->hva = p;
+	(void)madvise(p, r->size, MADV_DONTDUMP);
+	return 0;
+}
+
+int gmem_new(struct gmem *mem, uint64_t size, enum gmem_pages pages,
+	     struct err *err)
+{
+	int flags = MAP_ANONYMOUS;
+	int r = check_size(size, err);
+
+	if (r < 0)
+		return r;
+	lay_out(mem, size);
+	mem->pages = pages;
+	if (pages == GMEM_PAGES_2M)
+		flags |= MAP_HUGETLB | (21 << MAP_HUGE_SHIFT);
+	for (unsigned int i = 0; i < mem->nr_regions; i++) {
+		r = map_region(&mem->region[i], flags, -1, 0);
+		if (r < 0) {
+			gmem_free(mem);
+			return err_set(err, r,
+				       "Cannot map %llu MiB of guest memory%s: "
+				       "%s",
+				       (unsigned long long)(size >> 20),
+				       pages == GMEM_PAGES_2M
+					       ? " in 2 MiB pages (see "
+						 "/proc/sys/vm/nr_hugepages)"
+					       : "",
+				       err_name(r));
+		}
+		if (pages == GMEM_PAGES_TRANSPARENT)
+			(void)madvise(mem->region[i].hva, mem->region[i].size,
+				      MADV_HUGEPAGE);
+	}
+	return 0;
+}
+
+int gmem_new_from_file(struct gmem *mem, uint64_t size, int fd, off_t off,
+		       struct err *err)
+{
+	struct stat st;
+	int r = check_size(size, err);
+
+	if (r < 0)
+		return r;
+	if (fstat(fd, &st) < 0)
+		return err_set(err, -errno, "Cannot stat the memory file: %s",
+			       err_name(errno));
+	if (off < 0 || st.st_size < off || (uint64_t)(st.st_size - off) < size)
+		return err_set(err, -EINVAL,
+			       "The memory file holds %lld bytes, the VM needs "
+			       "%llu",
+			       (long long)st.st_size, (unsigned long long)size);
+	lay_out(mem, size);
+	for (unsigned int i = 0; i < mem->nr_regions; i++) {
+		r = map_region(&mem->region[i], 0, fd, off);
+		if (r < 0) {
+			gmem_free(mem);
+			return err_set(err, r, "Cannot map the memory file: %s",
+				       err_name(r));
+		}
+		off += (off_t)mem->region[i].size;
+	}
+	return 0;
+}
+
+void gmem_free(struct gmem *mem)
+{
+	for (unsigned int i = 0; i < GMEM_MAX_REGIONS; i++)
+		if (mem->region[i].hva)
+			(void)munmap(mem->region[i].hva, mem->region[i].size);
+	memset(mem, 0, sizeof(*mem));
+}
+
+void *gmem_find(const struct gmem *mem, gpa_t gpa, uint64_t len)
+{
+	for (unsigned int i = 0; i < mem->nr_regions; i++) {
+		const struct gmem_region *r = &mem->region[i];
+
+		if (gpa >= r->gpa && range_fits(gpa - r->gpa, len, r->size))
+			return r->hva + (gpa - r->gpa);
+	}
+	return NULL;
+}
+
+bool gmem_overlaps(const struct gmem *mem, gpa_t gpa, uint64_t len)
+{
+	for (unsigned int i = 0; i < mem->nr_regions; i++) {
+		const struct gmem_region *r = &mem->region[i];
+
+		if (gpa >= r->gpa ? gpa - r->gpa < r->size && len > 0
+				  : len > r->gpa - gpa)
+			return true;
+	}
+	return false;
+}
+
+int gmem_read(const struct gmem *mem, gpa_t gpa, void *buf, uint64_t len)
+{
+	const void *p = gmem_find(mem, gpa, len);
+
+	if (!p)
+		return -EFAULT;
+	memcpy(buf, p, len);
+	return 0;
+}
+
+int gmem_write(const struct gmem *mem, gpa_t gpa, const void *buf, uint64_t len)
+{
+	void *p = gmem_find(mem, gpa, len);
+
+	if (!p)
+		return -EFAULT;
+	memcpy(p, buf, len);
+	return 0;
+}
+
+int gmem_fill(const struct gmem *mem, gpa_t gpa, uint8_t byte, uint64_t len)
+{
+	void *p = gmem_find(mem, gpa, len);
+
+	if (!p)
+		return -EFAULT;
+	memset(p, byte, len);
+	return 0;
+}
+
+int gmem_map_file(struct gmem *mem, gpa_t gpa, int fd, off_t off, uint64_t len)
+{
+	void *p = gmem_find(mem, gpa, len);
+	void *got;
+
+	if (!p)
+		return -EFAULT;
+	if (!is_aligned(gpa, PAGE_SIZE) || !is_aligned(len, PAGE_SIZE) ||
+	    !is_aligned((uint64_t)off, PAGE_SIZE) || off < 0 ||
+	    mem->pages == GMEM_PAGES_2M)
+		return -EINVAL;
+	if (len == 0)
+		return 0;
+	got = mmap(p, len, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, off);
+	if (got == MAP_FAILED)
+		return -errno;
+	(void)madvise(p, len, MADV_DONTDUMP);
+	return 0;
+}
+
+bool gmem_owns(const struct gmem *mem, const void *hva, gpa_t *gpa)
+{
+	const uint8_t *p = hva;
+
+	for (unsigned int i = 0; i < mem->nr_regions; i++) {
+		const struct gmem_region *r = &mem->region[i];
+
+		if (r->hva && p >= r->hva && (uint64_t)(p - r->hva) < r->size) {
+			*gpa = r->gpa + (uint64_t)(p - r->hva);
+			return true;
+		}
+	}
+	return false;
+}
+
+int gmem_load16(const struct gmem *mem, gpa_t gpa, memory_order order,
+		uint16_t *out)
+{
+	_Atomic uint16_t *p = gmem_find(mem, gpa, sizeof(*out));
+
+	if (!p)
+		return -EFAULT;
+	if (!is_aligned(gpa, sizeof(*out)))
+		return -EINVAL;
+	*out = atomic_load_explicit(p, order);
+	return 0;
+}
+
+int gmem_store16(const struct gmem *mem, gpa_t gpa, memory_order order,
+		 uint16_t v)
+{
+	_Atomic uint16_t *p = gmem_find(mem, gpa, sizeof(v));
+
+	if (!p)
+		return -EFAULT;
+	if (!is_aligned(gpa, sizeof(v)))
+		return -EINVAL;
+	atomic_store_explicit(p, v, order);
+	return 0;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gmem.h - guest physical memory
+ *
+ * Theory of operation
+ *
+ * RAM is a short sorted list of regions. Below the hole it starts at 0; what
+ * does not fit under GMEM_HOLE_START goes on at 4 GiB. Everything that touches
+ * guest memory names (address, length) and comes through one function,
+ * gmem_find(), that answers with a host pointer or refuses: no other code
+ * compares a guest address with a size. An access never spans two regions:
+ * between them lies the hole, which is not RAM.
+ *
+ * The guest changes its memory at any time. Callers copy what they need out of
+ * it once, check the copy and use the copy. Values shared with the guest while
+ * it runs (ring indices) go through the atomic accessors.
+ *
+ * Addresses are guest physical; sizes are bytes. All functions but the
+ * constructors may be called from any thread.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdatomic.h>
+#include <sys/uio.h>
+
+typedef uint64_t gpa_t;
+
+#define GMEM_MIN_BYTES   MIB(16)
+#define GMEM_HOLE_START  GIB(3)
+#define GMEM_HOLE_END    GIB(4)
+#define GMEM_MAX_REGIONS 2
+
+enum gmem_pages {
+	GMEM_PAGES_DEFAULT,     /* as the host decides */
+	GMEM_PAGES_TRANSPARENT, /* madvise(MADV_HUGEPAGE) */
+	GMEM_PAGES_2M,          /* hugetlbfs, 2 MiB */
+};
+
+/**
+ * struct gmem_region - one run of RAM
+ * @gpa:	first guest address, page aligned
+ * @size:	bytes, a multiple of the page size
+ * @hva:	where it is mapped here
+ */
+struct gmem_region {
+	gpa_t gpa;
+	uint64_t size;
+	uint8_t *hva;
+};
+
+/**
+ * struct gmem - the RAM of one VM; immutable once gmem_new() returned, but for
+ * gmem_map_file() before the guest runs
+ * @size:	RAM in bytes
+ */
+struct gmem {
+	struct gmem_region region[GMEM_MAX_REGIONS];
+	unsigned int nr_regions;
+	uint64_t size;
+	enum gmem_pages pages;
+};
+
+/**
+ * gmem_new() - map anonymous RAM of @size bytes (lazily: no page is touched)
+ * @size:	a multiple of 1 MiB, at least GMEM_MIN_BYTES
+ *
+ * Return: 0; -EINVAL for a bad size, -ENOMEM; @err says why.
+ */
+int gmem_new(struct gmem *mem, uint64_t size, enum gmem_pages pages,
+	     struct err *err) __must_check;
+
+/**
+ * gmem_new_from_file() - map RAM MAP_PRIVATE from a file of that very size
+ * @fd:		a regular file (or memfd) that holds all RAM, regions in order
+ * @off:	where RAM starts in it, page aligned
+ *
+ * Return: 0, -EINVAL when the file is shorter than @off + @size, or -errno.
+ */
+int gmem_new_from_file(struct gmem *mem, uint64_t size, int fd, off_t off,
+		       struct err *err) __must_check;
+
+/* Unmaps; accepts a zeroed or half-built @mem. */
+void gmem_free(struct gmem *mem);
+
+/**
+ * gmem_find() - the only bounds check of guest memory
+ * @len:	0 is allowed anywhere inside RAM or at a region's end
+ *
+ * Return: host pointer to @len bytes that are RAM, or NULL.
+ */
+void *gmem_find(const struct gmem *mem, gpa_t gpa, uint64_t len) __must_check;
+
+/* True when [@gpa, +@len) touches RAM at all (an MMIO exit there is fatal). */
+bool gmem_overlaps(const struct gmem *mem, gpa_t gpa, uint64_t len);
+
+/* Copies. Return: 0, or -EFAULT and nothing is copied. */
+int gmem_read(const struct gmem *mem, gpa_t gpa, void *buf,
+	      uint64_t len) __must_check;
+int gmem_write(const struct gmem *mem, gpa_t gpa, const void *buf,
+	       uint64_t len) __must_check;
+int gmem_fill(const struct gmem *mem, gpa_t gpa, uint8_t byte,
+	      uint64_t len) __must_check;
+
+/**
+ * gmem_map_file() - replace RAM pages by private pages of a file
+ * @gpa, @off, @len:	all page aligned
+ *
+ * Clean pages stay in the page cache, shared by every VM of the same file.
+ * Not for GMEM_PAGES_2M.
+ *
+ * Return: 0, -EFAULT outside RAM, -EINVAL when unaligned, or -errno of mmap.
+ * Context: before the guest runs and before the memory is given to KVM.
+ */
+int gmem_map_file(struct gmem *mem, gpa_t gpa, int fd, off_t off,
+		  uint64_t len) __must_check;
+
+/**
+ * gmem_owns() - the guest address behind a host pointer (for SIGBUS)
+ *
+ * Return: true and *@gpa when @hva points into guest RAM. Async-signal-safe.
+ */
+bool gmem_owns(const struct gmem *mem, const void *hva, gpa_t *gpa);
+
+/**
+ * gmem_load16() and friends - atomic accesses to naturally aligned values
+ * @order:	memory_order_relaxed, _acquire (loads), _release (stores)
+ *
+ * Return: 0, -EFAULT outside RAM, -EINVAL when not naturally aligned.
+ */
+int gmem_load16(const struct gmem *mem, gpa_t gpa, memory_order order,
+		uint16_t *out) __must_check;
+int gmem_store16(const struct gmem *mem, gpa_t gpa, memory_order order,
+		 uint16_t v) __must_check;

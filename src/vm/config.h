@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config.h - what a microVM is made of, before it is made
+ *
+ * Plain data. The command line, the config file and the API fill it in (one
+ * schema, src/api/); vm_start() reads it. Names and units are those of
+ * Firecracker's API. Strings are owned (free() them), NULL when unset.
+ * Owner thread: the VMM thread.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/fd.h"
+
+#define CONFIG_VCPUS_MAX   32
+#define CONFIG_CMDLINE_MAX 2048 /* with the terminating NUL */
+
+/* Firecracker's kernel command line when boot_args is absent. */
+#define CONFIG_CMDLINE_DEFAULT                                               \
+	"reboot=k panic=1 nomodule 8250.nr_uarts=0 i8042.noaux i8042.nomux " \
+	"i8042.dumbkbd swiotlb=noforce"
+
+/**
+ * struct token_bucket_config - @size 0 or @refill_time 0: no limit
+ */
+struct token_bucket_config {
+	bool present;
+	bool has_one_time_burst;
+	uint64_t size;
+	uint64_t one_time_burst;
+	uint64_t refill_time; /* ms */
+};
+
+struct rate_limiter_config {
+	bool present;
+	struct token_bucket_config bandwidth; /* bytes */
+	struct token_bucket_config ops;
+};
+
+/**
+ * struct boot_source_config - files are opened when it is set
+ * @kernel_fd, @initrd_fd:	-1 when absent; read-only, O_CLOEXEC
+ */
+struct boot_source_config {
+	bool present;
+	char *kernel_image_path;
+	char *initrd_path;
+	char *boot_args;
+	int kernel_fd;
+	int initrd_fd;
+};
+
+enum config_huge_pages {
+	HUGE_PAGES_NONE,
+	HUGE_PAGES_TRANSPARENT,
+	HUGE_PAGES_2M,
+};
+
+enum config_cpu_template {
+	CPU_TEMPLATE_UNSET,
+	CPU_TEMPLATE_NONE,
+	CPU_TEMPLATE_C3,
+	CPU_TEMPLATE_T2,
+	CPU_TEMPLATE_T2S,
+	CPU_TEMPLATE_T2CL,
+	CPU_TEMPLATE_T2A,
+	CPU_TEMPLATE_V1N1,
+};
+
+struct machine_config {
+	bool present; /* set by a PUT or PATCH; else the defaults */
+	unsigned int vcpu_count;
+	uint64_t mem_size_mib;
+	bool smt;
+	bool track_dirty_pages;
+	enum config_huge_pages huge_pages;
+	enum config_cpu_template cpu_template;
+};
+
+enum config_irqchip {
+	IRQCHIP_SPLIT, /* LAPIC in KVM, our IOAPIC, no PIC, no PIT */
+	IRQCHIP_FULL,  /* KVM's LAPIC, IOAPIC, PIC and PIT */
+};
+
+struct serial_config {
+	bool present;
+	char *serial_out_path; /* NULL: stdout */
+	struct token_bucket_config rate_limiter;
+};
+
+/**
+ * struct vm_config - one microVM
+ * @id:		--id
+ * @boot_timer:	offer the boot timer device (a guest write to it is logged)
+ */
+struct vm_config {
+	char *id;
+	struct machine_config machine;
+	struct boot_source_config boot_source;
+	struct serial_config serial;
+	enum config_irqchip irqchip;
+	bool boot_timer;
+};
+
+/* Defaults: 1 vCPU, 128 MiB, nothing else. */
+void vm_config_init(struct vm_config *config);
+void vm_config_free(struct vm_config *config);

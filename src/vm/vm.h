@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vm.h - the life of one microVM
+ *
+ * State machine (names as in GET /):
+ *
+ *   Not started --start--> Running <--pause/resume--> Paused
+ *        ^  (a start that fails leaves it here)
+ *
+ * Not started: the configuration may change. Running, Paused: it may not.
+ * The VM ends once, from any state: vm_end() records the exit code and the
+ * reason, stops the vCPUs and quits the loop; whoever calls first wins.
+ * All functions but vm_end() belong to the VMM thread.
+ */
+#pragma once
+
+#include "host/loop.h"
+#include "vm/config.h"
+
+enum vm_state {
+	VM_NOT_STARTED,
+	VM_RUNNING,
+	VM_PAUSED,
+};
+
+/* Firecracker's exit codes, and ours above its range. */
+enum vm_exit_code {
+	VM_EXIT_OK = 0,
+	VM_EXIT_GENERIC = 1,
+	VM_EXIT_UNEXPECTED = 2,
+	VM_EXIT_BAD_SYSCALL = 148,
+	VM_EXIT_SIGBUS = 149,
+	VM_EXIT_SIGSEGV = 150,
+	VM_EXIT_SIGXFSZ = 151,
+	VM_EXIT_BAD_CONFIG = 152,
+	VM_EXIT_BAD_ARGUMENTS = 153,
+	VM_EXIT_SIGXCPU = 154,
+	VM_EXIT_SIGPIPE = 155,
+	VM_EXIT_SIGHUP = 156,
+	VM_EXIT_SIGILL = 157,
+};
+
+struct machine;
+
+/**
+ * struct vm - one microVM, from the start of the process
+ * @machine:	NULL until started
+ */
+struct vm {
+	struct vm_config config;
+	struct loop *loop;
+	enum vm_state state;
+	struct machine *machine;
+	_Atomic int exit_code; /* -1 while it lives */
+};
+
+int vm_init(struct vm *vm, struct loop *loop) __must_check;
+void vm_free(struct vm *vm);
+
+/**
+ * vm_start() - build the machine, load the kernel, run it (InstanceStart)
+ *
+ * Return: 0, or -errno with a sentence; the VM is then as before the call.
+ */
+int vm_start(struct vm *vm, struct err *err) __must_check;
+
+/* Idempotent; when vm_pause() returns 0 no vCPU executes guest code. */
+int vm_pause(struct vm *vm, struct err *err) __must_check;
+int vm_resume(struct vm *vm, struct err *err) __must_check;
+
+/* Ctrl-Alt-Del through the i8042. */
+int vm_send_ctrl_alt_del(struct vm *vm, struct err *err) __must_check;
+
+/**
+ * vm_end() - end the VM with @code; the first call counts
+ *
+ * Context: any thread.
+ */
+void vm_end(struct vm *vm, int code);

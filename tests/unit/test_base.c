@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_base.c - checked arithmetic, CRC-64, errors in words
+ */
+#include "unit.h"
+
+#include <errno.h>
+
+#include "base/bits.h"
+#include "base/crc64.h"
+#include "base/err.h"
+
+static void range_fits_edges(void **state)
+{
+	(void)state;
+	assert_true(range_fits(0, 0, 0));
+	assert_true(range_fits(0, 10, 10));
+	assert_true(range_fits(10, 0, 10));
+	assert_false(range_fits(10, 1, 10));
+	assert_false(range_fits(11, 0, 10));
+	assert_false(range_fits(1, UINT64_MAX, UINT64_MAX));
+	assert_false(range_fits(UINT64_MAX, UINT64_MAX, 10));
+	assert_true(range_fits(0, UINT64_MAX, UINT64_MAX));
+}
+
+static void align_edges(void **state)
+{
+	uint64_t out = 7;
+
+	(void)state;
+	assert_true(align_up_checked(1, 4096, &out));
+	assert_int_equal(out, 4096);
+	out = 7;
+	assert_false(align_up_checked(UINT64_MAX - 10, 4096, &out));
+	assert_int_equal(out, 7);
+	assert_int_equal(align_down(8191, 4096), 4096);
+}
+
+/* The check value of CRC-64/ECMA-182 as catalogues of CRCs list it. */
+static void crc64_check_value(void **state)
+{
+	(void)state;
+	assert_true(crc64(0, "123456789", 9) == 0x6c40df5f0b497347);
+	assert_true(crc64(crc64(0, "1234", 4), "56789", 5) ==
+		    0x6c40df5f0b497347);
+}
+
+static void err_text(void **state)
+{
+	struct err err;
+
+	(void)state;
+	assert_int_equal(err_set(&err, -ENOENT, "no %s", "file"), -ENOENT);
+	assert_string_equal(err.text, "no file");
+	assert_int_equal(err_prefix(&err, "Kernel: "), -ENOENT);
+	assert_string_equal(err.text, "Kernel: no file");
+	assert_int_equal(err_set(NULL, -EIO, "x"), -EIO);
+	assert_string_equal(err_name(-ENOENT), "No such file or directory");
+	assert_string_equal(err_name(99999), "Unknown error");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(range_fits_edges),
+		cmocka_unit_test(align_edges),
+		cmocka_unit_test(crc64_check_value),
+		cmocka_unit_test(err_text),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

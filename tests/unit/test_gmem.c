@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_gmem.c - the single bounds check, by table
+ */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "mem/gmem.h"
+
+static void find_edges(void **state)
+{
+	static const struct {
+		gpa_t gpa;
+		uint64_t len;
+		bool ram;
+		bool overlaps;
+	} rows[] = {
+		{0, 1, true, true},
+		{0, GIB(3), true, true},
+		{0, GIB(3) + 1, false, true},
+		{GIB(3) - 1, 1, true, true},
+		{GIB(3) - 1, 2, false, true},
+		{GIB(3), 0, true,
+		 false}, /* end of a region, nothing to touch */
+		{GIB(3), 1, false, false},
+		{GIB(4) - 1, 1, false, false},
+		{GIB(4) - 1, 2, false, true},
+		{GIB(4), GIB(1), true, true},
+		{GIB(4), GIB(1) + 1, false, true},
+		{GIB(5) - 1, 1, true, true},
+		{GIB(5), 1, false, false},
+		{UINT64_MAX, 1, false, false},
+		{UINT64_MAX, UINT64_MAX, false, false},
+		{1, UINT64_MAX, false, true},
+		{GIB(3), UINT64_MAX, false, true},
+	};
+	struct gmem mem;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(gmem_new(&mem, GIB(4), GMEM_PAGES_DEFAULT, &err), 0);
+	assert_int_equal(mem.nr_regions, 2);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (rows[i].ram)
+			assert_non_null(
+				gmem_find(&mem, rows[i].gpa, rows[i].len));
+		else
+			assert_null(gmem_find(&mem, rows[i].gpa, rows[i].len));
+		assert_int_equal(gmem_overlaps(&mem, rows[i].gpa, rows[i].len),
+				 rows[i].overlaps);
+	}
+	gmem_free(&mem);
+	assert_null(gmem_find(&mem, 0, 1));
+}
+
+static void copies_refuse_whole(void **state)
+{
+	struct gmem mem;
+	struct err err;
+	uint8_t buf[16] = "0123456789abcde";
+	uint8_t got[16] = {0};
+	uint16_t v = 0;
+
+	(void)state;
+	assert_int_equal(gmem_new(&mem, MIB(16), GMEM_PAGES_DEFAULT, &err), 0);
+	assert_int_equal(gmem_write(&mem, MIB(16) - 16, buf, 16), 0);
+	assert_int_equal(gmem_write(&mem, MIB(16) - 15, buf, 16), -EFAULT);
+	assert_int_equal(gmem_read(&mem, MIB(16) - 16, got, 16), 0);
+	assert_memory_equal(buf, got, 16);
+	assert_int_equal(gmem_fill(&mem, MIB(16), 1, 1), -EFAULT);
+	assert_int_equal(gmem_store16(&mem, 1, memory_order_release, 1),
+			 -EINVAL);
+	assert_int_equal(gmem_store16(&mem, 2, memory_order_release, 0xabcd),
+			 0);
+	assert_int_equal(gmem_load16(&mem, 2, memory_order_acquire, &v), 0);
+	assert_int_equal(v, 0xabcd);
+	assert_int_equal(gmem_load16(&mem, MIB(16), memory_order_acquire, &v),
+			 -EFAULT);
+	gmem_free(&mem);
+}
+
+static void sizes_refused(void **state)
+{
+	static const uint64_t bad[] = {0, 1, MIB(15), MIB(16) + 1, UINT64_MAX};
+	struct gmem mem;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(
+			gmem_new(&mem, bad[i], GMEM_PAGES_DEFAULT, &err),
+			-EINVAL);
+}
+
+static void file_pages_are_private(void **state)
+{
+	struct gmem mem;
+	struct err err;
+	char got[4] = {0};
+	gpa_t gpa;
+	int fd = memfd_create("t", 0);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 8192), 0);
+	assert_int_equal(pwrite(fd, "page", 4, 4096), 4);
+	assert_int_equal(gmem_new(&mem, MIB(16), GMEM_PAGES_DEFAULT, &err), 0);
+	assert_int_equal(gmem_map_file(&mem, MIB(1), fd, 4096, 4096), 0);
+	assert_int_equal(gmem_read(&mem, MIB(1), got, 4), 0);
+	assert_memory_equal(got, "page", 4);
+	assert_int_equal(gmem_write(&mem, MIB(1), "mine", 4), 0);
+	assert_int_equal(pread(fd, got, 4, 4096), 4);
+	assert_memory_equal(got, "page", 4);
+	assert_int_equal(gmem_map_file(&mem, MIB(1) + 1, fd, 0, 4096), -EINVAL);
+	assert_int_equal(gmem_map_file(&mem, MIB(16), fd, 0, 4096), -EFAULT);
+	assert_true(gmem_owns(&mem, gmem_find(&mem, 12345, 1), &gpa));
+	assert_int_equal(gpa, 12345);
+	assert_false(gmem_owns(&mem, &mem, &gpa));
+	gmem_free(&mem);
+	/* A file shorter than the RAM it should be is refused. */
+	assert_int_equal(gmem_new_from_file(&mem, MIB(16), fd, 0, &err),
+			 -EINVAL);
+	assert_int_equal(ftruncate(fd, (off_t)MIB(16)), 0);
+	assert_int_equal(gmem_new_from_file(&mem, MIB(16), fd, 0, &err), 0);
+	assert_int_equal(gmem_read(&mem, 4096, got, 4), 0);
+	assert_memory_equal(got, "page", 4);
+	gmem_free(&mem);
+	(void)close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(find_edges),
+		cmocka_unit_test(copies_refuse_whole),
+		cmocka_unit_test(sizes_refused),
+		cmocka_unit_test(file_pages_are_private),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_loop.c - sources may remove each other while events are pending
+ */
+#include "unit.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "host/timer.h"
+
+struct pair {
+	struct loop loop;
+	struct loop_source a;
+	struct loop_source b;
+	int calls;
+};
+
+static struct pair *pair_of_loop;
+
+static void remove_other(struct loop_source *src, uint32_t events)
+{
+	struct pair *p = pair_of_loop;
+
+	(void)events;
+	p->calls++;
+	loop_del(&p->loop, src == &p->a ? &p->b : &p->a);
+	loop_del(&p->loop, src);
+}
+
+static void removal_in_one_round(void **state)
+{
+	struct pair p = {0};
+
+	(void)state;
+	pair_of_loop = &p;
+	assert_int_equal(loop_init(&p.loop), 0);
+	p.a = (struct loop_source){.fd = eventfd(1, 0),
+				   .events = EPOLLIN,
+				   .kind = LOOP_OTHER,
+				   .cb = remove_other};
+	p.b = p.a;
+	p.b.fd = eventfd(1, 0);
+	assert_int_equal(loop_add(&p.loop, &p.a), 0);
+	assert_int_equal(loop_add(&p.loop, &p.b), 0);
+	assert_int_equal(loop_step(&p.loop, 0), 0);
+	assert_int_equal(p.calls, 1);
+	assert_int_equal(loop_step(&p.loop, 0), 0);
+	assert_int_equal(p.calls, 1);
+	loop_del(&p.loop, &p.a); /* twice is harmless */
+	(void)close(p.a.fd);
+	(void)close(p.b.fd);
+	loop_free(&p.loop);
+}
+
+static int fired;
+
+static void on_timer(struct timer *timer)
+{
+	fired++;
+	loop_quit(timer->loop);
+}
+
+static void timer_fires_and_disarms(void **state)
+{
+	struct loop loop;
+	struct timer timer;
+
+	(void)state;
+	assert_int_equal(loop_init(&loop), 0);
+	timer_init(&timer, &loop, on_timer);
+	assert_int_equal(timer_set(&timer, 0, 0), 0);
+	assert_int_equal(timer.src.fd, -1); /* unused: costs nothing */
+	assert_int_equal(timer_set(&timer, 1000, 0), 0);
+	assert_int_equal(loop_run(&loop), 0);
+	assert_int_equal(fired, 1);
+	timer_free(&timer);
+	timer_free(&timer);
+	loop_free(&loop);
+}
+
+static void kinds_have_names(void **state)
+{
+	(void)state;
+	for (int k = 0; k < LOOP_NR_KINDS; k++)
+		assert_non_null(loop_kind_name((enum loop_kind)k));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(removal_in_one_round),
+		cmocka_unit_test(timer_fires_and_disarms),
+		cmocka_unit_test(kinds_have_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
