@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * kvm.c - /dev/kvm and the VM (theory of operation: kvm.h)
+ */
+#include "kvm/kvm.h"
+
+#include "base/fd.h"
+#include "kvm/cpuid.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CREATE_VM_TRIES 5
+/* Three pages for the task state of real mode on VT-x, below the BIOS area
+ * and outside RAM; api.rst KVM_SET_TSS_ADDR. */
+#define TSS_ADDR 0xfffbd000ul
+
+static uint64_t clock_ns(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+int kvm_call(struct kvm *kvm, int fd, unsigned long request, void *arg)
+{
+	uint64_t start = clock_ns();
+	int r = ioctl(fd, request, arg);
+
+	if (r < 0)
+		r = -errno;
+	atomic_fetch_add_explicit(&kvm->stats.ns, clock_ns() - start,
+				  memory_order_relaxed);
+	atomic_fetch_add_explicit(&kvm->stats.calls, 1, memory_order_relaxed);
+	return r;
+}
+
+int kvm_cap(struct kvm *kvm, int cap)
+{
+	int r = kvm_call(kvm, kvm->fd, KVM_CHECK_EXTENSION,
+			 (void *)(uintptr_t)cap);
+
+	return r < 0 ? 0 : r;
+}
+
+static int open_error(int rc, struct err *err)
+{
+	switch (rc) {
+	case -ENOENT:
+		return err_set(err, rc,
+			       "There is no /dev/kvm: this host offers no "
+			       "hardware virtualisation to programs; `volt "
+			       "doctor` tells what to do");
+	case -EACCES:
+	case -EPERM:
+		return err_set(
+			err, rc,
+			"No permission to open /dev/kvm: add this user "
+			"to the group that owns it (usually `usermod -aG "
+			"kvm USER`) and log in again");
+	default:
+		return err_set(err, rc, "Cannot open /dev/kvm: %s",
+			       err_name(rc));
+	}
+}
+
+static int check_host(struct kvm *kvm, struct err *err)
+{
+	static const struct {
+		int cap;
+		const char *name;
+	} needed[] = {
+		{KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
+		{KVM_CAP_SPLIT_IRQCHIP, "KVM_CAP_SPLIT_IRQCHIP"},
+	};
+	int r = kvm_call(kvm, kvm->fd, KVM_GET_API_VERSION, NULL);
+
+	if (r != KVM_API_VERSION)
+		return err_set(err, -ENOTSUP,
+			       "/dev/kvm speaks API version %d; Volt needs %d",
+			       r, KVM_API_VERSION);
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
+		if (kvm_cap(kvm, needed[i].cap) == 0)
+			return err_set(err, -ENOTSUP,
+				       "This kernel's KVM lacks %s; Linux 4.11 "
+				       "or later has it",
+				       needed[i].name);
+	r = kvm_call(kvm, kvm->fd, KVM_GET_VCPU_MMAP_SIZE, NULL);
+	if (r < (int)sizeof(struct kvm_run))
+		return err_set(err, r < 0 ? r : -ENOTSUP,
+			       "KVM_GET_VCPU_MMAP_SIZE failed: %s",
+			       err_name(r));
+	kvm->run_size = (size_t)r;
+	kvm->has_tsc_deadline = kvm_cap(kvm, KVM_CAP_TSC_DEADLINE_TIMER) != 0;
+	return 0;
+}
+
+int kvm_open(struct kvm *kvm, struct err *err)
+{
+	int r;
+
+	memset(kvm, 0, sizeof(*kvm));
+	kvm->fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (kvm->fd < 0)
+		return open_error(-errno, err);
+	r = check_host(kvm, err);
+	if (r < 0)
+		kvm_close(kvm);
+	return r;
+}
+
+void kvm_close(struct kvm *kvm)
+{
+	fd_close(&kvm->fd);
+}
+
+int kvm_vm_new(struct kvm_vm *vm, struct kvm *kvm, struct err *err)
+{
+	int r = -EINTR;
+
+	memset(vm, 0, sizeof(*vm));
+	vm->kvm = kvm;
+	vm->fd = -1;
+	for (int i = 0; i < CREATE_VM_TRIES && r == -EINTR; i++)
+		r = kvm_call(kvm, kvm->fd, KVM_CREATE_VM, NULL);
+	if (r < 0)
+		return err_set(err, r, "KVM_CREATE_VM failed: %s", err_name(r));
+	vm->fd = r;
+	return 0;
+}
+
+void kvm_vm_free(struct kvm_vm *vm)
+{
+	fd_close(&vm->fd);
+}
+
+/* VT-x without unrestricted guests keeps a task state in guest memory. */
+static bool needs_tss(void)
+{
+	uint32_t a, b, c, d;
+
+	host_cpuid(0, 0, &a, &b, &c, &d);
+	return b == 0x756e6547; /* "Genu" */
+}
+
+int kvm_vm_set_memory(struct kvm_vm *vm, const struct gmem *mem,
+		      struct err *err)
+{
+	int r;
+
+	if (needs_tss()) {
+		r = kvm_call(vm->kvm, vm->fd, KVM_SET_TSS_ADDR,
+			     (void *)TSS_ADDR);
+		if (r < 0)
+			return err_set(err, r, "KVM_SET_TSS_ADDR failed: %s",
+				       err_name(r));
+	}
+	for (unsigned int i = 0; i < mem->nr_regions; i++) {
+		struct kvm_userspace_memory_region slot = {
+			.slot = i,
+			.guest_phys_addr = mem->region[i].gpa,
+			.memory_size = mem->region[i].size,
+			.userspace_addr = (uintptr_t)mem->region[i].hva,
+		};
+
+		r = kvm_call(vm->kvm, vm->fd, KVM_SET_USER_MEMORY_REGION,
+			     &slot);
+		if (r < 0)
+			return err_set(
+				err, r,
+				"KVM does not take %llu MiB of memory "
+				"at 0x%llx: %s",
+				(unsigned long long)(slot.memory_size >> 20),
+				(unsigned long long)slot.guest_phys_addr,
+				err_name(r));
+	}
+	return 0;
+}

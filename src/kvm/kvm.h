@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kvm.h - the only KVM ioctls of the project
+ *
+ * Theory of operation
+ *
+ * The order of the calls is the order of this header, because it is worth a
+ * factor of ten at start-up: memory slots first, then the interrupt chip, then
+ * vCPUs, ioeventfds last. Registering an in-kernel device on an I/O bus starts
+ * an RCU grace period that the next memory-slot change waits for; a split
+ * irqchip registers none, so the VM is also torn down in under a millisecond.
+ *
+ *   kvm_open -> kvm_vm_new -> kvm_vm_set_memory -> kvm_irqchip_new
+ *            -> kvm_vcpu_new, kvm_vcpu_set_* -> kvm_irqfd_add,
+ * kvm_ioeventfd_add
+ *            -> kvm_vcpu_run
+ *
+ * Every call except KVM_RUN is counted and timed in struct kvm_stats, so that a
+ * start can tell its own time from the kernel's. Source of all facts:
+ * Documentation/virt/kvm/api.rst.
+ */
+#pragma once
+
+#include "bus/irq.h"
+#include "mem/gmem.h"
+
+#include <linux/kvm.h>
+#include <stdatomic.h>
+
+#define KVM_IOAPIC_PINS 24u
+#define KVM_MAX_GSI     64u
+
+/**
+ * struct kvm_stats - calls made and nanoseconds spent inside the kernel
+ */
+struct kvm_stats {
+	_Atomic uint64_t calls;
+	_Atomic uint64_t ns;
+};
+
+/**
+ * struct kvm - /dev/kvm
+ * @run_size:	bytes of struct kvm_run to map for each vCPU
+ */
+struct kvm {
+	int fd;
+	size_t run_size;
+	bool has_tsc_deadline;
+	struct kvm_stats stats;
+};
+
+/**
+ * kvm_open() - open /dev/kvm and check what Volt cannot do without
+ *
+ * Return: 0; -ENOENT, -EACCES, -ENOTSUP... with a sentence that says what to
+ * do.
+ */
+int kvm_open(struct kvm *kvm, struct err *err) __must_check;
+void kvm_close(struct kvm *kvm);
+
+/* KVM_CHECK_EXTENSION on /dev/kvm: 0 for absent. */
+int kvm_cap(struct kvm *kvm, int cap);
+
+/* An ioctl that is counted and timed. Return: its value, or -errno. */
+int kvm_call(struct kvm *kvm, int fd, unsigned long request, void *arg);
+
+/**
+ * struct kvm_vm - one virtual machine of the kernel
+ * @split:	the IOAPIC is ours; KVM has only the LAPICs
+ * @route:	GSI routing as the kernel has it (split: what our IOAPIC said)
+ */
+struct kvm_vm {
+	struct kvm *kvm;
+	int fd;
+	bool split;
+	struct msi route[KVM_MAX_GSI];
+	uint64_t route_used;   /* bit per GSI: has a message */
+	uint64_t route_wanted; /* bit per GSI: must be in the kernel's table */
+};
+
+/* Retries KVM_CREATE_VM on EINTR, which busy hosts return. */
+int kvm_vm_new(struct kvm_vm *vm, struct kvm *kvm,
+	       struct err *err) __must_check;
+void kvm_vm_free(struct kvm_vm *vm);
+
+/* All regions of @mem as memory slots 0.. in order. */
+int kvm_vm_set_memory(struct kvm_vm *vm, const struct gmem *mem,
+		      struct err *err) __must_check;
+
+/**
+ * kvm_irqchip_new() - LAPICs only (@split), or the whole PC: PIC, IOAPIC, PIT
+ *
+ * Before the first vCPU.
+ */
+int kvm_irqchip_new(struct kvm_vm *vm, bool split,
+		    struct err *err) __must_check;
+
+/* Full irqchip: drive a pin. Any thread. */
+void kvm_irq_line(struct kvm_vm *vm, unsigned int gsi, bool level);
+
+/* Split irqchip: deliver a message now. Any thread. */
+void kvm_msi_send(struct kvm_vm *vm, const struct msi *msi);
+
+/**
+ * kvm_route_set() - split irqchip: what pin @gsi stands for (NULL: masked)
+ * @level:	level-triggered: the kernel must know it to report its EOI
+ *
+ * The kernel's table is rewritten only when a pin in it changes: pins with an
+ * irqfd, and level-triggered ones. The caller serialises.
+ *
+ * Return: 0 or -errno.
+ */
+int kvm_route_set(struct kvm_vm *vm, unsigned int gsi, const struct msi *msi,
+		  bool level);
+
+/* Let the kernel raise @gsi whenever @event_fd is signalled. */
+int kvm_irqfd_add(struct kvm_vm *vm, int event_fd,
+		  unsigned int gsi) __must_check;
+
+/* Let a 4-byte write of @match at @addr signal @event_fd without an exit. */
+int kvm_ioeventfd_add(struct kvm_vm *vm, int event_fd, uint64_t addr,
+		      uint32_t match) __must_check;
