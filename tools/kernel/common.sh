@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+# common.sh - where the cache is, and Debian packages without root
+# Sourced by the scripts that fetch and build kernels and images.
+# shellcheck shell=sh
+
+umask 022
+cache=${VOLT_CACHE:-${XDG_CACHE_HOME:-${HOME:?neither VOLT_CACHE nor HOME is set}/.cache}/volt}
+case $cache in
+/*) ;;
+*) cache=$PWD/$cache ;;
+esac
+mkdir -p "$cache"
+
+self=$(basename "$0")
+
+die()
+{
+	echo "$self: $*" >&2
+	exit 1
+}
+
+say()
+{
+	echo "$self: $*" >&2
+}
+
+# need PROGRAM PACKAGE...: names the Debian package of each missing program.
+need()
+{
+	missing=
+	while [ $# -gt 1 ]; do
+		command -v "$1" >/dev/null 2>&1 ||
+			[ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ] ||
+			missing="$missing $2"
+		shift 2
+	done
+	[ -z "$missing" ] || die "missing:$missing (apt-get install$missing)"
+}
+
+# lock NAME: holds the cache's lock NAME until the script ends, so that two
+# callers that need one result make it once. Children that outlive the script
+# must close fd 9.
+lock()
+{
+	exec 9>"$cache/$1.lock"
+	flock -n 9 || {
+		say "waiting for another $self"
+		flock 9
+	}
+}
+
+system_apt()
+{
+	"$@" -o APT::Sandbox::User=
+}
+
+# private_apt COMMAND...: an apt command with lists of its own in this folder:
+# an ordinary user can refresh those, and a machine whose own lists are empty
+# or stale needs no root.
+private_apt()
+{
+	mkdir -p "$PWD/apt/lists/partial" "$PWD/apt/archives/partial"
+	"$@" -o Dir::State::Lists="$PWD/apt/lists" \
+		-o Dir::Cache="$PWD/apt" -o APT::Sandbox::User=
+}
+
+# meta_target PACKAGE PATTERN: the package matching PATTERN (a sed regular
+# expression) that PACKAGE depends on.
+meta_target()
+{
+	"$apt_how" apt-cache depends "$1" 2>/dev/null |
+		sed -n "s/^ *Depends: \($2\)\$/\1/p" | head -n 1
+}
+
+# get_deb PACKAGE [META_PATTERN]: downloads PACKAGE, or what it depends on that
+# matches META_PATTERN, into the current folder and sets $deb to its file name.
+# With the system's package lists first; with fresh ones of our own if those
+# know no such package or name a version that is gone.
+get_deb()
+{
+	for apt_how in system_apt private_apt; do
+		if [ "$apt_how" = private_apt ]; then
+			say "refreshing package lists of our own"
+			private_apt apt-get -qq update >&2 || return 1
+		fi
+		pkg=$1
+		[ -z "${2:-}" ] || pkg=$(meta_target "$1" "$2")
+		[ -n "$pkg" ] || continue
+		say "downloading $pkg"
+		if "$apt_how" apt-get -qq download "$pkg" >apt.out 2>&1; then
+			deb=$(ls -- "${pkg}"_*.deb)
+			return 0
+		fi
+	done
+	cat apt.out >&2 2>/dev/null
+	return 1
+}
