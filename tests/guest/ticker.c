@@ -4,7 +4,8 @@
  *
  * Ten lines a second by the LAPIC timer (`period=<ms>`), so that a test sees
  * whether the guest lives, pauses and resumes, at little cost. With
- * `cpus` the secondary CPUs are up and halted as well.
+ * `cpus` the secondary CPUs are up and halted as well; `read-at=<MiB>`
+ * `read=<MiB>` first reads that much of the guest's own image.
  */
 #include "guest.h"
 
@@ -28,11 +29,22 @@ static void start_timer(void)
 		    (uint32_t)(cmdline_num("period", 100) * 1000000));
 }
 
+/* One word of every page: they become resident without being written. */
+static void read_image(void)
+{
+	uint64_t gpa = cmdline_num("read-at", 0) << 20;
+	uint64_t end = gpa + (cmdline_num("read", 0) << 20);
+
+	for (; gpa < end; gpa += 4096)
+		(void)read64(gpa);
+}
+
 void guest_main(void)
 {
 	static struct acpi_ids ids;
 	uint64_t count = 0;
 
+	read_image();
 	lapic_init();
 	if (cmdline_has("cpus")) {
 		acpi_list_cpus(&ids);
