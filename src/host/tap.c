@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * tap.c - a TAP interface with virtio-net headers
+ */
+#include "host/tap.h"
+
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+/* Since Linux 6.2; the UAPI headers of Debian 12 are older. */
+#define TAP_F_USO4 0x20u
+#define TAP_F_USO6 0x40u
+
+static_assert(TAP_NAME_MAX == IFNAMSIZ - 1, "interface names");
+
+static int attach(int fd, const char *name, struct err *err)
+{
+	struct ifreq ifr = {
+		.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR,
+	};
+	int header = TAP_VNET_HDR_BYTES;
+
+	memcpy(ifr.ifr_name, name, strlen(name));
+	if (ioctl(fd, TUNSETIFF, &ifr) < 0)
+		return err_set(err, -errno, "Cannot attach to the tap %s: %s%s",
+			       name, err_name(errno),
+			       errno == EPERM ? " (create it first: `volt net "
+						"add`, or run as root)"
+			       : errno == EBUSY ? " (another process uses it)"
+			       : errno == EINVAL
+				       ? " (not a TAP, or one with several "
+					 "queues)"
+				       : "");
+	if (ioctl(fd, TUNSETVNETHDRSZ, &header) < 0)
+		return err_set(err, -errno,
+			       "The tap %s takes no virtio-net header: %s",
+			       name, err_name(errno));
+	return 0;
+}
+
+int tap_open(const char *name, struct err *err)
+{
+	cleanup_fd int fd = -1;
+	size_t len = strnlen(name, TAP_NAME_MAX + 1);
+	int r;
+
+	if (len == 0 || len > TAP_NAME_MAX)
+		return err_set(err, -EINVAL,
+			       "A tap's name has 1 to %d characters",
+			       TAP_NAME_MAX);
+	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return err_set(err, -errno, "Cannot open /dev/net/tun: %s",
+			       err_name(errno));
+	r = attach(fd, name, err);
+	return r < 0 ? r : fd_steal(&fd);
+}
+
+static unsigned int kernel_bits(unsigned int offload)
+{
+	unsigned int bits = 0;
+
+	if (offload & TAP_OFFLOAD_CSUM)
+		bits |= TUN_F_CSUM;
+	if (offload & TAP_OFFLOAD_TSO4)
+		bits |= TUN_F_TSO4;
+	if (offload & TAP_OFFLOAD_TSO6)
+		bits |= TUN_F_TSO6;
+	if (offload & TAP_OFFLOAD_UFO)
+		bits |= TUN_F_UFO;
+	if (offload & TAP_OFFLOAD_ECN)
+		bits |= TUN_F_TSO_ECN;
+	if (offload & TAP_OFFLOAD_USO)
+		bits |= TAP_F_USO4 | TAP_F_USO6;
+	return bits;
+}
+
+bool tap_has_uso(int fd)
+{
+	/* The flags stay in force only until tap_set_offload() is called. */
+	return ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TAP_F_USO4 | TAP_F_USO6) ==
+	       0;
+}
+
+int tap_set_offload(int fd, unsigned int offload)
+{
+	if (ioctl(fd, TUNSETOFFLOAD, kernel_bits(offload)) < 0)
+		return -errno;
+	return 0;
+}
