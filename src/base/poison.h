@@ -12,5 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+/* With fortification and clang these two are macros. */
+#undef sprintf
+#undef vsprintf
 #pragma GCC poison sprintf vsprintf strcpy strcat strncpy strncat strtok
 #pragma GCC poison atoi atol atoll gets system popen strerror
