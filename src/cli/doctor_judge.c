@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * doctor_judge.c - from facts to a verdict and advice; no system call
+ */
+#include "cli/doctor.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *const topic_names[TOPIC_NR] = {
+	[TOPIC_HOST] = "host",       [TOPIC_KVM] = "kvm",
+	[TOPIC_CPU] = "cpu",         [TOPIC_INSNS] = "instructions",
+	[TOPIC_CAPS] = "capability", [TOPIC_SANDBOX] = "sandbox",
+	[TOPIC_MEMORY] = "memory",   [TOPIC_IO] = "io",
+	[TOPIC_NETWORK] = "network",
+};
+
+/* The tree's software-emulated host, where everything runs, slowly. */
+#define LAB_HINT "`tests/lab/run COMMAND`"
+
+static void advise(struct doctor_report *report, enum topic topic,
+		   const char *fmt, ...) __printf_like(3, 4);
+
+static void advise(struct doctor_report *report, enum topic topic,
+		   const char *fmt, ...)
+{
+	struct advice *a;
+	va_list ap;
+
+	if (report->nr_advice == DOCTOR_MAX_ADVICE)
+		return;
+	a = &report->advice[report->nr_advice++];
+	a->topic = topic;
+	va_start(ap, fmt);
+	(void)vsnprintf(a->text, sizeof(a->text), fmt, ap);
+	va_end(ap);
+}
+
+/* The first thing that stands between this host and a /dev/kvm. */
+static void advise_absent(const struct doctor_facts *f,
+			  struct doctor_report *report)
+{
+	const struct cpu_facts *cpu = &f->cpu;
+	const char *module = cpu->is_intel ? "kvm_intel" : "kvm_amd";
+
+	if (f->kvm.modules[0])
+		advise(report, TOPIC_KVM,
+		       "KVM is loaded but /dev/kvm is not here: hand it to "
+		       "this container (--device /dev/kvm), or `mknod "
+		       "/dev/kvm c 10 232`");
+	else if (cpu->flag && !cpu->flag_usable)
+		advise(report, TOPIC_KVM,
+		       "firmware has switched %s off: enable %s in the BIOS "
+		       "set-up",
+		       cpu->flag, cpu->is_intel ? "Intel VT-x" : "AMD-V (SVM)");
+	else if (cpu->flag)
+		advise(report, TOPIC_KVM, "load the module: `modprobe %s`",
+		       module);
+	else if (cpu->hypervisor)
+		advise(report, TOPIC_KVM,
+		       "this is a virtual machine whose CPU has no vmx or "
+		       "svm: enable nested virtualisation in its host, or "
+		       "move to one that has it");
+	else
+		advise(report, TOPIC_KVM,
+		       "enable %s in the BIOS set-up, then `modprobe %s`",
+		       cpu->is_intel ? "Intel VT-x" : "AMD-V (SVM)", module);
+}
+
+static void advise_no_kvm(const struct doctor_facts *f,
+			  struct doctor_report *report)
+{
+	switch (f->kvm.state) {
+	case KVM_ABSENT:
+		advise_absent(f, report);
+		break;
+	case KVM_DENIED:
+		advise(report, TOPIC_KVM,
+		       "`usermod -aG %s $USER` as root, then log in again",
+		       f->kvm.group[0] ? f->kvm.group : "kvm");
+		break;
+	case KVM_BROKEN:
+		advise(report, TOPIC_KVM,
+		       "look for the reason in `dmesg`; another hypervisor "
+		       "(VirtualBox, VMware) may hold the CPU's extensions");
+		break;
+	case KVM_USABLE:
+	case KVM_NR_STATES:
+		break;
+	}
+	advise(report, TOPIC_KVM,
+	       "meanwhile, the software-emulated lab: " LAB_HINT);
+}
+
+static bool is_emulated(const struct probe *probe)
+{
+	return probe->guest_rate * DOCTOR_EMULATED_RATIO < probe->host_rate;
+}
+
+static bool runs_all(const struct probe *probe)
+{
+	for (size_t i = 0; i < PROBE_NR_INSNS; i++)
+		if (probe->answer[i] != PROBE_RUNS &&
+		    probe->answer[i] != PROBE_NO_CPU)
+			return false;
+	return true;
+}
+
+static bool refuses_any(const struct probe *probe)
+{
+	for (size_t i = 0; i < PROBE_NR_INSNS; i++)
+		if (probe->answer[i] == PROBE_REFUSED)
+			return true;
+	return false;
+}
+
+static void judge_kvm(const struct doctor_facts *f,
+		      struct doctor_report *report)
+{
+	const struct probe *probe = &f->kvm.probe;
+
+	if (f->kvm.state != KVM_USABLE) {
+		report->guests = GUESTS_NONE;
+		advise_no_kvm(f, report);
+		return;
+	}
+	report->hardware = !is_emulated(probe) && !refuses_any(probe);
+	if (report->hardware && runs_all(probe)) {
+		report->guests = GUESTS_LINUX;
+		return;
+	}
+	report->guests = GUESTS_BARE_METAL;
+	if (report->hardware)
+		advise(report, TOPIC_INSNS,
+		       "hardware-assisted, yet not every instruction runs: "
+		       "update the host's kernel, or use the lab: " LAB_HINT);
+	else if (f->cpu.flag)
+		advise(report, TOPIC_CPU,
+		       "the CPU has %s: use kvm_%s instead of this module "
+		       "(%s)",
+		       f->cpu.flag, f->cpu.is_intel ? "intel" : "amd",
+		       f->kvm.modules[0] ? f->kvm.modules : "built in");
+	else
+		advise(report, TOPIC_CPU,
+		       "Linux guests need a host with vmx or svm (bare "
+		       "metal, nested virtualisation), or the lab: " LAB_HINT);
+}
+
+static void judge_caps(const struct kvm_facts *kvm,
+		       struct doctor_report *report)
+{
+	char text[200];
+	size_t n = 0;
+
+	if (kvm->state == KVM_ABSENT || kvm->state == KVM_DENIED)
+		return;
+	for (size_t i = 0; i < DOCTOR_NR_CAPS; i++) {
+		if (kvm->cap[i] > 0 || n >= sizeof(text))
+			continue;
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s",
+				      n ? "; " : "", doctor_caps[i].lost);
+	}
+	if (n)
+		advise(report, TOPIC_CAPS, "lost without it: %.150s", text);
+}
+
+static void judge_sandbox(const struct doctor_facts *f,
+			  struct doctor_report *report)
+{
+	if (f->landlock_abi == 0)
+		advise(report, TOPIC_SANDBOX,
+		       "Landlock: a kernel 5.13 or later with "
+		       "CONFIG_SECURITY_LANDLOCK, and landlock in the lsm= "
+		       "boot option");
+	if (!f->seccomp)
+		advise(report, TOPIC_SANDBOX,
+		       "seccomp: a kernel with CONFIG_SECCOMP_FILTER");
+}
+
+static void judge_memory(const struct doctor_facts *f,
+			 struct doctor_report *report)
+{
+	if (f->userfaultfd == AVAIL_DENIED)
+		advise(report, TOPIC_MEMORY,
+		       "userfaultfd (restore by demand): give this user "
+		       "/dev/userfaultfd, or `sysctl "
+		       "vm.unprivileged_userfaultfd=1`");
+	else if (f->userfaultfd == AVAIL_ABSENT)
+		advise(report, TOPIC_MEMORY,
+		       "userfaultfd (restore by demand): a kernel with "
+		       "CONFIG_USERFAULTFD");
+	if (f->pages_2m == 0)
+		advise(report, TOPIC_MEMORY,
+		       "for guests in 2 MiB pages: `sysctl "
+		       "vm.nr_hugepages=512` (1 GiB)");
+}
+
+static void judge_io(const struct doctor_facts *f, struct doctor_report *report)
+{
+	if (f->io_uring == AVAIL_DENIED)
+		advise(report, TOPIC_IO,
+		       "io_uring (Async drives): `sysctl "
+		       "kernel.io_uring_disabled=0`, or allow it in this "
+		       "container's seccomp profile");
+	else if (f->io_uring == AVAIL_ABSENT)
+		advise(report, TOPIC_IO,
+		       "io_uring (Async drives): a kernel with "
+		       "CONFIG_IO_URING");
+}
+
+static void judge_network(const struct doctor_facts *f,
+			  struct doctor_report *report)
+{
+	if (f->tun == AVAIL_DENIED)
+		advise(report, TOPIC_NETWORK,
+		       "network: `chmod 666 /dev/net/tun` (creating a tap "
+		       "still needs root)");
+	else if (f->tun == AVAIL_ABSENT)
+		advise(report, TOPIC_NETWORK,
+		       "network: `modprobe tun`, or hand /dev/net/tun to "
+		       "this container");
+	if (f->vhost_net == AVAIL_DENIED)
+		advise(report, TOPIC_NETWORK,
+		       "vhost-net: give this user /dev/vhost-net (usually "
+		       "`usermod -aG kvm $USER`)");
+	else if (f->vhost_net == AVAIL_ABSENT)
+		advise(report, TOPIC_NETWORK,
+		       "for vhost-net (optional): `modprobe vhost_net`");
+}
+
+static void set_verdict(const struct doctor_facts *f,
+			struct doctor_report *report)
+{
+	char *out = report->verdict;
+	size_t size = sizeof(report->verdict);
+
+	switch (report->guests) {
+	case GUESTS_LINUX:
+		(void)snprintf(out, size,
+			       "Linux guests run here, hardware-assisted.");
+		break;
+	case GUESTS_BARE_METAL:
+		(void)snprintf(
+			out, size,
+			report->hardware
+				? "Bare-metal guests run here; a Linux kernel "
+				  "would meet an instruction that does not."
+				: "Bare-metal guests run here; stock Linux "
+				  "kernels do not, for KVM emulates kernel "
+				  "code.");
+		break;
+	case GUESTS_NONE:
+	case GUESTS_NR:
+		(void)snprintf(out, size, "No guest runs here: %s.",
+			       f->kvm.state == KVM_ABSENT ? "no /dev/kvm"
+			       : f->kvm.state == KVM_DENIED
+				       ? "no permission for /dev/kvm"
+				       : "KVM does not work");
+		break;
+	}
+}
+
+void doctor_judge(const struct doctor_facts *facts,
+		  struct doctor_report *report)
+{
+	memset(report, 0, sizeof(*report));
+	judge_kvm(facts, report);
+	judge_caps(&facts->kvm, report);
+	judge_sandbox(facts, report);
+	judge_memory(facts, report);
+	judge_io(facts, report);
+	judge_network(facts, report);
+	set_verdict(facts, report);
+}
+
+int doctor_exit_code(const struct doctor_report *report)
+{
+	switch (report->guests) {
+	case GUESTS_LINUX:
+		return 0;
+	case GUESTS_BARE_METAL:
+		return 1;
+	case GUESTS_NONE:
+	case GUESTS_NR:
+		break;
+	}
+	return 2;
+}

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_doctor.c - volt doctor's judgement of invented hosts
+ */
+#include "unit.h"
+
+#include "cli/doctor.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A bare-metal Intel machine that lacks nothing. */
+static struct doctor_facts perfect_host(void)
+{
+	struct doctor_facts f = {
+		.kernel = "6.1.0",
+		.cpu = {.flag = "vmx", .flag_usable = true, .is_intel = true},
+		.kvm = {.state = KVM_USABLE,
+			.modules = "kvm_intel",
+			.kvm_loaded = true,
+			.group = "kvm",
+			.probe = {.guest_rate = 3e9, .host_rate = 3e9}},
+		.landlock_abi = 2,
+		.seccomp = true,
+		.pages_2m = 4,
+	};
+
+	for (size_t i = 0; i < DOCTOR_NR_CAPS; i++)
+		f.kvm.cap[i] = 1;
+	return f;
+}
+
+static void refuse_all(struct probe *probe)
+{
+	for (size_t i = 0; i < PROBE_NR_INSNS; i++)
+		probe->answer[i] = PROBE_REFUSED;
+}
+
+/* A host, what must be said of it, and a piece of the first advice. */
+struct host_case {
+	const char *what;
+	void (*change)(struct doctor_facts *f);
+	enum guests guests;
+	bool hardware;
+	int exit_code;
+	enum topic topic;
+	const char *advice; /* NULL: no advice at all */
+};
+
+static void change_nothing(struct doctor_facts *f)
+{
+	(void)f;
+}
+
+static void slow_but_native(struct doctor_facts *f)
+{
+	f->kvm.probe.guest_rate = f->kvm.probe.host_rate / 4;
+}
+
+static void no_smap(struct doctor_facts *f)
+{
+	f->kvm.probe.answer[PROBE_CLAC_STAC] = PROBE_NO_CPU;
+}
+
+static void software_assisted(struct doctor_facts *f)
+{
+	f->cpu.flag = NULL;
+	f->cpu.hypervisor = true;
+	f->kvm.probe.guest_rate = 1.4e6;
+	refuse_all(&f->kvm.probe);
+}
+
+static void software_module_on_vmx(struct doctor_facts *f)
+{
+	software_assisted(f);
+	f->cpu.flag = "vmx";
+	(void)snprintf(f->kvm.modules, sizeof(f->kvm.modules), "kvm_pvm");
+}
+
+static void one_refused(struct doctor_facts *f)
+{
+	f->cpu.flag = NULL;
+	f->kvm.probe.answer[PROBE_INT3] = PROBE_REFUSED;
+}
+
+static void only_slow(struct doctor_facts *f)
+{
+	f->cpu.flag = NULL;
+	f->kvm.probe.guest_rate = 1.4e6;
+}
+
+static void one_faults(struct doctor_facts *f)
+{
+	f->kvm.probe.answer[PROBE_XSAVE_XRSTOR] = PROBE_FAULTS;
+}
+
+static void denied(struct doctor_facts *f)
+{
+	f->kvm.state = KVM_DENIED;
+}
+
+static void denied_odd_group(struct doctor_facts *f)
+{
+	f->kvm.state = KVM_DENIED;
+	(void)snprintf(f->kvm.group, sizeof(f->kvm.group), "virt");
+}
+
+static void broken(struct doctor_facts *f)
+{
+	f->kvm.state = KVM_BROKEN;
+}
+
+static void no_module(struct doctor_facts *f)
+{
+	f->kvm.state = KVM_ABSENT;
+	f->kvm.modules[0] = '\0';
+}
+
+static void no_module_amd(struct doctor_facts *f)
+{
+	no_module(f);
+	f->cpu.is_intel = false;
+	f->cpu.flag = "svm";
+}
+
+static void firmware_off(struct doctor_facts *f)
+{
+	no_module(f);
+	f->cpu.flag_usable = false;
+}
+
+static void not_nested(struct doctor_facts *f)
+{
+	no_module(f);
+	f->cpu.flag = NULL;
+	f->cpu.hypervisor = true;
+}
+
+static void old_cpu(struct doctor_facts *f)
+{
+	no_module(f);
+	f->cpu.flag = NULL;
+}
+
+static void container(struct doctor_facts *f)
+{
+	f->kvm.state = KVM_ABSENT;
+}
+
+static void no_landlock(struct doctor_facts *f)
+{
+	f->landlock_abi = 0;
+}
+
+static void no_seccomp(struct doctor_facts *f)
+{
+	f->seccomp = false;
+}
+
+static void uffd_denied(struct doctor_facts *f)
+{
+	f->userfaultfd = AVAIL_DENIED;
+}
+
+static void uring_denied(struct doctor_facts *f)
+{
+	f->io_uring = AVAIL_DENIED;
+}
+
+static void no_tun(struct doctor_facts *f)
+{
+	f->tun = AVAIL_ABSENT;
+}
+
+static void no_vhost(struct doctor_facts *f)
+{
+	f->vhost_net = AVAIL_ABSENT;
+}
+
+static void no_pages(struct doctor_facts *f)
+{
+	f->pages_2m = 0;
+}
+
+static void no_xsave2(struct doctor_facts *f)
+{
+	for (size_t i = 0; i < DOCTOR_NR_CAPS; i++)
+		if (strcmp(doctor_caps[i].name, "xsave2") == 0)
+			f->kvm.cap[i] = 0;
+}
+
+static const struct host_case cases[] = {
+	{"perfect", change_nothing, GUESTS_LINUX, true, 0, TOPIC_KVM, NULL},
+	{"slow", slow_but_native, GUESTS_LINUX, true, 0, TOPIC_KVM, NULL},
+	{"no SMAP", no_smap, GUESTS_LINUX, true, 0, TOPIC_KVM, NULL},
+	{"software", software_assisted, GUESTS_BARE_METAL, false, 1, TOPIC_CPU,
+	 "vmx or svm"},
+	{"wrong module", software_module_on_vmx, GUESTS_BARE_METAL, false, 1,
+	 TOPIC_CPU, "kvm_intel instead"},
+	{"one refused", one_refused, GUESTS_BARE_METAL, false, 1, TOPIC_CPU,
+	 "vmx or svm"},
+	{"only slow", only_slow, GUESTS_BARE_METAL, false, 1, TOPIC_CPU,
+	 "vmx or svm"},
+	{"one faults", one_faults, GUESTS_BARE_METAL, true, 1, TOPIC_INSNS,
+	 "update"},
+	{"denied", denied, GUESTS_NONE, false, 2, TOPIC_KVM,
+	 "usermod -aG kvm $USER"},
+	{"denied, group virt", denied_odd_group, GUESTS_NONE, false, 2,
+	 TOPIC_KVM, "usermod -aG virt $USER"},
+	{"broken", broken, GUESTS_NONE, false, 2, TOPIC_KVM, "dmesg"},
+	{"no module", no_module, GUESTS_NONE, false, 2, TOPIC_KVM,
+	 "modprobe kvm_intel"},
+	{"no module, AMD", no_module_amd, GUESTS_NONE, false, 2, TOPIC_KVM,
+	 "modprobe kvm_amd"},
+	{"firmware", firmware_off, GUESTS_NONE, false, 2, TOPIC_KVM, "BIOS"},
+	{"not nested", not_nested, GUESTS_NONE, false, 2, TOPIC_KVM,
+	 "nested virtualisation"},
+	{"no flag", old_cpu, GUESTS_NONE, false, 2, TOPIC_KVM, "BIOS"},
+	{"container", container, GUESTS_NONE, false, 2, TOPIC_KVM,
+	 "--device /dev/kvm"},
+	{"Landlock", no_landlock, GUESTS_LINUX, true, 0, TOPIC_SANDBOX, "lsm="},
+	{"seccomp", no_seccomp, GUESTS_LINUX, true, 0, TOPIC_SANDBOX,
+	 "CONFIG_SECCOMP_FILTER"},
+	{"userfaultfd", uffd_denied, GUESTS_LINUX, true, 0, TOPIC_MEMORY,
+	 "unprivileged_userfaultfd"},
+	{"io_uring", uring_denied, GUESTS_LINUX, true, 0, TOPIC_IO,
+	 "io_uring_disabled"},
+	{"tun", no_tun, GUESTS_LINUX, true, 0, TOPIC_NETWORK, "modprobe tun"},
+	{"vhost", no_vhost, GUESTS_LINUX, true, 0, TOPIC_NETWORK, "vhost_net"},
+	{"2 MiB pages", no_pages, GUESTS_LINUX, true, 0, TOPIC_MEMORY,
+	 "nr_hugepages"},
+	{"xsave2", no_xsave2, GUESTS_LINUX, true, 0, TOPIC_CAPS, "AMX"},
+};
+
+static void check_case(const struct host_case *c)
+{
+	struct doctor_facts facts = perfect_host();
+	static struct doctor_report report;
+
+	print_message("%s\n", c->what);
+	c->change(&facts);
+	doctor_judge(&facts, &report);
+	assert_int_equal(report.guests, c->guests);
+	assert_int_equal(doctor_exit_code(&report), c->exit_code);
+	if (c->guests != GUESTS_NONE)
+		assert_int_equal(report.hardware, c->hardware);
+	assert_true(report.verdict[0] != '\0');
+	if (!c->advice) {
+		assert_int_equal(report.nr_advice, 0);
+		return;
+	}
+	assert_true(report.nr_advice > 0);
+	assert_int_equal(report.advice[0].topic, c->topic);
+	assert_non_null(strstr(report.advice[0].text, c->advice));
+}
+
+static void judge_hosts(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		check_case(&cases[i]);
+}
+
+/* Nothing works: every line of advice has room, and none is cut. */
+static void judge_worst_host(void **state)
+{
+	struct doctor_facts facts = {
+		.kvm = {.state = KVM_USABLE},
+		.userfaultfd = AVAIL_ABSENT,
+		.io_uring = AVAIL_ABSENT,
+		.tun = AVAIL_ABSENT,
+		.vhost_net = AVAIL_ABSENT,
+	};
+	static struct doctor_report report;
+
+	(void)state;
+	software_assisted(&facts);
+	doctor_judge(&facts, &report);
+	assert_true(report.nr_advice < DOCTOR_MAX_ADVICE);
+	for (unsigned int i = 0; i < report.nr_advice; i++)
+		assert_true(strlen(report.advice[i].text) <
+			    sizeof(report.advice[i].text) - 1);
+}
+
+static void find_word(void **state)
+{
+	(void)state;
+	assert_true(doctor_find_word("fpu vmx pae", "vmx"));
+	assert_true(doctor_find_word("vmx", "vmx"));
+	assert_true(doctor_find_word("avmx vmx", "vmx"));
+	assert_false(doctor_find_word("avmx vmxb", "vmx"));
+	assert_false(doctor_find_word("", "vmx"));
+}
+
+static void copy_field(void **state)
+{
+	static const char text[] = "model\t\t: 1\n"
+				   "model name\t: A  CPU\n"
+				   "flags\t\t: fpu vme\n"
+				   "empty:\n"
+				   "MemTotal:       24 kB";
+	char out[16];
+
+	(void)state;
+	assert_true(doctor_copy_field(text, "model name", out, sizeof(out)));
+	assert_string_equal(out, "A  CPU");
+	assert_true(doctor_copy_field(text, "model", out, sizeof(out)));
+	assert_string_equal(out, "1");
+	assert_true(doctor_copy_field(text, "empty", out, sizeof(out)));
+	assert_string_equal(out, "");
+	assert_true(doctor_copy_field(text, "MemTotal", out, sizeof(out)));
+	assert_string_equal(out, "24 kB");
+	assert_false(doctor_copy_field(text, "Mem", out, sizeof(out)));
+	assert_string_equal(out, "");
+	assert_true(doctor_copy_field(text, "model name", out, 4));
+	assert_string_equal(out, "A  ");
+}
+
+static void copy_chosen(void **state)
+{
+	char out[8];
+
+	(void)state;
+	doctor_copy_chosen("always [madvise] never\n", out, sizeof(out));
+	assert_string_equal(out, "madvise");
+	doctor_copy_chosen("always madvise\n", out, sizeof(out));
+	assert_string_equal(out, "");
+	doctor_copy_chosen("[x", out, sizeof(out));
+	assert_string_equal(out, "x");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(judge_hosts),
+		cmocka_unit_test(judge_worst_host),
+		cmocka_unit_test(find_word),
+		cmocka_unit_test(copy_field),
+		cmocka_unit_test(copy_chosen),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
