@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +33,21 @@ static const char *const level_names[] = {
 	[LOG_OFF] = "OFF",   [LOG_ERROR] = "ERROR", [LOG_WARN] = "WARN",
 	[LOG_INFO] = "INFO", [LOG_DEBUG] = "DEBUG", [LOG_TRACE] = "TRACE",
 };
+
+bool log_level_parse(const char *text, enum log_level *level)
+{
+	if (strcasecmp(text, "warning") == 0) {
+		*level = LOG_WARN;
+		return true;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(level_names); i++) {
+		if (strcasecmp(text, level_names[i]) == 0) {
+			*level = (enum log_level)i;
+			return true;
+		}
+	}
+	return false;
+}
 
 uint64_t log_dropped(void)
 {

@@ -51,6 +51,9 @@ struct log_site {
 	_Atomic uint32_t suppressed;
 };
 
+/* "warn", "Warning", "INFO": any case. Return: false when it is no level. */
+bool log_level_parse(const char *text, enum log_level *level);
+
 /* Lines lost since the start because the target was full or failed. */
 uint64_t log_dropped(void);
 

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api.h - the REST API and the config file of one microVM
+ *
+ * Two objects. `struct api` is what requests act on: the VM, the logger and
+ * the metrics; the command line and the config file use it too, with or
+ * without a socket. `struct api_server` is the Unix socket in front of it. All
+ * of it belongs to the VMM thread; each request is answered before the next.
+ */
+#pragma once
+
+#include "base/metrics.h"
+#include "vm/vm.h"
+
+/* What clients gate their features on: GET /version, GET /, --version. */
+#define FIRECRACKER_COMPAT_VERSION "1.17.0"
+
+#define API_PAYLOAD_MAX_DEFAULT    51200u
+
+struct api;
+struct api_server;
+
+/**
+ * struct api_settings - what the command line decides
+ * @id:			--id; outlives the api
+ * @payload_max:	largest request body, bytes
+ * @mmds_size_limit:	largest MMDS store, bytes
+ * @has_start_time_us, @has_start_time_cpu_us:	the jailer's clocks are given
+ */
+struct api_settings {
+	const char *id;
+	uint64_t payload_max;
+	uint64_t mmds_size_limit;
+	bool has_start_time_us;
+	bool has_start_time_cpu_us;
+	uint64_t start_time_us;
+	uint64_t start_time_cpu_us;
+	uint64_t parent_cpu_time_us;
+};
+
+/**
+ * api_new() - the controller of @vm
+ * @metrics:	registry that the API adds its own groups to
+ *
+ * Return: NULL when memory is short.
+ */
+struct api *api_new(struct vm *vm, struct metrics *metrics,
+		    const struct api_settings *settings);
+
+/* Writes the last metrics line first. May be called with NULL. */
+void api_free(struct api *api);
+
+/**
+ * api_logger_setup() - --log-path, --level, --module, --show-level and
+ * --show-log-origin: the same as PUT /logger
+ *
+ * NULL strings leave what is set. Return: 0, -EINVAL when @level is no level
+ * (VM_EXIT_BAD_CONFIG), or -errno when the file cannot be opened, with a
+ * sentence in @err.
+ */
+int api_logger_setup(struct api *api, const char *path, const char *level,
+		     const char *module, bool show_level, bool show_origin,
+		     struct err *err) __must_check;
+
+/* --metrics-path: the same as PUT /metrics. Return: 0 or -errno. */
+int api_metrics_setup(struct api *api, const char *path,
+		      struct err *err) __must_check;
+
+/**
+ * api_vm_start() - InstanceStart, with everything that belongs to it
+ *
+ * Starts the VM and the periodic metrics.
+ *
+ * Return: 0, or -errno with a sentence (the fault_message of PUT /actions).
+ */
+int api_vm_start(struct api *api, struct err *err) __must_check;
+
+/**
+ * config_file_load() - configure the VM from the JSON file of --config-file
+ *
+ * Each top-level value goes through the handler of the API resource of that
+ * name, so file and API accept the same. Does not start the VM.
+ *
+ * Return: 0, or -errno with a sentence. VM_EXIT_GENERIC is the exit code of
+ * all failures, as in Firecracker.
+ */
+int config_file_load(const char *path, struct api *api,
+		     struct err *err) __must_check;
+
+/**
+ * api_server_new() - listen at @path and serve @api on the VM's loop
+ *
+ * Fails, with Firecracker's sentence, when @path exists.
+ *
+ * Return: 0 or -errno.
+ */
+int api_server_new(struct api_server **server, struct api *api,
+		   const char *path, struct err *err) __must_check;
+
+/* Closes all connections and removes the socket from the file system. */
+void api_server_free(struct api_server *server);

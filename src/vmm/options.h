@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * options.h - the command line of volt-vmm
+ *
+ * Firecracker's flags with their names, defaults, error texts and exit codes,
+ * and Volt's own flags for people. One const table (options.c) says everything
+ * about each of them: how it is parsed, what it excludes and its line of help.
+ */
+#pragma once
+
+#include "vm/config.h"
+
+#define OPTIONS_API_SOCK_DEFAULT "/run/firecracker.socket"
+#define OPTIONS_ID_DEFAULT       "anonymous-instance"
+#define OPTIONS_PAYLOAD_DEFAULT  51200u
+
+/* What main() shall do. */
+enum options_action {
+	OPTIONS_RUN,
+	OPTIONS_HELP,
+	OPTIONS_VERSION,
+	OPTIONS_SNAPSHOT_VERSION,
+	OPTIONS_DESCRIBE_SNAPSHOT, /* of describe_snapshot */
+};
+
+/* --entry: by which protocol an ELF kernel is entered (tests). */
+enum options_entry {
+	OPTIONS_ENTRY_AUTO,
+	OPTIONS_ENTRY_PVH,
+	OPTIONS_ENTRY_LINUX64,
+};
+
+/**
+ * struct options - the parsed command line
+ *
+ * Strings point into argv and are NULL when the flag is absent and has no
+ * default. The direct flags (--kernel and the rest) come last.
+ *
+ * @level:		--level as given; api_logger_setup() checks it
+ * @payload_max:	--http-api-max-payload-size, bytes
+ * @mmds_size_limit:	bytes; payload_max when the flag is absent
+ * @has_start_time_us:	the jailer's clock readings are there
+ * @cpus:		0 when absent
+ * @memory_mib:		0 when absent
+ */
+struct options {
+	enum options_action action;
+	const char *api_sock;
+	const char *id;
+	const char *config_file;
+	const char *metadata;
+	const char *seccomp_filter;
+	const char *log_path;
+	const char *level;
+	const char *module;
+	const char *metrics_path;
+	const char *describe_snapshot;
+	bool no_api;
+	bool no_seccomp;
+	bool show_level;
+	bool show_log_origin;
+	bool boot_timer;
+	bool enable_pci;
+	bool has_start_time_us;
+	bool has_start_time_cpu_us;
+	uint64_t start_time_us;
+	uint64_t start_time_cpu_us;
+	uint64_t parent_cpu_time_us;
+	uint64_t payload_max;
+	uint64_t mmds_size_limit;
+
+	const char *kernel;
+	const char *initrd;
+	const char *cmdline;
+	unsigned int cpus;
+	uint64_t memory_mib;
+	enum config_irqchip irqchip;
+	enum options_entry entry;
+	bool timing;
+};
+
+/**
+ * options_parse() - fill @opts from the command line
+ *
+ * Return: 0, or -EINVAL with Firecracker's sentence in @err (main prints it
+ * and exits with VM_EXIT_BAD_ARGUMENTS).
+ */
+int options_parse(struct options *opts, int argc, char **argv,
+		  struct err *err) __must_check;
+
+/* Print --help: what the program is, examples, every flag. */
+void options_print_help(const char *program);
+
+/* Print --version: Firecracker's line for clients, a blank line, then ours. */
+void options_print_version(void);
+
+/**
+ * options_apply() - put the direct flags into @config
+ *
+ * Call it after the config file, so that a flag wins over the file. Opens the
+ * kernel and the initrd.
+ *
+ * Return: 0 or -errno with a sentence.
+ */
+int options_apply(const struct options *opts, struct vm_config *config,
+		  struct err *err) __must_check;
