@@ -5,13 +5,12 @@ import contextlib
 import os
 import re
 import select
-import struct
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
-from . import peers
+from . import elf, peers
 
 VMA = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) \S+ \S+ \S+ \S+\s*(.*)$")
 PAYLOAD_MIB = 32
@@ -129,18 +128,9 @@ def make_kernel(tree, path):
     Stands for a kernel where none is at hand: the guest reads all of the
     segment, so its pages are resident in each VM.
     """
-    elf = bytearray(tree.guest("ticker").read_bytes())
-    phoff, = struct.unpack_from("<Q", elf, 32)
-    phnum, = struct.unpack_from("<H", elf, 56)
-    headers = elf[phoff:phoff + 56 * phnum]
-    elf += bytes(-len(elf) % 4096)
-    size = PAYLOAD_MIB << 20
-    headers += struct.pack("<IIQQQQQQ", 1, 4, len(elf), PAYLOAD_GPA,
-                           PAYLOAD_GPA, size, size, 4096)
-    elf += os.urandom(4096) * (size // 4096)
-    struct.pack_into("<Q", elf, 32, len(elf))
-    struct.pack_into("<H", elf, 56, phnum + 1)
-    path.write_bytes(elf + headers)
+    path.write_bytes(elf.with_segment(
+        tree.guest("ticker").read_bytes(), PAYLOAD_GPA,
+        os.urandom(4096) * (PAYLOAD_MIB << 8)))
 
 
 def ten(tree, vmlinux, count=10):

@@ -5,7 +5,8 @@
  * Ten lines a second by the LAPIC timer (`period=<ms>`), so that a test sees
  * whether the guest lives, pauses and resumes, at little cost. With
  * `cpus` the secondary CPUs are up and halted as well; `read-at=<MiB>`
- * `read=<MiB>` first reads that much of the guest's own image.
+ * `read=<MiB>` first reads that much of the guest's own image, with `wait`
+ * only after a byte of input.
  */
 #include "guest.h"
 
@@ -35,6 +36,11 @@ static void read_image(void)
 	uint64_t gpa = cmdline_num("read-at", 0) << 20;
 	uint64_t end = gpa + (cmdline_num("read", 0) << 20);
 
+	if (cmdline_has("wait")) {
+		print("waiting\n");
+		while (!(in8(COM1 + 5) & 1))
+			cpu_pause();
+	}
 	for (; gpa < end; gpa += 4096)
 		(void)read64(gpa);
 }
