@@ -34,6 +34,12 @@ def kvm_kind(flags):
     return kind
 
 
+def runs_linux():
+    """Whether KVM here runs a stock kernel: only with the CPU's help."""
+    flags = cpu_fields().get("flags", "").split()
+    return "vmx" in flags or "svm" in flags
+
+
 def describe():
     """Host kind, kernel, CPU: what every figure has to be read with."""
     cpu = cpu_fields()

@@ -124,6 +124,15 @@ def shared_lines(shared):
             f"all together {shared['sum_pss_kib']} KiB (PSS)")
 
 
+def boot_table(found):
+    body = [[row["name"], row["kernel"], ms(row["init_us"], "median"),
+             ms(row["init_us"], "p95"), ms(row["exit_us"], "median")]
+            for row in found["rows"] if row["init_us"]]
+    return (table(["start to a Linux guest's init, ms", "kernel", "init",
+                   "p95", "exit"], body) + "\non " +
+            host_lines(found["host"]))
+
+
 def target_table(rows):
     body = [[t["name"], f"{t['value']:g}", f"{t['limit']:g}", t["unit"],
              "met" if t["met"] else "MISSED"] for t in rows]
@@ -144,6 +153,8 @@ def text(results):
         parts.append(memory_table(results["memory"]))
     if results.get("shared"):
         parts.append(shared_lines(results["shared"]))
+    if results.get("boot"):
+        parts.append(boot_table(results["boot"]))
     if results.get("targets"):
         parts.append(target_table(results["targets"]))
     return "\n\n".join([""] + parts) + "\n"
