@@ -18,6 +18,7 @@
 #define CLI_EXIT_FAILED 74
 
 int cmd_doctor(int argc, char **argv);
+int cmd_net(int argc, char **argv);
 
 /**
  * cli_complain() - "volt COMMAND: <sentence>" on standard error
@@ -26,6 +27,14 @@ int cmd_doctor(int argc, char **argv);
  */
 int cli_complain(int code, const char *command, const char *fmt, ...)
 	__printf_like(3, 4);
+
+/**
+ * cli_parse_number() - a decimal number and nothing else
+ *
+ * Return: false when @text is not one, or is outside [@min, @max].
+ */
+bool cli_parse_number(const char *text, uint64_t min, uint64_t max,
+		      uint64_t *out);
 
 /* After getopt complained: point at --help. Return: CLI_EXIT_USAGE. */
 int cli_usage_error(const char *command);

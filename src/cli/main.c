@@ -19,6 +19,7 @@ struct command {
 
 static const struct command commands[] = {
 	{"doctor", cmd_doctor, "what this host can run, and what it lacks"},
+	{"net", cmd_net, "make, list and delete taps for guests (as root)"},
 };
 
 static void print_help(FILE *out)
