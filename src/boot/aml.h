@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * aml.h - as much of AML as a machine without methods needs
+ *
+ * Objects that hold others are opened and closed: the length that stands in
+ * front of an object is put there, as short as it may be, when it is closed.
+ * Reference: ACPI 6.4, chapter 20 (AML) and 6.4 (resources).
+ */
+#pragma once
+
+#include "boot/tables.h"
+
+/**
+ * struct aml_block - an open object
+ * @body:	where its contents start
+ */
+struct aml_block {
+	size_t body;
+};
+
+/* Names are four characters, or a path like "\\_SB_". */
+struct aml_block aml_open_scope(struct tab *tab, const char *path);
+struct aml_block aml_open_device(struct tab *tab, const char *name);
+struct aml_block aml_open_package(struct tab *tab, uint8_t nr);
+void aml_close(struct tab *tab, struct aml_block block);
+
+/* Name (@name, ...): one of the values below must follow. */
+void aml_name(struct tab *tab, const char *name);
+
+void aml_int(struct tab *tab, uint64_t v);
+void aml_string(struct tab *tab, const char *text);
+/* @id: three capital letters and four hexadecimal digits. */
+void aml_eisa_id(struct tab *tab, const char *id);
+
+/* ResourceTemplate: a buffer of the resources between open and close. */
+struct aml_block aml_open_resources(struct tab *tab);
+void aml_res_io(struct tab *tab, uint16_t port, uint8_t len);
+void aml_res_memory(struct tab *tab, uint32_t base, uint32_t len);
+/* Edge-triggered, active high, exclusive. */
+void aml_res_irq(struct tab *tab, uint32_t gsi);
+void aml_close_resources(struct tab *tab, struct aml_block block);

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * image.h - a file that becomes guest memory: checked reads, private mappings
+ *
+ * The file is somebody else's and may change at any time: each number is read
+ * once, checked, and used from the copy. Reads go through a small window, so
+ * that the headers of a kernel cost one system call.
+ */
+#pragma once
+
+#include "boot/loader.h"
+
+#define IMAGE_WINDOW_BYTES 1024u
+
+/* Fewer bytes are copied: that is cheaper than one more mapping. */
+#define IMAGE_MAP_MIN_BYTES KIB(64)
+
+/**
+ * struct image - an open kernel or initrd
+ * @what:	"kernel" or "initrd", for messages
+ * @window:	@have bytes of the file from offset @at
+ */
+struct image {
+	int fd;
+	const char *path;
+	const char *what;
+	uint64_t size;
+	uint64_t at;
+	uint32_t have;
+	uint8_t window[IMAGE_WINDOW_BYTES];
+};
+
+/**
+ * image_open() - look at the file behind @fd
+ *
+ * Return: 0; -EISDIR, -EINVAL (not a regular file, or empty), -errno.
+ */
+int image_open(struct image *img, int fd, const char *path, const char *what,
+	       struct err *err) __must_check;
+
+/**
+ * image_read() - copy @len bytes at @off of the file
+ *
+ * Return: 0; -ENOEXEC and "is truncated" when the file ends before.
+ */
+int image_read(struct image *img, uint64_t off, void *buf, uint64_t len,
+	       struct err *err) __must_check;
+
+/**
+ * image_place() - make [@gpa, +@len) of the guest the file's bytes from @off
+ * @entry:	gets an entry in its list of mappings
+ *
+ * Whole pages are mapped where guest and file addresses agree modulo the page
+ * size and there are enough of them; the rest is copied. Bytes of a page that
+ * lie outside [@gpa, +@len) keep their value.
+ *
+ * Return: 0, -ENOMEM when that is not RAM, -errno.
+ */
+int image_place(struct image *img, struct gmem *mem, gpa_t gpa, uint64_t off,
+		uint64_t len, struct boot_entry *entry,
+		struct err *err) __must_check;
