@@ -103,7 +103,8 @@ def shares(argv):
     found = [image.TREE, image.cache()]
     if os.getcwd() != '/':
         found.append(os.getcwd())
-    found += filter(None, os.environ.get('VOLT_LAB_SHARE', '').split(':'))
+    found += filter(os.path.exists, [os.environ.get('TMPDIR', '')] +
+                    os.environ.get('VOLT_LAB_SHARE', '').split(':'))
     for arg in argv:
         for text in (arg, arg.partition('=')[2]):
             share = share_of(text) if text.startswith('/') else None

@@ -15,6 +15,7 @@ or after SECONDS without a command; QEMU ends with labd, however that ends.
 """
 import argparse
 import os
+import resource
 import selectors
 import shutil
 import signal
@@ -295,6 +296,9 @@ def main():
     parser.add_argument('--idle', type=float, metavar='SECONDS')
     args = parser.parse_args()
 
+    # One descriptor for each file that the lab has open.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
