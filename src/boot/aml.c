@@ -52,13 +52,13 @@ static struct aml_block open_here(const struct tab *tab)
 	return (struct aml_block){.body = tab->len};
 }
 
-struct aml_block aml_open_scope(struct tab *tab, const char *path)
+struct aml_block aml_open_scope(struct tab *tab, const char *name)
 {
 	struct aml_block block;
 
 	tab_u8(tab, OP_SCOPE);
 	block = open_here(tab);
-	tab_bytes(tab, path, strlen(path));
+	tab_bytes(tab, name, strlen(name));
 	return block;
 }
 

@@ -18,8 +18,8 @@ struct aml_block {
 	size_t body;
 };
 
-/* Names are four characters, or a path like "\\_SB_". */
-struct aml_block aml_open_scope(struct tab *tab, const char *path);
+/* Names are four characters, relative to where they stand. */
+struct aml_block aml_open_scope(struct tab *tab, const char *name);
 struct aml_block aml_open_device(struct tab *tab, const char *name);
 struct aml_block aml_open_package(struct tab *tab, uint8_t nr);
 void aml_close(struct tab *tab, struct aml_block block);

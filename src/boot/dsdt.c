@@ -97,7 +97,7 @@ void dsdt_write(struct tab *tab, const struct boot_platform *plat)
 	struct aml_block scope;
 
 	write_s5(tab);
-	scope = aml_open_scope(tab, "\\_SB_");
+	scope = aml_open_scope(tab, "_SB_");
 	if (plat->has_serial)
 		write_serial(tab);
 	if (plat->has_i8042)
