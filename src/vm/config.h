@@ -64,7 +64,6 @@ enum config_cpu_template {
 	CPU_TEMPLATE_T2S,
 	CPU_TEMPLATE_T2CL,
 	CPU_TEMPLATE_T2A,
-	CPU_TEMPLATE_V1N1,
 };
 
 struct machine_config {
@@ -80,6 +79,13 @@ struct machine_config {
 enum config_irqchip {
 	IRQCHIP_SPLIT, /* LAPIC in KVM, our IOAPIC, no PIC, no PIT */
 	IRQCHIP_FULL,  /* KVM's LAPIC, IOAPIC, PIC and PIT */
+};
+
+/* By which protocol an ELF kernel is entered. */
+enum config_entry {
+	ENTRY_AUTO, /* PVH when the kernel has it */
+	ENTRY_PVH,
+	ENTRY_LINUX64,
 };
 
 struct serial_config {
@@ -99,6 +105,7 @@ struct vm_config {
 	struct boot_source_config boot_source;
 	struct serial_config serial;
 	enum config_irqchip irqchip;
+	enum config_entry entry;
 	bool boot_timer;
 };
 

@@ -23,13 +23,6 @@ enum options_action {
 	OPTIONS_DESCRIBE_SNAPSHOT, /* of describe_snapshot */
 };
 
-/* --entry: by which protocol an ELF kernel is entered (tests). */
-enum options_entry {
-	OPTIONS_ENTRY_AUTO,
-	OPTIONS_ENTRY_PVH,
-	OPTIONS_ENTRY_LINUX64,
-};
-
 /**
  * struct options - the parsed command line
  *
@@ -61,6 +54,8 @@ struct options {
 	bool show_log_origin;
 	bool boot_timer;
 	bool enable_pci;
+	bool has_mmds_size_limit;
+	bool snapshot_version;
 	bool has_start_time_us;
 	bool has_start_time_cpu_us;
 	uint64_t start_time_us;
@@ -75,7 +70,7 @@ struct options {
 	unsigned int cpus;
 	uint64_t memory_mib;
 	enum config_irqchip irqchip;
-	enum options_entry entry;
+	enum config_entry entry;
 	bool timing;
 };
 

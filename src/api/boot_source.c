@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * boot_source.c - /boot-source: kernel, initrd and command line
+ *
+ * The files are opened here, while the process may still open files: what the
+ * path names later does not matter.
+ */
+#include "api/resource.h"
+
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+static const struct schema_field fields[] = {
+	{
+		.name = "kernel_image_path",
+		.type = SCHEMA_STRING,
+		.flags = SCHEMA_REQUIRED,
+		SCHEMA_AT(struct boot_source_config, kernel_image_path),
+	},
+	{
+		.name = "initrd_path",
+		.type = SCHEMA_STRING,
+		.flags = SCHEMA_NULL,
+		SCHEMA_AT(struct boot_source_config, initrd_path),
+	},
+	{
+		.name = "boot_args",
+		.type = SCHEMA_STRING,
+		.flags = SCHEMA_NULL,
+		SCHEMA_AT(struct boot_source_config, boot_args),
+	},
+};
+
+static const struct schema_object schema = {
+	.name = "BootSourceConfig",
+	.fields = fields,
+	.nr = ARRAY_SIZE(fields),
+	.size = sizeof(struct boot_source_config),
+};
+
+/* O_NONBLOCK: a FIFO or device that the path names must not stall the API. */
+static int open_image(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int put(struct api_call *call)
+{
+	struct boot_source_config *old = &call->api->vm->config.boot_source;
+	struct boot_source_config *body = call->body;
+	cleanup_fd int kernel = open_image(body->kernel_image_path);
+	cleanup_fd int initrd = -1;
+	char os[96];
+
+	if (kernel < 0)
+		return err_set(call->err, kernel,
+			       "Boot source error: The kernel file cannot be "
+			       "opened: %s",
+			       api_os_error(kernel, os));
+	if (body->initrd_path) {
+		initrd = open_image(body->initrd_path);
+		if (initrd < 0)
+			return err_set(call->err, initrd,
+				       "Boot source error: The initrd file "
+				       "cannot be opened due to invalid path "
+				       "or invalid permissions. %s",
+				       api_os_error(initrd, os));
+	}
+	if (body->boot_args && strlen(body->boot_args) >= CONFIG_CMDLINE_MAX)
+		return err_set(call->err, -EINVAL,
+			       "Boot source error: The kernel command line is "
+			       "invalid: Invalid cmdline capacity provided.");
+	fd_close(&old->kernel_fd);
+	fd_close(&old->initrd_fd);
+	schema_free(&schema, old);
+	*old = *body;
+	*body = (struct boot_source_config){0};
+	old->present = true;
+	old->kernel_fd = fd_steal(&kernel);
+	old->initrd_fd = fd_steal(&initrd);
+	return 0;
+}
+
+static void show(struct api *api, struct buf *out)
+{
+	char none[] = "";
+	struct boot_source_config unset = {.kernel_image_path = none};
+	const struct boot_source_config *boot = &api->vm->config.boot_source;
+
+	schema_encode(&schema, boot->present ? boot : &unset, out);
+}
+
+static const struct api_route routes[] = {
+	{
+		.method = API_PUT,
+		.path = "boot-source",
+		.flags = API_PRE,
+		.schema = &schema,
+		.apply = put,
+		.count = API_COUNT(put.boot_source_count),
+	},
+};
+
+const struct api_resource api_boot_source = {
+	.routes = routes,
+	.nr_routes = ARRAY_SIZE(routes),
+	.key = "boot-source",
+	.show = show,
+	.load = &routes[0],
+	.required = true,
+};

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * config_file.c - --config-file: a whole microVM in one JSON object
+ *
+ * The file is read twice. First its top level: each key is found among the
+ * resources and the place of its value is noted; keys that nobody knows are
+ * ignored, as Firecracker does. Then the values go through the resources' PUT
+ * handlers, in the order of the resources, not of the file.
+ */
+#include "api/resource.h"
+
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_MAX     MIB(4)
+#define SECTIONS_MAX 32
+
+/* Where the value of resource i is in the text; len 0: not there. */
+struct section {
+	const char *text;
+	size_t len;
+};
+
+static int read_file(const char *path, struct buf *text, struct err *err)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	ssize_t n = 0;
+
+	if (fd < 0)
+		return err_set(err, -errno,
+			       "Unable to open or read from the configuration "
+			       "file %s: %s",
+			       path, err_name(errno));
+	do {
+		text->len += (size_t)n;
+		if (text->len > FILE_MAX)
+			return err_set(err, -EFBIG,
+				       "The configuration file %s is larger "
+				       "than 4 MiB",
+				       path);
+		if (!buf_reserve(text, text->len + 65536))
+			return err_set(err, -ENOMEM, "Out of memory");
+		n = read(fd, text->data + text->len, 65536);
+	} while (n > 0 || (n < 0 && errno == EINTR));
+	if (n < 0)
+		return err_set(err, -errno,
+			       "Unable to open or read from the configuration "
+			       "file %s: %s",
+			       path, err_name(errno));
+	return 0;
+}
+
+static size_t find_key(const struct buf *key)
+{
+	size_t i = 0;
+
+	while (i < api_nr_resources &&
+	       !(api_resources[i]->key && api_resources[i]->load &&
+		 strlen(api_resources[i]->key) == key->len &&
+		 memcmp(api_resources[i]->key, key->data, key->len) == 0))
+		i++;
+	return i;
+}
+
+static int find_sections(struct json *json, struct section *sections)
+{
+	cleanup_buf struct buf key = {0};
+	bool first = true;
+	int r;
+
+	if (json_peek(json) != JSON_OBJECT)
+		return json_fail(json, "invalid type, expected struct "
+				       "VmmConfig");
+	r = json_enter(json);
+	while (r == 0 && (r = json_next_key(json, &first, &key)) > 0) {
+		size_t i = find_key(&key);
+		size_t start;
+
+		r = json_colon(json);
+		if (r < 0)
+			return r;
+		(void)json_peek(json);
+		start = json->pos;
+		if (i < api_nr_resources && sections[i].len > 0)
+			return json_fail(json, "duplicate field `%s`",
+					 api_resources[i]->key);
+		r = json_skip(json);
+		if (r == 0 && i < api_nr_resources)
+			sections[i] = (struct section){json->text + start,
+						       json->pos - start};
+	}
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < api_nr_resources; i++)
+		if (api_resources[i]->required && sections[i].len == 0)
+			return json_fail(json, "missing field `%s`",
+					 api_resources[i]->key);
+	return json_end(json);
+}
+
+static int load_list(struct api *api, const struct api_route *route,
+		     const struct section *section, struct err *err)
+{
+	bool first = true;
+	struct json json;
+	size_t start;
+	int r;
+
+	json_init(&json, section->text, section->len, err);
+	if (json_peek(&json) != JSON_ARRAY)
+		return json_fail(&json, "invalid type, expected a sequence");
+	r = json_enter(&json);
+	while (r == 0 && (r = json_next_item(&json, &first)) > 0) {
+		(void)json_peek(&json);
+		start = json.pos;
+		r = json_skip(&json);
+		if (r == 0)
+			r = api_load(api, route, json.text + start,
+				     json.pos - start, err);
+	}
+	return r;
+}
+
+static int load_section(struct api *api, const struct api_resource *res,
+			const struct section *section, struct err *err)
+{
+	if (section->len == 0)
+		return 0;
+	if (res->load->flags & API_LIST)
+		return load_list(api, res->load, section, err);
+	if (!res->required && section->len == 4 &&
+	    memcmp(section->text, "null", 4) == 0)
+		return 0;
+	return api_load(api, res->load, section->text, section->len, err);
+}
+
+int config_file_load(const char *path, struct api *api, struct err *err)
+{
+	struct section sections[SECTIONS_MAX] = {0};
+	cleanup_buf struct buf text = {0};
+	struct json json;
+	int r;
+
+	assert(api_nr_resources <= SECTIONS_MAX);
+	r = read_file(path, &text, err);
+	if (r < 0)
+		return r;
+	json_init(&json, text.data, text.len, err);
+	r = find_sections(&json, sections);
+	for (size_t i = 0; r == 0 && i < api_nr_resources; i++)
+		r = load_section(api, api_resources[i], &sections[i], err);
+	if (r < 0)
+		err_prefix(err, "Failed to build MicroVM from Json: "
+				"Configuration for VMM from one single json "
+				"failed: ");
+	return r;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * json.h - read JSON piece by piece, with serde's error texts
+ *
+ * Theory of operation
+ *
+ * Bodies and config files are decoded straight from their text into the
+ * structs of vm/config.h: the schema (schema.h) asks for the value it expects
+ * next, and gets it or an error. There is no tree in between, which keeps three
+ * promises that clients of Firecracker's API rely on: errors come in the order
+ * of the text and in the words of Firecracker's parser, integers keep all 64
+ * bits, and a hostile text costs no memory. Free-form documents, which need a
+ * tree, are the business of a library.
+ *
+ * The grammar is RFC 8259, strictly: UTF-8, no comments, no trailing commas,
+ * nesting up to JSON_DEPTH_MAX.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#define JSON_DEPTH_MAX 128
+
+/**
+ * struct json - a text and how far it is read
+ * @depth:	open objects and arrays
+ * @err:	filled by the first failure
+ */
+struct json {
+	const char *text;
+	size_t len;
+	size_t pos;
+	unsigned int depth;
+	struct err *err;
+};
+
+enum json_kind {
+	JSON_EOF,
+	JSON_NULL,
+	JSON_TRUE,
+	JSON_FALSE,
+	JSON_NUMBER,
+	JSON_STRING,
+	JSON_ARRAY,
+	JSON_OBJECT,
+	JSON_OTHER, /* no value starts so */
+};
+
+enum json_number_kind {
+	JSON_UNSIGNED,
+	JSON_NEGATIVE,
+	JSON_FLOAT, /* also integers beyond 64 bits */
+};
+
+struct json_number {
+	enum json_number_kind kind;
+	uint64_t u;
+	int64_t i;
+	double f;
+};
+
+void json_init(struct json *json, const char *text, size_t len,
+	       struct err *err);
+
+/**
+ * json_fail() - "<text> at line L column C", of the place read last
+ *
+ * Return: -EINVAL.
+ */
+int json_fail(struct json *json, const char *fmt, ...) __printf_like(2, 3);
+
+/* Skip white space; the kind of what comes next. Consumes nothing else. */
+enum json_kind json_peek(struct json *json);
+
+/*
+ * Each of these reads one value of the kind that json_peek() told. They return
+ * 0, or -EINVAL with a sentence. json_read_string() appends to @out.
+ */
+int json_read_literal(struct json *json) __must_check;
+int json_read_number(struct json *json,
+		     struct json_number *number) __must_check;
+int json_read_string(struct json *json, struct buf *out) __must_check;
+
+/* Any value; fails on "expected value" or the end. */
+int json_skip(struct json *json) __must_check;
+
+/* Consume "{" or "[", which json_peek() has told. */
+int json_enter(struct json *json) __must_check;
+
+/**
+ * json_next_key() - the next member of the object
+ * @first:	true before the first; cleared
+ * @key:	replaced by the key. json_colon() comes next.
+ *
+ * Return: 1 with a key, 0 after the closing brace, -EINVAL.
+ */
+int json_next_key(struct json *json, bool *first, struct buf *key) __must_check;
+
+/* The colon between key and value. */
+int json_colon(struct json *json) __must_check;
+
+/* Return: 1 when an element follows, 0 after the closing bracket, -EINVAL. */
+int json_next_item(struct json *json, bool *first) __must_check;
+
+/* Nothing but white space may follow. */
+int json_end(struct json *json) __must_check;

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * later.c - resources of Firecracker's API that this build does not offer
+ *
+ * Their paths, ids and states follow the same rules as all others, their keys
+ * are in GET /vm/config, and what can be answered truthfully about a VM without
+ * such a device is. Only what would create one says that it cannot. A resource
+ * leaves this file for a file of its own.
+ */
+#include "api/resource.h"
+
+#include <errno.h>
+
+static int not_offered(struct api_call *call)
+{
+	return err_set(call->err, -EOPNOTSUPP,
+		       "The requested operation is not supported: this build "
+		       "of Volt does not offer /%.*s yet.",
+		       (int)strcspn(call->route->path, "{"), call->route->path);
+}
+
+/* Before the start: a device; after it: hot-plug, which needs PCI. */
+static int hot_plug(struct api_call *call)
+{
+	if (!api_started(call->api))
+		return not_offered(call);
+	return err_set(call->err, -EOPNOTSUPP, "PCI is not enabled");
+}
+
+static int no_device(struct api_call *call, const char *area)
+{
+	return err_set(call->err, -ENODEV,
+		       "%s: Failed perform action on device: Device not found",
+		       area);
+}
+
+static int no_vmm_device(struct api_call *call)
+{
+	return no_device(call, "Internal VMM error");
+}
+
+static int no_balloon_update(struct api_call *call)
+{
+	return no_device(call, "Balloon update error");
+}
+
+static int no_hotplug_update(struct api_call *call)
+{
+	return no_device(call, "Memory hotplug update error");
+}
+
+static int get_balloon(struct api_call *call)
+{
+	if (api_started(call->api))
+		return no_vmm_device(call);
+	return err_set(call->err, -ENODEV,
+		       "Balloon config error: No balloon device found.");
+}
+
+static int no_store(struct api_call *call)
+{
+	return err_set(call->err, -EINVAL,
+		       "MMDS error: The MMDS data store is not initialized.");
+}
+
+static int get_mmds(struct api_call *call)
+{
+	if (api_started(call->api))
+		return no_store(call);
+	buf_add_str(&call->reply->body, "{}");
+	return 0;
+}
+
+static int put_mmds(struct api_call *call)
+{
+	return api_started(call->api) ? no_store(call) : not_offered(call);
+}
+
+static int bad_snapshot_path(struct api_call *call)
+{
+	if (!call->rest)
+		return err_set(call->err, -EINVAL,
+			       "Missing snapshot operation type.");
+	return err_set(call->err, -ENOENT,
+		       "Invalid request method and/or path: PUT /snapshot/%s.",
+		       call->rest);
+}
+
+static void show_null(struct api *api, struct buf *out)
+{
+	(void)api;
+	buf_add_str(out, "null");
+}
+
+static void show_empty(struct api *api, struct buf *out)
+{
+	(void)api;
+	buf_add_str(out, "[]");
+}
+
+/* clang-format off */
+#define ROUTE(method_, path_, flags_, apply_, ...) \
+	{ .method = API_##method_, .path = (path_), .flags = (flags_), \
+	  .apply = (apply_), __VA_ARGS__ }
+#define COUNTED(member) .count = API_COUNT(member)
+
+static const struct api_route drives[] = {
+	ROUTE(PUT, "drives/{id}", API_BOTH | API_LIST, hot_plug,
+	      COUNTED(put.drive_count)),
+	ROUTE(PATCH, "drives/{id}", API_POST, not_offered,
+	      COUNTED(patch.drive_count)),
+	ROUTE(DELETE, "drives/{id}", API_POST, hot_plug),
+};
+
+static const struct api_route pmem[] = {
+	ROUTE(PUT, "pmem/{id}", API_BOTH | API_LIST, hot_plug,
+	      COUNTED(put.pmem_count)),
+	ROUTE(PATCH, "pmem/{id}", API_POST, not_offered,
+	      COUNTED(patch.pmem_count)),
+	ROUTE(DELETE, "pmem/{id}", API_POST, hot_plug),
+};
+
+static const struct api_route network[] = {
+	ROUTE(PUT, "network-interfaces/{id}", API_BOTH | API_LIST, hot_plug,
+	      COUNTED(put.network_count)),
+	ROUTE(PATCH, "network-interfaces/{id}", API_POST, not_offered,
+	      COUNTED(patch.network_count)),
+	ROUTE(DELETE, "network-interfaces/{id}", API_POST, hot_plug),
+};
+
+static const struct api_route vsock[] = {
+	ROUTE(PUT, "vsock", API_PRE, not_offered, COUNTED(put.vsock_count)),
+};
+
+static const struct api_route entropy[] = {
+	ROUTE(PUT, "entropy", API_PRE, not_offered),
+};
+
+static const struct api_route cpu_config[] = {
+	ROUTE(PUT, "cpu-config", API_PRE, not_offered,
+	      COUNTED(put.cpu_cfg_count)),
+};
+
+static const struct api_route mmds[] = {
+	ROUTE(PUT, "mmds", API_BOTH | API_EXACT, put_mmds,
+	      COUNTED(put.mmds_count)),
+	ROUTE(PUT, "mmds/config", API_PRE, not_offered,
+	      COUNTED(put.mmds_count)),
+	ROUTE(PATCH, "mmds", API_BOTH, no_store, COUNTED(patch.mmds_count)),
+	ROUTE(GET, "mmds", API_BOTH, get_mmds, COUNTED(get.mmds_count)),
+};
+
+static const struct api_route balloon[] = {
+	ROUTE(PUT, "balloon", API_PRE, not_offered),
+	ROUTE(GET, "balloon", API_BOTH | API_EXACT, get_balloon),
+	ROUTE(GET, "balloon/statistics", API_POST, no_vmm_device),
+	ROUTE(GET, "balloon/hinting/status", API_POST, no_vmm_device),
+	ROUTE(PATCH, "balloon", API_POST | API_EXACT, no_balloon_update),
+	ROUTE(PATCH, "balloon/statistics", API_POST, no_balloon_update),
+	ROUTE(PATCH, "balloon/hinting/start", API_POST | API_BODY_OPTIONAL,
+	      no_balloon_update),
+	ROUTE(PATCH, "balloon/hinting/stop", API_POST | API_BODY_OPTIONAL,
+	      no_balloon_update),
+};
+
+static const struct api_route memory_hotplug[] = {
+	ROUTE(PUT, "hotplug/memory", API_PRE, not_offered,
+	      COUNTED(put.hotplug_memory_count)),
+	ROUTE(PATCH, "hotplug/memory", API_POST, no_hotplug_update,
+	      COUNTED(patch.hotplug_memory_count)),
+	ROUTE(GET, "hotplug/memory", API_POST, no_vmm_device,
+	      COUNTED(get.hotplug_memory_count)),
+};
+
+static const struct api_route snapshot[] = {
+	ROUTE(PUT, "snapshot/create", API_POST, not_offered),
+	ROUTE(PUT, "snapshot/load", API_PRE, not_offered),
+	ROUTE(PUT, "snapshot", API_BOTH, bad_snapshot_path),
+};
+
+#define RESOURCE(name_, routes_, ...) \
+	const struct api_resource name_ = { \
+		.routes = (routes_), .nr_routes = ARRAY_SIZE(routes_), \
+		__VA_ARGS__ }
+#define KEY(key_, show_, routes_) \
+	.key = (key_), .show = (show_), .load = &(routes_)[0]
+
+RESOURCE(api_drives, drives, KEY("drives", show_empty, drives),
+	 .required = true);
+RESOURCE(api_pmem, pmem, KEY("pmem", show_empty, pmem));
+RESOURCE(api_network, network,
+	 KEY("network-interfaces", show_empty, network));
+RESOURCE(api_vsock, vsock, KEY("vsock", show_null, vsock));
+RESOURCE(api_entropy, entropy, KEY("entropy", show_null, entropy));
+RESOURCE(api_cpu_config, cpu_config,
+	 KEY("cpu-config", show_null, cpu_config));
+RESOURCE(api_mmds, mmds, .key = "mmds-config", .show = show_null,
+	 .load = &mmds[1]);
+RESOURCE(api_balloon, balloon, KEY("balloon", show_null, balloon));
+RESOURCE(api_memory_hotplug, memory_hotplug,
+	 KEY("memory-hotplug", show_null, memory_hotplug));
+RESOURCE(api_snapshot, snapshot);
+/* clang-format on */

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * metrics.c - PUT /metrics and --metrics-path: where the metrics go
+ */
+#include "api/resource.h"
+
+#include <errno.h>
+
+struct metrics_body {
+	char *metrics_path;
+	bool emit_id;
+	struct schema_list properties;
+};
+
+static const struct schema_field fields[] = {
+	{
+		.name = "metrics_path",
+		.type = SCHEMA_STRING,
+		.flags = SCHEMA_REQUIRED,
+		SCHEMA_AT(struct metrics_body, metrics_path),
+	},
+	{
+		.name = "emit_id",
+		.type = SCHEMA_BOOL,
+		SCHEMA_AT(struct metrics_body, emit_id),
+	},
+	{
+		.name = "properties",
+		.type = SCHEMA_MAP,
+		.flags = SCHEMA_NULL,
+		SCHEMA_AT(struct metrics_body, properties),
+	},
+};
+
+static const struct schema_object schema = {
+	.name = "MetricsConfig",
+	.fields = fields,
+	.nr = ARRAY_SIZE(fields),
+	.size = sizeof(struct metrics_body),
+	.open = true,
+};
+
+static int open_metrics(struct api *api, const char *path, const char *extra,
+			struct err *err)
+{
+	static const char why[] =
+		"Cannot initialize the metrics system due to bad user input";
+	int r = metrics_open(api->metrics, path, extra);
+	char os[96];
+
+	if (r == -EEXIST)
+		return err_set(err, r,
+			       "%s: Reinitialization of metrics not allowed.",
+			       why);
+	if (r < 0)
+		return err_set(err, r, "%s: %s", why, api_os_error(r, os));
+	return 0;
+}
+
+int api_metrics_setup(struct api *api, const char *path, struct err *err)
+{
+	int r = open_metrics(api, path, NULL, err);
+
+	if (r < 0)
+		err_prefix(err, "Could not initialize metrics: ");
+	return r;
+}
+
+/* The members that every line repeats, each with a comma before. */
+static void add_extra(const struct api *api, const struct metrics_body *body,
+		      struct buf *out)
+{
+	const struct schema_pair *pair = body->properties.items;
+
+	if (body->emit_id) {
+		buf_add_str(out, ",\"id\":");
+		buf_add_json(out, api->settings.id, strlen(api->settings.id));
+	}
+	if (body->properties.nr > 0)
+		buf_add_str(out, ",\"properties\":{");
+	for (size_t i = 0; i < body->properties.nr; i++) {
+		buf_add_str(out, i > 0 ? "," : "");
+		buf_add_json(out, pair[i].key, strlen(pair[i].key));
+		buf_add(out, ":", 1);
+		buf_add_json(out, pair[i].value, strlen(pair[i].value));
+	}
+	if (body->properties.nr > 0)
+		buf_add(out, "}", 1);
+	buf_add(out, "", 1);
+}
+
+static int put(struct api_call *call)
+{
+	const struct metrics_body *body = call->body;
+	struct buf extra = {0};
+	int r;
+
+	add_extra(call->api, body, &extra);
+	if (extra.failed)
+		r = err_set(call->err, -ENOMEM, "Out of memory.");
+	else
+		r = open_metrics(call->api, body->metrics_path, extra.data,
+				 call->err);
+	if (r < 0)
+		err_prefix(call->err, "Metrics error: ");
+	buf_free(&extra);
+	return r;
+}
+
+/* Firecracker never tells where the metrics go. */
+static void show(struct api *api, struct buf *out)
+{
+	(void)api;
+	buf_add_str(out, "null");
+}
+
+static const struct api_route routes[] = {
+	{
+		.method = API_PUT,
+		.path = "metrics",
+		.flags = API_PRE,
+		.schema = &schema,
+		.apply = put,
+		.count = API_COUNT(put.metrics_count),
+	},
+};
+
+const struct api_resource api_metrics = {
+	.routes = routes,
+	.nr_routes = ARRAY_SIZE(routes),
+	.key = "metrics",
+	.show = show,
+	.load = &routes[0],
+};

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * resource.h - what a resource of the API is, for the files that define one
+ *
+ * Theory of operation
+ *
+ * A resource is one file: its schema, its handlers, a const table of routes
+ * and, if it belongs to the configuration, its key in the config file and in
+ * GET /vm/config. It is known to the rest by one line in resources.c. Every
+ * request goes the same way (api.c), so a handler sees only what is its own:
+ *
+ *   1. the route is found by method and path; ids and presence of a body are
+ *      checked by its flags
+ *   2. the body is decoded by the route's schema, into a struct that ->init()
+ *      may have filled with defaults or with the present configuration
+ *   3. ->check(): what is wrong whatever state the VM is in
+ *   4. the state of the VM is checked against the flags
+ *   5. ->apply(): the deed; it takes over strings it wants to keep
+ *
+ * That order is Firecracker's, and shows: a body that does not parse is
+ * reported before a state that does not fit.
+ */
+#pragma once
+
+#include "api/api.h"
+#include "api/method.h"
+#include "api/schema.h"
+#include "host/timer.h"
+
+enum api_route_flags {
+	API_PRE = 1 << 0,  /* before the VM is started */
+	API_POST = 1 << 1, /* after */
+	API_BOTH = API_PRE | API_POST,
+	API_BODY_OPTIONAL = 1 << 2, /* PATCH without a body is fine */
+	API_EXACT = 1 << 3,         /* a longer path is an error of its own */
+	API_LIST = 1 << 4,          /* in the config file: an array of these */
+};
+
+/**
+ * struct api_reply - the answer to a request
+ * @status:	200, 204, 400 or 413
+ * @body:	JSON; empty for 204
+ * @deprecated:	add the Deprecation header
+ */
+struct api_reply {
+	int status;
+	struct buf body;
+	bool deprecated;
+};
+
+struct api_route;
+
+/**
+ * struct api_call - one request on its way through a handler
+ * @id:		the {id} of the path, or NULL
+ * @rest:	the path behind the route's pattern, or NULL
+ * @text:	the body as it came; @len bytes, not terminated
+ * @body:	the decoded body, of the route's schema
+ * @err:	a handler that fails says why here
+ */
+struct api_call {
+	struct api *api;
+	const struct api_route *route;
+	const char *id;
+	const char *rest;
+	const char *text;
+	size_t len;
+	void *body;
+	struct schema_seen seen;
+	struct api_reply *reply;
+	struct err *err;
+};
+
+/**
+ * struct api_route - one method on one path
+ * @path:	tokens separated by '/'; "{id}" stands for any resource id
+ * @flags:	enum api_route_flags; at least one of API_PRE and API_POST
+ * @schema:	of the body; NULL: the handler reads the text itself
+ * @init:	fills @call->body before decoding; may be NULL
+ * @check:	may be NULL
+ * @count:	offset of its counter in struct api_counters; its fails follow,
+ *		for all methods but GET. 0: not counted
+ *
+ * Handlers return 0 or -errno with @call->err filled.
+ */
+struct api_route {
+	enum api_method method;
+	const char *path;
+	unsigned int flags;
+	const struct schema_object *schema;
+	void (*init)(struct api_call *call);
+	int (*check)(struct api_call *call);
+	int (*apply)(struct api_call *call);
+	size_t count;
+};
+
+/**
+ * struct api_resource - one file of the API
+ * @key:	its key in GET /vm/config and in the config file; NULL: none
+ * @show:	adds its JSON value for GET /vm/config
+ * @load:	the route that the config file's value goes through; NULL: the
+ *		key cannot be set by the file
+ * @required:	the config file must have it
+ */
+struct api_resource {
+	const struct api_route *routes;
+	size_t nr_routes;
+	const char *key;
+	void (*show)(struct api *api, struct buf *out);
+	const struct api_route *load;
+	bool required;
+};
+
+/* All of them, in the order in which a config file is applied. */
+extern const struct api_resource *const api_resources[];
+extern const size_t api_nr_resources;
+
+extern const struct api_resource api_actions;
+extern const struct api_resource api_balloon;
+extern const struct api_resource api_boot_source;
+extern const struct api_resource api_cpu_config;
+extern const struct api_resource api_drives;
+extern const struct api_resource api_entropy;
+extern const struct api_resource api_instance;
+extern const struct api_resource api_logger;
+extern const struct api_resource api_machine_config;
+extern const struct api_resource api_memory_hotplug;
+extern const struct api_resource api_metrics;
+extern const struct api_resource api_mmds;
+extern const struct api_resource api_network;
+extern const struct api_resource api_pmem;
+extern const struct api_resource api_serial;
+extern const struct api_resource api_snapshot;
+extern const struct api_resource api_vm_config;
+extern const struct api_resource api_vm_state;
+extern const struct api_resource api_vsock;
+
+/**
+ * struct api_counters - the API's own metrics, by Firecracker's names
+ *
+ * In PUT and PATCH every count is followed by its fails. Resources that do not
+ * exist yet have their places, so that readers find every key.
+ */
+struct api_counters {
+	struct {
+		metric_t process_startup_time_us;
+		metric_t process_startup_time_cpu_us;
+	} server;
+	struct {
+		metric_t deprecated_http_api_calls;
+	} deprecated;
+	struct {
+		metric_t instance_info_count;
+		metric_t machine_cfg_count;
+		metric_t mmds_count;
+		metric_t vmm_version_count;
+		metric_t hotplug_memory_count;
+	} get;
+	struct {
+		metric_t drive_count, drive_fails;
+		metric_t network_count, network_fails;
+		metric_t machine_cfg_count, machine_cfg_fails;
+		metric_t mmds_count, mmds_fails;
+		metric_t pmem_count, pmem_fails;
+		metric_t hotplug_memory_count, hotplug_memory_fails;
+	} patch;
+	struct {
+		metric_t actions_count, actions_fails;
+		metric_t boot_source_count, boot_source_fails;
+		metric_t drive_count, drive_fails;
+		metric_t logger_count, logger_fails;
+		metric_t machine_cfg_count, machine_cfg_fails;
+		metric_t cpu_cfg_count, cpu_cfg_fails;
+		metric_t metrics_count, metrics_fails;
+		metric_t network_count, network_fails;
+		metric_t mmds_count, mmds_fails;
+		metric_t vsock_count, vsock_fails;
+		metric_t pmem_count, pmem_fails;
+		metric_t serial_count, serial_fails;
+		metric_t hotplug_memory_count, hotplug_memory_fails;
+	} put;
+	struct {
+		metric_t full_create_snapshot;
+		metric_t diff_create_snapshot;
+		metric_t load_snapshot;
+		metric_t pause_vm;
+		metric_t resume_vm;
+		metric_t vmm_full_create_snapshot;
+		metric_t vmm_diff_create_snapshot;
+		metric_t vmm_load_snapshot;
+		metric_t vmm_pause_vm;
+		metric_t vmm_resume_vm;
+	} latencies;
+};
+
+#define API_COUNT(member) offsetof(struct api_counters, member)
+
+/**
+ * struct api - what requests act on
+ * @flush:	writes a metrics line every minute while the VM runs
+ * @log_module:	owned; log_settings.module points to it
+ * @level_set:	somebody chose a log level
+ * @owns_log:	log_settings.fd was opened here
+ */
+struct api {
+	struct vm *vm;
+	struct metrics *metrics;
+	struct api_settings settings;
+	struct api_counters counters;
+	struct timer flush;
+	char *log_module;
+	bool level_set;
+	bool owns_log;
+};
+
+static inline bool api_started(const struct api *api)
+{
+	return api->vm->state != VM_NOT_STARTED;
+}
+
+/* Refuses what enum api_route_flags @flags do not allow in the VM's state. */
+int api_check_state(const struct api *api, unsigned int flags,
+		    struct err *err) __must_check;
+
+/* "No such file or directory (os error 2)", Firecracker's way to say it. */
+const char *api_os_error(int rc, char buf[static 96]);
+
+/* Zero groups of devices to come and the API's own; see counters.c. */
+int api_counters_declare(struct api *api) __must_check;
+
+/* --start-time-us and its like, measured now. */
+void api_counters_started(struct api *api);
+
+/**
+ * api_handle() - answer one request
+ * @path:	as in the request line; @path_len bytes
+ * @text:	the body, @len bytes; NULL when there is none
+ * @reply:	zeroed by the caller, who frees its body
+ */
+void api_handle(struct api *api, enum api_method method, const char *path,
+		size_t path_len, const char *text, size_t len,
+		struct api_reply *reply);
+
+/**
+ * api_load() - set a resource from the config file
+ * @text:	the JSON value
+ *
+ * Return: 0 or -errno with a sentence.
+ */
+int api_load(struct api *api, const struct api_route *route, const char *text,
+	     size_t len, struct err *err) __must_check;

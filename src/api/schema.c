@@ -1,0 +1,674 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * schema.c - JSON objects as tables (theory of operation: schema.h)
+ */
+#include "api/schema.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+const struct schema_range schema_u8 = {"u8", UINT8_MAX};
+const struct schema_range schema_u16 = {"u16", UINT16_MAX};
+const struct schema_range schema_u32 = {"u32", UINT32_MAX};
+const struct schema_range schema_u64 = {"u64", UINT64_MAX};
+const struct schema_range schema_usize = {"usize", UINT64_MAX};
+
+static int decode_value(const struct schema_field *field, struct json *json,
+			void *value, struct schema_seen *seen);
+static void encode_value(const struct schema_field *field, const void *value,
+			 struct buf *out);
+static void free_value(const struct schema_field *field, void *value);
+
+/* How much of a client's own text an error repeats. */
+#define QUOTE_MAX 200u
+
+static void add_float(struct buf *out, double f)
+{
+	char text[64];
+	int digits = 1;
+
+	/* The shortest text that is the same number again. */
+	do {
+		(void)snprintf(text, sizeof(text), "%.*g", digits, f);
+	} while (++digits <= 17 && strtod(text, NULL) != f);
+	buf_add_str(out, text);
+	if (!strpbrk(text, ".e"))
+		buf_add_str(out, ".0");
+}
+
+/* The value that comes next, as an error names it; consumes it. */
+static int describe(struct json *json, struct buf *out)
+{
+	struct buf text = {0};
+	struct json_number n;
+	int r = 0;
+
+	switch (json_peek(json)) {
+	case JSON_NULL:
+		buf_add_str(out, "null");
+		return json_read_literal(json);
+	case JSON_TRUE:
+		buf_add_str(out, "boolean `true`");
+		return json_read_literal(json);
+	case JSON_FALSE:
+		buf_add_str(out, "boolean `false`");
+		return json_read_literal(json);
+	case JSON_NUMBER:
+		r = json_read_number(json, &n);
+		if (r < 0)
+			return r;
+		buf_add_str(out, n.kind == JSON_FLOAT ? "floating point `"
+						      : "integer `");
+		if (n.kind == JSON_FLOAT)
+			add_float(out, n.f);
+		else if (n.kind == JSON_NEGATIVE)
+			buf_addf(out, "%lld", (long long)n.i);
+		else
+			buf_addf(out, "%llu", (unsigned long long)n.u);
+		buf_add(out, "`", 1);
+		return 0;
+	case JSON_STRING:
+		r = json_read_string(json, &text);
+		buf_add_str(out, "string ");
+		if (r == 0)
+			buf_add_json(out, text.data,
+				     text.len < QUOTE_MAX ? text.len
+							  : QUOTE_MAX);
+		buf_free(&text);
+		return r;
+	case JSON_ARRAY:
+		buf_add_str(out, "sequence");
+		return 0;
+	case JSON_OBJECT:
+		buf_add_str(out, "map");
+		return 0;
+	default:
+		return json_skip(json); /* its error is the right one */
+	}
+}
+
+static int wrong_type(struct json *json, const char *what, const char *expected)
+{
+	struct buf got = {0};
+	int r = describe(json, &got);
+
+	if (r == 0)
+		r = json_fail(json, "invalid %s: %.*s, expected %s", what,
+			      (int)got.len, got.len ? got.data : "", expected);
+	buf_free(&got);
+	return r;
+}
+
+/* "expected `a`", "expected `a` or `b`", "expected one of `a`, `b`, `c`" */
+static void add_expected(struct buf *out, size_t nr,
+			 const char *(*name)(const void *table, size_t i),
+			 const void *table)
+{
+	buf_add_str(out, nr > 2 ? "expected one of " : "expected ");
+	for (size_t i = 0; i < nr; i++)
+		buf_addf(out, "%s`%s`",
+			 i == 0    ? ""
+			 : nr == 2 ? " or "
+				   : ", ",
+			 name(table, i));
+}
+
+static const char *field_name(const void *table, size_t i)
+{
+	return ((const struct schema_object *)table)->fields[i].name;
+}
+
+static const char *enum_name(const void *table, size_t i)
+{
+	return ((const struct schema_enum *)table)->names[i].name;
+}
+
+static int unknown(struct json *json, const char *what, const struct buf *got,
+		   const struct buf *expected)
+{
+	size_t len = got->len < QUOTE_MAX ? got->len : QUOTE_MAX;
+
+	return json_fail(json, "unknown %s `%.*s`, %.*s", what, (int)len,
+			 len ? got->data : "", (int)expected->len,
+			 expected->len ? expected->data : "");
+}
+
+static int decode_bool(struct json *json, bool *value)
+{
+	enum json_kind kind = json_peek(json);
+	int r;
+
+	if (kind != JSON_TRUE && kind != JSON_FALSE)
+		return wrong_type(json, "type", "a boolean");
+	r = json_read_literal(json);
+	if (r == 0)
+		*value = kind == JSON_TRUE;
+	return r;
+}
+
+static void store_uint(void *value, size_t size, uint64_t u)
+{
+	/* Little-endian: the low bytes come first. */
+	memcpy(value, &u, size);
+}
+
+static uint64_t load_uint(const void *value, size_t size)
+{
+	uint64_t u = 0;
+
+	memcpy(&u, value, size);
+	return u;
+}
+
+static int decode_uint(const struct schema_field *field, struct json *json,
+		       void *value)
+{
+	const struct schema_range *range = field->range;
+	size_t start;
+	struct json_number n;
+	int r;
+
+	if (json_peek(json) != JSON_NUMBER)
+		return wrong_type(json, "type", range->name);
+	start = json->pos;
+	r = json_read_number(json, &n);
+	if (r < 0)
+		return r;
+	if (n.kind == JSON_UNSIGNED && n.u <= range->max) {
+		store_uint(value, field->size, n.u);
+		return 0;
+	}
+	json->pos = start;
+	return wrong_type(json, n.kind == JSON_FLOAT ? "type" : "value",
+			  range->name);
+}
+
+/* A NUL-terminated string that holds no other NUL. */
+static int read_text(struct json *json, struct buf *text)
+{
+	int r;
+
+	if (json_peek(json) != JSON_STRING)
+		return wrong_type(json, "type", "a string");
+	r = json_read_string(json, text);
+	if (r < 0)
+		return r;
+	if (text->len > 0 && memchr(text->data, 0, text->len))
+		return json_fail(json, "invalid value: string with a NUL "
+				       "character, expected a string "
+				       "without one");
+	buf_add(text, "", 1);
+	return text->failed ? err_set(json->err, -ENOMEM, "Out of memory") : 0;
+}
+
+static int decode_string(struct json *json, char **value)
+{
+	struct buf text = {0};
+	int r = read_text(json, &text);
+
+	if (r < 0) {
+		buf_free(&text);
+		return r;
+	}
+	free(*value);
+	*value = text.data;
+	return 0;
+}
+
+static int decode_enum(const struct schema_field *field, struct json *json,
+		       void *value)
+{
+	const struct schema_enum *names = field->names;
+	struct buf text = {0};
+	struct buf expected = {0};
+	size_t i = 0;
+	int r;
+
+	if (json_peek(json) == JSON_EOF)
+		return json_fail(json, "EOF while parsing a value");
+	if (json_peek(json) != JSON_STRING) {
+		json->pos++;
+		return json_fail(json, "expected value");
+	}
+	r = json_read_string(json, &text);
+	while (r == 0 && i < names->nr &&
+	       !(strlen(names->names[i].name) == text.len &&
+		 (text.len == 0 ||
+		  memcmp(names->names[i].name, text.data, text.len) == 0)))
+		i++;
+	if (r == 0 && i < names->nr) {
+		store_uint(value, field->size, names->names[i].value);
+	} else if (r == 0) {
+		add_expected(&expected, names->nr, enum_name, names);
+		r = unknown(json, "variant", &text, &expected);
+	}
+	buf_free(&text);
+	buf_free(&expected);
+	return r;
+}
+
+static int decode_parsed(const struct schema_field *field, struct json *json,
+			 void *value)
+{
+	struct buf text = {0};
+	struct err err = {0};
+	int r = read_text(json, &text);
+
+	if (r == 0 && field->parser->parse(text.data, value, &err) < 0)
+		r = json_fail(json, "%s", err.text);
+	buf_free(&text);
+	return r;
+}
+
+/* Room for one item more, zeroed; -ENOMEM. */
+static int list_grow(struct schema_list *list, size_t size, void **item)
+{
+	/* Powers of two: the list grows when its length is one. */
+	if ((list->nr & (list->nr - 1)) == 0) {
+		size_t nr = list->nr ? 2 * list->nr : 1;
+		void *items = reallocarray(list->items, nr, size);
+
+		if (!items)
+			return -ENOMEM;
+		list->items = items;
+	}
+	*item = (char *)list->items + list->nr++ * size;
+	memset(*item, 0, size);
+	return 0;
+}
+
+static int decode_list(const struct schema_field *field, struct json *json,
+		       struct schema_list *list, struct schema_seen *seen)
+{
+	bool first = true;
+	void *item;
+	int r;
+
+	if (json_peek(json) != JSON_ARRAY)
+		return wrong_type(json, "type", "a sequence");
+	free_value(field, list);
+	r = json_enter(json);
+	while (r == 0) {
+		r = json_next_item(json, &first);
+		if (r <= 0)
+			break;
+		if (list_grow(list, field->item->size, &item) < 0)
+			return err_set(json->err, -ENOMEM, "Out of memory");
+		r = decode_value(field->item->field, json, item, seen);
+	}
+	return r;
+}
+
+static int decode_map(const struct schema_field *field, struct json *json,
+		      struct schema_list *list)
+{
+	struct schema_pair *pair = NULL;
+	struct buf key = {0};
+	bool first = true;
+	int r;
+
+	if (json_peek(json) != JSON_OBJECT)
+		return wrong_type(json, "type", "a map");
+	free_value(field, list);
+	r = json_enter(json);
+	while (r == 0) {
+		r = json_next_key(json, &first, &key);
+		if (r <= 0)
+			break;
+		if (list_grow(list, sizeof(*pair), (void **)&pair) == 0)
+			pair->key = strndup(key.len ? key.data : "", key.len);
+		if (!pair || !pair->key) {
+			r = err_set(json->err, -ENOMEM, "Out of memory");
+			break;
+		}
+		r = json_colon(json);
+		if (r == 0)
+			r = decode_string(json, &pair->value);
+	}
+	buf_free(&key);
+	return r;
+}
+
+static int decode_value(const struct schema_field *field, struct json *json,
+			void *value, struct schema_seen *seen)
+{
+	struct schema_seen inner = {0};
+	int r;
+
+	switch (field->type) {
+	case SCHEMA_BOOL:
+		return decode_bool(json, value);
+	case SCHEMA_UINT:
+		return decode_uint(field, json, value);
+	case SCHEMA_STRING:
+		return decode_string(json, value);
+	case SCHEMA_ENUM:
+		return decode_enum(field, json, value);
+	case SCHEMA_PARSED:
+		return decode_parsed(field, json, value);
+	case SCHEMA_LIST:
+		return decode_list(field, json, value, seen);
+	case SCHEMA_MAP:
+		return decode_map(field, json, value);
+	case SCHEMA_OBJECT:
+		r = schema_decode(field->object, json, value, &inner);
+		seen->deprecated |= inner.deprecated;
+		return r;
+	}
+	return -EINVAL;
+}
+
+static size_t find_field(const struct schema_object *object, const char *name,
+			 size_t len)
+{
+	size_t i = 0;
+
+	while (i < object->nr &&
+	       !(strlen(object->fields[i].name) == len &&
+		 (len == 0 || memcmp(object->fields[i].name, name, len) == 0)))
+		i++;
+	return i;
+}
+
+/* The value of a known field, behind its colon. */
+static int decode_field(const struct schema_field *field, struct json *json,
+			char *base, struct schema_seen *seen, uint64_t bit)
+{
+	bool *has = (bool *)(void *)(base + field->has);
+	int r;
+
+	if ((field->flags & SCHEMA_NULL) && json_peek(json) == JSON_NULL) {
+		if (field->flags & SCHEMA_HAS)
+			*has = false;
+		return json_read_literal(json);
+	}
+	r = decode_value(field, json, base + field->offset, seen);
+	if (r < 0)
+		return r;
+	if (field->flags & SCHEMA_HAS)
+		*has = true;
+	if (field->flags & SCHEMA_DEPRECATED)
+		seen->deprecated = true;
+	seen->fields |= bit;
+	return 0;
+}
+
+static int unknown_field(const struct schema_object *object, struct json *json,
+			 const struct buf *key)
+{
+	struct buf expected = {0};
+	int r;
+
+	if (object->nr > 0)
+		add_expected(&expected, object->nr, field_name, object);
+	else
+		buf_add_str(&expected, "there are no fields");
+	r = unknown(json, "field", key, &expected);
+	buf_free(&expected);
+	return r;
+}
+
+/* Firecracker's parser takes an array for a struct; nobody sends one. */
+static int refuse_array(const struct schema_object *object, struct json *json)
+{
+	bool first = true;
+	int r = json_enter(json);
+
+	if (r == 0)
+		r = json_next_item(json, &first);
+	if (r < 0)
+		return r;
+	if (r == 0)
+		return json_fail(json,
+				 "invalid length 0, expected struct %s with "
+				 "%zu element%s",
+				 object->name, object->nr,
+				 object->nr == 1 ? "" : "s");
+	return json_fail(json, "invalid type: sequence, expected struct %s",
+			 object->name);
+}
+
+static int missing_field(const struct schema_object *object, struct json *json,
+			 uint64_t known)
+{
+	for (size_t i = 0; i < object->nr; i++)
+		if ((object->fields[i].flags & SCHEMA_REQUIRED) &&
+		    !(known & 1ull << i))
+			return json_fail(json, "missing field `%s`",
+					 object->fields[i].name);
+	return 0;
+}
+
+static int decode_members(const struct schema_object *object, struct json *json,
+			  void *base, struct schema_seen *seen, struct buf *key)
+{
+	uint64_t known = 0;
+	bool first = true;
+	int r;
+
+	while ((r = json_next_key(json, &first, key)) > 0) {
+		size_t i = find_field(object, key->data, key->len);
+		uint64_t bit = 1ull << i;
+
+		if (i == object->nr && !object->open)
+			return unknown_field(object, json, key);
+		if (i < object->nr && (known & bit))
+			return json_fail(json, "duplicate field `%s`",
+					 object->fields[i].name);
+		r = json_colon(json);
+		if (r == 0 && i == object->nr)
+			r = json_skip(json);
+		else if (r == 0)
+			r = decode_field(&object->fields[i], json, base, seen,
+					 bit);
+		if (r < 0)
+			return r;
+		if (i < object->nr)
+			known |= bit;
+	}
+	return r < 0 ? r : missing_field(object, json, known);
+}
+
+int schema_decode(const struct schema_object *object, struct json *json,
+		  void *base, struct schema_seen *seen)
+{
+	char expected[80];
+	struct buf key = {0};
+	int r;
+
+	assert(object->nr < 64);
+	*seen = (struct schema_seen){0};
+	if (json_peek(json) == JSON_ARRAY)
+		return refuse_array(object, json);
+	if (json_peek(json) != JSON_OBJECT) {
+		(void)snprintf(expected, sizeof(expected), "struct %s",
+			       object->name);
+		return wrong_type(json, "type", expected);
+	}
+	r = json_enter(json);
+	if (r == 0)
+		r = decode_members(object, json, base, seen, &key);
+	buf_free(&key);
+	return r;
+}
+
+int schema_decode_text(const struct schema_object *object, const char *text,
+		       size_t len, void *base, struct schema_seen *seen,
+		       struct err *err)
+{
+	struct json json;
+	int r;
+
+	json_init(&json, text, len, err);
+	r = schema_decode(object, &json, base, seen);
+	return r < 0 ? r : json_end(&json);
+}
+
+bool schema_has(const struct schema_object *object,
+		const struct schema_seen *seen, const char *name)
+{
+	size_t i = find_field(object, name, strlen(name));
+
+	assert(i < object->nr);
+	return seen->fields & 1ull << i;
+}
+
+static bool is_set(const struct schema_field *field, const char *base)
+{
+	const void *value = base + field->offset;
+
+	if (field->flags & SCHEMA_HAS)
+		return *(const bool *)(const void *)(base + field->has);
+	if (field->type == SCHEMA_STRING)
+		return *(char *const *)value != NULL;
+	if (field->type == SCHEMA_ENUM &&
+	    (field->flags & (SCHEMA_NULL | SCHEMA_OMIT)))
+		return load_uint(value, field->size) != 0;
+	return true;
+}
+
+static void encode_list(const struct schema_field *field,
+			const struct schema_list *list, struct buf *out)
+{
+	buf_add(out, "[", 1);
+	for (size_t i = 0; i < list->nr; i++) {
+		if (i > 0)
+			buf_add(out, ",", 1);
+		encode_value(field->item->field,
+			     (const char *)list->items + i * field->item->size,
+			     out);
+	}
+	buf_add(out, "]", 1);
+}
+
+static void encode_map(const struct schema_list *list, struct buf *out)
+{
+	const struct schema_pair *pairs = list->items;
+
+	buf_add(out, "{", 1);
+	for (size_t i = 0; i < list->nr; i++) {
+		if (i > 0)
+			buf_add(out, ",", 1);
+		buf_add_json(out, pairs[i].key, strlen(pairs[i].key));
+		buf_add(out, ":", 1);
+		buf_add_json(out, pairs[i].value, strlen(pairs[i].value));
+	}
+	buf_add(out, "}", 1);
+}
+
+static void encode_enum(const struct schema_enum *names, uint64_t value,
+			struct buf *out)
+{
+	for (size_t i = 0; i < names->nr; i++) {
+		if (names->names[i].value == value) {
+			buf_addf(out, "\"%s\"", names->names[i].name);
+			return;
+		}
+	}
+	buf_add_str(out, "null");
+}
+
+static void encode_value(const struct schema_field *field, const void *value,
+			 struct buf *out)
+{
+	const char *text;
+
+	switch (field->type) {
+	case SCHEMA_BOOL:
+		buf_add_str(out, *(const bool *)value ? "true" : "false");
+		break;
+	case SCHEMA_UINT:
+		buf_addf(out, "%llu",
+			 (unsigned long long)load_uint(value, field->size));
+		break;
+	case SCHEMA_STRING:
+		text = *(char *const *)value;
+		buf_add_json(out, text, strlen(text));
+		break;
+	case SCHEMA_ENUM:
+		encode_enum(field->names, load_uint(value, field->size), out);
+		break;
+	case SCHEMA_PARSED:
+		field->parser->show(value, out);
+		break;
+	case SCHEMA_OBJECT:
+		schema_encode(field->object, value, out);
+		break;
+	case SCHEMA_LIST:
+		encode_list(field, value, out);
+		break;
+	case SCHEMA_MAP:
+		encode_map(value, out);
+		break;
+	}
+}
+
+void schema_encode(const struct schema_object *object, const void *base,
+		   struct buf *out)
+{
+	bool first = true;
+
+	buf_add(out, "{", 1);
+	for (size_t i = 0; i < object->nr; i++) {
+		const struct schema_field *field = &object->fields[i];
+		bool set = is_set(field, base);
+
+		if ((field->flags & SCHEMA_HIDDEN) ||
+		    (!set && (field->flags & SCHEMA_OMIT)))
+			continue;
+		buf_addf(out, "%s\"%s\":", first ? "" : ",", field->name);
+		first = false;
+		if (set)
+			encode_value(field, (const char *)base + field->offset,
+				     out);
+		else
+			buf_add_str(out, "null");
+	}
+	buf_add(out, "}", 1);
+}
+
+static void free_list(const struct schema_field *field,
+		      struct schema_list *list)
+{
+	struct schema_pair *pairs = list->items;
+
+	for (size_t i = 0; i < list->nr; i++) {
+		if (field->type == SCHEMA_MAP) {
+			free(pairs[i].key);
+			free(pairs[i].value);
+		} else {
+			free_value(field->item->field,
+				   (char *)list->items + i * field->item->size);
+		}
+	}
+	free(list->items);
+	*list = (struct schema_list){0};
+}
+
+static void free_value(const struct schema_field *field, void *value)
+{
+	switch (field->type) {
+	case SCHEMA_STRING:
+		free(*(char **)value);
+		*(char **)value = NULL;
+		break;
+	case SCHEMA_OBJECT:
+		schema_free(field->object, value);
+		break;
+	case SCHEMA_LIST:
+	case SCHEMA_MAP:
+		free_list(field, value);
+		break;
+	default:
+		break;
+	}
+}
+
+void schema_free(const struct schema_object *object, void *base)
+{
+	for (size_t i = 0; i < object->nr; i++)
+		free_value(&object->fields[i],
+			   (char *)base + object->fields[i].offset);
+}

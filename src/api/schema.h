@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * schema.h - JSON objects as tables: one decoder, one encoder
+ *
+ * Theory of operation
+ *
+ * A struct schema_object lists the fields of one JSON object and where each of
+ * them lives in a C struct. The API's bodies, the config file and the answers
+ * to GET all go through such tables, so a field is described once. Decoding is
+ * strict in the way of Firecracker's parser (serde): the errors and their order
+ * are its own, so that clients which match them keep working.
+ *
+ * Values and their places:
+ *
+ *   SCHEMA_BOOL    bool
+ *   SCHEMA_UINT    an unsigned integer of any width, with a range and its name
+ *   SCHEMA_STRING  char *, owned, NULL when unset
+ *   SCHEMA_ENUM    an enum, from a table of names; 0 may mean unset
+ *   SCHEMA_PARSED  any value type that is a string in JSON (MAC address, level)
+ *   SCHEMA_OBJECT  a struct with a schema of its own
+ *   SCHEMA_LIST    struct schema_list of any of these
+ *   SCHEMA_MAP     struct schema_list of struct schema_pair (string to string)
+ *
+ * An optional value that has no natural "unset" (numbers, objects) has a bool
+ * beside it, named by SCHEMA_HAS; decoding sets it, encoding reads it.
+ *
+ * Decoding touches only the fields that are present, so the struct may hold
+ * defaults or, for PATCH, the present configuration. JSON null counts as absent
+ * where the field allows it.
+ */
+#pragma once
+
+#include "api/json.h"
+
+enum schema_type {
+	SCHEMA_BOOL,
+	SCHEMA_UINT,
+	SCHEMA_STRING,
+	SCHEMA_ENUM,
+	SCHEMA_PARSED,
+	SCHEMA_OBJECT,
+	SCHEMA_LIST,
+	SCHEMA_MAP,
+};
+
+enum schema_flags {
+	SCHEMA_REQUIRED = 1 << 0,
+	SCHEMA_NULL = 1 << 1,       /* null is allowed: absent */
+	SCHEMA_DEPRECATED = 1 << 2, /* its use is told to the client */
+	SCHEMA_HIDDEN = 1 << 3,     /* never encoded */
+	SCHEMA_OMIT = 1 << 4,       /* left out, not null, when unset */
+	SCHEMA_HAS = 1 << 5,        /* @has is the offset of its bool */
+};
+
+/* Range of an integer, and what errors call it. */
+struct schema_range {
+	const char *name;
+	uint64_t max;
+};
+
+extern const struct schema_range schema_u8;
+extern const struct schema_range schema_u16;
+extern const struct schema_range schema_u32;
+extern const struct schema_range schema_u64;
+extern const struct schema_range schema_usize;
+
+struct schema_name {
+	const char *name;
+	unsigned int value;
+};
+
+/* Names in the order in which errors list them. */
+struct schema_enum {
+	const struct schema_name *names;
+	size_t nr;
+};
+
+/**
+ * struct schema_parser - a value that is a string in JSON
+ * @parse:	-EINVAL with the whole error text when @text is no such value
+ * @show:	adds the JSON text of the value
+ */
+struct schema_parser {
+	int (*parse)(const char *text, void *value, struct err *err);
+	void (*show)(const void *value, struct buf *out);
+};
+
+/* A list in a config struct: owned, @items is an array of @nr. */
+struct schema_list {
+	size_t nr;
+	void *items;
+};
+
+/* What a SCHEMA_MAP holds; both strings owned. */
+struct schema_pair {
+	char *key;
+	char *value;
+};
+
+struct schema_object;
+struct schema_field;
+
+/**
+ * struct schema_item - what a SCHEMA_LIST holds
+ * @field:	of an item, with offset 0
+ */
+struct schema_item {
+	const struct schema_field *field;
+	size_t size;
+};
+
+/**
+ * struct schema_field - one member of an object
+ * @size:	of the C value
+ * @has:	offset of a bool, with SCHEMA_HAS
+ */
+struct schema_field {
+	const char *name;
+	enum schema_type type;
+	unsigned int flags;
+	size_t offset;
+	size_t size;
+	size_t has;
+	union {
+		const struct schema_range *range;
+		const struct schema_enum *names;
+		const struct schema_parser *parser;
+		const struct schema_object *object;
+		const struct schema_item *item;
+	};
+};
+
+/**
+ * struct schema_object - one JSON object and its C struct
+ * @name:	of the struct in error texts
+ * @open:	unknown fields are ignored instead of refused
+ */
+struct schema_object {
+	const char *name;
+	const struct schema_field *fields;
+	size_t nr;
+	size_t size;
+	bool open;
+};
+
+/* Place of a field: SCHEMA_AT(struct machine_config, smt). */
+#define SCHEMA_AT(type, member) \
+	.offset = offsetof(type, member), .size = sizeof(((type *)NULL)->member)
+
+/**
+ * struct schema_seen - what a text contained
+ * @fields:	bit i: field i of the outermost object is there and not null
+ * @deprecated:	a SCHEMA_DEPRECATED field is there, at any depth
+ */
+struct schema_seen {
+	uint64_t fields;
+	bool deprecated;
+};
+
+/**
+ * schema_decode() - read one value of @object into @base
+ *
+ * On failure @base may be partly filled: schema_free() it in any case.
+ *
+ * Return: 0, or -EINVAL with Firecracker's sentence.
+ */
+int schema_decode(const struct schema_object *object, struct json *json,
+		  void *base, struct schema_seen *seen) __must_check;
+
+/* A whole text: the object and nothing behind it. */
+int schema_decode_text(const struct schema_object *object, const char *text,
+		       size_t len, void *base, struct schema_seen *seen,
+		       struct err *err) __must_check;
+
+/* True when the field @name of @object is in @seen. */
+bool schema_has(const struct schema_object *object,
+		const struct schema_seen *seen, const char *name);
+
+/* The JSON text of @base. */
+void schema_encode(const struct schema_object *object, const void *base,
+		   struct buf *out);
+
+/* Free every string and list in @base and set it to NULL. */
+void schema_free(const struct schema_object *object, void *base);

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vm_config.c - GET /vm/config: the whole configuration, key by key
+ *
+ * Every key of Firecracker's is there in every answer, with null or [] where
+ * nothing is set. The resources themselves supply their values.
+ */
+#include "api/resource.h"
+
+static int get_vm_config(struct api_call *call)
+{
+	struct buf *out = &call->reply->body;
+	const char *comma = "";
+
+	buf_add(out, "{", 1);
+	for (size_t i = 0; i < api_nr_resources; i++) {
+		const struct api_resource *res = api_resources[i];
+
+		if (!res->key || !res->show)
+			continue;
+		buf_addf(out, "%s\"%s\":", comma, res->key);
+		res->show(call->api, out);
+		comma = ",";
+	}
+	buf_add(out, "}", 1);
+	return 0;
+}
+
+static const struct api_route routes[] = {
+	{
+		.method = API_GET,
+		.path = "vm/config",
+		.flags = API_BOTH,
+		.apply = get_vm_config,
+	},
+};
+
+const struct api_resource api_vm_config = {
+	.routes = routes,
+	.nr_routes = ARRAY_SIZE(routes),
+};
