@@ -50,6 +50,7 @@
 #define LAYOUT_KERNEL       0x100000u /* nothing of a kernel below */
 
 /* What lies in the hole below 4 GiB (GMEM_HOLE_START to GMEM_HOLE_END). */
+#define LAYOUT_BOOT_TIMER    0xc0000000u /* one page; only with --boot-timer */
 #define LAYOUT_VIRTIO        0xd0000000ull
 #define LAYOUT_VIRTIO_STRIDE 0x1000u
 #define LAYOUT_VIRTIO_MAX    19u

@@ -97,6 +97,7 @@ struct serial_config {
 /**
  * struct vm_config - one microVM
  * @id:		--id
+ * @entry:	protocol by which an ELF kernel is entered
  * @boot_timer:	offer the boot timer device (a guest write to it is logged)
  */
 struct vm_config {

@@ -16,6 +16,7 @@
 
 #include "host/loop.h"
 #include "vm/config.h"
+#include "vm/timeline.h"
 
 enum vm_state {
 	VM_NOT_STARTED,
@@ -38,6 +39,13 @@ enum vm_exit_code {
 	VM_EXIT_SIGPIPE = 155,
 	VM_EXIT_SIGHUP = 156,
 	VM_EXIT_SIGILL = 157,
+	/* Ours: why a vCPU cannot go on. docs/exit-codes.md explains each. */
+	VM_EXIT_TRIPLE_FAULT = 160,
+	VM_EXIT_INTERNAL_ERROR = 161,
+	VM_EXIT_MMIO_IN_RAM = 162,
+	VM_EXIT_FAIL_ENTRY = 163,
+	VM_EXIT_UNKNOWN = 164,
+	VM_EXIT_RUN_FAILED = 165,
 };
 
 struct machine;
@@ -45,16 +53,23 @@ struct machine;
 /**
  * struct vm - one microVM, from the start of the process
  * @machine:	NULL until started
+ * @exit_code:	an enum vm_exit_code once it ended, -1 while it lives
+ * @end:	eventfd by which vm_end() reaches the loop
  */
 struct vm {
 	struct vm_config config;
 	struct loop *loop;
 	enum vm_state state;
 	struct machine *machine;
-	_Atomic int exit_code; /* -1 while it lives */
+	_Atomic int exit_code;
+	struct loop_source end;
+	struct timeline timeline;
 };
 
+/* Return: 0 or -errno. */
 int vm_init(struct vm *vm, struct loop *loop) __must_check;
+
+/* Stops the vCPUs, flushes the console, frees everything. */
 void vm_free(struct vm *vm);
 
 /**
@@ -77,3 +92,9 @@ int vm_send_ctrl_alt_del(struct vm *vm, struct err *err) __must_check;
  * Context: any thread.
  */
 void vm_end(struct vm *vm, int code);
+
+/* Any thread. */
+static inline bool vm_ended(struct vm *vm)
+{
+	return atomic_load_explicit(&vm->exit_code, memory_order_relaxed) >= 0;
+}

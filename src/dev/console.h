@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * console.h - the host's end of the serial port
+ *
+ * Theory of operation
+ *
+ * Runs on the VMM thread. Output goes to stdout or a file and must never block
+ * the loop, whoever is behind: a pipe that nobody reads, a terminal that is
+ * stopped, a reader that died. A description that other processes share must
+ * not be made non-blocking under them, so pipes and terminals are opened anew
+ * through /proc/self/fd; sockets are written with MSG_DONTWAIT; regular files
+ * do not block. When the sink is full the loop waits for EPOLLOUT and the
+ * serial port's ring takes what comes, then drops and counts. A sink that fails
+ * for good is given up; the VM goes on.
+ *
+ * Input comes from stdin, if there is one. On a terminal it is raw, and Ctrl-A
+ * is the escape: Ctrl-A x ends the VM, Ctrl-A Ctrl-A is a Ctrl-A, Ctrl-A h
+ * helps. The terminal is put back on every way out: console_free(), and
+ * console_restore_tty() for signal handlers. What the serial port does not take
+ * stays in the kernel: the source is removed until the guest has read (a
+ * hung-up pipe would otherwise spin). End of file ends input, nothing else.
+ */
+#pragma once
+
+#include "dev/serial.h"
+#include "host/loop.h"
+
+#include <stdatomic.h>
+
+#define CONSOLE_CHUNK 4096u
+
+/* How a write to the sink behaves. */
+enum console_sink {
+	CONSOLE_SINK_NONE,
+	CONSOLE_SINK_FILE,   /* never blocks */
+	CONSOLE_SINK_STREAM, /* own non-blocking description */
+	CONSOLE_SINK_SOCKET,
+	CONSOLE_SINK_SHARED, /* could not be reopened: poll, then write little
+			      */
+};
+
+/**
+ * struct console_callbacks - what the machine wants to know
+ * @escape:	the person typed Ctrl-A x
+ * @output:	bytes reached the sink (called for each write)
+ */
+struct console_callbacks {
+	void (*escape)(void *ctx);
+	void (*output)(void *ctx);
+	void *ctx;
+};
+
+/**
+ * struct console - owner: the VMM thread
+ * @kick:	eventfd: the serial port has output, or room again
+ * @held:	input that the serial port refused
+ */
+struct console {
+	struct loop *loop;
+	struct serial *serial;
+	struct console_callbacks callbacks;
+	enum console_sink sink;
+	struct loop_source kick;
+	struct loop_source out;
+	struct loop_source in;
+	bool raw;
+	bool escaped;
+	bool in_pollable;
+	bool in_open;
+	size_t held_len;
+	uint8_t held[CONSOLE_CHUNK];
+};
+
+/**
+ * console_new() - connect @serial with the host
+ * @out_path:	a file for the output, created if missing; NULL: stdout
+ * @use_stdin:	read stdin
+ * @con:	zeroed
+ *
+ * Return: 0 or -errno with a sentence.
+ */
+int console_new(struct console *con, struct loop *loop, struct serial *serial,
+		const char *out_path, bool use_stdin,
+		const struct console_callbacks *callbacks,
+		struct err *err) __must_check;
+
+/* Begin to read input: once the machine can be ended by it. */
+int console_start_input(struct console *con, struct err *err) __must_check;
+
+/**
+ * console_free() - write out what is left and put the terminal back
+ *
+ * A sink that takes nothing for a second, or not all in five, loses the rest.
+ * Call it when no vCPU runs any more. Accepts a zeroed or half-built console.
+ */
+void console_free(struct console *con);
+
+/* Put the terminal back. Async-signal-safe; harmless when it never changed. */
+void console_restore_tty(void);

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * i8042.c - keyboard controller (theory of operation: i8042.h)
+ *
+ * Command and status bits: IBM PS/2 Hardware Interface Technical Reference,
+ * keyboard and auxiliary device controller.
+ */
+#include "dev/i8042.h"
+
+#include <errno.h>
+
+#define STATUS_OUT_FULL   0x01
+#define STATUS_SYSTEM     0x04
+#define STATUS_COMMAND    0x08
+#define STATUS_UNLOCKED   0x10
+
+#define CONTROL_IRQ       0x01
+#define CONTROL_SYSTEM    0x04
+#define CONTROL_KBD_OFF   0x10
+#define CONTROL_AUX_OFF   0x20
+#define CONTROL_TRANSLATE 0x40
+
+#define CMD_READ_CONTROL  0x20
+#define CMD_WRITE_CONTROL 0x60
+#define CMD_AUX_OFF       0xa7
+#define CMD_AUX_ON        0xa8
+#define CMD_AUX_TEST      0xa9
+#define CMD_SELF_TEST     0xaa
+#define CMD_KBD_TEST      0xab
+#define CMD_KBD_OFF       0xad
+#define CMD_KBD_ON        0xae
+#define CMD_READ_OUTPUT   0xd0
+#define CMD_WRITE_OUTPUT  0xd1
+#define CMD_WRITE_KBD_OUT 0xd2
+#define CMD_WRITE_AUX_OUT 0xd3
+#define CMD_WRITE_AUX     0xd4
+#define CMD_RESET         0xfe
+
+#define SELF_TEST_OK      0x55
+#define OUTPUT_RESET      0x01 /* bit 0 of the output port low: reset */
+#define OUTPUT_A20        0x02
+
+#define KBD_LEDS          0xed
+#define KBD_ECHO          0xee
+#define KBD_SET           0xf0
+#define KBD_IDENTIFY      0xf2
+#define KBD_RATE          0xf3
+#define KBD_RESET         0xff
+#define KBD_ACK           0xfa
+#define KBD_BAT_OK        0xaa
+
+static void count(_Atomic uint64_t *c)
+{
+	atomic_fetch_add_explicit(c, 1, memory_order_relaxed);
+}
+
+static void raise_if_wanted(struct i8042 *k)
+{
+	if (k->regs.nr_queued > 0 && (k->regs.control & CONTROL_IRQ))
+		irq_line_pulse(&k->irq);
+}
+
+/* A byte beyond the queue is lost, as in the chip. */
+static void put(struct i8042 *k, uint8_t byte)
+{
+	if (k->regs.nr_queued == I8042_QUEUE) {
+		count(&k->metrics.error_count);
+		return;
+	}
+	k->regs.queue[k->regs.nr_queued++] = byte;
+	if (k->regs.nr_queued == 1)
+		raise_if_wanted(k);
+}
+
+static uint8_t take(struct i8042 *k)
+{
+	uint8_t byte = k->regs.queue[0];
+
+	if (k->regs.nr_queued == 0) {
+		count(&k->metrics.missed_read_count);
+		return 0;
+	}
+	k->regs.nr_queued--;
+	memmove(k->regs.queue, k->regs.queue + 1, k->regs.nr_queued);
+	count(&k->metrics.read_count);
+	raise_if_wanted(k);
+	return byte;
+}
+
+static void keyboard_command(struct i8042 *k, uint8_t byte)
+{
+	if (k->regs.kbd_pending != 0) { /* the argument of LEDs, rate or set */
+		k->regs.kbd_pending = 0;
+		put(k, KBD_ACK);
+		return;
+	}
+	switch (byte) {
+	case KBD_ECHO:
+		put(k, KBD_ECHO);
+		return;
+	case KBD_LEDS:
+	case KBD_SET:
+	case KBD_RATE:
+		k->regs.kbd_pending = byte;
+		break;
+	default:
+		break;
+	}
+	put(k, KBD_ACK);
+	if (byte == KBD_IDENTIFY) { /* an MF2 keyboard */
+		put(k, 0xab);
+		put(k, 0x83);
+	} else if (byte == KBD_RESET) {
+		put(k, KBD_BAT_OK);
+	}
+}
+
+/* Return: true when the guest pulled the reset line. */
+static bool write_data(struct i8042 *k, uint8_t byte)
+{
+	uint8_t command = k->regs.pending;
+
+	k->regs.pending = 0;
+	switch (command) {
+	case 0:
+		keyboard_command(k, byte);
+		break;
+	case CMD_WRITE_CONTROL:
+		k->regs.control = byte;
+		raise_if_wanted(k);
+		break;
+	case CMD_WRITE_OUTPUT:
+		k->regs.output = byte;
+		return !(byte & OUTPUT_RESET);
+	case CMD_WRITE_KBD_OUT:
+		put(k, byte);
+		break;
+	default: /* for the aux port, which is not there */
+		break;
+	}
+	return false;
+}
+
+static bool write_command(struct i8042 *k, uint8_t byte)
+{
+	k->regs.pending = 0;
+	switch (byte) {
+	case CMD_READ_CONTROL:
+		put(k, k->regs.control);
+		break;
+	case CMD_SELF_TEST:
+		k->regs.nr_queued = 0;
+		k->regs.control |= CONTROL_SYSTEM;
+		put(k, SELF_TEST_OK);
+		break;
+	case CMD_KBD_TEST:
+		put(k, 0);
+		break;
+	case CMD_AUX_TEST:
+		put(k, 0xff); /* no aux port */
+		break;
+	case CMD_KBD_OFF:
+		k->regs.control |= CONTROL_KBD_OFF;
+		break;
+	case CMD_KBD_ON:
+		k->regs.control &= (uint8_t)~CONTROL_KBD_OFF;
+		break;
+	case CMD_READ_OUTPUT:
+		put(k, k->regs.output);
+		break;
+	case CMD_WRITE_CONTROL:
+	case CMD_WRITE_OUTPUT:
+	case CMD_WRITE_KBD_OUT:
+	case CMD_WRITE_AUX_OUT:
+	case CMD_WRITE_AUX:
+		k->regs.pending = byte;
+		break;
+	case CMD_RESET:
+		return true;
+	case CMD_AUX_OFF:
+	case CMD_AUX_ON:
+		break;
+	default:
+		count(&k->metrics.missed_write_count);
+		break;
+	}
+	return false;
+}
+
+static int write_port(struct i8042 *k, const void *data, unsigned int len,
+		      bool (*handle)(struct i8042 *k, uint8_t byte))
+{
+	bool reset;
+
+	if (len != 1) {
+		count(&k->metrics.missed_write_count);
+		return -EINVAL;
+	}
+	(void)pthread_mutex_lock(&k->lock);
+	count(&k->metrics.write_count);
+	reset = handle(k, *(const uint8_t *)data);
+	(void)pthread_mutex_unlock(&k->lock);
+	if (reset) {
+		count(&k->metrics.reset_count);
+		k->reset(k->ctx);
+	}
+	return 0;
+}
+
+static int data_write(void *dev, uint64_t off, const void *data,
+		      unsigned int len)
+{
+	(void)off;
+	return write_port(dev, data, len, write_data);
+}
+
+static int command_write(void *dev, uint64_t off, const void *data,
+			 unsigned int len)
+{
+	(void)off;
+	return write_port(dev, data, len, write_command);
+}
+
+static int data_read(void *dev, uint64_t off, void *data, unsigned int len)
+{
+	struct i8042 *k = dev;
+
+	(void)off;
+	if (len != 1) {
+		count(&k->metrics.missed_read_count);
+		return -EINVAL;
+	}
+	(void)pthread_mutex_lock(&k->lock);
+	*(uint8_t *)data = take(k);
+	(void)pthread_mutex_unlock(&k->lock);
+	return 0;
+}
+
+static int command_read(void *dev, uint64_t off, void *data, unsigned int len)
+{
+	struct i8042 *k = dev;
+	uint8_t status = STATUS_UNLOCKED;
+
+	(void)off;
+	if (len != 1) {
+		count(&k->metrics.missed_read_count);
+		return -EINVAL;
+	}
+	(void)pthread_mutex_lock(&k->lock);
+	if (k->regs.nr_queued > 0)
+		status |= STATUS_OUT_FULL;
+	if (k->regs.control & CONTROL_SYSTEM)
+		status |= STATUS_SYSTEM;
+	if (k->regs.pending != 0)
+		status |= STATUS_COMMAND;
+	count(&k->metrics.read_count);
+	(void)pthread_mutex_unlock(&k->lock);
+	*(uint8_t *)data = status;
+	return 0;
+}
+
+const struct bus_ops i8042_data_ops = {data_read, data_write};
+const struct bus_ops i8042_command_ops = {command_read, command_write};
+
+void i8042_init(struct i8042 *k, const struct irq_line *irq,
+		void (*reset)(void *ctx), void *ctx)
+{
+	k->irq = *irq;
+	k->reset = reset;
+	k->ctx = ctx;
+	k->regs.control = CONTROL_IRQ | CONTROL_SYSTEM | CONTROL_AUX_OFF;
+	k->regs.output = OUTPUT_RESET | OUTPUT_A20;
+	(void)pthread_mutex_init(&k->lock, NULL);
+}
+
+void i8042_free(struct i8042 *k)
+{
+	(void)pthread_mutex_destroy(&k->lock);
+}
+
+int i8042_send_ctrl_alt_del(struct i8042 *k)
+{
+	static const uint8_t set2[] = {0x14, 0x11, 0xe0, 0x71};
+	static const uint8_t set1[] = {0x1d, 0x38, 0xe0, 0x53};
+	const uint8_t *codes = set2;
+	int r = 0;
+
+	static_assert(sizeof(set1) == sizeof(set2), "same keys");
+	(void)pthread_mutex_lock(&k->lock);
+	if (k->regs.control & CONTROL_TRANSLATE)
+		codes = set1;
+	if (k->regs.nr_queued + sizeof(set2) > I8042_QUEUE)
+		r = -ENOSPC;
+	for (size_t i = 0; r == 0 && i < sizeof(set2); i++)
+		put(k, codes[i]);
+	(void)pthread_mutex_unlock(&k->lock);
+	return r;
+}

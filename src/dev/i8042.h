@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * i8042.h - keyboard controller: a reset line, and Ctrl-Alt-Del
+ *
+ * Theory of operation
+ *
+ * Enough of a controller with a keyboard behind it that Linux probes it without
+ * a time-out, and no more: no aux port. Bytes for the guest wait in a bounded
+ * queue; each that becomes readable raises IRQ 1 once (edge). The keyboard
+ * answers every command at once. Scan codes are set 2, or set 1 when the guest
+ * has switched the controller's translation on. Command 0xfe pulses the reset
+ * line: the VM's end. Called on vCPU threads and, for Ctrl-Alt-Del, on the VMM
+ * thread; one lock guards all.
+ */
+#pragma once
+
+#include "bus/bus.h"
+#include "bus/irq.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define I8042_QUEUE 16u
+
+/* Firecracker's `i8042` metrics. */
+struct i8042_metrics {
+	_Atomic uint64_t error_count;
+	_Atomic uint64_t missed_read_count;
+	_Atomic uint64_t missed_write_count;
+	_Atomic uint64_t read_count;
+	_Atomic uint64_t reset_count;
+	_Atomic uint64_t write_count;
+};
+
+/**
+ * struct i8042_regs - as saved in a snapshot
+ * @pending:	controller command that waits for its data byte, 0 for none
+ * @kbd_pending:	keyboard command that waits for its argument
+ * @control:	command byte (bit 0: IRQ 1 on; bit 6: translate)
+ */
+struct i8042_regs {
+	uint8_t pending;
+	uint8_t kbd_pending;
+	uint8_t control;
+	uint8_t output;
+	uint8_t nr_queued;
+	uint8_t queue[I8042_QUEUE];
+};
+
+struct i8042 {
+	struct irq_line irq;
+	void (*reset)(void *ctx);
+	void *ctx;
+	struct i8042_metrics metrics;
+	pthread_mutex_t lock;
+	struct i8042_regs regs;
+};
+
+/* Both ports are one byte each: the data port and the command port. */
+extern const struct bus_ops i8042_data_ops;
+extern const struct bus_ops i8042_command_ops;
+
+void i8042_init(struct i8042 *k, const struct irq_line *irq,
+		void (*reset)(void *ctx), void *ctx);
+void i8042_free(struct i8042 *k);
+
+/* Return: 0, -ENOSPC when the guest has not read what is queued. */
+int i8042_send_ctrl_alt_del(struct i8042 *k) __must_check;

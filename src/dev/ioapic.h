@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ioapic.h - I/O APIC of the split irqchip
+ *
+ * Theory of operation
+ *
+ * Register model of the 82093AA with the EOI register of later parts
+ * (version 0x20): 24 pins, each with a redirection entry that names vector,
+ * delivery mode, destination, trigger mode and mask. There is no bus behind it:
+ * an interrupt leaves as an MSI (Intel SDM 3A 11.11) through struct msi_sink,
+ * to the LAPICs in the kernel.
+ *
+ * Edge pins send on a rising line. Level pins send while the line is high and
+ * remote IRR is clear; sending sets it, the guest's EOI (ioapic_eoi(), or a
+ * write of the EOI register) clears it and the pin is looked at again. An edge
+ * on a masked pin is lost, as the data sheet has it; polarity is ignored, as in
+ * all KVM irqchips: devices here know only asserted and not asserted.
+ *
+ * The kernel raises some pins by itself (irqfd), so every change of what a pin
+ * stands for is told to sink->route.
+ *
+ * Lock order: a device's lock, then this one, then nothing of ours.
+ */
+#pragma once
+
+#include "bus/bus.h"
+#include "bus/irq.h"
+
+#include <pthread.h>
+
+#define IOAPIC_PINS      24u
+#define IOAPIC_MSI_LEVEL (1u << 15) /* in struct msi.data: level-triggered */
+
+/**
+ * struct ioapic_regs - as saved in a snapshot
+ * @level:	bit per pin: the line is high
+ */
+struct ioapic_regs {
+	uint8_t select;
+	uint8_t id;
+	uint32_t level;
+	uint64_t entry[IOAPIC_PINS];
+};
+
+struct ioapic {
+	struct msi_sink sink;
+	pthread_mutex_t lock;
+	struct ioapic_regs regs;
+};
+
+/* Registers at 0xfec00000: index at 0x00, window at 0x10, EOI at 0x40. */
+extern const struct bus_ops ioapic_bus_ops;
+
+void ioapic_init(struct ioapic *io, const struct msi_sink *sink);
+void ioapic_free(struct ioapic *io);
+
+/* Drive pin @pin. Any thread; pins that do not exist are ignored. */
+void ioapic_set_level(struct ioapic *io, unsigned int pin, bool level);
+
+/* A CPU finished @vector (KVM_EXIT_IOAPIC_EOI). Any thread. */
+void ioapic_eoi(struct ioapic *io, uint8_t vector);

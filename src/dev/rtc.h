@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rtc.h - CMOS clock (MC146818), read-only time, no interrupt
+ *
+ * The time registers show the host's UTC at the moment they are read, in the
+ * form that register B asks for; what the guest writes to them is ignored: a
+ * guest that sets its clock keeps it in its own kernel. Update-in-progress is
+ * never set, so no reader waits. The other bytes are memory.
+ */
+#pragma once
+
+#include "bus/bus.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#define RTC_BYTES 128u
+
+/* Firecracker's `rtc` metrics. */
+struct rtc_metrics {
+	_Atomic uint64_t error_count;
+	_Atomic uint64_t missed_read_count;
+	_Atomic uint64_t missed_write_count;
+};
+
+/* As saved in a snapshot. */
+struct rtc_regs {
+	uint8_t index;
+	uint8_t ram[RTC_BYTES];
+};
+
+/**
+ * struct rtc - @lock guards regs
+ * @clock:	seconds of UTC; time() but in tests
+ */
+struct rtc {
+	time_t (*clock)(time_t *out);
+	struct rtc_metrics metrics;
+	pthread_mutex_t lock;
+	struct rtc_regs regs;
+};
+
+/* Ports 0x70 (index) and 0x71 (data). */
+extern const struct bus_ops rtc_bus_ops;
+
+void rtc_init(struct rtc *rtc);
+void rtc_free(struct rtc *rtc);

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * serial.h - 16550A UART
+ *
+ * Theory of operation
+ *
+ * Guest side: the registers of a 16550A (National Semiconductor PC16550D data
+ * sheet), called on vCPU threads. Host side: console.c on the VMM thread.
+ * Between them lie two bounded queues under one lock.
+ *
+ * Output: a byte written to THR goes into a ring of SERIAL_OUT_BYTES; the guest
+ * is told at once that the transmitter is empty, so a vCPU never waits for a
+ * reader. A ring that is full drops the byte and counts it. Only the change
+ * from empty to not empty kicks the VMM thread: a burst costs one wake-up.
+ *
+ * Input: the console puts bytes into a queue of SERIAL_IN_BYTES and is refused
+ * when it is full; it then stops reading its descriptor until the guest has
+ * made room, which kicks the VMM thread too.
+ *
+ * Interrupt: one line, level inside, but on an edge-triggered pin: a cause that
+ * arises anew while the line is high lowers and raises it, so that no edge is
+ * lost. Causes and their priority: receive data, transmitter empty.
+ */
+#pragma once
+
+#include "bus/bus.h"
+#include "bus/irq.h"
+#include "host/token_bucket.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define SERIAL_OUT_BYTES 65536u
+#define SERIAL_IN_BYTES  4096u
+
+/* Firecracker's `uart` metrics. */
+struct serial_metrics {
+	_Atomic uint64_t error_count;
+	_Atomic uint64_t flush_count;
+	_Atomic uint64_t missed_read_count;
+	_Atomic uint64_t missed_write_count;
+	_Atomic uint64_t read_count;
+	_Atomic uint64_t write_count;
+	_Atomic uint64_t rate_limiter_dropped_bytes;
+};
+
+/**
+ * struct serial_regs - registers, as saved in a snapshot
+ * @thre_pending:	the transmitter-empty interrupt has not been taken
+ */
+struct serial_regs {
+	uint8_t ier;
+	uint8_t lcr;
+	uint8_t mcr;
+	uint8_t scr;
+	uint8_t fcr;
+	uint8_t dll;
+	uint8_t dlm;
+	bool thre_pending;
+};
+
+/**
+ * struct serial - @lock guards all below it
+ * @kick:	wakes the VMM thread; called with the lock held, any thread
+ * @starved:	the console was refused and waits for room
+ */
+struct serial {
+	struct irq_line irq;
+	void (*kick)(void *ctx);
+	void *kick_ctx;
+	struct serial_metrics metrics;
+	pthread_mutex_t lock;
+	struct serial_regs regs;
+	bool irq_high;
+	struct token_bucket limit;
+	unsigned int out_head; /* free-running; ring index is the remainder */
+	unsigned int out_tail;
+	unsigned int in_head;
+	unsigned int in_tail;
+	bool starved;
+	uint8_t in[SERIAL_IN_BYTES];
+	uint8_t out[SERIAL_OUT_BYTES];
+};
+
+extern const struct bus_ops serial_bus_ops;
+
+/* @s is zeroed memory. */
+void serial_init(struct serial *s, const struct irq_line *irq);
+void serial_free(struct serial *s);
+
+/* Before the guest runs. */
+void serial_set_kick(struct serial *s, void (*kick)(void *ctx), void *ctx);
+void serial_set_limit(struct serial *s, uint64_t size, uint64_t burst,
+		      uint64_t refill_ms);
+
+/**
+ * serial_peek_output() - the oldest output, in one piece
+ *
+ * Return: bytes at *@data, 0 when there are none. They stay until
+ * serial_take_output(), which is for the same (one) thread.
+ */
+size_t serial_peek_output(struct serial *s, const uint8_t **data);
+void serial_take_output(struct serial *s, size_t len);
+
+/**
+ * serial_put_input() - give the guest what was typed
+ *
+ * Return: how many of @len bytes were taken; when fewer, a kick follows once
+ * there is room.
+ */
+size_t serial_put_input(struct serial *s, const uint8_t *data, size_t len);

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * exits.c - what each KVM exit means (Documentation/virt/kvm/api.rst, section
+ * 5)
+ *
+ * One const table. An exit is either a device access (the machine's buses), or
+ * an end of the VM with its own exit code and one log line that holds the
+ * registers. An exit that no row knows ends the VM too: nothing is retried
+ * blindly, so no guest can make a vCPU spin here.
+ */
+#include "vm/exits.h"
+
+#include "base/log.h"
+#include "vm/machine.h"
+#include "vm/vm.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define INSN_BYTES_MAX 15
+
+static bool end_vm(struct vcpu *vcpu, int code, const char *what,
+		   const char *detail)
+{
+	struct kvm_regs r = {0};
+	struct kvm_sregs s = {0};
+
+	(void)kvm_vcpu_get_regs(&vcpu->kvm, &r, &s);
+	log_error("vCPU %u: %s%s; rip=%#llx rsp=%#llx rflags=%#llx rax=%#llx "
+		  "rbx=%#llx rcx=%#llx rdx=%#llx rsi=%#llx rdi=%#llx rbp=%#llx "
+		  "cs=%#x cr0=%#llx cr2=%#llx cr3=%#llx cr4=%#llx efer=%#llx",
+		  vcpu->kvm.id, what, detail, r.rip, r.rsp, r.rflags, r.rax,
+		  r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, s.cs.selector,
+		  s.cr0, s.cr2, s.cr3, s.cr4, s.efer);
+	vm_end(vcpu->set->machine->vm, code);
+	return false;
+}
+
+/* A string instruction brings up to a page of units in one exit. */
+static bool on_io(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->kvm.run;
+	const struct bus *pio = &vcpu->set->machine->pio;
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+
+	for (uint32_t i = 0; i < run->io.count; i++) {
+		if (run->io.direction == KVM_EXIT_IO_IN)
+			bus_read(pio, run->io.port, data, run->io.size);
+		else
+			bus_write(pio, run->io.port, data, run->io.size);
+		data += run->io.size;
+	}
+	return true;
+}
+
+static bool end_lost_memory(struct vcpu *vcpu, uint64_t gpa, int code)
+{
+	char detail[ERR_TEXT_MAX];
+	const char *path = machine_truncated_file(vcpu->set->machine);
+
+	if (path) {
+		(void)snprintf(detail, sizeof(detail), "%s", path);
+		return end_vm(vcpu, VM_EXIT_SIGBUS,
+			      "A file that guest memory is mapped from was "
+			      "truncated while the VM ran: ",
+			      detail);
+	}
+	(void)snprintf(detail, sizeof(detail), "%#llx",
+		       (unsigned long long)gpa);
+	return end_vm(vcpu, code,
+		      "KVM cannot reach guest memory that exists, near ",
+		      detail);
+}
+
+static bool on_mmio(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->kvm.run;
+	struct machine *m = vcpu->set->machine;
+	uint64_t addr = run->mmio.phys_addr;
+	uint32_t len = run->mmio.len;
+
+	if (gmem_overlaps(&m->mem, addr, len))
+		return end_lost_memory(vcpu, addr, VM_EXIT_MMIO_IN_RAM);
+	if (len > sizeof(run->mmio.data))
+		return true;
+	if (run->mmio.is_write)
+		bus_write(&m->mmio, addr, run->mmio.data, len);
+	else
+		bus_read(&m->mmio, addr, run->mmio.data, len);
+	return true;
+}
+
+static bool on_eoi(struct vcpu *vcpu)
+{
+	machine_eoi(vcpu->set->machine, vcpu->kvm.run->eoi.vector);
+	return true;
+}
+
+static bool on_shutdown(struct vcpu *vcpu)
+{
+	return end_vm(vcpu, VM_EXIT_TRIPLE_FAULT,
+		      "Triple fault: the guest could not handle an exception",
+		      "");
+}
+
+static bool on_fail_entry(struct vcpu *vcpu)
+{
+	char detail[64];
+
+	(void)snprintf(detail, sizeof(detail), "%#llx",
+		       (unsigned long long)vcpu->kvm.run->fail_entry
+			       .hardware_entry_failure_reason);
+	return end_vm(vcpu, VM_EXIT_FAIL_ENTRY,
+		      "The processor refused to enter the guest, reason ",
+		      detail);
+}
+
+static bool on_internal_error(struct vcpu *vcpu)
+{
+	const struct kvm_run *run = vcpu->kvm.run;
+	char detail[128];
+	size_t n;
+
+	n = (size_t)snprintf(detail, sizeof(detail), "suberror %u",
+			     run->internal.suberror);
+	if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION &&
+	    run->emulation_failure.ndata >= 3 &&
+	    run->emulation_failure.flags &
+		    KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES) {
+		n += (size_t)snprintf(detail + n, sizeof(detail) - n,
+				      " (an instruction KVM cannot emulate), "
+				      "bytes");
+		for (unsigned int i = 0;
+		     i < run->emulation_failure.insn_size && i < INSN_BYTES_MAX;
+		     i++)
+			n += (size_t)snprintf(
+				detail + n, sizeof(detail) - n, " %02x",
+				run->emulation_failure.insn_bytes[i]);
+	}
+	return end_vm(vcpu, VM_EXIT_INTERNAL_ERROR, "KVM internal error, ",
+		      detail);
+}
+
+static bool on_system_event(struct vcpu *vcpu)
+{
+	char detail[32];
+
+	switch (vcpu->kvm.run->system_event.type) {
+	case KVM_SYSTEM_EVENT_SHUTDOWN:
+	case KVM_SYSTEM_EVENT_RESET:
+		vm_end(vcpu->set->machine->vm, VM_EXIT_OK);
+		return false;
+	default:
+		(void)snprintf(detail, sizeof(detail), "%u",
+			       vcpu->kvm.run->system_event.type);
+		return end_vm(vcpu, VM_EXIT_UNKNOWN,
+			      "The guest reported a fatal system event, type ",
+			      detail);
+	}
+}
+
+static bool on_nothing(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return true;
+}
+
+static const struct {
+	const char *name;
+	bool (*handle)(struct vcpu *vcpu);
+} rows[] = {
+	[KVM_EXIT_IO] = {"IO", on_io},
+	[KVM_EXIT_MMIO] = {"MMIO", on_mmio},
+	[KVM_EXIT_IOAPIC_EOI] = {"IOAPIC_EOI", on_eoi},
+	[KVM_EXIT_INTR] = {"INTR", on_nothing},
+	[KVM_EXIT_IRQ_WINDOW_OPEN] = {"IRQ_WINDOW_OPEN", on_nothing},
+	[KVM_EXIT_SHUTDOWN] = {"SHUTDOWN", on_shutdown},
+	[KVM_EXIT_FAIL_ENTRY] = {"FAIL_ENTRY", on_fail_entry},
+	[KVM_EXIT_INTERNAL_ERROR] = {"INTERNAL_ERROR", on_internal_error},
+	[KVM_EXIT_SYSTEM_EVENT] = {"SYSTEM_EVENT", on_system_event},
+	/* Known names without a meaning for this machine: they end the VM. */
+	[KVM_EXIT_UNKNOWN] = {"UNKNOWN", NULL},
+	[KVM_EXIT_EXCEPTION] = {"EXCEPTION", NULL},
+	[KVM_EXIT_HYPERCALL] = {"HYPERCALL", NULL},
+	[KVM_EXIT_DEBUG] = {"DEBUG", NULL},
+	[KVM_EXIT_HLT] = {"HLT", NULL},
+	[KVM_EXIT_SET_TPR] = {"SET_TPR", NULL},
+	[KVM_EXIT_TPR_ACCESS] = {"TPR_ACCESS", NULL},
+	[KVM_EXIT_NMI] = {"NMI", NULL},
+	[KVM_EXIT_X86_RDMSR] = {"X86_RDMSR", NULL},
+	[KVM_EXIT_X86_WRMSR] = {"X86_WRMSR", NULL},
+	[KVM_EXIT_X86_BUS_LOCK] = {"X86_BUS_LOCK", NULL},
+};
+
+static bool end_unknown(struct vcpu *vcpu, uint32_t reason)
+{
+	const char *name = NULL;
+	char detail[64];
+
+	if (reason < ARRAY_SIZE(rows))
+		name = rows[reason].name;
+	(void)snprintf(detail, sizeof(detail), "%u (%s)", reason,
+		       name ? name : "not named in this version");
+	return end_vm(vcpu, VM_EXIT_UNKNOWN, "Unexpected KVM exit ", detail);
+}
+
+static bool end_run_failed(struct vcpu *vcpu, int rc)
+{
+	const struct kvm_run *run = vcpu->kvm.run;
+
+	if (rc == -EFAULT)
+		return end_lost_memory(vcpu,
+				       run->exit_reason == KVM_EXIT_MMIO
+					       ? run->mmio.phys_addr
+					       : 0,
+				       VM_EXIT_RUN_FAILED);
+	return end_vm(vcpu, VM_EXIT_RUN_FAILED,
+		      "KVM_RUN failed: ", err_name(rc));
+}
+
+bool exits_handle(struct vcpu *vcpu, int run_result)
+{
+	uint32_t reason = vcpu->kvm.run->exit_reason;
+
+	if (run_result < 0)
+		return end_run_failed(vcpu, run_result);
+	if (reason >= ARRAY_SIZE(rows) || !rows[reason].handle)
+		return end_unknown(vcpu, reason);
+	/* A device may have ended the VM: the guest sees no instruction more.
+	 */
+	return rows[reason].handle(vcpu) && !vm_ended(vcpu->set->machine->vm);
+}

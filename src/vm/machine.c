@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * machine.c - the machine, put together (theory of operation: machine.h)
+ */
+#include "vm/machine.h"
+
+#include "base/log.h"
+#include "vm/vm.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+/* ---- interrupts: one line type above, two kinds of chip below ---- */
+
+static void line_full(void *ctx, unsigned int gsi, bool level)
+{
+	struct machine *m = ctx;
+
+	kvm_irq_line(&m->kvm_vm, gsi, level);
+}
+
+static void line_split(void *ctx, unsigned int gsi, bool level)
+{
+	struct machine *m = ctx;
+
+	ioapic_set_level(&m->ioapic, gsi, level);
+}
+
+static void msi_send(void *ctx, const struct msi *msi)
+{
+	struct machine *m = ctx;
+
+	kvm_msi_send(&m->kvm_vm, msi);
+}
+
+static void msi_route(void *ctx, unsigned int gsi, const struct msi *msi)
+{
+	struct machine *m = ctx;
+	bool level = msi && msi->data & IOAPIC_MSI_LEVEL;
+	int r = kvm_route_set(&m->kvm_vm, gsi, msi, level);
+
+	if (r < 0)
+		log_guest(LOG_ERROR, "Cannot route GSI %u: %s", gsi,
+			  err_name(r));
+}
+
+static struct irq_line line_of(struct machine *m, unsigned int gsi)
+{
+	return (struct irq_line){
+		.set = m->kvm_vm.split ? line_split : line_full,
+		.ctx = m,
+		.gsi = gsi,
+	};
+}
+
+void machine_eoi(struct machine *m, uint8_t vector)
+{
+	if (m->kvm_vm.split)
+		ioapic_eoi(&m->ioapic, vector);
+}
+
+/* ---- what the guest can do to the VM ---- */
+
+static void guest_reset(void *ctx)
+{
+	struct machine *m = ctx;
+
+	log_info("The guest asked for a reset");
+	vm_end(m->vm, VM_EXIT_OK);
+}
+
+static void guest_poweroff(void *ctx)
+{
+	struct machine *m = ctx;
+
+	log_info("The guest powered off");
+	vm_end(m->vm, VM_EXIT_OK);
+}
+
+static void person_left(void *ctx)
+{
+	struct machine *m = ctx;
+
+	vm_end(m->vm, VM_EXIT_OK);
+}
+
+static void first_output(void *ctx)
+{
+	struct machine *m = ctx;
+
+	timeline_mark(&m->vm->timeline, TIMELINE_FIRST_OUTPUT);
+}
+
+static void boot_timer_fired(void *ctx)
+{
+	struct machine *m = ctx;
+
+	timeline_mark(&m->vm->timeline, TIMELINE_BOOT_TIMER);
+}
+
+/* ---- the list of devices ---- */
+
+static int add_ioapic(struct machine *m, struct err *err)
+{
+	const struct msi_sink sink = {msi_send, msi_route, m};
+
+	(void)err;
+	if (!m->kvm_vm.split)
+		return 0;
+	ioapic_init(&m->ioapic, &sink);
+	return bus_add(&m->mmio, LAYOUT_IOAPIC, LAYOUT_IOAPIC_BYTES,
+		       &ioapic_bus_ops, &m->ioapic);
+}
+
+static int add_i8042(struct machine *m, struct err *err)
+{
+	const struct irq_line irq = line_of(m, LAYOUT_GSI_I8042);
+	int r;
+
+	(void)err;
+	i8042_init(&m->i8042, &irq, guest_reset, m);
+	r = bus_add(&m->pio, LAYOUT_I8042_DATA, 1, &i8042_data_ops, &m->i8042);
+	if (r < 0)
+		return r;
+	return bus_add(&m->pio, LAYOUT_I8042_CMD, 1, &i8042_command_ops,
+		       &m->i8042);
+}
+
+static int add_serial(struct machine *m, struct err *err)
+{
+	const struct serial_config *config = &m->vm->config.serial;
+	const struct token_bucket_config *limit = &config->rate_limiter;
+	const struct irq_line irq = line_of(m, LAYOUT_GSI_SERIAL);
+	const struct console_callbacks callbacks = {
+		.escape = person_left,
+		.output = first_output,
+		.ctx = m,
+	};
+	int r;
+
+	serial_init(&m->serial, &irq);
+	if (limit->present)
+		serial_set_limit(&m->serial, limit->size, limit->one_time_burst,
+				 limit->refill_time);
+	r = console_new(&m->console, m->vm->loop, &m->serial,
+			config->serial_out_path, true, &callbacks, err);
+	if (r < 0)
+		return r;
+	return bus_add(&m->pio, LAYOUT_SERIAL_PORT, LAYOUT_SERIAL_BYTES,
+		       &serial_bus_ops, &m->serial);
+}
+
+static int add_rtc(struct machine *m, struct err *err)
+{
+	(void)err;
+	rtc_init(&m->rtc);
+	return bus_add(&m->pio, LAYOUT_RTC_PORT, LAYOUT_RTC_BYTES, &rtc_bus_ops,
+		       &m->rtc);
+}
+
+static int add_acpi_pm(struct machine *m, struct err *err)
+{
+	(void)err;
+	m->acpi_pm = (struct acpi_pm){
+		.sleep_control_off = LAYOUT_ACPI_SLEEP_CTL - LAYOUT_ACPI_PORT,
+		.reset_off = LAYOUT_ACPI_RESET - LAYOUT_ACPI_PORT,
+		.reset_value = LAYOUT_ACPI_RESET_VALUE,
+		.s5 = LAYOUT_ACPI_SLP_EN |
+		      LAYOUT_ACPI_S5_TYPE << LAYOUT_ACPI_SLP_TYPE_SHIFT,
+		.reset = guest_reset,
+		.poweroff = guest_poweroff,
+		.ctx = m,
+	};
+	return bus_add(&m->pio, LAYOUT_ACPI_PORT, LAYOUT_ACPI_PORT_BYTES,
+		       &acpi_pm_bus_ops, &m->acpi_pm);
+}
+
+static int add_boot_timer(struct machine *m, struct err *err)
+{
+	(void)err;
+	if (!m->vm->config.boot_timer)
+		return 0;
+	boot_timer_init(&m->boot_timer, boot_timer_fired, m);
+	return bus_add(&m->mmio, LAYOUT_BOOT_TIMER, PAGE_SIZE,
+		       &boot_timer_bus_ops, &m->boot_timer);
+}
+
+static void free_ioapic(struct machine *m)
+{
+	ioapic_free(&m->ioapic);
+}
+
+static void free_i8042(struct machine *m)
+{
+	i8042_free(&m->i8042);
+}
+
+static void free_serial(struct machine *m)
+{
+	console_free(&m->console);
+	serial_free(&m->serial);
+}
+
+static void free_rtc(struct machine *m)
+{
+	rtc_free(&m->rtc);
+}
+
+/* The only list of devices. Its order is guest ABI. */
+static const struct {
+	const char *name;
+	int (*add)(struct machine *m, struct err *err);
+	void (*free)(struct machine *m);
+} devices[] = {
+	{"ioapic", add_ioapic, free_ioapic},
+	{"i8042", add_i8042, free_i8042},
+	{"serial", add_serial, free_serial},
+	{"rtc", add_rtc, free_rtc},
+	{"acpi_pm", add_acpi_pm, NULL},
+	{"boot_timer", add_boot_timer, NULL},
+};
+
+static int add_devices(struct machine *m, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(devices); i++) {
+		struct err why = {0};
+		int r = devices[i].add(m, &why);
+
+		m->nr_devices = i + 1;
+		if (r < 0)
+			return err_set(err, r, "%s: %s", devices[i].name,
+				       why.rc ? why.text : err_name(r));
+	}
+	return 0;
+}
+
+/* ---- building ---- */
+
+static enum gmem_pages pages_of(enum config_huge_pages huge)
+{
+	switch (huge) {
+	case HUGE_PAGES_TRANSPARENT:
+		return GMEM_PAGES_TRANSPARENT;
+	case HUGE_PAGES_2M:
+		return GMEM_PAGES_2M;
+	default:
+		return GMEM_PAGES_DEFAULT;
+	}
+}
+
+static enum boot_prefer prefer_of(enum config_entry entry)
+{
+	switch (entry) {
+	case ENTRY_PVH:
+		return BOOT_PREFER_PVH;
+	case ENTRY_LINUX64:
+		return BOOT_PREFER_LINUX64;
+	default:
+		return BOOT_PREFER_AUTO;
+	}
+}
+
+static int note_file(struct machine_file *file, int fd, const char *path,
+		     struct err *err)
+{
+	struct stat st;
+
+	file->fd = fd;
+	file->path = path;
+	if (fd < 0)
+		return 0;
+	if (fstat(fd, &st) < 0)
+		return err_set(err, -errno, "Cannot stat %s: %s", path,
+			       err_name(errno));
+	file->size = st.st_size;
+	return 0;
+}
+
+/* Guest memory with the kernel in it; KVM does not know of it yet. */
+static int load(struct machine *m, struct err *err)
+{
+	const struct vm_config *c = &m->vm->config;
+	const struct boot_image image = {
+		.kernel_fd = c->boot_source.kernel_fd,
+		.kernel_path = c->boot_source.kernel_image_path,
+		.initrd_fd = c->boot_source.initrd_fd,
+		.initrd_path = c->boot_source.initrd_path,
+		.cmdline = c->boot_source.boot_args ? c->boot_source.boot_args
+						    : CONFIG_CMDLINE_DEFAULT,
+	};
+	const struct boot_platform platform = {
+		.nr_cpus = c->machine.vcpu_count,
+		.split_irqchip = c->irqchip == IRQCHIP_SPLIT,
+		.has_serial = true,
+		.has_i8042 = true,
+		.has_rtc = true,
+		.prefer = prefer_of(c->entry),
+	};
+	int r = gmem_new(&m->mem, MIB(c->machine.mem_size_mib),
+			 pages_of(c->machine.huge_pages), err);
+
+	if (r == 0)
+		r = note_file(&m->file[0], image.kernel_fd, image.kernel_path,
+			      err);
+	if (r == 0)
+		r = note_file(&m->file[1], image.initrd_fd, image.initrd_path,
+			      err);
+	if (r < 0)
+		return r;
+	return boot_load(&m->mem, &image, &platform, &m->entry, err);
+}
+
+static int make_vm(struct machine *m, struct err *err)
+{
+	bool split = m->vm->config.irqchip == IRQCHIP_SPLIT;
+	int r = kvm_vm_new(&m->kvm_vm, &m->kvm, err);
+
+	if (r == 0)
+		r = kvm_vm_set_memory(&m->kvm_vm, &m->mem, err);
+	if (r == 0)
+		r = kvm_irqchip_new(&m->kvm_vm, split, err);
+	return r;
+}
+
+static int set_up_vcpu(struct machine *m, struct vcpu *vcpu,
+		       struct cpuid_table *cpuid,
+		       const struct cpuid_topology *topology, struct err *err)
+{
+	const struct vcpu_boot boot = {
+		.entry = m->entry.mode == BOOT_ENTRY_PVH32 ? VCPU_ENTRY_PVH32
+							   : VCPU_ENTRY_LONG64,
+		.ip = m->entry.ip,
+		.arg = m->entry.arg,
+		.cr3 = m->entry.cr3,
+		.gdt = m->entry.gdt,
+		.gdt_limit = m->entry.gdt_limit,
+	};
+	int r;
+
+	cpuid_set_vcpu(cpuid, vcpu->kvm.id, topology);
+	r = kvm_vcpu_set_cpuid(&vcpu->kvm, cpuid, err);
+	if (r == 0)
+		r = kvm_vcpu_set_boot_msrs(&vcpu->kvm, err);
+	if (r == 0 && !m->kvm_vm.split)
+		r = kvm_vcpu_set_virtual_wire(&vcpu->kvm, err);
+	/* The others wait for INIT and SIPI, as KVM made them. */
+	if (r == 0 && vcpu->kvm.id == 0)
+		r = kvm_vcpu_set_boot(&vcpu->kvm, &boot, err);
+	return r;
+}
+
+static int make_vcpus(struct machine *m, struct err *err)
+{
+	const struct machine_config *c = &m->vm->config.machine;
+	const struct cpuid_topology topology = {
+		.nr_vcpus = c->vcpu_count,
+		.threads_per_core = c->smt && c->vcpu_count > 1 ? 2 : 1,
+	};
+	cleanup_free struct cpuid_table *cpuid = malloc(sizeof(*cpuid));
+	int r;
+
+	if (!cpuid)
+		return err_set(err, -ENOMEM, "Out of memory");
+	r = vcpus_new(&m->vcpus, &m->kvm_vm, c->vcpu_count, err);
+	if (r == 0)
+		r = cpuid_read_supported(&m->kvm, cpuid, err);
+	if (r < 0)
+		return r;
+	cpuid_prepare(cpuid, m->kvm.has_tsc_deadline, &topology);
+	for (unsigned int i = 0; i < m->vcpus.nr && r == 0; i++)
+		r = set_up_vcpu(m, &m->vcpus.vcpu[i], cpuid, &topology, err);
+	return r;
+}
+
+static int build(struct machine *m, struct err *err)
+{
+	struct timeline *t = &m->vm->timeline;
+	int r;
+
+	if (!m->vm->config.boot_source.present)
+		return err_set(err, -EINVAL,
+			       "Cannot start microvm without kernel "
+			       "configuration.");
+	r = load(m, err);
+	if (r < 0)
+		return r;
+	timeline_mark(t, TIMELINE_KERNEL_READY);
+	r = kvm_open(&m->kvm, err);
+	if (r == 0)
+		r = make_vm(m, err);
+	if (r < 0)
+		return r;
+	timeline_mark(t, TIMELINE_KVM_READY);
+	r = add_devices(m, err);
+	if (r == 0)
+		r = make_vcpus(m, err);
+	if (r == 0)
+		timeline_mark(t, TIMELINE_VCPUS_READY);
+	return r;
+}
+
+int machine_new(struct machine **out, struct vm *vm, struct err *err)
+{
+	struct machine *m = calloc(1, sizeof(*m));
+	int r;
+
+	if (!m)
+		return err_set(err, -ENOMEM, "Out of memory");
+	m->vm = vm;
+	m->kvm.fd = -1;
+	m->kvm_vm.fd = -1;
+	vcpus_init(&m->vcpus, m);
+	r = build(m, err);
+	if (r < 0) {
+		machine_free(m);
+		return r;
+	}
+	*out = m;
+	return 0;
+}
+
+int machine_run(struct machine *m, struct err *err)
+{
+	int r = console_start_input(&m->console, err);
+
+	return r < 0 ? r : vcpus_start(&m->vcpus, VCPUS_RUN, err);
+}
+
+void machine_free(struct machine *m)
+{
+	if (!m)
+		return;
+	vcpus_free(&m->vcpus);
+	for (size_t i = m->nr_devices; i-- > 0;)
+		if (devices[i].free)
+			devices[i].free(m);
+	kvm_vm_free(&m->kvm_vm);
+	kvm_close(&m->kvm);
+	gmem_free(&m->mem);
+	free(m);
+}
+
+int machine_send_ctrl_alt_del(struct machine *m, struct err *err)
+{
+	int r = i8042_send_ctrl_alt_del(&m->i8042);
+
+	if (r < 0)
+		return err_set(err, r,
+			       "The guest has not read the keys sent before");
+	return 0;
+}
+
+const char *machine_truncated_file(const struct machine *m)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < MACHINE_FILES; i++)
+		if (m->file[i].fd >= 0 && fstat(m->file[i].fd, &st) == 0 &&
+		    st.st_size < m->file[i].size)
+			return m->file[i].path;
+	return NULL;
+}

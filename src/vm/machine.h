@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * machine.h - the machine: memory, buses, devices, vCPUs, put together
+ *
+ * Theory of operation
+ *
+ * machine_new() builds everything in the order that is cheap for KVM and in
+ * which each part finds what it needs: guest memory, the kernel in it (mapped
+ * before KVM learns of the memory), the VM with its memory slots and interrupt
+ * chip, the devices in the order of one table, the vCPUs. machine_run() starts
+ * the threads. machine_free() takes any half-built machine down in reverse.
+ *
+ * The table of devices in machine.c is the only list there is: its order fixes
+ * addresses and interrupts, which is guest ABI (docs/guest-abi.md).
+ */
+#pragma once
+
+#include "boot/loader.h"
+#include "bus/bus.h"
+#include "dev/acpi_pm.h"
+#include "dev/boot_timer.h"
+#include "dev/console.h"
+#include "dev/i8042.h"
+#include "dev/ioapic.h"
+#include "dev/rtc.h"
+#include "dev/serial.h"
+#include "kvm/kvm.h"
+#include "mem/gmem.h"
+#include "vm/vcpus.h"
+
+struct vm;
+
+#define MACHINE_FILES 2
+
+/**
+ * struct machine_file - a file that guest memory is mapped from
+ * @fd:		borrowed from the configuration; -1 when there is none
+ * @size:	when it was mapped, bytes
+ */
+struct machine_file {
+	int fd;
+	off_t size;
+	const char *path;
+};
+
+/**
+ * struct machine - a running (or half-built) machine
+ * @mem:	guest RAM
+ * @ioapic:	split irqchip only
+ * @nr_devices:	rows of the table of devices that were added
+ */
+struct machine {
+	struct vm *vm;
+	struct gmem mem;
+	struct kvm kvm;
+	struct kvm_vm kvm_vm;
+	struct bus pio;
+	struct bus mmio;
+	struct ioapic ioapic;
+	struct serial serial;
+	struct console console;
+	struct i8042 i8042;
+	struct rtc rtc;
+	struct acpi_pm acpi_pm;
+	struct boot_timer boot_timer;
+	size_t nr_devices;
+	struct vcpus vcpus;
+	struct boot_entry entry;
+	struct machine_file file[MACHINE_FILES];
+};
+
+/**
+ * machine_new() - build the machine that @vm->config describes
+ *
+ * Return: 0 and *@out, or -errno with a sentence; nothing is left behind.
+ */
+int machine_new(struct machine **out, struct vm *vm,
+		struct err *err) __must_check;
+
+/* Start the vCPUs. Return: 0 or -errno with a sentence. */
+int machine_run(struct machine *m, struct err *err) __must_check;
+
+/* Stops, flushes the console, frees. May be called with NULL. */
+void machine_free(struct machine *m);
+
+/* Return: 0, or -errno with a sentence when the keyboard's queue is full. */
+int machine_send_ctrl_alt_del(struct machine *m, struct err *err) __must_check;
+
+/* The guest's end of interrupt for a level-triggered @vector. Any thread. */
+void machine_eoi(struct machine *m, uint8_t vector);
+
+/**
+ * machine_truncated_file() - which mapped file is now shorter than it was
+ *
+ * Return: its path, NULL when all are whole. Async-signal-safe, any thread.
+ */
+const char *machine_truncated_file(const struct machine *m);

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vcpus.c - the threads that run the vCPUs (theory of operation: vcpus.h)
+ */
+#include "vm/vcpus.h"
+
+#include "base/log.h"
+#include "vm/exits.h"
+#include "vm/machine.h"
+#include "vm/vm.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#define KICK_SIGNAL      SIGRTMIN
+#define VCPU_STACK_BYTES KIB(128)
+
+/* Exists so that the signal interrupts KVM_RUN; immediate_exit does the rest.
+ */
+static void on_kick(int sig)
+{
+	(void)sig;
+}
+
+void vcpus_init(struct vcpus *set, struct machine *machine)
+{
+	memset(set, 0, sizeof(*set));
+	set->machine = machine;
+	(void)pthread_mutex_init(&set->lock, NULL);
+	(void)pthread_cond_init(&set->changed, NULL);
+	for (unsigned int i = 0; i < CONFIG_VCPUS_MAX; i++)
+		set->vcpu[i].kvm.fd = -1;
+}
+
+int vcpus_new(struct vcpus *set, struct kvm_vm *vm, unsigned int nr,
+	      struct err *err)
+{
+	for (unsigned int i = 0; i < nr; i++) {
+		int r = kvm_vcpu_new(&set->vcpu[i].kvm, vm, i, err);
+
+		if (r < 0)
+			return r;
+		set->vcpu[i].set = set;
+		set->nr = i + 1;
+	}
+	return 0;
+}
+
+/* Return: false when the thread shall end. */
+static bool park(struct vcpu *vcpu)
+{
+	struct vcpus *set = vcpu->set;
+	bool go_on;
+
+	(void)pthread_mutex_lock(&set->lock);
+	set->parked++;
+	(void)pthread_cond_broadcast(&set->changed);
+	while (set->wanted == VCPUS_PAUSE)
+		(void)pthread_cond_wait(&set->changed, &set->lock);
+	set->parked--;
+	go_on = set->wanted == VCPUS_RUN;
+	if (go_on)
+		vcpu->kvm.run->immediate_exit = 0;
+	(void)pthread_mutex_unlock(&set->lock);
+	return go_on;
+}
+
+static void *vcpu_main(void *arg)
+{
+	struct vcpu *vcpu = arg;
+	struct vcpus *set = vcpu->set;
+	char name[16];
+	bool go_on;
+
+	(void)snprintf(name, sizeof(name), "fc_vcpu %u", vcpu->kvm.id);
+	(void)prctl(PR_SET_NAME, name);
+	(void)pthread_mutex_lock(&set->lock);
+	go_on = set->wanted == VCPUS_RUN;
+	(void)pthread_mutex_unlock(&set->lock);
+	if (!go_on)
+		go_on = park(vcpu);
+	if (vcpu->kvm.id == 0)
+		timeline_mark(&set->machine->vm->timeline, TIMELINE_FIRST_RUN);
+	while (go_on) {
+		int r = kvm_vcpu_run(&vcpu->kvm);
+
+		if (r == -EINTR || r == -EAGAIN)
+			go_on = park(vcpu);
+		else
+			go_on = exits_handle(vcpu, r);
+	}
+	(void)pthread_mutex_lock(&set->lock);
+	set->ended++;
+	(void)pthread_cond_broadcast(&set->changed);
+	(void)pthread_mutex_unlock(&set->lock);
+	return NULL;
+}
+
+static int start_one(struct vcpu *vcpu, struct err *err)
+{
+	pthread_attr_t attr;
+	int r;
+
+	(void)pthread_attr_init(&attr);
+	(void)pthread_attr_setstacksize(&attr, VCPU_STACK_BYTES);
+	r = pthread_create(&vcpu->thread, &attr, vcpu_main, vcpu);
+	(void)pthread_attr_destroy(&attr);
+	if (r != 0)
+		return err_set(err, -r,
+			       "Cannot start the thread of vCPU %u: %s",
+			       vcpu->kvm.id, err_name(r));
+	vcpu->started = true;
+	return 0;
+}
+
+/*
+ * vCPU threads take only the kick: everything else is the VMM thread's. Faults
+ * (SIGBUS...) reach the thread that made them, mask or not.
+ */
+int vcpus_start(struct vcpus *set, enum vcpus_wanted wanted, struct err *err)
+{
+	struct sigaction action = {.sa_handler = on_kick};
+	sigset_t mask, old;
+	int r = 0;
+
+	(void)sigaction(KICK_SIGNAL, &action, NULL);
+	set->wanted = wanted;
+	(void)sigfillset(&mask);
+	(void)sigdelset(&mask, KICK_SIGNAL);
+	(void)sigdelset(&mask, SIGBUS);
+	(void)sigdelset(&mask, SIGSEGV);
+	(void)sigdelset(&mask, SIGILL);
+	(void)sigdelset(&mask, SIGSYS);
+	(void)pthread_sigmask(SIG_SETMASK, &mask, &old);
+	for (unsigned int i = 0; i < set->nr && r == 0; i++)
+		r = start_one(&set->vcpu[i], err);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return r;
+}
+
+static void request(struct vcpus *set, enum vcpus_wanted wanted)
+{
+	(void)pthread_mutex_lock(&set->lock);
+	set->wanted = wanted;
+	for (unsigned int i = 0; i < set->nr; i++)
+		if (wanted != VCPUS_RUN)
+			set->vcpu[i].kvm.run->immediate_exit = 1;
+	(void)pthread_cond_broadcast(&set->changed);
+	(void)pthread_mutex_unlock(&set->lock);
+	if (wanted == VCPUS_RUN)
+		return;
+	for (unsigned int i = 0; i < set->nr; i++)
+		if (set->vcpu[i].started)
+			(void)pthread_kill(set->vcpu[i].thread, KICK_SIGNAL);
+}
+
+void vcpus_pause(struct vcpus *set)
+{
+	request(set, VCPUS_PAUSE);
+	(void)pthread_mutex_lock(&set->lock);
+	while (set->parked + set->ended < set->nr)
+		(void)pthread_cond_wait(&set->changed, &set->lock);
+	(void)pthread_mutex_unlock(&set->lock);
+}
+
+void vcpus_resume(struct vcpus *set)
+{
+	request(set, VCPUS_RUN);
+}
+
+void vcpus_stop(struct vcpus *set)
+{
+	request(set, VCPUS_STOP);
+}
+
+void vcpus_free(struct vcpus *set)
+{
+	vcpus_stop(set);
+	for (unsigned int i = 0; i < set->nr; i++) {
+		if (set->vcpu[i].started)
+			(void)pthread_join(set->vcpu[i].thread, NULL);
+		set->vcpu[i].started = false;
+	}
+	for (unsigned int i = 0; i < CONFIG_VCPUS_MAX; i++)
+		kvm_vcpu_free(&set->vcpu[i].kvm);
+	(void)pthread_cond_destroy(&set->changed);
+	(void)pthread_mutex_destroy(&set->lock);
+	set->nr = 0;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vcpus.h - the threads that run the vCPUs, and how to stop them
+ *
+ * Theory of operation
+ *
+ * One thread per vCPU loops over KVM_RUN and hands each exit to exits.c. What
+ * the VMM thread wants of them is one word, `wanted`, guarded by a lock:
+ *
+ *   wanted    a thread may                  it leaves by
+ *   RUN       be inside KVM_RUN             vcpus_pause(), vcpus_stop()
+ *   PAUSE     only wait, parked             vcpus_resume(), vcpus_stop()
+ *   STOP      only end                      -
+ *
+ * No wake-up is lost: the requester writes `wanted` and sets immediate_exit in
+ * every vCPU's shared page under the lock, then sends each thread a signal. A
+ * thread outside KVM_RUN finds immediate_exit set and comes back with EINTR at
+ * once; a thread inside is interrupted by the signal. Only after EINTR does a
+ * thread look at `wanted`, so an exit whose I/O is half done (the kernel takes
+ * the result at the next KVM_RUN) is always completed before a thread parks: a
+ * parked vCPU's registers are whole. immediate_exit is cleared under the lock.
+ */
+#pragma once
+
+#include "kvm/vcpu.h"
+#include "vm/config.h"
+
+#include <pthread.h>
+
+struct machine;
+struct vcpus;
+
+/**
+ * struct vcpu - one vCPU and its thread
+ * @started:	the thread exists and must be joined
+ */
+struct vcpu {
+	struct kvm_vcpu kvm;
+	struct vcpus *set;
+	pthread_t thread;
+	bool started;
+};
+
+enum vcpus_wanted {
+	VCPUS_RUN,
+	VCPUS_PAUSE,
+	VCPUS_STOP,
+};
+
+/**
+ * struct vcpus - all vCPUs of a machine
+ * @lock:	guards wanted, parked and ended
+ * @changed:	signalled when one of them changes
+ * @parked:	threads that wait
+ * @ended:	threads that left their loop
+ */
+struct vcpus {
+	struct machine *machine;
+	unsigned int nr;
+	struct vcpu vcpu[CONFIG_VCPUS_MAX];
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	enum vcpus_wanted wanted;
+	unsigned int parked;
+	unsigned int ended;
+};
+
+void vcpus_init(struct vcpus *set, struct machine *machine);
+
+/* Create @nr vCPUs in the kernel; no thread yet. */
+int vcpus_new(struct vcpus *set, struct kvm_vm *vm, unsigned int nr,
+	      struct err *err) __must_check;
+
+/* Stops and joins the threads, closes the vCPUs. Any half-built set. */
+void vcpus_free(struct vcpus *set);
+
+/**
+ * vcpus_start() - one thread per vCPU
+ * @wanted:	VCPUS_RUN, or VCPUS_PAUSE to begin parked
+ */
+int vcpus_start(struct vcpus *set, enum vcpus_wanted wanted,
+		struct err *err) __must_check;
+
+/* Returns when every vCPU is parked (or its thread has ended). */
+void vcpus_pause(struct vcpus *set);
+void vcpus_resume(struct vcpus *set);
+
+/* Ask all threads to end; vcpus_free() waits for them. */
+void vcpus_stop(struct vcpus *set);

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * main.c - volt-vmm: one microVM, one process
+ *
+ * Theory of operation
+ *
+ * Everything hangs off one stack object and happens on one thread, the VMM
+ * thread, but for the guest's CPUs. The order is: read the arguments; log,
+ * signals, API object; configuration (file or flags); API socket; start, if
+ * there is something to start; the loop, until the VM has ended; then all of it
+ * in reverse. Only this file prints to stderr and chooses the exit code.
+ */
+#include "api/api.h"
+#include "base/log.h"
+#include "dev/console.h"
+#include "vm/machine.h"
+#include "vmm/options.h"
+#include "vmm/signals.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/**
+ * struct vmm - the whole process
+ */
+struct vmm {
+	struct options opts;
+	struct loop loop;
+	struct vm vm;
+	struct metrics metrics;
+	struct api *api;
+	struct api_server *server;
+};
+
+static int complain(const struct err *err, int code)
+{
+	(void)fprintf(stderr, "volt-vmm: %s\n", err->text);
+	return code;
+}
+
+static int print_and_exit(const struct options *opts)
+{
+	switch (opts->action) {
+	case OPTIONS_HELP:
+		options_print_help("volt-vmm");
+		return VM_EXIT_OK;
+	case OPTIONS_VERSION:
+		options_print_version();
+		return VM_EXIT_OK;
+	default:
+		(void)fprintf(stderr,
+			      "volt-vmm: this version has no snapshots yet\n");
+		return VM_EXIT_GENERIC;
+	}
+}
+
+/* A client that was given no flag at all still expects the API. */
+static const char *api_path(const struct options *opts)
+{
+	if (opts->no_api)
+		return NULL;
+	if (opts->api_sock)
+		return opts->api_sock;
+	return opts->kernel ? NULL : OPTIONS_API_SOCK_DEFAULT;
+}
+
+static int new_api(struct vmm *v, struct err *err)
+{
+	const struct options *o = &v->opts;
+	const struct api_settings settings = {
+		.id = o->id,
+		.payload_max = o->payload_max,
+		.mmds_size_limit = o->mmds_size_limit,
+		.has_start_time_us = o->has_start_time_us,
+		.has_start_time_cpu_us = o->has_start_time_cpu_us,
+		.start_time_us = o->start_time_us,
+		.start_time_cpu_us = o->start_time_cpu_us,
+		.parent_cpu_time_us = o->parent_cpu_time_us,
+	};
+	int r;
+
+	v->api = api_new(&v->vm, &v->metrics, &settings);
+	if (!v->api)
+		return err_set(err, -ENOMEM, "Out of memory");
+	r = api_logger_setup(v->api, o->log_path, o->level, o->module,
+			     o->show_level, o->show_log_origin, err);
+	if (r < 0)
+		return r;
+	log_info("Running Firecracker-compatible Volt v%s", VOLT_VERSION);
+	return o->metrics_path ? api_metrics_setup(v->api, o->metrics_path, err)
+			       : 0;
+}
+
+/* Return: an exit code; VM_EXIT_OK to go on to the loop. */
+static int configure(struct vmm *v, struct err *err)
+{
+	const struct options *o = &v->opts;
+	const char *socket = api_path(o);
+
+	if (o->config_file && config_file_load(o->config_file, v->api, err) < 0)
+		return VM_EXIT_GENERIC;
+	if (options_apply(o, &v->vm.config, err) < 0)
+		return VM_EXIT_BAD_CONFIG;
+	if (socket && api_server_new(&v->server, v->api, socket, err) < 0)
+		return VM_EXIT_GENERIC;
+	return VM_EXIT_OK;
+}
+
+/* Return: an exit code; VM_EXIT_OK to go on to the loop. */
+static int start(struct vmm *v, struct err *err)
+{
+	const struct options *o = &v->opts;
+
+	if (!o->config_file && !o->kernel)
+		return VM_EXIT_OK; /* the API will */
+	if (api_vm_start(v->api, err) < 0) {
+		if (o->config_file)
+			log_error("Could not Start MicroVM from one single "
+				  "json: %s",
+				  err->text);
+		return VM_EXIT_GENERIC;
+	}
+	if (o->config_file)
+		log_info("Successfully started microvm that was configured "
+			 "from one single json");
+	return VM_EXIT_OK;
+}
+
+static void print_timing(const struct vmm *v)
+{
+	char text[1024];
+	size_t n;
+
+	if (!v->vm.machine)
+		return;
+	n = timeline_format(&v->vm.timeline, v->vm.machine->kvm.stats.ns,
+			    v->vm.machine->kvm.stats.calls, text, sizeof(text));
+	(void)fwrite(text, 1, n, stderr);
+}
+
+static int run(struct vmm *v)
+{
+	struct err err = {0};
+	int code = VM_EXIT_GENERIC;
+
+	if (signals_install(&v->vm, &err) < 0 || new_api(v, &err) < 0)
+		return complain(&err,
+				err.rc == -EINVAL ? VM_EXIT_BAD_CONFIG : code);
+	code = configure(v, &err);
+	if (code == VM_EXIT_OK)
+		code = start(v, &err);
+	if (code != VM_EXIT_OK)
+		return complain(&err, code);
+	if (loop_run(&v->loop) < 0)
+		return VM_EXIT_UNEXPECTED;
+	return v->vm.exit_code < 0 ? VM_EXIT_OK : v->vm.exit_code;
+}
+
+static void log_end(int code)
+{
+	if (code == VM_EXIT_OK)
+		log_info("Firecracker exiting successfully. exit_code=0");
+	else
+		log_error("Firecracker exiting with error. exit_code=%d", code);
+}
+
+/* The terminal, socket and files are as before; die by the signal that came. */
+static int leave(int code)
+{
+	int sig = signals_final();
+
+	signals_remove();
+	log_end(code);
+	if (sig != 0)
+		(void)raise(sig);
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	static struct vmm v;
+	struct err err = {0};
+	int code;
+
+	timeline_mark(&v.vm.timeline, TIMELINE_PROCESS);
+	(void)prctl(PR_SET_NAME, "firecracker"); /* what clients look for */
+	(void)umask(077);
+	if (options_parse(&v.opts, argc, argv, &err) < 0)
+		return complain(&err, VM_EXIT_BAD_ARGUMENTS);
+	if (v.opts.action != OPTIONS_RUN)
+		return print_and_exit(&v.opts);
+	log_settings.id = v.opts.id;
+	if (loop_init(&v.loop) < 0 || vm_init(&v.vm, &v.loop) < 0) {
+		err_set(&err, -ENOMEM, "Cannot create the event loop");
+		return complain(&err, VM_EXIT_GENERIC);
+	}
+	code = run(&v);
+	api_server_free(v.server);
+	api_free(v.api);
+	if (v.opts.timing)
+		print_timing(&v);
+	vm_free(&v.vm);
+	loop_free(&v.loop);
+	return leave(code);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * signals.h - what a signal does to volt-vmm
+ *
+ * Theory of operation
+ *
+ * Two kinds of signal end the process, each with Firecracker's exit code:
+ *
+ * - Sent by somebody (SIGTERM, SIGINT, SIGHUP, or any other by kill): the
+ *   handler notes the number and wakes the loop, and the VMM thread ends the VM
+ *   in order: terminal restored, last metrics line, socket removed. SIGTERM and
+ *   SIGINT then end the process by that very signal, as a client that sent it
+ *   expects to see.
+ * - Raised by a fault of ours (SIGBUS, SIGSEGV, SIGILL, SIGSYS): nothing can be
+ *   trusted. The handler writes one line, restores the terminal and leaves with
+ *   _exit(). A SIGBUS inside guest memory names the file that was truncated.
+ *
+ * SIGPIPE and the kernel's own SIGXFSZ end nothing: the write that caused them
+ * fails with an error that its caller handles.
+ */
+#pragma once
+
+#include "vm/vm.h"
+
+/* Handlers and the loop source behind them. Once per process. */
+int signals_install(struct vm *vm, struct err *err) __must_check;
+
+void signals_remove(void);
+
+/* The signal that asked for the end and should be died by, or 0. */
+int signals_final(void);
+
+/* How often @sig came, for the `signals` metrics. */
+uint64_t signals_count(int sig);
