@@ -24,16 +24,30 @@ enum {
 #define WRITABLE 0xff0000000001afffULL
 
 static volatile uint32_t irqs;
-static volatile bool clear_source;
+static volatile bool clear_source, mask_in_service;
 static volatile uint64_t entry_seen;
+
+/* A software-assisted KVM was seen to call the handler a second time after it
+ * had changed its own entry, without an interrupt: no bit in the LAPIC's ISR.
+ * That is not the IOAPIC's doing, so it does not count. */
+static bool is_in_service(void)
+{
+	unsigned int reg = LAPIC_ISR + VECTOR / 32 * 0x10;
+
+	return lapic_read(reg) & 1U << VECTOR % 32;
+}
 
 static void on_serial(struct isr_frame *frame)
 {
 	(void)frame;
+	if (!is_in_service())
+		return;
 	irqs++;
 	entry_seen = ioapic_read_redir(SERIAL_PIN);
 	if (clear_source)
 		in8(COM1 + 2);
+	if (mask_in_service)
+		ioapic_write_redir(SERIAL_PIN, entry_seen | REDIR_MASKED);
 	lapic_eoi();
 }
 
@@ -150,6 +164,36 @@ static void check_mask(void)
 	check_eq("dropped-level-is-gone", dropped, 0);
 }
 
+/* A driver with a threaded handler masks its pin before the EOI and unmasks it
+ * later: the interrupt in service must not be stuck, nor the next one lost. */
+static void check_mask_in_service(void)
+{
+	uint64_t entry = VECTOR | REDIR_LEVEL | (uint64_t)lapic_id() << 56;
+	uint64_t after;
+	uint32_t once;
+	bool again;
+
+	irqs = 0;
+	clear_source = false;
+	mask_in_service = true;
+	ioapic_write_redir(SERIAL_PIN, entry);
+	raise_source();
+	isr_wait(&irqs, 1);
+	settle();
+	once = irqs;
+	after = ioapic_read_redir(SERIAL_PIN);
+	mask_in_service = false;
+	clear_source = true;
+	ioapic_write_redir(SERIAL_PIN, entry);
+	again = isr_wait(&irqs, 2);
+	settle();
+	drop_source();
+	ioapic_write_redir(SERIAL_PIN, REDIR_MASKED);
+	check_eq("masked-in-service-once", once, 1);
+	check_eq("masked-in-service-eoi", after & REDIR_REMOTE_IRR, 0);
+	check(again, "unmasked-after-service");
+}
+
 /* The task priority holds an interrupt back; it comes when that is lowered. */
 static void check_priority(void)
 {
@@ -242,6 +286,7 @@ void guest_main(void)
 	check_edge();
 	check_level();
 	check_mask();
+	check_mask_in_service();
 	check_priority();
 	check_entries();
 	check_odd_accesses();
