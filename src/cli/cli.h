@@ -19,6 +19,9 @@
 
 int cmd_doctor(int argc, char **argv);
 int cmd_net(int argc, char **argv);
+int cmd_ps(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_stop(int argc, char **argv);
 
 /**
  * cli_complain() - "volt COMMAND: <sentence>" on standard error

@@ -19,6 +19,9 @@ struct command {
 
 static const struct command commands[] = {
 	{"doctor", cmd_doctor, "what this host can run, and what it lacks"},
+	{"run", cmd_run, "start a VM with its console on this terminal"},
+	{"ps", cmd_ps, "the VMs that run"},
+	{"stop", cmd_stop, "end a VM"},
 	{"net", cmd_net, "make, list and delete taps for guests (as root)"},
 };
 

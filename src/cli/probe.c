@@ -168,11 +168,12 @@ static const struct cpuid_topology one_cpu = {
 	.threads_per_core = 1,
 };
 
+/* CPU time, the guest's included: other processes do not count. */
 static uint64_t clock_ns(void)
 {
 	struct timespec ts;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
@@ -434,7 +435,7 @@ static int guest_rate(struct kvm_vcpu *vcpu, double *out, struct err *err)
 	return 0;
 }
 
-/* The best of three of each: another process may have had the CPU. */
+/* The best of three of each: what the CPU's caches held is chance. */
 static int measure(struct bench *b, struct probe *probe, struct err *err)
 {
 	for (int i = 0; i < 3; i++) {

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cache.h - what the tree's scripts have fetched and built for this user
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <limits.h>
+
+/**
+ * cache_find_kernel() - Debian's cloud kernel, as tools/kernel/fetch left it
+ * @path:	PATH_MAX bytes
+ *
+ * Return: 0, or -ENOENT with a sentence.
+ */
+int cache_find_kernel(char *path, struct err *err) __must_check;
+
+/**
+ * cache_find_initrd() - the newest initramfs of tests/initramfs/build
+ * @path:	PATH_MAX bytes
+ *
+ * Return: 0, or -ENOENT with a sentence.
+ */
+int cache_find_initrd(char *path, struct err *err) __must_check;

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * cmd_run.c - `volt run`: a VM with its console on this terminal
+ *
+ * It finds a kernel, makes sure that the name is free, and becomes volt-vmm:
+ * no process stays in between, so the console, signals and the exit code are
+ * volt-vmm's own.
+ */
+#include "cli/cache.h"
+#include "cli/cli.h"
+#include "cli/doctor.h"
+#include "cli/vmapi.h"
+
+#include "base/fd.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NAME          "run"
+#define MAX_ARGS      64
+
+#define CMDLINE       "console=ttyS0 reboot=k panic=1"
+#define CMDLINE_SHELL CMDLINE " quiet volt.end=shell"
+
+static const char help_text[] =
+	"Usage: volt run [OPTIONS] [-- VOLT-VMM-OPTIONS]\n"
+	"\n"
+	"Starts a VM with its console on this terminal; Ctrl-A x ends it. "
+	"`volt ps` and\n"
+	"`volt stop` see it, from elsewhere. Without --kernel: Debian's cloud "
+	"kernel and\n"
+	"a shell, as tools/kernel/fetch and tests/initramfs/build have left "
+	"them.\n"
+	"\n"
+	"  --name NAME      letters, digits and '-' (default: vm-PID)\n"
+	"  --kernel FILE    vmlinux or bzImage\n"
+	"  --initrd FILE\n"
+	"  --cmdline TEXT   default: " CMDLINE "\n"
+	"  --memory MIB     default 128 (256 without --kernel)\n"
+	"  --cpus N         default 1\n"
+	"\n"
+	"Exit code: volt-vmm's (docs/exit-codes.md); 1 it did not start; 64 "
+	"bad usage.\n"
+	"\n"
+	"Example:\n"
+	"  volt run --name web --kernel vmlinux --initrd web.cpio --memory 512 "
+	"--cpus 2\n";
+
+/**
+ * struct run - the command line, and volt-vmm's under construction
+ * @args:	NULL-terminated by being zeroed
+ */
+struct run {
+	const char *name;
+	const char *kernel;
+	const char *initrd;
+	const char *cmdline;
+	const char *memory;
+	const char *cpus;
+	char **rest;
+	char default_name[24];
+	char default_kernel[PATH_MAX];
+	char default_initrd[PATH_MAX];
+	char socket[VMAPI_PATH_MAX];
+	char vmm[PATH_MAX];
+	char *args[MAX_ARGS + 1];
+	unsigned int nr_args;
+};
+
+/* Would a Linux kernel run here? Better a sentence now than a silent minute
+ * in KVM's emulator. */
+static int check_host(struct err *err)
+{
+	cleanup_free struct doctor_facts *facts = calloc(1, sizeof(*facts));
+	cleanup_free struct doctor_report *report = malloc(sizeof(*report));
+
+	if (!facts || !report)
+		return err_set(err, -ENOMEM, "Out of memory");
+	doctor_collect_kvm(&facts->kvm);
+	doctor_judge(facts, report);
+	if (report->guests == GUESTS_LINUX)
+		return 0;
+	return err_set(err, -ENOTSUP,
+		       "%s `volt doctor` tells why; `tests/lab/run volt run` "
+		       "runs it in the lab",
+		       report->verdict);
+}
+
+static int fill_defaults(struct run *run, struct err *err)
+{
+	int r;
+
+	if (!run->name) {
+		(void)snprintf(run->default_name, sizeof(run->default_name),
+			       "vm-%d", getpid());
+		run->name = run->default_name;
+	}
+	if (run->kernel) {
+		run->cmdline = run->cmdline ? run->cmdline : CMDLINE;
+		return 0;
+	}
+	r = cache_find_kernel(run->default_kernel, err);
+	if (r == 0 && !run->initrd)
+		r = cache_find_initrd(run->default_initrd, err);
+	if (r == 0)
+		r = check_host(err);
+	if (r < 0)
+		return r;
+	run->kernel = run->default_kernel;
+	run->memory = run->memory ? run->memory : "256";
+	if (!run->cmdline)
+		run->cmdline = run->initrd ? CMDLINE : CMDLINE_SHELL;
+	run->initrd = run->initrd ? run->initrd : run->default_initrd;
+	return 0;
+}
+
+/* Remove a dead VM's socket, refuse a living one's name. */
+static int claim_name(struct run *run, struct err *err)
+{
+	struct vmapi api;
+	int r = vmapi_socket(run->name, run->socket, true, err);
+
+	if (r < 0)
+		return r;
+	r = vmapi_open(&api, run->name, err);
+	if (r == 0) {
+		vmapi_close(&api);
+		return err_set(err, -EEXIST, "A VM named %s runs already",
+			       run->name);
+	}
+	if (r == -ECONNREFUSED)
+		(void)unlink(run->socket);
+	return r == -ENOENT || r == -ECONNREFUSED ? 0 : r;
+}
+
+/* The strings live in argv or in @run. */
+static void add(struct run *run, const char *flag, const char *value)
+{
+	if (!value || run->nr_args + 2 > MAX_ARGS)
+		return;
+	run->args[run->nr_args++] = (char *)(uintptr_t)flag;
+	run->args[run->nr_args++] = (char *)(uintptr_t)value;
+}
+
+static int build_args(struct run *run, struct err *err)
+{
+	run->args[run->nr_args++] = (char *)(uintptr_t) "volt-vmm";
+	add(run, "--id", run->name);
+	add(run, "--api-sock", run->socket);
+	add(run, "--kernel", run->kernel);
+	add(run, "--initrd", run->initrd);
+	add(run, "--cmdline", run->cmdline);
+	add(run, "--memory", run->memory);
+	add(run, "--cpus", run->cpus);
+	for (char **word = run->rest; *word; word++) {
+		if (run->nr_args == MAX_ARGS)
+			return err_set(err, -E2BIG, "Too many words");
+		run->args[run->nr_args++] = *word;
+	}
+	return 0;
+}
+
+/* volt-vmm beside this program, else as the shell would find it. Returns only
+ * when neither starts. */
+static int become_vmm(struct run *run)
+{
+	ssize_t n = readlink("/proc/self/exe", run->vmm, sizeof(run->vmm) - 16);
+	char *slash;
+
+	if (n > 0) {
+		run->vmm[n] = '\0';
+		slash = strrchr(run->vmm, '/');
+		if (slash) {
+			(void)snprintf(slash, 16, "/volt-vmm");
+			(void)execv(run->vmm, run->args);
+		}
+	}
+	(void)execvp("volt-vmm", run->args);
+	return cli_complain(1, NAME,
+			    "cannot start volt-vmm: %s; it belongs beside volt",
+			    err_name(errno));
+}
+
+static int start(struct run *run)
+{
+	struct err err;
+
+	if (fill_defaults(run, &err) < 0 || claim_name(run, &err) < 0 ||
+	    build_args(run, &err) < 0)
+		return cli_complain(1, NAME, "%s", err.text);
+	return become_vmm(run);
+}
+
+/* Return: 0, 1 after --help, or -EINVAL. */
+static int parse(struct run *run, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"name", required_argument, NULL, 'n'},
+		{"kernel", required_argument, NULL, 'k'},
+		{"initrd", required_argument, NULL, 'i'},
+		{"cmdline", required_argument, NULL, 'c'},
+		{"memory", required_argument, NULL, 'm'},
+		{"cpus", required_argument, NULL, 'p'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	const struct {
+		int opt;
+		const char **value;
+	} values[] = {
+		{'n', &run->name},    {'k', &run->kernel}, {'i', &run->initrd},
+		{'c', &run->cmdline}, {'m', &run->memory}, {'p', &run->cpus},
+	};
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+		if (opt == 'h')
+			return 1;
+		if (opt == '?')
+			return -EINVAL;
+		for (size_t i = 0; i < ARRAY_SIZE(values); i++)
+			if (values[i].opt == opt)
+				*values[i].value = optarg;
+	}
+	run->rest = argv + optind;
+	if (optind < argc && strcmp(argv[optind - 1], "--") != 0) {
+		(void)cli_complain(0, NAME,
+				   "'%s' is one word too many; options of "
+				   "volt-vmm come after --",
+				   argv[optind]);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	cleanup_free struct run *run = calloc(1, sizeof(*run));
+	struct err err;
+	int r;
+
+	if (!run)
+		return cli_complain(1, NAME, "out of memory");
+	r = parse(run, argc, argv);
+	if (r > 0) {
+		(void)fputs(help_text, stdout);
+		return 0;
+	}
+	if (r < 0)
+		return cli_usage_error(NAME);
+	if (run->name && vmapi_check_name(run->name, &err) < 0)
+		return cli_complain(CLI_EXIT_USAGE, NAME, "%s", err.text);
+	return start(run);
+}

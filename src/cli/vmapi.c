@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vmapi.c - the running VMs of this user, and their API (see vmapi.h)
+ */
+#include "cli/vmapi.h"
+
+#include "base/fd.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <http_parser.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define REQUEST_MAX  1024
+#define ANSWER_MAX   65536 /* larger than any answer but MMDS */
+#define WAIT_SECONDS 10
+
+int vmapi_check_name(const char *name, struct err *err)
+{
+	size_t len = strlen(name);
+	bool good = len > 0 && len <= VMAPI_NAME_MAX;
+
+	for (size_t i = 0; i < len && good; i++)
+		good = isalnum((unsigned char)name[i]) || name[i] == '-';
+	if (!good)
+		return err_set(err, -EINVAL,
+			       "'%s' cannot name a VM: at most %d letters, "
+			       "digits and '-'",
+			       name, VMAPI_NAME_MAX);
+	return 0;
+}
+
+int vmapi_folder(char *out, bool make, struct err *err)
+{
+	const char *base = getenv("XDG_RUNTIME_DIR");
+	int n;
+
+	if (!base || base[0] != '/') {
+		if (geteuid() != 0)
+			return err_set(err, -ENOENT,
+				       "XDG_RUNTIME_DIR is not set: name a "
+				       "folder of your own in it, for the "
+				       "sockets of VMs");
+		base = "/run";
+	}
+	n = snprintf(out, VMAPI_PATH_MAX, "%s/volt", base);
+	if (n < 0 || (size_t)n >= VMAPI_PATH_MAX)
+		return err_set(err, -ENAMETOOLONG,
+			       "The path %s is too long for a socket", base);
+	if (make && mkdir(out, 0700) < 0 && errno != EEXIST)
+		return err_set(err, -errno, "Cannot create %s: %s", out,
+			       err_name(errno));
+	return 0;
+}
+
+int vmapi_socket(const char *name, char *out, bool make, struct err *err)
+{
+	char folder[VMAPI_PATH_MAX];
+	int n, r = vmapi_check_name(name, err);
+
+	if (r == 0)
+		r = vmapi_folder(folder, make, err);
+	if (r < 0)
+		return r;
+	n = snprintf(out, VMAPI_PATH_MAX, "%s/%s.sock", folder, name);
+	if (n < 0 || (size_t)n >= VMAPI_PATH_MAX)
+		return err_set(err, -ENAMETOOLONG,
+			       "The path %s/%s.sock is too long for a socket",
+			       folder, name);
+	return 0;
+}
+
+static int connect_to(int fd, const char *path, pid_t *pid)
+{
+	const struct timeval wait = {.tv_sec = WAIT_SECONDS};
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) < 0 ||
+	    connect(fd, (const struct sockaddr *)&sun, sizeof(sun)) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+		return -errno;
+	*pid = cred.pid;
+	return 0;
+}
+
+int vmapi_open(struct vmapi *api, const char *name, struct err *err)
+{
+	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char path[VMAPI_PATH_MAX];
+	int r = vmapi_socket(name, path, false, err);
+
+	api->fd = -1;
+	if (r < 0)
+		return r;
+	if (fd < 0)
+		return err_set(err, -errno, "Cannot open a socket: %s",
+			       err_name(errno));
+	r = connect_to(fd, path, &api->pid);
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		return err_set(err, r,
+			       "No VM named %s runs; `volt ps` lists those "
+			       "that do",
+			       name);
+	if (r < 0)
+		return err_set(err, r, "Cannot reach %s: %s", path,
+			       err_name(r));
+	api->fd = fd_steal(&fd);
+	return 0;
+}
+
+void vmapi_close(struct vmapi *api)
+{
+	fd_close(&api->fd);
+}
+
+static int send_all(int fd, const char *data, size_t len)
+{
+	ssize_t n;
+
+	for (; len > 0; data += n, len -= (size_t)n) {
+		n = send(fd, data, len, MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			n = 0;
+		else if (n < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+/**
+ * struct answer - a response on its way in
+ */
+struct answer {
+	char *body;
+	size_t len;
+	bool complete;
+};
+
+static int on_body(http_parser *parser, const char *at, size_t len)
+{
+	struct answer *a = parser->data;
+
+	if (len > ANSWER_MAX - a->len)
+		return 1;
+	memcpy(a->body + a->len, at, len);
+	a->len += len;
+	return 0;
+}
+
+static int on_complete(http_parser *parser)
+{
+	struct answer *a = parser->data;
+
+	a->complete = true;
+	return 0;
+}
+
+/* Read one response. Return: its status, or -errno. */
+static int receive(int fd, struct answer *a)
+{
+	const http_parser_settings settings = {
+		.on_body = on_body,
+		.on_message_complete = on_complete,
+	};
+	http_parser parser;
+	char buf[2048];
+	ssize_t n;
+
+	http_parser_init(&parser, HTTP_RESPONSE);
+	parser.data = a;
+	while (!a->complete) {
+		n = recv(fd, buf, sizeof(buf), 0);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN ? -ETIMEDOUT : -errno;
+		if (n == 0)
+			return -ECONNRESET;
+		if (http_parser_execute(&parser, &settings, buf, (size_t)n) !=
+		    (size_t)n)
+			return -EBADMSG;
+	}
+	return (int)parser.status_code;
+}
+
+/* @status and body as a result; takes @root over. */
+static int conclude(int status, json_t *root, json_t **answer, struct err *err)
+{
+	const char *fault =
+		json_string_value(json_object_get(root, "fault_message"));
+
+	if (status >= 200 && status < 300) {
+		if (answer)
+			*answer = root;
+		else
+			json_decref(root);
+		return 0;
+	}
+	err_set(err, -EREMOTEIO, "The VM answers: %s",
+		fault ? fault : "(no reason)");
+	json_decref(root);
+	return -EREMOTEIO;
+}
+
+int vmapi_call(struct vmapi *api, const char *method, const char *url,
+	       const char *body, json_t **answer, struct err *err)
+{
+	cleanup_free char *room = malloc(ANSWER_MAX);
+	struct answer a = {.body = room};
+	char request[REQUEST_MAX];
+	int n, status, r;
+
+	if (!room)
+		return err_set(err, -ENOMEM, "Out of memory");
+	n = snprintf(request, sizeof(request),
+		     "%s %s HTTP/1.1\r\nHost: localhost\r\n"
+		     "Content-Type: application/json\r\n"
+		     "Content-Length: %zu\r\n\r\n%s",
+		     method, url, body ? strlen(body) : 0, body ? body : "");
+	if (n < 0 || (size_t)n >= sizeof(request))
+		return err_set(err, -E2BIG, "The request is too long");
+	r = send_all(api->fd, request, (size_t)n);
+	status = r < 0 ? r : receive(api->fd, &a);
+	if (status < 0)
+		return err_set(err, status, "The VM does not answer: %s",
+			       err_name(status));
+	return conclude(status,
+			a.len ? json_loadb(a.body, a.len, 0, NULL) : NULL,
+			answer, err);
+}

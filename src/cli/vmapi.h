@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vmapi.h - the running VMs of this user, and their API
+ *
+ * `volt run NAME` lets volt-vmm listen at <run folder>/NAME.sock; there is no
+ * other register of VMs. A socket that nobody listens at is what a killed
+ * volt-vmm left behind. The process behind a socket is the one that called
+ * listen(), which the kernel tells (SO_PEERCRED).
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <jansson.h>
+#include <sys/types.h>
+#include <sys/un.h>
+
+#define VMAPI_PATH_MAX sizeof(((struct sockaddr_un *)0)->sun_path)
+#define VMAPI_NAME_MAX 64
+
+/**
+ * struct vmapi - a connection to one VM
+ * @pid:	its volt-vmm
+ */
+struct vmapi {
+	int fd;
+	pid_t pid;
+};
+
+/* What volt-vmm takes as --id: 1 to 64 letters, digits and '-'. */
+int vmapi_check_name(const char *name, struct err *err) __must_check;
+
+/**
+ * vmapi_folder() - $XDG_RUNTIME_DIR/volt, or /run/volt for root without one
+ * @make:	create it (0700) if it is not there
+ *
+ * Return: 0, -ENAMETOOLONG, -ENOENT without XDG_RUNTIME_DIR, or -errno.
+ */
+int vmapi_folder(char *out, bool make, struct err *err) __must_check;
+
+/* The socket of VM @name. @out has VMAPI_PATH_MAX bytes, as above. */
+int vmapi_socket(const char *name, char *out, bool make,
+		 struct err *err) __must_check;
+
+/**
+ * vmapi_open() - connect to VM @name
+ *
+ * Return: 0; -ENOENT when there is none, also when only its socket is left
+ * (-ECONNREFUSED); -errno.
+ */
+int vmapi_open(struct vmapi *api, const char *name,
+	       struct err *err) __must_check;
+void vmapi_close(struct vmapi *api);
+
+/**
+ * vmapi_call() - one request
+ * @body:	NULL for none
+ * @answer:	receives the decoded body, NULL when there is none; NULL to
+ *		drop it
+ *
+ * Return: 0; -EREMOTEIO with the VM's own words when it refuses; -errno.
+ */
+int vmapi_call(struct vmapi *api, const char *method, const char *url,
+	       const char *body, json_t **answer, struct err *err) __must_check;
