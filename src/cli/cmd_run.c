@@ -17,6 +17,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #define NAME          "run"
@@ -65,6 +66,7 @@ struct run {
 	char default_kernel[PATH_MAX];
 	char default_initrd[PATH_MAX];
 	char socket[VMAPI_PATH_MAX];
+	char own[PATH_MAX];
 	char vmm[PATH_MAX];
 	char *args[MAX_ARGS + 1];
 	unsigned int nr_args;
@@ -163,20 +165,31 @@ static int build_args(struct run *run, struct err *err)
 	return 0;
 }
 
-/* volt-vmm beside this program, else as the shell would find it. Returns only
- * when neither starts. */
+/* Returns only when there is no volt-vmm beside @program. */
+static void exec_beside(struct run *run, const char *program)
+{
+	const char *slash = strrchr(program, '/');
+
+	if (!slash)
+		return;
+	(void)snprintf(run->vmm, sizeof(run->vmm), "%.*s/volt-vmm",
+		       (int)(slash - program), program);
+	(void)execv(run->vmm, run->args);
+}
+
+/* volt-vmm beside this program, by the path that was called (perhaps a link)
+ * and by the file's own, else as the shell would find it. Returns only when
+ * none starts. */
 static int become_vmm(struct run *run)
 {
-	ssize_t n = readlink("/proc/self/exe", run->vmm, sizeof(run->vmm) - 16);
-	char *slash;
+	const char *called = (const char *)getauxval(AT_EXECFN);
+	ssize_t n = readlink("/proc/self/exe", run->own, sizeof(run->own) - 1);
 
+	if (called)
+		exec_beside(run, called);
 	if (n > 0) {
-		run->vmm[n] = '\0';
-		slash = strrchr(run->vmm, '/');
-		if (slash) {
-			(void)snprintf(slash, 16, "/volt-vmm");
-			(void)execv(run->vmm, run->args);
-		}
+		run->own[n] = '\0';
+		exec_beside(run, run->own);
 	}
 	(void)execvp("volt-vmm", run->args);
 	return cli_complain(1, NAME,
