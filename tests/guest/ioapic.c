@@ -27,23 +27,14 @@ static volatile uint32_t irqs;
 static volatile bool clear_source, mask_in_service;
 static volatile uint64_t entry_seen;
 
-/* A software-assisted KVM was seen to call the handler a second time after it
- * had changed its own entry, without an interrupt: no bit in the LAPIC's ISR.
- * That is not the IOAPIC's doing, so it does not count. */
-static bool is_in_service(void)
-{
-	unsigned int reg = LAPIC_ISR + VECTOR / 32 * 0x10;
-
-	return lapic_read(reg) & 1U << VECTOR % 32;
-}
-
 static void on_serial(struct isr_frame *frame)
 {
 	(void)frame;
-	if (!is_in_service())
-		return;
-	irqs++;
 	entry_seen = ioapic_read_redir(SERIAL_PIN);
+	/* Some KVMs end the service when they inject the interrupt: then the
+	 * next one is on its way before this handler can mask the pin. */
+	if (!(entry_seen & REDIR_MASKED))
+		irqs++;
 	if (clear_source)
 		in8(COM1 + 2);
 	if (mask_in_service)
