@@ -29,13 +29,15 @@ static void add_float(struct buf *out, double f)
 	char text[64];
 	int digits = 1;
 
+	if (f == trunc(f) && fabs(f) < 1e16) {
+		buf_addf(out, "%.1f", f);
+		return;
+	}
 	/* The shortest text that is the same number again. */
 	do {
 		(void)snprintf(text, sizeof(text), "%.*g", digits, f);
 	} while (++digits <= 17 && strtod(text, NULL) != f);
 	buf_add_str(out, text);
-	if (!strpbrk(text, ".e"))
-		buf_add_str(out, ".0");
 }
 
 /* The value that comes next, as an error names it; consumes it. */

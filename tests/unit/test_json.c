@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_json.c - the JSON reader: what it takes, what it refuses and how
+ */
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api/json.h"
+
+static int skip_text(const char *text, size_t len, struct err *err)
+{
+	struct json json;
+	int r;
+
+	json_init(&json, text, len, err);
+	r = json_skip(&json);
+	return r < 0 ? r : json_end(&json);
+}
+
+static void good_texts(void **state)
+{
+	static const char *const texts[] = {
+		"0",
+		"-1",
+		"18446744073709551615",
+		"1.5",
+		"1e5",
+		"-0.0E-3",
+		"1e-400",
+		"true",
+		"false",
+		"null",
+		"\"\"",
+		"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\ud83d\\ude00\"",
+		"\"\xc3\xa9\xf0\x9f\x98\x80\"",
+		"[]",
+		"[1,[2,[3]]]",
+		"{}",
+		" \t\r\n{ \"a\" : [ 1 , { } ] } \n",
+		"123456789012345678901234567890",
+	};
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		if (skip_text(texts[i], strlen(texts[i]), &err) != 0)
+			fail_msg("%s: %s", texts[i], err.text);
+}
+
+static void bad_texts(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *error;
+	} rows[] = {
+		{"", "EOF while parsing a value at line 1 column 0"},
+		{"{", "EOF while parsing an object at line 1 column 1"},
+		{"[", "EOF while parsing a list at line 1 column 1"},
+		{"[1", "EOF while parsing a list at line 1 column 2"},
+		{"[1,", "EOF while parsing a value at line 1 column 3"},
+		{"[1,]", "trailing comma at line 1 column 4"},
+		{"[1 2]", "expected `,` or `]` at line 1 column 4"},
+		{"{bad", "key must be a string at line 1 column 2"},
+		{"{\"a\"", "EOF while parsing an object at line 1 column 4"},
+		{"{\"a\" 1}", "expected `:` at line 1 column 6"},
+		{"{\"a\":", "EOF while parsing a value at line 1 column 5"},
+		{"{\"a\":1", "EOF while parsing an object at line 1 column 6"},
+		{"{\"a\":1 \"b\"", "expected `,` or `}` at line 1 column 8"},
+		{"{\"a\":1,}", "trailing comma at line 1 column 8"},
+		{"\"abc", "EOF while parsing a string at line 1 column 4"},
+		{"\"\\x\"", "invalid escape at line 1 column 3"},
+		{"\"\\u12g4\"", "invalid escape at line 1 column 6"},
+		{"\"\\ud800\"", "unexpected end of hex escape"},
+		{"\"\\udc00\"", "lone leading surrogate in hex escape"},
+		{"\"\\ud800\\u0041\"", "lone leading surrogate in hex escape"},
+		{"\"a\nb\"", "control character (\\u0000-\\u001F)"},
+		{"\"\xff\"", "invalid unicode code point"},
+		{"\"\xc0\x80\"", "invalid unicode code point"},
+		{"\"\xed\xa0\x80\"", "invalid unicode code point"},
+		{"tru", "EOF while parsing a value"},
+		{"trux", "expected ident"},
+		{"nul1", "expected ident"},
+		{"x", "expected value at line 1 column 1"},
+		{"01", "invalid number"},
+		{"-", "EOF while parsing a value"},
+		{"-a", "invalid number"},
+		{"1.", "EOF while parsing a value"},
+		{"1.x", "invalid number"},
+		{"1e", "EOF while parsing a value"},
+		{"1e400", "number out of range at line 1 column 5"},
+		{"+1", "expected value"},
+		{".5", "expected value"},
+		{"NaN", "expected value"},
+		{"{}x", "trailing characters at line 1 column 3"},
+		{"1 2", "trailing characters at line 1 column 3"},
+		{"{\n\"a\": x}", "expected value at line 2 column 6"},
+		{"/* c */ 1", "expected value"},
+		{"'a'", "expected value"},
+	};
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const char *text = rows[i].text;
+
+		memset(&err, 0, sizeof(err));
+		assert_int_equal(skip_text(text, strlen(text), &err), -EINVAL);
+		if (strncmp(err.text, rows[i].error, strlen(rows[i].error)))
+			fail_msg("%s: \"%s\", not \"%s\"", text, err.text,
+				 rows[i].error);
+	}
+}
+
+/* No text is read behind its end: every prefix, without a byte behind it. */
+static void every_prefix(void **state)
+{
+	static const char text[] =
+		"{\"a\":[1,-2.5e+3,true,null,\"\\u00e9\\ud83d\\ude00\\n\"],"
+		"\"b\":{\"c\":false}}";
+	struct err err;
+
+	(void)state;
+	for (size_t len = 0; len < strlen(text); len++) {
+		char *copy = malloc(len + 1);
+
+		assert_non_null(copy);
+		memcpy(copy, text, len);
+		copy[len] = '"';
+		assert_int_equal(skip_text(copy, len, &err), -EINVAL);
+		free(copy);
+	}
+	assert_int_equal(skip_text(text, strlen(text), &err), 0);
+}
+
+static void depth_is_limited(void **state)
+{
+	size_t size = 100000;
+	char *text = malloc(size);
+	struct err err;
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, '[', size);
+	assert_int_equal(skip_text(text, size, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "recursion limit exceeded"));
+	for (size_t deep = 120; deep < 135; deep++) {
+		memset(text, '[', deep);
+		memset(text + deep, ']', deep);
+		assert_int_equal(skip_text(text, 2 * deep, &err) == 0,
+				 deep < JSON_DEPTH_MAX);
+	}
+	free(text);
+}
+
+static void numbers(void **state)
+{
+	static const struct {
+		const char *text;
+		enum json_number_kind kind;
+		uint64_t u;
+		int64_t i;
+	} rows[] = {
+		{"0", JSON_UNSIGNED, 0, 0},
+		{"9223372036854775808", JSON_UNSIGNED, 1ull << 63, 0},
+		{"18446744073709551615", JSON_UNSIGNED, UINT64_MAX, 0},
+		{"18446744073709551616", JSON_FLOAT, 0, 0},
+		{"-1", JSON_NEGATIVE, 1, -1},
+		{"-9223372036854775808", JSON_NEGATIVE, 1ull << 63, INT64_MIN},
+		{"-9223372036854775809", JSON_FLOAT, 0, 0},
+		{"-0", JSON_FLOAT, 0, 0},
+		{"1.0", JSON_FLOAT, 0, 0},
+		{"1e2", JSON_FLOAT, 0, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct json_number n;
+		struct json json;
+
+		json_init(&json, rows[i].text, strlen(rows[i].text), NULL);
+		assert_int_equal(json_read_number(&json, &n), 0);
+		assert_int_equal(n.kind, rows[i].kind);
+		if (n.kind != JSON_FLOAT)
+			assert_int_equal(n.u, rows[i].u);
+		assert_int_equal(n.i, rows[i].i);
+	}
+}
+
+static void strings(void **state)
+{
+	static const char text[] =
+		"\"a\\u0000b\\u00e9\\ud83d\\ude00\\/\xc3\xa9\"";
+	static const char want[] = "a\0b\xc3\xa9\xf0\x9f\x98\x80/\xc3\xa9";
+	struct buf out = {0};
+	struct json json;
+
+	(void)state;
+	json_init(&json, text, strlen(text), NULL);
+	assert_int_equal(json_read_string(&json, &out), 0);
+	assert_int_equal(out.len, sizeof(want) - 1);
+	assert_memory_equal(out.data, want, out.len);
+	buf_free(&out);
+}
+
+/* What is written is read back the same, broken UTF-8 excepted. */
+static void written_strings(void **state)
+{
+	char text[256];
+	struct buf quoted = {0};
+	struct buf back = {0};
+	struct json json;
+
+	(void)state;
+	for (int i = 0; i < 128; i++)
+		text[i] = (char)i;
+	buf_add_json(&quoted, text, 128);
+	json_init(&json, quoted.data, quoted.len, NULL);
+	assert_int_equal(json_read_string(&json, &back), 0);
+	assert_int_equal(back.len, 128);
+	assert_memory_equal(back.data, text, 128);
+	buf_clear(&quoted);
+	buf_clear(&back);
+	buf_add_json(&quoted, "a\xff\xc3", 3);
+	json_init(&json, quoted.data, quoted.len, NULL);
+	assert_int_equal(json_read_string(&json, &back), 0);
+	assert_int_equal(back.len, 7);
+	assert_memory_equal(back.data, "a\xef\xbf\xbd\xef\xbf\xbd", 7);
+	buf_free(&quoted);
+	buf_free(&back);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(good_texts),
+		cmocka_unit_test(bad_texts),
+		cmocka_unit_test(every_prefix),
+		cmocka_unit_test(depth_is_limited),
+		cmocka_unit_test(numbers),
+		cmocka_unit_test(strings),
+		cmocka_unit_test(written_strings),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

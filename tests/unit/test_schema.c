@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_schema.c - objects by table: decoding, its errors, encoding
+ */
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api/schema.h"
+
+enum colour { RED = 1, GREEN, BLUE };
+
+struct inner {
+	uint16_t port;
+	char *name;
+};
+
+struct outer {
+	bool on;
+	uint8_t small;
+	uint64_t big;
+	bool has_big;
+	char *text;
+	enum colour colour;
+	uint8_t mac[2];
+	struct inner inner;
+	bool has_inner;
+	struct schema_list names;
+	struct schema_list inners;
+	struct schema_list map;
+	char *old;
+};
+
+static const struct schema_name colour_names[] = {
+	{"Red", RED},
+	{"Green", GREEN},
+	{"Blue", BLUE},
+};
+static const struct schema_enum colours = {colour_names, 3};
+
+static int parse_mac(const char *text, void *value, struct err *err)
+{
+	uint8_t *mac = value;
+
+	if (sscanf(text, "%hhx:%hhx", &mac[0], &mac[1]) != 2)
+		return err_set(err, -EINVAL, "no MAC: %s", text);
+	return 0;
+}
+
+static void show_mac(const void *value, struct buf *out)
+{
+	const uint8_t *mac = value;
+
+	buf_addf(out, "\"%02x:%02x\"", mac[0], mac[1]);
+}
+
+static const struct schema_parser mac_parser = {parse_mac, show_mac};
+
+/* clang-format off */
+static const struct schema_field inner_fields[] = {
+	{.name = "port", .type = SCHEMA_UINT, .flags = SCHEMA_REQUIRED,
+	 SCHEMA_AT(struct inner, port), .range = &schema_u16},
+	{.name = "name", .type = SCHEMA_STRING, .flags = SCHEMA_NULL,
+	 SCHEMA_AT(struct inner, name)},
+};
+
+static const struct schema_object inner_schema = {
+	"Inner", inner_fields, 2, sizeof(struct inner), false,
+};
+
+static const struct schema_field name_field = {
+	.type = SCHEMA_STRING, .size = sizeof(char *),
+};
+static const struct schema_item name_item = {&name_field, sizeof(char *)};
+
+static const struct schema_field inner_field = {
+	.type = SCHEMA_OBJECT, .size = sizeof(struct inner),
+	.object = &inner_schema,
+};
+static const struct schema_item inner_item = {
+	&inner_field, sizeof(struct inner),
+};
+
+static const struct schema_field outer_fields[] = {
+	{.name = "on", .type = SCHEMA_BOOL, SCHEMA_AT(struct outer, on)},
+	{.name = "small", .type = SCHEMA_UINT, .flags = SCHEMA_REQUIRED,
+	 SCHEMA_AT(struct outer, small), .range = &schema_u8},
+	{.name = "big", .type = SCHEMA_UINT,
+	 .flags = SCHEMA_NULL | SCHEMA_HAS,
+	 SCHEMA_AT(struct outer, big),
+	 .has = offsetof(struct outer, has_big), .range = &schema_u64},
+	{.name = "text", .type = SCHEMA_STRING, .flags = SCHEMA_NULL,
+	 SCHEMA_AT(struct outer, text)},
+	{.name = "colour", .type = SCHEMA_ENUM,
+	 .flags = SCHEMA_NULL | SCHEMA_OMIT,
+	 SCHEMA_AT(struct outer, colour), .names = &colours},
+	{.name = "mac", .type = SCHEMA_PARSED,
+	 SCHEMA_AT(struct outer, mac), .parser = &mac_parser},
+	{.name = "inner", .type = SCHEMA_OBJECT,
+	 .flags = SCHEMA_NULL | SCHEMA_HAS,
+	 SCHEMA_AT(struct outer, inner),
+	 .has = offsetof(struct outer, has_inner), .object = &inner_schema},
+	{.name = "names", .type = SCHEMA_LIST,
+	 SCHEMA_AT(struct outer, names), .item = &name_item},
+	{.name = "inners", .type = SCHEMA_LIST,
+	 SCHEMA_AT(struct outer, inners), .item = &inner_item},
+	{.name = "map", .type = SCHEMA_MAP, SCHEMA_AT(struct outer, map)},
+	{.name = "old", .type = SCHEMA_STRING,
+	 .flags = SCHEMA_NULL | SCHEMA_DEPRECATED | SCHEMA_HIDDEN,
+	 SCHEMA_AT(struct outer, old)},
+};
+
+static const struct schema_object outer_schema = {
+	"Outer", outer_fields, ARRAY_SIZE(outer_fields),
+	sizeof(struct outer), false,
+};
+/* clang-format on */
+
+static int decode(const char *text, struct outer *o, struct schema_seen *seen,
+		  struct err *err)
+{
+	return schema_decode_text(&outer_schema, text, strlen(text), o, seen,
+				  err);
+}
+
+static void round_trip(void **state)
+{
+	static const char text[] =
+		"{\"on\":true,\"small\":255,\"big\":18446744073709551615,"
+		"\"text\":\"a\\\"b\",\"colour\":\"Blue\",\"mac\":\"0a:ff\","
+		"\"inner\":{\"port\":65535,\"name\":null},"
+		"\"names\":[\"x\",\"\",\"z\"],"
+		"\"inners\":[{\"port\":1,\"name\":\"n\"},"
+		"{\"port\":2,\"name\":null}],"
+		"\"map\":{\"k\":\"v\",\"l\":\"\"}}";
+	struct schema_seen seen;
+	struct outer o = {0};
+	struct buf out = {0};
+	struct err err;
+
+	(void)state;
+	if (decode(text, &o, &seen, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(o.big, UINT64_MAX);
+	assert_int_equal(o.colour, BLUE);
+	assert_true(schema_has(&outer_schema, &seen, "map"));
+	assert_false(schema_has(&outer_schema, &seen, "old"));
+	schema_encode(&outer_schema, &o, &out);
+	assert_int_equal(out.len, strlen(text));
+	assert_memory_equal(out.data, text, out.len);
+	buf_free(&out);
+	schema_free(&outer_schema, &o);
+	assert_null(o.text);
+	assert_null(o.names.items);
+}
+
+static void unset_values(void **state)
+{
+	static const char want[] =
+		"{\"on\":false,\"small\":0,\"big\":null,\"text\":null,"
+		"\"mac\":\"00:00\",\"inner\":null,\"names\":[],"
+		"\"inners\":[],\"map\":{}}";
+	struct outer o = {0};
+	struct buf out = {0};
+
+	(void)state;
+	schema_encode(&outer_schema, &o, &out);
+	assert_int_equal(out.len, strlen(want));
+	assert_memory_equal(out.data, want, out.len);
+	buf_free(&out);
+}
+
+/* Absent and null leave what was there; a value replaces it. */
+static void patching(void **state)
+{
+	struct schema_seen seen;
+	struct outer o = {0};
+	struct err err;
+
+	(void)state;
+	assert_int_equal(decode("{\"small\":1,\"text\":\"a\",\"big\":5}", &o,
+				&seen, &err),
+			 0);
+	assert_int_equal(decode("{\"small\":2,\"text\":null}", &o, &seen, &err),
+			 0);
+	assert_string_equal(o.text, "a");
+	assert_int_equal(o.small, 2);
+	assert_int_equal(o.big, 5);
+	assert_false(schema_has(&outer_schema, &seen, "text"));
+	assert_int_equal(decode("{\"small\":2,\"text\":\"b\",\"big\":null}", &o,
+				&seen, &err),
+			 0);
+	assert_string_equal(o.text, "b");
+	assert_false(o.has_big);
+	schema_free(&outer_schema, &o);
+}
+
+static void deprecated_fields(void **state)
+{
+	struct schema_seen seen;
+	struct outer o = {0};
+	struct err err;
+
+	(void)state;
+	assert_int_equal(decode("{\"small\":1,\"old\":null}", &o, &seen, &err),
+			 0);
+	assert_false(seen.deprecated);
+	assert_int_equal(decode("{\"small\":1,\"old\":\"x\"}", &o, &seen, &err),
+			 0);
+	assert_true(seen.deprecated);
+	schema_free(&outer_schema, &o);
+}
+
+static void errors(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *error;
+	} rows[] = {
+		{"null", "invalid type: null, expected struct Outer"},
+		{"7", "invalid type: integer `7`, expected struct Outer"},
+		{"\"a\"", "invalid type: string \"a\", expected struct Outer"},
+		{"[]", "invalid length 0, expected struct Outer with 11 "
+		       "elements at line 1 column 2"},
+		{"[1]", "invalid type: sequence, expected struct Outer"},
+		{"{}", "missing field `small` at line 1 column 2"},
+		{"{\"x\":1}", "unknown field `x`, expected one of `on`, "
+			      "`small`, `big`"},
+		{"{\"small\":1,\"small\":2}",
+		 "duplicate field `small` at line 1 column 18"},
+		{"{\"text\":null,\"text\":null}", "duplicate field `text`"},
+		{"{\"small\":256}", "invalid value: integer `256`, expected u8 "
+				    "at line 1 column 12"},
+		{"{\"small\":-1}", "invalid value: integer `-1`, expected u8"},
+		{"{\"small\":1.5}",
+		 "invalid type: floating point `1.5`, expected u8"},
+		{"{\"small\":1e2}", "invalid type: floating point `100.0`"},
+		{"{\"small\":99999999999999999999}",
+		 "invalid type: floating point `1e+20`, expected u8"},
+		{"{\"small\":\"1\"}",
+		 "invalid type: string \"1\", expected u8"},
+		{"{\"small\":null}", "invalid type: null, expected u8"},
+		{"{\"small\":true}",
+		 "invalid type: boolean `true`, expected u8"},
+		{"{\"small\":[]}", "invalid type: sequence, expected u8"},
+		{"{\"small\":{}}", "invalid type: map, expected u8"},
+		{"{\"on\":1}", "invalid type: integer `1`, expected a boolean"},
+		{"{\"text\":1}",
+		 "invalid type: integer `1`, expected a string"},
+		{"{\"text\":\"a\\u0000\"}", "invalid value: string with a NUL"},
+		{"{\"colour\":\"Pink\"}",
+		 "unknown variant `Pink`, expected one of `Red`, `Green`, "
+		 "`Blue` at line 1 column 16"},
+		{"{\"colour\":1}", "expected value"},
+		{"{\"mac\":\"zz\"}", "no MAC: zz at line 1"},
+		{"{\"mac\":5}", "invalid type: integer `5`, expected a string"},
+		{"{\"inner\":{}}", "missing field `port`"},
+		{"{\"inner\":{\"x\":1}}",
+		 "unknown field `x`, expected `port` or `name`"},
+		{"{\"inner\":5}",
+		 "invalid type: integer `5`, expected struct Inner"},
+		{"{\"names\":[1]}",
+		 "invalid type: integer `1`, expected a string"},
+		{"{\"names\":{}}", "invalid type: map, expected a sequence"},
+		{"{\"inners\":[{\"port\":1},{}]}", "missing field `port`"},
+		{"{\"map\":{\"a\":1}}",
+		 "invalid type: integer `1`, expected a string"},
+		{"{\"map\":[]}", "invalid type: sequence, expected a map"},
+		{"{\"small\":1} x", "trailing characters at line 1 column 13"},
+		{"{\"small\"", "EOF while parsing an object"},
+	};
+	struct schema_seen seen;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct outer o = {0};
+		struct err err = {0};
+
+		assert_int_equal(decode(rows[i].text, &o, &seen, &err),
+				 -EINVAL);
+		if (strncmp(err.text, rows[i].error, strlen(rows[i].error)))
+			fail_msg("%s: \"%s\", not \"%s\"", rows[i].text,
+				 err.text, rows[i].error);
+		schema_free(&outer_schema, &o);
+	}
+}
+
+static void open_objects_ignore_the_unknown(void **state)
+{
+	struct schema_object open = inner_schema;
+	struct schema_seen seen;
+	struct inner inner = {0};
+	struct err err;
+
+	(void)state;
+	open.open = true;
+	assert_int_equal(
+		schema_decode_text(&open,
+				   "{\"x\":[{\"y\":1}],\"port\":5,\"x\":2}", 30,
+				   &inner, &seen, &err),
+		0);
+	assert_int_equal(inner.port, 5);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(round_trip),
+		cmocka_unit_test(unset_values),
+		cmocka_unit_test(patching),
+		cmocka_unit_test(deprecated_fields),
+		cmocka_unit_test(errors),
+		cmocka_unit_test(open_objects_ignore_the_unknown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
