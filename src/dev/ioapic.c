@@ -91,6 +91,28 @@ void ioapic_set_level(struct ioapic *io, unsigned int pin, bool level)
 	(void)pthread_mutex_unlock(&io->lock);
 }
 
+/* The kernel reports an EOI only for a vector in its table: a level interrupt
+ * in service keeps its entry there when the guest masks the pin (drivers with
+ * threaded handlers do), or remote IRR would never be cleared. */
+static bool is_routed(uint64_t e)
+{
+	return !(e & ENTRY_MASKED) || (e & ENTRY_REMOTE_IRR);
+}
+
+/* Tell the kernel's routing table, when the message or the mask changed. */
+static void route(struct ioapic *io, unsigned int pin, uint64_t was)
+{
+	uint64_t now = io->regs.entry[pin];
+	struct msi msi = entry_msi(now);
+
+	if (!is_routed(now)) {
+		if (is_routed(was))
+			io->sink.route(io->sink.ctx, pin, NULL);
+	} else if ((was ^ now) & ~ENTRY_READ_ONLY) {
+		io->sink.route(io->sink.ctx, pin, &msi);
+	}
+}
+
 static void eoi_locked(struct ioapic *io, uint8_t vector)
 {
 	for (unsigned int pin = 0; pin < IOAPIC_PINS; pin++) {
@@ -99,6 +121,7 @@ static void eoi_locked(struct ioapic *io, uint8_t vector)
 		if (!(e & ENTRY_REMOTE_IRR) || (e & ENTRY_VECTOR) != vector)
 			continue;
 		io->regs.entry[pin] &= ~ENTRY_REMOTE_IRR;
+		route(io, pin, e);
 		look(io, pin);
 	}
 }
@@ -108,22 +131,6 @@ void ioapic_eoi(struct ioapic *io, uint8_t vector)
 	(void)pthread_mutex_lock(&io->lock);
 	eoi_locked(io, vector);
 	(void)pthread_mutex_unlock(&io->lock);
-}
-
-/* Tell the kernel's routing table, when the message or the mask changed. */
-static void route(struct ioapic *io, unsigned int pin, uint64_t was)
-{
-	uint64_t now = io->regs.entry[pin];
-	struct msi msi = entry_msi(now);
-
-	if (((was ^ now) & ~ENTRY_READ_ONLY) == 0)
-		return;
-	if (now & ENTRY_MASKED) {
-		if (!(was & ENTRY_MASKED))
-			io->sink.route(io->sink.ctx, pin, NULL);
-		return;
-	}
-	io->sink.route(io->sink.ctx, pin, &msi);
 }
 
 static void write_entry(struct ioapic *io, unsigned int reg, uint32_t v)
