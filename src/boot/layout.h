@@ -8,10 +8,10 @@
  *
  * Memory below 1 MiB
  *   0x00000  BIOS data area: two words that say where base memory ends; GDT
- *   0x06000  PVH start info, its module list and memory map
  *   0x07000  zero page (64-bit Linux protocol)
  *   0x09000  page tables: the first 4 GiB, identity, 2 MiB pages (6 pages)
- *   0x20000  kernel command line
+ *   0x20000  kernel command line; behind it, on the same page (each page that
+ *            is touched costs a fault), PVH start info, modules, memory map
  *   0x9fc00  EBDA, 1 KiB, reserved: MP table
  *   0xa0000  hole of a PC (video memory): not in the memory map
  *   0xe0000  reserved: ACPI tables, RSDP first
@@ -34,13 +34,13 @@
 #define LAYOUT_BDA_BASE_KIB 0x413u
 
 #define LAYOUT_GDT          0x500u
-#define LAYOUT_PVH_INFO     0x6000u
-#define LAYOUT_PVH_MODULE   0x6040u
-#define LAYOUT_PVH_MEMMAP   0x6080u
 #define LAYOUT_ZERO_PAGE    0x7000u
 #define LAYOUT_PAGE_TABLES  0x9000u
 #define LAYOUT_CMDLINE      0x20000u
 #define LAYOUT_CMDLINE_MAX  2048u /* with the terminating NUL */
+#define LAYOUT_PVH_INFO     0x20800u
+#define LAYOUT_PVH_MODULE   0x20840u
+#define LAYOUT_PVH_MEMMAP   0x20880u
 #define LAYOUT_EBDA         0x9fc00u
 #define LAYOUT_EBDA_BYTES   0x400u
 #define LAYOUT_MPTABLE      (LAYOUT_EBDA + 0x10) /* its floating pointer */

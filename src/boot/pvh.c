@@ -40,6 +40,8 @@ struct start_memmap {
 };
 
 static_assert(sizeof(struct start_info) == 56, "start info");
+static_assert(LAYOUT_CMDLINE + LAYOUT_CMDLINE_MAX <= LAYOUT_PVH_INFO,
+	      "command line");
 static_assert(LAYOUT_PVH_INFO + sizeof(struct start_info) <= LAYOUT_PVH_MODULE,
 	      "start info");
 static_assert(LAYOUT_PVH_MODULE + sizeof(struct start_module) <=

@@ -59,7 +59,7 @@ static inline void fuzz_judge(const struct gmem *mem,
 					   m->gpa);
 	}
 	/* Below 1 MiB the loader writes only what layout.h says. */
-	fuzz_all_zero(mem, 0x1000, LAYOUT_PVH_INFO);
+	fuzz_all_zero(mem, 0x1000, LAYOUT_ZERO_PAGE);
 	fuzz_all_zero(mem, 0xf000, LAYOUT_CMDLINE);
 	fuzz_all_zero(mem, 0x21000, 0x9f000);
 	fuzz_all_zero(mem, LAYOUT_BIOS_HOLE, LAYOUT_ACPI);

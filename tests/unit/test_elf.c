@@ -202,6 +202,28 @@ static void unaligned_segment_is_copied(void **state)
 	(void)close(fd);
 }
 
+/* Huge pages cannot be replaced by pages of a file. */
+static void huge_pages_are_filled_by_copy(void **state)
+{
+	struct image img;
+	struct boot_entry entry;
+	struct gmem mem;
+	struct err err = {0};
+	int fd;
+
+	(void)state;
+	image_init(&img);
+	fd = image_write(&img);
+	kit_memory(&mem, MIB(16));
+	mem.pages = GMEM_PAGES_2M;
+	assert_int_equal(kit_load(&mem, fd, -1, &entry, &err), 0);
+	assert_int_equal(entry.nr_mapped, 0);
+	same_as_file(&mem, 0x100000, 0x1000, KIB(96));
+	same_as_file(&mem, 0x120345, 0x1a345, 0x15000);
+	gmem_free(&mem);
+	(void)close(fd);
+}
+
 /* Two segments on one page, in descending order, the first byte 1 MiB up. */
 static void segments_may_share_a_page(void **state)
 {
@@ -641,6 +663,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(segments_land_where_they_belong),
 		cmocka_unit_test(unaligned_segment_is_copied),
+		cmocka_unit_test(huge_pages_are_filled_by_copy),
 		cmocka_unit_test(segments_may_share_a_page),
 		cmocka_unit_test(virtual_entry_is_translated),
 		cmocka_unit_test(pvh_note_decides),
