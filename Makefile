@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+# The front door. Everything real is in meson.build, tools/, tests/ and bench/.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+# The programs, release build.
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	@tools/deps build demo
+	@meson setup $(BUILD) --prefix=$(PREFIX)
+
+# A microVM boots Debian's kernel: here, or in the lab.
+demo: all
+	@tools/deps build demo
+	@VOLT_BUILD=$(BUILD) tools/demo
+
+# An interactive shell in such a guest.
+shell: all
+	@tools/deps build demo
+	@VOLT_BUILD=$(BUILD) tools/shell
+
+# All tests; the last line counts them.
+check:
+	@tools/deps build demo test
+	@tools/ci/check
+
+# Formatting, static analysis and the rules of the tree only.
+lint:
+	@tools/deps build demo test
+	@tools/ci/check format tidy cppcheck layers style
+
+# Fuzz targets, each for FUZZ_SECONDS (default 20).
+fuzz:
+	@tools/deps build demo test
+	@tools/ci/check fuzz
+
+# Figures, against QEMU and a bare KVM probe in the same run.
+bench: all
+	@tools/deps build demo test
+	@VOLT_BUILD=$(BUILD) bench/run
+
+install: all
+	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@echo 'make           build volt-vmm and volt into $(BUILD)/'
+	@echo 'make demo      boot Linux in a microVM and see what happens'
+	@echo 'make shell     a shell in such a guest (Ctrl-A x ends it)'
+	@echo 'make check     all tests; ends with "N passed, N failed, N skipped"'
+	@echo 'make lint      formatting and static analysis only'
+	@echo 'make fuzz      the fuzz targets only'
+	@echo 'make bench     figures against QEMU and a bare probe'
+	@echo 'make install   to PREFIX=$(PREFIX) under DESTDIR'
+	@echo 'make clean     remove $(BUILD)/'
+
+.PHONY: all demo shell check lint fuzz bench install clean help
