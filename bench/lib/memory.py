@@ -108,17 +108,27 @@ def figures(pid):
             "guest_rss_kib": ram_rss}
 
 
+def beside_another(argv, text):
+    """Figures of a VM while a second one of the same program runs.
+
+    The pages of the program's file are private to it while it is alone on the
+    host; what one more VM costs shows only beside another.
+    """
+    with running(argv, text), running(argv, text) as vmm:
+        return figures(vmm.pid)
+
+
 def one(tree, memory):
     """Each VMM with an idle guest that ticks."""
-    found = {}
     kernel = tree.guest("ticker")
-    with running(tree.volt(memory).command(kernel, memory), "tick 3") as vmm:
-        found["volt-vmm"] = figures(vmm.pid)
+    argv = tree.volt(memory).command(kernel, memory)
+    found = {"volt-vmm": beside_another(argv, "tick 3")}
+    argv = [str(tree.probe), str(kernel), str(memory)]
+    found["bare probe"] = beside_another(argv, "tick 3")
     qemu = peers.qemu(tree)
     if qemu:
         argv = qemu.command(tree.guest("ticker-pvh"), memory)
-        with running(argv, "tick 3") as vmm:
-            found[qemu.name] = figures(vmm.pid)
+        found[qemu.name] = beside_another(argv, "tick 3")
     return found
 
 

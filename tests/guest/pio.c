@@ -26,7 +26,8 @@ static const struct port_range full_devices[] = {
 	{0x20, 0x21}, {0x40, 0x43}, {0x61, 0x61}, {0xa0, 0xa1}, {0x4d0, 0x4d1},
 };
 
-/* ACPI registers in port space: reset, sleep control, sleep status */
+/* ACPI registers in port space: reset, sleep control, sleep status. Their
+ * device may own the eight ports around each. */
 static uint64_t acpi_ports[3];
 static bool full;
 
@@ -55,7 +56,7 @@ static bool has_device(uint32_t port, unsigned int size)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(acpi_ports); i++)
-		if (touches(acpi_ports[i], port, size))
+		if (touches(acpi_ports[i] & ~7ULL, port - port % 8, 8 + size))
 			return true;
 	if (full &&
 	    in_ranges(full_devices, ARRAY_SIZE(full_devices), port, size))

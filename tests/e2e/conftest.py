@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the end-to-end tests.
+
+The binaries come from $VOLT_BUILD (default: build). Guests run on this host's
+KVM where there is one, and in the lab (tests/lab/run), which is a whole
+emulated host. Booting the lab takes seconds, so all of a module's lab cases
+run in one go: see lab_results().
+"""
+
+import http.client
+import json
+import os
+import select
+import shlex
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = (ROOT / os.environ.get("VOLT_BUILD", "build")).resolve()
+LAB = ROOT / "tests/lab/run"
+
+
+@dataclass
+class Result:
+    """How a VM ended: exit code, console, and what the VMM itself said."""
+
+    code: int
+    out: str
+    log: str
+
+    def lines(self):
+        return self.out.replace("\r", "").splitlines()
+
+    def failures(self):
+        return [x for x in self.lines() if x.startswith("FAIL")]
+
+    def passes(self):
+        return [x[3:] for x in self.lines() if x.startswith("ok ")]
+
+    def done(self):
+        """The (ok, failed) of the last line, or None when it is missing."""
+        for line in reversed(self.lines()):
+            words = line.split()
+            if len(words) == 3 and words[0] == "done":
+                return int(words[1]), int(words[2])
+        return None
+
+    def assert_passed(self):
+        """All checks ok, none lost, and a reset at the end."""
+        text = f"exit code {self.code}\n{self.out[-2500:]}\n{self.log[-2500:]}"
+        assert not self.failures(), "\n".join(self.failures()) + "\n" + text
+        assert self.done() is not None, "no last line\n" + text
+        assert self.done() == (len(self.passes()), 0), text
+        assert self.done()[0] > 0, text
+        assert self.code == 0, text
+
+
+@dataclass
+class Case:
+    """One guest with its options; name is its test's id."""
+
+    guest: str
+    cmdline: str = ""
+    cpus: int = 1
+    memory: int = 128
+    irqchip: str = "split"
+    extra: tuple = ()
+    name: str = ""
+
+    def __post_init__(self):
+        words = [self.guest, self.cmdline.replace(" ", "+"),
+                 f"{self.cpus}cpus" if self.cpus != 1 else "",
+                 f"{self.memory}MiB" if self.memory != 128 else "",
+                 "full" if self.irqchip == "full" else ""]
+        self.name = self.name or "-".join(w for w in words if w)
+
+    def argv(self, build):
+        argv = [f"{build}/volt-vmm", "--no-api",
+                "--kernel", f"{build}/tests/guest/{self.guest}.elf",
+                "--memory", str(self.memory), "--cpus", str(self.cpus),
+                "--irqchip", self.irqchip, *self.extra]
+        if self.cmdline:
+            argv += ["--cmdline", self.cmdline]
+        return argv
+
+
+class Running:
+    """A VMM that runs beside the test, with its console at hand."""
+
+    def __init__(self, argv, log):
+        self.log_path = log
+        self.seen = b""  # not yet waited for
+        self.whole = b""
+        with open(log, "wb") as errors:
+            self.process = subprocess.Popen(argv, stdin=subprocess.PIPE,
+                                            stdout=subprocess.PIPE,
+                                            stderr=errors)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def log(self):
+        return Path(self.log_path).read_text(errors="replace")
+
+    def read_some(self, seconds):
+        """Whatever the console has within the time; b"" at its end."""
+        out = self.process.stdout.fileno()
+        if not select.select([out], [], [], seconds)[0]:
+            return None
+        data = os.read(out, 65536)
+        self.seen += data
+        self.whole += data
+        return data
+
+    def wait_for(self, text, seconds=60):
+        """Read until @text has come since the last call; what came."""
+        end = time.monotonic() + seconds
+        while text.encode() not in self.seen:
+            data = self.read_some(max(0, end - time.monotonic()))
+            assert data, (f"no {text!r} on the console, but "
+                          f"{self.seen[-500:]!r}\n{self.log()[-2000:]}")
+        before, _, self.seen = self.seen.partition(text.encode())
+        return before.decode(errors="replace")
+
+    def send(self, text):
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def finish(self, seconds=60):
+        """Its end, with all of the console."""
+        end = time.monotonic() + seconds
+        while self.read_some(max(0, end - time.monotonic())):
+            pass
+        code = self.process.wait(timeout=max(1, end - time.monotonic()))
+        return Result(code, self.whole.decode(errors="replace"), self.log())
+
+
+class UnixHttp(http.client.HTTPConnection):
+    """HTTP over the API's Unix socket, one request a connection."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=60)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Api:
+    """The API of one VMM."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def call(self, method, url, body=None):
+        """(status, decoded body or None)"""
+        conn = UnixHttp(self.path)
+        try:
+            conn.request(method, url,
+                         None if body is None else json.dumps(body),
+                         {"Content-Type": "application/json"})
+            answer = conn.getresponse()
+            data = answer.read()
+            return answer.status, json.loads(data) if data else None
+        finally:
+            conn.close()
+
+    def set(self, method, url, body):
+        """A call that has to succeed without content."""
+        status, answer = self.call(method, url, body)
+        assert status == 204, f"{method} {url} {body}: {status} {answer}"
+
+    def wait(self, seconds=20):
+        """Until the socket answers."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return self.call("GET", "/")
+            except (FileNotFoundError, ConnectionRefusedError):
+                assert time.monotonic() < end, "the API never answered"
+                time.sleep(0.01)
+
+
+class Vmm:
+    """Starts volt-vmm on this host; ends what a test leaves behind."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.started = []
+
+    def guest(self, name):
+        return BUILD / f"tests/guest/{name}.elf"
+
+    def spawn(self, argv):
+        log = self.folder / f"log{len(self.started)}"
+        self.started.append(Running([str(a) for a in argv], log))
+        return self.started[-1]
+
+    def start(self, *args, **fields):
+        """A Case's fields; the VMM goes on beside the test."""
+        return self.spawn(Case(*args, **fields).argv(BUILD))
+
+    def start_api(self, case):
+        """A VM that is configured and started over the API."""
+        sock = self.folder / f"api{len(self.started)}.sock"
+        run = self.spawn([BUILD / "volt-vmm", "--api-sock", sock])
+        api = Api(sock)
+        api.wait()
+        api.set("PUT", "/machine-config",
+                {"vcpu_count": case.cpus, "mem_size_mib": case.memory})
+        api.set("PUT", "/boot-source",
+                {"kernel_image_path": str(self.guest(case.guest)),
+                 "boot_args": case.cmdline or "none"})
+        api.set("PUT", "/actions", {"action_type": "InstanceStart"})
+        return run, api
+
+    def run(self, case, seconds=120):
+        vmm = self.spawn(case.argv(BUILD))
+        vmm.process.stdin.close()
+        return vmm.finish(seconds)
+
+    def close(self):
+        for vmm in self.started:
+            if vmm.process.poll() is None:
+                vmm.process.kill()
+                vmm.process.wait()
+            vmm.process.stdout.close()
+            try:
+                vmm.process.stdin.close()
+            except BrokenPipeError:
+                pass
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "lab: runs in the emulated host")
+
+
+@pytest.fixture(scope="session")
+def build():
+    """The build directory; there is nothing to test without binaries."""
+    if not (BUILD / "volt-vmm").exists():
+        pytest.fail(f"{BUILD}/volt-vmm is not there: build first")
+    return BUILD
+
+
+@pytest.fixture
+def vmm(build, tmp_path):
+    """Runs guests on this host's KVM."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        pytest.skip("no usable /dev/kvm on this host; the lab runs the same")
+    runner = Vmm(tmp_path)
+    yield runner
+    runner.close()
+
+
+def lab_script(cases):
+    """A shell script for the lab: each case between two marker lines."""
+    lines = []
+    for number, case in enumerate(cases):
+        argv = shlex.join(case.argv("$B")).replace("'$B/", "$B/'")
+        lines += [f"echo; echo '=== begin {number}'",
+                  f"{argv} </dev/null 2>/tmp/log; code=$?",
+                  f"echo; echo '=== log {number}'; cat /tmp/log",
+                  f"echo; echo '=== end {number}' $code"]
+    return "\n".join(lines) + "\n"
+
+
+def parse_lab(output, cases):
+    """The results by case name; a case that never ended is missing."""
+    results, part, out, log = {}, None, [], []
+    for line in output.replace("\r", "").splitlines():
+        if line.startswith("=== begin "):
+            part, out, log = "out", [], []
+        elif line.startswith("=== log "):
+            part = "log"
+        elif line.startswith("=== end ") and part:
+            number, code = line.split()[2:4]
+            results[cases[int(number)].name] = Result(
+                int(code), "\n".join(out), "\n".join(log))
+            part = None
+        elif part:
+            (out if part == "out" else log).append(line)
+    return results
+
+
+def lab_run(cases, folder, seconds):
+    """All cases in one lab: Results by case name."""
+    if os.environ.get("VOLT_TEST_LAB") == "0":
+        pytest.skip("the lab is switched off by VOLT_TEST_LAB=0")
+    if not LAB.exists():
+        pytest.skip("no lab in this tree")
+    script = folder / "cases.sh"
+    script.write_text(f"B={shlex.quote(str(BUILD))}\n" + lab_script(cases))
+    with open(folder / "lab.log", "wb") as errors:
+        run = subprocess.run([LAB, "sh", script], stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=errors,
+                             timeout=seconds, check=False)
+    return parse_lab(run.stdout.decode(errors="replace"), cases)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every way a VM ends: its exit code, its message, and never a spin."""
+
+import signal
+import time
+
+import pytest
+
+from conftest import BUILD, Case
+
+# docs/exit-codes.md
+TRIPLE_FAULT, INTERNAL_ERROR, MMIO_IN_RAM = 160, 161, 162
+
+CLEAN = ["i8042", "acpi-reset", "acpi-s5"]
+
+# What the guest does -> the codes it may end with. Whether KVM emulates the
+# access or faults depends on the kind of host, the message does not.
+BROKEN = {
+    "triple-fault": {TRIPLE_FAULT},
+    "bad-rip": {TRIPLE_FAULT, INTERNAL_ERROR},
+    "mmio-rip": {TRIPLE_FAULT, INTERNAL_ERROR},
+    "no-emulation": {INTERNAL_ERROR},
+    "mmio-page-table": {TRIPLE_FAULT, INTERNAL_ERROR},
+    "no-page-table": {TRIPLE_FAULT, INTERNAL_ERROR},
+}
+
+# Signal -> exit code; negative: the process ends by the signal itself
+SIGNALS = {signal.SIGTERM: -signal.SIGTERM, signal.SIGINT: -signal.SIGINT,
+           signal.SIGHUP: 156}
+
+MESSAGES = {
+    TRIPLE_FAULT: "Triple fault",
+    INTERNAL_ERROR: "KVM internal error",
+}
+
+
+def end(vmm, name, **fields):
+    result = vmm.run(Case("resets", f"end={name}", **fields))
+    assert f"ending {name}" in result.lines(), result
+    assert not result.failures(), result
+    return result
+
+
+@pytest.mark.parametrize("irqchip", ["split", "full"])
+@pytest.mark.parametrize("name", CLEAN)
+def test_clean_end(vmm, name, irqchip):
+    assert end(vmm, name, irqchip=irqchip).code == 0
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_clean_end_with_more_cpus(vmm, name):
+    assert end(vmm, name, cpus=4).code == 0
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_end(vmm, name):
+    result = end(vmm, name)
+    assert result.code in BROKEN[name], result
+    lines = [x for x in result.log.splitlines()
+             if MESSAGES[result.code] in x]
+    assert len(lines) == 1, result.log
+    assert "rip=" in lines[0]
+
+
+def test_internal_error_shows_the_instruction(vmm):
+    log = end(vmm, "no-emulation").log
+    assert "df 3" in log, log  # fistpll (%reg)
+
+
+def test_stack_in_the_hole_survives_or_ends_with_a_message(vmm):
+    result = end(vmm, "mmio-stack")
+    assert result.code in (0, TRIPLE_FAULT, INTERNAL_ERROR), result
+
+
+def cpu_ticks(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_halted_guest_costs_nothing_and_can_be_stopped(vmm):
+    run = vmm.start("resets", "end=halt")
+    run.wait_for("ending halt")
+    time.sleep(0.5)
+    before = cpu_ticks(run.pid)
+    time.sleep(1)
+    assert cpu_ticks(run.pid) - before < 50
+    run.process.send_signal(signal.SIGTERM)
+    assert run.finish().code == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("guest", ["spin", "ticker"])
+@pytest.mark.parametrize("cpus", [1, 4])
+def test_signal_ends_a_busy_guest(vmm, guest, number, cpus):
+    run = vmm.start(guest, "cpus", cpus=cpus)
+    run.wait_for("spinning" if guest == "spin" else "tick 2")
+    run.process.send_signal(number)
+    assert run.finish().code == SIGNALS[number]
+
+
+def test_mark_guest_prints_its_mark(vmm):
+    for guest in ("mark", "mark-pvh"):
+        result = vmm.run(Case(guest))
+        assert (result.code, result.out) == (0, "@\n"), result
+
+
+def test_many_in_a_row(vmm):
+    """Start and end leave nothing that breaks the next VM."""
+    codes = [vmm.run(Case("mark")).code for _ in range(30)]
+    assert codes == [0] * 30
+
+
+def test_missing_kernel_is_named(vmm):
+    run = vmm.spawn([BUILD / "volt-vmm", "--no-api", "--kernel",
+                     "/nonexistent/kernel"])
+    result = run.finish()
+    assert result.code != 0
+    assert "/nonexistent/kernel" in result.log + result.out
