@@ -24,7 +24,7 @@
 #define MAX_ARGS      64
 
 #define CMDLINE       "console=ttyS0 reboot=k panic=1"
-#define CMDLINE_SHELL CMDLINE " quiet volt.end=shell"
+#define CMDLINE_SHELL CMDLINE " quiet volt.quiet volt.end=shell"
 
 static const char help_text[] =
 	"Usage: volt run [OPTIONS] [-- VOLT-VMM-OPTIONS]\n"
