@@ -288,9 +288,9 @@ void serial_free(struct serial *s)
 	(void)pthread_mutex_destroy(&s->lock);
 }
 
-void serial_set_kick(struct serial *s, void (*fn)(void *ctx), void *ctx)
+void serial_set_kick(struct serial *s, void (*kick_fn)(void *ctx), void *ctx)
 {
-	s->kick = fn;
+	s->kick = kick_fn;
 	s->kick_ctx = ctx;
 }
 

@@ -89,7 +89,7 @@ void serial_init(struct serial *s, const struct irq_line *irq);
 void serial_free(struct serial *s);
 
 /* Before the guest runs. */
-void serial_set_kick(struct serial *s, void (*kick)(void *ctx), void *ctx);
+void serial_set_kick(struct serial *s, void (*kick_fn)(void *ctx), void *ctx);
 void serial_set_limit(struct serial *s, uint64_t size, uint64_t burst,
 		      uint64_t refill_ms);
 

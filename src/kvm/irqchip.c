@@ -92,11 +92,13 @@ static int write_table(struct kvm_vm *vm)
 int kvm_route_set(struct kvm_vm *vm, unsigned int gsi, const struct msi *msi,
 		  bool level)
 {
-	uint64_t bit = 1ull << gsi;
-	bool in_table = vm->route_used & vm->route_wanted & bit;
+	uint64_t bit;
+	bool in_table;
 
 	if (gsi >= KVM_MAX_GSI)
 		return -EINVAL;
+	bit = 1ull << gsi;
+	in_table = vm->route_used & vm->route_wanted & bit;
 	if (in_table && msi && msi->addr == vm->route[gsi].addr &&
 	    msi->data == vm->route[gsi].data)
 		return 0;

@@ -39,7 +39,7 @@ static int next_point(const struct timeline *t, int p)
 
 	for (int q = 0; q < TIMELINE_NR; q++) {
 		if (t->ns[q] == 0 || t->ns[q] < t->ns[p] ||
-		    (t->ns[q] == t->ns[p] && q <= p))
+		    (q <= p && t->ns[q] == t->ns[p]))
 			continue;
 		if (next < 0 || t->ns[q] < t->ns[next])
 			next = q;
