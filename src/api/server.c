@@ -45,6 +45,7 @@
 #define LEAVE_NS    1000000000ull
 #define IDLE_NS     5000000000ull /* after this a place may be given away */
 #define RETRY_NS    100000000ull  /* accept() again after a lack of something */
+#define NEVER_NS    (1ull << 60)
 #define READ_MAX    16384u
 #define KEEP_MAX    16384u /* what an idle client may keep allocated */
 
@@ -114,8 +115,6 @@ static void set_timer(struct api_server *server)
 		if (t && (!first || t < first))
 			first = t;
 	}
-	if (!first && server->timer.src.fd < 0)
-		return; /* never needed so far */
 	now = now_ns();
 	if (first)
 		first = first > now ? first - now : 1;
@@ -351,6 +350,16 @@ static void on_client(struct loop_source *src, uint32_t events)
 	}
 }
 
+/* Its end has closed, but the loop has not come to tell yet. */
+static bool has_hung_up(const struct client *client)
+{
+	char c;
+
+	return (client->phase == CLIENT_IDLE || client->phase == CLIENT_HEAD ||
+		client->phase == CLIENT_BODY) &&
+	       recv(client->src.fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 /* A free place; one that was idle for long is made free. NULL: none. */
 static struct client *find_place(struct api_server *server)
 {
@@ -359,6 +368,8 @@ static struct client *find_place(struct api_server *server)
 	for (size_t i = 0; i < CLIENTS_MAX; i++) {
 		struct client *client = &server->clients[i];
 
+		if (has_hung_up(client))
+			client_close(client);
 		if (client->phase == CLIENT_FREE)
 			return client;
 		if (client->phase == CLIENT_IDLE &&
@@ -403,32 +414,25 @@ static void listener_watch(struct api_server *server, uint32_t events)
 		log_error("The API cannot watch its socket");
 }
 
+/* One at a time: between two, the loop looks at the clients that are there. */
 static void on_connection(struct loop_source *src, uint32_t events)
 {
 	struct api_server *server = container_of(src, struct api_server, src);
+	int fd = accept4(src->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)events;
-	for (int i = 0; i < CLIENTS_MAX; i++) {
-		int fd = accept4(src->fd, NULL, NULL,
-				 SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (fd >= 0) {
-			client_new(server, fd);
-			continue;
-		}
-		if (errno == EINTR || errno == ECONNABORTED)
-			continue;
-		if (errno != EAGAIN) {
-			/* The connection stays in the queue: do not spin. */
-			log_guest(LOG_ERROR,
-				  "The API cannot accept a connection: %s",
-				  err_name(errno));
-			server->starved = true;
-			listener_watch(server, 0);
-			set_timer(server);
-		}
+	if (fd >= 0) {
+		client_new(server, fd);
 		return;
 	}
+	if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+		return;
+	/* The connection stays in the queue: do not spin. */
+	log_guest(LOG_ERROR, "The API cannot accept a connection: %s",
+		  err_name(errno));
+	server->starved = true;
+	listener_watch(server, 0);
+	set_timer(server);
 }
 
 static void on_timer(struct timer *timer)
@@ -509,8 +513,11 @@ int api_server_new(struct api_server **out, struct api *api, const char *path,
 		server->clients[i].src.fd = -1;
 	timer_init(&server->timer, server->loop, on_timer);
 	r = bind_socket(server, path, err);
+	/* Made now: when descriptors are short it is too late to make it. */
 	if (r == 0) {
-		r = loop_add(server->loop, &server->src);
+		r = timer_set(&server->timer, NEVER_NS, 0);
+		if (r == 0)
+			r = loop_add(server->loop, &server->src);
 		if (r < 0)
 			err_set(err, r, "Cannot watch the API socket: %s",
 				err_name(r));

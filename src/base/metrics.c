@@ -17,7 +17,7 @@
  * @suffix:	"rootfs" for a device, else NULL; owned
  * @zeros:	counter names of a declared group
  * @group:	NULL while the group is only declared
- * @last:	what each counter was at the line before; owned
+ * @last:	what each counter was at the last line that got through; owned
  * @delta:	what each counter shows in this line; same allocation as @last
  */
 struct metrics_slot {
@@ -219,7 +219,17 @@ static void take_values(struct metrics_slot *slot)
 
 		slot->delta[i] =
 			m->kind == METRIC_DELTA ? now - slot->last[i] : now;
-		slot->last[i] = now;
+	}
+}
+
+void metrics_commit(struct metrics *metrics)
+{
+	for (size_t k = 0; k < metrics->nr_slots; k++) {
+		struct metrics_slot *slot = &metrics->slots[k];
+
+		for (size_t i = 0; slot->group && i < slot->group->nr; i++)
+			if (slot->group->metrics[i].kind == METRIC_DELTA)
+				slot->last[i] += slot->delta[i];
 	}
 }
 
@@ -377,13 +387,15 @@ void metrics_write(struct metrics *metrics)
 	whole = line->len;
 	if (r == 0 && !line->failed)
 		r = drain(metrics, line);
-	if (r == 0 && !line->failed)
-		return;
-	if (r < 0 && r != -EAGAIN)
-		metric_inc(&metrics->own.metrics_fails);
-	if (r == -EAGAIN && line->len < whole && metrics->pending.len == 0)
-		/* Begun: the rest goes first the next time. */
+	if (line->failed)
+		r = -ENOMEM;
+	if (r == 0 || (line->len < whole && r == -EAGAIN)) {
+		metrics_commit(metrics);
+		/* A line that was begun: the rest goes first the next time. */
 		buf_add(&metrics->pending, line->data, line->len);
-	else
-		metric_inc(&metrics->own.missed_metrics_count);
+		return;
+	}
+	if (r != -EAGAIN)
+		metric_inc(&metrics->own.metrics_fails);
+	metric_inc(&metrics->own.missed_metrics_count);
 }

@@ -11,16 +11,18 @@
  * and removes groups and writes lines.
  *
  * A line is one JSON object with every group, in the order in which the groups
- * were declared. A counter of kind DELTA shows what was added since the line
- * before, a STORED one its present value. A group that is declared but that
- * nobody has added shows zeros: readers find every group in every line.
+ * were declared. A counter of kind DELTA shows what was added since the last
+ * line that got through, a STORED one its present value. A group that is
+ * declared but that nobody has added shows zeros: readers find every group in
+ * every line.
  *
  * Groups with a suffix are one device each ("block_rootfs"); their group
  * ("block") then shows the sums of their deltas.
  *
  * The target never blocks. A FIFO that is full takes part of a line or nothing:
  * the rest is kept and goes first the next time, so no line is ever torn; the
- * lines that find no room in between are lost and counted.
+ * lines that find no room in between are lost and counted, but what they would
+ * have told is in the next one.
  */
 #pragma once
 
@@ -172,5 +174,8 @@ int metrics_open(struct metrics *metrics, const char *path,
 /* Write one line now; without a target nothing happens. */
 void metrics_write(struct metrics *metrics);
 
-/* The line that metrics_write() would write, without its newline. */
+/* The line that metrics_write() would write now, without its newline. */
 void metrics_format(struct metrics *metrics, struct buf *out);
+
+/* The line of the last metrics_format() got through: count from there on. */
+void metrics_commit(struct metrics *metrics);

@@ -51,6 +51,7 @@ static json_t *line_of(struct metrics *metrics)
 	if (!json)
 		fail_msg("%s: %.*s", error.text, (int)out.len, out.data);
 	buf_free(&out);
+	metrics_commit(metrics);
 	return json;
 }
 
@@ -250,6 +251,28 @@ static void full_fifo(void **state)
 	free(text);
 }
 
+/* What a lost line would have told is in the next. */
+static void lost_lines_lose_no_counts(void **state)
+{
+	struct counters c = {0};
+	struct metrics m;
+	json_t *line;
+
+	(void)state;
+	assert_int_equal(metrics_init(&m), 0);
+	assert_int_equal(metrics_add(&m, &block, NULL, &c), 0);
+	assert_int_equal(metrics_open(&m, "/dev/full", NULL), 0);
+	metric_add(&c.hits, 2);
+	metrics_write(&m);
+	metric_add(&c.hits, 3);
+	line = line_of(&m);
+	assert_int_equal(value(line, "block", "hits", NULL), 5);
+	assert_int_equal(value(line, "logger", "missed_metrics_count", NULL),
+			 1);
+	json_decref(line);
+	metrics_free(&m);
+}
+
 static void failing_target_is_counted(void **state)
 {
 	struct metrics m;
@@ -274,6 +297,7 @@ int main(void)
 		cmocka_unit_test(declared_groups_show_zeros),
 		cmocka_unit_test(time_stamp_and_extra),
 		cmocka_unit_test(full_fifo),
+		cmocka_unit_test(lost_lines_lose_no_counts),
 		cmocka_unit_test(failing_target_is_counted),
 	};
 

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line of volt-vmm: what it says and how it ends."""
+
+import re
+import subprocess
+
+import pytest
+
+
+@pytest.fixture
+def vmm_says(build, tmp_path):
+    """Runs a VMM that ends by itself: (code, stdout, stderr)."""
+    def run(*args):
+        ended = subprocess.run([build / "volt-vmm", *args], cwd=tmp_path,
+                               capture_output=True, text=True, timeout=60,
+                               stdin=subprocess.DEVNULL, check=False)
+        return ended.returncode, ended.stdout, ended.stderr
+    return run
+
+
+def test_version(vmm_says):
+    """Line 1 is for clients: word 2 is a version."""
+    code, out, err = vmm_says("--version")
+    lines = out.splitlines()
+    assert code == 0 and not err
+    assert re.fullmatch(r"Firecracker v\d+\.\d+\.\d+", lines[0])
+    assert lines[1] == ""
+    assert re.fullmatch(r"Volt v\d+\.\d+\.\d+", lines[2])
+
+
+def test_help(vmm_says):
+    """--help wins over all else, fits 80 columns and shows every flag."""
+    code, out, err = vmm_says("--nonsense", "--help")
+    assert code == 0 and not err
+    assert max(len(x) for x in out.splitlines()) <= 100
+    for flag in """api-sock id config-file no-api metadata seccomp-filter
+            no-seccomp log-path level module show-level show-log-origin
+            metrics-path boot-timer http-api-max-payload-size mmds-size-limit
+            enable-pci start-time-us start-time-cpu-us parent-cpu-time-us
+            version snapshot-version describe-snapshot kernel initrd cmdline
+            cpus memory irqchip timing entry help""".split():
+        assert re.search(rf"^  --{flag}( |$)", out, re.MULTILINE), flag
+
+
+@pytest.mark.parametrize("args, text", [
+    (["--nonsense"], "Found argument 'nonsense' which wasn't expected, or "
+                     "isn't valid in this context."),
+    (["nonsense"], "Found argument 'nonsense' which wasn't expected"),
+    (["-h"], "Found argument '-h' which wasn't expected"),
+    (["--api-sock=x"], "Found argument 'api-sock=x' which wasn't expected"),
+    (["--api-sock"], "The argument 'api-sock' requires a value, but none was "
+                     "supplied."),
+    (["--api-sock", "--no-api"], "The argument 'api-sock' requires a value"),
+    (["--id", "a", "--id", "b"], "The argument 'id' was provided more than "
+                                 "once."),
+    (["--no-api"], "Argument 'config-file' required, but not found."),
+    (["--no-seccomp", "--seccomp-filter", "f"],
+     "Argument 'seccomp-filter' cannot be used together with argument "
+     "'no-seccomp'."),
+    (["--initrd", "x"], "Argument 'kernel' required, but not found."),
+    (["--kernel", "x", "--config-file", "y"],
+     "Argument 'kernel' cannot be used together with argument"),
+    (["--id", ""], "Invalid instance ID"),
+    (["--id", "a_b"], "Invalid instance ID"),
+    (["--id", "a" * 65], "Invalid instance ID"),
+    (["--cpus", "0"], "expected a number from 1 to 32"),
+    (["--cpus", "33"], "expected a number from 1 to 32"),
+    (["--cpus", "-1"], "expected a number from 1 to 32"),
+    (["--memory", "0"], "expected a size in MiB"),
+    (["--memory", "1X"], "expected a size in MiB"),
+    (["--memory", "1MB"], "expected a size in MiB"),
+    (["--memory", "1K"], "expected a size in MiB"),
+    (["--memory", "99999999999999999999"], "expected a size in MiB"),
+    (["--memory", "17592186044416"], "expected a size in MiB"),
+    (["--irqchip", "both"], "expected split|full"),
+    (["--entry", "x"], "expected auto|pvh|linux64"),
+    (["--http-api-max-payload-size", "x"], "expected a number"),
+    (["--http-api-max-payload-size", "-1"], "expected a number"),
+    (["--start-time-us", "1e3"], "expected a number"),
+])
+def test_bad_arguments(vmm_says, args, text):
+    code, out, err = vmm_says(*args)
+    assert code == 153
+    assert not out
+    assert "Arguments parsing error: " in err
+    assert text in err
+
+
+def test_bad_level(vmm_says):
+    code, _, err = vmm_says("--level", "loud", "--api-sock", "s")
+    assert code == 152
+    assert "Invalid value for logger level: loud" in err
+
+
+@pytest.mark.parametrize("flag, text", [
+    ("--log-path", "Failed to open target file: No such file"),
+    ("--metrics-path", "Cannot initialize the metrics system"),
+])
+def test_targets_that_cannot_be_opened(vmm_says, flag, text):
+    code, _, err = vmm_says(flag, "no/such", "--api-sock", "s")
+    assert code == 1
+    assert text in err
+
+
+def test_kernel_that_is_missing(vmm_says):
+    code, _, err = vmm_says("--kernel", "nope")
+    assert code != 0
+    assert "nope" in err and "No such file" in err
+
+
+def test_what_follows_two_dashes_is_not_ours(vmm_says):
+    assert vmm_says("--version", "--", "--nonsense")[0] == 0
