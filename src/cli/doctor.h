@@ -194,7 +194,7 @@ struct doctor_report {
 void doctor_collect(struct doctor_facts *facts);
 
 /* doctor_collect()'s KVM part: runs the probe guest. */
-void doctor_collect_kvm(struct kvm_facts *kvm);
+void doctor_collect_kvm(struct kvm_facts *facts);
 
 /* Pure. */
 void doctor_judge(const struct doctor_facts *facts,

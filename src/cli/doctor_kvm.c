@@ -39,12 +39,24 @@ static void find_modules(struct kvm_facts *kvm)
 		(void)closedir(dir);
 }
 
+/* "kvm:x:106:alice" and 106 -> cuts @line to "kvm". */
+static bool is_group(char *line, gid_t gid)
+{
+	char *name_end = strchr(line, ':');
+	char *id = name_end ? strchr(name_end + 1, ':') : NULL;
+	char *end;
+
+	if (!id || strtoul(id + 1, &end, 10) != gid || *end != ':')
+		return false;
+	*name_end = '\0';
+	return true;
+}
+
 /* Not getgrgid(): a static program cannot load the resolver's plug-ins. */
 static void find_group(struct kvm_facts *kvm)
 {
-	char line[1024], name[sizeof(kvm->group)];
+	char line[1024];
 	struct stat st;
-	unsigned int gid;
 	FILE *f;
 
 	if (stat("/dev/kvm", &st) < 0)
@@ -52,10 +64,9 @@ static void find_group(struct kvm_facts *kvm)
 	(void)snprintf(kvm->group, sizeof(kvm->group), "%u", st.st_gid);
 	f = fopen("/etc/group", "re");
 	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%63[^:]:%*[^:]:%u:", name, &gid) == 2 &&
-		    gid == st.st_gid) {
-			(void)snprintf(kvm->group, sizeof(kvm->group), "%s",
-				       name);
+		if (is_group(line, st.st_gid)) {
+			(void)snprintf(kvm->group, sizeof(kvm->group), "%.63s",
+				       line);
 			break;
 		}
 	}
