@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_token_bucket.c - limits hold at every edge of 64 bits (H11)
+ */
+#include "unit.h"
+
+#include "host/token_bucket.h"
+
+#define MS 1000000ull
+
+static void burst_then_bucket_then_none(void **state)
+{
+	struct token_bucket b;
+
+	(void)state;
+	token_bucket_init(&b, 100, 50, 1000, 0);
+	assert_true(token_bucket_take(&b, 50, 0));
+	assert_true(token_bucket_take(&b, 100, 0));
+	assert_false(token_bucket_take(&b, 1, 0));
+	assert_int_equal(token_bucket_wait_ns(&b, 1, 0), 10 * MS + 1);
+	assert_true(token_bucket_take(&b, 1, 10 * MS));
+	assert_false(token_bucket_take(&b, 1, 10 * MS));
+}
+
+/* Refilling a nanosecond at a time loses nothing. */
+static void small_steps_add_up(void **state)
+{
+	struct token_bucket b;
+	uint64_t got = 0;
+
+	(void)state;
+	token_bucket_init(&b, 1000, 0, 1, 0);
+	assert_true(token_bucket_take(&b, 1000, 0));
+	for (uint64_t t = 1; t <= MS; t += 7)
+		while (token_bucket_take(&b, 1, t))
+			got++;
+	while (token_bucket_take(&b, 1, MS))
+		got++;
+	assert_int_equal(got, 1000);
+}
+
+static void larger_than_the_bucket(void **state)
+{
+	struct token_bucket b;
+
+	(void)state;
+	token_bucket_init(&b, 10, 0, 1000, 0);
+	assert_true(token_bucket_take(&b, 1000, 0)); /* full: passes, empties */
+	assert_false(token_bucket_take(&b, 1, 0));
+	assert_int_equal(token_bucket_wait_ns(&b, 1000, 0), 1000 * MS + 1);
+	assert_true(token_bucket_take(&b, 1000, 1000 * MS));
+}
+
+static void no_limit(void **state)
+{
+	struct token_bucket b;
+
+	(void)state;
+	token_bucket_init(&b, 0, 0, 100, 0);
+	assert_true(token_bucket_take(&b, UINT64_MAX, 0));
+	token_bucket_init(&b, 100, 0, 0, 0);
+	assert_true(token_bucket_take(&b, UINT64_MAX, 0));
+	assert_int_equal(token_bucket_wait_ns(&b, UINT64_MAX, 0), 0);
+}
+
+static void give_back_never_overfills(void **state)
+{
+	struct token_bucket b;
+
+	(void)state;
+	token_bucket_init(&b, 100, 0, 1000, 0);
+	assert_true(token_bucket_take(&b, 60, 0));
+	token_bucket_give_back(&b, 20);
+	assert_int_equal(b.tokens, 60);
+	token_bucket_give_back(&b, UINT64_MAX);
+	assert_int_equal(b.tokens, 100);
+}
+
+/* Every mix of extreme sizes, times and pauses: the bucket never holds more
+ * than its size, never hands out more than it may, never waits backwards. */
+static void edges(void **state)
+{
+	static const uint64_t v[] = {
+		1,          2,          1000,      1u << 31,   UINT32_MAX,
+		1ull << 32, 1ull << 53, INT64_MAX, 1ull << 63, UINT64_MAX - 1,
+		UINT64_MAX,
+	};
+	struct token_bucket b;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(v); i++)
+		for (size_t j = 0; j < ARRAY_SIZE(v); j++)
+			for (size_t k = 0; k < ARRAY_SIZE(v); k++) {
+				token_bucket_init(&b, v[i], 0, v[j], 0);
+				assert_true(token_bucket_take(&b, v[i], 0));
+				assert_true(b.tokens == 0);
+				if (token_bucket_take(&b, v[k], v[k]))
+					assert_true(b.tokens <= b.size);
+				assert_true(b.tokens <= b.size);
+				assert_true(b.last_ns <= v[k]);
+				(void)token_bucket_wait_ns(&b, v[k], v[k]);
+				/* time that stands still or runs back */
+				if (token_bucket_take(&b, 1, 0))
+					assert_true(b.tokens < b.size);
+				assert_true(b.tokens <= b.size);
+			}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(burst_then_bucket_then_none),
+		cmocka_unit_test(small_steps_add_up),
+		cmocka_unit_test(larger_than_the_bucket),
+		cmocka_unit_test(no_limit),
+		cmocka_unit_test(give_back_never_overfills),
+		cmocka_unit_test(edges),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
