@@ -7,6 +7,7 @@
  * ignored, as Firecracker does. Then the values go through the resources' PUT
  * handlers, in the order of the resources, not of the file.
  */
+#include "api/config_file.h"
 #include "api/resource.h"
 
 #include "base/fd.h"
@@ -16,19 +17,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_MAX     MIB(4)
-#define SECTIONS_MAX 32
-
-/* Where the value of resource i is in the text; len 0: not there. */
-struct section {
-	const char *text;
-	size_t len;
-};
+#define FILE_MAX  MIB(4)
+#define READ_STEP 65536u
 
 static int read_file(const char *path, struct buf *text, struct err *err)
 {
 	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	ssize_t n = 0;
+	ssize_t n;
 
 	if (fd < 0)
 		return err_set(err, -errno,
@@ -36,15 +31,16 @@ static int read_file(const char *path, struct buf *text, struct err *err)
 			       "file %s: %s",
 			       path, err_name(errno));
 	do {
-		text->len += (size_t)n;
 		if (text->len > FILE_MAX)
 			return err_set(err, -EFBIG,
 				       "The configuration file %s is larger "
 				       "than 4 MiB",
 				       path);
-		if (!buf_reserve(text, text->len + 65536))
+		if (!buf_reserve(text, text->len + READ_STEP))
 			return err_set(err, -ENOMEM, "Out of memory");
-		n = read(fd, text->data + text->len, 65536);
+		n = read(fd, text->data + text->len, READ_STEP);
+		if (n > 0)
+			text->len += (size_t)n;
 	} while (n > 0 || (n < 0 && errno == EINTR));
 	if (n < 0)
 		return err_set(err, -errno,
@@ -66,13 +62,17 @@ static size_t find_key(const struct buf *key)
 	return i;
 }
 
-static int find_sections(struct json *json, struct section *sections)
+int config_file_scan(const char *text, size_t len,
+		     struct config_section *sections, struct err *err)
 {
+	struct json scanner;
+	struct json *json = &scanner;
 	cleanup_buf struct buf key = {0};
 	bool first = true;
 	int r;
 
-	if (json_peek(json) != JSON_OBJECT)
+	json_init(json, text, len, err);
+	if (json_peek(json) != JSON_AT_OBJECT)
 		return json_fail(json, "invalid type, expected struct "
 				       "VmmConfig");
 	r = json_enter(json);
@@ -90,8 +90,8 @@ static int find_sections(struct json *json, struct section *sections)
 					 api_resources[i]->key);
 		r = json_skip(json);
 		if (r == 0 && i < api_nr_resources)
-			sections[i] = (struct section){json->text + start,
-						       json->pos - start};
+			sections[i] = (struct config_section){
+				json->text + start, json->pos - start};
 	}
 	if (r < 0)
 		return r;
@@ -103,7 +103,7 @@ static int find_sections(struct json *json, struct section *sections)
 }
 
 static int load_list(struct api *api, const struct api_route *route,
-		     const struct section *section, struct err *err)
+		     const struct config_section *section, struct err *err)
 {
 	bool first = true;
 	struct json json;
@@ -111,7 +111,7 @@ static int load_list(struct api *api, const struct api_route *route,
 	int r;
 
 	json_init(&json, section->text, section->len, err);
-	if (json_peek(&json) != JSON_ARRAY)
+	if (json_peek(&json) != JSON_AT_ARRAY)
 		return json_fail(&json, "invalid type, expected a sequence");
 	r = json_enter(&json);
 	while (r == 0 && (r = json_next_item(&json, &first)) > 0) {
@@ -126,7 +126,7 @@ static int load_list(struct api *api, const struct api_route *route,
 }
 
 static int load_section(struct api *api, const struct api_resource *res,
-			const struct section *section, struct err *err)
+			const struct config_section *section, struct err *err)
 {
 	if (section->len == 0)
 		return 0;
@@ -140,17 +140,15 @@ static int load_section(struct api *api, const struct api_resource *res,
 
 int config_file_load(const char *path, struct api *api, struct err *err)
 {
-	struct section sections[SECTIONS_MAX] = {0};
+	struct config_section sections[CONFIG_SECTIONS_MAX] = {0};
 	cleanup_buf struct buf text = {0};
-	struct json json;
 	int r;
 
-	assert(api_nr_resources <= SECTIONS_MAX);
+	assert(api_nr_resources <= CONFIG_SECTIONS_MAX);
 	r = read_file(path, &text, err);
 	if (r < 0)
 		return r;
-	json_init(&json, text.data, text.len, err);
-	r = find_sections(&json, sections);
+	r = config_file_scan(text.data, text.len, sections, err);
 	for (size_t i = 0; r == 0 && i < api_nr_resources; i++)
 		r = load_section(api, api_resources[i], &sections[i], err);
 	if (r < 0)

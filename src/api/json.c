@@ -71,24 +71,24 @@ enum json_kind json_peek(struct json *json)
 	skip_space(json);
 	switch (next_char(json)) {
 	case -1:
-		return JSON_EOF;
+		return JSON_AT_END;
 	case 'n':
-		return JSON_NULL;
+		return JSON_AT_NULL;
 	case 't':
-		return JSON_TRUE;
+		return JSON_AT_TRUE;
 	case 'f':
-		return JSON_FALSE;
+		return JSON_AT_FALSE;
 	case '"':
-		return JSON_STRING;
+		return JSON_AT_STRING;
 	case '[':
-		return JSON_ARRAY;
+		return JSON_AT_ARRAY;
 	case '{':
-		return JSON_OBJECT;
+		return JSON_AT_OBJECT;
 	case '-':
 	case '0' ... '9':
-		return JSON_NUMBER;
+		return JSON_AT_NUMBER;
 	default:
-		return JSON_OTHER;
+		return JSON_AT_OTHER;
 	}
 }
 
@@ -98,9 +98,9 @@ int json_read_literal(struct json *json)
 		enum json_kind kind;
 		const char *text;
 	} literals[] = {
-		{JSON_NULL, "null"},
-		{JSON_TRUE, "true"},
-		{JSON_FALSE, "false"},
+		{JSON_AT_NULL, "null"},
+		{JSON_AT_TRUE, "true"},
+		{JSON_AT_FALSE, "false"},
 	};
 	enum json_kind kind = json_peek(json);
 	const char *p = NULL;
@@ -358,7 +358,7 @@ int json_next_key(struct json *json, bool *first, struct buf *key)
 	int c = next_char(json);
 	int r;
 
-	if (kind == JSON_EOF)
+	if (kind == JSON_AT_END)
 		return json_fail(json, "EOF while parsing an object");
 	if (c == '}') {
 		json->pos++;
@@ -370,13 +370,13 @@ int json_next_key(struct json *json, bool *first, struct buf *key)
 			return fail_next(json, "expected `,` or `}`");
 		json->pos++;
 		kind = json_peek(json);
-		if (kind == JSON_EOF)
+		if (kind == JSON_AT_END)
 			return json_fail(json, "EOF while parsing a value");
 		if (next_char(json) == '}')
 			return fail_next(json, "trailing comma");
 	}
 	*first = false;
-	if (kind != JSON_STRING)
+	if (kind != JSON_AT_STRING)
 		return fail_next(json, "key must be a string");
 	buf_clear(key);
 	r = json_read_string(json, key);
@@ -390,7 +390,7 @@ int json_next_item(struct json *json, bool *first)
 	enum json_kind kind = json_peek(json);
 	int c = next_char(json);
 
-	if (kind == JSON_EOF)
+	if (kind == JSON_AT_END)
 		return json_fail(json, "EOF while parsing a list");
 	if (c == ']') {
 		json->pos++;
@@ -402,7 +402,7 @@ int json_next_item(struct json *json, bool *first)
 			return fail_next(json, "expected `,` or `]`");
 		json->pos++;
 		kind = json_peek(json);
-		if (kind == JSON_EOF)
+		if (kind == JSON_AT_END)
 			return json_fail(json, "EOF while parsing a value");
 		if (next_char(json) == ']')
 			return fail_next(json, "trailing comma");
@@ -429,13 +429,13 @@ static int skip_scalar(struct json *json, enum json_kind kind)
 	int r;
 
 	switch (kind) {
-	case JSON_NUMBER:
+	case JSON_AT_NUMBER:
 		return json_read_number(json, &number);
-	case JSON_STRING:
+	case JSON_AT_STRING:
 		r = json_read_string(json, &text);
 		buf_free(&text);
 		return r;
-	case JSON_EOF:
+	case JSON_AT_END:
 		return json_fail(json, "EOF while parsing a value");
 	default:
 		return json_read_literal(json);
@@ -450,15 +450,15 @@ int json_skip(struct json *json)
 	bool first = true;
 	int r;
 
-	if (kind != JSON_OBJECT && kind != JSON_ARRAY)
+	if (kind != JSON_AT_OBJECT && kind != JSON_AT_ARRAY)
 		return skip_scalar(json, kind);
 	r = json_enter(json);
 	if (r < 0)
 		return r;
 	do {
-		r = kind == JSON_ARRAY ? json_next_item(json, &first)
-				       : json_next_key(json, &first, &key);
-		if (r > 0 && kind == JSON_OBJECT && json_colon(json) < 0)
+		r = kind == JSON_AT_ARRAY ? json_next_item(json, &first)
+					  : json_next_key(json, &first, &key);
+		if (r > 0 && kind == JSON_AT_OBJECT && json_colon(json) < 0)
 			r = -EINVAL;
 		if (r > 0 && json_skip(json) < 0)
 			r = -EINVAL;
@@ -469,7 +469,7 @@ int json_skip(struct json *json)
 
 int json_end(struct json *json)
 {
-	if (json_peek(json) != JSON_EOF)
+	if (json_peek(json) != JSON_AT_END)
 		return fail_next(json, "trailing characters");
 	return 0;
 }

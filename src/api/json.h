@@ -36,15 +36,15 @@ struct json {
 };
 
 enum json_kind {
-	JSON_EOF,
-	JSON_NULL,
-	JSON_TRUE,
-	JSON_FALSE,
-	JSON_NUMBER,
-	JSON_STRING,
-	JSON_ARRAY,
-	JSON_OBJECT,
-	JSON_OTHER, /* no value starts so */
+	JSON_AT_END,
+	JSON_AT_NULL,
+	JSON_AT_TRUE,
+	JSON_AT_FALSE,
+	JSON_AT_NUMBER,
+	JSON_AT_STRING,
+	JSON_AT_ARRAY,
+	JSON_AT_OBJECT,
+	JSON_AT_OTHER, /* no value starts so */
 };
 
 enum json_number_kind {

@@ -48,16 +48,16 @@ static int describe(struct json *json, struct buf *out)
 	int r = 0;
 
 	switch (json_peek(json)) {
-	case JSON_NULL:
+	case JSON_AT_NULL:
 		buf_add_str(out, "null");
 		return json_read_literal(json);
-	case JSON_TRUE:
+	case JSON_AT_TRUE:
 		buf_add_str(out, "boolean `true`");
 		return json_read_literal(json);
-	case JSON_FALSE:
+	case JSON_AT_FALSE:
 		buf_add_str(out, "boolean `false`");
 		return json_read_literal(json);
-	case JSON_NUMBER:
+	case JSON_AT_NUMBER:
 		r = json_read_number(json, &n);
 		if (r < 0)
 			return r;
@@ -71,7 +71,7 @@ static int describe(struct json *json, struct buf *out)
 			buf_addf(out, "%llu", (unsigned long long)n.u);
 		buf_add(out, "`", 1);
 		return 0;
-	case JSON_STRING:
+	case JSON_AT_STRING:
 		r = json_read_string(json, &text);
 		buf_add_str(out, "string ");
 		if (r == 0)
@@ -80,10 +80,10 @@ static int describe(struct json *json, struct buf *out)
 							  : QUOTE_MAX);
 		buf_free(&text);
 		return r;
-	case JSON_ARRAY:
+	case JSON_AT_ARRAY:
 		buf_add_str(out, "sequence");
 		return 0;
-	case JSON_OBJECT:
+	case JSON_AT_OBJECT:
 		buf_add_str(out, "map");
 		return 0;
 	default:
@@ -142,11 +142,11 @@ static int decode_bool(struct json *json, bool *value)
 	enum json_kind kind = json_peek(json);
 	int r;
 
-	if (kind != JSON_TRUE && kind != JSON_FALSE)
+	if (kind != JSON_AT_TRUE && kind != JSON_AT_FALSE)
 		return wrong_type(json, "type", "a boolean");
 	r = json_read_literal(json);
 	if (r == 0)
-		*value = kind == JSON_TRUE;
+		*value = kind == JSON_AT_TRUE;
 	return r;
 }
 
@@ -172,7 +172,7 @@ static int decode_uint(const struct schema_field *field, struct json *json,
 	struct json_number n;
 	int r;
 
-	if (json_peek(json) != JSON_NUMBER)
+	if (json_peek(json) != JSON_AT_NUMBER)
 		return wrong_type(json, "type", range->name);
 	start = json->pos;
 	r = json_read_number(json, &n);
@@ -192,7 +192,7 @@ static int read_text(struct json *json, struct buf *text)
 {
 	int r;
 
-	if (json_peek(json) != JSON_STRING)
+	if (json_peek(json) != JSON_AT_STRING)
 		return wrong_type(json, "type", "a string");
 	r = json_read_string(json, text);
 	if (r < 0)
@@ -228,9 +228,9 @@ static int decode_enum(const struct schema_field *field, struct json *json,
 	size_t i = 0;
 	int r;
 
-	if (json_peek(json) == JSON_EOF)
+	if (json_peek(json) == JSON_AT_END)
 		return json_fail(json, "EOF while parsing a value");
-	if (json_peek(json) != JSON_STRING) {
+	if (json_peek(json) != JSON_AT_STRING) {
 		json->pos++;
 		return json_fail(json, "expected value");
 	}
@@ -288,7 +288,7 @@ static int decode_list(const struct schema_field *field, struct json *json,
 	void *item;
 	int r;
 
-	if (json_peek(json) != JSON_ARRAY)
+	if (json_peek(json) != JSON_AT_ARRAY)
 		return wrong_type(json, "type", "a sequence");
 	free_value(field, list);
 	r = json_enter(json);
@@ -311,7 +311,7 @@ static int decode_map(const struct schema_field *field, struct json *json,
 	bool first = true;
 	int r;
 
-	if (json_peek(json) != JSON_OBJECT)
+	if (json_peek(json) != JSON_AT_OBJECT)
 		return wrong_type(json, "type", "a map");
 	free_value(field, list);
 	r = json_enter(json);
@@ -381,7 +381,7 @@ static int decode_field(const struct schema_field *field, struct json *json,
 	bool *has = (bool *)(void *)(base + field->has);
 	int r;
 
-	if ((field->flags & SCHEMA_NULL) && json_peek(json) == JSON_NULL) {
+	if ((field->flags & SCHEMA_NULL) && json_peek(json) == JSON_AT_NULL) {
 		if (field->flags & SCHEMA_HAS)
 			*has = false;
 		return json_read_literal(json);
@@ -482,9 +482,9 @@ int schema_decode(const struct schema_object *object, struct json *json,
 
 	assert(object->nr < 64);
 	*seen = (struct schema_seen){0};
-	if (json_peek(json) == JSON_ARRAY)
+	if (json_peek(json) == JSON_AT_ARRAY)
 		return refuse_array(object, json);
-	if (json_peek(json) != JSON_OBJECT) {
+	if (json_peek(json) != JSON_AT_OBJECT) {
 		(void)snprintf(expected, sizeof(expected), "struct %s",
 			       object->name);
 		return wrong_type(json, "type", expected);

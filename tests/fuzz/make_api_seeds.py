@@ -1,0 +1,66 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Seeds of the API's fuzz targets, from the recordings and config files.
+
+Run it after the list of routes with a schema has changed (the first byte of a
+fuzz_api seed counts them): tests/fuzz/make_api_seeds.py
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TESTS = HERE.parent
+
+# fuzz_api.c counts the routes with a schema in the order of resources.c.
+SCHEMAS = ["PUT /logger", "PUT /metrics", "PUT /machine-config",
+           "PATCH /machine-config", "PUT /boot-source", "PUT /serial",
+           "PUT /actions", "PATCH /vm"]
+METHODS = ["GET", "PUT", "PATCH", "DELETE"]
+
+
+def store(target, data):
+    folder = HERE / "corpus" / target
+    folder.mkdir(parents=True, exist_ok=True)
+    name = hashlib.sha256(data).hexdigest()[:12]
+    (folder / name).write_bytes(data)
+
+
+def rows(name):
+    with open(TESTS / "conformance" / name, encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def main():
+    seen = set()
+    for row in rows("api.jsonl"):
+        body = row.get("body")
+        if "method" not in row:
+            continue
+        text = "" if body is None else body if isinstance(body, str) else \
+            json.dumps(body, separators=(",", ":"))
+        text = text.encode()[:400]
+        kind = (row["method"], row["path"], row["status"], len(text) // 8)
+        if kind in seen:
+            continue
+        seen.add(kind)
+        name = f"{row['method']} {row['path']}"
+        if name in SCHEMAS and text:
+            store("api", bytes([2 * SCHEMAS.index(name) + 1]) + text)
+            store("json", text)
+        request = row["path"].encode() + (b"\n" + text if text else b"")
+        store("api", bytes([2 * METHODS.index(row["method"])]) + request)
+    for row in rows("http.jsonl")[:-2]:
+        sent = "".join(row["send"]).encode("latin-1")
+        store("http", b"\x06" + sent[:1500])
+    for path in sorted((TESTS / "e2e" / "config").glob("*.json")):
+        store("config_file", path.read_bytes())
+        store("json", path.read_bytes())
+    for text in (b"[1e400]", b"-0", b'"\\ud83d\\ude00"', b"1e-400",
+                 b"[1.5,true,null]", b'{"a":{"b":[]}}', b"1" * 400):
+        store("json", text)
+
+
+if __name__ == "__main__":
+    main()
