@@ -14,8 +14,8 @@
 #define PTE_PRESENT    1ull
 #define PTE_WRITE      2ull
 #define PTE_LARGE      0x80ull
-#define ENTRIES        512u
-#define DIRS           4u /* page directories, 1 GiB each */
+#define ENTRIES        512ull
+#define DIRS           4ull /* page directories, 1 GiB each */
 
 static void write_zero_page(struct gmem *mem, const struct kernel *kernel,
 			    const struct handover *give)
@@ -52,7 +52,7 @@ static void write_page_tables(struct gmem *mem)
 	table[0] = (LAYOUT_PAGE_TABLES + PAGE_SIZE) | PTE_PRESENT | PTE_WRITE;
 	for (unsigned int i = 0; i < DIRS; i++)
 		table[ENTRIES + i] =
-			(LAYOUT_PAGE_TABLES + (2 + i) * PAGE_SIZE) |
+			(LAYOUT_PAGE_TABLES + (2ull + i) * PAGE_SIZE) |
 			PTE_PRESENT | PTE_WRITE;
 	for (unsigned int i = 0; i < DIRS * ENTRIES; i++)
 		dir[i] = i * MIB(2) | PTE_PRESENT | PTE_WRITE | PTE_LARGE;
