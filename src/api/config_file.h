@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "api/json.h"
+#include "base/json.h"
 
 #define CONFIG_SECTIONS_MAX 32
 

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "api/schema.h"
+#include "base/schema.h"
 #include "vm/config.h"
 
 /* struct token_bucket_config */

@@ -24,7 +24,7 @@
 
 #include "api/api.h"
 #include "api/method.h"
-#include "api/schema.h"
+#include "base/schema.h"
 #include "host/timer.h"
 
 enum api_route_flags {

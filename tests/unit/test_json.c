@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "api/json.h"
+#include "base/json.h"
 
 static int skip_text(const char *text, size_t len, struct err *err)
 {

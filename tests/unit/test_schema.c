@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "api/schema.h"
+#include "base/schema.h"
 
 enum colour { RED = 1, GREEN, BLUE };
 

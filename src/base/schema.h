@@ -30,7 +30,7 @@
  */
 #pragma once
 
-#include "api/json.h"
+#include "base/json.h"
 
 enum schema_type {
 	SCHEMA_BOOL,

@@ -2,7 +2,7 @@
 /*
  * schema.c - JSON objects as tables (theory of operation: schema.h)
  */
-#include "api/schema.h"
+#include "base/schema.h"
 
 #include <errno.h>
 #include <math.h>

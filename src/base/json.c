@@ -2,7 +2,7 @@
 /*
  * json.c - read JSON piece by piece (theory of operation: json.h)
  */
-#include "api/json.h"
+#include "base/json.h"
 
 #include <errno.h>
 #include <math.h>
