@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * rate_limiter.c - bytes and operations, limited together
+ */
+#include "host/rate_limiter.h"
+
+static void on_timer(struct timer *timer)
+{
+	struct rate_limiter *limiter =
+		container_of(timer, struct rate_limiter, timer);
+
+	limiter->blocked = false;
+	limiter->ready(limiter);
+}
+
+void rate_limiter_init(struct rate_limiter *limiter, struct loop *loop,
+		       void (*ready)(struct rate_limiter *limiter))
+{
+	*limiter = (struct rate_limiter){.ready = ready};
+	timer_init(&limiter->timer, loop, on_timer);
+}
+
+void rate_limiter_free(struct rate_limiter *limiter)
+{
+	timer_free(&limiter->timer);
+}
+
+/* Return: nanoseconds until both buckets let it pass; 0: they did. */
+static uint64_t take_both(struct rate_limiter *limiter, uint64_t bytes)
+{
+	uint64_t now = now_ns();
+	uint64_t wait_bytes, wait_ops;
+
+	if (!token_bucket_take(&limiter->ops, 1, now)) {
+		wait_ops = token_bucket_wait_ns(&limiter->ops, 1, now);
+		return wait_ops ? wait_ops : 1;
+	}
+	if (!token_bucket_take(&limiter->bandwidth, bytes, now)) {
+		token_bucket_give_back(&limiter->ops, 1);
+		wait_bytes =
+			token_bucket_wait_ns(&limiter->bandwidth, bytes, now);
+		return wait_bytes ? wait_bytes : 1;
+	}
+	return 0;
+}
+
+bool rate_limiter_take(struct rate_limiter *limiter, uint64_t bytes)
+{
+	uint64_t wait;
+
+	if (limiter->blocked)
+		return false;
+	if (!token_bucket_limits(&limiter->bandwidth) &&
+	    !token_bucket_limits(&limiter->ops))
+		return true;
+	wait = take_both(limiter, bytes);
+	if (wait == 0)
+		return true;
+	/* Without a timer nobody would come back: better let it pass. */
+	if (timer_set(&limiter->timer, wait, 0) < 0)
+		return true;
+	limiter->blocked = true;
+	return false;
+}
+
+void rate_limiter_give_back(struct rate_limiter *limiter, uint64_t bytes)
+{
+	if (token_bucket_limits(&limiter->ops))
+		token_bucket_give_back(&limiter->ops, 1);
+	if (token_bucket_limits(&limiter->bandwidth))
+		token_bucket_give_back(&limiter->bandwidth, bytes);
+}
+
+void rate_limiter_changed(struct rate_limiter *limiter)
+{
+	/* By way of the timer: ready() takes the lock that our caller has. */
+	if (limiter->blocked && timer_set(&limiter->timer, 1, 0) < 0)
+		limiter->blocked = false;
+}
