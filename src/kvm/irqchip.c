@@ -124,15 +124,12 @@ int kvm_irqfd_add(struct kvm_vm *vm, int event_fd, unsigned int gsi)
 	return kvm_call(vm->kvm, vm->fd, KVM_IRQFD, &irqfd);
 }
 
-int kvm_ioeventfd_add(struct kvm_vm *vm, int event_fd, uint64_t addr,
-		      uint32_t match)
+int kvm_ioeventfd_add(struct kvm_vm *vm, int event_fd, uint64_t addr)
 {
 	struct kvm_ioeventfd io = {
-		.datamatch = match,
 		.addr = addr,
 		.len = 4,
 		.fd = event_fd,
-		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
 	};
 
 	return kvm_call(vm->kvm, vm->fd, KVM_IOEVENTFD, &io);

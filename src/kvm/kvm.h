@@ -117,6 +117,6 @@ int kvm_route_set(struct kvm_vm *vm, unsigned int gsi, const struct msi *msi,
 int kvm_irqfd_add(struct kvm_vm *vm, int event_fd,
 		  unsigned int gsi) __must_check;
 
-/* Let a 4-byte write of @match at @addr signal @event_fd without an exit. */
-int kvm_ioeventfd_add(struct kvm_vm *vm, int event_fd, uint64_t addr,
-		      uint32_t match) __must_check;
+/* Let any 4-byte write at @addr signal @event_fd without an exit. */
+int kvm_ioeventfd_add(struct kvm_vm *vm, int event_fd,
+		      uint64_t addr) __must_check;

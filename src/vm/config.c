@@ -15,6 +15,24 @@ void vm_config_init(struct vm_config *config)
 	config->boot_source.initrd_fd = -1;
 }
 
+void drive_config_free(struct drive_config *drive)
+{
+	fd_close(&drive->fd);
+	free(drive->drive_id);
+	free(drive->partuuid);
+	free(drive->path_on_host);
+	free(drive->socket);
+	*drive = (struct drive_config){.fd = -1};
+}
+
+void net_config_free(struct net_config *net)
+{
+	fd_close(&net->fd);
+	free(net->iface_id);
+	free(net->host_dev_name);
+	*net = (struct net_config){.fd = -1};
+}
+
 void vm_config_free(struct vm_config *config)
 {
 	fd_close(&config->boot_source.kernel_fd);
@@ -23,6 +41,14 @@ void vm_config_free(struct vm_config *config)
 	free(config->boot_source.initrd_path);
 	free(config->boot_source.boot_args);
 	free(config->serial.serial_out_path);
+	for (size_t i = 0; i < config->nr_drives; i++)
+		drive_config_free(&config->drives[i]);
+	free(config->drives);
+	for (size_t i = 0; i < config->nr_nets; i++)
+		net_config_free(&config->nets[i]);
+	free(config->nets);
+	free(config->vsock.uds_path);
+	free(config->vsock.vsock_id);
 	free(config->id);
 	vm_config_init(config);
 }

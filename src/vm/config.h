@@ -94,9 +94,79 @@ struct serial_config {
 	struct token_bucket_config rate_limiter;
 };
 
+enum config_cache_type {
+	CACHE_UNSAFE,    /* the guest is offered no flush */
+	CACHE_WRITEBACK, /* flush means fsync */
+};
+
+enum config_io_engine {
+	IO_ENGINE_SYNC,
+	IO_ENGINE_ASYNC, /* io_uring */
+};
+
+/**
+ * struct drive_config - a block device
+ * @fd:		of path_on_host, opened when it is set; -1 when absent
+ */
+struct drive_config {
+	char *drive_id;
+	bool is_root_device;
+	bool has_is_read_only;
+	bool is_read_only;
+	char *partuuid;
+	char *path_on_host;
+	char *socket;
+	bool has_cache_type;
+	bool has_io_engine;
+	enum config_cache_type cache_type;
+	enum config_io_engine io_engine;
+	struct rate_limiter_config rate_limiter;
+	int fd;
+};
+
+/**
+ * struct net_config - a network interface
+ * @fd:		of the tap, opened when it is set
+ */
+struct net_config {
+	char *iface_id;
+	char *host_dev_name;
+	bool has_mac;
+	bool has_mtu;
+	uint8_t guest_mac[6];
+	uint16_t mtu;
+	bool vhost; /* ours: the kernel's vhost-net moves the frames */
+	struct rate_limiter_config rx_rate_limiter;
+	struct rate_limiter_config tx_rate_limiter;
+	int fd;
+};
+
+struct vsock_config {
+	bool present;
+	uint32_t guest_cid;
+	char *uds_path;
+	char *vsock_id; /* deprecated, ignored */
+};
+
+struct entropy_config {
+	bool present;
+	struct rate_limiter_config rate_limiter;
+};
+
+struct balloon_config {
+	bool present;
+	uint32_t amount_mib;
+	bool deflate_on_oom;
+	uint16_t stats_polling_interval_s;
+	bool free_page_hinting;
+	bool free_page_reporting;
+};
+
 /**
  * struct vm_config - one microVM
  * @id:		--id
+ * @drives:	the root device first, then in the order in which they were set
+ * @nets:	in that order
  * @entry:	protocol by which an ELF kernel is entered
  * @boot_timer:	offer the boot timer device (a guest write to it is logged)
  */
@@ -105,10 +175,21 @@ struct vm_config {
 	struct machine_config machine;
 	struct boot_source_config boot_source;
 	struct serial_config serial;
+	struct drive_config *drives;
+	size_t nr_drives;
+	struct net_config *nets;
+	size_t nr_nets;
+	struct vsock_config vsock;
+	struct entropy_config entropy;
+	struct balloon_config balloon;
 	enum config_irqchip irqchip;
 	enum config_entry entry;
 	bool boot_timer;
 };
+
+/* Frees what it holds, but not the struct itself. */
+void drive_config_free(struct drive_config *drive);
+void net_config_free(struct net_config *net);
 
 /* Defaults: 1 vCPU, 128 MiB, nothing else. */
 void vm_config_init(struct vm_config *config);

@@ -219,6 +219,7 @@ static const struct {
 	{"rtc", add_rtc, free_rtc},
 	{"acpi_pm", add_acpi_pm, NULL},
 	{"boot_timer", add_boot_timer, NULL},
+	{"virtio", virtio_add_devices, virtio_free_devices},
 };
 
 static int add_devices(struct machine *m, struct err *err)
@@ -289,7 +290,7 @@ static int load(struct machine *m, struct err *err)
 		.cmdline = c->boot_source.boot_args ? c->boot_source.boot_args
 						    : CONFIG_CMDLINE_DEFAULT,
 	};
-	const struct boot_platform platform = {
+	struct boot_platform platform = {
 		.nr_cpus = c->machine.vcpu_count,
 		.split_irqchip = c->irqchip == IRQCHIP_SPLIT,
 		.has_serial = true,
@@ -297,9 +298,11 @@ static int load(struct machine *m, struct err *err)
 		.has_rtc = true,
 		.prefer = prefer_of(c->entry),
 	};
-	int r = gmem_new(&m->mem, MIB(c->machine.mem_size_mib),
-			 pages_of(c->machine.huge_pages), err);
+	int r = virtio_describe(c, &platform, err);
 
+	if (r == 0)
+		r = gmem_new(&m->mem, MIB(c->machine.mem_size_mib),
+			     pages_of(c->machine.huge_pages), err);
 	if (r == 0)
 		r = note_file(&m->file[0], image.kernel_fd, image.kernel_path,
 			      err);
@@ -395,6 +398,8 @@ static int build(struct machine *m, struct err *err)
 	r = add_devices(m, err);
 	if (r == 0)
 		r = make_vcpus(m, err);
+	if (r == 0)
+		r = virtio_connect(m, err);
 	if (r == 0)
 		timeline_mark(t, TIMELINE_VCPUS_READY);
 	return r;

@@ -27,6 +27,7 @@
 #include "kvm/kvm.h"
 #include "mem/gmem.h"
 #include "vm/vcpus.h"
+#include "vm/virtio.h"
 
 struct vm;
 
@@ -63,6 +64,7 @@ struct machine {
 	struct rtc rtc;
 	struct acpi_pm acpi_pm;
 	struct boot_timer boot_timer;
+	struct virtio_slots virtio;
 	size_t nr_devices;
 	struct vcpus vcpus;
 	struct boot_entry entry;

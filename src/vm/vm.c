@@ -80,8 +80,10 @@ int vm_pause(struct vm *vm, struct err *err)
 {
 	if (vm->state == VM_NOT_STARTED)
 		return not_started(err);
-	if (vm->state == VM_RUNNING)
+	if (vm->state == VM_RUNNING) {
 		vcpus_pause(&vm->machine->vcpus);
+		virtio_pause(vm->machine);
+	}
 	vm->state = VM_PAUSED;
 	return 0;
 }
@@ -90,8 +92,10 @@ int vm_resume(struct vm *vm, struct err *err)
 {
 	if (vm->state == VM_NOT_STARTED)
 		return not_started(err);
-	if (vm->state == VM_PAUSED)
+	if (vm->state == VM_PAUSED) {
+		virtio_resume(vm->machine);
 		vcpus_resume(&vm->machine->vcpus);
+	}
 	vm->state = VM_RUNNING;
 	return 0;
 }

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mmio.h - virtio over MMIO (virtio 1.2, 4.2), version 2
+ *
+ * One page of registers per device, config space at 0x100. Registers are 4
+ * bytes wide and answer to aligned accesses of that width only; the config
+ * space takes any width that lies within it. What the driver selects
+ * (features, queue) is kept here, per device, and checked at every use, not
+ * when it is written. Everything that has a meaning beyond the registers is
+ * the device's (device.h).
+ *
+ * QueueNotify never comes here on KVM: an ioeventfd takes it. It works all the
+ * same, for hosts without one and for tests.
+ */
+#pragma once
+
+#include "bus/bus.h"
+#include "virtio/device.h"
+
+#define VIRTIO_MMIO_BYTES  0x1000u
+#define VIRTIO_MMIO_NOTIFY 0x050u
+#define VIRTIO_MMIO_CONFIG 0x100u
+
+/**
+ * struct virtio_mmio - the registers of one device
+ * @features_sel, @driver_features_sel, @queue_sel: as the driver wrote them;
+ *		guarded by the device's lock
+ */
+struct virtio_mmio {
+	struct virtio_dev *dev;
+	uint32_t features_sel;
+	uint32_t driver_features_sel;
+	uint32_t queue_sel;
+};
+
+extern const struct bus_ops virtio_mmio_bus_ops;

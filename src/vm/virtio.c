@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * virtio.c - the machine's virtio devices (theory of operation: virtio.h)
+ */
+#include "vm/virtio.h"
+
+#include "base/log.h"
+#include "vm/machine.h"
+#include "vm/vm.h"
+
+#include <errno.h>
+
+/* The order of this list is guest ABI. */
+static const struct virtio_kind *const kinds[] = {
+	NULL,
+};
+
+/* Firecracker's words for a machine that is full. */
+static int no_room(struct err *err)
+{
+	return err_set(err, -ENOSPC,
+		       "Could not allocate GSI: The requested resource is not "
+		       "available.");
+}
+
+int virtio_describe(const struct vm_config *config, struct boot_platform *plat,
+		    struct err *err)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		nr += kinds[i] ? kinds[i]->count(config) : 0;
+	if (nr > LAYOUT_VIRTIO_MAX)
+		return no_room(err);
+	for (unsigned int i = 0; i < nr; i++)
+		plat->virtio[i] = (struct boot_virtio){
+			.base = layout_virtio_base(i),
+			.len = VIRTIO_MMIO_BYTES,
+			.gsi = layout_virtio_gsi(i),
+		};
+	plat->nr_virtio = (unsigned int)nr;
+	return 0;
+}
+
+static int add_device(struct machine *m, const struct virtio_kind *kind,
+		      size_t index, struct err *err)
+{
+	unsigned int nr = m->virtio.nr;
+	struct virtio_slot *slot = &m->virtio.slot[nr];
+	int r;
+
+	if (nr == LAYOUT_VIRTIO_MAX)
+		return no_room(err);
+	r = kind->make(m, index, &slot->dev, err);
+	if (r < 0)
+		return r;
+	slot->kind = kind;
+	slot->index = index;
+	slot->mmio.dev = slot->dev;
+	m->virtio.nr = nr + 1;
+	r = bus_add(&m->mmio, layout_virtio_base(nr), VIRTIO_MMIO_BYTES,
+		    &virtio_mmio_bus_ops, &slot->mmio);
+	return r < 0 ? err_set(err, r, "Cannot place a device: %s", err_name(r))
+		     : 0;
+}
+
+int virtio_add_devices(struct machine *m, struct err *err)
+{
+	const struct vm_config *config = &m->vm->config;
+	int r = 0;
+
+	for (size_t k = 0; k < ARRAY_SIZE(kinds) && r == 0; k++)
+		for (size_t i = 0;
+		     kinds[k] && i < kinds[k]->count(config) && r == 0; i++)
+			r = add_device(m, kinds[k], i, err);
+	return r;
+}
+
+int virtio_connect(struct machine *m, struct err *err)
+{
+	int r = 0;
+
+	for (unsigned int i = 0; i < m->virtio.nr && r == 0; i++) {
+		const struct virtio_dev *dev = m->virtio.slot[i].dev;
+
+		r = kvm_irqfd_add(&m->kvm_vm, dev->irq_fd,
+				  layout_virtio_gsi(i));
+		if (r == 0)
+			r = kvm_ioeventfd_add(&m->kvm_vm, dev->kick_fd,
+					      layout_virtio_base(i) +
+						      VIRTIO_MMIO_NOTIFY);
+	}
+	return r < 0 ? err_set(err, r,
+			       "Cannot connect the devices' eventfds to KVM: "
+			       "%s",
+			       err_name(r))
+		     : 0;
+}
+
+void virtio_pause(struct machine *m)
+{
+	for (unsigned int i = 0; i < m->virtio.nr; i++)
+		virtio_dev_pause(m->virtio.slot[i].dev);
+}
+
+void virtio_resume(struct machine *m)
+{
+	for (unsigned int i = 0; i < m->virtio.nr; i++)
+		virtio_dev_resume(m->virtio.slot[i].dev);
+}
+
+void virtio_free_devices(struct machine *m)
+{
+	while (m->virtio.nr > 0) {
+		struct virtio_dev *dev = m->virtio.slot[--m->virtio.nr].dev;
+
+		dev->ops->destroy(dev);
+	}
+}
+
+struct virtio_dev *virtio_find(struct machine *m,
+			       const struct virtio_kind *kind, size_t index)
+{
+	for (unsigned int i = 0; m && i < m->virtio.nr; i++)
+		if (m->virtio.slot[i].kind == kind &&
+		    m->virtio.slot[i].index == index)
+			return m->virtio.slot[i].dev;
+	return NULL;
+}
+
+static void set_bucket(struct token_bucket *bucket,
+		       const struct token_bucket_config *config)
+{
+	if (config->present)
+		token_bucket_init(
+			bucket, config->size,
+			config->has_one_time_burst ? config->one_time_burst : 0,
+			config->refill_time, now_ns());
+}
+
+void virtio_set_limits(struct rate_limiter *limiter,
+		       const struct rate_limiter_config *config)
+{
+	set_bucket(&limiter->bandwidth, &config->bandwidth);
+	set_bucket(&limiter->ops, &config->ops);
+	rate_limiter_changed(limiter);
+}

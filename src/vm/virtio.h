@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * virtio.h - the machine's virtio devices: windows, interrupts, order
+ *
+ * Theory of operation
+ *
+ * Devices are made from the configuration, kind by kind in the order of one
+ * table (virtio.c), within a kind in the order of the configuration. The n-th
+ * device gets window n and interrupt n of layout.h; that order is guest ABI and
+ * what a snapshot relies on. A kind is one file (virtio_<kind>.c) that turns
+ * its part of struct vm_config into devices and carries changes of a running
+ * VM to them; the devices themselves (src/dev/) know no configuration.
+ *
+ * The kernel is told of the windows before there are devices, so their number
+ * comes from the configuration alone. ioeventfds and irqfds are registered
+ * last of all (kvm.h says why).
+ */
+#pragma once
+
+#include "boot/loader.h"
+#include "host/rate_limiter.h"
+#include "virtio/mmio.h"
+#include "vm/config.h"
+
+struct machine;
+
+/**
+ * struct virtio_kind - one kind of device
+ * @name:	in messages
+ * @count:	how many of them the configuration asks for
+ * @make:	the @i-th of them; 0 and *@out, or -errno with a sentence. The
+ *		machine owns it (ops->destroy() frees it)
+ */
+struct virtio_kind {
+	const char *name;
+	enum virtio_id id;
+	size_t (*count)(const struct vm_config *config);
+	int (*make)(struct machine *m, size_t i, struct virtio_dev **out,
+		    struct err *err);
+};
+
+extern const struct virtio_kind virtio_kind_balloon;
+extern const struct virtio_kind virtio_kind_block;
+extern const struct virtio_kind virtio_kind_net;
+extern const struct virtio_kind virtio_kind_vsock;
+extern const struct virtio_kind virtio_kind_entropy;
+
+/**
+ * struct virtio_slot - a device in its window
+ * @index:	of the device within its kind
+ */
+struct virtio_slot {
+	const struct virtio_kind *kind;
+	size_t index;
+	struct virtio_dev *dev;
+	struct virtio_mmio mmio;
+};
+
+struct virtio_slots {
+	unsigned int nr;
+	struct virtio_slot slot[LAYOUT_VIRTIO_MAX];
+};
+
+/* Tell the boot loader of the windows. Return: 0 or -ENOSPC. */
+int virtio_describe(const struct vm_config *config, struct boot_platform *plat,
+		    struct err *err) __must_check;
+
+/* Make all devices and put them on the bus. */
+int virtio_add_devices(struct machine *m, struct err *err) __must_check;
+
+/* Connect kicks and interrupts to KVM. After the vCPUs. */
+int virtio_connect(struct machine *m, struct err *err) __must_check;
+
+/* The VM pauses or goes on; the vCPUs are parked. VMM thread. */
+void virtio_pause(struct machine *m);
+void virtio_resume(struct machine *m);
+
+void virtio_free_devices(struct machine *m);
+
+/* The @index-th device of @kind; NULL when there is none. */
+struct virtio_dev *virtio_find(struct machine *m,
+			       const struct virtio_kind *kind, size_t index);
+
+/* Set a limiter from the configuration: what is absent stays as it is. */
+void virtio_set_limits(struct rate_limiter *limiter,
+		       const struct rate_limiter_config *config);
