@@ -17,6 +17,8 @@
 #define LEAF80000001_ECX_CMP_LEGACY (1u << 1)
 #define LEAF80000001_ECX_TOPOEXT    (1u << 22)
 
+#define LEAF_BRAND_FIRST            0x80000002u
+#define LEAF_BRAND_LAST             0x80000004u
 #define LEAF_AMD_CACHE              0x8000001du
 #define LEAF_AMD_TOPOLOGY           0x8000001eu
 
@@ -171,6 +173,27 @@ static void set_amd_topology(struct cpuid_table *table,
 		e->flags = 0;
 }
 
+/* The CPU's name, as the host has it: KVM lists these leaves as zeros. */
+static void set_brand(struct cpuid_table *table)
+{
+	uint32_t eax, ebx, ecx, edx;
+
+	host_cpuid(0x80000000, 0, &eax, &ebx, &ecx, &edx);
+	if (eax < LEAF_BRAND_LAST)
+		return;
+	for (uint32_t leaf = LEAF_BRAND_FIRST; leaf <= LEAF_BRAND_LAST;
+	     leaf++) {
+		struct kvm_cpuid_entry2 *e = cpuid_find(table, leaf, 0);
+
+		if (!e)
+			e = add(table, leaf, 0);
+		if (!e)
+			return;
+		*e = (struct kvm_cpuid_entry2){.function = leaf};
+		host_cpuid(leaf, 0, &e->eax, &e->ebx, &e->ecx, &e->edx);
+	}
+}
+
 /* Extended topology: threads of a core, then cores of the package. */
 static void set_levels(struct cpuid_table *table, uint32_t leaf,
 		       const struct cpuid_topology *t)
@@ -216,6 +239,7 @@ void cpuid_prepare(struct cpuid_table *table, bool tsc_deadline,
 	e = cpuid_find(table, 0xa, 0);
 	if (e) /* no performance counters: nothing to save, nothing to leak */
 		*e = (struct kvm_cpuid_entry2){.function = 0xa};
+	set_brand(table);
 	if (is_amd(table))
 		set_amd_topology(table, topo);
 	else

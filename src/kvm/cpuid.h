@@ -8,10 +8,10 @@
  * VM; that list costs more than most other calls. Each vCPU gets a copy in
  * which only the leaves that depend on the topology differ: initial APIC id,
  * the package's number of threads and cores, and which vCPUs share a cache, so
- * that lscpu in the guest shows the machine that was asked for. Hypervisor bit
- * and TSC-deadline bit are set here: KVM supports both and lists neither on
- * every host. Sources: Intel SDM 2A CPUID, AMD APM 3 appendix E,
- * Documentation/virt/kvm/x86/cpuid.rst.
+ * that lscpu in the guest shows the machine that was asked for. The CPU's name
+ * is the host's. Hypervisor bit and TSC-deadline bit are set here: KVM supports
+ * both and lists neither on every host. Sources: Intel SDM 2A CPUID, AMD APM 3
+ * appendix E, Documentation/virt/kvm/x86/cpuid.rst.
  */
 #pragma once
 

@@ -105,6 +105,30 @@ static void features_for_a_guest(void **state)
 	assert_true(cpuid_find(&t, 1, 0)->edx & 1u << 28);
 }
 
+/* KVM lists these leaves, as zeros; a list without them gets them too. */
+static void cpu_has_the_hosts_name(void **state)
+{
+	static struct cpuid_table t;
+	uint32_t want[4];
+
+	(void)state;
+	for (unsigned int listed = 0; listed < 2; listed++) {
+		host(&t, false);
+		if (listed)
+			for (uint32_t leaf = 0x80000002; leaf <= 0x80000004;
+			     leaf++)
+				put(&t, leaf, 0, 0, 0, 0, 0);
+		cpuid_prepare(&t, true, &shapes[0]);
+		for (uint32_t leaf = 0x80000002; leaf <= 0x80000004; leaf++) {
+			struct kvm_cpuid_entry2 *e = cpuid_find(&t, leaf, 0);
+
+			host_cpuid(leaf, 0, &want[0], &want[1], &want[2],
+				   &want[3]);
+			assert_memory_equal(&e->eax, want, sizeof(want));
+		}
+	}
+}
+
 static void intel_caches_are_shared_as_asked(void **state)
 {
 	static const struct cpuid_topology eight = {8, 2};
@@ -155,6 +179,7 @@ int main(void)
 		cmocka_unit_test(every_vcpu_has_its_id),
 		cmocka_unit_test(levels_count_threads_and_cores),
 		cmocka_unit_test(features_for_a_guest),
+		cmocka_unit_test(cpu_has_the_hosts_name),
 		cmocka_unit_test(intel_caches_are_shared_as_asked),
 		cmocka_unit_test(amd_topology),
 		cmocka_unit_test(full_table),
