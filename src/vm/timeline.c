@@ -14,7 +14,7 @@ static const char *const names[] = {
 	[TIMELINE_KERNEL_READY] = "kernel loaded",
 	[TIMELINE_VCPUS_READY] = "vCPUs ready",
 	[TIMELINE_FIRST_RUN] = "first instruction",
-	[TIMELINE_FIRST_OUTPUT] = "first output",
+	[TIMELINE_FIRST_OUTPUT] = "guest's first line",
 	[TIMELINE_BOOT_TIMER] = "init (boot timer)",
 	[TIMELINE_END] = "end",
 };
