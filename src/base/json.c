@@ -307,15 +307,48 @@ static int read_escape(struct json *json, struct buf *out)
 	return 0;
 }
 
+/* How many characters come next that mean only themselves. */
+static size_t plain_run(const struct json *json)
+{
+	size_t end = json->pos;
+
+	while (end < json->len) {
+		unsigned char c = (unsigned char)json->text[end];
+
+		if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
+			break;
+		end++;
+	}
+	return end - json->pos;
+}
+
+int json_read_plain(struct json *json, const char **text, size_t *len)
+{
+	skip_space(json);
+	json->pos++; /* the quote */
+	*text = json->text + json->pos;
+	*len = plain_run(json);
+	json->pos += *len;
+	if (next_char(json) < 0)
+		return json_fail(json, "EOF while parsing a string");
+	if (next_char(json) != '"')
+		return fail_next(json, "expected a string of plain characters");
+	json->pos++;
+	return 0;
+}
+
 int json_read_string(struct json *json, struct buf *out)
 {
 	skip_space(json);
 	json->pos++; /* the quote */
 	for (;;) {
-		int c = next_char(json);
-		size_t n;
-		int r;
+		size_t n = plain_run(json);
+		int c, r;
 
+		if (n > 0)
+			buf_add(out, json->text + json->pos, n);
+		json->pos += n;
+		c = next_char(json);
 		if (c < 0)
 			return json_fail(json, "EOF while parsing a string");
 		if (c == '"')

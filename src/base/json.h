@@ -4,13 +4,13 @@
  *
  * Theory of operation
  *
- * Bodies and config files are decoded straight from their text into the
- * structs of vm/config.h: the schema (schema.h) asks for the value it expects
- * next, and gets it or an error. There is no tree in between, which keeps three
- * promises that clients of Firecracker's API rely on: errors come in the order
- * of the text and in the words of Firecracker's parser, integers keep all 64
- * bits, and a hostile text costs no memory. Free-form documents, which need a
- * tree, are the business of a library.
+ * Bodies, config files and the state of snapshots are decoded straight from
+ * their text into C structs: the schema (schema.h) asks for the value it
+ * expects next, and gets it or an error. There is no tree in between, which
+ * keeps three promises that clients of Firecracker's API rely on: errors come
+ * in the order of the text and in the words of Firecracker's parser, integers
+ * keep all 64 bits, and a hostile text costs no memory. Free-form documents,
+ * which need a tree, are the business of a library.
  *
  * The grammar is RFC 8259, strictly: UTF-8, no comments, no trailing commas,
  * nesting up to JSON_DEPTH_MAX.
@@ -81,6 +81,15 @@ int json_read_literal(struct json *json) __must_check;
 int json_read_number(struct json *json,
 		     struct json_number *number) __must_check;
 int json_read_string(struct json *json, struct buf *out) __must_check;
+
+/**
+ * json_read_plain() - a string, where it stands in the text
+ *
+ * For values that are plain ASCII by nature (numbers in hex): a string with an
+ * escape is refused. The caller judges the characters.
+ */
+int json_read_plain(struct json *json, const char **text,
+		    size_t *len) __must_check;
 
 /* Any value; fails on "expected value" or the end. */
 int json_skip(struct json *json) __must_check;

@@ -4,6 +4,8 @@
  */
 #include "base/schema.h"
 
+#include "base/schema_hex.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -303,6 +305,60 @@ static int decode_list(const struct schema_field *field, struct json *json,
 	return r;
 }
 
+static unsigned int *count_of(const struct schema_field *field, char *base)
+{
+	if (!(field->flags & SCHEMA_COUNTED))
+		return NULL;
+	return (unsigned int *)(void *)(base + field->count);
+}
+
+static int decode_array(const struct schema_field *field, struct json *json,
+			char *base, struct schema_seen *seen)
+{
+	size_t capacity = field->size / field->item->size;
+	unsigned int *nr = count_of(field, base);
+	char *item = base + field->offset;
+	bool first = true;
+	size_t i = 0;
+	int r;
+
+	if (json_peek(json) != JSON_AT_ARRAY)
+		return wrong_type(json, "type", "a sequence");
+	r = json_enter(json);
+	while (r == 0 && (r = json_next_item(json, &first)) > 0) {
+		if (i == capacity)
+			break;
+		r = decode_value(field->item->field, json,
+				 item + i++ * field->item->size, seen);
+	}
+	if (r < 0)
+		return r;
+	if (r > 0 || (!nr && i < capacity))
+		return json_fail(json,
+				 "invalid length %zu%s, expected an array of "
+				 "%s%zu elements",
+				 i, r > 0 ? " and more" : "",
+				 nr ? "up to " : "", capacity);
+	if (nr)
+		*nr = (unsigned int)i;
+	return 0;
+}
+
+static int decode_raw(struct json *json, struct schema_raw *raw)
+{
+	size_t start;
+	int r;
+
+	(void)json_peek(json);
+	start = json->pos;
+	r = json_skip(json);
+	if (r == 0) {
+		raw->text = json->text + start;
+		raw->len = json->pos - start;
+	}
+	return r;
+}
+
 static int decode_map(const struct schema_field *field, struct json *json,
 		      struct schema_list *list)
 {
@@ -358,20 +414,50 @@ static int decode_value(const struct schema_field *field, struct json *json,
 		r = schema_decode(field->object, json, value, &inner);
 		seen->deprecated |= inner.deprecated;
 		return r;
+	case SCHEMA_BITS:
+		if (json_peek(json) != JSON_AT_STRING)
+			return wrong_type(json, "type", "a number in hex");
+		return schema_decode_bits(json, value, field->size);
+	case SCHEMA_HEX:
+		if (json_peek(json) != JSON_AT_STRING)
+			return wrong_type(json, "type", "bytes in hex");
+		return schema_decode_hex(json, value, field->size, NULL);
+	case SCHEMA_RAW:
+		return decode_raw(json, value);
+	case SCHEMA_ARRAY: /* decode_member() takes it */
+		break;
 	}
 	return -EINVAL;
 }
 
-static size_t find_field(const struct schema_object *object, const char *name,
-			 size_t len)
+/* What needs more than the place of its value: the number of its items. */
+static int decode_member(const struct schema_field *field, struct json *json,
+			 char *base, struct schema_seen *seen)
 {
-	size_t i = 0;
+	if (field->type == SCHEMA_ARRAY)
+		return decode_array(field, json, base, seen);
+	if (field->type == SCHEMA_HEX && (field->flags & SCHEMA_COUNTED) &&
+	    json_peek(json) == JSON_AT_STRING)
+		return schema_decode_hex(json,
+					 (uint8_t *)(base + field->offset),
+					 field->size, count_of(field, base));
+	return decode_value(field, json, base + field->offset, seen);
+}
 
-	while (i < object->nr &&
-	       !(strlen(object->fields[i].name) == len &&
-		 (len == 0 || memcmp(object->fields[i].name, name, len) == 0)))
-		i++;
-	return i;
+/* Looked for from @hint on: what we wrote ourselves comes in this order. */
+static size_t find_field(const struct schema_object *object, const char *name,
+			 size_t len, size_t hint)
+{
+	for (size_t k = 0; k < object->nr; k++) {
+		size_t i = hint + k < object->nr ? hint + k
+						 : hint + k - object->nr;
+
+		if (strlen(object->fields[i].name) == len &&
+		    (len == 0 ||
+		     memcmp(object->fields[i].name, name, len) == 0))
+			return i;
+	}
+	return object->nr;
 }
 
 /* The value of a known field, behind its colon. */
@@ -386,7 +472,7 @@ static int decode_field(const struct schema_field *field, struct json *json,
 			*has = false;
 		return json_read_literal(json);
 	}
-	r = decode_value(field, json, base + field->offset, seen);
+	r = decode_member(field, json, base, seen);
 	if (r < 0)
 		return r;
 	if (field->flags & SCHEMA_HAS)
@@ -448,10 +534,11 @@ static int decode_members(const struct schema_object *object, struct json *json,
 {
 	uint64_t known = 0;
 	bool first = true;
+	size_t hint = 0;
 	int r;
 
 	while ((r = json_next_key(json, &first, key)) > 0) {
-		size_t i = find_field(object, key->data, key->len);
+		size_t i = find_field(object, key->data, key->len, hint);
 		uint64_t bit = 1ull << i;
 
 		if (i == object->nr && !object->open)
@@ -467,8 +554,10 @@ static int decode_members(const struct schema_object *object, struct json *json,
 					 bit);
 		if (r < 0)
 			return r;
-		if (i < object->nr)
+		if (i < object->nr) {
 			known |= bit;
+			hint = i + 1;
+		}
 	}
 	return r < 0 ? r : missing_field(object, json, known);
 }
@@ -511,7 +600,7 @@ int schema_decode_text(const struct schema_object *object, const char *text,
 bool schema_has(const struct schema_object *object,
 		const struct schema_seen *seen, const char *name)
 {
-	size_t i = find_field(object, name, strlen(name));
+	size_t i = find_field(object, name, strlen(name), 0);
 
 	assert(i < object->nr);
 	return seen->fields & 1ull << i;
@@ -540,6 +629,24 @@ static void encode_list(const struct schema_field *field,
 			buf_add(out, ",", 1);
 		encode_value(field->item->field,
 			     (const char *)list->items + i * field->item->size,
+			     out);
+	}
+	buf_add(out, "]", 1);
+}
+
+static void encode_array(const struct schema_field *field, const char *base,
+			 struct buf *out)
+{
+	const char *item = base + field->offset;
+	size_t nr = field->size / field->item->size;
+
+	if (field->flags & SCHEMA_COUNTED)
+		nr = *(const unsigned int *)(const void *)(base + field->count);
+	buf_add(out, "[", 1);
+	for (size_t i = 0; i < nr; i++) {
+		if (i > 0)
+			buf_add(out, ",", 1);
+		encode_value(field->item->field, item + i * field->item->size,
 			     out);
 	}
 	buf_add(out, "]", 1);
@@ -604,7 +711,34 @@ static void encode_value(const struct schema_field *field, const void *value,
 	case SCHEMA_MAP:
 		encode_map(value, out);
 		break;
+	case SCHEMA_BITS:
+		schema_encode_bits(load_uint(value, field->size), out);
+		break;
+	case SCHEMA_HEX:
+		schema_encode_hex(value, field->size, NULL, out);
+		break;
+	case SCHEMA_RAW:
+		buf_add(out, ((const struct schema_raw *)value)->text,
+			((const struct schema_raw *)value)->len);
+		break;
+	case SCHEMA_ARRAY: /* encode_member() takes it */
+		break;
 	}
+}
+
+static void encode_member(const struct schema_field *field, const char *base,
+			  struct buf *out)
+{
+	if (field->type == SCHEMA_ARRAY)
+		encode_array(field, base, out);
+	else if (field->type == SCHEMA_HEX && (field->flags & SCHEMA_COUNTED))
+		schema_encode_hex(
+			(const uint8_t *)(base + field->offset), field->size,
+			(const unsigned int *)(const void *)(base +
+							     field->count),
+			out);
+	else
+		encode_value(field, base + field->offset, out);
 }
 
 void schema_encode(const struct schema_object *object, const void *base,
@@ -623,8 +757,7 @@ void schema_encode(const struct schema_object *object, const void *base,
 		buf_addf(out, "%s\"%s\":", first ? "" : ",", field->name);
 		first = false;
 		if (set)
-			encode_value(field, (const char *)base + field->offset,
-				     out);
+			encode_member(field, base, out);
 		else
 			buf_add_str(out, "null");
 	}

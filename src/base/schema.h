@@ -5,10 +5,11 @@
  * Theory of operation
  *
  * A struct schema_object lists the fields of one JSON object and where each of
- * them lives in a C struct. The API's bodies, the config file and the answers
- * to GET all go through such tables, so a field is described once. Decoding is
- * strict in the way of Firecracker's parser (serde): the errors and their order
- * are its own, so that clients which match them keep working.
+ * them lives in a C struct. The API's bodies, the config file, the answers to
+ * GET and the state of a snapshot all go through such tables, so a field is
+ * described once. Decoding is strict in the way of Firecracker's parser
+ * (serde): the errors and their order are its own, so that clients which match
+ * them keep working.
  *
  * Values and their places:
  *
@@ -20,6 +21,17 @@
  *   SCHEMA_OBJECT  a struct with a schema of its own
  *   SCHEMA_LIST    struct schema_list of any of these
  *   SCHEMA_MAP     struct schema_list of struct schema_pair (string to string)
+ *
+ * and for saved state, which owns no memory:
+ *
+ *   SCHEMA_BITS    an unsigned integer of any width, in JSON "0x1f"
+ *   SCHEMA_HEX     bytes, in JSON a string of hex digits. Of fixed size: zeros
+ *                  at the end may be, and are, left out. SCHEMA_COUNTED: up to
+ *                  that size, their number beside them
+ *   SCHEMA_ARRAY   a C array of BOOL, UINT, BITS, HEX of fixed size or OBJECT.
+ *                  All of it, or SCHEMA_COUNTED: up to that many
+ *   SCHEMA_RAW     struct schema_raw: any value, as text that the caller
+ *                  decodes later by a schema that depends on another field
  *
  * An optional value that has no natural "unset" (numbers, objects) has a bool
  * beside it, named by SCHEMA_HAS; decoding sets it, encoding reads it.
@@ -41,6 +53,10 @@ enum schema_type {
 	SCHEMA_OBJECT,
 	SCHEMA_LIST,
 	SCHEMA_MAP,
+	SCHEMA_BITS,
+	SCHEMA_HEX,
+	SCHEMA_ARRAY,
+	SCHEMA_RAW,
 };
 
 enum schema_flags {
@@ -50,6 +66,7 @@ enum schema_flags {
 	SCHEMA_HIDDEN = 1 << 3,     /* never encoded */
 	SCHEMA_OMIT = 1 << 4,       /* left out, not null, when unset */
 	SCHEMA_HAS = 1 << 5,        /* @has is the offset of its bool */
+	SCHEMA_COUNTED = 1 << 6,    /* @count is the offset of its number */
 };
 
 /* Range of an integer, and what errors call it. */
@@ -97,11 +114,17 @@ struct schema_pair {
 	char *value;
 };
 
+/* What a SCHEMA_RAW holds: borrowed; from decoding, a piece of the text. */
+struct schema_raw {
+	const char *text;
+	size_t len;
+};
+
 struct schema_object;
 struct schema_field;
 
 /**
- * struct schema_item - what a SCHEMA_LIST holds
+ * struct schema_item - what a SCHEMA_LIST or a SCHEMA_ARRAY holds
  * @field:	of an item, with offset 0
  */
 struct schema_item {
@@ -113,6 +136,7 @@ struct schema_item {
  * struct schema_field - one member of an object
  * @size:	of the C value
  * @has:	offset of a bool, with SCHEMA_HAS
+ * @count:	offset of an unsigned int, with SCHEMA_COUNTED
  */
 struct schema_field {
 	const char *name;
@@ -121,6 +145,7 @@ struct schema_field {
 	size_t offset;
 	size_t size;
 	size_t has;
+	size_t count;
 	union {
 		const struct schema_range *range;
 		const struct schema_enum *names;

@@ -37,6 +37,32 @@ static void align_edges(void **state)
 }
 
 /* The check value of CRC-64/ECMA-182 as catalogues of CRCs list it. */
+/* Bit by bit, as the standard has it. */
+static uint64_t crc64_by_bits(const uint8_t *p, size_t len)
+{
+	uint64_t crc = 0;
+
+	for (; len > 0; len--, p++) {
+		crc ^= (uint64_t)*p << 56;
+		for (int i = 0; i < 8; i++)
+			crc = crc << 1 ^ (crc >> 63 ? 0x42f0e1eba9ea3693 : 0);
+	}
+	return crc;
+}
+
+static void crc64_at_every_length(void **state)
+{
+	uint8_t data[80];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 151 + 7);
+	for (size_t len = 0; len <= sizeof(data) - 3; len++)
+		for (size_t off = 0; off < 3; off++)
+			assert_true(crc64(0, data + off, len) ==
+				    crc64_by_bits(data + off, len));
+}
+
 static void crc64_check_value(void **state)
 {
 	(void)state;
@@ -65,6 +91,7 @@ int main(void)
 		cmocka_unit_test(range_fits_edges),
 		cmocka_unit_test(align_edges),
 		cmocka_unit_test(crc64_check_value),
+		cmocka_unit_test(crc64_at_every_length),
 		cmocka_unit_test(err_text),
 	};
 

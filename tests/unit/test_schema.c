@@ -304,6 +304,185 @@ static void open_objects_ignore_the_unknown(void **state)
 	assert_int_equal(inner.port, 5);
 }
 
+struct point {
+	uint32_t x;
+	uint16_t bits;
+};
+
+struct saved {
+	uint64_t reg;
+	uint8_t blob[8];
+	uint8_t text[4];
+	unsigned int text_len;
+	uint32_t pins[3];
+	struct point points[2];
+	unsigned int nr_points;
+	struct schema_raw raw;
+};
+
+static const struct schema_field point_fields[] = {
+	{.name = "x",
+	 .type = SCHEMA_UINT,
+	 .flags = SCHEMA_REQUIRED,
+	 SCHEMA_AT(struct point, x),
+	 .range = &schema_u32},
+	{.name = "bits",
+	 .type = SCHEMA_BITS,
+	 .flags = SCHEMA_REQUIRED,
+	 SCHEMA_AT(struct point, bits)},
+};
+static const struct schema_object point_schema = {
+	.name = "Point",
+	.fields = point_fields,
+	.nr = 2,
+	.size = sizeof(struct point),
+};
+static const struct schema_field pin_field = {
+	.type = SCHEMA_BITS,
+	.size = sizeof(uint32_t),
+};
+static const struct schema_item pin_item = {&pin_field, sizeof(uint32_t)};
+static const struct schema_field a_point = {
+	.type = SCHEMA_OBJECT,
+	.object = &point_schema,
+};
+static const struct schema_item point_item = {&a_point, sizeof(struct point)};
+
+static const struct schema_field saved_fields[] = {
+	{.name = "reg",
+	 .type = SCHEMA_BITS,
+	 .flags = SCHEMA_REQUIRED,
+	 SCHEMA_AT(struct saved, reg)},
+	{.name = "blob", .type = SCHEMA_HEX, SCHEMA_AT(struct saved, blob)},
+	{.name = "text",
+	 .type = SCHEMA_HEX,
+	 .flags = SCHEMA_COUNTED,
+	 .count = offsetof(struct saved, text_len),
+	 SCHEMA_AT(struct saved, text)},
+	{.name = "pins",
+	 .type = SCHEMA_ARRAY,
+	 SCHEMA_AT(struct saved, pins),
+	 .item = &pin_item},
+	{.name = "points",
+	 .type = SCHEMA_ARRAY,
+	 .flags = SCHEMA_COUNTED,
+	 .count = offsetof(struct saved, nr_points),
+	 SCHEMA_AT(struct saved, points),
+	 .item = &point_item},
+	{.name = "raw", .type = SCHEMA_RAW, SCHEMA_AT(struct saved, raw)},
+};
+static const struct schema_object saved_schema = {
+	.name = "Saved",
+	.fields = saved_fields,
+	.nr = ARRAY_SIZE(saved_fields),
+	.size = sizeof(struct saved),
+};
+
+static void saved_state_comes_back(void **state)
+{
+	static const char text[] =
+		"{\"reg\":\"0xfedcba9876543210\",\"blob\":\"00ff0a\","
+		"\"text\":\"6100\",\"pins\":[\"0x0\",\"0xffffffff\","
+		"\"0x1f\"],\"points\":[{\"x\":7,\"bits\":\"0xabcd\"}],"
+		"\"raw\":{\"any\":[1,\"]\"]}}";
+	struct schema_seen seen;
+	struct saved s = {.blob = {[7] = 9}};
+	cleanup_buf struct buf out = {0};
+	struct err err;
+
+	(void)state;
+	assert_int_equal(schema_decode_text(&saved_schema, text, strlen(text),
+					    &s, &seen, &err),
+			 0);
+	assert_int_equal(s.reg, 0xfedcba9876543210);
+	assert_memory_equal(s.blob, ((uint8_t[8]){0, 0xff, 10}), 8);
+	assert_int_equal(s.text_len, 2);
+	assert_memory_equal(s.text, "a\0", 2);
+	assert_int_equal(s.pins[1], 0xffffffff);
+	assert_int_equal(s.pins[2], 0x1f);
+	assert_int_equal(s.nr_points, 1);
+	assert_int_equal(s.points[0].x, 7);
+	assert_int_equal(s.points[0].bits, 0xabcd);
+	assert_memory_equal(s.raw.text, "{\"any\":[1,\"]\"]}", s.raw.len);
+	schema_encode(&saved_schema, &s, &out);
+	assert_int_equal(out.len, strlen(text));
+	assert_memory_equal(out.data, text, out.len);
+}
+
+static void saved_state_that_does_not_fit(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *error;
+	} rows[] = {
+		{"{}", "missing field `reg`"},
+		{"{\"reg\":5}", "invalid type: integer `5`, expected a number "
+				"in hex"},
+		{"{\"reg\":\"\"}", "invalid value: expected \"0x\""},
+		{"{\"reg\":\"0x\"}", "invalid value: expected \"0x\""},
+		{"{\"reg\":\"12\"}", "invalid value: expected \"0x\""},
+		{"{\"reg\":\"0x12345678123456781\"}",
+		 "invalid value: expected \"0x\" and 1 to 16 hex digits"},
+		{"{\"reg\":\"0x1G\"}", "invalid value: not a hex digit"},
+		{"{\"reg\":\"0xA\"}", "invalid value: not a hex digit"},
+		{"{\"reg\":\"0x\\u0031\"}", "expected a string of plain "
+					    "characters"},
+		{"{\"reg\":\"0x1", "EOF while parsing a string"},
+		{"{\"blob\":\"001122334455667788\"}",
+		 "invalid length 18, expected an even number of up to 16"},
+		{"{\"blob\":\"012\"}", "invalid length 3, expected an even"},
+		{"{\"blob\":\"0g\"}", "invalid value: not a hex digit"},
+		{"{\"blob\":[]}", "invalid type: sequence, expected bytes in "
+				  "hex"},
+		{"{\"text\":7}", "invalid type: integer `7`, expected bytes"},
+		{"{\"text\":\"0011223344\"}",
+		 "invalid length 10, expected an even number of up to 8"},
+		{"{\"pins\":[\"0x1\",\"0x1\"]}",
+		 "invalid length 2, expected an array of 3 elements"},
+		{"{\"pins\":[\"0x1\",\"0x1\",\"0x1\",\"0x1\"]}",
+		 "invalid length 3 and more, expected an array of 3"},
+		{"{\"pins\":[\"0x123456789\"]}",
+		 "invalid value: expected \"0x\" and 1 to 8 hex digits"},
+		{"{\"pins\":{}}", "invalid type: map, expected a sequence"},
+		{"{\"points\":[{\"x\":1,\"bits\":\"0x1\"},"
+		 "{\"x\":1,\"bits\":\"0x1\"},{\"x\":1,\"bits\":\"0x1\"}]}",
+		 "invalid length 2 and more, expected an array of up to 2"},
+		{"{\"points\":[{\"x\":1}]}", "missing field `bits`"},
+		{"{\"raw\":[1,}", "expected value"},
+		{"{\"raw\":", "EOF while parsing a value"},
+	};
+	struct schema_seen seen;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct saved s = {0};
+		struct err err = {0};
+
+		assert_int_equal(schema_decode_text(&saved_schema, rows[i].text,
+						    strlen(rows[i].text), &s,
+						    &seen, &err),
+				 -EINVAL);
+		if (strncmp(err.text, rows[i].error, strlen(rows[i].error)))
+			fail_msg("%s: \"%s\", not \"%s\"", rows[i].text,
+				 err.text, rows[i].error);
+	}
+}
+
+static void keys_in_any_order(void **state)
+{
+	static const char text[] = "{\"bits\":\"0x1\",\"x\":2}";
+	struct schema_seen seen;
+	struct point p = {0};
+	struct err err;
+
+	(void)state;
+	assert_int_equal(schema_decode_text(&point_schema, text, strlen(text),
+					    &p, &seen, &err),
+			 0);
+	assert_int_equal(p.x, 2);
+	assert_int_equal(p.bits, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +492,9 @@ int main(void)
 		cmocka_unit_test(deprecated_fields),
 		cmocka_unit_test(errors),
 		cmocka_unit_test(open_objects_ignore_the_unknown),
+		cmocka_unit_test(saved_state_comes_back),
+		cmocka_unit_test(saved_state_that_does_not_fit),
+		cmocka_unit_test(keys_in_any_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * schema_hex.c - numbers and bytes as hex digits in JSON strings
+ *
+ * Numbers, because most readers of JSON keep only 53 bits of one and because
+ * registers are read in hex by people. Bytes, because saved chips and register
+ * files are long and mostly zero: the zeros at the end of a blob of fixed size
+ * are left out.
+ */
+#include "base/schema_hex.h"
+
+#include <errno.h>
+
+/* Value of a digit; NOT_HEX for any other character. Upper case is none. */
+#define NOT_HEX 0x10
+
+static unsigned int digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return (unsigned int)(c - '0');
+	if (c >= 'a' && c <= 'f')
+		return (unsigned int)(c - 'a') + 10;
+	return NOT_HEX;
+}
+
+int schema_decode_bits(struct json *json, void *value, size_t size)
+{
+	const char *text;
+	uint64_t u = 0;
+	size_t len;
+	int r = json_read_plain(json, &text, &len);
+
+	if (r < 0)
+		return r;
+	if (len < 3 || len > 2 + 2 * size || text[0] != '0' || text[1] != 'x')
+		return json_fail(json,
+				 "invalid value: expected \"0x\" and 1 to %zu "
+				 "hex digits",
+				 2 * size);
+	for (size_t i = 2; i < len; i++) {
+		unsigned int d = digit(text[i]);
+
+		if (d == NOT_HEX)
+			return json_fail(json, "invalid value: not a hex "
+					       "digit in a number");
+		u = u << 4 | d;
+	}
+	/* Little-endian: the low bytes come first. */
+	memcpy(value, &u, size);
+	return 0;
+}
+
+int schema_decode_hex(struct json *json, uint8_t *bytes, size_t size,
+		      unsigned int *nr)
+{
+	const char *text;
+	size_t len;
+	int r = json_read_plain(json, &text, &len);
+
+	if (r < 0)
+		return r;
+	if (len % 2 != 0 || len / 2 > size)
+		return json_fail(json,
+				 "invalid length %zu, expected an even number "
+				 "of up to %zu hex digits",
+				 len, 2 * size);
+	for (size_t i = 0; i < len / 2; i++) {
+		unsigned int high = digit(text[2 * i]);
+		unsigned int low = digit(text[2 * i + 1]);
+
+		if ((high | low) & NOT_HEX)
+			return json_fail(json, "invalid value: not a hex "
+					       "digit in a string of bytes");
+		bytes[i] = (uint8_t)(high << 4 | low);
+	}
+	memset(bytes + len / 2, 0, size - len / 2);
+	if (nr)
+		*nr = (unsigned int)(len / 2);
+	return 0;
+}
+
+void schema_encode_bits(uint64_t value, struct buf *out)
+{
+	buf_addf(out, "\"0x%llx\"", (unsigned long long)value);
+}
+
+void schema_encode_hex(const uint8_t *bytes, size_t size,
+		       const unsigned int *nr, struct buf *out)
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t len = nr ? *nr : size;
+
+	while (!nr && len > 0 && bytes[len - 1] == 0)
+		len--;
+	buf_add(out, "\"", 1);
+	for (size_t i = 0; i < len; i++) {
+		const char pair[] = {digits[bytes[i] >> 4],
+				     digits[bytes[i] & 15]};
+
+		buf_add(out, pair, sizeof(pair));
+	}
+	buf_add(out, "\"", 1);
+}
