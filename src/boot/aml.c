@@ -16,6 +16,8 @@ enum {
 	OP_SCOPE = 0x10,
 	OP_BUFFER = 0x11,
 	OP_PACKAGE = 0x12,
+	OP_METHOD = 0x14,
+	OP_NOTIFY = 0x86,
 	OP_EXT = 0x5b,
 	OP_EXT_DEVICE = 0x82,
 };
@@ -32,6 +34,8 @@ enum {
 	RES_IRQ_EDGE = 2,
 	RES_END = 0x79,
 };
+
+#define METHOD_SERIALIZED 8u
 
 #define PKG_LEAD_ONE_BYTE 0x3fu /* longest package with one length byte */
 #define PKG_MAX_BYTES     4u
@@ -81,6 +85,25 @@ struct aml_block aml_open_package(struct tab *tab, uint8_t nr)
 	block = open_here(tab);
 	tab_u8(tab, nr);
 	return block;
+}
+
+struct aml_block aml_open_method(struct tab *tab, const char *name,
+				 uint8_t nr_args)
+{
+	struct aml_block block;
+
+	tab_u8(tab, OP_METHOD);
+	block = open_here(tab);
+	tab_bytes(tab, name, strlen(name));
+	tab_u8(tab, nr_args | METHOD_SERIALIZED);
+	return block;
+}
+
+void aml_notify(struct tab *tab, const char *name, uint8_t value)
+{
+	tab_u8(tab, OP_NOTIFY);
+	tab_bytes(tab, name, strlen(name));
+	aml_int(tab, value);
 }
 
 /*

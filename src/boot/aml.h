@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * aml.h - as much of AML as a machine without methods needs
+ * aml.h - as much of AML as a machine with one event needs
  *
  * Objects that hold others are opened and closed: the length that stands in
  * front of an object is put there, as short as it may be, when it is closed.
@@ -22,6 +22,9 @@ struct aml_block {
 struct aml_block aml_open_scope(struct tab *tab, const char *name);
 struct aml_block aml_open_device(struct tab *tab, const char *name);
 struct aml_block aml_open_package(struct tab *tab, uint8_t nr);
+/* A method of @nr_args arguments, serialized. */
+struct aml_block aml_open_method(struct tab *tab, const char *name,
+				 uint8_t nr_args);
 void aml_close(struct tab *tab, struct aml_block block);
 
 /* Name (@name, ...): one of the values below must follow. */
@@ -29,6 +32,8 @@ void aml_name(struct tab *tab, const char *name);
 
 void aml_int(struct tab *tab, uint64_t v);
 void aml_string(struct tab *tab, const char *text);
+/* Notify (@name, @value), within a method. */
+void aml_notify(struct tab *tab, const char *name, uint8_t value);
 /* @id: three capital letters and four hexadecimal digits. */
 void aml_eisa_id(struct tab *tab, const char *id);
 

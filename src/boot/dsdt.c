@@ -3,11 +3,15 @@
  * dsdt.c - the devices of the machine, in AML
  *
  * Only what a guest cannot find by itself, and the power-off state. There is
- * no power button and no method: the machine has no general-purpose events.
+ * no power button. The one event of the machine is a new VM generation ID: its
+ * interrupt is that of a generic event device (ACPI 6.4, 5.6.9), whose method
+ * notifies the driver.
  */
 #include "boot/aml.h"
 
 #include <stdio.h>
+
+#define NOTIFY_CHANGED 0x80u
 
 static void write_s5(struct tab *tab)
 {
@@ -69,6 +73,48 @@ static void write_rtc(struct tab *tab)
 	aml_close(tab, dev);
 }
 
+/* Where the ID lies (low and high half), and the names drivers know it by. */
+static void write_genid(struct tab *tab)
+{
+	struct aml_block dev = aml_open_device(tab, "VGEN");
+	struct aml_block package;
+
+	aml_name(tab, "_HID");
+	aml_string(tab, "VOLT0001");
+	aml_name(tab, "_CID");
+	package = aml_open_package(tab, 2);
+	aml_string(tab, "VM_Gen_Counter");
+	aml_string(tab, "VM_GEN_COUNTER");
+	aml_close(tab, package);
+	aml_name(tab, "_DDN");
+	aml_string(tab, "VM_Gen_Counter");
+	aml_name(tab, "ADDR");
+	package = aml_open_package(tab, 2);
+	aml_int(tab, LAYOUT_GENID);
+	aml_int(tab, 0);
+	aml_close(tab, package);
+	aml_close(tab, dev);
+}
+
+static void write_events(struct tab *tab)
+{
+	struct aml_block dev = aml_open_device(tab, "GED_");
+	struct aml_block res, method;
+
+	aml_name(tab, "_HID");
+	aml_string(tab, "ACPI0013");
+	aml_name(tab, "_UID");
+	aml_int(tab, 0);
+	aml_name(tab, "_CRS");
+	res = aml_open_resources(tab);
+	aml_res_irq(tab, LAYOUT_GSI_GENID);
+	aml_close_resources(tab, res);
+	method = aml_open_method(tab, "_EVT", 1);
+	aml_notify(tab, "VGEN", NOTIFY_CHANGED);
+	aml_close(tab, method);
+	aml_close(tab, dev);
+}
+
 static void write_virtio(struct tab *tab, unsigned int i,
 			 const struct boot_virtio *v)
 {
@@ -104,6 +150,10 @@ void dsdt_write(struct tab *tab, const struct boot_platform *plat)
 		write_i8042(tab);
 	if (plat->has_rtc)
 		write_rtc(tab);
+	if (plat->has_genid) {
+		write_genid(tab);
+		write_events(tab);
+	}
 	for (unsigned int i = 0; i < plat->nr_virtio; i++)
 		write_virtio(tab, i, &plat->virtio[i]);
 	aml_close(tab, scope);

@@ -14,13 +14,15 @@
  *            is touched costs a fault), PVH start info, modules, memory map
  *   0x9fc00  EBDA, 1 KiB, reserved: MP table
  *   0xa0000  hole of a PC (video memory): not in the memory map
- *   0xe0000  reserved: ACPI tables, RSDP first
+ *   0xe0000  reserved: VM generation ID, 16 bytes; behind it, on the same page,
+ *            the ACPI tables, RSDP first
  * Everything but the EBDA and the ACPI tables is the kernel's to reuse once it
  * has read it. Kernels load at 1 MiB or above.
  *
  * Interrupts: GSI n is IOAPIC pin n on both irqchips, without overrides (KVM's
  * own IOAPIC wires IRQ 0 to pin 0 as well). All are edge-triggered, active
- * high. GSI 1 is the keyboard, 4 the serial port, 5 to 23 the virtio windows.
+ * high. GSI 1 is the keyboard, 3 a new VM generation ID, 4 the serial port, 5
+ * to 23 the virtio windows.
  * There is no SCI: ACPI is of the hardware-reduced kind. The RTC raises none.
  */
 #pragma once
@@ -45,8 +47,10 @@
 #define LAYOUT_EBDA_BYTES   0x400u
 #define LAYOUT_MPTABLE      (LAYOUT_EBDA + 0x10) /* its floating pointer */
 #define LAYOUT_BIOS_HOLE    0xa0000u
-#define LAYOUT_ACPI         0xe0000u /* RSDP */
-#define LAYOUT_ACPI_BYTES   0x20000u
+#define LAYOUT_BIOS         0xe0000u /* reserved, to LAYOUT_KERNEL */
+#define LAYOUT_GENID        LAYOUT_BIOS
+#define LAYOUT_ACPI         0xe0020u /* RSDP */
+#define LAYOUT_ACPI_BYTES   0x1ffe0u
 #define LAYOUT_KERNEL       0x100000u /* nothing of a kernel below */
 
 /* What lies in the hole below 4 GiB (GMEM_HOLE_START to GMEM_HOLE_END). */
@@ -62,6 +66,7 @@
 
 #define LAYOUT_IOAPIC_PINS 24u
 #define LAYOUT_GSI_I8042   1u
+#define LAYOUT_GSI_GENID   3u
 #define LAYOUT_GSI_SERIAL  4u
 #define LAYOUT_GSI_VIRTIO  5u /* to 23 */
 

@@ -70,6 +70,7 @@ struct boot_platform {
 	bool has_serial;
 	bool has_i8042;
 	bool has_rtc;
+	bool has_genid;
 	unsigned int nr_virtio;
 	struct boot_virtio virtio[LAYOUT_VIRTIO_MAX];
 	enum boot_prefer prefer;

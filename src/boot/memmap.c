@@ -22,7 +22,7 @@ void memmap_build(struct memmap *map, const struct gmem *mem)
 	map->nr = 0;
 	add(map, 0, LAYOUT_EBDA, MEMMAP_RAM);
 	add(map, LAYOUT_EBDA, LAYOUT_BIOS_HOLE, MEMMAP_RESERVED);
-	add(map, LAYOUT_ACPI, LAYOUT_KERNEL, MEMMAP_RESERVED);
+	add(map, LAYOUT_BIOS, LAYOUT_KERNEL, MEMMAP_RESERVED);
 	add(map, LAYOUT_KERNEL, mem->region[0].size, MEMMAP_RAM);
 	add(map, LAYOUT_CHIPS, GMEM_HOLE_END, MEMMAP_RESERVED);
 	for (unsigned int i = 1; i < mem->nr_regions; i++)

@@ -176,6 +176,13 @@ static int add_acpi_pm(struct machine *m, struct err *err)
 		       &acpi_pm_bus_ops, &m->acpi_pm);
 }
 
+static int add_vmgenid(struct machine *m, struct err *err)
+{
+	const struct irq_line irq = line_of(m, LAYOUT_GSI_GENID);
+
+	return vmgenid_init(&m->vmgenid, &m->mem, LAYOUT_GENID, &irq, err);
+}
+
 static int add_boot_timer(struct machine *m, struct err *err)
 {
 	(void)err;
@@ -219,6 +226,7 @@ static const struct {
 	{"rtc", add_rtc, free_rtc},
 	{"acpi_pm", add_acpi_pm, NULL},
 	{"boot_timer", add_boot_timer, NULL},
+	{"vmgenid", add_vmgenid, NULL},
 	{"virtio", virtio_add_devices, virtio_free_devices},
 };
 
@@ -296,6 +304,7 @@ static int load(struct machine *m, struct err *err)
 		.has_serial = true,
 		.has_i8042 = true,
 		.has_rtc = true,
+		.has_genid = true,
 		.prefer = prefer_of(c->entry),
 	};
 	int r = virtio_describe(c, &platform, err);

@@ -24,6 +24,7 @@
 #include "dev/ioapic.h"
 #include "dev/rtc.h"
 #include "dev/serial.h"
+#include "dev/vmgenid.h"
 #include "kvm/kvm.h"
 #include "mem/gmem.h"
 #include "vm/vcpus.h"
@@ -64,6 +65,7 @@ struct machine {
 	struct rtc rtc;
 	struct acpi_pm acpi_pm;
 	struct boot_timer boot_timer;
+	struct vmgenid vmgenid;
 	struct virtio_slots virtio;
 	size_t nr_devices;
 	struct vcpus vcpus;

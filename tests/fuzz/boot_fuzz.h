@@ -62,7 +62,7 @@ static inline void fuzz_judge(const struct gmem *mem,
 	fuzz_all_zero(mem, 0x1000, LAYOUT_ZERO_PAGE);
 	fuzz_all_zero(mem, 0xf000, LAYOUT_CMDLINE);
 	fuzz_all_zero(mem, 0x21000, 0x9f000);
-	fuzz_all_zero(mem, LAYOUT_BIOS_HOLE, LAYOUT_ACPI);
+	fuzz_all_zero(mem, LAYOUT_BIOS_HOLE, LAYOUT_BIOS);
 }
 
 static inline void fuzz_load(struct gmem *mem, const struct boot_image *img,

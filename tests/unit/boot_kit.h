@@ -39,6 +39,7 @@ static inline struct boot_platform kit_platform(void)
 		.has_serial = true,
 		.has_i8042 = true,
 		.has_rtc = true,
+		.has_genid = true,
 	};
 }
 

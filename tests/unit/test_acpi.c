@@ -139,7 +139,7 @@ static void biggest_machine_fits(void **state)
 	kit_add_virtio(&plat, LAYOUT_VIRTIO_MAX);
 	kit_memory(&mem, MIB(16));
 	assert_int_equal(acpi_write(&mem, &plat), 0);
-	p = gmem_find(&mem, LAYOUT_ACPI + PAGE_SIZE, PAGE_SIZE);
+	p = gmem_find(&mem, LAYOUT_BIOS + PAGE_SIZE, PAGE_SIZE);
 	for (unsigned int i = 0; i < PAGE_SIZE; i++)
 		assert_int_equal(p[i], 0);
 	gmem_free(&mem);
@@ -224,16 +224,19 @@ static void aml_eisa_ids(void **state)
 static void full_table_is_marked(void **state)
 {
 	struct boot_platform plat = kit_platform();
-	static uint8_t buf[512];
+	static uint8_t buf[1024];
+	struct tab whole = {.buf = buf, .size = sizeof(buf)};
 
 	(void)state;
-	for (size_t size = 0; size < 230; size++) {
+	dsdt_write(&whole, &plat);
+	assert_false(whole.full);
+	for (size_t size = 0; size < whole.len + 16; size++) {
 		struct tab tab = {.buf = buf, .size = size};
 
 		memset(buf, 0xa5, sizeof(buf));
 		dsdt_write(&tab, &plat);
 		assert_true(tab.len <= size);
-		assert_int_equal(tab.full, size < 160);
+		assert_int_equal(tab.full, size < whole.len);
 		for (size_t i = size; i < sizeof(buf); i++)
 			assert_int_equal(buf[i], 0xa5);
 	}
