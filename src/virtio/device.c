@@ -139,17 +139,21 @@ static void reset(struct virtio_dev *dev)
 	atomic_store_explicit(&dev->isr, 0, memory_order_release);
 }
 
-static void activate(struct virtio_dev *dev)
+static int activate(struct virtio_dev *dev)
 {
-	int r;
-
 	for (unsigned int i = 0; i < dev->nr_queues; i++) {
 		dev->queue[i].event_idx =
 			virtio_dev_has(dev, VIRTIO_F_EVENT_IDX);
 		dev->queue[i].indirect =
 			virtio_dev_has(dev, VIRTIO_F_INDIRECT_DESC);
 	}
-	r = dev->ops->activate ? dev->ops->activate(dev) : 0;
+	return dev->ops->activate ? dev->ops->activate(dev) : 0;
+}
+
+static void driver_ok(struct virtio_dev *dev)
+{
+	int r = activate(dev);
+
 	if (r < 0) {
 		virtio_dev_broken(dev, err_name(r));
 		return;
@@ -198,7 +202,7 @@ static void add_status(struct virtio_dev *dev, uint8_t new)
 	}
 	dev->status = new;
 	if (added & VIRTIO_STATUS_DRIVER_OK)
-		activate(dev);
+		driver_ok(dev);
 }
 
 uint8_t virtio_dev_status(struct virtio_dev *dev)
@@ -274,8 +278,38 @@ void virtio_dev_resume(struct virtio_dev *dev)
 	dev->paused = false;
 	if (dev->active && dev->ops->resumed)
 		dev->ops->resumed(dev);
+	/* A restored guest may have been on its way to this interrupt. */
+	if (atomic_load_explicit(&dev->isr, memory_order_acquire) != 0)
+		signal_fd(dev->irq_fd);
 	virtio_dev_leave(dev);
 	virtio_dev_kick(dev);
+}
+
+int virtio_dev_restore(struct virtio_dev *dev, uint8_t status, uint64_t acked,
+		       uint32_t generation, struct err *err)
+{
+	const uint8_t known = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER |
+			      VIRTIO_STATUS_DRIVER_OK |
+			      VIRTIO_STATUS_FEATURES_OK |
+			      VIRTIO_STATUS_NEEDS_RESET | VIRTIO_STATUS_FAILED;
+	int r;
+
+	if ((status & ~known) != 0 || !may_follow(0, status))
+		return err_set(err, -EINVAL, "%s: impossible status %#x",
+			       dev->name, status);
+	dev->paused = true;
+	dev->status = status;
+	dev->acked = acked;
+	dev->generation = generation;
+	if (!(status & VIRTIO_STATUS_DRIVER_OK) ||
+	    status & VIRTIO_STATUS_NEEDS_RESET)
+		return 0;
+	r = activate(dev);
+	if (r < 0)
+		return err_set(err, r, "%s cannot go on where it was: %s",
+			       dev->name, err_name(r));
+	dev->active = true;
+	return 0;
 }
 
 int virtio_dev_drain(struct virtio_dev *dev, uint64_t deadline_ns)

@@ -239,5 +239,16 @@ void virtio_dev_write_config(struct virtio_dev *dev, uint64_t off,
 void virtio_dev_pause(struct virtio_dev *dev);
 void virtio_dev_resume(struct virtio_dev *dev);
 
+/**
+ * virtio_dev_restore() - status, features and generation from a snapshot
+ *
+ * The queues are set. Activates a device that was active; it stays paused. With
+ * the lock held.
+ *
+ * Return: 0 or -EINVAL with a sentence.
+ */
+int virtio_dev_restore(struct virtio_dev *dev, uint8_t status, uint64_t acked,
+		       uint32_t generation, struct err *err) __must_check;
+
 /* Return: 0, or -ETIME when I/O is still in flight at @deadline_ns. */
 int virtio_dev_drain(struct virtio_dev *dev, uint64_t deadline_ns) __must_check;

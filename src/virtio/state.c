@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * state.c - the common part of a virtio device in a snapshot (state.h)
+ */
+#include "virtio/state.h"
+
+#include <errno.h>
+
+#define BITS(owner, member)                                                \
+	{                                                                  \
+		.name = #member, .type = SCHEMA_BITS,                      \
+		.flags = SCHEMA_REQUIRED, SCHEMA_AT(struct owner, member), \
+	}
+#define NUMBER(owner, member, range_)                                      \
+	{                                                                  \
+		.name = #member, .type = SCHEMA_UINT,                      \
+		.flags = SCHEMA_REQUIRED, SCHEMA_AT(struct owner, member), \
+		.range = &(range_),                                        \
+	}
+#define FLAG(owner, member)                                                \
+	{                                                                  \
+		.name = #member, .type = SCHEMA_BOOL,                      \
+		.flags = SCHEMA_REQUIRED, SCHEMA_AT(struct owner, member), \
+	}
+
+static const struct schema_field queue_fields[] = {
+	NUMBER(virtq_state, size, schema_u16),
+	FLAG(virtq_state, ready),
+	FLAG(virtq_state, broken),
+	BITS(virtq_state, desc),
+	BITS(virtq_state, avail),
+	BITS(virtq_state, used),
+	NUMBER(virtq_state, next_avail, schema_u16),
+	NUMBER(virtq_state, next_used, schema_u16),
+};
+
+static const struct schema_object queue_schema = {
+	.name = "Virtqueue",
+	.fields = queue_fields,
+	.nr = ARRAY_SIZE(queue_fields),
+	.size = sizeof(struct virtq_state),
+};
+
+static const struct schema_field queue_item_field = {
+	.name = "queue",
+	.type = SCHEMA_OBJECT,
+	.size = sizeof(struct virtq_state),
+	.object = &queue_schema,
+};
+
+static const struct schema_item queue_item = {
+	.field = &queue_item_field,
+	.size = sizeof(struct virtq_state),
+};
+
+static const struct schema_field fields[] = {
+	BITS(virtio_state, features),
+	BITS(virtio_state, status),
+	BITS(virtio_state, isr),
+	NUMBER(virtio_state, generation, schema_u32),
+	NUMBER(virtio_state, features_sel, schema_u32),
+	NUMBER(virtio_state, driver_features_sel, schema_u32),
+	NUMBER(virtio_state, queue_sel, schema_u32),
+	{
+		.name = "queues",
+		.type = SCHEMA_ARRAY,
+		.flags = SCHEMA_REQUIRED | SCHEMA_COUNTED,
+		SCHEMA_AT(struct virtio_state, queue),
+		.count = offsetof(struct virtio_state, nr_queues),
+		.item = &queue_item,
+	},
+};
+
+const struct schema_object virtio_state_schema = {
+	.name = "VirtioDevice",
+	.fields = fields,
+	.nr = ARRAY_SIZE(fields),
+	.size = sizeof(struct virtio_state),
+};
+
+static void save_queue(const struct virtq *q, struct virtq_state *state)
+{
+	*state = (struct virtq_state){
+		.size = q->size,
+		.ready = q->ready,
+		.broken = q->broken,
+		.desc = q->desc,
+		.avail = q->avail,
+		.used = q->used,
+		.next_avail = q->next_avail,
+		.next_used = q->next_used,
+	};
+}
+
+void virtio_mmio_save(struct virtio_mmio *mmio, struct virtio_state *state)
+{
+	struct virtio_dev *dev = mmio->dev;
+
+	virtio_dev_enter(dev);
+	state->features = dev->acked;
+	state->status = dev->status;
+	state->isr = atomic_load_explicit(&dev->isr, memory_order_acquire);
+	state->generation = dev->generation;
+	state->features_sel = mmio->features_sel;
+	state->driver_features_sel = mmio->driver_features_sel;
+	state->queue_sel = mmio->queue_sel;
+	state->nr_queues = dev->nr_queues;
+	for (unsigned int i = 0; i < dev->nr_queues; i++)
+		save_queue(&dev->queue[i], &state->queue[i]);
+	virtio_dev_leave(dev);
+}
+
+static int load_queue(struct virtq *q, const struct virtq_state *state)
+{
+	q->size = state->size;
+	q->desc = state->desc;
+	q->avail = state->avail;
+	q->used = state->used;
+	q->next_avail = state->next_avail;
+	q->next_used = state->next_used;
+	q->published = state->next_used;
+	q->broken = state->broken;
+	return state->ready ? virtq_set_ready(q) : 0;
+}
+
+static int load_locked(struct virtio_mmio *mmio,
+		       const struct virtio_state *state, struct err *err)
+{
+	struct virtio_dev *dev = mmio->dev;
+
+	if (state->nr_queues != dev->nr_queues)
+		return err_set(err, -EINVAL, "%s: %u queues instead of %u",
+			       dev->name, state->nr_queues, dev->nr_queues);
+	if (state->status & VIRTIO_STATUS_FEATURES_OK &&
+	    (state->features & ~dev->offered) != 0)
+		return err_set(
+			err, -EINVAL,
+			"%s: the guest uses features (%#llx) that this "
+			"host cannot give it",
+			dev->name,
+			(unsigned long long)(state->features & ~dev->offered));
+	for (unsigned int i = 0; i < dev->nr_queues; i++)
+		if (load_queue(&dev->queue[i], &state->queue[i]) < 0)
+			return err_set(err, -EINVAL,
+				       "%s: queue %u does not lie in RAM",
+				       dev->name, i);
+	mmio->features_sel = state->features_sel;
+	mmio->driver_features_sel = state->driver_features_sel;
+	mmio->queue_sel = state->queue_sel;
+	atomic_store_explicit(&dev->isr, state->isr, memory_order_release);
+	return virtio_dev_restore(dev, state->status, state->features,
+				  state->generation, err);
+}
+
+int virtio_mmio_load(struct virtio_mmio *mmio, const struct virtio_state *state,
+		     struct err *err)
+{
+	int r;
+
+	virtio_dev_enter(mmio->dev);
+	r = load_locked(mmio, state, err);
+	virtio_dev_leave(mmio->dev);
+	return r;
+}
