@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documents say what the code says."""
+
+import re
+import subprocess
+
+import pytest
+
+from conftest import ROOT
+
+DOCS = ROOT / "docs"
+LAYOUT = ROOT / "src/boot/layout.h"
+# Sizes and encodings: the text explains them, no table lists them.
+NOT_ADDRESSES = re.compile(r"_(BYTES|MAX|STRIDE|PINS|VALUE|TYPE|SHIFT|EN|CPUS)$")
+# Names for a place that another row has.
+ALIASES = {"LAYOUT_CHIPS", "LAYOUT_ACPI_PORT"}
+
+
+def layout():
+    """Every LAYOUT_ macro of layout.h and its value."""
+    values = {}
+    for name, text in re.findall(r"^#define (LAYOUT_\w+)\s+(.*?)(?:/\*.*)?$",
+                                 LAYOUT.read_text(), re.M):
+        text = re.sub(r"\b(0x[0-9a-f]+|\d+)(?:u|ull)\b", r"\1", text)
+        values[name] = eval(text, {"__builtins__": {}}, values)
+    return values
+
+
+def abi_rows():
+    """(number, name) of each row of the guest ABI's tables that names one."""
+    rows = re.findall(r"^\| (0x[0-9a-f]+|\d+) \|.*\| `(LAYOUT_\w+)` \|$",
+                      (DOCS / "guest-abi.md").read_text(), re.M)
+    return [(int(number, 0), name) for number, name in rows]
+
+
+def test_guest_abi_has_the_numbers_of_layout_h():
+    values = layout()
+    for number, name in abi_rows():
+        assert values[name] == number, name
+
+
+def test_guest_abi_leaves_no_address_out():
+    named = [name for _, name in abi_rows()]
+    assert len(named) == len(set(named))
+    addresses = {name for name in layout() if not NOT_ADDRESSES.search(name)}
+    assert addresses - ALIASES == set(named)
+
+
+def test_guest_abi_text_has_the_sizes_of_layout_h():
+    values, text = layout(), (DOCS / "guest-abi.md").read_text()
+    for words in [f"at most {values['LAYOUT_CMDLINE_MAX'] - 1} bytes",
+                  f"{values['LAYOUT_VIRTIO_STRIDE']:#x} bytes, "
+                  f"{values['LAYOUT_VIRTIO_MAX']} at most",
+                  f"IOAPIC with {values['LAYOUT_IOAPIC_PINS']} pins",
+                  f"window n has GSI {values['LAYOUT_GSI_VIRTIO']} + n"]:
+        assert words in text
+
+
+def help_of(build, *argv):
+    run = subprocess.run([build / argv[0], *argv[1:], "--help"],
+                         capture_output=True, text=True, timeout=60,
+                         check=True)
+    return run.stdout
+
+
+def section(text, title):
+    return text.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def test_cli_has_volt_vmms_flags(build):
+    page = section((DOCS / "cli.md").read_text(), "volt-vmm")
+    shown = re.findall(r"^  (--[a-z-]+)", help_of(build, "volt-vmm"), re.M)
+    written = re.findall(r"^\| `(--[a-z-]+)", page, re.M)
+    assert sorted(written) == sorted(shown)
+
+
+def test_cli_has_volts_commands_and_flags(build):
+    page = section((DOCS / "cli.md").read_text(), "volt")
+    commands = re.findall(r"^  ([a-z]+) ", help_of(build, "volt"), re.M)
+    flags = {"--help", "--version"}
+    for command in commands:
+        assert re.search(rf"^\| `volt {command}\b", page, re.M), command
+        flags |= set(re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*",
+                                help_of(build, "volt", command)))
+    assert set(re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*", page)) == flags
+
+
+def api_routes():
+    """Method and path of every route in src/api."""
+    routes = set()
+    for path in (ROOT / "src/api").glob("*.c"):
+        text = path.read_text()
+        routes |= set(re.findall(r'ROUTE\(([A-Z]+), "([^"]*)"', text))
+        routes |= set(re.findall(
+            r'\.method = API_([A-Z]+),\s*\.path = "([^"]*)"', text))
+    return {(method, "/" + path) for method, path in routes}
+
+
+def test_api_page_has_every_path():
+    page = (DOCS / "api.md").read_text()
+    offered = set(re.findall(r"^\| ([A-Z]+) `(/[^`]*)`",
+                             section(page, "Offered"), re.M))
+    later = {path for row in re.findall(r"^\| (`/.*?) \|",
+                                        section(page, "Not offered yet"), re.M)
+             for path in re.findall(r"`([^`]*)`", row)}
+    routes = api_routes()
+    assert offered <= routes
+    # /snapshot without a word behind it only explains an error.
+    assert {path for _, path in routes - offered} - {"/snapshot"} == later
+
+
+def test_exit_codes_are_listed():
+    text = (ROOT / "src/vm/vm.h").read_text()
+    codes = set(re.findall(r"^\tVM_EXIT_\w+ = (\d+),", text, re.M))
+    rows = re.findall(r"^\| ([\d, ]+) \|",
+                      (DOCS / "exit-codes.md").read_text(), re.M)
+    listed = {code for row in rows for code in row.split(", ")}
+    # Firecracker's for SIGPIPE, which ends nothing here.
+    assert codes - listed == {"155"}
+    assert listed <= codes
+
+
+def pages():
+    return [ROOT / name for name in
+            ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
+            ] + sorted(ROOT.glob("docs/*.md")) + sorted(
+                ROOT.glob("tests/*/README.md"))
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda p: p.name)
+def test_links_lead_somewhere(page):
+    text = page.read_text()
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+    # Files of the tree that the text names.
+    for name in re.findall(r"`((?:src|tests|tools|docs|bench)/[\w./-]+)`",
+                           text):
+        assert (ROOT / name).exists(), name
