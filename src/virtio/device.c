@@ -265,6 +265,12 @@ void virtio_dev_write_config(struct virtio_dev *dev, uint64_t off,
 
 /* ---- for the machine ---- */
 
+void virtio_dev_repeat_interrupt(struct virtio_dev *dev)
+{
+	if (atomic_load_explicit(&dev->isr, memory_order_acquire) != 0)
+		signal_fd(dev->irq_fd);
+}
+
 void virtio_dev_pause(struct virtio_dev *dev)
 {
 	virtio_dev_enter(dev);
@@ -278,10 +284,9 @@ void virtio_dev_resume(struct virtio_dev *dev)
 	dev->paused = false;
 	if (dev->active && dev->ops->resumed)
 		dev->ops->resumed(dev);
-	/* A restored guest may have been on its way to this interrupt. */
-	if (atomic_load_explicit(&dev->isr, memory_order_acquire) != 0)
-		signal_fd(dev->irq_fd);
 	virtio_dev_leave(dev);
+	/* A restored guest may have been on its way to this interrupt. */
+	virtio_dev_repeat_interrupt(dev);
 	virtio_dev_kick(dev);
 }
 

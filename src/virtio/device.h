@@ -20,7 +20,10 @@
  *
  * Kicks. One eventfd (and one ioeventfd in KVM) per device wakes the VMM
  * thread, whichever queue it is for: kick() looks at all of them. The driver's
- * DRIVER_OK, resume and restore kick too, so no request waits unseen.
+ * DRIVER_OK, resume and restore kick too, so no request waits unseen. A guest
+ * can add requests as fast as they are served, and the VMM thread has more to
+ * do: kick() does a bounded amount of work, and if there is more it calls
+ * virtio_dev_kick() and returns.
  *
  * Interrupts. virtio_dev_interrupt() sets the status bit and signals the
  * device's interrupt eventfd, which KVM turns into the guest's interrupt
@@ -232,6 +235,11 @@ void virtio_dev_read_config(struct virtio_dev *dev, uint64_t off, void *data,
 			    unsigned int len);
 void virtio_dev_write_config(struct virtio_dev *dev, uint64_t off,
 			     const void *data, unsigned int len);
+
+/* ---- for the machine ---- */
+
+/* Signal again what the driver has not acknowledged. Any thread, no lock. */
+void virtio_dev_repeat_interrupt(struct virtio_dev *dev);
 
 /* ---- for the machine; VMM thread ---- */
 

@@ -128,6 +128,16 @@ int virtq_pop(struct virtq *q, struct iovec *iov, unsigned int max_iov,
 	      struct virtq_chain *chain) __must_check;
 
 /**
+ * virtq_unpop() - put back the chain of the last virtq_pop()
+ *
+ * It was not pushed. Exact, whatever malformed chains came before it.
+ */
+static inline void virtq_unpop(struct virtq *q)
+{
+	q->next_avail--;
+}
+
+/**
  * virtq_rewind() - put back every chain popped since @mark
  * @mark:	q->next_avail at that time; none of those chains was pushed
  *

@@ -43,6 +43,8 @@ static void msi_route(void *ctx, unsigned int gsi, const struct msi *msi)
 	if (r < 0)
 		log_guest(LOG_ERROR, "Cannot route GSI %u: %s", gsi,
 			  err_name(r));
+	else if (msi)
+		virtio_unmasked(m, gsi);
 }
 
 static struct irq_line line_of(struct machine *m, unsigned int gsi)

@@ -52,8 +52,10 @@ static int add_device(struct machine *m, const struct virtio_kind *kind,
 	if (nr == LAYOUT_VIRTIO_MAX)
 		return no_room(err);
 	r = kind->make(m, index, &slot->dev, err);
-	if (r < 0)
+	if (r < 0) {
+		metrics_remove(m->vm->metrics, slot->counters);
 		return r;
+	}
 	slot->kind = kind;
 	slot->index = index;
 	slot->mmio.dev = slot->dev;
@@ -74,6 +76,18 @@ int virtio_add_devices(struct machine *m, struct err *err)
 		     kinds[k] && i < kinds[k]->count(config) && r == 0; i++)
 			r = add_device(m, kinds[k], i, err);
 	return r;
+}
+
+int virtio_add_counters(struct machine *m, const struct metric_group *group,
+			const char *suffix, const void *counters,
+			struct err *err)
+{
+	int r = metrics_add(m->vm->metrics, group, suffix, counters);
+
+	if (r < 0)
+		return err_set(err, r, "Out of memory");
+	m->virtio.slot[m->virtio.nr].counters = counters;
+	return 0;
 }
 
 int virtio_connect(struct machine *m, struct err *err)
@@ -97,6 +111,14 @@ int virtio_connect(struct machine *m, struct err *err)
 		     : 0;
 }
 
+void virtio_unmasked(struct machine *m, unsigned int gsi)
+{
+	unsigned int i = gsi - layout_virtio_gsi(0);
+
+	if (gsi >= layout_virtio_gsi(0) && i < m->virtio.nr)
+		virtio_dev_repeat_interrupt(m->virtio.slot[i].dev);
+}
+
 void virtio_pause(struct machine *m)
 {
 	for (unsigned int i = 0; i < m->virtio.nr; i++)
@@ -112,9 +134,11 @@ void virtio_resume(struct machine *m)
 void virtio_free_devices(struct machine *m)
 {
 	while (m->virtio.nr > 0) {
-		struct virtio_dev *dev = m->virtio.slot[--m->virtio.nr].dev;
+		const struct virtio_slot *slot =
+			&m->virtio.slot[--m->virtio.nr];
 
-		dev->ops->destroy(dev);
+		metrics_remove(m->vm->metrics, slot->counters);
+		slot->dev->ops->destroy(slot->dev);
 	}
 }
 

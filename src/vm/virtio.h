@@ -17,6 +17,7 @@
  */
 #pragma once
 
+#include "base/metrics.h"
 #include "boot/loader.h"
 #include "host/rate_limiter.h"
 #include "virtio/mmio.h"
@@ -48,10 +49,12 @@ extern const struct virtio_kind virtio_kind_entropy;
 /**
  * struct virtio_slot - a device in its window
  * @index:	of the device within its kind
+ * @counters:	its metrics, or NULL
  */
 struct virtio_slot {
 	const struct virtio_kind *kind;
 	size_t index;
+	const void *counters;
 	struct virtio_dev *dev;
 	struct virtio_mmio mmio;
 };
@@ -68,8 +71,25 @@ int virtio_describe(const struct vm_config *config, struct boot_platform *plat,
 /* Make all devices and put them on the bus. */
 int virtio_add_devices(struct machine *m, struct err *err) __must_check;
 
+/**
+ * virtio_add_counters() - for make(): show a device's counters in the metrics
+ * @suffix:	device id, NULL when there is at most one such device
+ * @counters:	in the device; until it is freed
+ */
+int virtio_add_counters(struct machine *m, const struct metric_group *group,
+			const char *suffix, const void *counters,
+			struct err *err) __must_check;
+
 /* Connect kicks and interrupts to KVM. After the vCPUs. */
 int virtio_connect(struct machine *m, struct err *err) __must_check;
+
+/**
+ * virtio_unmasked() - the guest has unmasked (or moved) pin @gsi of the IOAPIC
+ *
+ * While a pin is masked KVM drops what comes by its irqfd; a device that still
+ * has something to say says it again. Any thread.
+ */
+void virtio_unmasked(struct machine *m, unsigned int gsi);
 
 /* The VM pauses or goes on; the vCPUs are parked. VMM thread. */
 void virtio_pause(struct machine *m);

@@ -49,9 +49,11 @@ enum vm_exit_code {
 };
 
 struct machine;
+struct metrics;
 
 /**
  * struct vm - one microVM, from the start of the process
+ * @metrics:	registry for the devices' counters, or NULL
  * @machine:	NULL until started
  * @exit_code:	an enum vm_exit_code once it ended, -1 while it lives
  * @end:	eventfd by which vm_end() reaches the loop
@@ -59,6 +61,7 @@ struct machine;
 struct vm {
 	struct vm_config config;
 	struct loop *loop;
+	struct metrics *metrics;
 	enum vm_state state;
 	struct machine *machine;
 	_Atomic int exit_code;

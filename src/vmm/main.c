@@ -83,6 +83,7 @@ static int new_api(struct vmm *v, struct err *err)
 	};
 	int r;
 
+	v->vm.metrics = &v->metrics;
 	v->api = api_new(&v->vm, &v->metrics, &settings);
 	if (!v->api)
 		return err_set(err, -ENOMEM, "Out of memory");
