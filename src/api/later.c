@@ -132,10 +132,6 @@ static const struct api_route vsock[] = {
 	ROUTE(PUT, "vsock", API_PRE, not_offered, COUNTED(put.vsock_count)),
 };
 
-static const struct api_route entropy[] = {
-	ROUTE(PUT, "entropy", API_PRE, not_offered),
-};
-
 static const struct api_route cpu_config[] = {
 	ROUTE(PUT, "cpu-config", API_PRE, not_offered,
 	      COUNTED(put.cpu_cfg_count)),
@@ -191,7 +187,6 @@ RESOURCE(api_pmem, pmem, KEY("pmem", show_empty, pmem));
 RESOURCE(api_network, network,
 	 KEY("network-interfaces", show_empty, network));
 RESOURCE(api_vsock, vsock, KEY("vsock", show_null, vsock));
-RESOURCE(api_entropy, entropy, KEY("entropy", show_null, entropy));
 RESOURCE(api_cpu_config, cpu_config,
 	 KEY("cpu-config", show_null, cpu_config));
 RESOURCE(api_mmds, mmds, .key = "mmds-config", .show = show_null,

@@ -12,7 +12,7 @@
 
 /* The order of this list is guest ABI. */
 static const struct virtio_kind *const kinds[] = {
-	NULL,
+	&virtio_kind_entropy,
 };
 
 /* Firecracker's words for a machine that is full. */

@@ -9,7 +9,6 @@ WAITING = {
     "drives": "block devices",
     "network-interfaces": "network devices",
     "vsock": "vsock",
-    "entropy": "entropy device",
     "balloon": "balloon",
     "mmds": "metadata service",
     "pmem": "pmem devices",

@@ -10,12 +10,13 @@ run in one go: see lab_results().
 import http.client
 import json
 import os
+import re
 import select
 import shlex
 import socket
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,10 @@ class Result:
 
 @dataclass
 class Case:
-    """One guest with its options; name is its test's id."""
+    """One guest with its options; name is its test's id.
+
+    devices: keys of the config file, such as "entropy" and "drives".
+    """
 
     guest: str
     cmdline: str = ""
@@ -71,6 +75,7 @@ class Case:
     irqchip: str = "split"
     extra: tuple = ()
     name: str = ""
+    devices: dict = field(default_factory=dict)
 
     def __post_init__(self):
         words = [self.guest, self.cmdline.replace(" ", "+"),
@@ -79,14 +84,28 @@ class Case:
                  "full" if self.irqchip == "full" else ""]
         self.name = self.name or "-".join(w for w in words if w)
 
-    def argv(self, build):
-        argv = [f"{build}/volt-vmm", "--no-api",
-                "--kernel", f"{build}/tests/guest/{self.guest}.elf",
-                "--memory", str(self.memory), "--cpus", str(self.cpus),
-                "--irqchip", self.irqchip, *self.extra]
+    def write_config(self, folder):
+        """The config file of a case with devices."""
+        path = Path(folder) / (re.sub(r"[^\w.=-]", "_", self.name) + ".json")
+        path.write_text(json.dumps({
+            "boot-source": {
+                "kernel_image_path": str(BUILD / f"tests/guest/{self.guest}.elf"),
+                "boot_args": self.cmdline or "none"},
+            "machine-config": {"vcpu_count": self.cpus,
+                               "mem_size_mib": self.memory},
+            "drives": [], **self.devices}))
+        return path
+
+    def argv(self, build, folder):
+        argv = [f"{build}/volt-vmm", "--no-api", "--irqchip", self.irqchip]
+        if self.devices:
+            argv += ["--config-file", str(self.write_config(folder))]
+            return argv + list(self.extra)
+        argv += ["--kernel", f"{build}/tests/guest/{self.guest}.elf",
+                 "--memory", str(self.memory), "--cpus", str(self.cpus)]
         if self.cmdline:
             argv += ["--cmdline", self.cmdline]
-        return argv
+        return argv + list(self.extra)
 
 
 class Running:
@@ -206,7 +225,7 @@ class Vmm:
 
     def start(self, *args, **fields):
         """A Case's fields; the VMM goes on beside the test."""
-        return self.spawn(Case(*args, **fields).argv(BUILD))
+        return self.spawn(Case(*args, **fields).argv(BUILD, self.folder))
 
     def start_api(self, case):
         """A VM that is configured and started over the API."""
@@ -219,11 +238,13 @@ class Vmm:
         api.set("PUT", "/boot-source",
                 {"kernel_image_path": str(self.guest(case.guest)),
                  "boot_args": case.cmdline or "none"})
+        for key, body in case.devices.items():
+            api.set("PUT", f"/{key}", body)
         api.set("PUT", "/actions", {"action_type": "InstanceStart"})
         return run, api
 
     def run(self, case, seconds=120):
-        vmm = self.spawn(case.argv(BUILD))
+        vmm = self.spawn(case.argv(BUILD, self.folder))
         vmm.process.stdin.close()
         return vmm.finish(seconds)
 
@@ -261,11 +282,11 @@ def vmm(build, tmp_path):
     runner.close()
 
 
-def lab_script(cases):
+def lab_script(cases, folder):
     """A shell script for the lab: each case between two marker lines."""
     lines = []
     for number, case in enumerate(cases):
-        argv = shlex.join(case.argv("$B")).replace("'$B/", "$B/'")
+        argv = shlex.join(case.argv("$B", folder)).replace("'$B/", "$B/'")
         lines += [f"echo; echo '=== begin {number}'",
                   f"{argv} </dev/null 2>/tmp/log; code=$?",
                   f"echo; echo '=== log {number}'; cat /tmp/log",
@@ -298,7 +319,7 @@ def lab_run(cases, folder, seconds):
     if not LAB.exists():
         pytest.skip("no lab in this tree")
     script = folder / "cases.sh"
-    script.write_text("B=$1\n" + lab_script(cases))
+    script.write_text("B=$1\n" + lab_script(cases, folder))
     with open(folder / "lab.log", "wb") as errors:
         run = subprocess.run([LAB, "sh", script, BUILD], stdin=subprocess.DEVNULL,
                              stdout=subprocess.PIPE, stderr=errors,

@@ -373,9 +373,9 @@ bool virtq_used(struct virtq *q, struct virtq_used *used)
 	used->head = read32(entry);
 	used->len = read32(entry + 4);
 	q->used_idx++;
-	/* With EVENT_IDX: an interrupt for the next one, please. */
 	if (q->dev->features & VIRTIO_F_EVENT_IDX)
-		write16(q->avail + 4 + q->size * 2u, q->used_idx);
+		write16(q->avail + 4 + q->size * 2u,
+			(uint16_t)(q->used_idx + q->dev->used_event_off));
 	return true;
 }
 

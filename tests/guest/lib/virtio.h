@@ -102,13 +102,18 @@ struct virtq {
 	uint16_t next_desc, avail_idx, used_idx;
 };
 
-/* @irqs: interrupts so far; @isr: causes seen by them, or-ed */
+/*
+ * @irqs: interrupts so far; @isr: causes seen by them, or-ed
+ * @used_event_off: with EVENT_IDX, how many used elements the next interrupt
+ *	may wait for beyond the next one
+ */
 struct virtio {
 	uint64_t base;
 	unsigned int pin;
 	uint32_t id;
 	uint64_t features;
 	bool sleeps;
+	uint16_t used_event_off;
 	volatile uint32_t irqs;
 	volatile uint32_t isr;
 	struct virtq queue[VIRTIO_QUEUES];

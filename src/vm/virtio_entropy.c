@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * virtio_entropy.c - the entropy device of the configuration
+ */
+#include "dev/rng.h"
+#include "vm/machine.h"
+#include "vm/vm.h"
+
+static size_t count(const struct vm_config *config)
+{
+	return config->entropy.present;
+}
+
+static int make(struct machine *m, size_t i, struct virtio_dev **out,
+		struct err *err)
+{
+	const struct entropy_config *config = &m->vm->config.entropy;
+	struct rng *rng;
+	int r;
+
+	(void)i;
+	r = rng_new(&rng, &m->mem, m->vm->loop, err);
+	if (r < 0)
+		return r;
+	virtio_set_limits(&rng->limiter, &config->rate_limiter);
+	r = virtio_add_counters(m, &rng_metric_group, NULL, &rng->metrics, err);
+	if (r < 0) {
+		rng->dev.ops->destroy(&rng->dev);
+		return r;
+	}
+	*out = &rng->dev;
+	return 0;
+}
+
+const struct virtio_kind virtio_kind_entropy = {
+	.name = "entropy",
+	.id = VIRTIO_ID_ENTROPY,
+	.count = count,
+	.make = make,
+};

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bare-metal guests that drive virtio devices, on this host and in the lab."""
+
+import json
+
+import pytest
+
+from conftest import Case, lab_run
+
+ENTROPY = {"entropy": {}}
+
+CASES = [
+    Case("rng", devices=ENTROPY),
+    Case("rng-pvh", devices=ENTROPY, cpus=2),
+    Case("rng", "full", irqchip="full", devices=ENTROPY),
+]
+
+
+def ids(cases):
+    return [c.name for c in cases]
+
+
+@pytest.mark.parametrize("case", CASES, ids=ids(CASES))
+def test_on_host(vmm, case):
+    vmm.run(case, seconds=300).assert_passed()
+
+
+@pytest.fixture(scope="module")
+def lab_results(build, tmp_path_factory):
+    return lab_run(CASES, tmp_path_factory.mktemp("lab"), 600)
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("case", CASES, ids=ids(CASES))
+def test_in_lab(lab_results, case):
+    assert case.name in lab_results, "the lab ended before this case"
+    lab_results[case.name].assert_passed()
+
+
+def test_entropy_is_counted(vmm, tmp_path):
+    """What the guest got is in the metrics, under Firecracker's names."""
+    metrics = tmp_path / "metrics"
+    case = Case("rng", devices=ENTROPY,
+                extra=("--metrics-path", str(metrics)))
+    vmm.run(case).assert_passed()
+    entropy = [json.loads(x)["entropy"]
+               for x in metrics.read_text().splitlines()]
+    assert sum(e["entropy_event_count"] for e in entropy) > 800
+    assert sum(e["entropy_bytes"] for e in entropy) > 4 * 65536
+    assert sum(e["host_rng_fails"] for e in entropy) == 0
+    # Each of the four runs asks once with nothing to write to.
+    assert sum(e["entropy_event_fails"] for e in entropy) == 4
+
+
+def test_entropy_is_limited(vmm):
+    """Half of what is asked for in a second: it takes its time, all comes."""
+    limit = {"entropy": {"rate_limiter": {
+        "bandwidth": {"size": 262144, "refill_time": 1000}}}}
+    run = vmm.run(Case("rng", devices=limit))
+    run.assert_passed()
