@@ -99,12 +99,24 @@ static void *vcpu_main(void *arg)
 	return NULL;
 }
 
+/*
+ * vCPU threads take only the kick: everything else is the VMM thread's. Faults
+ * (SIGBUS...) reach the thread that made them, mask or not.
+ */
 static int start_one(struct vcpu *vcpu, struct err *err)
 {
 	pthread_attr_t attr;
+	sigset_t mask;
 	int r;
 
+	(void)sigfillset(&mask);
+	(void)sigdelset(&mask, KICK_SIGNAL);
+	(void)sigdelset(&mask, SIGBUS);
+	(void)sigdelset(&mask, SIGSEGV);
+	(void)sigdelset(&mask, SIGILL);
+	(void)sigdelset(&mask, SIGSYS);
 	(void)pthread_attr_init(&attr);
+	(void)pthread_attr_setsigmask_np(&attr, &mask);
 	(void)pthread_attr_setstacksize(&attr, VCPU_STACK_BYTES);
 	r = pthread_create(&vcpu->thread, &attr, vcpu_main, vcpu);
 	(void)pthread_attr_destroy(&attr);
@@ -116,28 +128,15 @@ static int start_one(struct vcpu *vcpu, struct err *err)
 	return 0;
 }
 
-/*
- * vCPU threads take only the kick: everything else is the VMM thread's. Faults
- * (SIGBUS...) reach the thread that made them, mask or not.
- */
 int vcpus_start(struct vcpus *set, enum vcpus_wanted wanted, struct err *err)
 {
 	struct sigaction action = {.sa_handler = on_kick};
-	sigset_t mask, old;
 	int r = 0;
 
 	(void)sigaction(KICK_SIGNAL, &action, NULL);
 	set->wanted = wanted;
-	(void)sigfillset(&mask);
-	(void)sigdelset(&mask, KICK_SIGNAL);
-	(void)sigdelset(&mask, SIGBUS);
-	(void)sigdelset(&mask, SIGSEGV);
-	(void)sigdelset(&mask, SIGILL);
-	(void)sigdelset(&mask, SIGSYS);
-	(void)pthread_sigmask(SIG_SETMASK, &mask, &old);
 	for (unsigned int i = 0; i < set->nr && r == 0; i++)
 		r = start_one(&set->vcpu[i], err);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return r;
 }
 

@@ -174,10 +174,11 @@ static int leave(int code)
 {
 	int sig = signals_final();
 
-	signals_remove();
 	log_end(code);
-	if (sig != 0)
+	if (sig != 0) {
+		(void)signal(sig, SIG_DFL);
 		(void)raise(sig);
+	}
 	return code;
 }
 

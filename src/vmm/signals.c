@@ -153,15 +153,6 @@ int signals_install(struct vm *vm, struct err *err)
 	return 0;
 }
 
-void signals_remove(void)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-		(void)signal(table[i].sig, SIG_DFL);
-	if (state.vm)
-		loop_del(state.vm->loop, &state.wake);
-	fd_close(&state.wake.fd);
-}
-
 int signals_final(void)
 {
 	return state.final;

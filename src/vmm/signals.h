@@ -22,10 +22,9 @@
 
 #include "vm/vm.h"
 
-/* Handlers and the loop source behind them. Once per process. */
+/* Handlers and the loop source behind them. Once per process, for as long as it
+ * lives: a signal that comes after the VM's end changes nothing any more. */
 int signals_install(struct vm *vm, struct err *err) __must_check;
-
-void signals_remove(void);
 
 /* The signal that asked for the end and should be died by, or 0. */
 int signals_final(void);
