@@ -122,6 +122,15 @@ static void write_thr(struct serial *s, uint8_t byte)
 	update_irq(s, true);
 }
 
+/* Input was taken: the console may have more. */
+static void feed(struct serial *s)
+{
+	if (!s->starved || in_count(s) > SERIAL_IN_BYTES / 2)
+		return;
+	s->starved = false;
+	kick(s);
+}
+
 static uint8_t read_rbr(struct serial *s)
 {
 	uint8_t byte = 0;
@@ -133,10 +142,7 @@ static uint8_t read_rbr(struct serial *s)
 	} else {
 		count(&s->metrics.missed_read_count);
 	}
-	if (s->starved && in_count(s) <= SERIAL_IN_BYTES / 2) {
-		s->starved = false;
-		kick(s);
-	}
+	feed(s);
 	update_irq(s, false);
 	return byte;
 }
@@ -228,6 +234,7 @@ static void write_reg(struct serial *s, uint64_t off, uint8_t v)
 		s->regs.fcr = v & FCR_KEPT;
 		if (v & FCR_CLEAR)
 			s->in_tail = s->in_head;
+		feed(s);
 		update_irq(s, false);
 		break;
 	case REG_LCR:

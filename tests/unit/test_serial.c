@@ -148,6 +148,19 @@ static void full_input_is_refused(void **state)
 	assert_int_equal(p->s->metrics.missed_read_count, 1);
 }
 
+/* A guest that clears the FIFO takes the input as one that reads it. */
+static void cleared_input_is_room(void **state)
+{
+	static uint8_t much[SERIAL_IN_BYTES + 1];
+	struct port *p = *state;
+
+	assert_int_equal(serial_put_input(p->s, much, sizeof(much)),
+			 SERIAL_IN_BYTES);
+	out(p, 2, 0x03);
+	assert_int_equal(p->kicks, 1);
+	assert_int_equal(serial_put_input(p->s, much, 1), 1);
+}
+
 static void interrupt_causes(void **state)
 {
 	struct port *p = *state;
@@ -208,6 +221,7 @@ int main(void)
 		CASE(one_kick_a_burst),
 		CASE(full_output_drops_and_counts),
 		CASE(full_input_is_refused),
+		CASE(cleared_input_is_room),
 		CASE(interrupt_causes),
 		CASE(wide_accesses_are_nobodys),
 		CASE(rate_limit_drops),
