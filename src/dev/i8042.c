@@ -259,6 +259,41 @@ static int command_read(void *dev, uint64_t off, void *data, unsigned int len)
 	return 0;
 }
 
+/* clang-format off */
+static const struct schema_field state_fields[] = {
+	SCHEMA_STATE_BITS(struct i8042_state, pending),
+	SCHEMA_STATE_BITS(struct i8042_state, kbd_pending),
+	SCHEMA_STATE_BITS(struct i8042_state, control),
+	SCHEMA_STATE_BITS(struct i8042_state, output),
+	SCHEMA_STATE_COUNTED(SCHEMA_HEX, struct i8042_state, queue, nr_queued),
+};
+/* clang-format on */
+
+const struct schema_object i8042_state_schema =
+	SCHEMA_STATE_OF(struct i8042_state, state_fields);
+
+void i8042_save(struct i8042 *k, struct i8042_state *state)
+{
+	(void)pthread_mutex_lock(&k->lock);
+	*state = k->regs;
+	(void)pthread_mutex_unlock(&k->lock);
+}
+
+/* The registers take any value. The interrupt of a byte that waits has been
+ * raised: the interrupt controller's state has it. */
+int i8042_load(struct i8042 *k, const struct i8042_state *state,
+	       struct err *err)
+{
+	if (state->nr_queued > I8042_QUEUE)
+		return err_set(err, -EINVAL,
+			       "%u bytes in a keyboard queue of %u",
+			       state->nr_queued, I8042_QUEUE);
+	(void)pthread_mutex_lock(&k->lock);
+	k->regs = *state;
+	(void)pthread_mutex_unlock(&k->lock);
+	return 0;
+}
+
 const struct bus_ops i8042_data_ops = {data_read, data_write};
 const struct bus_ops i8042_command_ops = {command_read, command_write};
 

@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include "base/schema.h"
 #include "bus/bus.h"
 #include "bus/irq.h"
 
@@ -33,17 +34,17 @@ struct i8042_metrics {
 };
 
 /**
- * struct i8042_regs - as saved in a snapshot
+ * struct i8042_state - registers, as saved in a snapshot
  * @pending:	controller command that waits for its data byte, 0 for none
  * @kbd_pending:	keyboard command that waits for its argument
  * @control:	command byte (bit 0: IRQ 1 on; bit 6: translate)
  */
-struct i8042_regs {
+struct i8042_state {
 	uint8_t pending;
 	uint8_t kbd_pending;
 	uint8_t control;
 	uint8_t output;
-	uint8_t nr_queued;
+	unsigned int nr_queued;
 	uint8_t queue[I8042_QUEUE];
 };
 
@@ -53,7 +54,7 @@ struct i8042 {
 	void *ctx;
 	struct i8042_metrics metrics;
 	pthread_mutex_t lock;
-	struct i8042_regs regs;
+	struct i8042_state regs;
 };
 
 /* Both ports are one byte each: the data port and the command port. */
@@ -66,3 +67,11 @@ void i8042_free(struct i8042 *k);
 
 /* Return: 0, -ENOSPC when the guest has not read what is queued. */
 int i8042_send_ctrl_alt_del(struct i8042 *k) __must_check;
+
+extern const struct schema_object i8042_state_schema;
+
+void i8042_save(struct i8042 *k, struct i8042_state *state);
+
+/* Return: 0, or -EINVAL with a sentence and nothing is changed. */
+int i8042_load(struct i8042 *k, const struct i8042_state *state,
+	       struct err *err) __must_check;

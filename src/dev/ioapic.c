@@ -218,6 +218,60 @@ static int ioapic_write(void *dev, uint64_t off, const void *data,
 	return 0;
 }
 
+static const struct schema_field entry_field = {
+	.type = SCHEMA_BITS,
+	.size = sizeof(uint64_t),
+};
+static const struct schema_item entry_item = {&entry_field, sizeof(uint64_t)};
+
+static const struct schema_field state_fields[] = {
+	SCHEMA_STATE_BITS(struct ioapic_state, select),
+	SCHEMA_STATE_BITS(struct ioapic_state, id),
+	SCHEMA_STATE_BITS(struct ioapic_state, level),
+	SCHEMA_STATE_ARRAY(struct ioapic_state, entry, &entry_item),
+};
+
+const struct schema_object ioapic_state_schema =
+	SCHEMA_STATE_OF(struct ioapic_state, state_fields);
+
+void ioapic_save(struct ioapic *io, struct ioapic_state *state)
+{
+	(void)pthread_mutex_lock(&io->lock);
+	*state = io->regs;
+	(void)pthread_mutex_unlock(&io->lock);
+}
+
+/* Bits that an entry can have. */
+static bool entry_possible(uint64_t e)
+{
+	if (e & ~(ENTRY_WRITABLE_LOW | ENTRY_WRITABLE_HIGH) || e & ENTRY_STATUS)
+		return false;
+	return (e & ENTRY_LEVEL) || !(e & ENTRY_REMOTE_IRR);
+}
+
+int ioapic_load(struct ioapic *io, const struct ioapic_state *state,
+		struct err *err)
+{
+	if (state->id > ID_MASK || state->level >> IOAPIC_PINS != 0)
+		return err_set(err, -EINVAL, "id %#x or level %#x is too large",
+			       state->id, state->level);
+	for (unsigned int pin = 0; pin < IOAPIC_PINS; pin++)
+		if (!entry_possible(state->entry[pin]))
+			return err_set(err, -EINVAL,
+				       "entry %u cannot be 0x%llx", pin,
+				       (unsigned long long)state->entry[pin]);
+	(void)pthread_mutex_lock(&io->lock);
+	for (unsigned int pin = 0; pin < IOAPIC_PINS; pin++) {
+		uint64_t was = io->regs.entry[pin];
+
+		io->regs.entry[pin] = state->entry[pin];
+		route(io, pin, was);
+	}
+	io->regs = *state;
+	(void)pthread_mutex_unlock(&io->lock);
+	return 0;
+}
+
 const struct bus_ops ioapic_bus_ops = {ioapic_read, ioapic_write};
 
 void ioapic_init(struct ioapic *io, const struct msi_sink *sink)

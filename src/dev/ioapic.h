@@ -23,6 +23,7 @@
  */
 #pragma once
 
+#include "base/schema.h"
 #include "bus/bus.h"
 #include "bus/irq.h"
 
@@ -32,10 +33,10 @@
 #define IOAPIC_MSI_LEVEL (1u << 15) /* in struct msi.data: level-triggered */
 
 /**
- * struct ioapic_regs - as saved in a snapshot
+ * struct ioapic_state - registers, as saved in a snapshot
  * @level:	bit per pin: the line is high
  */
-struct ioapic_regs {
+struct ioapic_state {
 	uint8_t select;
 	uint8_t id;
 	uint32_t level;
@@ -45,7 +46,7 @@ struct ioapic_regs {
 struct ioapic {
 	struct msi_sink sink;
 	pthread_mutex_t lock;
-	struct ioapic_regs regs;
+	struct ioapic_state regs;
 };
 
 /* Registers at 0xfec00000: index at 0x00, window at 0x10, EOI at 0x40. */
@@ -59,3 +60,18 @@ void ioapic_set_level(struct ioapic *io, unsigned int pin, bool level);
 
 /* A CPU finished @vector (KVM_EXIT_IOAPIC_EOI). Any thread. */
 void ioapic_eoi(struct ioapic *io, uint8_t vector);
+
+extern const struct schema_object ioapic_state_schema;
+
+void ioapic_save(struct ioapic *io, struct ioapic_state *state);
+
+/**
+ * ioapic_load() - take over @state and tell its routes to the sink
+ *
+ * Sends nothing: what a pin had to send it has sent, and the LAPICs' state
+ * holds it.
+ *
+ * Return: 0, or -EINVAL with a sentence and nothing is changed.
+ */
+int ioapic_load(struct ioapic *io, const struct ioapic_state *state,
+		struct err *err) __must_check;

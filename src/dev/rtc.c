@@ -111,6 +111,33 @@ static int rtc_write(void *dev, uint64_t off, const void *data,
 	return 0;
 }
 
+static const struct schema_field state_fields[] = {
+	SCHEMA_STATE_BITS(struct rtc_state, index),
+	SCHEMA_STATE_HEX(struct rtc_state, ram),
+};
+
+const struct schema_object rtc_state_schema =
+	SCHEMA_STATE_OF(struct rtc_state, state_fields);
+
+void rtc_save(struct rtc *rtc, struct rtc_state *state)
+{
+	(void)pthread_mutex_lock(&rtc->lock);
+	*state = rtc->regs;
+	(void)pthread_mutex_unlock(&rtc->lock);
+}
+
+int rtc_load(struct rtc *rtc, const struct rtc_state *state, struct err *err)
+{
+	if (state->index > INDEX_MASK)
+		return err_set(err, -EINVAL, "no register %u in %u bytes",
+			       state->index, RTC_BYTES);
+	(void)pthread_mutex_lock(&rtc->lock);
+	rtc->regs = *state;
+	rtc->regs.ram[REG_A] &= (uint8_t)~A_UIP;
+	(void)pthread_mutex_unlock(&rtc->lock);
+	return 0;
+}
+
 const struct bus_ops rtc_bus_ops = {rtc_read, rtc_write};
 
 void rtc_init(struct rtc *rtc)

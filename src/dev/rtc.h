@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "base/schema.h"
 #include "bus/bus.h"
 
 #include <pthread.h>
@@ -23,8 +24,8 @@ struct rtc_metrics {
 	_Atomic uint64_t missed_write_count;
 };
 
-/* As saved in a snapshot. */
-struct rtc_regs {
+/* Index and bytes, as saved in a snapshot. */
+struct rtc_state {
 	uint8_t index;
 	uint8_t ram[RTC_BYTES];
 };
@@ -37,7 +38,7 @@ struct rtc {
 	time_t (*clock)(time_t *out);
 	struct rtc_metrics metrics;
 	pthread_mutex_t lock;
-	struct rtc_regs regs;
+	struct rtc_state regs;
 };
 
 /* Ports 0x70 (index) and 0x71 (data). */
@@ -45,3 +46,11 @@ extern const struct bus_ops rtc_bus_ops;
 
 void rtc_init(struct rtc *rtc);
 void rtc_free(struct rtc *rtc);
+
+extern const struct schema_object rtc_state_schema;
+
+void rtc_save(struct rtc *rtc, struct rtc_state *state);
+
+/* Return: 0, or -EINVAL with a sentence and nothing is changed. */
+int rtc_load(struct rtc *rtc, const struct rtc_state *state,
+	     struct err *err) __must_check;

@@ -281,6 +281,69 @@ static int serial_write(void *dev, uint64_t off, const void *data,
 	return 0;
 }
 
+/* clang-format off */
+#define REG(member) \
+	{ SCHEMA_STATE(#member, SCHEMA_BITS, struct serial_state, regs.member) }
+
+static const struct schema_field state_fields[] = {
+	REG(ier), REG(lcr), REG(mcr), REG(scr), REG(fcr), REG(dll), REG(dlm),
+	{ SCHEMA_STATE("thre_pending", SCHEMA_BOOL, struct serial_state,
+		       regs.thre_pending) },
+	SCHEMA_STATE_COUNTED(SCHEMA_HEX, struct serial_state, input, nr_input),
+	SCHEMA_STATE_UINT(struct serial_state, limit_tokens),
+	SCHEMA_STATE_UINT(struct serial_state, limit_burst),
+};
+/* clang-format on */
+
+const struct schema_object serial_state_schema =
+	SCHEMA_STATE_OF(struct serial_state, state_fields);
+
+void serial_save(struct serial *s, struct serial_state *state)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	state->regs = s->regs;
+	state->nr_input = in_count(s);
+	for (unsigned int i = 0; i < state->nr_input; i++)
+		state->input[i] = s->in[(s->in_tail + i) % SERIAL_IN_BYTES];
+	state->limit_tokens = s->limit.tokens;
+	state->limit_burst = s->limit.burst;
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+static bool regs_possible(const struct serial_regs *r)
+{
+	return (r->ier & ~IER_MASK) == 0 && (r->mcr & ~MCR_MASK) == 0 &&
+	       (r->fcr & ~FCR_KEPT) == 0;
+}
+
+static uint64_t at_most(uint64_t v, uint64_t max)
+{
+	return v < max ? v : max;
+}
+
+int serial_load(struct serial *s, const struct serial_state *state,
+		struct err *err)
+{
+	if (!regs_possible(&state->regs))
+		return err_set(err, -EINVAL,
+			       "registers cannot be ier %#x, mcr %#x, fcr %#x",
+			       state->regs.ier, state->regs.mcr,
+			       state->regs.fcr);
+	if (state->nr_input > SERIAL_IN_BYTES)
+		return err_set(err, -EINVAL, "%u bytes in a queue of %u",
+			       state->nr_input, SERIAL_IN_BYTES);
+	(void)pthread_mutex_lock(&s->lock);
+	s->regs = state->regs;
+	s->in_tail = 0;
+	s->in_head = state->nr_input;
+	memcpy(s->in, state->input, state->nr_input);
+	s->irq_high = rda(s) || thre(s);
+	s->limit.tokens = at_most(state->limit_tokens, s->limit.size);
+	s->limit.burst = at_most(state->limit_burst, s->limit.burst);
+	(void)pthread_mutex_unlock(&s->lock);
+	return 0;
+}
+
 const struct bus_ops serial_bus_ops = {serial_read, serial_write};
 
 void serial_init(struct serial *s, const struct irq_line *irq)

@@ -23,6 +23,7 @@
  */
 #pragma once
 
+#include "base/schema.h"
 #include "bus/bus.h"
 #include "bus/irq.h"
 #include "host/token_bucket.h"
@@ -45,7 +46,7 @@ struct serial_metrics {
 };
 
 /**
- * struct serial_regs - registers, as saved in a snapshot
+ * struct serial_regs - registers
  * @thre_pending:	the transmitter-empty interrupt has not been taken
  */
 struct serial_regs {
@@ -57,6 +58,23 @@ struct serial_regs {
 	uint8_t dll;
 	uint8_t dlm;
 	bool thre_pending;
+};
+
+/**
+ * struct serial_state - as saved in a snapshot
+ *
+ * Output is not part of it: it has been sent, and whoever runs the VM that was
+ * saved writes it, once.
+ *
+ * @input:	bytes that the guest has not read yet
+ * @limit_tokens, @limit_burst:	of the output's rate limit
+ */
+struct serial_state {
+	struct serial_regs regs;
+	unsigned int nr_input;
+	uint8_t input[SERIAL_IN_BYTES];
+	uint64_t limit_tokens;
+	uint64_t limit_burst;
 };
 
 /**
@@ -109,3 +127,17 @@ void serial_take_output(struct serial *s, size_t len);
  * there is room.
  */
 size_t serial_put_input(struct serial *s, const uint8_t *data, size_t len);
+
+extern const struct schema_object serial_state_schema;
+
+void serial_save(struct serial *s, struct serial_state *state);
+
+/**
+ * serial_load() - take over @state; the limit's rate is set before
+ *
+ * The line is as it was: the interrupt controller's state has its level.
+ *
+ * Return: 0, or -EINVAL with a sentence and nothing is changed.
+ */
+int serial_load(struct serial *s, const struct serial_state *state,
+		struct err *err) __must_check;
