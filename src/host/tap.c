@@ -50,9 +50,9 @@ int tap_open(const char *name, struct err *err)
 	size_t len = strnlen(name, TAP_NAME_MAX + 1);
 	int r;
 
-	if (len == 0 || len > TAP_NAME_MAX)
-		return err_set(err, -EINVAL,
-			       "A tap's name has 1 to %d characters",
+	if (len > TAP_NAME_MAX)
+		return err_set(err, -ENAMETOOLONG,
+			       "A tap's name has at most %d characters",
 			       TAP_NAME_MAX);
 	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)

@@ -29,9 +29,9 @@ enum tap_offload {
 /**
  * tap_open() - attach to an existing interface, or create one that lives as
  * long as the descriptor (needs CAP_NET_ADMIN)
- * @name:	1 to TAP_NAME_MAX bytes
+ * @name:	up to TAP_NAME_MAX bytes; "" lets the kernel choose one
  *
- * Return: a descriptor, or -errno: -EINVAL for a bad name or an interface of
+ * Return: a descriptor, or -errno: -ENAMETOOLONG, -EINVAL for an interface of
  * another kind (a TUN, or one with several queues), -EBUSY when another
  * process has it.
  */

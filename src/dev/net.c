@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * net.c - virtio network device: life, features, config space (theory: net.h)
+ */
+#include "dev/net_parts.h"
+
+#include "base/log.h"
+#include "host/tap.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define STATUS_LINK_UP 1u
+
+static const struct metric metrics[] = {
+	METRIC(struct net_metrics, activate_fails),
+	METRIC(struct net_metrics, cfg_fails),
+	METRIC(struct net_metrics, mac_address_updates),
+	METRIC(struct net_metrics, no_rx_avail_buffer),
+	METRIC(struct net_metrics, no_tx_avail_buffer),
+	METRIC(struct net_metrics, event_fails),
+	METRIC(struct net_metrics, rx_queue_event_count),
+	METRIC(struct net_metrics, rx_event_rate_limiter_count),
+	METRIC(struct net_metrics, rx_rate_limiter_throttled),
+	METRIC(struct net_metrics, rx_tap_event_count),
+	METRIC(struct net_metrics, rx_bytes_count),
+	METRIC(struct net_metrics, rx_packets_count),
+	METRIC(struct net_metrics, rx_fails),
+	METRIC(struct net_metrics, rx_count),
+	METRIC(struct net_metrics, tap_read_fails),
+	METRIC(struct net_metrics, tap_write_fails),
+	METRIC_AGG(struct net_metrics, tap_write_agg),
+	METRIC(struct net_metrics, tx_bytes_count),
+	METRIC(struct net_metrics, tx_malformed_frames),
+	METRIC(struct net_metrics, tx_fails),
+	METRIC(struct net_metrics, tx_count),
+	METRIC(struct net_metrics, tx_packets_count),
+	METRIC(struct net_metrics, tx_queue_event_count),
+	METRIC(struct net_metrics, tx_rate_limiter_event_count),
+	METRIC(struct net_metrics, tx_rate_limiter_throttled),
+	METRIC(struct net_metrics, tx_spoofed_mac_count),
+	METRIC(struct net_metrics, tx_remaining_reqs_count),
+};
+
+const struct metric_group net_metric_group = {
+	.name = "net",
+	.metrics = metrics,
+	.nr = ARRAY_SIZE(metrics),
+};
+
+/* What the guest takes unfinished. The tap wants checksums for the rest. */
+static unsigned int offloads(const struct virtio_dev *dev)
+{
+	static const struct {
+		uint64_t feature;
+		unsigned int offload;
+	} map[] = {
+		{NET_F_GUEST_CSUM, TAP_OFFLOAD_CSUM},
+		{NET_F_GUEST_TSO4, TAP_OFFLOAD_TSO4},
+		{NET_F_GUEST_TSO6, TAP_OFFLOAD_TSO6},
+		{NET_F_GUEST_UFO, TAP_OFFLOAD_UFO},
+	};
+	const uint64_t uso = NET_F_GUEST_USO4 | NET_F_GUEST_USO6;
+	unsigned int bits = 0;
+
+	if (!virtio_dev_has(dev, NET_F_GUEST_CSUM))
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(map); i++)
+		if (virtio_dev_has(dev, map[i].feature))
+			bits |= map[i].offload;
+	if (virtio_dev_has(dev, NET_F_GUEST_ECN) &&
+	    bits & (TAP_OFFLOAD_TSO4 | TAP_OFFLOAD_TSO6))
+		bits |= TAP_OFFLOAD_ECN;
+	if ((dev->acked & uso) == uso) /* the tap knows both or none */
+		bits |= TAP_OFFLOAD_USO;
+	return bits;
+}
+
+/* A packet socket has no offloads to set, and a deleted tap gives no frames. */
+static int set_offload(const struct net_dev *n, unsigned int bits)
+{
+	int r = tap_set_offload(n->fd, bits);
+
+	return r == -ENOTTY || r == -EBADFD ? 0 : r;
+}
+
+static int activate(struct virtio_dev *dev)
+{
+	struct net_dev *n = net_of(dev);
+	int r = set_offload(n, offloads(dev));
+
+	if (r < 0)
+		metric_inc(&n->metrics.activate_fails);
+	return r;
+}
+
+static void reset(struct virtio_dev *dev)
+{
+	struct net_dev *n = net_of(dev);
+
+	net_rx_reset(n);
+	if (set_offload(n, 0) < 0)
+		metric_inc(&n->metrics.event_fails);
+}
+
+static void kick(struct virtio_dev *dev)
+{
+	struct net_dev *n = net_of(dev);
+
+	if (virtq_has_work(&dev->queue[NET_QUEUE_TX])) {
+		metric_inc(&n->metrics.tx_queue_event_count);
+		net_tx_run(n);
+	}
+	if (virtio_dev_running(dev))
+		net_rx_kick(n);
+}
+
+static int drain(struct virtio_dev *dev, uint64_t deadline_ns)
+{
+	(void)deadline_ns;
+	net_rx_drain(net_of(dev));
+	return 0;
+}
+
+static void destroy(struct virtio_dev *dev)
+{
+	struct net_dev *n = net_of(dev);
+
+	net_rx_free(n);
+	net_tx_free(n);
+	virtio_dev_fini(dev);
+	free(n);
+}
+
+static const struct virtio_dev_ops ops = {
+	.id = VIRTIO_ID_NET,
+	.activate = activate,
+	.kick = kick,
+	.reset = reset,
+	.drain = drain,
+	.destroy = destroy,
+};
+
+void net_lost_tap(struct net_dev *n)
+{
+	if (!(n->config.status & STATUS_LINK_UP))
+		return;
+	n->config.status &= (uint16_t)~STATUS_LINK_UP;
+	log_warn("%s: the tap was deleted; the guest's link is down",
+		 n->dev.name);
+	virtio_dev_config_changed(&n->dev);
+}
+
+static uint64_t features(const struct net_params *params)
+{
+	uint64_t bits = NET_F_CSUM | NET_F_GUEST_CSUM | NET_F_GUEST_TSO4 |
+			NET_F_GUEST_TSO6 | NET_F_GUEST_ECN | NET_F_GUEST_UFO |
+			NET_F_HOST_TSO4 | NET_F_HOST_TSO6 | NET_F_HOST_ECN |
+			NET_F_HOST_UFO | NET_F_MRG_RXBUF | NET_F_STATUS;
+
+	if (params->has_mac)
+		bits |= NET_F_MAC;
+	if (params->has_mtu)
+		bits |= NET_F_MTU;
+	if (params->uso)
+		bits |= NET_F_GUEST_USO4 | NET_F_GUEST_USO6 | NET_F_HOST_USO;
+	return bits;
+}
+
+int net_new(struct net_dev **out, const struct net_params *params,
+	    struct err *err)
+{
+	struct net_dev *n = calloc(1, sizeof(*n));
+	struct virtio_dev_params common = {
+		.ops = &ops,
+		.name = params->name,
+		.mem = params->mem,
+		.loop = params->loop,
+		.features = features(params),
+		.nr_queues = NET_NR_QUEUES,
+		.queue_max = VIRTQ_MAX_SIZE,
+		.config_bytes = sizeof(n->config),
+	};
+	int r;
+
+	if (!n)
+		return err_set(err, -ENOMEM, "Out of memory");
+	n->fd = params->fd;
+	n->has_mac = params->has_mac;
+	memcpy(n->config.mac, params->mac, NET_MAC_BYTES);
+	n->config.status = STATUS_LINK_UP;
+	n->config.mtu = params->mtu;
+	common.config = &n->config;
+	r = virtio_dev_init(&n->dev, &common, err);
+	net_rx_init(n);
+	net_tx_init(n);
+	if (r < 0) {
+		destroy(&n->dev);
+		return r;
+	}
+	*out = n;
+	return 0;
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * net.h - virtio network device over a TAP (virtio 1.2, 5.1)
+ *
+ * Theory of operation
+ *
+ * Frames move between the guest's buffers and the tap in one system call each,
+ * writev() and readv() on guest memory: payload is never copied here. Each
+ * frame begins with a virtio-net header, which both sides speak, so checksums
+ * and segmentation cross the host unfinished where the guest agreed to that.
+ *
+ * Sending (net_tx.c). The header is the guest's word: it is copied out once,
+ * checked against what was negotiated and against the frame's length, and the
+ * copy is what the tap gets. A frame that does not pass, or that the tap does
+ * not take, is dropped and counted; its buffers go back to the guest at once.
+ *
+ * Receiving (net_rx.c). How long the next frame is cannot be known before it is
+ * read. Chains are taken from the queue ahead until they could hold the longest
+ * frame, and are kept from frame to frame; with MRG_RXBUF a frame then uses as
+ * many of them as it needs, without it the first one. Behind them lies one byte
+ * of ours: a frame that reaches it did not fit, and is dropped and counted.
+ *
+ * Nothing spins and nothing freezes: each state in which no frame is read has
+ * its own way out, and only in ARMED does the loop watch the tap.
+ *
+ *   state     why no frame is read            what ends it
+ *   IDLE      nobody has looked yet           a kick
+ *   ARMED     the tap has none                the tap is readable
+ *   STARVED   the guest has no buffers        a kick
+ *   SCARCE    less than the longest frame     a kick; or NET_PATIENCE_NS, after
+ *             needs, more may be on the way   which what there is must do
+ *   LIMITED   the rate limiter                its timer
+ *   DOWN      reading failed                  a timer, NET_RETRY_NS
+ *
+ * A frame that the limiter refuses has been read already: it waits in the
+ * guest's buffers, not yet shown, until the limiter lets it pass. For a
+ * snapshot it is let through, and the chains that are held go back to the
+ * queue.
+ *
+ * vhost (net_vhost.c): the host kernel moves the frames between queues and tap;
+ * this device then only starts and stops it.
+ *
+ * There is no control queue: MAC filters and the like are not offered.
+ *
+ * Context: all of it runs under the device's lock; the loop's sources and
+ * timers are touched on the VMM thread only.
+ */
+#pragma once
+
+#include "base/metrics.h"
+#include "host/rate_limiter.h"
+#include "virtio/device.h"
+
+#define NET_HDR_BYTES   12u
+#define NET_MAC_BYTES   6u
+#define NET_MIN_FRAME   14u    /* an Ethernet header */
+#define NET_MAX_FRAME   65550u /* 64 KiB behind an Ethernet header (5.1.6.3) */
+#define NET_RX_IOV      1024u  /* what readv() takes */
+#define NET_BURST       128u   /* frames before the loop has its turn */
+#define NET_PATIENCE_NS 2000000u
+#define NET_RETRY_NS    500000000u
+
+enum net_queue {
+	NET_QUEUE_RX,
+	NET_QUEUE_TX,
+	NET_NR_QUEUES,
+};
+
+/* Feature bits (5.1.3). */
+#define NET_F_CSUM       (1ull << 0)
+#define NET_F_GUEST_CSUM (1ull << 1)
+#define NET_F_MTU        (1ull << 3)
+#define NET_F_MAC        (1ull << 5)
+#define NET_F_GUEST_TSO4 (1ull << 7)
+#define NET_F_GUEST_TSO6 (1ull << 8)
+#define NET_F_GUEST_ECN  (1ull << 9)
+#define NET_F_GUEST_UFO  (1ull << 10)
+#define NET_F_HOST_TSO4  (1ull << 11)
+#define NET_F_HOST_TSO6  (1ull << 12)
+#define NET_F_HOST_ECN   (1ull << 13)
+#define NET_F_HOST_UFO   (1ull << 14)
+#define NET_F_MRG_RXBUF  (1ull << 15)
+#define NET_F_STATUS     (1ull << 16)
+#define NET_F_GUEST_USO4 (1ull << 54)
+#define NET_F_GUEST_USO6 (1ull << 55)
+#define NET_F_HOST_USO   (1ull << 56)
+
+/* struct virtio_net_hdr (5.1.6), little-endian. */
+struct net_hdr {
+	uint8_t flags;
+	uint8_t gso_type;
+	uint16_t hdr_len;
+	uint16_t gso_size;
+	uint16_t csum_start;
+	uint16_t csum_offset;
+	uint16_t num_buffers;
+};
+
+static_assert(sizeof(struct net_hdr) == NET_HDR_BYTES, "virtio 1.2, 5.1.6");
+
+#define NET_HDR_F_NEEDS_CSUM 1u
+
+enum net_gso {
+	NET_GSO_NONE = 0,
+	NET_GSO_TCPV4 = 1,
+	NET_GSO_UDP = 3,
+	NET_GSO_TCPV6 = 4,
+	NET_GSO_UDP_L4 = 5,
+	NET_GSO_ECN = 0x80, /* a flag beside the TCP types */
+};
+
+/* struct virtio_net_config (5.1.4), as far as it is offered. */
+struct net_config_space {
+	uint8_t mac[NET_MAC_BYTES];
+	uint16_t status;
+	uint16_t max_virtqueue_pairs;
+	uint16_t mtu;
+};
+
+/* Firecracker's `net` metrics. */
+struct net_metrics {
+	metric_t activate_fails;
+	metric_t cfg_fails;
+	metric_t mac_address_updates;
+	metric_t no_rx_avail_buffer;
+	metric_t no_tx_avail_buffer;
+	metric_t event_fails;
+	metric_t rx_queue_event_count;
+	metric_t rx_event_rate_limiter_count;
+	metric_t rx_rate_limiter_throttled;
+	metric_t rx_tap_event_count;
+	metric_t rx_bytes_count;
+	metric_t rx_packets_count;
+	metric_t rx_fails;
+	metric_t rx_count;
+	metric_t tap_read_fails;
+	metric_t tap_write_fails;
+	struct metric_agg tap_write_agg;
+	metric_t tx_bytes_count;
+	metric_t tx_malformed_frames;
+	metric_t tx_fails;
+	metric_t tx_count;
+	metric_t tx_packets_count;
+	metric_t tx_queue_event_count;
+	metric_t tx_rate_limiter_event_count;
+	metric_t tx_rate_limiter_throttled;
+	metric_t tx_spoofed_mac_count;
+	metric_t tx_remaining_reqs_count;
+};
+
+/* Group `net`; the offsets count from struct net_metrics. */
+extern const struct metric_group net_metric_group;
+
+enum net_rx_state {
+	NET_RX_IDLE,
+	NET_RX_ARMED,
+	NET_RX_STARVED,
+	NET_RX_SCARCE,
+	NET_RX_LIMITED,
+	NET_RX_DOWN,
+};
+
+/**
+ * struct net_rx_chain - a chain that waits for a frame
+ * @at:		its place in the available ring, free-running
+ */
+struct net_rx_chain {
+	uint16_t head;
+	uint16_t at;
+	uint16_t nr_iov;
+	uint32_t bytes;
+};
+
+/**
+ * struct net_rx - the receiving half
+ * @bytes:	that the held chains can take
+ * @chain:	held ones: @nr_chains from @first_chain on
+ * @iov:	their buffers: @nr_iov from @first_iov on, and room for one more
+ * @deferred:	bytes of a frame that lies in them and waits for the limiter
+ * @hurry:	more buffers did not come in time
+ * @malformed:	of the queue's, how many are counted in the metrics
+ * @beyond:	the byte that shows that a frame did not fit
+ */
+struct net_rx {
+	enum net_rx_state state;
+	struct loop_source tap;
+	struct timer timer;
+	struct rate_limiter limiter;
+	uint64_t bytes;
+	unsigned int first_chain;
+	unsigned int nr_chains;
+	unsigned int first_iov;
+	unsigned int nr_iov;
+	uint32_t deferred;
+	bool hurry;
+	uint8_t beyond;
+	uint64_t malformed;
+	struct net_rx_chain chain[VIRTQ_MAX_SIZE];
+	struct iovec iov[NET_RX_IOV];
+};
+
+/**
+ * struct net_tx - the sending half
+ * @iov:	a chain's buffers from 1 on: our header may have to go before
+ */
+struct net_tx {
+	struct rate_limiter limiter;
+	uint64_t malformed;
+	struct iovec iov[1 + VIRTQ_MAX_SIZE];
+};
+
+/**
+ * struct net_dev - a network interface of the guest
+ * @fd:		the tap; borrowed
+ * @has_mac:	@config.mac is what frames of the guest should come from
+ */
+struct net_dev {
+	struct virtio_dev dev;
+	struct net_config_space config;
+	struct net_metrics metrics;
+	int fd;
+	bool has_mac;
+	struct net_rx rx;
+	struct net_tx tx;
+};
+
+/**
+ * struct net_params - what a network device is made of
+ * @name:	for the log
+ * @fd:		a tap (host/tap.h), or any packet socket whose packets begin
+ *		with the same header; non-blocking; stays open as long as the
+ *		device
+ * @uso:	the tap takes UDP segmentation
+ */
+struct net_params {
+	const char *name;
+	const struct gmem *mem;
+	struct loop *loop;
+	int fd;
+	bool has_mac;
+	bool has_mtu;
+	uint8_t mac[NET_MAC_BYTES];
+	uint16_t mtu;
+	bool uso;
+};
+
+/**
+ * net_new() - make the device; ops->destroy() frees it
+ *
+ * Return: 0, or -errno with a sentence; nothing is left behind.
+ */
+int net_new(struct net_dev **out, const struct net_params *params,
+	    struct err *err) __must_check;

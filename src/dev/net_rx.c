@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * net_rx.c - from the tap to the guest (theory of operation: net.h)
+ */
+#include "dev/net_parts.h"
+
+#include "base/iov.h"
+#include "base/log.h"
+
+#include <errno.h>
+
+#define PACKET_MAX      (NET_HDR_BYTES + NET_MAX_FRAME)
+#define PACKET_PLAIN    1526u /* 5.1.6.3.1: without segmentation offloads */
+#define NUM_BUFFERS_OFF offsetof(struct net_hdr, num_buffers)
+
+/* ---- chains ahead ---- */
+
+static struct net_rx_chain *first_chain(struct net_rx *rx)
+{
+	return &rx->chain[rx->first_chain];
+}
+
+/* Room for one chain more, and for the byte beyond. */
+static bool make_room(struct net_rx *rx)
+{
+	const unsigned int chains = ARRAY_SIZE(rx->chain) - 1;
+	const unsigned int iovs = NET_RX_IOV - VIRTQ_MAX_SIZE - 1;
+
+	if (rx->first_chain + rx->nr_chains <= chains &&
+	    rx->first_iov + rx->nr_iov <= iovs)
+		return true;
+	memmove(rx->chain, first_chain(rx), rx->nr_chains * sizeof(*rx->chain));
+	memmove(rx->iov, rx->iov + rx->first_iov,
+		rx->nr_iov * sizeof(*rx->iov));
+	rx->first_chain = 0;
+	rx->first_iov = 0;
+	return rx->nr_chains <= chains && rx->nr_iov <= iovs;
+}
+
+static void hold(struct net_rx *rx, const struct virtq *q,
+		 const struct virtq_chain *chain)
+{
+	rx->chain[rx->first_chain + rx->nr_chains++] = (struct net_rx_chain){
+		.head = chain->head,
+		.at = (uint16_t)(q->next_avail - 1),
+		.nr_iov = chain->nr_in,
+		.bytes = chain->in_bytes,
+	};
+	rx->nr_iov += chain->nr_in;
+	rx->bytes += chain->in_bytes;
+}
+
+/* Take chains until they hold any frame, or there are no more.
+ * Return: 0 or -EPROTO. */
+static int take_chains(struct net_dev *n, struct virtq *q)
+{
+	bool merge = virtio_dev_has(&n->dev, NET_F_MRG_RXBUF);
+	struct net_rx *rx = &n->rx;
+
+	while (rx->bytes < PACKET_MAX && (merge || rx->nr_chains == 0) &&
+	       make_room(rx)) {
+		struct virtq_chain chain;
+		int r = virtq_pop(q, &rx->iov[rx->first_iov + rx->nr_iov],
+				  VIRTQ_MAX_SIZE, &chain);
+
+		if (r <= 0)
+			return r;
+		if (chain.nr_out > 0 || chain.nr_in == 0) {
+			metric_inc(&n->metrics.rx_fails);
+			virtq_push(q, chain.head, 0);
+			continue;
+		}
+		hold(rx, q, &chain);
+	}
+	return 0;
+}
+
+/* ---- watching the tap ---- */
+
+static void unwatch(struct net_dev *n)
+{
+	if (n->rx.tap.added && loop_mod(n->dev.loop, &n->rx.tap, 0) < 0)
+		loop_del(n->dev.loop, &n->rx.tap);
+}
+
+static int watch(struct net_dev *n)
+{
+	struct net_rx *rx = &n->rx;
+
+	if (rx->tap.added)
+		return loop_mod(n->dev.loop, &rx->tap, EPOLLIN);
+	rx->tap.events = EPOLLIN;
+	return loop_add(n->dev.loop, &rx->tap);
+}
+
+static void settle(struct net_dev *n, enum net_rx_state state)
+{
+	struct net_rx *rx = &n->rx;
+	uint64_t wait = 0;
+
+	if (state == NET_RX_ARMED && watch(n) < 0)
+		state = NET_RX_DOWN;
+	if (state == NET_RX_DOWN)
+		loop_del(n->dev.loop, &rx->tap); /* errors show for ever */
+	else if (state != NET_RX_ARMED)
+		unwatch(n);
+	if (state == NET_RX_DOWN)
+		wait = NET_RETRY_NS;
+	else if (state == NET_RX_SCARCE)
+		wait = NET_PATIENCE_NS;
+	if (wait > 0 && timer_set(&rx->timer, wait, 0) < 0) {
+		metric_inc(&n->metrics.event_fails);
+		state = NET_RX_IDLE; /* the next kick tries again */
+	}
+	rx->state = state;
+}
+
+static void read_failed(struct net_dev *n, int error)
+{
+	metric_inc(&n->metrics.tap_read_fails);
+	metric_inc(&n->metrics.rx_fails);
+	if (error == EBADFD)
+		net_lost_tap(n);
+	else
+		log_guest(LOG_WARN, "%s: the tap gave no frame: %s",
+			  n->dev.name, err_name(error));
+	settle(n, NET_RX_DOWN);
+}
+
+/* ---- frames ---- */
+
+/* The least that is worth a read while more buffers may come. */
+static uint32_t enough(const struct net_dev *n)
+{
+	const uint64_t large = NET_F_GUEST_TSO4 | NET_F_GUEST_TSO6 |
+			       NET_F_GUEST_UFO | NET_F_GUEST_USO4 |
+			       NET_F_GUEST_USO6;
+
+	if (!virtio_dev_has(&n->dev, NET_F_MRG_RXBUF) || n->rx.hurry)
+		return 1;
+	return virtio_dev_has(&n->dev, large) ? PACKET_MAX : PACKET_PLAIN;
+}
+
+static ssize_t read_frame(struct net_dev *n)
+{
+	struct net_rx *rx = &n->rx;
+	struct iovec *iov = &rx->iov[rx->first_iov];
+	ssize_t len;
+
+	iov[rx->nr_iov] = (struct iovec){&rx->beyond, 1};
+	do {
+		len = readv(n->fd, iov, (int)rx->nr_iov + 1);
+	} while (len < 0 && errno == EINTR);
+	return len < 0 ? -errno : len;
+}
+
+/* What a tap queued before the guest chose other features may not suit it. */
+static bool suits(const struct net_dev *n)
+{
+	static const uint64_t features[] = {
+		[NET_GSO_TCPV4] = NET_F_GUEST_TSO4,
+		[NET_GSO_UDP] = NET_F_GUEST_UFO,
+		[NET_GSO_TCPV6] = NET_F_GUEST_TSO6,
+		[NET_GSO_UDP_L4] = NET_F_GUEST_USO4 | NET_F_GUEST_USO6,
+	};
+	const struct net_rx *rx = &n->rx;
+	uint8_t start[2] = {0}; /* flags, gso_type */
+	unsigned int type;
+
+	(void)iov_read(&rx->iov[rx->first_iov], rx->nr_iov, 0, start,
+		       sizeof(start));
+	type = start[1] & ~(unsigned int)NET_GSO_ECN;
+	if (start[0] & NET_HDR_F_NEEDS_CSUM &&
+	    !virtio_dev_has(&n->dev, NET_F_GUEST_CSUM))
+		return false;
+	return type == NET_GSO_NONE ||
+	       (type < ARRAY_SIZE(features) &&
+		virtio_dev_has(&n->dev, features[type]));
+}
+
+/* Show the guest the frame of @len bytes in the first held chains. */
+static void deliver(struct net_dev *n, uint32_t len)
+{
+	struct virtq *q = &n->dev.queue[NET_QUEUE_RX];
+	struct net_rx *rx = &n->rx;
+	const struct iovec *iov = &rx->iov[rx->first_iov];
+	unsigned int nr_iov = rx->nr_iov;
+	uint8_t num_buffers[2];
+	uint16_t used = 0;
+	uint32_t left = len;
+
+	while (left > 0) {
+		const struct net_rx_chain *c = first_chain(rx);
+		uint32_t part = left < c->bytes ? left : c->bytes;
+
+		virtq_push(q, c->head, part);
+		left -= part;
+		used++;
+		rx->bytes -= c->bytes;
+		rx->first_iov += c->nr_iov;
+		rx->nr_iov -= c->nr_iov;
+		rx->first_chain++;
+		rx->nr_chains--;
+	}
+	/* Not seen before the caller publishes. */
+	store_le16(num_buffers, used);
+	(void)iov_write(iov, nr_iov, NUM_BUFFERS_OFF, num_buffers,
+			sizeof(num_buffers));
+	metric_inc(&n->metrics.rx_packets_count);
+	metric_inc(&n->metrics.rx_count);
+	metric_add(&n->metrics.rx_bytes_count, len - NET_HDR_BYTES);
+}
+
+/* Deliver, or wait for the limiter. Return: false to wait. */
+static bool pass(struct net_dev *n, uint32_t len)
+{
+	struct net_rx *rx = &n->rx;
+
+	if (!rate_limiter_take(&rx->limiter, len - NET_HDR_BYTES)) {
+		rx->deferred = len;
+		metric_inc(&n->metrics.rx_rate_limiter_throttled);
+		settle(n, NET_RX_LIMITED);
+		return false;
+	}
+	rx->deferred = 0;
+	deliver(n, len);
+	return true;
+}
+
+/* One frame. Return: 1 go on; 0 settled; -EPROTO. */
+static int receive(struct net_dev *n, struct virtq *q)
+{
+	struct net_rx *rx = &n->rx;
+	ssize_t len;
+
+	if (rx->bytes < PACKET_MAX) {
+		int r = take_chains(n, q);
+
+		if (r < 0)
+			return r;
+	}
+	if (rx->bytes == 0 || rx->bytes < enough(n)) {
+		if (virtq_enable_kicks(q))
+			return 1;
+		metric_inc(&n->metrics.no_rx_avail_buffer);
+		settle(n, rx->bytes == 0 ? NET_RX_STARVED : NET_RX_SCARCE);
+		return 0;
+	}
+	len = read_frame(n);
+	if (len == -EAGAIN) {
+		settle(n, NET_RX_ARMED);
+		return 0;
+	}
+	if (len <= 0) { /* 0: the peer of a socket is gone */
+		read_failed(n, len < 0 ? (int)-len : EPIPE);
+		return 0;
+	}
+	rx->hurry = false;
+	if ((uint64_t)len > rx->bytes ||
+	    len < (ssize_t)(NET_HDR_BYTES + NET_MIN_FRAME) || !suits(n)) {
+		metric_inc(&n->metrics.rx_fails);
+		return 1;
+	}
+	return pass(n, (uint32_t)len);
+}
+
+void net_rx_run(struct net_dev *n)
+{
+	struct virtq *q = &n->dev.queue[NET_QUEUE_RX];
+	struct net_rx *rx = &n->rx;
+	unsigned int budget = NET_BURST;
+	int r = 1;
+
+	if (!q->ready || rx->limiter.blocked)
+		return;
+	virtq_disable_kicks(q);
+	if (rx->deferred > 0)
+		r = pass(n, rx->deferred);
+	while (r > 0 && budget-- > 0)
+		r = receive(n, q);
+	net_count_malformed(q, &rx->malformed, &n->metrics.rx_fails);
+	virtio_dev_publish(&n->dev, q);
+	if (r > 0)
+		settle(n, NET_RX_ARMED); /* others have their turn first */
+	else if (r < 0)
+		virtio_dev_broken(&n->dev, "an impossible receive ring");
+}
+
+void net_rx_kick(struct net_dev *n)
+{
+	switch (n->rx.state) {
+	case NET_RX_STARVED:
+	case NET_RX_SCARCE:
+		if (!virtq_has_work(&n->dev.queue[NET_QUEUE_RX]))
+			return; /* the kick was for the other queue */
+		metric_inc(&n->metrics.rx_queue_event_count);
+		break;
+	case NET_RX_IDLE:
+	case NET_RX_LIMITED:
+		break;
+	default:
+		return;
+	}
+	net_rx_run(n);
+}
+
+void net_rx_reset(struct net_dev *n)
+{
+	struct net_rx *rx = &n->rx;
+
+	rx->first_chain = 0;
+	rx->nr_chains = 0;
+	rx->first_iov = 0;
+	rx->nr_iov = 0;
+	rx->bytes = 0;
+	rx->deferred = 0;
+	rx->hurry = false;
+}
+
+void net_rx_drain(struct net_dev *n)
+{
+	struct virtq *q = &n->dev.queue[NET_QUEUE_RX];
+	struct net_rx *rx = &n->rx;
+
+	if (rx->deferred > 0) {
+		deliver(n, rx->deferred);
+		virtio_dev_publish(&n->dev, q);
+	}
+	if (rx->nr_chains > 0)
+		virtq_rewind(q, first_chain(rx)->at);
+	net_rx_reset(n);
+}
+
+static void on_tap(struct loop_source *src, uint32_t events)
+{
+	struct net_dev *n = container_of(src, struct net_dev, rx.tap);
+	struct net_rx *rx = &n->rx;
+
+	virtio_dev_enter(&n->dev);
+	if (!virtio_dev_running(&n->dev)) {
+		loop_del(n->dev.loop, src);
+		rx->state = NET_RX_IDLE;
+	} else if (rx->state != NET_RX_ARMED) {
+		loop_del(n->dev.loop, src); /* an error, which no mask hides */
+	} else {
+		metric_inc(&n->metrics.rx_tap_event_count);
+		net_rx_run(n);
+		if (rx->state == NET_RX_ARMED && events & (EPOLLERR | EPOLLHUP))
+			settle(n, NET_RX_DOWN);
+	}
+	virtio_dev_leave(&n->dev);
+}
+
+static void on_timer(struct timer *timer)
+{
+	struct net_dev *n = container_of(timer, struct net_dev, rx.timer);
+	struct net_rx *rx = &n->rx;
+
+	virtio_dev_enter(&n->dev);
+	if (rx->state == NET_RX_SCARCE || rx->state == NET_RX_DOWN) {
+		rx->hurry = rx->state == NET_RX_SCARCE;
+		rx->state = NET_RX_IDLE;
+		if (virtio_dev_running(&n->dev))
+			net_rx_run(n);
+	}
+	virtio_dev_leave(&n->dev);
+}
+
+static void limiter_ready(struct rate_limiter *limiter)
+{
+	struct net_dev *n = container_of(limiter, struct net_dev, rx.limiter);
+
+	virtio_dev_enter(&n->dev);
+	metric_inc(&n->metrics.rx_event_rate_limiter_count);
+	if (virtio_dev_running(&n->dev))
+		net_rx_run(n);
+	virtio_dev_leave(&n->dev);
+}
+
+void net_rx_init(struct net_dev *n)
+{
+	struct net_rx *rx = &n->rx;
+
+	rx->tap = (struct loop_source){
+		.fd = n->fd,
+		.kind = LOOP_BACKEND,
+		.cb = on_tap,
+	};
+	timer_init(&rx->timer, n->dev.loop, on_timer);
+	rate_limiter_init(&rx->limiter, n->dev.loop, limiter_ready);
+}
+
+void net_rx_free(struct net_dev *n)
+{
+	loop_del(n->dev.loop, &n->rx.tap);
+	timer_free(&n->rx.timer);
+	rate_limiter_free(&n->rx.limiter);
+}
