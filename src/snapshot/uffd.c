@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * uffd.c - guest memory that another process serves (theory: uffd.h)
+ */
+#include "snapshot/uffd.h"
+
+#include "base/buf.h"
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* Since Linux 6.1; the UAPI headers of Debian 12 have it, older ones do not. */
+#ifndef USERFAULTFD_IOC_NEW
+#define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
+#endif
+/* Since Linux 5.3. */
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+
+#define PAGE_SIZE_2M MIB(2)
+
+static int fail(struct err *err, const char *what)
+{
+	int e = errno;
+
+	return err_set(err, -e, "%s: %s (os error %d)", what, err_name(e), e);
+}
+
+void uffd_init(struct uffd *u)
+{
+	*u = (struct uffd){
+		.fd = -1,
+		.handler = {.fd = -1},
+		.sock = {.fd = -1},
+	};
+}
+
+/* The device node needs only its permission, the call a privilege. */
+static int open_uffd(struct uffd *u, struct err *err)
+{
+	const int flags = O_CLOEXEC | O_NONBLOCK;
+	struct uffdio_api api = {
+		.api = UFFD_API,
+		.features = UFFD_FEATURE_EVENT_REMOVE,
+	};
+	cleanup_fd int dev = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+
+	if (dev >= 0)
+		u->fd = ioctl(dev, USERFAULTFD_IOC_NEW, flags);
+	if (u->fd < 0)
+		u->fd = (int)syscall(SYS_userfaultfd, flags);
+	if (u->fd < 0)
+		return fail(err, "Failed to create a userfaultfd (give this "
+				 "user /dev/userfaultfd)");
+	if (ioctl(u->fd, UFFDIO_API, &api) < 0)
+		return fail(err, "The kernel's userfaultfd lacks what is "
+				 "needed");
+	return 0;
+}
+
+static int register_memory(const struct uffd *u, const struct gmem *mem,
+			   struct err *err)
+{
+	for (unsigned int i = 0; i < mem->nr_regions; i++) {
+		struct uffdio_register reg = {
+			.range = {.start = (uintptr_t)mem->region[i].hva,
+				  .len = mem->region[i].size},
+			.mode = UFFDIO_REGISTER_MODE_MISSING,
+		};
+
+		if (ioctl(u->fd, UFFDIO_REGISTER, &reg) < 0)
+			return fail(err, "Failed to register memory with "
+					 "userfaultfd");
+	}
+	return 0;
+}
+
+static void describe(const struct gmem *mem, struct buf *out)
+{
+	const unsigned long long page =
+		mem->pages == GMEM_PAGES_2M ? PAGE_SIZE_2M : PAGE_SIZE;
+	unsigned long long off = 0;
+
+	for (unsigned int i = 0; i < mem->nr_regions; i++) {
+		const struct gmem_region *r = &mem->region[i];
+
+		buf_addf(out,
+			 "%s{\"base_host_virt_addr\":%llu,\"size\":%llu,"
+			 "\"offset\":%llu,\"page_size\":%llu,"
+			 "\"page_size_kib\":%llu}",
+			 i == 0 ? "[" : ",",
+			 (unsigned long long)(uintptr_t)r->hva,
+			 (unsigned long long)r->size, off, page, page);
+		off += r->size;
+	}
+	buf_add_str(out, "]");
+}
+
+static int send_with_fd(int sock, const struct buf *text, int fd)
+{
+	struct iovec iov = {text->data, text->len};
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.room,
+		.msg_controllen = sizeof(control.room),
+	};
+	ssize_t n;
+
+	control.head.cmsg_len = CMSG_LEN(sizeof(int));
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+	do
+		n = sendmsg(sock, &msg, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	/* So short a text goes whole into an empty socket. */
+	return (size_t)n == text->len ? 0 : -EIO;
+}
+
+static int connect_to(const char *path, struct err *err)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	size_t len = strnlen(path, sizeof(addr.sun_path));
+	cleanup_fd int sock = -1;
+
+	if (len >= sizeof(addr.sun_path)) {
+		errno = ENAMETOOLONG;
+		return fail(err, "Failed to connect to UDS Unix stream");
+	}
+	memcpy(addr.sun_path, path, len);
+	sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (sock < 0 ||
+	    connect(sock, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return fail(err, "Failed to connect to UDS Unix stream");
+	return fd_steal(&sock);
+}
+
+static void one_is_gone(struct uffd *u, struct loop_source *src)
+{
+	loop_del(u->loop, src);
+	if (!u->handler.added && !u->sock.added)
+		u->gone(u->ctx);
+}
+
+static void on_handler(struct loop_source *src, uint32_t events)
+{
+	(void)events;
+	one_is_gone(container_of(src, struct uffd, handler), src);
+}
+
+/* What a handler might send has no meaning: only the end counts. */
+static void on_sock(struct loop_source *src, uint32_t events)
+{
+	(void)events;
+	one_is_gone(container_of(src, struct uffd, sock), src);
+}
+
+/* Without pidfds (or across pid namespaces) a handler's death goes unseen. */
+static int watch(struct uffd *u, int sock, struct err *err)
+{
+	struct ucred peer = {0};
+	socklen_t len = sizeof(peer);
+	int r;
+
+	u->sock = (struct loop_source){
+		.fd = sock,
+		.events = EPOLLRDHUP,
+		.kind = LOOP_BACKEND,
+		.cb = on_sock,
+	};
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return fail(err, "Cannot tell who serves the memory");
+	u->handler = (struct loop_source){
+		.fd = (int)syscall(SYS_pidfd_open, peer.pid, 0),
+		.events = EPOLLIN,
+		.kind = LOOP_BACKEND,
+		.cb = on_handler,
+	};
+	if (u->handler.fd < 0)
+		return 0;
+	r = loop_add(u->loop, &u->handler);
+	if (r == 0)
+		r = loop_add(u->loop, &u->sock);
+	return r < 0 ? err_set(err, r, "Cannot watch the memory's handler: %s",
+			       err_name(r))
+		     : 0;
+}
+
+int uffd_connect(struct uffd *u, const struct gmem *mem, const char *path,
+		 struct loop *loop, void (*gone)(void *ctx), void *ctx,
+		 struct err *err)
+{
+	cleanup_buf struct buf text = {0};
+	cleanup_fd int sock = -1;
+	int r = open_uffd(u, err);
+
+	u->loop = loop;
+	u->gone = gone;
+	u->ctx = ctx;
+	if (r == 0)
+		r = register_memory(u, mem, err);
+	if (r < 0)
+		return r;
+	sock = connect_to(path, err);
+	if (sock < 0)
+		return sock;
+	describe(mem, &text);
+	if (text.failed)
+		return err_set(err, -ENOMEM, "Out of memory");
+	r = send_with_fd(sock, &text, u->fd);
+	if (r < 0) {
+		errno = -r;
+		return fail(err, "Failed to send the userfaultfd to its "
+				 "handler");
+	}
+	return watch(u, fd_steal(&sock), err);
+}
+
+void uffd_free(struct uffd *u)
+{
+	if (u->handler.added)
+		loop_del(u->loop, &u->handler);
+	if (u->sock.added)
+		loop_del(u->loop, &u->sock);
+	fd_close(&u->handler.fd);
+	fd_close(&u->sock.fd);
+	fd_close(&u->fd);
+}

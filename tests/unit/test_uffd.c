@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_uffd.c - memory served by another process, with a real handler
+ */
+#include "unit.h"
+
+#include "base/fd.h"
+#include "snapshot/uffd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SOCKET "uffd.sock"
+
+struct region {
+	unsigned long long base, size, offset, page, page_kib;
+};
+
+static bool denied;
+static bool was_gone;
+
+static void on_gone(void *ctx)
+{
+	(void)ctx;
+	was_gone = true;
+}
+
+static int listen_here(void)
+{
+	struct sockaddr_un addr = {AF_UNIX, SOCKET};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)unlink(SOCKET);
+	(void)unlink(SOCKET "2");
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(link(SOCKET, SOCKET "2"), 0); /* ready */
+	return fd;
+}
+
+/* The handler: one message, then pages whose bytes are their number. */
+static int receive(int listener, char *text, size_t size)
+{
+	char room[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = {text, size - 1};
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = room,
+		.msg_controllen = sizeof(room),
+	};
+	int sock = accept(listener, NULL, NULL);
+	ssize_t n = recvmsg(sock, &msg, 0);
+	int fd;
+
+	if (n < 0 || !CMSG_FIRSTHDR(&msg))
+		_exit(3);
+	text[n] = '\0';
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+	return fd;
+}
+
+static unsigned int parse(const char *text, struct region *r, unsigned int max)
+{
+	unsigned int nr = 0;
+	int used;
+
+	while (nr < max && sscanf(text + 1,
+				  "{\"base_host_virt_addr\":%llu,\"size\":%llu,"
+				  "\"offset\":%llu,\"page_size\":%llu,"
+				  "\"page_size_kib\":%llu}%n",
+				  &r[nr].base, &r[nr].size, &r[nr].offset,
+				  &r[nr].page, &r[nr].page_kib, &used) == 5) {
+		text += 1 + used;
+		nr++;
+	}
+	return strcmp(text, "]") == 0 ? nr : 0;
+}
+
+static void serve(int listener, unsigned int nr_pages)
+{
+	static uint8_t page[PAGE_SIZE];
+	struct region r[2];
+	static char text[4096];
+	int fd = receive(listener, text, sizeof(text));
+	unsigned int nr = parse(text, r, 2);
+
+	if (nr != 2 || r[0].offset != 0 || r[1].offset != r[0].size ||
+	    r[0].page != PAGE_SIZE || r[0].page_kib != PAGE_SIZE)
+		_exit(4);
+	while (nr_pages-- > 0) {
+		struct pollfd p = {fd, POLLIN, 0};
+		struct uffd_msg msg;
+		struct uffdio_copy copy = {.len = PAGE_SIZE};
+		unsigned int i;
+
+		(void)poll(&p, 1, -1);
+		if (read(fd, &msg, sizeof(msg)) != sizeof(msg))
+			_exit(5);
+		copy.dst = msg.arg.pagefault.address & ~(PAGE_SIZE - 1ull);
+		i = copy.dst - r[0].base >= r[0].size;
+		memset(page,
+		       (int)((r[i].offset + copy.dst - r[i].base) / PAGE_SIZE &
+			     0xff),
+		       sizeof(page));
+		copy.src = (uintptr_t)page;
+		if (ioctl(fd, UFFDIO_COPY, &copy) < 0)
+			_exit(6);
+	}
+}
+
+/* 2 regions: 3 GiB below the hole and 1 MiB above; lazily, so it costs none. */
+static void make_memory(struct gmem *mem)
+{
+	struct err err;
+
+	assert_int_equal(
+		gmem_new(mem, GIB(3) + MIB(1), GMEM_PAGES_DEFAULT, &err), 0);
+	assert_int_equal(mem->nr_regions, 2);
+}
+
+static bool skip_when_denied(const struct err *err, int r)
+{
+	if (r != -EPERM && r != -ENOSYS)
+		return false;
+	printf("skipped: %s\n", err->text);
+	denied = true;
+	return true;
+}
+
+static void expect_page(const struct gmem *mem, gpa_t gpa, uint8_t want)
+{
+	uint8_t got;
+
+	assert_int_equal(gmem_read(mem, gpa, &got, 1), 0);
+	assert_int_equal(got, want);
+}
+
+static void test_pages_come_and_death_is_seen(void **state)
+{
+	static struct err err;
+	struct loop loop;
+	struct gmem mem;
+	struct uffd u;
+	pid_t child;
+	int r;
+
+	(void)state;
+	was_gone = false;
+	make_memory(&mem);
+	assert_int_equal(loop_init(&loop), 0);
+	child = fork();
+	if (child == 0) {
+		serve(listen_here(), 3);
+		_exit(0);
+	}
+	while (access(SOCKET "2", F_OK) < 0)
+		(void)usleep(1000);
+	uffd_init(&u);
+	r = uffd_connect(&u, &mem, SOCKET, &loop, on_gone, NULL, &err);
+	if (skip_when_denied(&err, r)) {
+		(void)kill(child, SIGKILL);
+	} else {
+		assert_int_equal(r, 0);
+		expect_page(&mem, 0, 0);
+		expect_page(&mem, 7 * PAGE_SIZE + 5, 7);
+		expect_page(&mem, GIB(4) + PAGE_SIZE, 1);
+		while (!was_gone)
+			assert_int_equal(loop_step(&loop, 10000), 0);
+	}
+	(void)waitpid(child, NULL, 0);
+	uffd_free(&u);
+	if (!denied) /* nobody serves it any more: zeros, not a hang */
+		expect_page(&mem, 9 * PAGE_SIZE, 0);
+	gmem_free(&mem);
+	loop_free(&loop);
+}
+
+/* Who listened lives on: the connection's end alone says nothing. */
+static void test_worker_may_hang_up(void **state)
+{
+	static struct err err;
+	int listener = listen_here();
+	struct loop loop;
+	struct gmem mem;
+	struct uffd u;
+	pid_t child;
+	int r;
+
+	(void)state;
+	was_gone = false;
+	make_memory(&mem);
+	assert_int_equal(loop_init(&loop), 0);
+	child = fork();
+	if (child == 0) {
+		serve(listener, 0);
+		_exit(0);
+	}
+	(void)close(listener);
+	uffd_init(&u);
+	r = uffd_connect(&u, &mem, SOCKET, &loop, on_gone, NULL, &err);
+	if (skip_when_denied(&err, r)) {
+		(void)kill(child, SIGKILL);
+	} else {
+		assert_int_equal(r, 0);
+		while (u.sock.added)
+			assert_int_equal(loop_step(&loop, 10000), 0);
+		assert_false(was_gone);
+	}
+	(void)waitpid(child, NULL, 0);
+	uffd_free(&u);
+	gmem_free(&mem);
+	loop_free(&loop);
+}
+
+static void test_nobody_listens(void **state)
+{
+	struct loop loop;
+	struct gmem mem;
+	struct uffd u;
+	struct err err;
+	int r;
+
+	(void)state;
+	make_memory(&mem);
+	assert_int_equal(loop_init(&loop), 0);
+	uffd_init(&u);
+	r = uffd_connect(&u, &mem, "nope", &loop, on_gone, NULL, &err);
+	if (!skip_when_denied(&err, r)) {
+		assert_int_equal(r, -ENOENT);
+		assert_string_equal(err.text,
+				    "Failed to connect to UDS Unix stream: No "
+				    "such file or directory (os error 2)");
+	}
+	uffd_free(&u);
+	gmem_free(&mem);
+	loop_free(&loop);
+}
+
+static void test_path_too_long(void **state)
+{
+	struct loop loop;
+	struct gmem mem;
+	struct uffd u;
+	struct err err;
+	char path[200];
+	int r;
+
+	(void)state;
+	memset(path, 'x', sizeof(path));
+	path[sizeof(path) - 1] = '\0';
+	make_memory(&mem);
+	assert_int_equal(loop_init(&loop), 0);
+	uffd_init(&u);
+	r = uffd_connect(&u, &mem, path, &loop, on_gone, NULL, &err);
+	if (!skip_when_denied(&err, r))
+		assert_int_equal(r, -ENAMETOOLONG);
+	uffd_free(&u);
+	gmem_free(&mem);
+	loop_free(&loop);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_pages_come_and_death_is_seen),
+		cmocka_unit_test(test_worker_may_hang_up),
+		cmocka_unit_test(test_nobody_listens),
+		cmocka_unit_test(test_path_too_long),
+	};
+	char folder[] = "/tmp/volt-uffd-XXXXXX";
+	int r;
+
+	if (!mkdtemp(folder) || chdir(folder) < 0)
+		return 1;
+	r = cmocka_run_group_tests(tests, NULL, NULL);
+	(void)unlink(SOCKET);
+	(void)unlink(SOCKET "2");
+	(void)rmdir(folder);
+	return r == 0 && denied ? 77 : r;
+}
