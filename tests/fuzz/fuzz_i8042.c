@@ -50,7 +50,7 @@ static void write_port(struct world *w, const struct bus_ops *ops, uint8_t v)
 
 static void read_data(struct world *w)
 {
-	const struct i8042_regs before = w->k.regs;
+	const struct i8042_state before = w->k.regs;
 	uint8_t v = 0;
 
 	w->rises_seen = w->line.rises;
@@ -115,7 +115,7 @@ static void step(struct world *w, uint8_t what, uint8_t v)
 
 static void judge(const struct world *w)
 {
-	const struct i8042_regs *r = &w->k.regs;
+	const struct i8042_state *r = &w->k.regs;
 
 	fuzz_check(r->nr_queued <= I8042_QUEUE);
 	fuzz_check(!w->line.high);

@@ -121,7 +121,7 @@ static void judge_clock(const struct world *w, uint8_t v)
 		{0x09, 0x25, 25}, {0x32, 0x20, 20}, {0x0d, 0x80, 0x80},
 		{0x0c, 0x00, 0},
 	};
-	const struct rtc_regs *r = &w->rtc.regs;
+	const struct rtc_state *r = &w->rtc.regs;
 
 	for (size_t i = 0; i < ARRAY_SIZE(times); i++)
 		if (r->index == times[i].index)
