@@ -33,6 +33,8 @@ static void on_kick(struct loop_source *src, uint32_t events)
 	virtio_dev_enter(dev);
 	if (virtio_dev_running(dev))
 		dev->ops->kick(dev);
+	else if (!dev->active && dev->ops->stopped)
+		dev->ops->stopped(dev);
 	virtio_dev_leave(dev);
 }
 
@@ -117,6 +119,8 @@ void virtio_dev_broken(struct virtio_dev *dev, const char *why)
 		  "stands still until it is reset",
 		  dev->name, why);
 	virtio_dev_config_changed(dev);
+	if (dev->ops->stopped)
+		virtio_dev_kick(dev);
 }
 
 void virtio_dev_kick(struct virtio_dev *dev)
@@ -137,6 +141,8 @@ static void reset(struct virtio_dev *dev)
 	dev->status = 0;
 	dev->generation++;
 	atomic_store_explicit(&dev->isr, 0, memory_order_release);
+	if (dev->ops->stopped)
+		virtio_dev_kick(dev);
 }
 
 static int activate(struct virtio_dev *dev)

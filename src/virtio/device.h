@@ -87,6 +87,9 @@ struct virtio_dev;
  * @kick:	queues may have work; VMM thread
  * @reset:	back to the state after creation; drain what is in flight. The
  *		queues are reset afterwards. May be NULL
+ * @stopped:	the device was reset, or broke: give up what lives on the loop.
+ *		VMM thread, soon after; not called when a new driver is ready
+ *		by then. May be NULL
  * @config_write: the driver wrote @len bytes of the config space at @off, both
  *		within it; NULL: such writes are ignored
  * @drain:	finish what is in flight, for a snapshot; VMM thread, vCPUs
@@ -107,6 +110,7 @@ struct virtio_dev_ops {
 	int (*activate)(struct virtio_dev *dev);
 	void (*kick)(struct virtio_dev *dev);
 	void (*reset)(struct virtio_dev *dev);
+	void (*stopped)(struct virtio_dev *dev);
 	void (*config_write)(struct virtio_dev *dev, uint32_t off,
 			     const void *data, uint32_t len);
 	int (*drain)(struct virtio_dev *dev, uint64_t deadline_ns);

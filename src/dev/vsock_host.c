@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vsock_host.c - the host's sockets of the socket device: listening, CONNECT,
+ * connecting (theory of operation: vsock.h)
+ */
+#include "dev/vsock_priv.h"
+
+#include "base/fd.h"
+#include "base/log.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#define BACKLOG       1024
+#define ACCEPT_BUDGET 16
+
+/* The path as an address. Return: false when it is too long. */
+static bool make_address(struct sockaddr_un *addr, const char *path)
+{
+	size_t len = strlen(path);
+
+	*addr = (struct sockaddr_un){.sun_family = AF_UNIX};
+	if (len >= sizeof(addr->sun_path))
+		return false;
+	memcpy(addr->sun_path, path, len);
+	return true;
+}
+
+static int new_socket(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int vsock_listen(const char *path)
+{
+	cleanup_fd int fd = new_socket();
+	struct sockaddr_un addr;
+
+	if (fd < 0)
+		return fd;
+	if (!make_address(&addr, path))
+		return -ENAMETOOLONG;
+	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+	    listen(fd, BACKLOG) < 0)
+		return -errno;
+	return fd_steal(&fd);
+}
+
+/* ---- clients of the host ---- */
+
+/* Return: true when there may be more to accept. */
+static bool accept_one(struct vsock *v)
+{
+	int fd = accept4(v->listener.fd, NULL, NULL,
+			 SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct vsock_conn *c;
+
+	if (fd < 0) {
+		if (errno == EINTR || errno == ECONNABORTED)
+			return true;
+		if (errno == EAGAIN)
+			return false;
+		/* It stays readable: look away for a while. */
+		metric_inc(&v->counters.muxer_event_fails);
+		loop_del(v->dev.loop, &v->listener);
+		v->accept_later = true;
+		vsock_start_tick(v);
+		return false;
+	}
+	c = vsock_conn_new(v, fd, VSOCK_GREETING);
+	if (!c) {
+		metric_inc(&v->counters.muxer_event_fails);
+		log_guest(LOG_WARN, "%s: too many connections: one was refused",
+			  v->dev.name);
+		return true;
+	}
+	vsock_conn_deadline(c, VSOCK_GREETING_NS);
+	vsock_conn_settle(c);
+	return true;
+}
+
+static void on_listener(struct loop_source *src, uint32_t events)
+{
+	struct vsock *v = container_of(src, struct vsock, listener);
+
+	(void)events;
+	virtio_dev_enter(&v->dev);
+	if (!virtio_dev_running(&v->dev) || v->stale)
+		loop_del(v->dev.loop, src); /* a kick or resume watches again */
+	else
+		for (int i = 0; i < ACCEPT_BUDGET && accept_one(v); i++)
+			;
+	vsock_leave(v);
+}
+
+void vsock_host_init(struct vsock *v, int listen_fd)
+{
+	v->listener = (struct loop_source){
+		.fd = listen_fd,
+		.events = EPOLLIN,
+		.kind = LOOP_BACKEND,
+		.cb = on_listener,
+	};
+}
+
+void vsock_host_listen(struct vsock *v)
+{
+	if (v->listener.added || v->accept_later)
+		return;
+	if (loop_add(v->dev.loop, &v->listener) < 0) {
+		metric_inc(&v->counters.muxer_event_fails);
+		v->accept_later = true;
+		vsock_start_tick(v);
+	}
+}
+
+bool vsock_parse_connect(const char *line, size_t len, uint32_t *port)
+{
+	static const char word[] = "connect";
+	size_t i = sizeof(word) - 1;
+	uint64_t value = 0;
+	size_t digits = 0;
+
+	if (len <= i || strncasecmp(line, word, i) != 0 ||
+	    !isspace((unsigned char)line[i]))
+		return false;
+	while (i < len && isspace((unsigned char)line[i]))
+		i++;
+	for (; i < len && isdigit((unsigned char)line[i]); i++, digits++) {
+		value = value * 10 + (uint64_t)(line[i] - '0');
+		if (value > UINT32_MAX)
+			return false;
+	}
+	/* What follows the number is ignored, as Firecracker does. */
+	if (digits == 0 || (i < len && !isspace((unsigned char)line[i])))
+		return false;
+	*port = (uint32_t)value;
+	return true;
+}
+
+static uint32_t free_port(struct vsock *v, uint32_t guest_port)
+{
+	uint32_t port;
+
+	/* Ends: there are more ports than connections. */
+	do {
+		port = v->next_port++;
+		if (v->next_port == 2 * VSOCK_FIRST_PORT)
+			v->next_port = VSOCK_FIRST_PORT;
+	} while (vsock_conn_find(v, guest_port, port));
+	return port;
+}
+
+static void call_guest(struct vsock_conn *c, uint32_t port)
+{
+	c->guest_port = port;
+	c->host_port = free_port(c->vsock, port);
+	vsock_conn_hash(c);
+	c->state = VSOCK_CALLING;
+	c->owed = VSOCK_OWE_REQUEST;
+	vsock_conn_deadline(c, VSOCK_ANSWER_NS);
+}
+
+/*
+ * Take no byte behind the line, it belongs to the stream: look first, then take
+ * what is of the line.
+ */
+void vsock_host_greet(struct vsock_conn *c)
+{
+	char *at = c->line + c->line_len;
+	size_t room = sizeof(c->line) - c->line_len;
+	ssize_t n = recv(c->src.fd, at, room, MSG_PEEK | MSG_DONTWAIT);
+	const char *end;
+	uint32_t port;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	end = n > 0 ? memchr(at, '\n', (size_t)n) : NULL;
+	if (end)
+		n = end + 1 - at;
+	if (n <= 0 || recv(c->src.fd, at, (size_t)n, MSG_DONTWAIT) != n) {
+		vsock_conn_abort(c, false);
+		return;
+	}
+	c->line_len = (uint8_t)(c->line_len + n);
+	if (end && vsock_parse_connect(c->line, c->line_len, &port))
+		call_guest(c, port);
+	else if (end || c->line_len == sizeof(c->line))
+		vsock_conn_abort(c, false);
+}
+
+void vsock_host_accepted(struct vsock_conn *c)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "OK %u\n", c->host_port);
+
+	c->state = VSOCK_OPEN;
+	c->deadline_ns = 0;
+	if (send(c->src.fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT) !=
+	    len)
+		vsock_conn_abort(c, true);
+}
+
+/* ---- connections of the guest ---- */
+
+/* Return: 0, -EAGAIN when the listener's backlog is full, or -errno. */
+static int dial(struct vsock_conn *c)
+{
+	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+	struct sockaddr_un addr;
+	int len = snprintf(path, sizeof(path), "%s_%u", c->vsock->uds_path,
+			   c->host_port);
+
+	if (len < 0 || (size_t)len >= sizeof(path) ||
+	    !make_address(&addr, path))
+		return -ENAMETOOLONG;
+	if (connect(c->src.fd, (const struct sockaddr *)&addr, sizeof(addr)) <
+	    0)
+		return errno == EINTR ? -EAGAIN : -errno;
+	return 0;
+}
+
+static void connected(struct vsock_conn *c)
+{
+	c->state = VSOCK_OPEN;
+	c->deadline_ns = 0;
+	c->owed = VSOCK_OWE_RESPONSE;
+}
+
+bool vsock_host_dial(struct vsock *v, const struct vsock_header *request)
+{
+	struct vsock_conn *c;
+	int fd, r;
+
+	if (v->nr_conns == VSOCK_CONNS_MAX)
+		return false;
+	fd = new_socket();
+	c = fd < 0 ? NULL : vsock_conn_new(v, fd, VSOCK_DIALLING);
+	if (!c)
+		return false;
+	c->guest_port = request->src_port;
+	c->host_port = request->dst_port;
+	c->peer_alloc = request->buf_alloc;
+	c->peer_fwd = request->fwd_cnt;
+	r = dial(c);
+	if (r < 0 && r != -EAGAIN) {
+		vsock_conn_free(c);
+		return false;
+	}
+	vsock_conn_hash(c);
+	if (r == 0)
+		connected(c);
+	else
+		vsock_conn_deadline(c, VSOCK_ANSWER_NS);
+	vsock_conn_settle(c);
+	return true;
+}
+
+void vsock_host_redial(struct vsock_conn *c)
+{
+	int r = dial(c);
+
+	if (r == -EAGAIN)
+		return;
+	if (r == 0)
+		connected(c);
+	else
+		vsock_conn_abort(c, true);
+	vsock_conn_settle(c);
+}
