@@ -6,77 +6,37 @@
 
 #include <errno.h>
 
-#define BITS(owner, member)                                                \
-	{                                                                  \
-		.name = #member, .type = SCHEMA_BITS,                      \
-		.flags = SCHEMA_REQUIRED, SCHEMA_AT(struct owner, member), \
-	}
-#define NUMBER(owner, member, range_)                                      \
-	{                                                                  \
-		.name = #member, .type = SCHEMA_UINT,                      \
-		.flags = SCHEMA_REQUIRED, SCHEMA_AT(struct owner, member), \
-		.range = &(range_),                                        \
-	}
-#define FLAG(owner, member)                                                \
-	{                                                                  \
-		.name = #member, .type = SCHEMA_BOOL,                      \
-		.flags = SCHEMA_REQUIRED, SCHEMA_AT(struct owner, member), \
-	}
-
 static const struct schema_field queue_fields[] = {
-	NUMBER(virtq_state, size, schema_u16),
-	FLAG(virtq_state, ready),
-	FLAG(virtq_state, broken),
-	BITS(virtq_state, desc),
-	BITS(virtq_state, avail),
-	BITS(virtq_state, used),
-	NUMBER(virtq_state, next_avail, schema_u16),
-	NUMBER(virtq_state, next_used, schema_u16),
+	SCHEMA_STATE_UINT(struct virtq_state, size),
+	SCHEMA_STATE_BOOL(struct virtq_state, ready),
+	SCHEMA_STATE_BOOL(struct virtq_state, broken),
+	SCHEMA_STATE_BITS(struct virtq_state, desc),
+	SCHEMA_STATE_BITS(struct virtq_state, avail),
+	SCHEMA_STATE_BITS(struct virtq_state, used),
+	SCHEMA_STATE_UINT(struct virtq_state, next_avail),
+	SCHEMA_STATE_UINT(struct virtq_state, next_used),
 };
 
-static const struct schema_object queue_schema = {
-	.name = "Virtqueue",
-	.fields = queue_fields,
-	.nr = ARRAY_SIZE(queue_fields),
-	.size = sizeof(struct virtq_state),
-};
+static const struct schema_object queue_schema =
+	SCHEMA_STATE_OF(struct virtq_state, queue_fields);
 
-static const struct schema_field queue_item_field = {
-	.name = "queue",
-	.type = SCHEMA_OBJECT,
-	.size = sizeof(struct virtq_state),
-	.object = &queue_schema,
-};
-
-static const struct schema_item queue_item = {
-	.field = &queue_item_field,
-	.size = sizeof(struct virtq_state),
-};
+static const struct schema_item queue_item =
+	SCHEMA_STATE_ITEM(struct virtq_state, &queue_schema);
 
 static const struct schema_field fields[] = {
-	BITS(virtio_state, features),
-	BITS(virtio_state, status),
-	BITS(virtio_state, isr),
-	NUMBER(virtio_state, generation, schema_u32),
-	NUMBER(virtio_state, features_sel, schema_u32),
-	NUMBER(virtio_state, driver_features_sel, schema_u32),
-	NUMBER(virtio_state, queue_sel, schema_u32),
-	{
-		.name = "queues",
-		.type = SCHEMA_ARRAY,
-		.flags = SCHEMA_REQUIRED | SCHEMA_COUNTED,
-		SCHEMA_AT(struct virtio_state, queue),
-		.count = offsetof(struct virtio_state, nr_queues),
-		.item = &queue_item,
-	},
+	SCHEMA_STATE_BITS(struct virtio_state, features),
+	SCHEMA_STATE_BITS(struct virtio_state, status),
+	SCHEMA_STATE_BITS(struct virtio_state, isr),
+	SCHEMA_STATE_UINT(struct virtio_state, generation),
+	SCHEMA_STATE_UINT(struct virtio_state, features_sel),
+	SCHEMA_STATE_UINT(struct virtio_state, driver_features_sel),
+	SCHEMA_STATE_UINT(struct virtio_state, queue_sel),
+	SCHEMA_STATE_COUNTED(SCHEMA_ARRAY, struct virtio_state, queue,
+			     nr_queues, .item = &queue_item),
 };
 
-const struct schema_object virtio_state_schema = {
-	.name = "VirtioDevice",
-	.fields = fields,
-	.nr = ARRAY_SIZE(fields),
-	.size = sizeof(struct virtio_state),
-};
+const struct schema_object virtio_state_schema =
+	SCHEMA_STATE_OF(struct virtio_state, fields);
 
 static void save_queue(const struct virtq *q, struct virtq_state *state)
 {
