@@ -11,6 +11,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#define STATUS_KNOWN                                           \
+	(VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER |    \
+	 VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_DRIVER_OK | \
+	 VIRTIO_STATUS_NEEDS_RESET | VIRTIO_STATUS_FAILED)
+
 #define FEATURES_COMMON \
 	(VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX)
 
@@ -193,9 +198,10 @@ static void add_status(struct virtio_dev *dev, uint8_t new)
 {
 	uint8_t added;
 
-	new |= dev->status &VIRTIO_STATUS_NEEDS_RESET; /* ours to clear */
-	if (!may_follow(dev->status, new) ||
-	    (new & ~dev->status &VIRTIO_STATUS_NEEDS_RESET))
+	new &= STATUS_KNOWN;
+	/* NEEDS_RESET is ours to set, and only a reset ends it. */
+	if ((dev->status | new) & VIRTIO_STATUS_NEEDS_RESET ||
+	    !may_follow(dev->status, new))
 		return;
 	added = (uint8_t)(new & ~dev->status);
 	/* 2.2.2: what was not offered, and a legacy driver, are refused. */
@@ -236,15 +242,11 @@ void virtio_dev_set_features(struct virtio_dev *dev, unsigned int half,
 {
 	unsigned int shift = half * 32;
 
-	if (half > 1)
+	if (half > 1 || !(dev->status & VIRTIO_STATUS_DRIVER) ||
+	    dev->status & VIRTIO_STATUS_FEATURES_OK)
 		return;
-	virtio_dev_enter(dev);
-	if (dev->status & VIRTIO_STATUS_DRIVER &&
-	    !(dev->status & VIRTIO_STATUS_FEATURES_OK)) {
-		dev->acked &= ~((uint64_t)UINT32_MAX << shift);
-		dev->acked |= (uint64_t)bits << shift;
-	}
-	virtio_dev_leave(dev);
+	dev->acked &= ~((uint64_t)UINT32_MAX << shift);
+	dev->acked |= (uint64_t)bits << shift;
 }
 
 void virtio_dev_read_config(struct virtio_dev *dev, uint64_t off, void *data,
@@ -264,7 +266,8 @@ void virtio_dev_write_config(struct virtio_dev *dev, uint64_t off,
 	if (!dev->ops->config_write || !range_fits(off, len, dev->config_bytes))
 		return;
 	virtio_dev_enter(dev);
-	if (dev->status & VIRTIO_STATUS_DRIVER)
+	if (dev->status & VIRTIO_STATUS_DRIVER &&
+	    !(dev->status & VIRTIO_STATUS_NEEDS_RESET))
 		dev->ops->config_write(dev, (uint32_t)off, data, len);
 	virtio_dev_leave(dev);
 }
@@ -299,13 +302,9 @@ void virtio_dev_resume(struct virtio_dev *dev)
 int virtio_dev_restore(struct virtio_dev *dev, uint8_t status, uint64_t acked,
 		       uint32_t generation, struct err *err)
 {
-	const uint8_t known = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER |
-			      VIRTIO_STATUS_DRIVER_OK |
-			      VIRTIO_STATUS_FEATURES_OK |
-			      VIRTIO_STATUS_NEEDS_RESET | VIRTIO_STATUS_FAILED;
 	int r;
 
-	if ((status & ~known) != 0 || !may_follow(0, status))
+	if ((status & ~STATUS_KNOWN) != 0 || !may_follow(0, status))
 		return err_set(err, -EINVAL, "%s: impossible status %#x",
 			       dev->name, status);
 	dev->paused = true;

@@ -232,7 +232,7 @@ void virtio_dev_kick(struct virtio_dev *dev);
 
 uint8_t virtio_dev_status(struct virtio_dev *dev);
 void virtio_dev_set_status(struct virtio_dev *dev, uint8_t status);
-/* The lower (@half 0) or upper 32 bits of the features. */
+/* The lower (@half 0) or upper 32 bits of the features; lock held. */
 void virtio_dev_set_features(struct virtio_dev *dev, unsigned int half,
 			     uint32_t bits);
 void virtio_dev_read_config(struct virtio_dev *dev, uint64_t off, void *data,

@@ -164,6 +164,9 @@ static void write_locked(struct virtio_mmio *m, uint64_t reg, uint32_t v)
 	case R_DEVICE_FEATURES_SEL:
 		m->features_sel = v;
 		break;
+	case R_DRIVER_FEATURES:
+		virtio_dev_set_features(m->dev, m->driver_features_sel, v);
+		break;
 	case R_DRIVER_FEATURES_SEL:
 		m->driver_features_sel = v;
 		break;
@@ -179,9 +182,6 @@ static void write_locked(struct virtio_mmio *m, uint64_t reg, uint32_t v)
 static void write_register(struct virtio_mmio *m, uint64_t reg, uint32_t v)
 {
 	switch (reg) {
-	case R_DRIVER_FEATURES:
-		virtio_dev_set_features(m->dev, m->driver_features_sel, v);
-		break;
 	case R_QUEUE_NOTIFY:
 		if (v < m->dev->nr_queues)
 			virtio_dev_kick(m->dev);

@@ -101,13 +101,17 @@ int virtq_set_ready(struct virtq *q)
 
 /* ---- from the driver ---- */
 
-/* Return: chains waiting; negative when the index makes no sense. */
+/*
+ * Return: chains waiting; negative when the index makes no sense: as far as the
+ * driver knows we hold all from published on, and it has only so many heads.
+ */
 static int pending(const struct virtq *q)
 {
 	uint16_t idx = load16(q->hva_avail + RING_IDX, memory_order_acquire);
 	uint16_t ahead = (uint16_t)(idx - q->next_avail);
+	uint16_t held = (uint16_t)(q->next_avail - q->published);
 
-	return ahead > q->size ? -EPROTO : ahead;
+	return ahead > q->size - held ? -EPROTO : ahead;
 }
 
 bool virtq_has_work(const struct virtq *q)

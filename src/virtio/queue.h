@@ -27,13 +27,16 @@
  *  - A walk is bounded: a chain has at most as many descriptors as the queue
  *    has entries, an indirect table too, and the bytes of a chain fit 32 bits.
  *  - A buffer is RAM within one region (gmem_find), or the chain is refused.
+ *  - No more chains are taken than the driver can have: the queue's size, less
+ *    those that it has not been told we are done with (virtq_publish()). So
+ *    what is in flight is bounded, and so is a loop that pops and pushes.
  *
  * Two kinds of wrong. A chain that makes no sense (loops, addresses that are
  * not RAM, a readable buffer behind a writable one, nested indirect tables) is
  * returned to the driver with length 0 and counted; the queue goes on and the
- * device never sees it. A ring that makes no sense (an available index more
- * than a queue ahead, a head out of range) breaks the queue: virtq_pop()
- * returns -EPROTO from then on, and the device asks for a reset
+ * device never sees it. A ring that makes no sense (an available index that
+ * gives us more than a queue of chains, a head out of range) breaks the queue:
+ * virtq_pop() returns -EPROTO from then on, and the device asks for a reset
  * (virtio_dev_broken()).
  *
  * EVENT_IDX (2.7.10): used_event and avail_event lie behind the rings; they
@@ -142,7 +145,7 @@ static inline void virtq_unpop(struct virtq *q)
  * @mark:	q->next_avail at that time; none of those chains was pushed
  *
  * Malformed chains among them are met, and pushed, again: a driver that made
- * one sees its head used twice.
+ * one sees its head used twice, or the queue broken.
  */
 static inline void virtq_rewind(struct virtq *q, uint16_t mark)
 {

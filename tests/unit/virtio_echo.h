@@ -14,8 +14,8 @@
 #include <stdlib.h>
 
 #define ECHO_QUEUES    2u
-#define ECHO_QUEUE_MAX 16u
-#define ECHO_SEGMENTS  16u
+#define ECHO_QUEUE_MAX VIRTQ_MAX_SIZE
+#define ECHO_SEGMENTS  VIRTQ_MAX_SIZE
 #define ECHO_HELD_MAX  64u
 #define ECHO_FEATURES  0x5ull
 
@@ -42,6 +42,7 @@ struct echo {
 	unsigned int nr_activated;
 	unsigned int nr_resets;
 	unsigned int nr_held;
+	struct iovec iov[ECHO_SEGMENTS];
 	struct echo_held held[ECHO_HELD_MAX];
 	void (*saw)(struct echo *echo, struct virtq *q,
 		    const struct virtq_chain *chain);
@@ -86,13 +87,12 @@ static inline void echo_take(struct echo *echo, struct virtq *q,
 
 static inline void echo_queue(struct echo *echo, struct virtq *q)
 {
-	struct iovec iov[ECHO_SEGMENTS];
 	struct virtq_chain chain;
 	int r;
 
 	do {
 		virtq_disable_kicks(q);
-		while ((r = virtq_pop(q, iov, ECHO_SEGMENTS, &chain)) > 0)
+		while ((r = virtq_pop(q, echo->iov, ECHO_SEGMENTS, &chain)) > 0)
 			echo_take(echo, q, &chain);
 	} while (r == 0 && virtq_enable_kicks(q));
 	virtio_dev_publish(&echo->dev, q);
