@@ -13,6 +13,7 @@ CASES = [
     Case("rng", devices=ENTROPY),
     Case("rng-pvh", devices=ENTROPY, cpus=2),
     Case("rng", "full", irqchip="full", devices=ENTROPY),
+    Case("hostile", devices=ENTROPY),
 ]
 
 
@@ -50,6 +51,13 @@ def test_entropy_is_counted(vmm, tmp_path):
     assert sum(e["host_rng_fails"] for e in entropy) == 0
     # Each of the four runs asks once with nothing to write to.
     assert sum(e["entropy_event_fails"] for e in entropy) == 4
+
+
+def test_hostile_driver_cannot_flood_the_log(vmm):
+    """Dozens of broken rings: ten lines, and a count of what is left out."""
+    run = vmm.run(Case("hostile", devices=ENTROPY))
+    run.assert_passed()
+    assert run.log.count("broke the rules") <= 10
 
 
 def test_entropy_is_limited(vmm):
