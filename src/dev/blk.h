@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * blk.h - virtio block device
+ *
+ * Theory of operation
+ *
+ * virtio 1.2, 5.2, on a raw image file or block device. A request is a header
+ * (type, sector), data, and one status byte, in a chain of buffers that may be
+ * cut anywhere: the header is the first 16 readable bytes, the status the last
+ * writable byte, data is what lies between. Guest memory is handed to the
+ * kernel as it is: one readv() or writev() moves a request.
+ *
+ * A request goes from the queue into a slot, where it stays until it is done;
+ * slots are made with the device, so nothing is allocated later and what is in
+ * flight is bounded. Engine Sync has one slot: the VMM thread does a request
+ * and takes the next. Async (io_uring) has many: all that wait are submitted in
+ * one system call, and what the page cache had is complete when that returns.
+ * The used ring is shown to the guest once a round, with one interrupt at most.
+ * A round ends after some requests or milliseconds, so that nothing else on the
+ * VMM thread starves.
+ *
+ * Slots know the head of their chain only to return it: a driver that makes one
+ * head available twice has two requests on the same memory, and gets two
+ * answers.
+ *
+ * What the guest may rely on:
+ *
+ *  - A request outside the disk, of a length that is no multiple of 512, of
+ *    the wrong direction or to a read-only disk is answered with IOERR, one of
+ *    a kind that was not negotiated with UNSUPP; a chain without a status byte
+ *    comes back with length 0.
+ *  - Every error of the host (EIO, ENOSPC, EFBIG, a file that shrank) is IOERR,
+ *    is counted and logged, and ends nothing.
+ *  - Cache Writeback: FLUSH is offered and means fdatasync(); a driver that
+ *    does not take the offer gets write-through (5.2.6.2). Cache Unsafe: FLUSH
+ *    is not offered; the host's page cache still outlives the VMM.
+ *  - DISCARD and WRITE_ZEROES punch holes, or write zeroes where none can be
+ *    punched; a discard that the host cannot do is done with nothing.
+ *
+ * Locking: as device.h says. reset() waits for what is in flight.
+ */
+#pragma once
+
+#include "base/metrics.h"
+#include "dev/blk_io.h"
+#include "host/rate_limiter.h"
+#include "virtio/device.h"
+
+/* Firecracker's names. */
+struct blk_counters {
+	metric_t activate_fails;
+	metric_t cfg_fails;
+	metric_t no_avail_buffer;
+	metric_t event_fails;
+	metric_t execute_fails;
+	metric_t invalid_reqs_count;
+	metric_t flush_count;
+	metric_t queue_event_count;
+	metric_t rate_limiter_event_count;
+	metric_t update_count;
+	metric_t update_fails;
+	metric_t read_bytes;
+	metric_t write_bytes;
+	metric_t read_count;
+	metric_t write_count;
+	struct metric_agg read_agg;
+	struct metric_agg write_agg;
+	metric_t rate_limiter_throttled_events;
+	metric_t io_engine_throttled_events;
+	metric_t remaining_reqs_count;
+};
+
+extern const struct metric_group blk_metric_group;
+
+struct blk;
+
+/**
+ * struct blk_params - a block device to be made
+ * @id:		what GET_ID tells, and the log
+ * @file:	its descriptor is borrowed until blk_set_file() or the end
+ * @flush:	cache_type Writeback
+ * @async:	io_uring, if the host lets us; else Sync, which is logged
+ */
+struct blk_params {
+	const char *id;
+	const struct gmem *mem;
+	struct loop *loop;
+	struct blk_file file;
+	bool read_only;
+	bool flush;
+	bool async;
+};
+
+/**
+ * blk_new() - make a block device
+ *
+ * Return: 0 and *@out, or -errno with a sentence. Freed by ops->destroy().
+ * Context: VMM thread, as all of these.
+ */
+int blk_new(struct blk **out, const struct blk_params *params,
+	    struct err *err) __must_check;
+
+struct virtio_dev *blk_dev(struct blk *blk);
+
+/* NULL when @dev is no block device's. */
+struct blk *blk_of(struct virtio_dev *dev);
+
+/**
+ * blk_set_file() - go on with another file; the guest learns of the new size
+ *
+ * Waits for what is in flight. On success the old descriptor is no longer used.
+ *
+ * Return: 0, -ETIME when the old file does not answer.
+ */
+int blk_set_file(struct blk *blk, const struct blk_file *file) __must_check;
+
+/* For virtio_set_limits(); with the device's lock held. */
+struct rate_limiter *blk_limiter(struct blk *blk);
+
+struct blk_counters *blk_counters(struct blk *blk);
+
+/* True when io_uring is at work. */
+bool blk_is_async(const struct blk *blk);

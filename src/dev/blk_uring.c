@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * blk_uring.c - block operations by io_uring (theory: blk_io.h)
+ *
+ * One ring per device, made with it. The VMM thread submits; completions are
+ * read by whoever holds the device's lock, so a reset on a vCPU thread can
+ * wait for what is in flight. Waiting is poll() on the ring: it takes a
+ * deadline on every kernel and needs no entry of the ring.
+ *
+ * liburing is used for its layout of the rings and its barriers; it is three
+ * system calls and 8 KiB of code.
+ */
+#include "dev/blk_io.h"
+
+#include "host/timer.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#define NS_PER_MS 1000000u
+
+/*
+ * Linux 5.6: IORING_OP_READ and _FALLOCATE. Completions are never dropped, and
+ * what a submission points to is copied by it.
+ */
+#define FEATURES                                       \
+	(IORING_FEAT_NODROP | IORING_FEAT_RW_CUR_POS | \
+	 IORING_FEAT_SUBMIT_STABLE)
+
+struct blk_uring {
+	struct io_uring ring;
+};
+
+int blk_uring_new(struct blk_uring **out, unsigned int slots, struct err *err)
+{
+	struct blk_uring *u = calloc(1, sizeof(*u));
+	struct io_uring_params params = {0};
+	int r;
+
+	if (!u)
+		return err_set(err, -ENOMEM, "Out of memory");
+	r = io_uring_queue_init_params(slots, &u->ring, &params);
+	if (r < 0) {
+		free(u);
+		return err_set(err, r, "the host denies io_uring (%s)",
+			       err_name(r));
+	}
+	if ((params.features & FEATURES) != FEATURES) {
+		blk_uring_free(u);
+		return err_set(err, -ENOSYS,
+			       "io_uring of this kernel is older than 5.6");
+	}
+	*out = u;
+	return 0;
+}
+
+void blk_uring_free(struct blk_uring *u)
+{
+	if (!u)
+		return;
+	io_uring_queue_exit(&u->ring);
+	free(u);
+}
+
+int blk_uring_fd(const struct blk_uring *u)
+{
+	return u->ring.ring_fd;
+}
+
+bool blk_uring_can(const struct blk_file *file, const struct blk_io *io)
+{
+	switch (io->kind) {
+	case BLK_IO_READ:
+	case BLK_IO_WRITE:
+	case BLK_IO_FLUSH:
+		return true;
+	case BLK_IO_DISCARD:
+		return !file->is_device && !io->stable;
+	default:
+		return !io->stable;
+	}
+}
+
+static void prepare(struct io_uring_sqe *sqe, int fd, const struct blk_io *io)
+{
+	switch (io->kind) {
+	case BLK_IO_READ:
+		if (io->nr_iov == 1)
+			io_uring_prep_read(sqe, fd, io->iov->iov_base,
+					   (unsigned int)io->iov->iov_len,
+					   io->off);
+		else
+			io_uring_prep_readv(sqe, fd, io->iov, io->nr_iov,
+					    io->off);
+		break;
+	case BLK_IO_WRITE:
+		if (io->nr_iov == 1)
+			io_uring_prep_write(sqe, fd, io->iov->iov_base,
+					    (unsigned int)io->iov->iov_len,
+					    io->off);
+		else
+			io_uring_prep_writev(sqe, fd, io->iov, io->nr_iov,
+					     io->off);
+		sqe->rw_flags = io->stable ? RWF_DSYNC : 0;
+		break;
+	case BLK_IO_FLUSH:
+		io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
+		break;
+	default:
+		io_uring_prep_fallocate(sqe, fd,
+					blk_io_fallocate_mode(io->kind),
+					(off_t)io->off, (off_t)io->left);
+		break;
+	}
+}
+
+void blk_uring_add(struct blk_uring *u, const struct blk_file *file,
+		   const struct blk_io *io, void *tag)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+
+	assert(sqe); /* the ring has as many entries as the device slots */
+	prepare(sqe, file->fd, io);
+	io_uring_sqe_set_data(sqe, tag);
+}
+
+int blk_uring_submit(struct blk_uring *u)
+{
+	while (io_uring_sq_ready(&u->ring) > 0) {
+		int r = io_uring_submit(&u->ring);
+
+		if (r <= 0 && r != -EINTR)
+			return r < 0 ? r : -EAGAIN;
+	}
+	return 0;
+}
+
+bool blk_uring_next(struct blk_uring *u, void **tag, int *result)
+{
+	struct io_uring_cqe *cqe;
+
+	if (io_uring_cq_ready(&u->ring) == 0 ||
+	    io_uring_peek_cqe(&u->ring, &cqe) < 0)
+		return false;
+	*tag = io_uring_cqe_get_data(cqe);
+	*result = cqe->res;
+	io_uring_cqe_seen(&u->ring, cqe);
+	return true;
+}
+
+bool blk_uring_wait(struct blk_uring *u, uint64_t deadline_ns)
+{
+	struct pollfd p = {.fd = u->ring.ring_fd, .events = POLLIN};
+
+	while (io_uring_cq_ready(&u->ring) == 0) {
+		uint64_t now = now_ns();
+		uint64_t ms;
+
+		if (now >= deadline_ns)
+			return false;
+		ms = (deadline_ns - now) / NS_PER_MS + 1;
+		(void)poll(&p, 1, ms > 1000 ? 1000 : (int)ms);
+	}
+	return true;
+}
