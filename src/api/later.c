@@ -120,14 +120,6 @@ static const struct api_route pmem[] = {
 	ROUTE(DELETE, "pmem/{id}", API_POST, hot_plug),
 };
 
-static const struct api_route network[] = {
-	ROUTE(PUT, "network-interfaces/{id}", API_BOTH | API_LIST, hot_plug,
-	      COUNTED(put.network_count)),
-	ROUTE(PATCH, "network-interfaces/{id}", API_POST, not_offered,
-	      COUNTED(patch.network_count)),
-	ROUTE(DELETE, "network-interfaces/{id}", API_POST, hot_plug),
-};
-
 static const struct api_route vsock[] = {
 	ROUTE(PUT, "vsock", API_PRE, not_offered, COUNTED(put.vsock_count)),
 };
@@ -184,8 +176,6 @@ static const struct api_route snapshot[] = {
 RESOURCE(api_drives, drives, KEY("drives", show_empty, drives),
 	 .required = true);
 RESOURCE(api_pmem, pmem, KEY("pmem", show_empty, pmem));
-RESOURCE(api_network, network,
-	 KEY("network-interfaces", show_empty, network));
 RESOURCE(api_vsock, vsock, KEY("vsock", show_null, vsock));
 RESOURCE(api_cpu_config, cpu_config,
 	 KEY("cpu-config", show_null, cpu_config));

@@ -119,6 +119,16 @@ static void add_expected(struct buf *out, size_t nr,
 			 name(table, i));
 }
 
+/* Fields that error texts know of. */
+static size_t nr_listed(const struct schema_object *object)
+{
+	size_t nr = object->nr;
+
+	while (nr > 0 && object->fields[nr - 1].flags & SCHEMA_EXTRA)
+		nr--;
+	return nr;
+}
+
 static const char *field_name(const void *table, size_t i)
 {
 	return ((const struct schema_object *)table)->fields[i].name;
@@ -487,10 +497,11 @@ static int unknown_field(const struct schema_object *object, struct json *json,
 			 const struct buf *key)
 {
 	struct buf expected = {0};
+	size_t nr = nr_listed(object);
 	int r;
 
-	if (object->nr > 0)
-		add_expected(&expected, object->nr, field_name, object);
+	if (nr > 0)
+		add_expected(&expected, nr, field_name, object);
 	else
 		buf_add_str(&expected, "there are no fields");
 	r = unknown(json, "field", key, &expected);
@@ -512,8 +523,8 @@ static int refuse_array(const struct schema_object *object, struct json *json)
 		return json_fail(json,
 				 "invalid length 0, expected struct %s with "
 				 "%zu element%s",
-				 object->name, object->nr,
-				 object->nr == 1 ? "" : "s");
+				 object->name, nr_listed(object),
+				 nr_listed(object) == 1 ? "" : "s");
 	return json_fail(json, "invalid type: sequence, expected struct %s",
 			 object->name);
 }
@@ -617,6 +628,8 @@ static bool is_set(const struct schema_field *field, const char *base)
 	if (field->type == SCHEMA_ENUM &&
 	    (field->flags & (SCHEMA_NULL | SCHEMA_OMIT)))
 		return load_uint(value, field->size) != 0;
+	if (field->type == SCHEMA_BOOL && field->flags & SCHEMA_OMIT)
+		return *(const bool *)value;
 	return true;
 }
 

@@ -67,6 +67,8 @@ enum schema_flags {
 	SCHEMA_OMIT = 1 << 4,       /* left out, not null, when unset */
 	SCHEMA_HAS = 1 << 5,        /* @has is the offset of its bool */
 	SCHEMA_COUNTED = 1 << 6,    /* @count is the offset of its number */
+	SCHEMA_EXTRA = 1 << 7,      /* ours, not Firecracker's: errors do not
+				     * list it; comes after all others */
 };
 
 /* Range of an integer, and what errors call it. */

@@ -22,6 +22,7 @@
 
 #define NAME          "run"
 #define MAX_ARGS      64
+#define MAX_NETS      16
 
 #define CMDLINE       "console=ttyS0 reboot=k panic=1"
 #define CMDLINE_SHELL CMDLINE " quiet volt.quiet volt.end=shell"
@@ -42,6 +43,10 @@ static const char help_text[] =
 	"  --cmdline TEXT   default: " CMDLINE "\n"
 	"  --memory MIB     default 128 (256 without --kernel)\n"
 	"  --cpus N         default 1\n"
+	"  --net tap=NAME[,mac=MAC][,mtu=N][,vhost]\n"
+	"                   a network interface on a tap that `volt net add` "
+	"made; may be\n"
+	"                   given several times\n"
 	"\n"
 	"Exit code: volt-vmm's (docs/exit-codes.md); 1 it did not start; 64 "
 	"bad usage.\n"
@@ -61,6 +66,8 @@ struct run {
 	const char *cmdline;
 	const char *memory;
 	const char *cpus;
+	const char *nets[MAX_NETS];
+	unsigned int nr_nets;
 	char **rest;
 	char default_name[24];
 	char default_kernel[PATH_MAX];
@@ -157,6 +164,8 @@ static int build_args(struct run *run, struct err *err)
 	add(run, "--cmdline", run->cmdline);
 	add(run, "--memory", run->memory);
 	add(run, "--cpus", run->cpus);
+	for (unsigned int i = 0; i < run->nr_nets; i++)
+		add(run, "--net", run->nets[i]);
 	for (char **word = run->rest; *word; word++) {
 		if (run->nr_args == MAX_ARGS)
 			return err_set(err, -E2BIG, "Too many words");
@@ -217,6 +226,7 @@ static int parse(struct run *run, int argc, char **argv)
 		{"cmdline", required_argument, NULL, 'c'},
 		{"memory", required_argument, NULL, 'm'},
 		{"cpus", required_argument, NULL, 'p'},
+		{"net", required_argument, NULL, 't'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
@@ -237,6 +247,14 @@ static int parse(struct run *run, int argc, char **argv)
 		for (size_t i = 0; i < ARRAY_SIZE(values); i++)
 			if (values[i].opt == opt)
 				*values[i].value = optarg;
+		if (opt != 't')
+			continue;
+		if (run->nr_nets == MAX_NETS) {
+			(void)cli_complain(0, NAME, "more than %d times --net",
+					   MAX_NETS);
+			return -EINVAL;
+		}
+		run->nets[run->nr_nets++] = optarg;
 	}
 	run->rest = argv + optind;
 	if (optind < argc && strcmp(argv[optind - 1], "--") != 0) {

@@ -166,7 +166,7 @@ static int send_next(struct net_dev *n, struct virtq *q)
 	if (r <= 0)
 		return r;
 	if (!send_chain(n, &chain)) {
-		virtq_rewind(q, (uint16_t)(q->next_avail - 1));
+		virtq_unpop(q);
 		metric_inc(&n->metrics.tx_rate_limiter_throttled);
 		return -EAGAIN;
 	}

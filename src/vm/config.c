@@ -33,6 +33,23 @@ void net_config_free(struct net_config *net)
 	*net = (struct net_config){.fd = -1};
 }
 
+static void update_bucket(struct token_bucket_config *to,
+			  const struct token_bucket_config *from)
+{
+	if (!from->present)
+		return;
+	*to = *from;
+	to->present = from->size != 0 && from->refill_time != 0;
+}
+
+void rate_limiter_config_update(struct rate_limiter_config *to,
+				const struct rate_limiter_config *from)
+{
+	update_bucket(&to->bandwidth, &from->bandwidth);
+	update_bucket(&to->ops, &from->ops);
+	to->present = to->bandwidth.present || to->ops.present;
+}
+
 void vm_config_free(struct vm_config *config)
 {
 	fd_close(&config->boot_source.kernel_fd);

@@ -191,6 +191,21 @@ struct vm_config {
 void drive_config_free(struct drive_config *drive);
 void net_config_free(struct net_config *net);
 
+/**
+ * vm_config_put_net() - set a network interface, new or again (by its id)
+ * @net:	taken over, and left empty, on success
+ *
+ * Opens its tap. A failure leaves @config as it was.
+ *
+ * Return: 0 or -errno with a sentence.
+ */
+int vm_config_put_net(struct vm_config *config, struct net_config *net,
+		      struct err *err) __must_check;
+
+/* What is absent in @from stays; a bucket without a limit takes it away. */
+void rate_limiter_config_update(struct rate_limiter_config *to,
+				const struct rate_limiter_config *from);
+
 /* Defaults: 1 vCPU, 128 MiB, nothing else. */
 void vm_config_init(struct vm_config *config);
 void vm_config_free(struct vm_config *config);

@@ -22,6 +22,7 @@ enum option_kind {
 	OPTION_SIZE, /* MiB, or with K, M, G behind */
 	OPTION_CPUS,
 	OPTION_CHOICE,
+	OPTION_LIST, /* may be given several times */
 };
 
 enum option_section {
@@ -74,6 +75,10 @@ static const struct option table[] = {
 	{"memory", OPTION_SIZE, SECTION_PEOPLE, AT(memory_mib),
 	 .value = "SIZE",
 	 .help = "guest memory in MiB, or with a unit: 512M, 2G (default 128)"},
+	{"net", OPTION_LIST, SECTION_PEOPLE, AT(nets),
+	 .value = "tap=NAME[,mac=MAC][,mtu=N][,vhost]",
+	 .help = "network interface on a tap (see `volt net add`);\n"
+		 "vhost: the host kernel moves the frames"},
 	{"irqchip", OPTION_CHOICE, SECTION_PEOPLE, AT(irqchip),
 	 .value = "split|full", CHOICES("split", "full"),
 	 .help = "full adds the PIC and PIT for guests that need them"},
@@ -233,6 +238,18 @@ static int parse_choice(const struct option *opt, const char *text,
 	return -EINVAL;
 }
 
+static int add_to_list(const struct option *opt, struct options_list *list,
+		       const char *text, struct err *err)
+{
+	if (list->nr == OPTIONS_LIST_MAX)
+		return err_set(err, -E2BIG,
+			       "The argument '%s' was provided more than %d "
+			       "times.",
+			       opt->name, OPTIONS_LIST_MAX);
+	list->text[list->nr++] = text;
+	return 0;
+}
+
 static int set_value(struct options *opts, const struct option *opt,
 		     const char *text, struct err *err)
 {
@@ -263,6 +280,8 @@ static int set_value(struct options *opts, const struct option *opt,
 	case OPTION_CHOICE:
 		r = parse_choice(opt, text, at);
 		break;
+	case OPTION_LIST:
+		return add_to_list(opt, at, text, err);
 	}
 	if (r < 0)
 		return bad_value(opt, text, err);
@@ -298,7 +317,7 @@ static int parse_all(struct options *opts, int argc, char **argv,
 				       "expected, or isn't valid in this "
 				       "context.",
 				       name);
-		if (seen[opt - table])
+		if (seen[opt - table] && opt->kind != OPTION_LIST)
 			return err_set(err, -EINVAL,
 				       "The argument '%s' was provided more "
 				       "than once.",
@@ -521,5 +540,9 @@ int options_apply(const struct options *opts, struct vm_config *config,
 		config->machine.mem_size_mib = opts->memory_mib;
 		config->machine.present = true;
 	}
-	return opts->kernel ? apply_kernel(opts, &config->boot_source, err) : 0;
+	for (unsigned int i = 0; i < opts->nets.nr && r == 0; i++)
+		r = option_net_apply(opts->nets.text[i], i, config, err);
+	if (r == 0 && opts->kernel)
+		r = apply_kernel(opts, &config->boot_source, err);
+	return r;
 }

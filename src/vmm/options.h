@@ -14,6 +14,8 @@
 #define OPTIONS_ID_DEFAULT       "anonymous-instance"
 #define OPTIONS_PAYLOAD_DEFAULT  51200u
 
+#define OPTIONS_LIST_MAX         16
+
 /* What main() shall do. */
 enum options_action {
 	OPTIONS_RUN,
@@ -21,6 +23,12 @@ enum options_action {
 	OPTIONS_VERSION,
 	OPTIONS_SNAPSHOT_VERSION,
 	OPTIONS_DESCRIBE_SNAPSHOT, /* of describe_snapshot */
+};
+
+/* A flag that may be given several times. */
+struct options_list {
+	unsigned int nr;
+	const char *text[OPTIONS_LIST_MAX];
 };
 
 /**
@@ -72,6 +80,7 @@ struct options {
 	enum config_irqchip irqchip;
 	enum config_entry entry;
 	bool timing;
+	struct options_list nets;
 };
 
 /**
@@ -99,3 +108,12 @@ void options_print_version(void);
  */
 int options_apply(const struct options *opts, struct vm_config *config,
 		  struct err *err) __must_check;
+
+/**
+ * option_net_apply() - one --net of the command line
+ * @index:	of it; the interface's id is "net<index>"
+ *
+ * Return: 0 or -errno with a sentence.
+ */
+int option_net_apply(const char *text, unsigned int index,
+		     struct vm_config *config, struct err *err) __must_check;

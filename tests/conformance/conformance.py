@@ -4,6 +4,7 @@
 
 import argparse
 import collections
+import functools
 import json
 import os
 import shutil
@@ -50,6 +51,18 @@ def make_files(folder):
         (folder / name).write_bytes(bytes(size))
 
 
+@functools.lru_cache(None)
+def own_network():
+    """Words before a command that give it a network namespace of its own:
+    the recorded taps are made there and go with it."""
+    for flags in (["--net"], ["--net", "--user", "--map-root-user"]):
+        words = ["unshare", *flags]
+        if subprocess.run([*words, "true"], stderr=subprocess.DEVNULL,
+                          check=False).returncode == 0:
+            return words
+    return []
+
+
 class Vmm:
     """One volt-vmm with its API socket in @folder."""
 
@@ -59,7 +72,8 @@ class Vmm:
             self.socket.unlink()
         self.log = open(folder / "vmm.log", "ab")
         self.process = subprocess.Popen(
-            [binary, "--api-sock", "api.sock", "--level", "Debug", *flags],
+            [*own_network(), binary, "--api-sock", "api.sock",
+             "--level", "Debug", *flags],
             cwd=folder, stdin=subprocess.DEVNULL, stdout=self.log,
             stderr=self.log)
         end = time.monotonic() + PATIENCE

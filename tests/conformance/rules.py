@@ -7,7 +7,6 @@ import re
 # Resources that volt-vmm does not offer yet, by the first token of the path.
 WAITING = {
     "drives": "block devices",
-    "network-interfaces": "network devices",
     "vsock": "vsock",
     "balloon": "balloon",
     "mmds": "metadata service",

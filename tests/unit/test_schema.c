@@ -31,6 +31,7 @@ struct outer {
 	struct schema_list inners;
 	struct schema_list map;
 	char *old;
+	bool extra;
 };
 
 static const struct schema_name colour_names[] = {
@@ -110,6 +111,9 @@ static const struct schema_field outer_fields[] = {
 	{.name = "old", .type = SCHEMA_STRING,
 	 .flags = SCHEMA_NULL | SCHEMA_DEPRECATED | SCHEMA_HIDDEN,
 	 SCHEMA_AT(struct outer, old)},
+	{.name = "extra", .type = SCHEMA_BOOL,
+	 .flags = SCHEMA_EXTRA | SCHEMA_OMIT,
+	 SCHEMA_AT(struct outer, extra)},
 };
 
 static const struct schema_object outer_schema = {
@@ -134,7 +138,7 @@ static void round_trip(void **state)
 		"\"names\":[\"x\",\"\",\"z\"],"
 		"\"inners\":[{\"port\":1,\"name\":\"n\"},"
 		"{\"port\":2,\"name\":null}],"
-		"\"map\":{\"k\":\"v\",\"l\":\"\"}}";
+		"\"map\":{\"k\":\"v\",\"l\":\"\"},\"extra\":true}";
 	struct schema_seen seen;
 	struct outer o = {0};
 	struct buf out = {0};

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * config_net.c - a network interface enters the configuration
+ *
+ * The sentences are Firecracker's, so that clients which match them keep
+ * working; what a person can do about it follows.
+ */
+#include "host/tap.h"
+#include "vm/config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MTU_MIN 68
+#define MTU_MAX 65535 /* all that 16 bits hold */
+
+static struct net_config *find(const struct vm_config *config, const char *id)
+{
+	for (size_t i = 0; i < config->nr_nets; i++)
+		if (strcmp(config->nets[i].iface_id, id) == 0)
+			return &config->nets[i];
+	return NULL;
+}
+
+static int check(const struct vm_config *config, const struct net_config *net,
+		 struct err *err)
+{
+	const struct net_config *old = find(config, net->iface_id);
+
+	for (size_t i = 0; i < config->nr_nets; i++) {
+		const struct net_config *other = &config->nets[i];
+		const uint8_t *mac = other->guest_mac;
+
+		if (other == old || !net->has_mac || !other->has_mac ||
+		    memcmp(mac, net->guest_mac, sizeof(net->guest_mac)) != 0)
+			continue;
+		return err_set(err, -EADDRINUSE,
+			       "The MAC address is already in use: "
+			       "%02x:%02x:%02x:%02x:%02x:%02x",
+			       mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	}
+	if (net->has_mtu && net->mtu < MTU_MIN)
+		return err_set(err, -ERANGE,
+			       "Could not create the network device: MTU %u is "
+			       "out of range [%d, %d]",
+			       net->mtu, MTU_MIN, MTU_MAX);
+	return 0;
+}
+
+/* Firecracker's words, and what a person can do about it where we know. */
+static int open_failed(const char *name, int r, const struct err *why,
+		       struct err *err)
+{
+	static const char prefix[] =
+		"Could not create the network device: Open tap device failed:";
+
+	switch (r) {
+	case -ENAMETOOLONG:
+		return err_set(err, r, "%s Invalid interface name", prefix);
+	case -EBUSY:
+	case -EINVAL:
+	case -EPERM:
+		return err_set(err, r,
+			       "%s Error while creating ifreq structure: %s "
+			       "(os error %d). Invalid TUN/TAP Backend "
+			       "provided by %s. Check our documentation on "
+			       "setting up the network devices.%s",
+			       prefix, err_name(r), -r, name,
+			       r == -EPERM ? " `volt net add` makes a tap for "
+					     "this user."
+			       : r == -EINVAL ? " It is no TAP, or one with "
+						"several queues."
+					      : "");
+	default:
+		return err_set(err, r, "%s %s; `volt doctor` tells what to do",
+			       prefix, why->text);
+	}
+}
+
+static int open_tap(struct net_config *net, struct err *err)
+{
+	struct err why = {0};
+	int fd = tap_open(net->host_dev_name, &why);
+
+	if (fd < 0)
+		return open_failed(net->host_dev_name, fd, &why, err);
+	net->fd = fd;
+	return 0;
+}
+
+/* A tap has one user, ourselves included: the same name keeps its tap. */
+static int attach(struct net_config *net, struct net_config *old,
+		  struct err *err)
+{
+	if (!old || *net->host_dev_name == '\0' ||
+	    strcmp(old->host_dev_name, net->host_dev_name) != 0)
+		return open_tap(net, err);
+	net->fd = fd_steal(&old->fd);
+	return 0;
+}
+
+static struct net_config *append(struct vm_config *config)
+{
+	size_t bytes = (config->nr_nets + 1) * sizeof(*config->nets);
+	struct net_config *nets = realloc(config->nets, bytes);
+
+	if (!nets)
+		return NULL;
+	config->nets = nets;
+	nets[config->nr_nets] = (struct net_config){.fd = -1};
+	return &nets[config->nr_nets++];
+}
+
+int vm_config_put_net(struct vm_config *config, struct net_config *net,
+		      struct err *err)
+{
+	struct net_config *place = find(config, net->iface_id);
+	int r;
+
+	net->fd = -1;
+	r = check(config, net, err);
+	if (r == 0)
+		r = attach(net, place, err);
+	if (r < 0)
+		return r;
+	if (!place)
+		place = append(config);
+	if (!place) {
+		fd_close(&net->fd);
+		return err_set(err, -ENOMEM, "Out of memory");
+	}
+	net_config_free(place);
+	*place = *net;
+	*net = (struct net_config){.fd = -1};
+	return 0;
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * virtio_net.c - the network interfaces of the configuration
+ */
+#include "dev/net.h"
+#include "host/tap.h"
+#include "vm/machine.h"
+#include "vm/vm.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static size_t count(const struct vm_config *config)
+{
+	return config->nr_nets;
+}
+
+static int make(struct machine *m, size_t i, struct virtio_dev **out,
+		struct err *err)
+{
+	const struct net_config *config = &m->vm->config.nets[i];
+	struct net_params params = {
+		.mem = &m->mem,
+		.loop = m->vm->loop,
+		.fd = config->fd,
+		.has_mac = config->has_mac,
+		.has_mtu = config->has_mtu,
+		.mtu = config->mtu,
+		.uso = tap_has_uso(config->fd),
+	};
+	struct net_dev *net;
+	char name[64];
+	int r;
+
+	(void)snprintf(name, sizeof(name), "net %s", config->iface_id);
+	params.name = name;
+	memcpy(params.mac, config->guest_mac, sizeof(params.mac));
+	r = net_new(&net, &params, err);
+	if (r < 0)
+		return r;
+	virtio_set_limits(&net->rx.limiter, &config->rx_rate_limiter);
+	virtio_set_limits(&net->tx.limiter, &config->tx_rate_limiter);
+	r = virtio_add_counters(m, &net_metric_group, config->iface_id,
+				&net->metrics, err);
+	if (r < 0) {
+		net->dev.ops->destroy(&net->dev);
+		return r;
+	}
+	*out = &net->dev;
+	return 0;
+}
+
+const struct virtio_kind virtio_kind_net = {
+	.name = "net",
+	.id = VIRTIO_ID_NET,
+	.count = count,
+	.make = make,
+};
+
+bool vm_set_net_limits(struct vm *vm, const char *id,
+		       const struct rate_limiter_config *rx,
+		       const struct rate_limiter_config *tx)
+{
+	struct net_config *config = vm->config.nets;
+	struct virtio_dev *dev;
+	struct net_dev *net;
+	size_t i = 0;
+
+	while (i < vm->config.nr_nets && strcmp(config[i].iface_id, id) != 0)
+		i++;
+	dev = virtio_find(vm->machine, &virtio_kind_net, i);
+	if (!dev)
+		return false;
+	net = container_of(dev, struct net_dev, dev);
+	virtio_dev_enter(dev);
+	virtio_set_limits(&net->rx.limiter, rx);
+	virtio_set_limits(&net->tx.limiter, tx);
+	virtio_dev_leave(dev);
+	rate_limiter_config_update(&config[i].rx_rate_limiter, rx);
+	rate_limiter_config_update(&config[i].tx_rate_limiter, tx);
+	return true;
+}
