@@ -370,6 +370,8 @@ static int loop_device(int fd)
 static void test_block_device(void **state)
 {
 	int below = scratch_file(".", DISK_BYTES);
+	/* Behind the disk that is used: read by nobody, cached nowhere. */
+	int grown = ftruncate(below, MIB(8));
 	int loop = loop_device(below);
 	struct blk_params params;
 	struct rig rig;
@@ -381,7 +383,8 @@ static void test_block_device(void **state)
 	params.flush = true;
 	assert_int_equal(blk_file_init(&params.file, loop), 0);
 	assert_true(params.file.is_device);
-	assert_int_equal(params.file.sectors, DISK_SECTORS);
+	assert_int_equal(grown, 0);
+	assert_int_equal(params.file.sectors, MIB(8) / SECTOR);
 	rig_make(&rig, &params);
 	kit_start(&rig.kit, kit_offered(&rig.kit), 256);
 	assert_int_equal(rig_request(&rig, T_IN, 5, 2 * SECTOR), S_OK);
@@ -396,10 +399,9 @@ static void test_block_device(void **state)
 	assert_true(disk_is_zero(loop, 8, 32));
 	assert_true(disk_is_original(below, 40, DISK_SECTORS - 40));
 	assert_true(disk_is_zero(below, 24, 16));
-	/* Nothing of sector 64 and on is in the page cache of the device. */
-	assert_int_equal(ioctl(loop, BLKFLSBUF, 0), 0);
-	assert_int_equal(ftruncate(below, 64 * SECTOR), 0);
-	assert_int_equal(rig_request(&rig, T_IN, 96, SECTOR), S_IOERR);
+	assert_int_equal(ftruncate(below, DISK_BYTES), 0);
+	assert_int_equal(rig_request(&rig, T_IN, MIB(7) / SECTOR, SECTOR),
+			 S_IOERR);
 	assert_int_equal(rig_request(&rig, T_IN, 0, SECTOR), S_OK);
 	(void)ioctl(loop, LOOP_CLR_FD, 0);
 	rig_close(&rig);
