@@ -104,14 +104,6 @@ static void show_empty(struct api *api, struct buf *out)
 	  .apply = (apply_), __VA_ARGS__ }
 #define COUNTED(member) .count = API_COUNT(member)
 
-static const struct api_route drives[] = {
-	ROUTE(PUT, "drives/{id}", API_BOTH | API_LIST, hot_plug,
-	      COUNTED(put.drive_count)),
-	ROUTE(PATCH, "drives/{id}", API_POST, not_offered,
-	      COUNTED(patch.drive_count)),
-	ROUTE(DELETE, "drives/{id}", API_POST, hot_plug),
-};
-
 static const struct api_route pmem[] = {
 	ROUTE(PUT, "pmem/{id}", API_BOTH | API_LIST, hot_plug,
 	      COUNTED(put.pmem_count)),
@@ -173,8 +165,6 @@ static const struct api_route snapshot[] = {
 #define KEY(key_, show_, routes_) \
 	.key = (key_), .show = (show_), .load = &(routes_)[0]
 
-RESOURCE(api_drives, drives, KEY("drives", show_empty, drives),
-	 .required = true);
 RESOURCE(api_pmem, pmem, KEY("pmem", show_empty, pmem));
 RESOURCE(api_vsock, vsock, KEY("vsock", show_null, vsock));
 RESOURCE(api_cpu_config, cpu_config,

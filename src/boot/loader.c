@@ -55,13 +55,15 @@ static int load_initrd(struct handover *give, struct gmem *mem,
 	return 0;
 }
 
-static int load_cmdline(struct gmem *mem, const char *text,
+static int load_cmdline(struct gmem *mem, const struct boot_image *img,
 			const struct kernel *kernel,
 			const struct boot_platform *plat, struct err *err)
 {
 	struct cmdline cmdline;
-	int r = cmdline_set(&cmdline, text);
+	int r = cmdline_set(&cmdline, img->cmdline);
 
+	if (r == 0 && img->root && *img->root)
+		r = cmdline_append(&cmdline, img->root);
 	if (r == 0)
 		r = cmdline_append_devices(&cmdline, plat);
 	if (r == 0 && cmdline.len > kernel->cmdline_max)
@@ -102,7 +104,7 @@ int boot_load(struct gmem *mem, const struct boot_image *img,
 	if (r == 0 && img->initrd_fd >= 0)
 		r = load_initrd(&give, mem, &kernel, img, &e, err);
 	if (r == 0)
-		r = load_cmdline(mem, img->cmdline, &kernel, plat, err);
+		r = load_cmdline(mem, img, &kernel, plat, err);
 	if (r == 0)
 		r = write_tables(mem, plat, err);
 	if (r < 0)

@@ -32,6 +32,7 @@
  * @kernel_fd:	open for reading; the paths serve messages only
  * @initrd_fd:	-1: none
  * @cmdline:	as the user gave it; device entries are added here
+ * @root:	words about the root device, added before those; may be empty
  */
 struct boot_image {
 	int kernel_fd;
@@ -39,6 +40,7 @@ struct boot_image {
 	int initrd_fd;
 	const char *initrd_path;
 	const char *cmdline;
+	const char *root;
 };
 
 enum boot_prefer {

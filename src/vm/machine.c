@@ -5,6 +5,7 @@
 #include "vm/machine.h"
 
 #include "base/log.h"
+#include "vm/drives.h"
 #include "vm/vm.h"
 
 #include <errno.h>
@@ -292,6 +293,7 @@ static int note_file(struct machine_file *file, int fd, const char *path,
 static int load(struct machine *m, struct err *err)
 {
 	const struct vm_config *c = &m->vm->config;
+	char root[CONFIG_CMDLINE_MAX];
 	const struct boot_image image = {
 		.kernel_fd = c->boot_source.kernel_fd,
 		.kernel_path = c->boot_source.kernel_image_path,
@@ -299,6 +301,7 @@ static int load(struct machine *m, struct err *err)
 		.initrd_path = c->boot_source.initrd_path,
 		.cmdline = c->boot_source.boot_args ? c->boot_source.boot_args
 						    : CONFIG_CMDLINE_DEFAULT,
+		.root = root,
 	};
 	struct boot_platform platform = {
 		.nr_cpus = c->machine.vcpu_count,
@@ -311,6 +314,10 @@ static int load(struct machine *m, struct err *err)
 	};
 	int r = virtio_describe(c, &platform, err);
 
+	if (r == 0 && drives_root_words(c, root, sizeof(root)) < 0)
+		r = err_set(err, -E2BIG,
+			    "The partuuid of the root device is too long for "
+			    "a kernel command line");
 	if (r == 0)
 		r = gmem_new(&m->mem, MIB(c->machine.mem_size_mib),
 			     pages_of(c->machine.huge_pages), err);

@@ -12,6 +12,7 @@
 
 /* The order of this list is guest ABI. */
 static const struct virtio_kind *const kinds[] = {
+	&virtio_kind_block,
 	&virtio_kind_net,
 	&virtio_kind_entropy,
 };

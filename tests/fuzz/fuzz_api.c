@@ -26,8 +26,8 @@ static const struct schema_object *nth_schema(size_t n)
 
 static bool opens_files(const char *path, size_t len)
 {
-	static const char *const words[] = {"boot-source", "logger", "metrics",
-					    "actions"};
+	static const char *const words[] = {"boot-source", "drives", "logger",
+					    "metrics", "actions"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		if (memmem(path, len, words[i], strlen(words[i])))

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * drives.c - /drives/{id}: block devices
+ *
+ * Files are opened when they are named: what the path names later does not
+ * matter. Firecracker's socket form (vhost-user) is understood and refused.
+ */
+#include "vm/drives.h"
+#include "api/limiter.h"
+#include "api/resource.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#define CANNOT_CREATE \
+	"Drive config error: Unable to create the virtio block device: "
+#define CANNOT_PATCH "Drive config error: Unable to patch the block device: "
+#define BAD_FILE \
+	"Virtio backend error: Error manipulating the backing file: %s %s"
+
+static const struct schema_name cache_names[] = {
+	{"Unsafe", CACHE_UNSAFE},
+	{"Writeback", CACHE_WRITEBACK},
+};
+
+static const struct schema_enum caches = {
+	cache_names,
+	ARRAY_SIZE(cache_names),
+};
+
+static const struct schema_name engine_names[] = {
+	{"Async", IO_ENGINE_ASYNC},
+	{"Sync", IO_ENGINE_SYNC},
+};
+
+static const struct schema_enum engines = {
+	engine_names,
+	ARRAY_SIZE(engine_names),
+};
+
+#define FIELD_ID                                           \
+	{                                                  \
+		.name = "drive_id", .type = SCHEMA_STRING, \
+		.flags = SCHEMA_REQUIRED,                  \
+		SCHEMA_AT(struct drive_config, drive_id),  \
+	}
+#define FIELD_PATH                                             \
+	{                                                      \
+		.name = "path_on_host", .type = SCHEMA_STRING, \
+		.flags = SCHEMA_NULL,                          \
+		SCHEMA_AT(struct drive_config, path_on_host),  \
+	}
+#define FIELD_LIMITER                                                       \
+	{                                                                   \
+		.name = "rate_limiter", .type = SCHEMA_OBJECT,              \
+		.flags = SCHEMA_NULL | SCHEMA_HAS,                          \
+		SCHEMA_AT(struct drive_config, rate_limiter),               \
+		.has = offsetof(struct drive_config, rate_limiter.present), \
+		.object = &schema_rate_limiter,                             \
+	}
+
+static const struct schema_field put_fields[] = {
+	FIELD_ID,
+	{
+		.name = "partuuid",
+		.type = SCHEMA_STRING,
+		.flags = SCHEMA_NULL,
+		SCHEMA_AT(struct drive_config, partuuid),
+	},
+	{
+		.name = "is_root_device",
+		.type = SCHEMA_BOOL,
+		.flags = SCHEMA_REQUIRED,
+		SCHEMA_AT(struct drive_config, is_root_device),
+	},
+	{
+		.name = "cache_type",
+		.type = SCHEMA_ENUM,
+		SCHEMA_AT(struct drive_config, cache_type),
+		.names = &caches,
+	},
+	{
+		.name = "is_read_only",
+		.type = SCHEMA_BOOL,
+		.flags = SCHEMA_NULL | SCHEMA_HAS,
+		SCHEMA_AT(struct drive_config, is_read_only),
+		.has = offsetof(struct drive_config, has_is_read_only),
+	},
+	FIELD_PATH,
+	FIELD_LIMITER,
+	{
+		.name = "io_engine",
+		.type = SCHEMA_ENUM,
+		.flags = SCHEMA_NULL | SCHEMA_HAS,
+		SCHEMA_AT(struct drive_config, io_engine),
+		.has = offsetof(struct drive_config, has_io_engine),
+		.names = &engines,
+	},
+	{
+		.name = "socket",
+		.type = SCHEMA_STRING,
+		.flags = SCHEMA_NULL,
+		SCHEMA_AT(struct drive_config, socket),
+	},
+};
+
+static const struct schema_field patch_fields[] = {
+	FIELD_ID,
+	FIELD_PATH,
+	FIELD_LIMITER,
+};
+
+static const struct schema_object put_schema = {
+	.name = "BlockDeviceConfig",
+	.fields = put_fields,
+	.nr = ARRAY_SIZE(put_fields),
+	.size = sizeof(struct drive_config),
+};
+
+static const struct schema_object patch_schema = {
+	.name = "BlockDeviceUpdateConfig",
+	.fields = patch_fields,
+	.nr = ARRAY_SIZE(patch_fields),
+	.size = sizeof(struct drive_config),
+};
+
+static void init(struct api_call *call)
+{
+	((struct drive_config *)call->body)->fd = -1;
+}
+
+/* In the config file there is no path that could differ. */
+static int check(struct api_call *call)
+{
+	const struct drive_config *body = call->body;
+
+	if (call->id && strcmp(call->id, body->drive_id) != 0)
+		return err_set(call->err, -EINVAL,
+			       "The id from the path does not match the id "
+			       "from the body!");
+	return 0;
+}
+
+/* Hot-plug needs PCI. */
+static int hot_plug(struct api_call *call)
+{
+	return err_set(call->err, -EOPNOTSUPP, "PCI is not enabled");
+}
+
+/* Why the socket form is refused: as Firecracker when nobody listens. */
+static int refuse_socket(struct api_call *call, const struct drive_config *body)
+{
+	char os[96];
+
+	if (access(body->socket, F_OK) < 0)
+		return err_set(call->err, -errno,
+			       CANNOT_CREATE
+			       "Vhost user backend error: Vhost-user error: "
+			       "Failed to connect to UDS Unix stream: %s",
+			       api_os_error(errno, os));
+	return err_set(call->err, -EOPNOTSUPP,
+		       CANNOT_CREATE
+		       "Volt does not offer vhost-user block devices; give a "
+		       "file or block device as path_on_host.");
+}
+
+static int check_form(struct api_call *call, const struct drive_config *body)
+{
+	bool virtio_only = body->has_is_read_only || body->has_io_engine ||
+			   body->rate_limiter.present;
+
+	if (!body->path_on_host == !body->socket ||
+	    (body->socket && virtio_only))
+		return err_set(call->err, -EINVAL,
+			       CANNOT_CREATE "Invalid block config.");
+	return body->socket ? refuse_socket(call, body) : 0;
+}
+
+static int put(struct api_call *call)
+{
+	struct drive_config *body = call->body;
+	char os[96];
+	int r;
+
+	if (api_started(call->api))
+		return hot_plug(call);
+	r = check_form(call, body);
+	if (r < 0)
+		return r;
+	body->fd = drive_open(body->path_on_host, body->is_read_only);
+	if (body->fd < 0)
+		return err_set(call->err, body->fd, CANNOT_CREATE BAD_FILE,
+			       api_os_error(body->fd, os), body->path_on_host);
+	limiter_config_tidy(&body->rate_limiter);
+	/* From here on they have a value, and GET tells it. */
+	body->has_is_read_only = true;
+	body->has_io_engine = true;
+	r = drives_set(&call->api->vm->config, body);
+	if (r == 0)
+		return 0;
+	fd_close(&body->fd);
+	return err_set(call->err, r, "Drive config error: %s",
+		       r == -EEXIST ? "A root block device already exists!"
+				    : "Out of memory.");
+}
+
+static int patch_path(struct api_call *call, struct drive_config *drive,
+		      const char *path)
+{
+	cleanup_fd int fd = drive_open(path, drive->is_read_only);
+	int r = fd < 0 ? fd : 0;
+	char os[96];
+
+	if (r == 0)
+		r = vm_drive_set_file(call->api->vm, drive, path, &fd);
+	vm_drive_count_update(call->api->vm, drive, r < 0);
+	if (r == 0)
+		return 0;
+	return err_set(call->err, r,
+		       CANNOT_PATCH "Block: " BAD_FILE
+				    " Please verify the request "
+				    "arguments.",
+		       api_os_error(r, os), path);
+}
+
+static int patch(struct api_call *call)
+{
+	const struct drive_config *body = call->body;
+	struct drive_config *drive =
+		drives_find(&call->api->vm->config, body->drive_id);
+	int r = 0;
+
+	if (!drive)
+		return err_set(call->err, -ENODEV,
+			       CANNOT_PATCH
+			       "Failed perform action on device: Device not "
+			       "found Please verify the request arguments.");
+	if (!body->path_on_host && !body->rate_limiter.present)
+		return err_set(call->err, -EINVAL,
+			       CANNOT_PATCH
+			       "Block: Running method expected different "
+			       "backend. Please verify the request "
+			       "arguments.");
+	if (body->path_on_host)
+		r = patch_path(call, drive, body->path_on_host);
+	if (r == 0 && body->rate_limiter.present)
+		vm_drive_set_limits(call->api->vm, drive, &body->rate_limiter);
+	return r;
+}
+
+static void show(struct api *api, struct buf *out)
+{
+	const struct vm_config *config = &api->vm->config;
+
+	buf_add_str(out, "[");
+	for (size_t i = 0; i < config->nr_drives; i++) {
+		buf_add_str(out, i > 0 ? "," : "");
+		schema_encode(&put_schema, &config->drives[i], out);
+	}
+	buf_add_str(out, "]");
+}
+
+static const struct api_route routes[] = {
+	{
+		.method = API_PUT,
+		.path = "drives/{id}",
+		.flags = API_BOTH | API_LIST,
+		.schema = &put_schema,
+		.init = init,
+		.check = check,
+		.apply = put,
+		.count = API_COUNT(put.drive_count),
+	},
+	{
+		.method = API_PATCH,
+		.path = "drives/{id}",
+		.flags = API_POST,
+		.schema = &patch_schema,
+		.init = init,
+		.check = check,
+		.apply = patch,
+		.count = API_COUNT(patch.drive_count),
+	},
+	{
+		.method = API_DELETE,
+		.path = "drives/{id}",
+		.flags = API_POST,
+		.apply = hot_plug,
+	},
+};
+
+const struct api_resource api_drives = {
+	.routes = routes,
+	.nr_routes = ARRAY_SIZE(routes),
+	.key = "drives",
+	.show = show,
+	.load = &routes[0],
+	.required = true,
+};

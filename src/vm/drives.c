@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * drives.c - the drives of the configuration (drives.h)
+ */
+#include "vm/drives.h"
+
+#include "dev/blk_io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+/* O_NONBLOCK: what else the path may name must not stall us. */
+int drive_open(const char *path, bool read_only)
+{
+	cleanup_fd int fd =
+		open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC |
+				   O_NONBLOCK | O_NOCTTY);
+	struct blk_file file;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = blk_file_init(&file, fd);
+	if (r < 0)
+		return r;
+	/* For io_uring it would mean EAGAIN. */
+	if (fcntl(fd, F_SETFL, read_only ? O_RDONLY : O_RDWR) < 0)
+		return -errno;
+	return fd_steal(&fd);
+}
+
+struct drive_config *drives_find(struct vm_config *config, const char *id)
+{
+	for (size_t i = 0; i < config->nr_drives; i++)
+		if (strcmp(config->drives[i].drive_id, id) == 0)
+			return &config->drives[i];
+	return NULL;
+}
+
+static int add(struct vm_config *config, struct drive_config *drive)
+{
+	size_t nr = config->nr_drives;
+	struct drive_config *drives =
+		realloc(config->drives, (nr + 1) * sizeof(*drives));
+	size_t at = drive->is_root_device ? 0 : nr;
+
+	if (!drives)
+		return -ENOMEM;
+	memmove(drives + at + 1, drives + at, (nr - at) * sizeof(*drives));
+	drives[at] = *drive;
+	config->drives = drives;
+	config->nr_drives = nr + 1;
+	return 0;
+}
+
+/* Firecracker's order: the new root and the first drive change places. */
+static void replace(struct vm_config *config, struct drive_config *old,
+		    const struct drive_config *drive)
+{
+	struct drive_config first = config->drives[0];
+
+	drive_config_free(old);
+	if (!drive->is_root_device || old == config->drives) {
+		*old = *drive;
+		return;
+	}
+	*old = first;
+	config->drives[0] = *drive;
+}
+
+int drives_set(struct vm_config *config, struct drive_config *drive)
+{
+	struct drive_config *old = drives_find(config, drive->drive_id);
+	int r;
+
+	if (drive->is_root_device && config->nr_drives > 0 &&
+	    config->drives[0].is_root_device && old != config->drives)
+		return -EEXIST;
+	if (old) {
+		replace(config, old, drive);
+	} else {
+		r = add(config, drive);
+		if (r < 0)
+			return r;
+	}
+	*drive = (struct drive_config){.fd = -1};
+	return 0;
+}
+
+int drives_root_words(const struct vm_config *config, char *words, size_t size)
+{
+	const struct drive_config *root = config->drives;
+	int n;
+
+	words[0] = '\0';
+	if (config->nr_drives == 0 || !root->is_root_device)
+		return 0;
+	n = snprintf(words, size, "root=%s%s %s",
+		     root->partuuid ? "PARTUUID=" : "/dev/vda",
+		     root->partuuid ? root->partuuid : "",
+		     root->is_read_only ? "ro" : "rw");
+	return n < 0 || (size_t)n >= size ? -E2BIG : 0;
+}
+
+static void tidy_bucket(struct token_bucket_config *bucket)
+{
+	if (bucket->one_time_burst == 0)
+		bucket->has_one_time_burst = false;
+	if (bucket->size == 0 || bucket->refill_time == 0)
+		*bucket = (struct token_bucket_config){.present = false};
+}
+
+void limiter_config_tidy(struct rate_limiter_config *limiter)
+{
+	tidy_bucket(&limiter->bandwidth);
+	tidy_bucket(&limiter->ops);
+	limiter->present = limiter->bandwidth.present || limiter->ops.present;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * drives.h - the drives of a VM: their list, their files, changes at run time
+ *
+ * The list's order is the guest's: the n-th drive is /dev/vd<n>, so the root
+ * device is always the first. A drive's file is opened when the drive is set;
+ * the device borrows the descriptor from the configuration.
+ *
+ * Context: the VMM thread.
+ */
+#pragma once
+
+#include "vm/config.h"
+
+struct vm;
+
+/**
+ * drive_open() - open a drive's file or block device
+ *
+ * Return: the descriptor; -EISDIR, -ENOTBLK (neither file nor block device) or
+ * -errno of open().
+ */
+int drive_open(const char *path, bool read_only) __must_check;
+
+/* NULL when there is none of that id. */
+struct drive_config *drives_find(struct vm_config *config, const char *id);
+
+/**
+ * drives_set() - add a drive, or replace the one of that id
+ * @drive:	taken over on success, and zeroed
+ *
+ * Return: 0, -EEXIST when another drive is the root device, or -ENOMEM.
+ */
+int drives_set(struct vm_config *config,
+	       struct drive_config *drive) __must_check;
+
+/**
+ * drives_root_words() - what the kernel's command line says about the root
+ * @words:	"root=/dev/vda rw"; empty without a root device
+ *
+ * Return: 0, -E2BIG when it does not fit @size.
+ */
+int drives_root_words(const struct vm_config *config, char *words,
+		      size_t size) __must_check;
+
+/* Buckets without a limit are none; two of those are no limiter. */
+void limiter_config_tidy(struct rate_limiter_config *limiter);
+
+/**
+ * vm_drive_set_file() - a started VM's drive goes on with another file
+ * @path:	for GET /vm/config
+ * @fd:		taken over on success, and -1 then
+ *
+ * Return: 0 or -errno; the drive is then as before.
+ */
+int vm_drive_set_file(struct vm *vm, struct drive_config *drive,
+		      const char *path, int *fd) __must_check;
+
+/* Change the buckets that are present in @limiter. */
+void vm_drive_set_limits(struct vm *vm, struct drive_config *drive,
+			 const struct rate_limiter_config *limiter);
+
+/* The counters update_count and update_fails of a started VM's drive. */
+void vm_drive_count_update(struct vm *vm, const struct drive_config *drive,
+			   bool failed);

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * virtio_block.c - the drives of the configuration as devices
+ */
+#include "dev/blk.h"
+#include "vm/drives.h"
+#include "vm/machine.h"
+#include "vm/vm.h"
+
+#include <errno.h>
+
+static size_t count(const struct vm_config *config)
+{
+	return config->nr_drives;
+}
+
+static int make(struct machine *m, size_t i, struct virtio_dev **out,
+		struct err *err)
+{
+	const struct drive_config *drive = &m->vm->config.drives[i];
+	struct blk_params params = {
+		.id = drive->drive_id,
+		.mem = &m->mem,
+		.loop = m->vm->loop,
+		.read_only = drive->is_read_only,
+		.flush = drive->cache_type == CACHE_WRITEBACK,
+		.async = drive->io_engine == IO_ENGINE_ASYNC,
+	};
+	int r = blk_file_init(&params.file, drive->fd);
+	struct blk *blk;
+
+	if (r < 0)
+		return err_set(err, r, "The file of drive %s, %s: %s",
+			       drive->drive_id, drive->path_on_host,
+			       err_name(r));
+	r = blk_new(&blk, &params, err);
+	if (r < 0)
+		return r;
+	virtio_set_limits(blk_limiter(blk), &drive->rate_limiter);
+	r = virtio_add_counters(m, &blk_metric_group, drive->drive_id,
+				blk_counters(blk), err);
+	if (r < 0) {
+		blk_dev(blk)->ops->destroy(blk_dev(blk));
+		return r;
+	}
+	*out = blk_dev(blk);
+	return 0;
+}
+
+const struct virtio_kind virtio_kind_block = {
+	.name = "block",
+	.id = VIRTIO_ID_BLOCK,
+	.count = count,
+	.make = make,
+};
+
+/* Never NULL: a started VM has a device for each drive. */
+static struct blk *find(struct vm *vm, const struct drive_config *drive)
+{
+	size_t i = (size_t)(drive - vm->config.drives);
+	struct blk *blk =
+		blk_of(virtio_find(vm->machine, &virtio_kind_block, i));
+
+	assert(blk);
+	return blk;
+}
+
+int vm_drive_set_file(struct vm *vm, struct drive_config *drive,
+		      const char *path, int *fd)
+{
+	cleanup_free char *copy = strdup(path);
+	struct blk_file file;
+	int r;
+
+	if (!copy)
+		return -ENOMEM;
+	r = blk_file_init(&file, *fd);
+	if (r == 0)
+		r = blk_set_file(find(vm, drive), &file);
+	if (r < 0)
+		return r;
+	fd_close(&drive->fd);
+	drive->fd = fd_steal(fd);
+	free(drive->path_on_host);
+	drive->path_on_host = ptr_steal(copy);
+	return 0;
+}
+
+void vm_drive_set_limits(struct vm *vm, struct drive_config *drive,
+			 const struct rate_limiter_config *limiter)
+{
+	struct blk *blk = find(vm, drive);
+
+	virtio_dev_enter(blk_dev(blk));
+	virtio_set_limits(blk_limiter(blk), limiter);
+	virtio_dev_leave(blk_dev(blk));
+	if (limiter->bandwidth.present)
+		drive->rate_limiter.bandwidth = limiter->bandwidth;
+	if (limiter->ops.present)
+		drive->rate_limiter.ops = limiter->ops;
+	limiter_config_tidy(&drive->rate_limiter);
+}
+
+void vm_drive_count_update(struct vm *vm, const struct drive_config *drive,
+			   bool failed)
+{
+	struct blk_counters *counters = blk_counters(find(vm, drive));
+
+	metric_inc(failed ? &counters->update_fails : &counters->update_count);
+}
