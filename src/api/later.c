@@ -112,10 +112,6 @@ static const struct api_route pmem[] = {
 	ROUTE(DELETE, "pmem/{id}", API_POST, hot_plug),
 };
 
-static const struct api_route vsock[] = {
-	ROUTE(PUT, "vsock", API_PRE, not_offered, COUNTED(put.vsock_count)),
-};
-
 static const struct api_route cpu_config[] = {
 	ROUTE(PUT, "cpu-config", API_PRE, not_offered,
 	      COUNTED(put.cpu_cfg_count)),
@@ -166,7 +162,6 @@ static const struct api_route snapshot[] = {
 	.key = (key_), .show = (show_), .load = &(routes_)[0]
 
 RESOURCE(api_pmem, pmem, KEY("pmem", show_empty, pmem));
-RESOURCE(api_vsock, vsock, KEY("vsock", show_null, vsock));
 RESOURCE(api_cpu_config, cpu_config,
 	 KEY("cpu-config", show_null, cpu_config));
 RESOURCE(api_mmds, mmds, .key = "mmds-config", .show = show_null,

@@ -47,6 +47,8 @@ static const char help_text[] =
 	"                   a network interface on a tap that `volt net add` "
 	"made; may be\n"
 	"                   given several times\n"
+	"  --vsock cid=N,path=SOCKET\n"
+	"                   sockets between guest and host\n"
 	"\n"
 	"Exit code: volt-vmm's (docs/exit-codes.md); 1 it did not start; 64 "
 	"bad usage.\n"
@@ -68,6 +70,7 @@ struct run {
 	const char *cpus;
 	const char *nets[MAX_NETS];
 	unsigned int nr_nets;
+	const char *vsock;
 	char **rest;
 	char default_name[24];
 	char default_kernel[PATH_MAX];
@@ -166,6 +169,7 @@ static int build_args(struct run *run, struct err *err)
 	add(run, "--cpus", run->cpus);
 	for (unsigned int i = 0; i < run->nr_nets; i++)
 		add(run, "--net", run->nets[i]);
+	add(run, "--vsock", run->vsock);
 	for (char **word = run->rest; *word; word++) {
 		if (run->nr_args == MAX_ARGS)
 			return err_set(err, -E2BIG, "Too many words");
@@ -227,6 +231,7 @@ static int parse(struct run *run, int argc, char **argv)
 		{"memory", required_argument, NULL, 'm'},
 		{"cpus", required_argument, NULL, 'p'},
 		{"net", required_argument, NULL, 't'},
+		{"vsock", required_argument, NULL, 'v'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
@@ -236,6 +241,7 @@ static int parse(struct run *run, int argc, char **argv)
 	} values[] = {
 		{'n', &run->name},    {'k', &run->kernel}, {'i', &run->initrd},
 		{'c', &run->cmdline}, {'m', &run->memory}, {'p', &run->cpus},
+		{'v', &run->vsock},
 	};
 	int opt;
 

@@ -13,6 +13,7 @@ void vm_config_init(struct vm_config *config)
 	config->machine.mem_size_mib = 128;
 	config->boot_source.kernel_fd = -1;
 	config->boot_source.initrd_fd = -1;
+	config->vsock.fd = -1;
 }
 
 void drive_config_free(struct drive_config *drive)
@@ -64,8 +65,7 @@ void vm_config_free(struct vm_config *config)
 	for (size_t i = 0; i < config->nr_nets; i++)
 		net_config_free(&config->nets[i]);
 	free(config->nets);
-	free(config->vsock.uds_path);
-	free(config->vsock.vsock_id);
+	vsock_config_free(&config->vsock);
 	free(config->id);
 	vm_config_init(config);
 }

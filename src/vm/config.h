@@ -141,11 +141,20 @@ struct net_config {
 	int fd;
 };
 
+/**
+ * struct vsock_config - the socket device
+ * @vsock_id:	deprecated, ignored
+ * @fd:		listens on uds_path, since it was set; -1 when absent
+ * @dev, @ino:	of the socket's file, to remove no other
+ */
 struct vsock_config {
 	bool present;
 	uint32_t guest_cid;
 	char *uds_path;
-	char *vsock_id; /* deprecated, ignored */
+	char *vsock_id;
+	int fd;
+	uint64_t dev;
+	uint64_t ino;
 };
 
 struct entropy_config {
@@ -190,6 +199,15 @@ struct vm_config {
 /* Frees what it holds, but not the struct itself. */
 void drive_config_free(struct drive_config *drive);
 void net_config_free(struct net_config *net);
+/* Removes the socket's file, too, if it is still ours. */
+void vsock_config_free(struct vsock_config *vsock);
+
+/**
+ * vsock_config_bind() - listen on @vsock->uds_path
+ *
+ * Return: 0 or -errno with Firecracker's sentence.
+ */
+int vsock_config_bind(struct vsock_config *vsock, struct err *err) __must_check;
 
 /**
  * vm_config_put_net() - set a network interface, new or again (by its id)

@@ -14,6 +14,7 @@
 static const struct virtio_kind *const kinds[] = {
 	&virtio_kind_block,
 	&virtio_kind_net,
+	&virtio_kind_vsock,
 	&virtio_kind_entropy,
 };
 

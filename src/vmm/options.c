@@ -79,6 +79,9 @@ static const struct option table[] = {
 	 .value = "tap=NAME[,mac=MAC][,mtu=N][,vhost]",
 	 .help = "network interface on a tap (see `volt net add`);\n"
 		 "vhost: the host kernel moves the frames"},
+	{"vsock", OPTION_TEXT, SECTION_PEOPLE, AT(vsock),
+	 .value = "cid=N,path=SOCKET",
+	 .help = "sockets between guest and host (docs/devices.md)"},
 	{"irqchip", OPTION_CHOICE, SECTION_PEOPLE, AT(irqchip),
 	 .value = "split|full", CHOICES("split", "full"),
 	 .help = "full adds the PIC and PIT for guests that need them"},
@@ -542,6 +545,8 @@ int options_apply(const struct options *opts, struct vm_config *config,
 	}
 	for (unsigned int i = 0; i < opts->nets.nr && r == 0; i++)
 		r = option_net_apply(opts->nets.text[i], i, config, err);
+	if (r == 0 && opts->vsock)
+		r = option_vsock_apply(opts->vsock, config, err);
 	if (r == 0 && opts->kernel)
 		r = apply_kernel(opts, &config->boot_source, err);
 	return r;

@@ -77,6 +77,7 @@ struct options {
 	const char *cmdline;
 	unsigned int cpus;
 	uint64_t memory_mib;
+	const char *vsock;
 	enum config_irqchip irqchip;
 	enum config_entry entry;
 	bool timing;
@@ -117,3 +118,7 @@ int options_apply(const struct options *opts, struct vm_config *config,
  */
 int option_net_apply(const char *text, unsigned int index,
 		     struct vm_config *config, struct err *err) __must_check;
+
+/* --vsock of the command line. Return: 0 or -errno with a sentence. */
+int option_vsock_apply(const char *text, struct vm_config *config,
+		       struct err *err) __must_check;

@@ -38,7 +38,7 @@ def test_help(vmm_says):
             metrics-path boot-timer http-api-max-payload-size mmds-size-limit
             enable-pci start-time-us start-time-cpu-us parent-cpu-time-us
             version snapshot-version describe-snapshot kernel initrd cmdline
-            cpus memory irqchip timing entry help""".split():
+            cpus memory vsock irqchip timing entry help""".split():
         assert re.search(rf"^  --{flag}( |$)", out, re.MULTILINE), flag
 
 
@@ -106,6 +106,25 @@ def test_kernel_that_is_missing(vmm_says):
     code, _, err = vmm_says("--kernel", "nope")
     assert code != 0
     assert "nope" in err and "No such file" in err
+
+
+@pytest.mark.parametrize("value", [
+    "x", "cid=3", "path=", "cid=2,path=s", "cid=4294967295,path=s",
+    "cid=-1,path=s", "cid=,path=s", "cid=3x,path=s", "path=s,path=t",
+    "path=s,color=red", "=s"])
+def test_vsock_values_that_make_no_sense(vmm_says, tmp_path, value):
+    code, _, err = vmm_says("--kernel", "k", "--vsock", value)
+    assert code == 152
+    assert f"--vsock {value}: it takes path=SOCKET and cid=N" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_vsock_path_that_exists(vmm_says, tmp_path):
+    (tmp_path / "s").write_text("mine")
+    code, _, err = vmm_says("--kernel", "k", "--vsock", "path=s")
+    assert code == 152
+    assert "--vsock path=s: " in err and "Address already in use" in err
+    assert (tmp_path / "s").read_text() == "mine"
 
 
 def test_what_follows_two_dashes_is_not_ours(vmm_says):

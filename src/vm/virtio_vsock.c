@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * virtio_vsock.c - the socket device of the configuration
+ *
+ * The path is bound when the configuration is set, so that a path which does
+ * not work is told to whoever sets it, and clients may connect from then on;
+ * they are served when the guest's driver is there.
+ */
+#include "base/fd.h"
+#include "dev/vsock.h"
+#include "vm/machine.h"
+#include "vm/vm.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int vsock_config_bind(struct vsock_config *vsock, struct err *err)
+{
+	static const char what[] =
+		"Cannot create backend for vsock device: Error binding to the "
+		"host-side Unix socket:";
+	struct stat st;
+	int fd = vsock_listen(vsock->uds_path);
+
+	if (fd == -ENAMETOOLONG)
+		return err_set(err, fd, "%s path must be shorter than SUN_LEN",
+			       what);
+	if (fd < 0)
+		return err_set(err, fd, "%s %s (os error %d)", what,
+			       err_name(fd), -fd);
+	vsock->fd = fd;
+	if (lstat(vsock->uds_path, &st) == 0) {
+		vsock->dev = st.st_dev;
+		vsock->ino = st.st_ino;
+	}
+	return 0;
+}
+
+void vsock_config_free(struct vsock_config *vsock)
+{
+	struct stat st;
+
+	if (vsock->fd >= 0 && lstat(vsock->uds_path, &st) == 0 &&
+	    st.st_dev == vsock->dev && st.st_ino == vsock->ino)
+		(void)unlink(vsock->uds_path);
+	fd_close(&vsock->fd);
+	free(vsock->uds_path);
+	free(vsock->vsock_id);
+	*vsock = (struct vsock_config){.fd = -1};
+}
+
+static size_t count(const struct vm_config *config)
+{
+	return config->vsock.present;
+}
+
+static int make(struct machine *m, size_t i, struct virtio_dev **out,
+		struct err *err)
+{
+	const struct vsock_config *config = &m->vm->config.vsock;
+	const struct vsock_params params = {
+		.mem = &m->mem,
+		.loop = m->vm->loop,
+		.guest_cid = config->guest_cid,
+		.uds_path = config->uds_path,
+		.listen_fd = config->fd,
+	};
+	struct virtio_dev *dev;
+	int r;
+
+	(void)i;
+	r = vsock_new(&dev, &params, err);
+	if (r < 0)
+		return r;
+	r = virtio_add_counters(m, &vsock_metric_group, NULL,
+				vsock_counters(dev), err);
+	if (r < 0) {
+		dev->ops->destroy(dev);
+		return r;
+	}
+	*out = dev;
+	return 0;
+}
+
+const struct virtio_kind virtio_kind_vsock = {
+	.name = "vsock",
+	.id = VIRTIO_ID_VSOCK,
+	.count = count,
+	.make = make,
+};
