@@ -596,6 +596,20 @@ int schema_decode(const struct schema_object *object, struct json *json,
 	return r;
 }
 
+int schema_decode_rest(const struct schema_object *object, struct json *json,
+		       void *base, struct schema_seen *seen)
+{
+	struct buf key = {0};
+	int r;
+
+	assert(object->nr < 64);
+	*seen = (struct schema_seen){0};
+	json->depth++;
+	r = decode_members(object, json, base, seen, &key);
+	buf_free(&key);
+	return r;
+}
+
 int schema_decode_text(const struct schema_object *object, const char *text,
 		       size_t len, void *base, struct schema_seen *seen,
 		       struct err *err)

@@ -262,6 +262,15 @@ struct schema_seen {
 int schema_decode(const struct schema_object *object, struct json *json,
 		  void *base, struct schema_seen *seen) __must_check;
 
+/**
+ * schema_decode_rest() - the same, from the first key on
+ *
+ * For an object whose first members the caller has read by itself, up to and
+ * with the comma.
+ */
+int schema_decode_rest(const struct schema_object *object, struct json *json,
+		       void *base, struct schema_seen *seen) __must_check;
+
 /* A whole text: the object and nothing behind it. */
 int schema_decode_text(const struct schema_object *object, const char *text,
 		       size_t len, void *base, struct schema_seen *seen,

@@ -5,6 +5,7 @@
 #include "mem/gmem.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -47,6 +48,20 @@ static int map_region(struct gmem_region *r, int flags, int fd, off_t off)
 		return -errno;
 	r->hva = p;
 	(void)madvise(p, r->size, MADV_DONTDUMP);
+	return 0;
+}
+
+static int note_file(struct gmem *mem, gpa_t gpa, uint64_t len, int fd,
+		     off_t off)
+{
+	struct gmem_file *file =
+		reallocarray(mem->file, mem->nr_files + 1, sizeof(*file));
+
+	if (!file)
+		return -ENOMEM;
+	mem->file = file;
+	file[mem->nr_files++] = (struct gmem_file){
+		.gpa = gpa, .len = len, .fd = fd, .off = off};
 	return 0;
 }
 
@@ -102,6 +117,9 @@ int gmem_new_from_file(struct gmem *mem, uint64_t size, int fd, off_t off,
 	lay_out(mem, size);
 	for (unsigned int i = 0; i < mem->nr_regions; i++) {
 		r = map_region(&mem->region[i], 0, fd, off);
+		if (r == 0)
+			r = note_file(mem, mem->region[i].gpa,
+				      mem->region[i].size, fd, off);
 		if (r < 0) {
 			gmem_free(mem);
 			return err_set(err, r, "Cannot map the memory file: %s",
@@ -117,6 +135,7 @@ void gmem_free(struct gmem *mem)
 	for (unsigned int i = 0; i < GMEM_MAX_REGIONS; i++)
 		if (mem->region[i].hva)
 			(void)munmap(mem->region[i].hva, mem->region[i].size);
+	free(mem->file);
 	memset(mem, 0, sizeof(*mem));
 }
 
@@ -177,6 +196,7 @@ int gmem_map_file(struct gmem *mem, gpa_t gpa, int fd, off_t off, uint64_t len)
 {
 	void *p = gmem_find(mem, gpa, len);
 	void *got;
+	int r;
 
 	if (!p)
 		return -EFAULT;
@@ -186,6 +206,9 @@ int gmem_map_file(struct gmem *mem, gpa_t gpa, int fd, off_t off, uint64_t len)
 		return -EINVAL;
 	if (len == 0)
 		return 0;
+	r = note_file(mem, gpa, len, -1, 0);
+	if (r < 0)
+		return r;
 	got = mmap(p, len, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, off);
 	if (got == MAP_FAILED)

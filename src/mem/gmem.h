@@ -51,6 +51,22 @@ struct gmem_region {
 };
 
 /**
+ * struct gmem_file - RAM that is mapped from a file
+ *
+ * A page of it that nobody has written holds what the file holds: it is not
+ * zero because it is not resident.
+ *
+ * @fd:		borrowed, to be asked for holes; -1: not known
+ * @off:	of @gpa in it
+ */
+struct gmem_file {
+	gpa_t gpa;
+	uint64_t len;
+	int fd;
+	off_t off;
+};
+
+/**
  * struct gmem - the RAM of one VM; immutable once gmem_new() returned, but for
  * gmem_map_file() before the guest runs
  * @size:	RAM in bytes
@@ -60,6 +76,8 @@ struct gmem {
 	unsigned int nr_regions;
 	uint64_t size;
 	enum gmem_pages pages;
+	unsigned int nr_files;
+	struct gmem_file *file; /* @nr_files; owned */
 };
 
 /**
@@ -73,7 +91,8 @@ int gmem_new(struct gmem *mem, uint64_t size, enum gmem_pages pages,
 
 /**
  * gmem_new_from_file() - map RAM MAP_PRIVATE from a file of that very size
- * @fd:		a regular file (or memfd) that holds all RAM, regions in order
+ * @fd:		a regular file (or memfd) that holds all RAM, regions in order;
+ *		it stays open as long as @mem
  * @off:	where RAM starts in it, page aligned
  *
  * Return: 0, -EINVAL when the file is shorter than @off + @size, or -errno.
@@ -110,7 +129,8 @@ int gmem_fill(const struct gmem *mem, gpa_t gpa, uint8_t byte,
  * Clean pages stay in the page cache, shared by every VM of the same file.
  * Not for GMEM_PAGES_2M.
  *
- * Return: 0, -EFAULT outside RAM, -EINVAL when unaligned, or -errno of mmap.
+ * Return: 0, -EFAULT outside RAM, -EINVAL when unaligned, -ENOMEM, or
+ * -errno of mmap.
  * Context: before the guest runs and before the memory is given to KVM.
  */
 int gmem_map_file(struct gmem *mem, gpa_t gpa, int fd, off_t off,

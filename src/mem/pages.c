@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * pages.c - which pages of guest memory somebody has written (pages.h)
+ *
+ * Documentation/admin-guide/mm/pagemap.rst
+ */
+#include "mem/pages.h"
+
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* <linux/fs.h> of Linux 6.7, which build hosts may not have. */
+struct scan_region {
+	uint64_t start;
+	uint64_t end;
+	uint64_t categories;
+};
+
+struct scan_arg {
+	uint64_t size;
+	uint64_t flags;
+	uint64_t start;
+	uint64_t end;
+	uint64_t walk_end;
+	uint64_t vec;
+	uint64_t vec_len;
+	uint64_t max_pages;
+	uint64_t category_inverted;
+	uint64_t category_mask;
+	uint64_t category_anyof_mask;
+	uint64_t return_mask;
+};
+
+#define SCAN_IOCTL   _IOWR('f', 16, struct scan_arg)
+#define SCAN_FILE    (1ull << 2)
+#define SCAN_PRESENT (1ull << 3)
+#define SCAN_SWAPPED (1ull << 4)
+#define SCAN_PFNZERO (1ull << 5)
+
+/* An entry of /proc/self/pagemap. */
+#define ENTRY_FILE    (1ull << 61)
+#define ENTRY_SWAPPED (1ull << 62)
+#define ENTRY_PRESENT (1ull << 63)
+
+void pages_walk_begin(struct pages_walk *walk, const void *hva, uint64_t len)
+{
+	walk->fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	walk->ranges = true;
+	walk->at = (uintptr_t)hva;
+	walk->end = walk->at + len;
+	walk->nr = 0;
+	walk->next = 0;
+}
+
+void pages_walk_end(struct pages_walk *walk)
+{
+	fd_close(&walk->fd);
+}
+
+/* Resident or in swap, neither a file's page nor the shared page of zeros. */
+static int ask_ranges(struct pages_walk *walk)
+{
+	struct scan_region region[PAGES_BATCH];
+	struct scan_arg arg = {
+		.size = sizeof(arg),
+		.start = walk->at,
+		.end = walk->end,
+		.vec = (uintptr_t)region,
+		.vec_len = PAGES_BATCH,
+		.category_inverted = SCAN_FILE | SCAN_PFNZERO,
+		.category_mask = SCAN_FILE | SCAN_PFNZERO,
+		.category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED,
+		.return_mask = SCAN_PRESENT,
+	};
+	int nr = ioctl(walk->fd, SCAN_IOCTL, &arg);
+
+	if (nr < 0)
+		return -errno;
+	for (int i = 0; i < nr; i++)
+		walk->run[walk->nr++] =
+			(struct pages_run){region[i].start, region[i].end};
+	walk->at = arg.walk_end;
+	return 0;
+}
+
+static void add_page(struct pages_walk *walk, uintptr_t at)
+{
+	if (walk->nr > 0 && walk->run[walk->nr - 1].end == at)
+		walk->run[walk->nr - 1].end = at + PAGE_SIZE;
+	else
+		walk->run[walk->nr++] = (struct pages_run){at, at + PAGE_SIZE};
+}
+
+static int ask_pages(struct pages_walk *walk)
+{
+	uint64_t entry[PAGES_BATCH];
+	size_t left = (walk->end - walk->at) / PAGE_SIZE;
+	size_t nr = left < ARRAY_SIZE(entry) ? left : ARRAY_SIZE(entry);
+	int r = fd_read_full(walk->fd, entry, nr * sizeof(entry[0]),
+			     (off_t)(walk->at / PAGE_SIZE * sizeof(entry[0])));
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < nr; i++)
+		if ((entry[i] & (ENTRY_PRESENT | ENTRY_SWAPPED)) &&
+		    !(entry[i] & ENTRY_FILE))
+			add_page(walk, walk->at + i * PAGE_SIZE);
+	walk->at += nr * PAGE_SIZE;
+	return 0;
+}
+
+/* Some more runs, or none and walk->at has come to the end. */
+static int ask(struct pages_walk *walk)
+{
+	int r;
+
+	walk->nr = 0;
+	walk->next = 0;
+	if (walk->fd < 0) {
+		walk->run[walk->nr++] = (struct pages_run){walk->at, walk->end};
+		walk->at = walk->end;
+		return 0;
+	}
+	if (walk->ranges) {
+		r = ask_ranges(walk);
+		if (r != -ENOTTY && r != -EINVAL && r != -ENOSYS)
+			return r;
+		walk->ranges = false;
+	}
+	return ask_pages(walk);
+}
+
+int pages_walk_next(struct pages_walk *walk, struct pages_run *run)
+{
+	while (walk->next == walk->nr) {
+		int r;
+
+		if (walk->at >= walk->end)
+			return 0;
+		r = ask(walk);
+		if (r < 0)
+			return r;
+	}
+	*run = walk->run[walk->next++];
+	return 1;
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * memory.c - guest memory into a file (theory of operation: memory.h)
+ */
+#include "snapshot/memory.h"
+
+#include "base/fd.h"
+#include "mem/pages.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* One write: long enough that calls cost nothing, short enough to be ended. */
+#define WRITE_MAX MIB(64)
+
+/**
+ * struct writer - memory on its way
+ * @region:	of it
+ * @region_off:	where the region begins in the file
+ */
+struct writer {
+	const struct gmem *mem;
+	int fd;
+	enum memory_kind kind;
+	struct memory_stats *stats;
+	const struct gmem_region *region;
+	uint64_t region_off;
+};
+
+static bool is_zero(const uint8_t *page)
+{
+	/* All equal to the byte before it, and the first ones zero. */
+	return load_le64(page) == 0 &&
+	       memcmp(page, page + 8, PAGE_SIZE - 8) == 0;
+}
+
+static int write_at(int fd, const uint8_t *data, uint64_t len, uint64_t off)
+{
+	while (len > 0) {
+		ssize_t n = pwrite(fd, data, len < WRITE_MAX ? len : WRITE_MAX,
+				   (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		data += n;
+		off += (uint64_t)n;
+		len -= (uint64_t)n;
+	}
+	return 0;
+}
+
+/* [@from, @to) of the region, through the mapping. */
+static int write_pages(struct writer *w, uint64_t from, uint64_t to)
+{
+	const uint8_t *hva = w->region->hva;
+	uint64_t start = from;
+
+	for (uint64_t at = from; at <= to; at += PAGE_SIZE) {
+		bool skip = at == to ||
+			    (w->kind == MEMORY_FULL && is_zero(hva + at));
+		int r;
+
+		if (!skip)
+			continue;
+		r = write_at(w->fd, hva + start, at - start,
+			     w->region_off + start);
+		if (r < 0)
+			return r;
+		w->stats->written += at - start;
+		start = at + PAGE_SIZE;
+	}
+	return 0;
+}
+
+/*
+ * Inside the kernel, from file to file. Return: bytes that went this way,
+ * perhaps none (other file systems, old kernels); -errno when writing failed.
+ */
+static int64_t copy_range(int from, uint64_t from_off, int to, uint64_t to_off,
+			  uint64_t len)
+{
+	off_t in = (off_t)from_off, out = (off_t)to_off;
+	uint64_t done = 0;
+
+	while (done < len) {
+		ssize_t n = copy_file_range(from, &in, to, &out, len - done, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == ENOSPC || errno == EFBIG ||
+			      errno == EIO || errno == EDQUOT))
+			return -errno;
+		if (n <= 0)
+			break;
+		done += (uint64_t)n;
+	}
+	return (int64_t)done;
+}
+
+/* A file's pages that nobody has written, [@from, @to) of the region. */
+static int copy_data(struct writer *w, const struct gmem_file *f, uint64_t from,
+		     uint64_t to)
+{
+	uint64_t in_file = (uint64_t)f->off + w->region->gpa + from - f->gpa;
+	int64_t n = copy_range(f->fd, in_file, w->fd, w->region_off + from,
+			       to - from);
+
+	if (n < 0)
+		return (int)n;
+	w->stats->copied += (uint64_t)n;
+	/* What is left begins in the midst of a page, or at one. */
+	return write_pages(w, align_down(from + (uint64_t)n, PAGE_SIZE), to);
+}
+
+/* The same, but for the holes of the file. */
+static int copy_clean(struct writer *w, const struct gmem_file *f,
+		      uint64_t from, uint64_t to)
+{
+	uint64_t base = (uint64_t)f->off + w->region->gpa - f->gpa;
+	int r = 0;
+
+	if (f->fd < 0)
+		return write_pages(w, from, to);
+	while (from < to && r == 0) {
+		off_t data = lseek(f->fd, (off_t)(base + from), SEEK_DATA);
+		off_t hole;
+		uint64_t end = to;
+
+		if (data < 0 && errno == ENXIO)
+			return 0; /* holes up to the end */
+		if (data < 0)
+			return copy_data(w, f, from, to);
+		hole = lseek(f->fd, data, SEEK_HOLE);
+		from = align_down((uint64_t)data, PAGE_SIZE) - base;
+		if (hole >= 0 && (uint64_t)hole - base < to &&
+		    !align_up_checked((uint64_t)hole - base, PAGE_SIZE, &end))
+			return -EOVERFLOW;
+		if (from < to)
+			r = copy_data(w, f, from, end < to ? end : to);
+		from = end;
+	}
+	return r;
+}
+
+/* [@from, @to) of the region, which nobody has written. */
+static int write_gap(struct writer *w, uint64_t from, uint64_t to)
+{
+	const struct gmem *mem = w->mem;
+	gpa_t start = w->region->gpa + from, end = w->region->gpa + to;
+	int r = 0;
+
+	if (w->kind == MEMORY_DIFF)
+		return 0;
+	for (unsigned int i = 0; i < mem->nr_files && r == 0; i++) {
+		const struct gmem_file *f = &mem->file[i];
+		gpa_t a = f->gpa > start ? f->gpa : start;
+		gpa_t b = f->gpa + f->len < end ? f->gpa + f->len : end;
+
+		if (a < b)
+			r = copy_clean(w, f, a - w->region->gpa,
+				       b - w->region->gpa);
+	}
+	return r;
+}
+
+static int write_region(struct writer *w)
+{
+	const uint8_t *hva = w->region->hva;
+	struct pages_walk walk;
+	struct pages_run run;
+	uint64_t at = 0;
+	int r;
+
+	pages_walk_begin(&walk, hva, w->region->size);
+	while ((r = pages_walk_next(&walk, &run)) > 0) {
+		uint64_t start = run.start - (uintptr_t)hva;
+		uint64_t end = run.end - (uintptr_t)hva;
+
+		r = write_gap(w, at, start);
+		if (r == 0)
+			r = write_pages(w, start, end);
+		if (r < 0)
+			break;
+		at = end;
+	}
+	pages_walk_end(&walk);
+	return r < 0 ? r : write_gap(w, at, w->region->size);
+}
+
+int memory_write(const struct gmem *mem, int fd, enum memory_kind kind,
+		 struct memory_stats *stats, struct err *err)
+{
+	struct writer w = {.mem = mem, .fd = fd, .kind = kind, .stats = stats};
+	int r = ftruncate(fd, (off_t)mem->size) < 0 ? -errno : 0;
+
+	*stats = (struct memory_stats){0};
+	for (unsigned int i = 0; i < mem->nr_regions && r == 0; i++) {
+		w.region = &mem->region[i];
+		r = write_region(&w);
+		w.region_off += w.region->size;
+	}
+	if (r < 0)
+		return err_set(
+			err, r, "Cannot write %llu MiB of guest memory: %s",
+			(unsigned long long)(mem->size >> 20), err_name(r));
+	return 0;
+}

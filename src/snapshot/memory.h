@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * memory.h - guest memory into a file
+ *
+ * Theory of operation
+ *
+ * The file is the raw memory, its regions one after the other, so that a
+ * restore maps it as it is. What is zero is a hole. A guest uses little of its
+ * memory, so the work goes by what was written (mem/pages.h):
+ *
+ *   a page that was written       is read; written unless it is zero
+ *   any other page of a file      is copied from that file: the kernel image
+ *                                 through the mapping; the memory file of the
+ *                                 snapshot that this VM comes from inside the
+ *                                 kernel, which may share its blocks, and
+ *                                 without its holes
+ *   any other page                has no contents: neither read nor written
+ *
+ * A diff (MEMORY_DIFF) holds the first kind only, zeros included: its holes say
+ * "as before".
+ */
+#pragma once
+
+#include "mem/gmem.h"
+
+enum memory_kind {
+	MEMORY_FULL,
+	MEMORY_DIFF,
+};
+
+/**
+ * struct memory_stats - what went where, bytes
+ * @written:	from memory
+ * @copied:	from the file that the memory is mapped from
+ */
+struct memory_stats {
+	uint64_t written;
+	uint64_t copied;
+};
+
+/**
+ * memory_write() - all of @mem into @fd, an empty file
+ *
+ * vCPUs and devices are paused. Does not sync.
+ *
+ * Return: 0, or -errno with a sentence.
+ */
+int memory_write(const struct gmem *mem, int fd, enum memory_kind kind,
+		 struct memory_stats *stats, struct err *err) __must_check;

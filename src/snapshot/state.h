@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * state.h - state.json: everything of a VM but its memory
+ *
+ * Format. One JSON object, whose first two lines have a fixed form in every
+ * version there will be:
+ *
+ *   {"crc64":"<16 hex digits>",
+ *   "version":"1.0.0","volt_version":"...","id":"<16 hex digits>",
+ *
+ * The CRC is CRC-64/ECMA-182 of all bytes behind the first line, to the end of
+ * the file: `tail -n +2 state.json` prints them. "version" is that of the
+ * format: a program reads the versions with its own first number and a second
+ * number up to its own. "id" is random and names the memory file (files.h).
+ * What follows is described by snapshot_schema and the tables of the parts:
+ *
+ *   created, host    when and where
+ *   memory           size, and how the memory file stores it
+ *   config           what the VM was made of (the machine's own table)
+ *   vm, vcpus        KVM's part
+ *   devices          [{"name", "state"}]: each state by its device's table
+ *
+ * Decoding is strict and checks form; what the values mean is checked by those
+ * who take them over. A file is hostile until then.
+ */
+#pragma once
+
+#include "kvm/vcpu_state.h"
+#include "kvm/vm_state.h"
+
+#define SNAPSHOT_VERSION     "1.0.0"
+#define SNAPSHOT_VCPUS_MAX   32u
+#define SNAPSHOT_DEVICES_MAX 64u
+#define SNAPSHOT_TEXT_MAX    96u
+#define SNAPSHOT_STATE_MAX   MIB(16)
+
+/**
+ * struct snapshot_head - the first two lines
+ */
+struct snapshot_head {
+	uint64_t crc;
+	uint64_t id;
+	char version[SNAPSHOT_TEXT_MAX];
+	char volt_version[SNAPSHOT_TEXT_MAX];
+};
+
+struct snapshot_host {
+	char cpu[SNAPSHOT_TEXT_MAX];
+	char kernel[SNAPSHOT_TEXT_MAX];
+	struct host_features features;
+};
+
+/**
+ * struct snapshot_device - a device's part
+ * @state:	JSON; from decoding, a piece of the text
+ */
+struct snapshot_device {
+	char name[SNAPSHOT_TEXT_MAX];
+	struct schema_raw state;
+};
+
+enum snapshot_storage {
+	SNAPSHOT_RAW = 1, /* as it is in RAM, region after region */
+};
+
+/**
+ * struct snapshot - one VM
+ * @created_ns:	CLOCK_REALTIME
+ */
+struct snapshot {
+	struct snapshot_head head;
+	char created[SNAPSHOT_TEXT_MAX];
+	uint64_t created_ns;
+	struct snapshot_host host;
+	uint64_t memory_bytes;
+	enum snapshot_storage storage;
+	struct schema_raw config;
+	struct vm_state vm;
+	unsigned int nr_vcpus;
+	struct vcpu_state vcpus[SNAPSHOT_VCPUS_MAX];
+	unsigned int nr_devices;
+	struct snapshot_device devices[SNAPSHOT_DEVICES_MAX];
+};
+
+extern const struct schema_object snapshot_schema;
+
+/* Now, this host, this program; all but the VM's own parts. */
+void snapshot_describe(struct snapshot *s, uint64_t id);
+
+/* The host's CPU features and kernel are those of @s. */
+bool snapshot_same_host(const struct snapshot *s);
+
+/* The text of state.json; @out->failed when memory is short. */
+void snapshot_encode(const struct snapshot *s, struct buf *out);
+
+/**
+ * snapshot_read_head() - the first two lines, and where the CRC begins
+ *
+ * Return: 0, or -EINVAL with a sentence when this is no state of ours.
+ */
+int snapshot_read_head(const char *text, size_t len, struct snapshot_head *head,
+		       size_t *covered, struct err *err) __must_check;
+
+/* The version can be read. Return: 0, or -ENOTSUP with what it would take. */
+int snapshot_check_version(const struct snapshot_head *head,
+			   struct err *err) __must_check;
+
+/**
+ * snapshot_decode() - from the text of state.json
+ * @s:		zeroed; refers to @text afterwards
+ *
+ * Return: 0, or -EINVAL, -ENOTSUP, -EBADMSG (the CRC) with a sentence.
+ */
+int snapshot_decode(const char *text, size_t len, struct snapshot *s,
+		    struct err *err) __must_check;
