@@ -5,19 +5,39 @@ Everything it needs comes as paths, so that bench/run can start itself in the
 lab for this part alone when the host's KVM cannot run Linux.
 """
 
+import argparse
 import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from . import measure, stats
+from . import host, report, stats, svg
+from .part import Table, find, ms, once, ratio
 from .peers import Peer
 
+NAME = "boot"
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "VOLT-INIT"
 CMDLINE = ("console=ttyS0 quiet reboot=k panic=-1 i8042.noaux i8042.nomux "
            "i8042.dumbkbd volt.quiet")
+
+
+def parse_kernel(text):
+    name, sep, path = text.partition("=")
+    if not sep:
+        raise argparse.ArgumentTypeError("a kernel is NAME=PATH")
+    return name, Path(path)
+
+
+def options(arg):
+    arg.add_argument("--boot-runs", type=int, default=5,
+                     help="runs of each Linux boot")
+    arg.add_argument("--boot-kernel", type=parse_kernel, action="append",
+                     default=[], help="NAME=PATH (default: the stock kernel)")
+    arg.add_argument("--boot-initrd", type=Path, help="its initramfs")
+    arg.add_argument("--slim", action="store_true",
+                     help="also boot the slim kernel; builds it once")
 
 
 def made_by(*command):
@@ -57,7 +77,7 @@ def field(tree, extra):
 def run_one(tree, peer, kernel, initrd, memory):
     argv = [a.replace("{initrd}", str(initrd)).replace("{cmdline}", CMDLINE)
             for a in peer.command(kernel, memory)]
-    return measure.once(tree, ["-m", MARK, "-t", "120", *argv])
+    return once(tree, ["-m", MARK, "-t", "120", *argv])
 
 
 def boot(tree, kernels, initrd, runs, memory, extra=()):
@@ -88,18 +108,60 @@ def boot(tree, kernels, initrd, runs, memory, extra=()):
     return rows
 
 
-def in_lab(build, kernels, initrd, runs):
-    """This part of bench/run, in the emulated host; its rows."""
+def in_lab(ctx, kernels, initrd):
+    """This part of bench/run, in the emulated host."""
     lab = ROOT / "tests/lab/run"
+    build = ctx.tree.build
     with tempfile.TemporaryDirectory(dir=build) as folder:
         kernel_args = [f"--boot-kernel={n}={p}" for n, p in kernels.items()]
         run = subprocess.run(
             [lab, "/usr/bin/python3", ROOT / "bench/run", "--build", build,
-             "--only", "boot", "--boot-runs", str(runs), "--results", folder,
-             "--boot-initrd", initrd, *kernel_args], check=False)
+             "--only", NAME, "--boot-runs", str(ctx.boot_runs), "--memory",
+             str(ctx.memory), "--results", folder, "--boot-initrd", initrd,
+             *kernel_args], check=False)
         path = Path(folder) / "results.json"
         if run.returncode or not path.exists():
             print("the lab did not run the boot part", file=sys.stderr)
             return None
-        found = json.loads(path.read_text())
-        return {"host": found["host"], "rows": found["boot"]["rows"]}
+        return json.loads(path.read_text())[NAME]
+
+
+def measure(ctx):
+    """Here when KVM runs Linux, else in the lab."""
+    kernels, initrd = dict(ctx.boot_kernel), ctx.boot_initrd
+    if not kernels:
+        kernels, initrd = guests(ctx.slim)
+    if not kernels or not initrd:
+        print("no guest kernel or initramfs: no boot figures")
+        return None
+    if not host.runs_linux():
+        return in_lab(ctx, kernels, initrd)
+    return {"host": host.describe(), "runs": ctx.boot_runs,
+            "rows": boot(ctx.tree, kernels, initrd, ctx.boot_runs,
+                         ctx.memory)}
+
+
+def show(found):
+    rows = []
+    for row in found["rows"]:
+        same = [r for r in found["rows"] if r["kernel"] == row["kernel"]]
+        cells = [row["name"], row["kernel"], ms(row["init_us"], "median"),
+                 ms(row["init_us"], "p95"), ms(row["exit_us"], "median")]
+        for prefix in ("QEMU microvm", "QEMU q35"):
+            value = ratio(row, find(same, prefix), "init_us")
+            cells.append(f"{value:.3f}" if value else "-")
+        rows.append(cells)
+    return [Table(["start to a Linux guest's init, ms", "kernel", "init",
+                   "p95", "exit", "/ microvm", "/ q35"], rows),
+            "boot figures' " + report.host_line(found["host"])]
+
+
+def charts(found, results):
+    where = {**results, "host": found["host"]}
+    return {"boot.svg": svg.bars(
+        "Process start to a Linux guest's /init", where,
+        f"median of {found['runs']} interleaved runs, line to p95; guest of "
+        f"{results['memory_mib']} MiB, 1 CPU, Debian 12's stock cloud kernel "
+        "and a slim one",
+        [(f"{r['name']}, {r['kernel']}", [r["init_us"]])
+         for r in found["rows"] if r["init_us"]], ["to /init"])}

@@ -19,6 +19,8 @@ def kvm_kind(flags):
     """Which sort of KVM this is, in words."""
     if not Path("/dev/kvm").exists():
         return "no KVM"
+    if os.environ.get("VOLT_IN_LAB"):
+        return "the lab: AMD-V emulated by QEMU"
     modules = Path("/proc/modules")
     loaded = modules.read_text() if modules.exists() else ""
     if "vmx" in flags:

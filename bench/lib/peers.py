@@ -40,6 +40,10 @@ class Tree:
     def guest(self, name):
         return self.find(f"tests/guest/{name}.elf")
 
+    def shown(self, argv):
+        """A command without the place of this tree in it."""
+        return [a.replace(f"{self.build}/", "build/") for a in argv]
+
     def volt(self, memory, cmdline=None):
         argv = [str(self.vmm), "--no-api", "--kernel", "{kernel}",
                 "--memory", str(memory), "--cpus", "1"]
