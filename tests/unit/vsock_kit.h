@@ -183,7 +183,7 @@ static inline void vk_queue(struct vk *vk, const struct vk_packet *h,
 				 {vk->tx + 44, h->len, false}};
 
 	vk_put_header(kit_hva(&vk->k, vk->tx, 44), h);
-	if (h->len > 0)
+	if (data)
 		memcpy(kit_hva(&vk->k, vk->tx + 44, h->len), data, h->len);
 	(void)kit_add(&vk->k, VSOCK_TX, buf, h->len > 0 ? 2 : 1);
 	kit_kick(&vk->k, VSOCK_TX);
