@@ -44,20 +44,29 @@ bench: all
 	@VOLT_BUILD=$(BUILD) bench/run
 
 install: all
+	@meson configure $(BUILD) --prefix=$(PREFIX)
+	@ninja -C $(BUILD) build.ninja >/dev/null
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 
 clean:
 	rm -rf $(BUILD)
 
 help:
+	@echo 'New here? `make demo`, then README.md and docs/design.md.'
+	@echo
 	@echo 'make           build volt-vmm and volt into $(BUILD)/'
 	@echo 'make demo      boot Linux in a microVM and see what happens'
 	@echo 'make shell     a shell in such a guest (Ctrl-A x ends it)'
+	@echo '               both: VOLT_CPUS=2 VOLT_MEMORY=512 (MiB)'
 	@echo 'make check     all tests; ends with "N passed, N failed, N skipped"'
+	@echo '               one lane: tools/ci/check unit (see CONTRIBUTING.md)'
 	@echo 'make lint      formatting and static analysis only'
 	@echo 'make fuzz      the fuzz targets only'
 	@echo 'make bench     figures against QEMU and a bare probe'
 	@echo 'make install   to PREFIX=$(PREFIX) under DESTDIR'
 	@echo 'make clean     remove $(BUILD)/'
+	@echo
+	@echo 'Where this host cannot run Linux guests, a software-emulated one does:'
+	@echo 'tests/lab/run COMMAND. What it can run: $(BUILD)/volt doctor.'
 
 .PHONY: all demo shell check lint fuzz bench install clean help
