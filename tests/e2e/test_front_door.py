@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person meets first: make, tools/deps, the demo, the shell."""
+
+import os
+import pty
+import re
+import select
+import subprocess
+
+import pytest
+
+from conftest import BUILD, ROOT
+
+POINTS = ["process start", "start requested", "kernel loaded", "KVM ready",
+          "vCPUs ready", "first instruction", "guest's first line"]
+
+
+def test_make_help_has_every_target():
+    text = (ROOT / "Makefile").read_text()
+    targets = re.search(r"^\.PHONY: (.*)$", text, re.M).group(1).split()
+    run = subprocess.run(["make", "-C", ROOT, "-s", "help"], timeout=60,
+                         capture_output=True, text=True, check=True)
+    for target in set(targets) - {"all", "help"}:
+        assert re.search(rf"^make {target} ", run.stdout, re.M), target
+    assert max(map(len, run.stdout.splitlines())) <= 80
+
+
+def test_install(build, tmp_path):
+    subprocess.run(["meson", "install", "-C", build, "--no-rebuild"],
+                   env={**os.environ, "DESTDIR": str(tmp_path)}, timeout=60,
+                   capture_output=True, check=True)
+    programs = {p.name: p for p in tmp_path.glob("**/bin/*")}
+    assert set(programs) == {"volt", "volt-vmm"}
+    for program in programs.values():
+        subprocess.run([program, "--version"], capture_output=True,
+                       timeout=60, check=True)
+    assert list(tmp_path.glob("**/doc/volt/LICENSE"))
+
+
+def packages():
+    """(group, package) of each line of the list."""
+    lines = (ROOT / "tools/packages.txt").read_text().splitlines()
+    return [x.split(None, 2) for x in lines if x and not x.startswith("#")]
+
+
+def test_every_package_has_a_reason():
+    for row in packages():
+        assert len(row) == 3, row
+    names = [tuple(row[:2]) for row in packages()]
+    assert len(names) == len(set(names))
+
+
+def deps(folder, missing, *groups):
+    """tools/deps as an ordinary user without sudo who lacks one package."""
+    for name, line in {
+            "dpkg-query": f'for x; do :; done; [ "$x" != {missing} ] && '
+                          "echo installed",
+            "id": "echo 1000",
+            "apt-get": "echo apt-get was called >&2; exit 1"}.items():
+        (folder / name).write_text(f"#!/bin/sh\n{line}\n")
+        (folder / name).chmod(0o755)
+    for name in ("sh", "awk", "dirname"):
+        path = subprocess.run(["which", name], capture_output=True, text=True,
+                              check=True).stdout.strip()
+        (folder / name).symlink_to(path)
+    return subprocess.run([ROOT / "tools/deps", *groups],
+                          env={"PATH": str(folder)}, timeout=60,
+                          capture_output=True, text=True, check=False,
+                          stdin=subprocess.DEVNULL)
+
+
+def test_deps_does_nothing_when_all_is_there(tmp_path):
+    run = deps(tmp_path, "nothing", *{row[0] for row in packages()})
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def test_deps_names_what_is_missing(tmp_path):
+    run = deps(tmp_path, "meson", "build", "demo")
+    assert run.returncode == 1
+    assert "apt-get install --no-install-recommends meson\n" in run.stderr
+    assert "apt-get was called" not in run.stderr
+
+
+def test_deps_knows_its_groups(tmp_path):
+    run = deps(tmp_path, "nothing", "bild")
+    assert run.returncode == 2
+    assert "no group 'bild'" in run.stderr
+
+
+@pytest.fixture(scope="module")
+def shared_lab():
+    """VOLT_LAB for both tests; the lab is not used where KVM runs Linux."""
+    if os.environ.get("VOLT_TEST_LAB") == "0":
+        pytest.skip("the lab is switched off by VOLT_TEST_LAB=0")
+    run = subprocess.run([ROOT / "tests/lab/up"], capture_output=True,
+                         text=True, timeout=300, check=True)
+    env = {**os.environ, "VOLT_BUILD": str(BUILD), "VOLT_LAB_QUIET": "1",
+           "VOLT_LAB": run.stdout.strip().partition("=")[2]}
+    yield env
+    subprocess.run([ROOT / "tests/lab/down"], env=env, timeout=60, check=True)
+
+
+@pytest.mark.lab
+def test_demo(build, shared_lab):
+    run = subprocess.run([ROOT / "tools/demo"], env=shared_lab, text=True,
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, timeout=600, check=False)
+    text = run.stdout.replace("\r", "")
+    assert run.returncode == 0, text[-2000:]
+    assert re.search(r"^==> This host: .*\.$", text, re.M)
+    linux = text[text.index("==> Linux "):]
+    for fact in ("uname      Linux", "CPUs       2 x ", "memory     ",
+                 "clock      kvm-clock", "uptime     "):
+        assert f"\n  {fact}" in linux, fact
+    timeline = linux[linux.index("\npoint  "):]
+    order = [timeline.find(f"\n{point} ")
+             for point in [*POINTS, "init (boot timer)", "end"]]
+    assert -1 not in order and order == sorted(order), timeline
+    if "A bare-metal guest" in text:
+        bare = text[:text.index("==> Linux ")]
+        assert re.search(r"\n  \d+ checks passed, 0 failed\n", bare)
+        assert all(f"\n{point} " in bare for point in POINTS)
+        assert "Linux boots in the lab instead" in bare
+
+
+class Terminal:
+    """A program on a terminal of its own."""
+
+    def __init__(self, argv, env):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execve(argv[0], argv, env)
+        self.text = ""
+
+    def read(self):
+        """What it says next; "" when it has ended, or says nothing at all."""
+        if not select.select([self.fd], [], [], 120)[0]:
+            return ""
+        try:
+            data = os.read(self.fd, 65536).decode(errors="replace")
+        except OSError:  # the other end is closed
+            data = ""
+        self.text += data
+        return data
+
+    def wait_for(self, pattern):
+        while not (found := re.search(pattern, self.text)):
+            assert self.read(), f"no {pattern!r} in {self.text[-2000:]!r}"
+        self.text = self.text[found.end():]
+        return found
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def finish(self):
+        while self.read():
+            pass
+        os.close(self.fd)  # hangs up on what has not ended
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("end", ["exit\n", "\x01x"], ids=["exit", "escape"])
+def test_shell(build, shared_lab, end):
+    shell = Terminal([str(ROOT / "tools/shell")], shared_lab)
+    shell.wait_for(r"/ # ")
+    # Echoed as it is typed, printed as it is meant.
+    shell.type("echo one$((1 + 1))three\n")
+    shell.wait_for(r"one2three\r*\n")
+    # One process from the word to the sleep: Ctrl-C finds it whenever it comes.
+    shell.type("sh -c 'echo go$((1 + 1)); exec sleep 1000'\n")
+    shell.wait_for(r"go2\r*\n")
+    shell.type("\x03")
+    shell.wait_for(r"/ # ")
+    shell.type(end)
+    assert shell.finish() == 0
