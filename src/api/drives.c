@@ -191,7 +191,8 @@ static int put(struct api_call *call)
 	if (body->fd < 0)
 		return err_set(call->err, body->fd, CANNOT_CREATE BAD_FILE,
 			       api_os_error(body->fd, os), body->path_on_host);
-	limiter_config_tidy(&body->rate_limiter);
+	/* Buckets without a limit are none. */
+	rate_limiter_config_update(&body->rate_limiter, &body->rate_limiter);
 	/* From here on they have a value, and GET tells it. */
 	body->has_is_read_only = true;
 	body->has_io_engine = true;

@@ -21,8 +21,8 @@
 #include <unistd.h>
 
 #define NAME          "run"
-#define MAX_ARGS      64
-#define MAX_NETS      16
+#define MAX_ARGS      128
+#define MAX_LIST      16
 
 #define CMDLINE       "console=ttyS0 reboot=k panic=1"
 #define CMDLINE_SHELL CMDLINE " quiet volt.quiet volt.end=shell"
@@ -43,6 +43,11 @@ static const char help_text[] =
 	"  --cmdline TEXT   default: " CMDLINE "\n"
 	"  --memory MIB     default 128 (256 without --kernel)\n"
 	"  --cpus N         default 1\n"
+	"  --disk PATH[,ro][,id=ID][,engine=async][,cache=unsafe]\n"
+	"                   a raw image or block device as /dev/vda; may be "
+	"given several\n"
+	"                   times; without an initrd the first is the root "
+	"file system\n"
 	"  --net tap=NAME[,mac=MAC][,mtu=N][,vhost]\n"
 	"                   a network interface on a tap that `volt net add` "
 	"made; may be\n"
@@ -57,6 +62,12 @@ static const char help_text[] =
 	"  volt run --name web --kernel vmlinux --initrd web.cpio --memory 512 "
 	"--cpus 2\n";
 
+/* What may be given several times. */
+struct list {
+	unsigned int nr;
+	const char *text[MAX_LIST];
+};
+
 /**
  * struct run - the command line, and volt-vmm's under construction
  * @args:	NULL-terminated by being zeroed
@@ -68,8 +79,8 @@ struct run {
 	const char *cmdline;
 	const char *memory;
 	const char *cpus;
-	const char *nets[MAX_NETS];
-	unsigned int nr_nets;
+	struct list disks;
+	struct list nets;
 	const char *vsock;
 	char **rest;
 	char default_name[24];
@@ -167,8 +178,10 @@ static int build_args(struct run *run, struct err *err)
 	add(run, "--cmdline", run->cmdline);
 	add(run, "--memory", run->memory);
 	add(run, "--cpus", run->cpus);
-	for (unsigned int i = 0; i < run->nr_nets; i++)
-		add(run, "--net", run->nets[i]);
+	for (unsigned int i = 0; i < run->disks.nr; i++)
+		add(run, "--disk", run->disks.text[i]);
+	for (unsigned int i = 0; i < run->nets.nr; i++)
+		add(run, "--net", run->nets.text[i]);
 	add(run, "--vsock", run->vsock);
 	for (char **word = run->rest; *word; word++) {
 		if (run->nr_args == MAX_ARGS)
@@ -220,6 +233,17 @@ static int start(struct run *run)
 	return become_vmm(run);
 }
 
+static int add_to_list(struct list *list, const char *flag)
+{
+	if (list->nr == MAX_LIST) {
+		(void)cli_complain(0, NAME, "more than %d times %s", MAX_LIST,
+				   flag);
+		return -EINVAL;
+	}
+	list->text[list->nr++] = optarg;
+	return 0;
+}
+
 /* Return: 0, 1 after --help, or -EINVAL. */
 static int parse(struct run *run, int argc, char **argv)
 {
@@ -230,6 +254,7 @@ static int parse(struct run *run, int argc, char **argv)
 		{"cmdline", required_argument, NULL, 'c'},
 		{"memory", required_argument, NULL, 'm'},
 		{"cpus", required_argument, NULL, 'p'},
+		{"disk", required_argument, NULL, 'd'},
 		{"net", required_argument, NULL, 't'},
 		{"vsock", required_argument, NULL, 'v'},
 		{"help", no_argument, NULL, 'h'},
@@ -253,14 +278,9 @@ static int parse(struct run *run, int argc, char **argv)
 		for (size_t i = 0; i < ARRAY_SIZE(values); i++)
 			if (values[i].opt == opt)
 				*values[i].value = optarg;
-		if (opt != 't')
-			continue;
-		if (run->nr_nets == MAX_NETS) {
-			(void)cli_complain(0, NAME, "more than %d times --net",
-					   MAX_NETS);
+		if ((opt == 'd' && add_to_list(&run->disks, "--disk") < 0) ||
+		    (opt == 't' && add_to_list(&run->nets, "--net") < 0))
 			return -EINVAL;
-		}
-		run->nets[run->nr_nets++] = optarg;
 	}
 	run->rest = argv + optind;
 	if (optind < argc && strcmp(argv[optind - 1], "--") != 0) {

@@ -41,6 +41,7 @@ static void update_bucket(struct token_bucket_config *to,
 		return;
 	*to = *from;
 	to->present = from->size != 0 && from->refill_time != 0;
+	to->has_one_time_burst = from->one_time_burst != 0;
 }
 
 void rate_limiter_config_update(struct rate_limiter_config *to,

@@ -102,18 +102,3 @@ int drives_root_words(const struct vm_config *config, char *words, size_t size)
 		     root->is_read_only ? "ro" : "rw");
 	return n < 0 || (size_t)n >= size ? -E2BIG : 0;
 }
-
-static void tidy_bucket(struct token_bucket_config *bucket)
-{
-	if (bucket->one_time_burst == 0)
-		bucket->has_one_time_burst = false;
-	if (bucket->size == 0 || bucket->refill_time == 0)
-		*bucket = (struct token_bucket_config){.present = false};
-}
-
-void limiter_config_tidy(struct rate_limiter_config *limiter)
-{
-	tidy_bucket(&limiter->bandwidth);
-	tidy_bucket(&limiter->ops);
-	limiter->present = limiter->bandwidth.present || limiter->ops.present;
-}

@@ -43,9 +43,6 @@ int drives_set(struct vm_config *config,
 int drives_root_words(const struct vm_config *config, char *words,
 		      size_t size) __must_check;
 
-/* Buckets without a limit are none; two of those are no limiter. */
-void limiter_config_tidy(struct rate_limiter_config *limiter);
-
 /**
  * vm_drive_set_file() - a started VM's drive goes on with another file
  * @path:	for GET /vm/config

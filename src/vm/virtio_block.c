@@ -94,11 +94,7 @@ void vm_drive_set_limits(struct vm *vm, struct drive_config *drive,
 	virtio_dev_enter(blk_dev(blk));
 	virtio_set_limits(blk_limiter(blk), limiter);
 	virtio_dev_leave(blk_dev(blk));
-	if (limiter->bandwidth.present)
-		drive->rate_limiter.bandwidth = limiter->bandwidth;
-	if (limiter->ops.present)
-		drive->rate_limiter.ops = limiter->ops;
-	limiter_config_tidy(&drive->rate_limiter);
+	rate_limiter_config_update(&drive->rate_limiter, limiter);
 }
 
 void vm_drive_count_update(struct vm *vm, const struct drive_config *drive,

@@ -75,6 +75,10 @@ static const struct option table[] = {
 	{"memory", OPTION_SIZE, SECTION_PEOPLE, AT(memory_mib),
 	 .value = "SIZE",
 	 .help = "guest memory in MiB, or with a unit: 512M, 2G (default 128)"},
+	{"disk", OPTION_LIST, SECTION_PEOPLE, AT(disks),
+	 .value = "PATH[,ro][,id=ID][,engine=async][,cache=unsafe]",
+	 .help = "raw image or block device; without --initrd the first one\n"
+		 "is the root file system"},
 	{"net", OPTION_LIST, SECTION_PEOPLE, AT(nets),
 	 .value = "tap=NAME[,mac=MAC][,mtu=N][,vhost]",
 	 .help = "network interface on a tap (see `volt net add`);\n"
@@ -543,6 +547,10 @@ int options_apply(const struct options *opts, struct vm_config *config,
 		config->machine.mem_size_mib = opts->memory_mib;
 		config->machine.present = true;
 	}
+	for (unsigned int i = 0; i < opts->disks.nr && r == 0; i++)
+		r = option_disk_apply(opts->disks.text[i], i,
+				      i == 0 && opts->kernel && !opts->initrd,
+				      config, err);
 	for (unsigned int i = 0; i < opts->nets.nr && r == 0; i++)
 		r = option_net_apply(opts->nets.text[i], i, config, err);
 	if (r == 0 && opts->vsock)

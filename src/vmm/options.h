@@ -81,6 +81,7 @@ struct options {
 	enum config_irqchip irqchip;
 	enum config_entry entry;
 	bool timing;
+	struct options_list disks;
 	struct options_list nets;
 };
 
@@ -109,6 +110,16 @@ void options_print_version(void);
  */
 int options_apply(const struct options *opts, struct vm_config *config,
 		  struct err *err) __must_check;
+
+/**
+ * option_disk_apply() - one --disk of the command line
+ * @index:	of it; unless it names another, the drive's id is "disk<index>"
+ * @root:	it is the root device
+ *
+ * Return: 0 or -errno with a sentence.
+ */
+int option_disk_apply(const char *text, unsigned int index, bool root,
+		      struct vm_config *config, struct err *err) __must_check;
 
 /**
  * option_net_apply() - one --net of the command line
