@@ -362,6 +362,9 @@ static void flush(struct vsock_conn *c)
 		drop_buffer(c);
 		if (c->guest_shut & VSOCK_SHUT_SEND)
 			shut_host(c, SHUT_WR);
+		/* A guest may wait for more than half of it, perhaps all. */
+		if (c->state == VSOCK_OPEN && c->fwd != c->fwd_told)
+			c->owed |= VSOCK_OWE_CREDIT_UPDATE;
 	}
 	consider_credit(c);
 }

@@ -12,6 +12,7 @@
 #include "vm/vm.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,6 +51,21 @@ void vsock_config_free(struct vsock_config *vsock)
 	*vsock = (struct vsock_config){.fd = -1};
 }
 
+/* A descriptor for each connection, and as many for all else. */
+static void allow_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
+	    limit.rlim_cur >= 2 * VSOCK_CONNS_MAX)
+		return;
+	limit.rlim_cur = limit.rlim_max < 2 * VSOCK_CONNS_MAX
+				 ? limit.rlim_max
+				 : 2 * VSOCK_CONNS_MAX;
+	/* With fewer, connections wait or are refused. */
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static size_t count(const struct vm_config *config)
 {
 	return config->vsock.present;
@@ -70,6 +86,7 @@ static int make(struct machine *m, size_t i, struct virtio_dev **out,
 	int r;
 
 	(void)i;
+	allow_descriptors();
 	r = vsock_new(&dev, &params, err);
 	if (r < 0)
 		return r;
