@@ -93,8 +93,9 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 	atomic_fetch_add(&state.count[sig & 31], 1);
 	if (table[row].fault && !sent)
 		die_of_fault(row, info);
-	/* The kernel's own SIGXFSZ: the write has failed with EFBIG. */
-	if (sig != SIGXFSZ || sent)
+	/* The kernel's own SIGXFSZ, which looks as if we had sent it: the write
+	 * has failed with EFBIG. */
+	if (sig != SIGXFSZ || (sent && info->si_pid != getpid()))
 		atomic_fetch_or(&state.pending, 1u << sig);
 	if (write(state.wake.fd, &one, sizeof(one)) < 0)
 		put("signal lost\n");
