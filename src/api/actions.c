@@ -57,9 +57,17 @@ static int start_metrics(struct api *api)
 	return timer_set(&api->flush, METRICS_PERIOD_NS, METRICS_PERIOD_NS);
 }
 
-int api_vm_start(struct api *api, struct err *err)
+void api_metrics_start(struct api *api)
 {
 	char os[96];
+	int r = start_metrics(api);
+
+	if (r < 0) /* the VM runs: lines still come on FlushMetrics */
+		log_error("Periodic metrics are off: %s", api_os_error(r, os));
+}
+
+int api_vm_start(struct api *api, struct err *err)
+{
 	int r;
 
 	if (!api->vm->config.boot_source.present)
@@ -71,9 +79,7 @@ int api_vm_start(struct api *api, struct err *err)
 		err_prefix(err, "Start microvm error: ");
 		return r;
 	}
-	r = start_metrics(api);
-	if (r < 0) /* the VM runs: lines still come on FlushMetrics */
-		log_error("Periodic metrics are off: %s", api_os_error(r, os));
+	api_metrics_start(api);
 	return 0;
 }
 

@@ -76,6 +76,13 @@ int api_metrics_setup(struct api *api, const char *path,
 int api_vm_start(struct api *api, struct err *err) __must_check;
 
 /**
+ * api_restore() - --restore: go on from the snapshot in the directory @dir
+ *
+ * Return: 0, or -errno with a sentence.
+ */
+int api_restore(struct api *api, const char *dir, struct err *err) __must_check;
+
+/**
  * config_file_load() - configure the VM from the JSON file of --config-file
  *
  * Each top-level value goes through the handler of the API resource of that

@@ -76,16 +76,6 @@ static int put_mmds(struct api_call *call)
 	return api_started(call->api) ? no_store(call) : not_offered(call);
 }
 
-static int bad_snapshot_path(struct api_call *call)
-{
-	if (!call->rest)
-		return err_set(call->err, -EINVAL,
-			       "Missing snapshot operation type.");
-	return err_set(call->err, -ENOENT,
-		       "Invalid request method and/or path: PUT /snapshot/%s.",
-		       call->rest);
-}
-
 static void show_null(struct api *api, struct buf *out)
 {
 	(void)api;
@@ -148,12 +138,6 @@ static const struct api_route memory_hotplug[] = {
 	      COUNTED(get.hotplug_memory_count)),
 };
 
-static const struct api_route snapshot[] = {
-	ROUTE(PUT, "snapshot/create", API_POST, not_offered),
-	ROUTE(PUT, "snapshot/load", API_PRE, not_offered),
-	ROUTE(PUT, "snapshot", API_BOTH, bad_snapshot_path),
-};
-
 #define RESOURCE(name_, routes_, ...) \
 	const struct api_resource name_ = { \
 		.routes = (routes_), .nr_routes = ARRAY_SIZE(routes_), \
@@ -169,5 +153,4 @@ RESOURCE(api_mmds, mmds, .key = "mmds-config", .show = show_null,
 RESOURCE(api_balloon, balloon, KEY("balloon", show_null, balloon));
 RESOURCE(api_memory_hotplug, memory_hotplug,
 	 KEY("memory-hotplug", show_null, memory_hotplug));
-RESOURCE(api_snapshot, snapshot);
 /* clang-format on */

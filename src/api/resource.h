@@ -26,6 +26,7 @@
 #include "api/method.h"
 #include "base/schema.h"
 #include "host/timer.h"
+#include "vm/phases.h"
 
 enum api_route_flags {
 	API_PRE = 1 << 0,  /* before the VM is started */
@@ -224,6 +225,9 @@ int api_check_state(const struct api *api, unsigned int flags,
 
 /* "No such file or directory (os error 2)", Firecracker's way to say it. */
 const char *api_os_error(int rc, char buf[static 96]);
+
+/* One line of metrics at once, then one a minute. */
+void api_metrics_start(struct api *api);
 
 /* Zero groups of devices to come and the API's own; see counters.c. */
 int api_counters_declare(struct api *api) __must_check;

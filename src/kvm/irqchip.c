@@ -114,6 +114,13 @@ int kvm_route_set(struct kvm_vm *vm, unsigned int gsi, const struct msi *msi,
 	return write_table(vm);
 }
 
+int kvm_routes_commit(struct kvm_vm *vm)
+{
+	if (!vm->split || !(vm->route_used & vm->route_wanted))
+		return 0;
+	return write_table(vm);
+}
+
 int kvm_irqfd_add(struct kvm_vm *vm, int event_fd, unsigned int gsi)
 {
 	struct kvm_irqfd irqfd = {.fd = (uint32_t)event_fd, .gsi = gsi};

@@ -113,6 +113,9 @@ void kvm_msi_send(struct kvm_vm *vm, const struct msi *msi);
 int kvm_route_set(struct kvm_vm *vm, unsigned int gsi, const struct msi *msi,
 		  bool level);
 
+/* Write the table: after a restore set routes first and irqfds later. */
+int kvm_routes_commit(struct kvm_vm *vm) __must_check;
+
 /* Let the kernel raise @gsi whenever @event_fd is signalled. */
 int kvm_irqfd_add(struct kvm_vm *vm, int event_fd,
 		  unsigned int gsi) __must_check;

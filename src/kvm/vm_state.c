@@ -29,30 +29,30 @@ static const struct schema_object pit =
 	SCHEMA_STATE_OF(struct kvm_pit_state2, pit_fields);
 
 static const struct schema_field chips_fields[] = {
-	SCHEMA_STATE_HEX(struct vm_chips, pic_master),
-	SCHEMA_STATE_HEX(struct vm_chips, pic_slave),
-	SCHEMA_STATE_HEX(struct vm_chips, ioapic),
-	SCHEMA_STATE_OBJECT(struct vm_chips, pit, &pit),
+	SCHEMA_STATE_HEX(struct kvm_vm_chips, pic_master),
+	SCHEMA_STATE_HEX(struct kvm_vm_chips, pic_slave),
+	SCHEMA_STATE_HEX(struct kvm_vm_chips, ioapic),
+	SCHEMA_STATE_OBJECT(struct kvm_vm_chips, pit, &pit),
 };
 static const struct schema_object chips =
-	SCHEMA_STATE_OF(struct vm_chips, chips_fields);
+	SCHEMA_STATE_OF(struct kvm_vm_chips, chips_fields);
 
 static const struct schema_field fields[] = {
-	SCHEMA_STATE_UINT(struct vm_state, clock_ns),
-	SCHEMA_STATE_UINT(struct vm_state, realtime_ns),
+	SCHEMA_STATE_UINT(struct kvm_vm_state, clock_ns),
+	SCHEMA_STATE_UINT(struct kvm_vm_state, realtime_ns),
 	{
 		.name = "chips",
 		.type = SCHEMA_OBJECT,
 		.flags = SCHEMA_HAS | SCHEMA_OMIT,
-		.has = offsetof(struct vm_state, has_chips),
-		SCHEMA_AT(struct vm_state, chips),
+		.has = offsetof(struct kvm_vm_state, has_chips),
+		SCHEMA_AT(struct kvm_vm_state, chips),
 		.object = &chips,
 	},
 };
 /* clang-format on */
 
 const struct schema_object vm_state_schema =
-	SCHEMA_STATE_OF(struct vm_state, fields);
+	SCHEMA_STATE_OF(struct kvm_vm_state, fields);
 
 static_assert(sizeof(((struct kvm_irqchip *)NULL)->chip) == VM_CHIP_BYTES,
 	      "a chip is saved whole");
@@ -91,7 +91,7 @@ static int set_chip(struct kvm_vm *vm, uint32_t id, const uint8_t *bytes,
 		     : 0;
 }
 
-static int get_chips(struct kvm_vm *vm, struct vm_chips *c, struct err *err)
+static int get_chips(struct kvm_vm *vm, struct kvm_vm_chips *c, struct err *err)
 {
 	int r = get_chip(vm, KVM_IRQCHIP_PIC_MASTER, c->pic_master, err);
 
@@ -106,7 +106,7 @@ static int get_chips(struct kvm_vm *vm, struct vm_chips *c, struct err *err)
 		     : 0;
 }
 
-int vm_state_get(struct kvm_vm *vm, struct vm_state *state, struct err *err)
+int vm_state_get(struct kvm_vm *vm, struct kvm_vm_state *state, struct err *err)
 {
 	struct kvm_clock_data clock = {0};
 	int r = kvm_call(vm->kvm, vm->fd, KVM_GET_CLOCK, &clock);
@@ -119,10 +119,10 @@ int vm_state_get(struct kvm_vm *vm, struct vm_state *state, struct err *err)
 	return vm->split ? 0 : get_chips(vm, &state->chips, err);
 }
 
-int vm_state_set_chips(struct kvm_vm *vm, const struct vm_state *state,
+int vm_state_set_chips(struct kvm_vm *vm, const struct kvm_vm_state *state,
 		       struct err *err)
 {
-	const struct vm_chips *c = &state->chips;
+	const struct kvm_vm_chips *c = &state->chips;
 	struct kvm_pit_state2 copy = c->pit;
 	int r;
 
@@ -140,7 +140,7 @@ int vm_state_set_chips(struct kvm_vm *vm, const struct vm_state *state,
 		     : 0;
 }
 
-int vm_state_set_clock(struct kvm_vm *vm, const struct vm_state *state,
+int vm_state_set_clock(struct kvm_vm *vm, const struct kvm_vm_state *state,
 		       bool advance, struct err *err)
 {
 	struct kvm_clock_data clock = {.clock = state->clock_ns};

@@ -22,9 +22,9 @@
 #define VM_CHIP_BYTES 512u /* of struct kvm_irqchip */
 
 /**
- * struct vm_chips - of a full irqchip; raw, as the kernel gives them
+ * struct kvm_vm_chips - of a full irqchip; raw, as the kernel gives them
  */
-struct vm_chips {
+struct kvm_vm_chips {
 	uint8_t pic_master[VM_CHIP_BYTES];
 	uint8_t pic_slave[VM_CHIP_BYTES];
 	uint8_t ioapic[VM_CHIP_BYTES];
@@ -32,28 +32,28 @@ struct vm_chips {
 };
 
 /**
- * struct vm_state - as saved
+ * struct kvm_vm_state - as saved
  * @clock_ns:	kvm-clock
  * @realtime_ns:	host's CLOCK_REALTIME at that moment
  * @has_chips:	the irqchip is a full one
  */
-struct vm_state {
+struct kvm_vm_state {
 	uint64_t clock_ns;
 	uint64_t realtime_ns;
 	bool has_chips;
-	struct vm_chips chips;
+	struct kvm_vm_chips chips;
 };
 
 extern const struct schema_object vm_state_schema;
 
 /* No vCPU runs. Return: 0 or -errno with a sentence. */
-int vm_state_get(struct kvm_vm *vm, struct vm_state *state,
+int vm_state_get(struct kvm_vm *vm, struct kvm_vm_state *state,
 		 struct err *err) __must_check;
 
 /* Behind vcpu_state_set() of every vCPU. @vm is split or not as @state says. */
-int vm_state_set_chips(struct kvm_vm *vm, const struct vm_state *state,
+int vm_state_set_chips(struct kvm_vm *vm, const struct kvm_vm_state *state,
 		       struct err *err) __must_check;
 
 /* @advance: by the real time that went by since, if any did. */
-int vm_state_set_clock(struct kvm_vm *vm, const struct vm_state *state,
+int vm_state_set_clock(struct kvm_vm *vm, const struct kvm_vm_state *state,
 		       bool advance, struct err *err) __must_check;

@@ -75,7 +75,7 @@ struct snapshot {
 	uint64_t memory_bytes;
 	enum snapshot_storage storage;
 	struct schema_raw config;
-	struct vm_state vm;
+	struct kvm_vm_state vm;
 	unsigned int nr_vcpus;
 	struct vcpu_state vcpus[SNAPSHOT_VCPUS_MAX];
 	unsigned int nr_devices;

@@ -9,6 +9,7 @@
 #include "vm/vm.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -217,21 +218,191 @@ static void free_rtc(struct machine *m)
 	rtc_free(&m->rtc);
 }
 
-/* The only list of devices. Its order is guest ABI. */
+/* ---- their state in a snapshot ---- */
+
+static int decode(const struct schema_object *schema,
+		  const struct schema_raw *text, void *state, struct err *err)
+{
+	struct schema_seen seen;
+
+	return schema_decode_text(schema, text->text, text->len, state, &seen,
+				  err);
+}
+
+static void save_ioapic(struct machine *m, struct buf *out)
+{
+	struct ioapic_state state = {0};
+
+	ioapic_save(&m->ioapic, &state);
+	schema_encode(&ioapic_state_schema, &state, out);
+}
+
+static int load_ioapic(struct machine *m, const struct schema_raw *text,
+		       struct err *err)
+{
+	struct ioapic_state state = {0};
+	int r = decode(&ioapic_state_schema, text, &state, err);
+
+	return r < 0 ? r : ioapic_load(&m->ioapic, &state, err);
+}
+
+static void save_i8042(struct machine *m, struct buf *out)
+{
+	struct i8042_state state = {0};
+
+	i8042_save(&m->i8042, &state);
+	schema_encode(&i8042_state_schema, &state, out);
+}
+
+static int load_i8042(struct machine *m, const struct schema_raw *text,
+		      struct err *err)
+{
+	struct i8042_state state = {0};
+	int r = decode(&i8042_state_schema, text, &state, err);
+
+	return r < 0 ? r : i8042_load(&m->i8042, &state, err);
+}
+
+static void save_serial(struct machine *m, struct buf *out)
+{
+	cleanup_free struct serial_state *state = calloc(1, sizeof(*state));
+
+	if (!state) {
+		out->failed = true;
+		return;
+	}
+	serial_save(&m->serial, state);
+	schema_encode(&serial_state_schema, state, out);
+}
+
+static int load_serial(struct machine *m, const struct schema_raw *text,
+		       struct err *err)
+{
+	cleanup_free struct serial_state *state = calloc(1, sizeof(*state));
+	int r;
+
+	if (!state)
+		return err_set(err, -ENOMEM, "Out of memory");
+	r = decode(&serial_state_schema, text, state, err);
+	return r < 0 ? r : serial_load(&m->serial, state, err);
+}
+
+static void save_rtc(struct machine *m, struct buf *out)
+{
+	struct rtc_state state = {0};
+
+	rtc_save(&m->rtc, &state);
+	schema_encode(&rtc_state_schema, &state, out);
+}
+
+static int load_rtc(struct machine *m, const struct schema_raw *text,
+		    struct err *err)
+{
+	struct rtc_state state = {0};
+	int r = decode(&rtc_state_schema, text, &state, err);
+
+	return r < 0 ? r : rtc_load(&m->rtc, &state, err);
+}
+
+static bool is_split(const struct machine *m)
+{
+	return m->kvm_vm.split;
+}
+
+/*
+ * The only list of devices. Its order is guest ABI. A device with state has
+ * save and load; there() tells when it is not in every machine.
+ */
 static const struct {
 	const char *name;
 	int (*add)(struct machine *m, struct err *err);
 	void (*free)(struct machine *m);
+	void (*save)(struct machine *m, struct buf *out);
+	int (*load)(struct machine *m, const struct schema_raw *text,
+		    struct err *err);
+	bool (*there)(const struct machine *m);
 } devices[] = {
-	{"ioapic", add_ioapic, free_ioapic},
-	{"i8042", add_i8042, free_i8042},
-	{"serial", add_serial, free_serial},
-	{"rtc", add_rtc, free_rtc},
-	{"acpi_pm", add_acpi_pm, NULL},
-	{"boot_timer", add_boot_timer, NULL},
-	{"vmgenid", add_vmgenid, NULL},
-	{"virtio", virtio_add_devices, virtio_free_devices},
+	{"ioapic", add_ioapic, free_ioapic, save_ioapic, load_ioapic, is_split},
+	{"i8042", add_i8042, free_i8042, save_i8042, load_i8042, NULL},
+	{"serial", add_serial, free_serial, save_serial, load_serial, NULL},
+	{"rtc", add_rtc, free_rtc, save_rtc, load_rtc, NULL},
+	{"acpi_pm", add_acpi_pm, NULL, NULL, NULL, NULL},
+	{"boot_timer", add_boot_timer, NULL, NULL, NULL, NULL},
+	{"vmgenid", add_vmgenid, NULL, NULL, NULL, NULL},
+	{"virtio", virtio_add_devices, virtio_free_devices, virtio_save,
+	 virtio_load, NULL},
 };
+
+static bool has_state(const struct machine *m, size_t i)
+{
+	return devices[i].save && (!devices[i].there || devices[i].there(m));
+}
+
+static void save_devices(struct machine *m, struct snapshot *s,
+			 struct buf *text)
+{
+	size_t start[ARRAY_SIZE(devices)];
+
+	for (size_t i = 0; i < ARRAY_SIZE(devices); i++) {
+		start[i] = text->len;
+		if (has_state(m, i))
+			devices[i].save(m, text);
+	}
+	/* The text has stopped moving. */
+	for (size_t i = 0; i < ARRAY_SIZE(devices) && !text->failed; i++) {
+		size_t end =
+			i + 1 < ARRAY_SIZE(devices) ? start[i + 1] : text->len;
+		struct snapshot_device *d = &s->devices[s->nr_devices];
+
+		if (!has_state(m, i))
+			continue;
+		(void)snprintf(d->name, sizeof(d->name), "%s", devices[i].name);
+		d->state = (struct schema_raw){text->data + start[i],
+					       end - start[i]};
+		s->nr_devices++;
+	}
+}
+
+static const struct snapshot_device *find_state(const struct snapshot *s,
+						const char *name)
+{
+	for (unsigned int i = 0; i < s->nr_devices; i++)
+		if (strcmp(s->devices[i].name, name) == 0)
+			return &s->devices[i];
+	return NULL;
+}
+
+static int load_devices(struct machine *m, const struct snapshot *s,
+			struct err *err)
+{
+	unsigned int nr = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(devices); i++) {
+		const struct snapshot_device *d;
+		struct err why = {0};
+		int r;
+
+		if (!has_state(m, i))
+			continue;
+		d = find_state(s, devices[i].name);
+		if (!d)
+			return err_set(err, -EINVAL,
+				       "The state of the device %s is missing",
+				       devices[i].name);
+		r = devices[i].load(m, &d->state, &why);
+		if (r < 0)
+			return err_set(err, r,
+				       "The state of the device %s is not "
+				       "possible: %s",
+				       d->name, why.text);
+		nr++;
+	}
+	if (nr != s->nr_devices)
+		return err_set(err, -EINVAL,
+			       "The snapshot has %u devices, this machine %u",
+			       s->nr_devices, nr);
+	return 0;
+}
 
 static int add_devices(struct machine *m, struct err *err)
 {
@@ -394,7 +565,154 @@ static int make_vcpus(struct machine *m, struct err *err)
 	return r;
 }
 
-static int build(struct machine *m, struct err *err)
+/* ---- restoring ---- */
+
+/* The handler of a userfaultfd is gone: the guest cannot go on. */
+static void handler_gone(void *ctx)
+{
+	struct machine *m = ctx;
+
+	log_error("The process that serves the guest's memory is gone");
+	vm_end(m->vm, VM_EXIT_GENERIC);
+	uffd_free(&m->uffd);
+}
+
+static int memory_by_uffd(struct machine *m, const struct machine_source *src,
+			  struct err *err)
+{
+	const struct machine_config *c = &m->vm->config.machine;
+	int r = gmem_new(&m->mem, src->snapshot->memory_bytes,
+			 pages_of(c->huge_pages), err);
+
+	if (r == 0)
+		r = uffd_connect(&m->uffd, &m->mem, src->memory_path,
+				 m->vm->loop, handler_gone, m, err);
+	if (r < 0)
+		err_prefix(err, "Failed to load guest memory: Error creating "
+				"guest memory from uffd: ");
+	return r;
+}
+
+static int memory_from_file(struct machine *m, struct machine_source *src,
+			    struct err *err)
+{
+	int r;
+
+	m->memory_fd = fd_steal(&src->memory_fd);
+	m->memory_path = strdup(src->memory_path);
+	r = m->memory_path
+		    ? gmem_new_from_file(&m->mem, src->snapshot->memory_bytes,
+					 m->memory_fd, 0, err)
+		    : err_set(err, -ENOMEM, "Out of memory");
+	if (r == 0)
+		r = note_file(&m->file[0], m->memory_fd, m->memory_path, err);
+	if (r < 0)
+		err_prefix(err, "Failed to load guest memory: Error creating "
+				"guest memory from file: ");
+	return r;
+}
+
+/* What this host cannot do it says before anything is made. */
+static int check_source(struct machine *m, const struct snapshot *s,
+			struct err *err)
+{
+	bool same = snapshot_same_host(s);
+	int r = 0;
+
+	if (s->nr_vcpus != m->vm->config.machine.vcpu_count ||
+	    s->memory_bytes != MIB(m->vm->config.machine.mem_size_mib) ||
+	    s->vm.has_chips != (m->vm->config.irqchip == IRQCHIP_FULL))
+		return err_set(err, -EINVAL,
+			       "The parts of the snapshot do not belong "
+			       "together");
+	for (unsigned int i = 0; i < s->nr_vcpus && r == 0; i++)
+		r = vcpu_state_check(&m->kvm, &s->vcpus[i], same || i > 0, err);
+	return r;
+}
+
+static int set_vcpus(struct machine *m, const struct snapshot *s,
+		     struct err *err)
+{
+	int r = vcpus_new(&m->vcpus, &m->kvm_vm, s->nr_vcpus, err);
+
+	for (unsigned int i = 0; i < s->nr_vcpus && r == 0; i++)
+		r = vcpu_state_set(&m->vcpus.vcpu[i].kvm, &s->vcpus[i], err);
+	return r;
+}
+
+/* Chips behind the vCPUs, devices behind the chips, irqfds behind the devices:
+ * whatever is delivered finds its receiver set. The clock is last. */
+static int restore(struct machine *m, struct machine_source *src,
+		   struct err *err)
+{
+	const struct snapshot *s = src->snapshot;
+	struct phases *p = src->phases;
+	int r = kvm_open(&m->kvm, err);
+
+	if (r == 0)
+		r = check_source(m, s, err);
+	if (r < 0)
+		return r;
+	phases_end(p, "checks against this host");
+	r = src->uffd ? memory_by_uffd(m, src, err)
+		      : memory_from_file(m, src, err);
+	phases_end(p, "memory mmap");
+	if (r == 0)
+		r = kvm_vm_new(&m->kvm_vm, &m->kvm, err);
+	phases_end(p, "KVM VM create");
+	if (r == 0)
+		r = kvm_vm_set_memory(&m->kvm_vm, &m->mem, err);
+	phases_end(p, "memory register with KVM");
+	if (r == 0)
+		r = kvm_irqchip_new(&m->kvm_vm, !s->vm.has_chips, err);
+	if (r == 0)
+		r = add_devices(m, err);
+	if (r < 0)
+		return r;
+	virtio_pause(m);
+	phases_end(p, "devices create");
+	r = set_vcpus(m, s, err);
+	phases_end(p, "vCPU create and state restore");
+	if (r == 0)
+		r = vm_state_set_chips(&m->kvm_vm, &s->vm, err);
+	if (r == 0)
+		r = load_devices(m, s, err);
+	if (r == 0)
+		r = virtio_connect(m, err);
+	if (r == 0 && kvm_routes_commit(&m->kvm_vm) < 0)
+		r = err_set(err, -EIO, "KVM_SET_GSI_ROUTING failed");
+	phases_end(p, "IRQ chip and device restore");
+	if (r == 0)
+		r = vm_state_set_clock(&m->kvm_vm, &s->vm, src->advance_clock,
+				       err);
+	if (r == 0)
+		r = vmgenid_renew(&m->vmgenid, err);
+	phases_end(p, "clock restore");
+	return r;
+}
+
+int machine_save(struct machine *m, struct snapshot *s, struct buf *text,
+		 struct err *err)
+{
+	struct msr_list list;
+	int r = msrs_list(&m->kvm, &list, err);
+
+	for (unsigned int i = 0; i < m->vcpus.nr && r == 0; i++)
+		r = vcpu_state_get(&m->vcpus.vcpu[i].kvm, &list, &s->vcpus[i],
+				   err);
+	s->nr_vcpus = m->vcpus.nr;
+	s->memory_bytes = m->mem.size;
+	if (r == 0)
+		r = vm_state_get(&m->kvm_vm, &s->vm, err);
+	if (r < 0)
+		return r;
+	save_devices(m, s, text);
+	return text->failed ? err_set(err, -ENOMEM, "Out of memory") : 0;
+}
+
+/* ---- both ways ---- */
+
+static int boot(struct machine *m, struct err *err)
 {
 	struct timeline *t = &m->vm->timeline;
 	int r;
@@ -418,12 +736,11 @@ static int build(struct machine *m, struct err *err)
 		r = make_vcpus(m, err);
 	if (r == 0)
 		r = virtio_connect(m, err);
-	if (r == 0)
-		timeline_mark(t, TIMELINE_VCPUS_READY);
 	return r;
 }
 
-int machine_new(struct machine **out, struct vm *vm, struct err *err)
+int machine_new(struct machine **out, struct vm *vm,
+		struct machine_source *source, struct err *err)
 {
 	struct machine *m = calloc(1, sizeof(*m));
 	int r;
@@ -433,27 +750,34 @@ int machine_new(struct machine **out, struct vm *vm, struct err *err)
 	m->vm = vm;
 	m->kvm.fd = -1;
 	m->kvm_vm.fd = -1;
+	m->memory_fd = -1;
+	for (size_t i = 0; i < MACHINE_FILES; i++)
+		m->file[i].fd = -1;
+	uffd_init(&m->uffd);
 	vcpus_init(&m->vcpus, m);
-	r = build(m, err);
+	r = source ? restore(m, source, err) : boot(m, err);
 	if (r < 0) {
 		machine_free(m);
 		return r;
 	}
+	timeline_mark(&vm->timeline, TIMELINE_VCPUS_READY);
 	*out = m;
 	return 0;
 }
 
-int machine_run(struct machine *m, struct err *err)
+int machine_run(struct machine *m, enum vcpus_wanted wanted, struct err *err)
 {
 	int r = console_start_input(&m->console, err);
 
-	return r < 0 ? r : vcpus_start(&m->vcpus, VCPUS_RUN, err);
+	return r < 0 ? r : vcpus_start(&m->vcpus, wanted, err);
 }
 
 void machine_free(struct machine *m)
 {
 	if (!m)
 		return;
+	vcpus_stop(&m->vcpus);
+	uffd_free(&m->uffd); /* lets go who waits for a page */
 	vcpus_free(&m->vcpus);
 	for (size_t i = m->nr_devices; i-- > 0;)
 		if (devices[i].free)
@@ -461,6 +785,8 @@ void machine_free(struct machine *m)
 	kvm_vm_free(&m->kvm_vm);
 	kvm_close(&m->kvm);
 	gmem_free(&m->mem);
+	fd_close(&m->memory_fd);
+	free(m->memory_path);
 	free(m);
 }
 

@@ -27,6 +27,9 @@
 #include "dev/vmgenid.h"
 #include "kvm/kvm.h"
 #include "mem/gmem.h"
+#include "snapshot/state.h"
+#include "snapshot/uffd.h"
+#include "vm/phases.h"
 #include "vm/vcpus.h"
 #include "vm/virtio.h"
 
@@ -50,6 +53,9 @@ struct machine_file {
  * @mem:	guest RAM
  * @ioapic:	split irqchip only
  * @nr_devices:	rows of the table of devices that were added
+ * @memory_fd, @memory_path:	the file that all memory is mapped from, after a
+ *		restore; -1 and NULL otherwise
+ * @uffd:	serves memory after a restore with such a back end
  */
 struct machine {
 	struct vm *vm;
@@ -71,18 +77,50 @@ struct machine {
 	struct vcpus vcpus;
 	struct boot_entry entry;
 	struct machine_file file[MACHINE_FILES];
+	int memory_fd;
+	char *memory_path;
+	struct uffd uffd;
+};
+
+/**
+ * struct machine_source - what a machine is restored from
+ * @memory_fd:	of the memory file, taken over by the machine (then -1)
+ * @memory_path:	for messages; or where the handler listens
+ * @uffd:	a handler at @memory_path serves the memory
+ * @advance_clock:	by the real time since the snapshot
+ */
+struct machine_source {
+	const struct snapshot *snapshot;
+	int memory_fd;
+	const char *memory_path;
+	bool uffd;
+	bool advance_clock;
+	struct phases *phases;
 };
 
 /**
  * machine_new() - build the machine that @vm->config describes
+ * @source:	NULL: a fresh one that boots the configured kernel. Else one
+ *		that goes on where the snapshot was made; its devices are paused
  *
  * Return: 0 and *@out, or -errno with a sentence; nothing is left behind.
  */
 int machine_new(struct machine **out, struct vm *vm,
+		struct machine_source *source, struct err *err) __must_check;
+
+/* Start the vCPUs' threads, to run or to wait. Return: 0 or -errno. */
+int machine_run(struct machine *m, enum vcpus_wanted wanted,
 		struct err *err) __must_check;
 
-/* Start the vCPUs. Return: 0 or -errno with a sentence. */
-int machine_run(struct machine *m, struct err *err) __must_check;
+/**
+ * machine_save() - the state of all but memory and configuration
+ * @s:		its vm, vcpus and devices are filled in
+ * @text:	zeroed; what the devices' states in @s refer to
+ *
+ * vCPUs and devices are paused and drained. Return: 0 or -errno.
+ */
+int machine_save(struct machine *m, struct snapshot *s, struct buf *text,
+		 struct err *err) __must_check;
 
 /* Stops, flushes the console, frees. May be called with NULL. */
 void machine_free(struct machine *m);

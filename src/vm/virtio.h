@@ -95,6 +95,16 @@ void virtio_unmasked(struct machine *m, unsigned int gsi);
 void virtio_pause(struct machine *m);
 void virtio_resume(struct machine *m);
 
+/* Finish what is in flight. Return: 0 or -ETIME. */
+int virtio_drain(struct machine *m, uint64_t deadline_ns) __must_check;
+
+/* All devices' state as JSON; paused and drained. */
+void virtio_save(struct machine *m, struct buf *out);
+
+/* Take it over, on devices that were just made and are paused. */
+int virtio_load(struct machine *m, const struct schema_raw *text,
+		struct err *err) __must_check;
+
 void virtio_free_devices(struct machine *m);
 
 /* The @index-th device of @kind; NULL when there is none. */

@@ -58,10 +58,10 @@ int vm_start(struct vm *vm, struct err *err)
 	if (vm->state != VM_NOT_STARTED)
 		return err_set(err, -EBUSY, "The microVM is already running");
 	timeline_mark(&vm->timeline, TIMELINE_START);
-	r = machine_new(&vm->machine, vm, err);
+	r = machine_new(&vm->machine, vm, NULL, err);
 	if (r < 0)
 		return r;
-	r = machine_run(vm->machine, err);
+	r = machine_run(vm->machine, VCPUS_RUN, err);
 	if (r < 0) {
 		machine_free(vm->machine);
 		vm->machine = NULL;

@@ -16,6 +16,7 @@
 
 #include "host/loop.h"
 #include "vm/config.h"
+#include "vm/phases.h"
 #include "vm/timeline.h"
 
 enum vm_state {
@@ -67,6 +68,7 @@ struct vm {
 	_Atomic int exit_code;
 	struct loop_source end;
 	struct timeline timeline;
+	struct phases restore_phases; /* none after a start */
 };
 
 /* Return: 0 or -errno. */

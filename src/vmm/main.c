@@ -14,6 +14,8 @@
 #include "base/log.h"
 #include "dev/console.h"
 #include "vm/machine.h"
+#include "vm/snapshot.h"
+#include "vmm/ask.h"
 #include "vmm/options.h"
 #include "vmm/signals.h"
 
@@ -42,7 +44,17 @@ static int complain(const struct err *err, int code)
 	return code;
 }
 
-static int print_and_exit(const struct options *opts)
+static int describe_snapshot(const char *path, struct err *err)
+{
+	char version[96];
+
+	if (vm_snapshot_version(path, version, err) < 0)
+		return complain(err, VM_EXIT_GENERIC);
+	(void)printf("v%s\n", version);
+	return VM_EXIT_OK;
+}
+
+static int print_and_exit(const struct options *opts, struct err *err)
 {
 	switch (opts->action) {
 	case OPTIONS_HELP:
@@ -51,10 +63,15 @@ static int print_and_exit(const struct options *opts)
 	case OPTIONS_VERSION:
 		options_print_version();
 		return VM_EXIT_OK;
+	case OPTIONS_SNAPSHOT_VERSION:
+		(void)printf("v%s\n", SNAPSHOT_VERSION);
+		return VM_EXIT_OK;
+	case OPTIONS_DESCRIBE_SNAPSHOT:
+		return describe_snapshot(opts->describe_snapshot, err);
 	default:
-		(void)fprintf(stderr,
-			      "volt-vmm: this version has no snapshots yet\n");
-		return VM_EXIT_GENERIC;
+		if (ask_for_snapshot(opts->api_sock, opts->snapshot, err) < 0)
+			return complain(err, VM_EXIT_GENERIC);
+		return VM_EXIT_OK;
 	}
 }
 
@@ -65,7 +82,7 @@ static const char *api_path(const struct options *opts)
 		return NULL;
 	if (opts->api_sock)
 		return opts->api_sock;
-	return opts->kernel ? NULL : OPTIONS_API_SOCK_DEFAULT;
+	return opts->kernel || opts->restore ? NULL : OPTIONS_API_SOCK_DEFAULT;
 }
 
 static int new_api(struct vmm *v, struct err *err)
@@ -116,6 +133,10 @@ static int start(struct vmm *v, struct err *err)
 {
 	const struct options *o = &v->opts;
 
+	if (o->restore)
+		return api_restore(v->api, o->restore, err) < 0
+			       ? VM_EXIT_GENERIC
+			       : VM_EXIT_OK;
 	if (!o->config_file && !o->kernel)
 		return VM_EXIT_OK; /* the API will */
 	if (api_vm_start(v->api, err) < 0) {
@@ -140,6 +161,10 @@ static void print_timing(const struct vmm *v)
 		return;
 	n = timeline_format(&v->vm.timeline, v->vm.machine->kvm.stats.ns,
 			    v->vm.machine->kvm.stats.calls, text, sizeof(text));
+	(void)fwrite(text, 1, n, stderr);
+	if (v->vm.restore_phases.nr == 0)
+		return;
+	n = phases_format(&v->vm.restore_phases, text, sizeof(text));
 	(void)fwrite(text, 1, n, stderr);
 }
 
@@ -194,7 +219,7 @@ int main(int argc, char **argv)
 	if (options_parse(&v.opts, argc, argv, &err) < 0)
 		return complain(&err, VM_EXIT_BAD_ARGUMENTS);
 	if (v.opts.action != OPTIONS_RUN)
-		return print_and_exit(&v.opts);
+		return print_and_exit(&v.opts, &err);
 	log_settings.id = v.opts.id;
 	if (loop_init(&v.loop) < 0 || vm_init(&v.vm, &v.loop) < 0) {
 		err_set(&err, -ENOMEM, "Cannot create the event loop");

@@ -92,6 +92,12 @@ static const struct option table[] = {
 	{"entry", OPTION_CHOICE, SECTION_PEOPLE, AT(entry),
 	 .value = "auto|pvh|linux64", CHOICES("auto", "pvh", "linux64"),
 	 .help = "protocol by which an ELF kernel is entered"},
+	{"restore", OPTION_TEXT, SECTION_PEOPLE, AT(restore),
+	 .value = "DIR",
+	 .help = "go on from the snapshot in a directory"},
+	{"snapshot", OPTION_TEXT, SECTION_PEOPLE, AT(snapshot),
+	 .value = "DIR",
+	 .help = "ask the VMM at --api-sock for a snapshot, and exit"},
 	{"timing", OPTION_FLAG, SECTION_PEOPLE, AT(timing),
 	 .help = "print a timeline of the start to stderr at the end"},
 
@@ -375,8 +381,17 @@ static int check_rules(const struct options *opts,
 				       "with argument '%s'.",
 				       table[i].name, other);
 	}
+	if (opts->restore && (opts->kernel || opts->config_file))
+		return err_set(err, -EINVAL,
+			       "Argument 'restore' cannot be used together "
+			       "with argument '%s'.",
+			       opts->kernel ? "kernel" : "config-file");
+	if (opts->snapshot && !opts->api_sock)
+		return err_set(err, -EINVAL,
+			       "Argument 'api-sock' required, but not found.");
 	/* A direct kernel is all that --no-api needs as well. */
-	if (opts->no_api && !opts->config_file && !opts->kernel)
+	if (opts->no_api && !opts->config_file && !opts->kernel &&
+	    !opts->restore)
 		return err_set(err, -EINVAL,
 			       "Argument 'config-file' required, but not "
 			       "found.");
@@ -420,6 +435,8 @@ int options_parse(struct options *opts, int argc, char **argv, struct err *err)
 		opts->action = OPTIONS_SNAPSHOT_VERSION;
 	else if (opts->describe_snapshot)
 		opts->action = OPTIONS_DESCRIBE_SNAPSHOT;
+	else if (opts->snapshot)
+		opts->action = OPTIONS_SNAPSHOT;
 	return 0;
 }
 

@@ -23,6 +23,7 @@ enum options_action {
 	OPTIONS_VERSION,
 	OPTIONS_SNAPSHOT_VERSION,
 	OPTIONS_DESCRIBE_SNAPSHOT, /* of describe_snapshot */
+	OPTIONS_SNAPSHOT,          /* ask the VMM at api_sock for one */
 };
 
 /* A flag that may be given several times. */
@@ -72,6 +73,8 @@ struct options {
 	uint64_t payload_max;
 	uint64_t mmds_size_limit;
 
+	const char *restore;
+	const char *snapshot;
 	const char *kernel;
 	const char *initrd;
 	const char *cmdline;

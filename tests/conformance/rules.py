@@ -11,7 +11,6 @@ WAITING = {
     "pmem": "pmem devices",
     "hotplug": "memory hot-plug",
     "cpu-config": "CPU templates",
-    "snapshot": "snapshots",
 }
 
 # Keys of GET /vm/config that such a resource fills.
@@ -28,17 +27,7 @@ CONFIG_KEYS = {
 }
 
 # Scenarios in which everything rests on a resource.
-SCENARIOS = {
-    "load and resume": "snapshot",
-    "load paused, old spelling": "snapshot",
-    "load missing state": "snapshot",
-    "load missing memory": "snapshot",
-    "load no uffd handler": "snapshot",
-    "load garbage": "snapshot",
-    "load unknown override": "snapshot",
-    "load short memory": "snapshot",
-    "load after logger": "snapshot",
-}
+SCENARIOS = {}
 
 # One row each that rests on a resource which its path does not name.
 ROWS = {

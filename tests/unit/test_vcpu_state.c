@@ -425,9 +425,9 @@ static void msrs_behind_one_that_cannot_be_read(void **state)
 
 static void full_irqchip_comes_back(void **state)
 {
-	struct vm_state *s = calloc(1, sizeof(*s)),
-			*back = calloc(1, sizeof(*s));
-	struct vm_state *copy = calloc(1, sizeof(*s));
+	struct kvm_vm_state *s = calloc(1, sizeof(*s)),
+			    *back = calloc(1, sizeof(*s));
+	struct kvm_vm_state *copy = calloc(1, sizeof(*s));
 	cleanup_buf struct buf text = {0};
 	struct schema_seen seen;
 	struct world w;
@@ -466,9 +466,9 @@ static void full_irqchip_comes_back(void **state)
 
 static void the_clock_goes_on(void **state)
 {
-	static struct vm_state saved = {.clock_ns = 3600000000000,
-					.realtime_ns = 1};
-	static struct vm_state now;
+	static struct kvm_vm_state saved = {.clock_ns = 3600000000000,
+					    .realtime_ns = 1};
+	static struct kvm_vm_state now;
 	struct world w;
 	struct err err;
 
@@ -494,7 +494,7 @@ static void the_clock_goes_on(void **state)
 /* What the IOAPIC has to deliver arrives in a LAPIC that is there already. */
 static void an_interrupt_of_the_ioapic_is_not_lost(void **state)
 {
-	struct vm_state *chips = calloc(1, sizeof(*chips));
+	struct kvm_vm_state *chips = calloc(1, sizeof(*chips));
 	struct vcpu_state *s, *back;
 	struct world w;
 	struct err err;

@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * snapshot.c - PUT /snapshot/create and /snapshot/load
+ *
+ * Firecracker's bodies name two files; Volt's own form names a directory, which
+ * exists or ends in '/': {"snapshot_path": DIR}. Firecracker's form saves a VM
+ * that is paused. A directory is filled from a running VM too: it is paused
+ * and, when it ran, runs again afterwards, whatever came of it.
+ *
+ * A load that fails ends the process, behind the answer.
+ */
+#include "vm/snapshot.h"
+#include "api/resource.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+struct create_body {
+	unsigned int snapshot_type; /* enum memory_kind */
+	char *snapshot_path;
+	char *mem_file_path;
+};
+
+enum backend_type {
+	BACKEND_FILE,
+	BACKEND_UFFD,
+};
+
+struct load_body {
+	char *snapshot_path;
+	char *mem_file_path;
+	bool has_backend;
+	struct {
+		unsigned int type; /* enum backend_type */
+		char *path;
+	} backend;
+	bool enable_diff_snapshots;
+	bool track_dirty_pages;
+	bool resume_vm;
+	struct schema_list networks; /* of struct config_override */
+	bool has_vsock;
+	struct {
+		char *uds_path;
+	} vsock;
+	bool clock_realtime;
+	unsigned int huge_pages;
+	struct schema_list drives; /* of struct config_override */
+};
+
+/* clang-format off */
+static const struct schema_name type_names[] = {
+	{"Diff", MEMORY_DIFF}, {"Full", MEMORY_FULL},
+};
+static const struct schema_enum types = {type_names, ARRAY_SIZE(type_names)};
+
+static const struct schema_field create_fields[] = {
+	{ .name = "snapshot_type", .type = SCHEMA_ENUM,
+	  SCHEMA_AT(struct create_body, snapshot_type), .names = &types },
+	{ .name = "snapshot_path", .type = SCHEMA_STRING,
+	  .flags = SCHEMA_REQUIRED,
+	  SCHEMA_AT(struct create_body, snapshot_path) },
+	{ .name = "mem_file_path", .type = SCHEMA_STRING,
+	  SCHEMA_AT(struct create_body, mem_file_path) },
+};
+static const struct schema_object create_schema = {
+	.name = "CreateSnapshotParams",
+	.fields = create_fields,
+	.nr = ARRAY_SIZE(create_fields),
+	.size = sizeof(struct create_body),
+};
+
+static const struct schema_name backend_names[] = {
+	{"File", BACKEND_FILE}, {"Uffd", BACKEND_UFFD},
+};
+static const struct schema_enum backends = {
+	backend_names, ARRAY_SIZE(backend_names),
+};
+static const struct schema_field backend_fields[] = {
+	{ .name = "backend_path", .type = SCHEMA_STRING,
+	  .flags = SCHEMA_REQUIRED, SCHEMA_AT(struct load_body, backend.path) },
+	{ .name = "backend_type", .type = SCHEMA_ENUM,
+	  .flags = SCHEMA_REQUIRED, SCHEMA_AT(struct load_body, backend.type),
+	  .names = &backends },
+};
+/* Its fields are those of the whole body. */
+static const struct schema_object backend_schema = {
+	.name = "MemBackendConfig",
+	.fields = backend_fields,
+	.nr = ARRAY_SIZE(backend_fields),
+	.size = sizeof(struct load_body),
+};
+
+#define OVERRIDE(name_, schema_name_, id_, to_) \
+	static const struct schema_field name_##_fields[] = { \
+		{ .name = (id_), .type = SCHEMA_STRING, \
+		  .flags = SCHEMA_REQUIRED, \
+		  SCHEMA_AT(struct config_override, id) }, \
+		{ .name = (to_), .type = SCHEMA_STRING, \
+		  .flags = SCHEMA_REQUIRED, \
+		  SCHEMA_AT(struct config_override, to) }, \
+	}; \
+	static const struct schema_object name_##_schema = { \
+		.name = (schema_name_), .fields = name_##_fields, .nr = 2, \
+		.size = sizeof(struct config_override), .open = true, \
+	}; \
+	static const struct schema_item name_##_item = \
+		SCHEMA_STATE_ITEM(struct config_override, &name_##_schema)
+
+OVERRIDE(network, "NetworkOverride", "iface_id", "host_dev_name");
+OVERRIDE(drive, "DriveOverride", "drive_id", "path_on_host");
+
+static const struct schema_field vsock_fields[] = {
+	{ .name = "uds_path", .type = SCHEMA_STRING, .flags = SCHEMA_REQUIRED,
+	  SCHEMA_AT(struct load_body, vsock.uds_path) },
+};
+static const struct schema_object vsock_schema = {
+	.name = "VsockOverride", .fields = vsock_fields, .nr = 1,
+	.size = sizeof(struct load_body), .open = true,
+};
+
+static const struct schema_name huge_names[] = {
+	{"Snapshot", 0}, {"None", 1 + HUGE_PAGES_NONE},
+	{"Transparent", 1 + HUGE_PAGES_TRANSPARENT},
+	{"2M", 1 + HUGE_PAGES_2M},
+};
+static const struct schema_enum huges = {huge_names, ARRAY_SIZE(huge_names)};
+
+#define FLAG(name_, flags_, member) \
+	{ .name = (name_), .type = SCHEMA_BOOL, .flags = (flags_), \
+	  SCHEMA_AT(struct load_body, member) }
+
+static const struct schema_field load_fields[] = {
+	{ .name = "snapshot_path", .type = SCHEMA_STRING,
+	  .flags = SCHEMA_REQUIRED,
+	  SCHEMA_AT(struct load_body, snapshot_path) },
+	{ .name = "mem_file_path", .type = SCHEMA_STRING,
+	  .flags = SCHEMA_NULL | SCHEMA_DEPRECATED,
+	  SCHEMA_AT(struct load_body, mem_file_path) },
+	{ .name = "mem_backend", .type = SCHEMA_OBJECT,
+	  .flags = SCHEMA_NULL | SCHEMA_HAS, .offset = 0,
+	  .size = sizeof(struct load_body),
+	  .has = offsetof(struct load_body, has_backend),
+	  .object = &backend_schema },
+	FLAG("enable_diff_snapshots", SCHEMA_DEPRECATED,
+	     enable_diff_snapshots),
+	FLAG("track_dirty_pages", 0, track_dirty_pages),
+	FLAG("resume_vm", 0, resume_vm),
+	{ .name = "network_overrides", .type = SCHEMA_LIST,
+	  SCHEMA_AT(struct load_body, networks), .item = &network_item },
+	{ .name = "vsock_override", .type = SCHEMA_OBJECT,
+	  .flags = SCHEMA_NULL | SCHEMA_HAS, .offset = 0,
+	  .size = sizeof(struct load_body),
+	  .has = offsetof(struct load_body, has_vsock),
+	  .object = &vsock_schema },
+	FLAG("clock_realtime", 0, clock_realtime),
+	{ .name = "huge_pages", .type = SCHEMA_ENUM,
+	  SCHEMA_AT(struct load_body, huge_pages), .names = &huges },
+	{ .name = "drive_overrides", .type = SCHEMA_LIST,
+	  .flags = SCHEMA_EXTRA, SCHEMA_AT(struct load_body, drives),
+	  .item = &drive_item },
+};
+/* clang-format on */
+
+static const struct schema_object load_schema = {
+	.name = "LoadSnapshotConfig",
+	.fields = load_fields,
+	.nr = ARRAY_SIZE(load_fields),
+	.size = sizeof(struct load_body),
+};
+
+static bool is_directory(const char *path)
+{
+	size_t len = strlen(path);
+	struct stat st;
+
+	return (len > 0 && path[len - 1] == '/') ||
+	       (stat(path, &st) == 0 && S_ISDIR(st.st_mode));
+}
+
+/* As the body's parser would say it. */
+static int bad_body(struct api_call *call, const char *what)
+{
+	return err_set(call->err, -EINVAL,
+		       "An error occurred when deserializing the json body of "
+		       "a request: %s.",
+		       what);
+}
+
+/* ---- create ---- */
+
+static int create_check(struct api_call *call)
+{
+	const struct create_body *body = call->body;
+
+	if (!body->mem_file_path && !is_directory(body->snapshot_path))
+		return bad_body(call, "missing field `mem_file_path`");
+	return 0;
+}
+
+static int create_two_files(struct api_call *call, struct phases *phases)
+{
+	const struct create_body *body = call->body;
+	const struct snapshot_paths paths = {body->snapshot_path,
+					     body->mem_file_path};
+
+	return vm_snapshot(call->api->vm, &paths, body->snapshot_type, phases,
+			   call->err);
+}
+
+static int create_in_directory(struct api_call *call, struct phases *phases)
+{
+	const struct create_body *body = call->body;
+	bool ran = call->api->vm->state == VM_RUNNING;
+	struct snapshot_paths paths;
+	int r;
+
+	if (mkdir(body->snapshot_path, 0700) < 0 && errno != EEXIST)
+		return err_set(call->err, -errno,
+			       "Cannot make the directory %s: %s",
+			       body->snapshot_path, err_name(errno));
+	if (snapshot_paths_in(&paths, body->snapshot_path) < 0)
+		return err_set(call->err, -ENOMEM, "Out of memory");
+	r = vm_pause(call->api->vm, call->err);
+	if (r == 0)
+		r = vm_snapshot(call->api->vm, &paths, body->snapshot_type,
+				phases, call->err);
+	snapshot_paths_free(&paths);
+	if (ran && vm_resume(call->api->vm, NULL) < 0)
+		log_error("The microVM cannot be resumed");
+	return r;
+}
+
+static int create(struct api_call *call)
+{
+	const struct create_body *body = call->body;
+	struct api *api = call->api;
+	struct phases phases;
+	uint64_t us;
+	int r = body->mem_file_path ? create_two_files(call, &phases)
+				    : create_in_directory(call, &phases);
+
+	if (r < 0) {
+		err_prefix(call->err, "Create snapshot error: ");
+		return r;
+	}
+	us = phases_total(&phases) / 1000;
+	if (body->snapshot_type == MEMORY_DIFF) {
+		metric_store(&api->counters.latencies.diff_create_snapshot, us);
+		metric_store(&api->counters.latencies.vmm_diff_create_snapshot,
+			     us);
+	} else {
+		metric_store(&api->counters.latencies.full_create_snapshot, us);
+		metric_store(&api->counters.latencies.vmm_full_create_snapshot,
+			     us);
+	}
+	return 0;
+}
+
+/* ---- load ---- */
+
+static int load_check(struct api_call *call)
+{
+	const struct load_body *body = call->body;
+
+	if (body->mem_file_path && body->has_backend) {
+		call->reply->deprecated = false;
+		return bad_body(call, "too many fields: either `mem_backend` "
+				      "or `mem_file_path` exclusively is "
+				      "required");
+	}
+	if (!body->mem_file_path && !body->has_backend &&
+	    !is_directory(body->snapshot_path))
+		return bad_body(call, "missing field: either `mem_backend` or "
+				      "`mem_file_path` is required");
+	return 0;
+}
+
+/* Something was set that a snapshot brings by itself. */
+static bool is_configured(const struct vm_config *c)
+{
+	return c->boot_source.present || c->machine.present ||
+	       c->nr_drives > 0 || c->nr_nets > 0 || c->vsock.present ||
+	       c->entropy.present || c->balloon.present;
+}
+
+static int go_on(struct api *api, const struct vm_restore *how, struct err *err)
+{
+	struct phases *phases = &api->vm->restore_phases;
+	int r = vm_restore(api->vm, how, phases, err);
+	uint64_t us = phases_total(phases) / 1000;
+
+	if (r < 0) {
+		err_prefix(err, "Load snapshot error: ");
+		return r;
+	}
+	metric_store(&api->counters.latencies.load_snapshot, us);
+	metric_store(&api->counters.latencies.vmm_load_snapshot, us);
+	api_metrics_start(api);
+	return 0;
+}
+
+static int load(struct api_call *call)
+{
+	const struct load_body *body = call->body;
+	struct vm_restore how = {
+		.overrides =
+			{
+				.nets = body->networks.items,
+				.nr_nets = body->networks.nr,
+				.drives = body->drives.items,
+				.nr_drives = body->drives.nr,
+				.vsock_uds_path = body->vsock.uds_path,
+			},
+		.resume = body->resume_vm,
+		.track_dirty_pages =
+			body->track_dirty_pages || body->enable_diff_snapshots,
+		.advance_clock = body->clock_realtime,
+	};
+	struct snapshot_paths in_dir = {0};
+	int r = 0;
+
+	if (is_configured(&call->api->vm->config))
+		return err_set(call->err, -EINVAL,
+			       "Load snapshot error: Loading a microVM "
+			       "snapshot not allowed after configuring "
+			       "boot-specific resources.");
+	how.paths = (struct snapshot_paths){body->snapshot_path,
+					    body->mem_file_path};
+	if (body->has_backend && body->backend.type == BACKEND_UFFD)
+		how.uffd_path = body->backend.path;
+	else if (body->has_backend)
+		how.paths.memory = body->backend.path;
+	else if (!body->mem_file_path)
+		r = snapshot_paths_in(&in_dir, body->snapshot_path);
+	if (in_dir.state)
+		how.paths = in_dir;
+	r = r < 0 ? err_set(call->err, r, "Out of memory")
+		  : go_on(call->api, &how, call->err);
+	snapshot_paths_free(&in_dir);
+	if (r < 0) /* the loop ends when the answer has been written */
+		vm_end(call->api->vm, VM_EXIT_GENERIC);
+	return r;
+}
+
+int api_restore(struct api *api, const char *dir, struct err *err)
+{
+	struct vm_restore how = {.resume = true};
+	int r = snapshot_paths_in(&how.paths, dir);
+
+	if (r < 0)
+		return err_set(err, r, "Out of memory");
+	r = go_on(api, &how, err);
+	snapshot_paths_free(&how.paths);
+	return r;
+}
+
+static int bad_path(struct api_call *call)
+{
+	if (!call->rest)
+		return err_set(call->err, -EINVAL,
+			       "Missing snapshot operation type.");
+	return err_set(call->err, -ENOENT,
+		       "Invalid request method and/or path: PUT /snapshot/%s.",
+		       call->rest);
+}
+
+static const struct api_route routes[] = {
+	{
+		.method = API_PUT,
+		.path = "snapshot/create",
+		.flags = API_POST,
+		.schema = &create_schema,
+		.check = create_check,
+		.apply = create,
+	},
+	{
+		.method = API_PUT,
+		.path = "snapshot/load",
+		.flags = API_PRE,
+		.schema = &load_schema,
+		.check = load_check,
+		.apply = load,
+	},
+	{
+		.method = API_PUT,
+		.path = "snapshot",
+		.flags = API_BOTH,
+		.apply = bad_path,
+	},
+};
+
+const struct api_resource api_snapshot = {
+	.routes = routes,
+	.nr_routes = ARRAY_SIZE(routes),
+};

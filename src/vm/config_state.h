@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config_state.h - the configuration in a snapshot
+ *
+ * What GET /vm/config shows and what the devices are made from, so that a
+ * restore makes the same machine. Host resources (files, taps, sockets) are
+ * kept by name and opened anew; overrides put other names in their place.
+ */
+#pragma once
+
+#include "base/schema.h"
+#include "vm/config.h"
+
+/* One thing of the snapshot (drive_id, iface_id) and its new path or tap. */
+struct config_override {
+	char *id;
+	char *to;
+};
+
+/**
+ * struct config_overrides - what a restore replaces; borrowed
+ * @vsock_uds_path:	NULL: as in the snapshot
+ */
+struct config_overrides {
+	const struct config_override *nets;
+	size_t nr_nets;
+	const struct config_override *drives;
+	size_t nr_drives;
+	const char *vsock_uds_path;
+};
+
+/* The JSON text of @config; @out->failed when memory is short. */
+void config_state_encode(const struct vm_config *config, struct buf *out);
+
+/**
+ * config_state_load() - fill @config, and open what it names
+ * @config:	as vm_config_init() left it, but for the command line's part
+ *
+ * Return: 0 or -errno with a sentence.
+ */
+int config_state_load(struct vm_config *config, const struct schema_raw *text,
+		      const struct config_overrides *overrides,
+		      struct err *err) __must_check;

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * snapshot.c - save a VM and go on from what was saved (snapshot.h)
+ */
+#include "vm/snapshot.h"
+
+#include "base/log.h"
+#include "host/timer.h"
+#include "vm/machine.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <time.h>
+
+#define DRAIN_NS   5000000000ull
+#define READ_TRIES 5
+
+/* ---- saving ---- */
+
+static int encode(struct vm *vm, uint64_t id, struct buf *text,
+		  struct phases *phases, struct err *err)
+{
+	struct snapshot *s = calloc(1, sizeof(*s));
+	cleanup_buf struct buf devices = {0}, config = {0};
+	int r;
+
+	if (!s)
+		return err_set(err, -ENOMEM, "Out of memory");
+	snapshot_describe(s, id);
+	r = machine_save(vm->machine, s, &devices, err);
+	phases_end(phases, "vCPU, IRQ chip and device state");
+	if (r == 0) {
+		config_state_encode(&vm->config, &config);
+		s->config = (struct schema_raw){config.data, config.len};
+		if (!config.failed)
+			snapshot_encode(s, text);
+		if (config.failed || text->failed)
+			r = err_set(err, -ENOMEM, "Out of memory");
+	}
+	phases_end(phases, "state JSON + CRC");
+	free(s);
+	return r;
+}
+
+static int write_files(struct vm *vm, struct snapshot_files *files,
+		       const struct buf *text, enum memory_kind kind,
+		       struct phases *phases, struct err *err)
+{
+	struct memory_stats stats;
+	int r = memory_write(&vm->machine->mem, files->memory.fd, kind, &stats,
+			     err);
+
+	phases_end(phases, "guest memory dump");
+	if (r < 0)
+		return r;
+	log_info("Guest memory: %llu KiB written, %llu KiB copied, of %llu KiB",
+		 (unsigned long long)(stats.written >> 10),
+		 (unsigned long long)(stats.copied >> 10),
+		 (unsigned long long)(vm->machine->mem.size >> 10));
+	r = fd_write_full(files->state.fd, text->data, text->len);
+	if (r < 0)
+		return err_set(err, r, "Cannot write the state: %s",
+			       err_name(r));
+	r = snapshot_files_commit(files, err);
+	phases_end(phases, "sync and rename");
+	return r;
+}
+
+static int save(struct vm *vm, const struct snapshot_paths *paths,
+		enum memory_kind kind, struct phases *phases, struct err *err)
+{
+	struct snapshot_files files;
+	cleanup_buf struct buf text = {0};
+	uint64_t id;
+	int r;
+
+	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
+		return err_set(err, -EIO, "No random numbers");
+	r = snapshot_files_begin(&files, paths, id, err);
+	if (r == 0)
+		r = encode(vm, id, &text, phases, err);
+	if (r == 0)
+		r = write_files(vm, &files, &text, kind, phases, err);
+	snapshot_files_end(&files);
+	return r;
+}
+
+/* A file that may not grow further is an error, not the end of the process. */
+static int save_without_signal(struct vm *vm,
+			       const struct snapshot_paths *paths,
+			       enum memory_kind kind, struct phases *phases,
+			       struct err *err)
+{
+	const struct timespec now = {0};
+	sigset_t fsize, old;
+	int r;
+
+	(void)sigemptyset(&fsize);
+	(void)sigaddset(&fsize, SIGXFSZ);
+	(void)pthread_sigmask(SIG_BLOCK, &fsize, &old);
+	r = save(vm, paths, kind, phases, err);
+	if (r < 0)
+		(void)sigtimedwait(&fsize, NULL, &now);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return r;
+}
+
+int vm_snapshot(struct vm *vm, const struct snapshot_paths *paths,
+		enum memory_kind kind, struct phases *phases, struct err *err)
+{
+	int r;
+
+	phases_begin(phases, "Snapshot create");
+	if (vm->state == VM_NOT_STARTED)
+		return err_set(err, -EINVAL,
+			       "The microVM has not been started");
+	if (vm->state != VM_PAUSED)
+		return err_set(err, -EBUSY,
+			       "Cannot save the microVM state: Operation not "
+			       "allowed: save/restore unavailable while "
+			       "running");
+	if (virtio_drain(vm->machine, now_ns() + DRAIN_NS) < 0)
+		return err_set(err, -ETIME,
+			       "Cannot save the microVM state: a device still "
+			       "has requests in flight after %u s",
+			       (unsigned int)(DRAIN_NS / 1000000000));
+	phases_end(phases, "drain in-flight I/O");
+	r = save_without_signal(vm, paths, kind, phases, err);
+	if (r == 0)
+		phases_log(phases);
+	return r;
+}
+
+/* ---- restoring ---- */
+
+#define FROM_SNAPSHOT "Failed to restore from snapshot: "
+#define FROM_STATE    "Failed to get snapshot state from file: "
+#define FROM_FILE                                                        \
+	"Failed to load guest memory: Error creating guest memory from " \
+	"file: "
+
+/* One look at both files. */
+static int read_once(struct snapshot_reader *reader,
+		     const struct vm_restore *how, struct snapshot *s,
+		     struct err *err)
+{
+	int r = snapshot_read_state(reader, how->paths.state, err);
+
+	if (r == 0) {
+		r = snapshot_decode(reader->text, reader->len, s, err);
+		if (r < 0)
+			err_prefix(err, "Failed to load snapshot state from "
+					"file: ");
+	}
+	if (r < 0) {
+		err_prefix(err, FROM_STATE);
+		return r;
+	}
+	if (how->uffd_path)
+		return 0;
+	r = snapshot_open_memory(reader, &how->paths, s->head.id, err);
+	if (r < 0)
+		err_prefix(err, FROM_FILE);
+	return r;
+}
+
+/* Somebody may put a new snapshot there meanwhile. */
+static int read_files(struct snapshot_reader *reader,
+		      const struct vm_restore *how, struct snapshot *s,
+		      struct err *err)
+{
+	int r = -ESTALE;
+
+	for (int i = 0; i < READ_TRIES && r == -ESTALE; i++) {
+		if (i > 0) {
+			snapshot_reader_end(reader);
+			memset(s, 0, sizeof(*s));
+		}
+		r = read_once(reader, how, s, err);
+	}
+	return r;
+}
+
+static int run(struct vm *vm, bool resume, struct err *err)
+{
+	int r = machine_run(vm->machine, VCPUS_PAUSE, err);
+
+	if (r < 0)
+		return r;
+	vm->state = VM_PAUSED;
+	return resume ? vm_resume(vm, err) : 0;
+}
+
+static int restore(struct vm *vm, const struct vm_restore *how,
+		   struct snapshot *s, struct snapshot_reader *reader,
+		   struct phases *phases, struct err *err)
+{
+	struct machine_source source = {
+		.snapshot = s,
+		.memory_path =
+			how->uffd_path ? how->uffd_path : how->paths.memory,
+		.uffd = how->uffd_path != NULL,
+		.advance_clock = how->advance_clock,
+		.phases = phases,
+	};
+	int r = read_files(reader, how, s, err);
+
+	phases_end(phases, "state load + JSON parse + CRC verify");
+	if (r < 0)
+		return r;
+	r = config_state_load(&vm->config, &s->config, &how->overrides, err);
+	if (r < 0) {
+		err_prefix(err, FROM_STATE);
+		return r;
+	}
+	if (how->track_dirty_pages)
+		vm->config.machine.track_dirty_pages = true;
+	source.memory_fd = fd_steal(&reader->memory_fd);
+	phases_end(phases, "configuration and back ends");
+	r = machine_new(&vm->machine, vm, &source, err);
+	fd_close(&source.memory_fd);
+	if (r == 0)
+		r = run(vm, how->resume, err);
+	phases_end(phases, "vCPU threads");
+	return r;
+}
+
+int vm_restore(struct vm *vm, const struct vm_restore *how,
+	       struct phases *phases, struct err *err)
+{
+	struct snapshot *s = calloc(1, sizeof(*s));
+	struct snapshot_reader reader = {.state_fd = -1, .memory_fd = -1};
+	int r;
+
+	phases_begin(phases, "Snapshot restore");
+	if (!s)
+		return err_set(err, -ENOMEM, "Out of memory");
+	timeline_mark(&vm->timeline, TIMELINE_START);
+	r = restore(vm, how, s, &reader, phases, err);
+	if (r < 0)
+		err_prefix(err, FROM_SNAPSHOT);
+	else
+		phases_log(phases);
+	snapshot_reader_end(&reader);
+	free(s);
+	return r;
+}
+
+int vm_snapshot_version(const char *path, char version[static 96],
+			struct err *err)
+{
+	struct snapshot_reader reader;
+	struct snapshot_head head;
+	size_t covered;
+	int r = snapshot_read_state(&reader, path, err);
+
+	if (r == 0)
+		r = snapshot_read_head(reader.text, reader.len, &head, &covered,
+				       err);
+	if (r == 0)
+		(void)snprintf(version, 96, "%s", head.version);
+	snapshot_reader_end(&reader);
+	return r;
+}

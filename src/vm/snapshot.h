@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * snapshot.h - save a paused VM into two files, and go on from them
+ *
+ * Theory of operation
+ *
+ * Saving changes nothing about the VM: whatever fails, it stays paused and can
+ * be resumed or saved again, and an older snapshot under the same names is
+ * untouched (snapshot/files.h). Restoring fills the configuration from the
+ * snapshot, checks what this host lacks and builds the machine by the same path
+ * as a start (machine.c), with state in the place of a kernel. A restore that
+ * fails leaves a configuration that is nobody's: the process shall end.
+ */
+#pragma once
+
+#include "snapshot/files.h"
+#include "snapshot/memory.h"
+#include "vm/config_state.h"
+#include "vm/phases.h"
+#include "vm/vm.h"
+
+/**
+ * vm_snapshot() - save @vm, which is paused
+ * @phases:	what took how long
+ *
+ * Return: 0 or -errno with a sentence.
+ */
+int vm_snapshot(struct vm *vm, const struct snapshot_paths *paths,
+		enum memory_kind kind, struct phases *phases,
+		struct err *err) __must_check;
+
+/**
+ * struct vm_restore - how
+ * @paths:	memory may be NULL with @uffd_path
+ * @uffd_path:	where a handler listens that serves the memory, or NULL
+ * @resume:	run at once; else stay paused
+ * @advance_clock:	by the real time since the snapshot
+ */
+struct vm_restore {
+	struct snapshot_paths paths;
+	const char *uffd_path;
+	struct config_overrides overrides;
+	bool resume;
+	bool track_dirty_pages;
+	bool advance_clock;
+};
+
+/* Return: 0 or -errno with a sentence; @vm was not started before. */
+int vm_restore(struct vm *vm, const struct vm_restore *how,
+	       struct phases *phases, struct err *err) __must_check;
+
+/* The format version of the state file at @path. Return: 0 or -errno. */
+int vm_snapshot_version(const char *path, char version[static 96],
+			struct err *err) __must_check;

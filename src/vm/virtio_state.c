@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * virtio_state.c - the machine's virtio devices in a snapshot
+ *
+ * {"slots": [{"kind", "transport", "device"}]}, in the order of their windows.
+ * The device's part goes by its ops->state and is loaded first; the transport,
+ * which activates the device, second (virtio/state.h).
+ */
+#include "base/fd.h"
+#include "virtio/state.h"
+#include "vm/machine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct slot_state {
+	char *kind;
+	struct virtio_state transport;
+	struct schema_raw device;
+};
+
+struct slots_state {
+	struct schema_list slots;
+};
+
+static const struct schema_field slot_fields[] = {
+	{SCHEMA_STATE("kind", SCHEMA_STRING, struct slot_state, kind)},
+	SCHEMA_STATE_OBJECT(struct slot_state, transport, &virtio_state_schema),
+	{SCHEMA_STATE("device", SCHEMA_RAW, struct slot_state, device)},
+};
+static const struct schema_object slot_schema =
+	SCHEMA_STATE_OF(struct slot_state, slot_fields);
+static const struct schema_item slot_item =
+	SCHEMA_STATE_ITEM(struct slot_state, &slot_schema);
+
+static const struct schema_field slots_fields[] = {
+	{SCHEMA_STATE("slots", SCHEMA_LIST, struct slots_state, slots),
+	 .item = &slot_item},
+};
+static const struct schema_object slots_schema =
+	SCHEMA_STATE_OF(struct slots_state, slots_fields);
+
+static void save_device(struct virtio_dev *dev, struct buf *out)
+{
+	const struct schema_object *schema = dev->ops->state;
+	cleanup_free void *state = NULL;
+
+	if (!schema) {
+		buf_add_str(out, "{}");
+		return;
+	}
+	state = calloc(1, schema->size);
+	if (!state) {
+		out->failed = true;
+		return;
+	}
+	virtio_dev_enter(dev);
+	dev->ops->save(dev, state);
+	virtio_dev_leave(dev);
+	schema_encode(schema, state, out);
+}
+
+void virtio_save(struct machine *m, struct buf *out)
+{
+	buf_add_str(out, "{\"slots\":[");
+	for (unsigned int i = 0; i < m->virtio.nr; i++) {
+		struct virtio_slot *slot = &m->virtio.slot[i];
+		struct virtio_state transport = {0};
+
+		virtio_mmio_save(&slot->mmio, &transport);
+		buf_addf(out, "%s{\"kind\":\"%s\",\"transport\":", i ? "," : "",
+			 slot->kind->name);
+		schema_encode(&virtio_state_schema, &transport, out);
+		buf_add_str(out, ",\"device\":");
+		save_device(slot->dev, out);
+		buf_add(out, "}", 1);
+	}
+	buf_add_str(out, "]}");
+}
+
+static int load_device(struct virtio_dev *dev, const struct schema_raw *text,
+		       struct err *err)
+{
+	const struct schema_object *schema = dev->ops->state;
+	cleanup_free void *state = NULL;
+	struct schema_seen seen;
+	int r;
+
+	if (!schema)
+		return 0;
+	state = calloc(1, schema->size);
+	if (!state)
+		return err_set(err, -ENOMEM, "Out of memory");
+	r = schema_decode_text(schema, text->text, text->len, state, &seen,
+			       err);
+	if (r < 0)
+		return r;
+	virtio_dev_enter(dev);
+	r = dev->ops->load(dev, state, err);
+	virtio_dev_leave(dev);
+	return r;
+}
+
+static int load_slot(struct virtio_slot *slot, const struct slot_state *state,
+		     struct err *err)
+{
+	int r;
+
+	if (strcmp(slot->kind->name, state->kind) != 0)
+		return err_set(err, -EINVAL,
+			       "a %s device where the configuration has a %s "
+			       "device",
+			       state->kind, slot->kind->name);
+	r = load_device(slot->dev, &state->device, err);
+	return r < 0 ? r
+		     : virtio_mmio_load(&slot->mmio, &state->transport, err);
+}
+
+int virtio_load(struct machine *m, const struct schema_raw *text,
+		struct err *err)
+{
+	struct slots_state state = {0};
+	const struct slot_state *slots;
+	struct schema_seen seen;
+	int r = schema_decode_text(&slots_schema, text->text, text->len, &state,
+				   &seen, err);
+
+	if (r == 0 && state.slots.nr != m->virtio.nr)
+		r = err_set(err, -EINVAL,
+			    "%zu devices, the configuration has %u",
+			    state.slots.nr, m->virtio.nr);
+	slots = state.slots.items;
+	for (unsigned int i = 0; i < m->virtio.nr && r == 0; i++)
+		r = load_slot(&m->virtio.slot[i], &slots[i], err);
+	schema_free(&slots_schema, &state);
+	return r;
+}
+
+int virtio_drain(struct machine *m, uint64_t deadline_ns)
+{
+	int r = 0;
+
+	for (unsigned int i = 0; i < m->virtio.nr && r == 0; i++)
+		r = virtio_dev_drain(m->virtio.slot[i].dev, deadline_ns);
+	return r;
+}
