@@ -25,6 +25,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = (ROOT / os.environ.get("VOLT_BUILD", "build")).resolve()
 LAB = ROOT / "tests/lab/run"
 
+# The most that one guest may take in the lab; most take one second.
+CASE_SECONDS = 60
+
 
 @dataclass
 class Result:
@@ -288,7 +291,8 @@ def lab_script(cases, folder):
     for number, case in enumerate(cases):
         argv = shlex.join(case.argv("$B", folder)).replace("'$B/", "$B/'")
         lines += [f"echo; echo '=== begin {number}'",
-                  f"{argv} </dev/null 2>/tmp/log; code=$?",
+                  f"timeout -k 5 {CASE_SECONDS} {argv} </dev/null 2>/tmp/log",
+                  "code=$?",
                   f"echo; echo '=== log {number}'; cat /tmp/log",
                   f"echo; echo '=== end {number}' $code"]
     return "\n".join(lines) + "\n"
@@ -313,15 +317,23 @@ def parse_lab(output, cases):
 
 
 def lab_run(cases, folder, seconds):
-    """All cases in one lab: Results by case name."""
+    """All cases in one lab: Results by case name.
+
+    A case that hangs costs its own time limit; one that hangs the lab costs
+    the results from there on.
+    """
     if os.environ.get("VOLT_TEST_LAB") == "0":
         pytest.skip("the lab is switched off by VOLT_TEST_LAB=0")
     if not LAB.exists():
         pytest.skip("no lab in this tree")
     script = folder / "cases.sh"
     script.write_text("B=$1\n" + lab_script(cases, folder))
-    with open(folder / "lab.log", "wb") as errors:
-        run = subprocess.run([LAB, "sh", script, BUILD], stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=errors,
-                             timeout=seconds, check=False)
-    return parse_lab(run.stdout.decode(errors="replace"), cases)
+    out = folder / "lab.out"
+    with open(out, "wb") as output, open(folder / "lab.log", "wb") as errors:
+        try:
+            subprocess.run([LAB, "sh", script, BUILD], timeout=seconds,
+                           stdin=subprocess.DEVNULL, stdout=output,
+                           stderr=errors, check=False)
+        except subprocess.TimeoutExpired:
+            errors.write(f"ended after {seconds} s\n".encode())
+    return parse_lab(out.read_text(errors="replace"), cases)

@@ -61,7 +61,7 @@ def test_on_host(vmm, case):
 
 @pytest.fixture(scope="module")
 def lab_results(build, tmp_path_factory):
-    return lab_run(IN_LAB, tmp_path_factory.mktemp("lab"), 600)
+    return lab_run(IN_LAB, tmp_path_factory.mktemp("lab"), 400)
 
 
 @pytest.mark.lab
