@@ -96,8 +96,16 @@ static bool on_eoi(struct vcpu *vcpu)
 	return true;
 }
 
+/* Without the memory it was in, a guest finds neither code nor handlers. */
+static bool lost_memory(struct vcpu *vcpu)
+{
+	return machine_truncated_file(vcpu->set->machine) != NULL;
+}
+
 static bool on_shutdown(struct vcpu *vcpu)
 {
+	if (lost_memory(vcpu))
+		return end_lost_memory(vcpu, 0, VM_EXIT_TRIPLE_FAULT);
 	return end_vm(vcpu, VM_EXIT_TRIPLE_FAULT,
 		      "Triple fault: the guest could not handle an exception",
 		      "");
@@ -121,6 +129,8 @@ static bool on_internal_error(struct vcpu *vcpu)
 	char detail[128];
 	size_t n;
 
+	if (lost_memory(vcpu))
+		return end_lost_memory(vcpu, 0, VM_EXIT_INTERNAL_ERROR);
 	n = (size_t)snprintf(detail, sizeof(detail), "suberror %u",
 			     run->internal.suberror);
 	if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION &&
