@@ -209,3 +209,15 @@ def test_an_ended_vm_leaves_by_its_signal(vmm, tmp_path):
     clone.wait_for("tick")
     clone.process.send_signal(signal.SIGTERM)
     assert clone.finish().code == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("irqchip", ["split", "full"])
+def test_every_class_of_register(vmm, tmp_path, irqchip):
+    """The guest holds known values, and checks them in its clone."""
+    run, api = start(vmm, tmp_path, "state", "", irqchip=irqchip)
+    run.wait_for("ready")
+    assert snapshot(api, tmp_path / "s").returncode == 0
+    clone = restore(vmm, tmp_path / "s")
+    for vm in (run, clone):
+        vm.send("x")
+        vm.finish().assert_passed()
