@@ -317,6 +317,8 @@ static int load(struct api_call *call)
 		.track_dirty_pages =
 			body->track_dirty_pages || body->enable_diff_snapshots,
 		.advance_clock = body->clock_realtime,
+		.has_huge_pages = body->huge_pages != 0,
+		.huge_pages = body->huge_pages ? body->huge_pages - 1 : 0,
 	};
 	struct snapshot_paths in_dir = {0};
 	int r = 0;

@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 /* One write: long enough that calls cost nothing, short enough to be ended. */
-#define WRITE_MAX MIB(64)
+#define WRITE_MAX  MIB(64)
+#define COPY_CHUNK MIB(1)
 
 /**
  * struct writer - memory on its way
@@ -206,4 +207,49 @@ int memory_write(const struct gmem *mem, int fd, enum memory_kind kind,
 			err, r, "Cannot write %llu MiB of guest memory: %s",
 			(unsigned long long)(mem->size >> 20), err_name(r));
 	return 0;
+}
+
+/* What the kernel does not copy by itself. */
+static int copy_by_hand(int from, int to, uint64_t off, uint64_t end)
+{
+	cleanup_free uint8_t *chunk = malloc(COPY_CHUNK);
+	int r = chunk ? 0 : -ENOMEM;
+
+	while (r == 0 && off < end) {
+		uint64_t n = end - off < COPY_CHUNK ? end - off : COPY_CHUNK;
+
+		r = fd_read_full(from, chunk, n, (off_t)off);
+		if (r == 0)
+			r = write_at(to, chunk, n, off);
+		off += n;
+	}
+	return r;
+}
+
+int memory_copy(int from, int to, uint64_t size, struct err *err)
+{
+	uint64_t at = 0;
+	int r = 0;
+
+	while (at < size && r == 0) {
+		off_t data = lseek(from, (off_t)at, SEEK_DATA);
+		off_t hole = data < 0 ? -1 : lseek(from, data, SEEK_HOLE);
+		uint64_t end = hole < 0 || (uint64_t)hole > size
+				       ? size
+				       : (uint64_t)hole;
+		int64_t n;
+
+		if (data < 0 && errno == ENXIO)
+			break; /* holes up to the end */
+		at = data < 0 ? at : (uint64_t)data;
+		if (at >= end)
+			break;
+		n = copy_range(from, at, to, at, end - at);
+		r = n < 0 ? (int)n
+			  : copy_by_hand(from, to, at + (uint64_t)n, end);
+		at = end;
+	}
+	return r < 0 ? err_set(err, r, "Cannot copy the memory file: %s",
+			       err_name(r))
+		     : 0;
 }

@@ -17,7 +17,8 @@
  *   any other page                has no contents: neither read nor written
  *
  * A diff (MEMORY_DIFF) holds the first kind only, zeros included: its holes say
- * "as before".
+ * "as before". One that is written where a memory file is already is merged
+ * with it (memory_copy()).
  */
 #pragma once
 
@@ -39,7 +40,16 @@ struct memory_stats {
 };
 
 /**
- * memory_write() - all of @mem into @fd, an empty file
+ * memory_copy() - the contents of a memory file, without its holes
+ * @size:	of both
+ *
+ * Return: 0 or -errno with a sentence.
+ */
+int memory_copy(int from, int to, uint64_t size, struct err *err) __must_check;
+
+/**
+ * memory_write() - all of @mem into @fd: an empty file, or for a diff one that
+ * it is merged with
  *
  * vCPUs and devices are paused. Does not sync.
  *

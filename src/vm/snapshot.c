@@ -9,9 +9,11 @@
 #include "vm/machine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #define DRAIN_NS   5000000000ull
@@ -42,6 +44,19 @@ static int encode(struct vm *vm, uint64_t id, struct buf *text,
 	phases_end(phases, "state JSON + CRC");
 	free(s);
 	return r;
+}
+
+/* A diff that finds a memory file in its place goes on top of it. */
+static int merge(const struct vm *vm, const char *path, int to, struct err *err)
+{
+	uint64_t size = vm->machine->mem.size;
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    (uint64_t)st.st_size != size)
+		return 0;
+	return memory_copy(fd, to, size, err);
 }
 
 static int write_files(struct vm *vm, struct snapshot_files *files,
@@ -79,6 +94,8 @@ static int save(struct vm *vm, const struct snapshot_paths *paths,
 	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
 		return err_set(err, -EIO, "No random numbers");
 	r = snapshot_files_begin(&files, paths, id, err);
+	if (r == 0 && kind == MEMORY_DIFF)
+		r = merge(vm, paths->memory, files.memory.fd, err);
 	if (r == 0)
 		r = encode(vm, id, &text, phases, err);
 	if (r == 0)
@@ -215,6 +232,13 @@ static int restore(struct vm *vm, const struct vm_restore *how,
 		err_prefix(err, FROM_STATE);
 		return r;
 	}
+	if (how->has_huge_pages && how->huge_pages == HUGE_PAGES_2M &&
+	    !how->uffd_path)
+		return err_set(err, -EINVAL,
+			       FROM_FILE "2 MiB pages cannot be mapped from a "
+					 "file: use a Uffd back end");
+	if (how->has_huge_pages)
+		vm->config.machine.huge_pages = how->huge_pages;
 	if (how->track_dirty_pages)
 		vm->config.machine.track_dirty_pages = true;
 	source.memory_fd = fd_steal(&reader->memory_fd);

@@ -35,6 +35,7 @@ int vm_snapshot(struct vm *vm, const struct snapshot_paths *paths,
  * @uffd_path:	where a handler listens that serves the memory, or NULL
  * @resume:	run at once; else stay paused
  * @advance_clock:	by the real time since the snapshot
+ * @has_huge_pages:	@huge_pages replaces what the snapshot says
  */
 struct vm_restore {
 	struct snapshot_paths paths;
@@ -43,6 +44,8 @@ struct vm_restore {
 	bool resume;
 	bool track_dirty_pages;
 	bool advance_clock;
+	bool has_huge_pages;
+	enum config_huge_pages huge_pages;
 };
 
 /* Return: 0 or -errno with a sentence; @vm was not started before. */

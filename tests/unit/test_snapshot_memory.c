@@ -260,6 +260,14 @@ static void the_memory_file_before(void **state)
 	assert_int_equal(stats.written, 3 * PAGE_SIZE);
 	assert_true(is_stored(diff, 11) && is_stored(diff, 12));
 	assert_false(is_stored(diff, 5000));
+
+	/* The diff on top of the file before is the full one. */
+	assert_int_equal(ftruncate(diff, 0), 0);
+	assert_int_equal(memory_copy(base, diff, MIB(32), &err), 0);
+	assert_false(is_stored(diff, 4000));
+	write_it(&mem, diff, MEMORY_DIFF, &stats);
+	for (uint64_t i = 0; i < MIB(32) / PAGE_SIZE; i++)
+		assert_int_equal(byte_at(diff, i), byte_at(fd, i));
 	gmem_free(&mem);
 	fd_close(&base);
 	fd_close(&fd);
