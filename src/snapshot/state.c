@@ -101,17 +101,16 @@ static void cpu_name(char name[static SNAPSHOT_TEXT_MAX])
 {
 	uint32_t regs[12] = {0};
 	uint32_t max, b, c, d;
-	const char *p = (const char *)regs;
+	const char *p = (const char *)regs, *end = p + sizeof(regs);
 
 	host_cpuid(0x80000000, 0, &max, &b, &c, &d);
-	for (uint32_t i = 0; i < 3 && max >= 0x80000004; i++)
-		host_cpuid(0x80000002 + i, 0, &regs[4 * i], &regs[4 * i + 1],
-			   &regs[4 * i + 2], &regs[4 * i + 3]);
-	while (*p == ' ')
+	for (size_t i = 0; i < 3 && max >= 0x80000004; i++)
+		host_cpuid(0x80000002 + (uint32_t)i, 0, &regs[4 * i],
+			   &regs[4 * i + 1], &regs[4 * i + 2],
+			   &regs[4 * i + 3]);
+	while (p < end && *p == ' ')
 		p++;
-	(void)snprintf(name, SNAPSHOT_TEXT_MAX, "%.*s",
-		       (int)(sizeof(regs) - (size_t)(p - (const char *)regs)),
-		       p);
+	(void)snprintf(name, SNAPSHOT_TEXT_MAX, "%.*s", (int)(end - p), p);
 }
 
 static void kernel_name(char name[static SNAPSHOT_TEXT_MAX])
@@ -331,7 +330,7 @@ int snapshot_decode(const char *text, size_t len, struct snapshot *s,
 {
 	struct schema_seen seen;
 	struct json json;
-	size_t covered;
+	size_t covered = 0;
 	uint64_t crc;
 	int r = snapshot_read_head(text, len, &s->head, &covered, err);
 

@@ -567,14 +567,13 @@ static int make_vcpus(struct machine *m, struct err *err)
 
 /* ---- restoring ---- */
 
-/* The handler of a userfaultfd is gone: the guest cannot go on. */
+/* The guest cannot go on; machine_free() lets go who waits for a page. */
 static void handler_gone(void *ctx)
 {
 	struct machine *m = ctx;
 
 	log_error("The process that serves the guest's memory is gone");
 	vm_end(m->vm, VM_EXIT_GENERIC);
-	uffd_free(&m->uffd);
 }
 
 static int memory_by_uffd(struct machine *m, const struct machine_source *src,
