@@ -221,3 +221,41 @@ def test_every_class_of_register(vmm, tmp_path, irqchip):
     for vm in (run, clone):
         vm.send("x")
         vm.finish().assert_passed()
+
+
+def test_devices_come_along(vmm, tmp_path):
+    """The configuration is the same after a restore, but for overrides."""
+    for name in ("a.img", "b.img"):
+        (tmp_path / name).write_bytes(bytes(1 << 20))
+    sock = tmp_path / "dev.sock"
+    run = vmm.spawn([BUILD / "volt-vmm", "--api-sock", sock])
+    api = Api(sock)
+    api.wait()
+    limit = {"ops": {"size": 10, "refill_time": 100}}
+    api.set("PUT", "/boot-source",
+            {"kernel_image_path": str(vmm.guest("ticker")),
+             "boot_args": "period=20"})
+    api.set("PUT", "/drives/root",
+            {"drive_id": "root", "path_on_host": str(tmp_path / "a.img"),
+             "is_root_device": True, "rate_limiter": limit})
+    api.set("PUT", "/entropy", {})
+    api.set("PUT", "/vsock", {"guest_cid": 3,
+                              "uds_path": str(tmp_path / "v1.sock")})
+    api.set("PUT", "/actions", {"action_type": "InstanceStart"})
+    run.wait_for("tick 3")
+    before = api.call("GET", "/vm/config")[1]
+    folder = str(tmp_path / "s")
+    assert snapshot(api, folder).returncode == 0
+    sock = tmp_path / "load.sock"
+    clone = vmm.spawn([BUILD / "volt-vmm", "--api-sock", sock])
+    api = Api(sock)
+    api.wait()
+    api.set("PUT", "/snapshot/load",
+            {"snapshot_path": folder, "resume_vm": True,
+             "vsock_override": {"uds_path": str(tmp_path / "v2.sock")},
+             "drive_overrides": [{"drive_id": "root",
+                                  "path_on_host": str(tmp_path / "b.img")}]})
+    clone.wait_for("tick")
+    before["vsock"]["uds_path"] = str(tmp_path / "v2.sock")
+    before["drives"][0]["path_on_host"] = str(tmp_path / "b.img")
+    assert api.call("GET", "/vm/config")[1] == before
