@@ -5,6 +5,7 @@
  *
  * Command line:
  *   op=read|write, bytes=<n> (default 4096), depth=<n> in flight (default 1)
+ *   halt: sleep until the interrupt instead of polling
  *   requests=<n>: so many at random places, then
  *	"load <requests> <failed> <TSC ticks>"
  *   journal=<n>: writes block 0, 1, 2, ... n - 1 of 4 KiB, each full of its
@@ -15,6 +16,7 @@
 #include "blk.h"
 
 enum {
+	VECTOR = 0x52,
 	DEPTH_MAX = 64,
 	SIZE = 256,
 	JOURNAL_BLOCK = 4096,
@@ -28,6 +30,7 @@ static struct blk_request requests[DEPTH_MAX];
 static uint8_t owner[SIZE];
 static uint64_t data;
 static uint32_t bytes;
+static bool halts;
 static uint64_t seed = 88172645463325252ULL;
 
 static uint64_t random(void)
@@ -56,12 +59,15 @@ static bool ok(unsigned int i)
 	return ((volatile struct blk_request *)&requests[i])->status == BLK_OK;
 }
 
-/* The next one that is done, polling. Return: which one; -1: none comes. */
+/* The next one that is done. Return: which one; -1: none comes. */
 static int wait_one(void)
 {
 	struct virtq_used used;
 
-	if (!virtq_wait(queue, &used))
+	if (halts)
+		while (!virtq_used(queue, &used))
+			irq_wait();
+	else if (!virtq_wait(queue, &used))
 		return -1;
 	return owner[used.head & (SIZE - 1)];
 }
@@ -147,6 +153,11 @@ void guest_main(void)
 	if (!blk)
 		return;
 	queue = &blk->queue[0];
+	halts = cmdline_has("halt");
+	if (halts) {
+		lapic_init();
+		virtio_use_irq(blk, VECTOR);
+	}
 	data = virtio_alloc((uint64_t)DEPTH_MAX * bytes);
 	if (cmdline_num("journal", 0))
 		journal(cmdline_num("journal", 0));
