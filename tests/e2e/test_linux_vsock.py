@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The socket device under Linux's own driver, in the lab.
+
+A stock kernel with vmw_vsock_virtio_transport as a module; vsockguest.c in it,
+vsock_linux.py and vsock_host.py on its host. VOLT_TEST_LONG=1: 1 GiB instead
+of a few MiB, and 1,000 connections.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import BUILD, LAB, ROOT
+
+CASES = ["calls", "call-transfer", "transfer", "clients", "refused", "end"]
+LONG = os.environ.get("VOLT_TEST_LONG") == "1"
+MIB, CONNECTIONS = (1024, 500) if LONG else (8, 100)
+HERE = Path(__file__).parent
+SCRIPT = """\
+calls=
+read -r cmdline </proc/cmdline
+for word in $cmdline; do
+	case $word in volt.calls=*) calls=${word#*=} ;; esac
+done
+ulimit -n 4096
+exec vsockguest "$calls"
+"""
+
+
+def said(*argv):
+    return subprocess.run(argv, check=True, text=True,
+                          stdout=subprocess.PIPE).stdout
+
+
+def guest_image(folder):
+    """The test guests' initramfs, and behind it the program and its script."""
+    program, script, more = (folder / x for x in ("g", "s", "more.cpio"))
+    subprocess.run(["gcc", "-static", "-O2", "-o", program,
+                    HERE / "vsockguest.c"], check=True)
+    script.write_text(SCRIPT)
+    subprocess.run([ROOT / "tests/initramfs/pack", "-o", more,
+                    f"bin/vsockguest={program}", f"lib/volt/vsock={script}"],
+                   check=True)
+    base = Path(said(ROOT / "tests/initramfs/build", "--modules").strip())
+    image = folder / "guest.cpio"
+    image.write_bytes(base.read_bytes() + more.read_bytes())
+    return image
+
+
+@pytest.fixture(scope="module")
+def said_in_lab(build, tmp_path_factory):
+    if os.environ.get("VOLT_TEST_LAB") == "0" or not LAB.exists():
+        pytest.skip("no lab")
+    folder = tmp_path_factory.mktemp("vsock")
+    image = guest_image(folder)
+    kernel = said(ROOT / "tools/kernel/fetch", "--print", "bzimage").strip()
+    with open(folder / "log", "wb") as log:
+        run = subprocess.run(
+            [LAB, sys.executable, HERE / "vsock_linux.py", BUILD / "volt-vmm",
+             kernel, image, str(MIB), str(CONNECTIONS)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
+            timeout=3600 if LONG else 400, check=False)
+    lines = run.stdout.decode(errors="replace").splitlines()
+    return lines, (folder / "log").read_text(errors="replace")[-3000:]
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("case", CASES)
+def test_linux_guest(said_in_lab, case):
+    lines, log = said_in_lab
+    assert f"ok {case}" in lines, "\n".join(lines) + "\n" + log
