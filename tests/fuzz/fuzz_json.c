@@ -27,6 +27,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	json_error_t error;
 	json_t *theirs;
 
+	/* No text has a raw NUL; jansson loses one behind a number. */
+	if (memchr(text, 0, size)) {
+		fuzz_check(!good);
+		free(text);
+		return 0;
+	}
 	theirs = json_loadb(text, size,
 			    JSON_DECODE_ANY | JSON_ALLOW_NUL |
 				    JSON_DECODE_INT_AS_REAL,

@@ -58,7 +58,7 @@ def main():
         store("config_file", path.read_bytes())
         store("json", path.read_bytes())
     for text in (b"[1e400]", b"-0", b'"\\ud83d\\ude00"', b"1e-400",
-                 b"[1.5,true,null]", b'{"a":{"b":[]}}', b"1" * 400):
+                 b"[1.5,true,null]", b'{"a":{"b":[]}}', b"1" * 400, b"9\0"):
         store("json", text)
 
 

@@ -114,6 +114,24 @@ static void bad_texts(void **state)
 	}
 }
 
+/* A NUL is a byte like any other that does not belong there, and no end. */
+static void raw_nul(void **state)
+{
+	static const struct {
+		char text[8];
+		size_t len;
+	} rows[] = {
+		{"9\0", 2},   {"{}\0", 3},    {"\0001", 2},
+		{"[1\0]", 4}, {"\"a\0\"", 4},
+	};
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		assert_int_equal(skip_text(rows[i].text, rows[i].len, &err),
+				 -EINVAL);
+}
+
 /* No text is read behind its end: every prefix, without a byte behind it. */
 static void every_prefix(void **state)
 {
@@ -237,6 +255,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_texts),
 		cmocka_unit_test(bad_texts),
+		cmocka_unit_test(raw_nul),
 		cmocka_unit_test(every_prefix),
 		cmocka_unit_test(depth_is_limited),
 		cmocka_unit_test(numbers),
