@@ -39,22 +39,9 @@ static int no_vmm_device(struct api_call *call)
 	return no_device(call, "Internal VMM error");
 }
 
-static int no_balloon_update(struct api_call *call)
-{
-	return no_device(call, "Balloon update error");
-}
-
 static int no_hotplug_update(struct api_call *call)
 {
 	return no_device(call, "Memory hotplug update error");
-}
-
-static int get_balloon(struct api_call *call)
-{
-	if (api_started(call->api))
-		return no_vmm_device(call);
-	return err_set(call->err, -ENODEV,
-		       "Balloon config error: No balloon device found.");
 }
 
 static int no_store(struct api_call *call)
@@ -116,19 +103,6 @@ static const struct api_route mmds[] = {
 	ROUTE(GET, "mmds", API_BOTH, get_mmds, COUNTED(get.mmds_count)),
 };
 
-static const struct api_route balloon[] = {
-	ROUTE(PUT, "balloon", API_PRE, not_offered),
-	ROUTE(GET, "balloon", API_BOTH | API_EXACT, get_balloon),
-	ROUTE(GET, "balloon/statistics", API_POST, no_vmm_device),
-	ROUTE(GET, "balloon/hinting/status", API_POST, no_vmm_device),
-	ROUTE(PATCH, "balloon", API_POST | API_EXACT, no_balloon_update),
-	ROUTE(PATCH, "balloon/statistics", API_POST, no_balloon_update),
-	ROUTE(PATCH, "balloon/hinting/start", API_POST | API_BODY_OPTIONAL,
-	      no_balloon_update),
-	ROUTE(PATCH, "balloon/hinting/stop", API_POST | API_BODY_OPTIONAL,
-	      no_balloon_update),
-};
-
 static const struct api_route memory_hotplug[] = {
 	ROUTE(PUT, "hotplug/memory", API_PRE, not_offered,
 	      COUNTED(put.hotplug_memory_count)),
@@ -150,7 +124,6 @@ RESOURCE(api_cpu_config, cpu_config,
 	 KEY("cpu-config", show_null, cpu_config));
 RESOURCE(api_mmds, mmds, .key = "mmds-config", .show = show_null,
 	 .load = &mmds[1]);
-RESOURCE(api_balloon, balloon, KEY("balloon", show_null, balloon));
 RESOURCE(api_memory_hotplug, memory_hotplug,
 	 KEY("memory-hotplug", show_null, memory_hotplug));
 /* clang-format on */

@@ -136,6 +136,11 @@ static int apply(struct api_call *call)
 			       "Machine config error: The memory size (MiB) "
 			       "is either 0, or not a multiple of the "
 			       "configured page size.");
+	if (body->mem_size_mib < call->api->vm->config.balloon.amount_mib)
+		return err_set(call->err, -EINVAL,
+			       "Machine config error: The memory size (MiB) "
+			       "is smaller than the previously set balloon "
+			       "device target size.");
 	if (body->cpu_template == CPU_TEMPLATE_NONE)
 		body->cpu_template = CPU_TEMPLATE_UNSET;
 	body->present = true;

@@ -136,6 +136,7 @@ void gmem_free(struct gmem *mem)
 		if (mem->region[i].hva)
 			(void)munmap(mem->region[i].hva, mem->region[i].size);
 	free(mem->file);
+	free(mem->given_back);
 	memset(mem, 0, sizeof(*mem));
 }
 

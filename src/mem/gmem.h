@@ -68,8 +68,11 @@ struct gmem_file {
 
 /**
  * struct gmem - the RAM of one VM; immutable once gmem_new() returned, but for
- * gmem_map_file() before the guest runs
+ * gmem_map_file() before the guest runs and gmem_discard()
  * @size:	RAM in bytes
+ * @given_back:	bit per page, regions in order: gmem_discard() took it, so it
+ *		does not show its file any more; NULL: none. VMM thread
+ * @nr_holes:	pieces cut out of file mappings
  */
 struct gmem {
 	struct gmem_region region[GMEM_MAX_REGIONS];
@@ -78,6 +81,8 @@ struct gmem {
 	enum gmem_pages pages;
 	unsigned int nr_files;
 	struct gmem_file *file; /* @nr_files; owned */
+	uint64_t *given_back;
+	unsigned int nr_holes;
 };
 
 /**
@@ -153,3 +158,21 @@ int gmem_load16(const struct gmem *mem, gpa_t gpa, memory_order order,
 		uint16_t *out) __must_check;
 int gmem_store16(const struct gmem *mem, gpa_t gpa, memory_order order,
 		 uint16_t v) __must_check;
+
+/**
+ * gmem_discard() - give pages back to the host; they read zero from now on
+ * @gpa, @len:	page aligned, within RAM
+ *
+ * Where a file is mapped its pages are replaced by anonymous ones, as the old
+ * bytes of the file would come back else. When that is not possible (too many
+ * mappings) the pages are overwritten with zeros: nothing is given back then,
+ * but the guest does not see the difference. RAM of 2 MiB pages takes only
+ * whole ones.
+ *
+ * Return: 0, -EFAULT outside RAM, -EINVAL when unaligned, or -errno of madvise.
+ * Context: VMM thread; the guest may use the memory meanwhile.
+ */
+int gmem_discard(struct gmem *mem, gpa_t gpa, uint64_t len) __must_check;
+
+/* True when the page of @gpa was given back since the start. VMM thread. */
+bool gmem_was_discarded(const struct gmem *mem, gpa_t gpa);

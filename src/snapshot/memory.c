@@ -145,8 +145,8 @@ static int copy_clean(struct writer *w, const struct gmem_file *f,
 	return r;
 }
 
-/* [@from, @to) of the region, which nobody has written. */
-static int write_gap(struct writer *w, uint64_t from, uint64_t to)
+/* [@from, @to) of the region, which nobody has written nor given back. */
+static int write_untouched(struct writer *w, uint64_t from, uint64_t to)
 {
 	const struct gmem *mem = w->mem;
 	gpa_t start = w->region->gpa + from, end = w->region->gpa + to;
@@ -162,6 +162,32 @@ static int write_gap(struct writer *w, uint64_t from, uint64_t to)
 		if (a < b)
 			r = copy_clean(w, f, a - w->region->gpa,
 				       b - w->region->gpa);
+	}
+	return r;
+}
+
+/*
+ * [@from, @to) of the region, which holds nothing of its own. Pages that were
+ * given back (gmem_discard()) are zero, whatever their file or an earlier
+ * snapshot says.
+ */
+static int write_gap(struct writer *w, uint64_t from, uint64_t to)
+{
+	gpa_t gpa = w->region->gpa;
+	int r = 0;
+
+	if (!w->mem->given_back)
+		return write_untouched(w, from, to);
+	while (from < to && r == 0) {
+		bool zero = gmem_was_discarded(w->mem, gpa + from);
+		uint64_t end = from + PAGE_SIZE;
+
+		while (end < to &&
+		       gmem_was_discarded(w->mem, gpa + end) == zero)
+			end += PAGE_SIZE;
+		r = zero ? write_pages(w, from, end)
+			 : write_untouched(w, from, end);
+		from = end;
 	}
 	return r;
 }

@@ -12,10 +12,8 @@
 
 /* The order of this list is guest ABI. */
 static const struct virtio_kind *const kinds[] = {
-	&virtio_kind_block,
-	&virtio_kind_net,
-	&virtio_kind_vsock,
-	&virtio_kind_entropy,
+	&virtio_kind_balloon, &virtio_kind_block,   &virtio_kind_net,
+	&virtio_kind_vsock,   &virtio_kind_entropy,
 };
 
 /* Firecracker's words for a machine that is full. */

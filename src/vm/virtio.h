@@ -23,6 +23,7 @@
 #include "virtio/mmio.h"
 #include "vm/config.h"
 
+struct balloon;
 struct machine;
 
 /**
@@ -110,6 +111,9 @@ void virtio_free_devices(struct machine *m);
 /* The @index-th device of @kind; NULL when there is none. */
 struct virtio_dev *virtio_find(struct machine *m,
 			       const struct virtio_kind *kind, size_t index);
+
+/* The machine's balloon; NULL when there is none, or no machine. */
+struct balloon *virtio_balloon(struct machine *m);
 
 /* Set a limiter from the configuration: what is absent stays as it is. */
 void virtio_set_limits(struct rate_limiter *limiter,

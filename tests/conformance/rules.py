@@ -6,7 +6,6 @@ import re
 
 # Resources that volt-vmm does not offer yet, by the first token of the path.
 WAITING = {
-    "balloon": "balloon",
     "mmds": "metadata service",
     "pmem": "pmem devices",
     "hotplug": "memory hot-plug",
@@ -31,8 +30,6 @@ SCENARIOS = {}
 
 # One row each that rests on a resource which its path does not name.
 ROWS = {
-    # The memory must not be smaller than the balloon.
-    ("other devices", 26): "balloon",
 }
 
 # Up to here a message is Firecracker's, then it is ours.

@@ -8,12 +8,17 @@ import pytest
 from conftest import Case, lab_run
 
 ENTROPY = {"entropy": {}}
+BALLOON = {"balloon": {"amount_mib": 16, "deflate_on_oom": True,
+                       "stats_polling_interval_s": 1,
+                       "free_page_hinting": True,
+                       "free_page_reporting": True}}
 
 CASES = [
     Case("rng", devices=ENTROPY),
     Case("rng-pvh", devices=ENTROPY, cpus=2),
     Case("rng", "full", irqchip="full", devices=ENTROPY),
     Case("hostile", devices=ENTROPY),
+    Case("balloon", devices=BALLOON),
 ]
 
 

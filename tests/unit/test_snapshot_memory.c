@@ -274,6 +274,43 @@ static void the_memory_file_before(void **state)
 	fd_close(&diff);
 }
 
+/* Nothing is there any more, and that is what has to be stored. */
+static void pages_that_were_given_back(void **state)
+{
+	struct memory_stats stats;
+	int old = new_file(), fd = new_file();
+	struct gmem mem;
+	struct err err;
+
+	(void)state;
+	new_mem(&mem, MIB(16));
+	for (uint64_t page = 0; page < 8; page++)
+		fill(&mem, page, 0x11);
+	write_it(&mem, old, MEMORY_FULL, &stats);
+	gmem_free(&mem);
+	assert_int_equal(gmem_new_from_file(&mem, MIB(16), old, 0, &err), 0);
+	fill(&mem, 2, 0x22);
+	assert_int_equal(gmem_discard(&mem, 2 * PAGE_SIZE, 3 * PAGE_SIZE), 0);
+	fill(&mem, 4, 0x44);
+	write_it(&mem, fd, MEMORY_FULL, &stats);
+	assert_int_equal(byte_at(fd, 1), 0x11);
+	assert_int_equal(byte_at(fd, 2), 0);
+	assert_int_equal(byte_at(fd, 3), 0);
+	assert_int_equal(byte_at(fd, 4), 0x44);
+	assert_int_equal(byte_at(fd, 5), 0x11);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	write_it(&mem, fd, MEMORY_DIFF, &stats);
+	assert_false(is_stored(fd, 1));
+	assert_true(is_stored(fd, 2));
+	assert_true(is_stored(fd, 3));
+	assert_int_equal(byte_at(fd, 3), 0);
+	assert_int_equal(byte_at(fd, 4), 0x44);
+	assert_false(is_stored(fd, 5));
+	gmem_free(&mem);
+	(void)close(fd);
+	(void)close(old);
+}
+
 static void a_file_that_cannot_grow(void **state)
 {
 	struct rlimit old, small = {.rlim_cur = MIB(1)};
@@ -306,6 +343,7 @@ int main(void)
 		cmocka_unit_test(both_sides_of_the_hole),
 		cmocka_unit_test(a_kernel_image_is_written_too),
 		cmocka_unit_test(the_memory_file_before),
+		cmocka_unit_test(pages_that_were_given_back),
 		cmocka_unit_test(a_file_that_cannot_grow),
 	};
 

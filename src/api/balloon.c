@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * balloon.c - /balloon: the memory balloon, its statistics, free page hinting
+ */
+#include "dev/balloon.h"
+#include "api/resource.h"
+#include "vm/virtio.h"
+
+#include <errno.h>
+
+/* ---- bodies ---- */
+
+#define FLAG(member)                                      \
+	{                                                 \
+		.name = #member, .type = SCHEMA_BOOL,     \
+		SCHEMA_AT(struct balloon_config, member), \
+	}
+
+static const struct schema_field put_fields[] = {
+	{
+		.name = "amount_mib",
+		.type = SCHEMA_UINT,
+		.flags = SCHEMA_REQUIRED,
+		SCHEMA_AT(struct balloon_config, amount_mib),
+		.range = &schema_u32,
+	},
+	{
+		.name = "deflate_on_oom",
+		.type = SCHEMA_BOOL,
+		.flags = SCHEMA_REQUIRED,
+		SCHEMA_AT(struct balloon_config, deflate_on_oom),
+	},
+	{
+		.name = "stats_polling_interval_s",
+		.type = SCHEMA_UINT,
+		SCHEMA_AT(struct balloon_config, stats_polling_interval_s),
+		.range = &schema_u16,
+	},
+	FLAG(free_page_hinting),
+	FLAG(free_page_reporting),
+};
+
+static const struct schema_field size_fields[] = {
+	{
+		.name = "amount_mib",
+		.type = SCHEMA_UINT,
+		.flags = SCHEMA_REQUIRED,
+		SCHEMA_AT(struct balloon_config, amount_mib),
+		.range = &schema_u32,
+	},
+};
+
+static const struct schema_field interval_fields[] = {
+	{
+		.name = "stats_polling_interval_s",
+		.type = SCHEMA_UINT,
+		.flags = SCHEMA_REQUIRED,
+		SCHEMA_AT(struct balloon_config, stats_polling_interval_s),
+		.range = &schema_u16,
+	},
+};
+
+struct start_body {
+	bool acknowledge_on_stop;
+};
+
+static const struct schema_field start_fields[] = {
+	{
+		.name = "acknowledge_on_stop",
+		.type = SCHEMA_BOOL,
+		SCHEMA_AT(struct start_body, acknowledge_on_stop),
+	},
+};
+
+#define OBJECT(name_, fields_, type_, ...)                                    \
+	{                                                                     \
+		.name = (name_), .fields = (fields_),                         \
+		.nr = ARRAY_SIZE(fields_), .size = sizeof(type_), __VA_ARGS__ \
+	}
+
+static const struct schema_object put_schema =
+	OBJECT("BalloonDeviceConfig", put_fields, struct balloon_config);
+static const struct schema_object size_schema =
+	OBJECT("BalloonUpdateConfig", size_fields, struct balloon_config);
+static const struct schema_object interval_schema = OBJECT(
+	"BalloonUpdateStatsConfig", interval_fields, struct balloon_config);
+static const struct schema_object start_schema = OBJECT(
+	"StartHintingCmd", start_fields, struct start_body, .open = true);
+
+/* ---- errors ---- */
+
+/* Return: the device of the running VM, or NULL with Firecracker's sentence. */
+static struct balloon *device(struct api_call *call, const char *area)
+{
+	struct balloon *balloon = virtio_balloon(call->api->vm->machine);
+
+	if (!balloon)
+		err_set(call->err, -ENODEV,
+			"%s: Failed perform action on device: Device not found",
+			area);
+	return balloon;
+}
+
+static struct balloon *device_to_update(struct api_call *call)
+{
+	return device(call, "Balloon update error");
+}
+
+static int refuse(struct api_call *call, const char *why)
+{
+	return err_set(call->err, -EINVAL, "Balloon update error: Balloon: %s",
+		       why);
+}
+
+static int not_active(struct api_call *call, int r)
+{
+	return r < 0 ? refuse(call, "Device not activated yet.") : 0;
+}
+
+/* ---- the balloon ---- */
+
+static int put(struct api_call *call)
+{
+	const struct balloon_config *body = call->body;
+	struct vm_config *config = &call->api->vm->config;
+
+	if (body->amount_mib > config->machine.mem_size_mib)
+		return err_set(call->err, -EINVAL,
+			       "Balloon config error: Amount of pages "
+			       "requested is too large.");
+	config->balloon = *body;
+	config->balloon.present = true;
+	return 0;
+}
+
+static void show(struct api *api, struct buf *out)
+{
+	struct balloon *balloon = virtio_balloon(api->vm->machine);
+	struct balloon_config config = api->vm->config.balloon;
+	struct balloon_config_space space;
+	struct balloon_hinting hinting;
+	struct balloon_stats stats;
+
+	if (balloon) {
+		balloon_read(balloon, &space, &stats, &hinting);
+		config.amount_mib = space.num_pages / BALLOON_PAGES_MIB;
+	}
+	if (config.present)
+		schema_encode(&put_schema, &config, out);
+	else
+		buf_add_str(out, "null");
+}
+
+static int get(struct api_call *call)
+{
+	if (api_started(call->api)) {
+		if (!device(call, "Internal VMM error"))
+			return call->err->rc;
+	} else if (!call->api->vm->config.balloon.present) {
+		return err_set(call->err, -ENODEV,
+			       "Balloon config error: No balloon device "
+			       "found.");
+	}
+	show(call->api, &call->reply->body);
+	return 0;
+}
+
+static int patch(struct api_call *call)
+{
+	const struct balloon_config *body = call->body;
+	struct balloon *balloon = device_to_update(call);
+	int r;
+
+	if (!balloon)
+		return call->err->rc;
+	if (body->amount_mib > UINT32_MAX / BALLOON_PAGES_MIB)
+		return refuse(call, "Amount of pages requested is too large.");
+	r = balloon_set_target(balloon, body->amount_mib * BALLOON_PAGES_MIB);
+	if (r == 0)
+		call->api->vm->config.balloon.amount_mib = body->amount_mib;
+	return not_active(call, r);
+}
+
+/* ---- statistics ---- */
+
+/* By tag, as Firecracker names and orders them. */
+static const char *const stat_names[BALLOON_STATS] = {
+	"swap_in",          "swap_out",    "major_faults",
+	"minor_faults",     "free_memory", "total_memory",
+	"available_memory", "disk_caches", "hugetlb_allocations",
+	"hugetlb_failures", "oom_kill",    "alloc_stall",
+	"async_scan",       "direct_scan", "async_reclaim",
+	"direct_reclaim",
+};
+
+static int get_stats(struct api_call *call)
+{
+	struct balloon *balloon = device(call, "Internal VMM error");
+	struct buf *out = &call->reply->body;
+	struct balloon_config_space space;
+	struct balloon_hinting hinting;
+	struct balloon_stats stats;
+
+	if (!balloon)
+		return call->err->rc;
+	if (call->api->vm->config.balloon.stats_polling_interval_s == 0)
+		return err_set(call->err, -EINVAL,
+			       "Internal VMM error: Balloon: Statistics for "
+			       "the balloon device are not enabled");
+	balloon_read(balloon, &space, &stats, &hinting);
+	buf_addf(out,
+		 "{\"target_pages\":%u,\"actual_pages\":%u,\"target_mib\":%u,"
+		 "\"actual_mib\":%u",
+		 space.num_pages, space.actual,
+		 space.num_pages / BALLOON_PAGES_MIB,
+		 space.actual / BALLOON_PAGES_MIB);
+	for (unsigned int i = 0; i < BALLOON_STATS; i++)
+		if (stats.seen & 1u << i)
+			buf_addf(out, ",\"%s\":%llu", stat_names[i],
+				 (unsigned long long)stats.value[i]);
+	buf_add(out, "}", 1);
+	return 0;
+}
+
+static int patch_stats(struct api_call *call)
+{
+	const struct balloon_config *body = call->body;
+	struct balloon_config *config = &call->api->vm->config.balloon;
+	struct balloon *balloon = device_to_update(call);
+	uint16_t seconds = body->stats_polling_interval_s;
+
+	if (!balloon)
+		return call->err->rc;
+	if (config->stats_polling_interval_s == seconds)
+		return 0;
+	if (config->stats_polling_interval_s == 0 || seconds == 0)
+		return refuse(call, "Statistics cannot be enabled/disabled "
+				    "after activation.");
+	config->stats_polling_interval_s = seconds;
+	balloon_set_stats_interval(balloon, seconds);
+	return 0;
+}
+
+/* ---- free page hinting ---- */
+
+static struct balloon *device_that_hints(struct api_call *call)
+{
+	struct balloon *balloon = device_to_update(call);
+
+	if (balloon && !call->api->vm->config.balloon.free_page_hinting) {
+		refuse(call, "Attempting to use hinting when not enabled");
+		return NULL;
+	}
+	return balloon;
+}
+
+static int get_hinting(struct api_call *call)
+{
+	struct balloon *balloon = device_that_hints(call);
+	struct buf *out = &call->reply->body;
+	struct balloon_config_space space;
+	struct balloon_hinting hinting;
+	struct balloon_stats stats;
+
+	if (!balloon)
+		return call->err->rc;
+	balloon_read(balloon, &space, &stats, &hinting);
+	buf_addf(out, "{\"host_cmd\":%u,\"guest_cmd\":", space.hint_cmd);
+	if (hinting.has_guest_cmd)
+		buf_addf(out, "%u}", hinting.guest_cmd);
+	else
+		buf_add_str(out, "null}");
+	return 0;
+}
+
+static void start_init(struct api_call *call)
+{
+	((struct start_body *)call->body)->acknowledge_on_stop = true;
+}
+
+static int start_hinting(struct api_call *call)
+{
+	const struct start_body *body = call->body;
+	struct balloon *balloon = device_that_hints(call);
+
+	if (!balloon)
+		return call->err->rc;
+	return not_active(call, balloon_start_hinting(
+					balloon, body->acknowledge_on_stop));
+}
+
+static int stop_hinting(struct api_call *call)
+{
+	struct balloon *balloon = device_that_hints(call);
+
+	if (!balloon)
+		return call->err->rc;
+	return not_active(call, balloon_stop_hinting(balloon));
+}
+
+/* clang-format off */
+#define ROUTE(method_, path_, flags_, apply_, ...) \
+	{ .method = API_##method_, .path = (path_), .flags = (flags_), \
+	  .apply = (apply_), __VA_ARGS__ }
+
+static const struct api_route routes[] = {
+	ROUTE(PUT, "balloon", API_PRE, put, .schema = &put_schema),
+	ROUTE(GET, "balloon", API_BOTH | API_EXACT, get),
+	ROUTE(GET, "balloon/statistics", API_POST, get_stats),
+	ROUTE(GET, "balloon/hinting/status", API_POST, get_hinting),
+	ROUTE(PATCH, "balloon", API_POST | API_EXACT, patch,
+	      .schema = &size_schema),
+	ROUTE(PATCH, "balloon/statistics", API_POST, patch_stats,
+	      .schema = &interval_schema),
+	ROUTE(PATCH, "balloon/hinting/start", API_POST | API_BODY_OPTIONAL,
+	      start_hinting, .schema = &start_schema, .init = start_init),
+	ROUTE(PATCH, "balloon/hinting/stop", API_POST | API_BODY_OPTIONAL,
+	      stop_hinting),
+};
+/* clang-format on */
+
+const struct api_resource api_balloon = {
+	.routes = routes,
+	.nr_routes = ARRAY_SIZE(routes),
+	.key = "balloon",
+	.show = show,
+	.load = &routes[0],
+};

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * virtio_balloon.c - the balloon of the configuration
+ */
+#include "dev/balloon.h"
+#include "vm/machine.h"
+#include "vm/vm.h"
+
+static size_t count(const struct vm_config *config)
+{
+	return config->balloon.present;
+}
+
+static int make(struct machine *m, size_t i, struct virtio_dev **out,
+		struct err *err)
+{
+	const struct balloon_config *config = &m->vm->config.balloon;
+	const struct balloon_params params = {
+		.mem = &m->mem,
+		.loop = m->vm->loop,
+		.target_pages = config->amount_mib * BALLOON_PAGES_MIB,
+		.stats_s = config->stats_polling_interval_s,
+		.deflate_on_oom = config->deflate_on_oom,
+		.hinting = config->free_page_hinting,
+		.reporting = config->free_page_reporting,
+	};
+	struct balloon *balloon;
+	int r;
+
+	(void)i;
+	r = balloon_new(&balloon, &params, err);
+	if (r < 0)
+		return r;
+	r = virtio_add_counters(m, &balloon_metric_group, NULL,
+				&balloon->metrics, err);
+	if (r < 0) {
+		balloon->dev.ops->destroy(&balloon->dev);
+		return r;
+	}
+	*out = &balloon->dev;
+	return 0;
+}
+
+const struct virtio_kind virtio_kind_balloon = {
+	.name = "balloon",
+	.id = VIRTIO_ID_BALLOON,
+	.count = count,
+	.make = make,
+};
+
+struct balloon *virtio_balloon(struct machine *m)
+{
+	struct virtio_dev *dev = virtio_find(m, &virtio_kind_balloon, 0);
+
+	return dev ? container_of(dev, struct balloon, dev) : NULL;
+}
