@@ -132,13 +132,13 @@ static int put(struct api_call *call)
 static int patch(struct api_call *call)
 {
 	const struct net_config *body = call->body;
+	int r = vm_set_net_limits(call->api->vm, body->iface_id,
+				  &body->rx_rate_limiter,
+				  &body->tx_rate_limiter, call->err);
 
-	if (vm_set_net_limits(call->api->vm, body->iface_id,
-			      &body->rx_rate_limiter, &body->tx_rate_limiter))
-		return 0;
-	return err_set(call->err, -ENODEV,
-		       "Network config error: Unable to update the net device: "
-		       "Failed perform action on device: Device not found");
+	if (r < 0)
+		err_prefix(call->err, "Network config error: ");
+	return r;
 }
 
 static void show(struct api *api, struct buf *out)

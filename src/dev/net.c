@@ -89,6 +89,9 @@ static int activate(struct virtio_dev *dev)
 	struct net_dev *n = net_of(dev);
 	int r = set_offload(n, offloads(dev));
 
+	/* A device that is restored comes to life when it is resumed. */
+	if (r == 0 && n->vhost.fd >= 0 && !dev->paused)
+		r = net_vhost_start(&n->vhost, dev, n->fd);
 	if (r < 0)
 		metric_inc(&n->metrics.activate_fails);
 	return r;
@@ -98,6 +101,7 @@ static void reset(struct virtio_dev *dev)
 {
 	struct net_dev *n = net_of(dev);
 
+	net_vhost_stop(&n->vhost, dev);
 	net_rx_reset(n);
 	if (set_offload(n, 0) < 0)
 		metric_inc(&n->metrics.event_fails);
@@ -107,12 +111,35 @@ static void kick(struct virtio_dev *dev)
 {
 	struct net_dev *n = net_of(dev);
 
+	if (n->vhost.fd >= 0) {
+		/* The kernel waits for kicks itself: no need to wake up. */
+		loop_del(dev->loop, &dev->kick_source);
+		return;
+	}
 	if (virtq_has_work(&dev->queue[NET_QUEUE_TX])) {
 		metric_inc(&n->metrics.tx_queue_event_count);
 		net_tx_run(n);
 	}
 	if (virtio_dev_running(dev))
 		net_rx_kick(n);
+}
+
+static void pausing(struct virtio_dev *dev)
+{
+	net_vhost_stop(&net_of(dev)->vhost, dev);
+}
+
+static void resumed(struct virtio_dev *dev)
+{
+	struct net_dev *n = net_of(dev);
+	int r = 0;
+
+	if (n->vhost.fd >= 0)
+		r = net_vhost_start(&n->vhost, dev, n->fd);
+	if (r < 0) {
+		metric_inc(&n->metrics.activate_fails);
+		virtio_dev_broken(dev, err_name(r));
+	}
 }
 
 static int drain(struct virtio_dev *dev, uint64_t deadline_ns)
@@ -126,6 +153,7 @@ static void destroy(struct virtio_dev *dev)
 {
 	struct net_dev *n = net_of(dev);
 
+	net_vhost_stop(&n->vhost, dev);
 	net_rx_free(n);
 	net_tx_free(n);
 	virtio_dev_fini(dev);
@@ -138,6 +166,8 @@ static const struct virtio_dev_ops ops = {
 	.kick = kick,
 	.reset = reset,
 	.drain = drain,
+	.pausing = pausing,
+	.resumed = resumed,
 	.destroy = destroy,
 };
 
@@ -191,7 +221,13 @@ int net_new(struct net_dev **out, const struct net_params *params,
 	n->config.status = STATUS_LINK_UP;
 	n->config.mtu = params->mtu;
 	common.config = &n->config;
+	n->vhost = (struct net_vhost){
+		.fd = params->vhost_fd,
+		.mem = params->mem,
+	};
 	r = virtio_dev_init(&n->dev, &common, err);
+	if (r == 0 && n->vhost.fd >= 0)
+		r = net_vhost_claim(&n->vhost, &n->dev.offered, err);
 	net_rx_init(n);
 	net_tx_init(n);
 	if (r < 0) {

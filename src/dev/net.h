@@ -48,6 +48,7 @@
 #pragma once
 
 #include "base/metrics.h"
+#include "dev/net_vhost.h"
 #include "host/rate_limiter.h"
 #include "virtio/device.h"
 
@@ -212,6 +213,7 @@ struct net_tx {
 /**
  * struct net_dev - a network interface of the guest
  * @fd:		the tap; borrowed
+ * @vhost:	its fd is -1 when frames move through this process
  * @has_mac:	@config.mac is what frames of the guest should come from
  */
 struct net_dev {
@@ -219,6 +221,7 @@ struct net_dev {
 	struct net_config_space config;
 	struct net_metrics metrics;
 	int fd;
+	struct net_vhost vhost;
 	bool has_mac;
 	struct net_rx rx;
 	struct net_tx tx;
@@ -230,6 +233,7 @@ struct net_dev {
  * @fd:		a tap (host/tap.h), or any packet socket whose packets begin
  *		with the same header; non-blocking; stays open as long as the
  *		device
+ * @vhost_fd:	/dev/vhost-net (net_vhost_open()), as long as the device; or -1
  * @uso:	the tap takes UDP segmentation
  */
 struct net_params {
@@ -237,6 +241,7 @@ struct net_params {
 	const struct gmem *mem;
 	struct loop *loop;
 	int fd;
+	int vhost_fd;
 	bool has_mac;
 	bool has_mtu;
 	uint8_t mac[NET_MAC_BYTES];

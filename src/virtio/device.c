@@ -276,7 +276,7 @@ void virtio_dev_write_config(struct virtio_dev *dev, uint64_t off,
 
 void virtio_dev_repeat_interrupt(struct virtio_dev *dev)
 {
-	if (atomic_load_explicit(&dev->isr, memory_order_acquire) != 0)
+	if (virtio_dev_isr(dev) != 0)
 		signal_fd(dev->irq_fd);
 }
 
@@ -284,6 +284,8 @@ void virtio_dev_pause(struct virtio_dev *dev)
 {
 	virtio_dev_enter(dev);
 	dev->paused = true;
+	if (dev->active && dev->ops->pausing)
+		dev->ops->pausing(dev);
 	virtio_dev_leave(dev);
 }
 

@@ -95,6 +95,8 @@ struct virtio_dev;
  * @drain:	finish what is in flight, for a snapshot; VMM thread, vCPUs
  *		paused. 0, or -ETIME after @deadline_ns (CLOCK_MONOTONIC). NULL:
  *		nothing is ever in flight
+ * @pausing:	the VM pauses: stop what others do for the device; VMM thread.
+ *May be NULL
  * @resumed:	the VM runs again after a pause; VMM thread. A kick follows. May
  *		be NULL
  * @destroy:	free the device and its back end; VMM thread, after the vCPUs
@@ -114,6 +116,7 @@ struct virtio_dev_ops {
 	void (*config_write)(struct virtio_dev *dev, uint32_t off,
 			     const void *data, uint32_t len);
 	int (*drain)(struct virtio_dev *dev, uint64_t deadline_ns);
+	void (*pausing)(struct virtio_dev *dev);
 	void (*resumed)(struct virtio_dev *dev);
 	void (*destroy)(struct virtio_dev *dev);
 	const struct schema_object *state;
@@ -131,6 +134,8 @@ struct virtio_dev_ops {
  * @paused:	the VM is paused: nothing may touch guest memory
  * @generation:	of the config space
  * @isr:	interrupt status; any thread
+ * @isr_always:	bits that read as set whatever @isr is: interrupts that the host
+ *		kernel raises itself; any thread
  * @kick_fd, @irq_fd: eventfds
  * @lock:	guards everything but @isr and what never changes
  */
@@ -146,6 +151,7 @@ struct virtio_dev {
 	bool active;
 	bool paused;
 	_Atomic uint32_t isr;
+	_Atomic uint32_t isr_always;
 	int kick_fd;
 	int irq_fd;
 	struct loop *loop;
@@ -200,6 +206,13 @@ static inline void virtio_dev_leave(struct virtio_dev *dev)
 static inline bool virtio_dev_running(const struct virtio_dev *dev)
 {
 	return dev->active && !dev->paused;
+}
+
+/* What the interrupt status register reads as. Any thread. */
+static inline uint32_t virtio_dev_isr(const struct virtio_dev *dev)
+{
+	return atomic_load_explicit(&dev->isr, memory_order_acquire) |
+	       atomic_load_explicit(&dev->isr_always, memory_order_acquire);
 }
 
 static inline bool virtio_dev_has(const struct virtio_dev *dev,

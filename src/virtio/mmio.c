@@ -83,7 +83,7 @@ static uint32_t read_register(struct virtio_mmio *m, uint64_t reg)
 	case R_VENDOR_ID:
 		return VENDOR_ID;
 	case R_INTERRUPT_STATUS:
-		return atomic_load_explicit(&m->dev->isr, memory_order_acquire);
+		return virtio_dev_isr(m->dev);
 	case R_STATUS:
 		return virtio_dev_status(m->dev);
 	default:

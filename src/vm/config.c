@@ -29,9 +29,10 @@ void drive_config_free(struct drive_config *drive)
 void net_config_free(struct net_config *net)
 {
 	fd_close(&net->fd);
+	fd_close(&net->vhost_fd);
 	free(net->iface_id);
 	free(net->host_dev_name);
-	*net = (struct net_config){.fd = -1};
+	*net = (struct net_config){.fd = -1, .vhost_fd = -1};
 }
 
 static void update_bucket(struct token_bucket_config *to,

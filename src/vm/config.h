@@ -127,6 +127,7 @@ struct drive_config {
 /**
  * struct net_config - a network interface
  * @fd:		of the tap, opened when it is set
+ * @vhost_fd:	/dev/vhost-net, likewise; -1 without @vhost
  */
 struct net_config {
 	char *iface_id;
@@ -139,6 +140,7 @@ struct net_config {
 	struct rate_limiter_config rx_rate_limiter;
 	struct rate_limiter_config tx_rate_limiter;
 	int fd;
+	int vhost_fd;
 };
 
 /**

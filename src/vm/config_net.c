@@ -5,6 +5,7 @@
  * The sentences are Firecracker's, so that clients which match them keep
  * working; what a person can do about it follows.
  */
+#include "dev/net_vhost.h"
 #include "host/tap.h"
 #include "vm/config.h"
 
@@ -45,6 +46,12 @@ static int check(const struct vm_config *config, const struct net_config *net,
 			       "Could not create the network device: MTU %u is "
 			       "out of range [%d, %d]",
 			       net->mtu, MTU_MIN, MTU_MAX);
+	if (net->vhost &&
+	    (net->rx_rate_limiter.present || net->tx_rate_limiter.present))
+		return err_set(err, -EINVAL,
+			       "vhost and rate limiters do not go together: "
+			       "the host kernel moves the frames, and limits "
+			       "none");
 	return 0;
 }
 
@@ -89,6 +96,16 @@ static int open_tap(struct net_config *net, struct err *err)
 	return 0;
 }
 
+static int open_vhost(struct net_config *net, struct err *err)
+{
+	int fd = net_vhost_open(err);
+
+	if (fd < 0)
+		return fd;
+	net->vhost_fd = fd;
+	return 0;
+}
+
 /* A tap has one user, ourselves included: the same name keeps its tap. */
 static int attach(struct net_config *net, struct net_config *old,
 		  struct err *err)
@@ -108,7 +125,10 @@ static struct net_config *append(struct vm_config *config)
 	if (!nets)
 		return NULL;
 	config->nets = nets;
-	nets[config->nr_nets] = (struct net_config){.fd = -1};
+	nets[config->nr_nets] = (struct net_config){
+		.fd = -1,
+		.vhost_fd = -1,
+	};
 	return &nets[config->nr_nets++];
 }
 
@@ -119,19 +139,25 @@ int vm_config_put_net(struct vm_config *config, struct net_config *net,
 	int r;
 
 	net->fd = -1;
+	net->vhost_fd = -1;
 	r = check(config, net, err);
+	if (r == 0 && net->vhost)
+		r = open_vhost(net, err);
 	if (r == 0)
 		r = attach(net, place, err);
-	if (r < 0)
+	if (r < 0) {
+		fd_close(&net->vhost_fd);
 		return r;
+	}
 	if (!place)
 		place = append(config);
 	if (!place) {
 		fd_close(&net->fd);
+		fd_close(&net->vhost_fd);
 		return err_set(err, -ENOMEM, "Out of memory");
 	}
 	net_config_free(place);
 	*place = *net;
-	*net = (struct net_config){.fd = -1};
+	*net = (struct net_config){.fd = -1, .vhost_fd = -1};
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include "vm/machine.h"
 #include "vm/vm.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@ static int make(struct machine *m, size_t i, struct virtio_dev **out,
 		.mem = &m->mem,
 		.loop = m->vm->loop,
 		.fd = config->fd,
+		.vhost_fd = config->vhost_fd,
 		.has_mac = config->has_mac,
 		.has_mtu = config->has_mtu,
 		.mtu = config->mtu,
@@ -32,6 +34,12 @@ static int make(struct machine *m, size_t i, struct virtio_dev **out,
 	char name[64];
 	int r;
 
+	if (config->vhost && m->vm->config.machine.track_dirty_pages)
+		return err_set(err, -EINVAL,
+			       "Interface %s: vhost and track_dirty_pages do "
+			       "not go together: the host kernel writes guest "
+			       "memory unseen",
+			       config->iface_id);
 	(void)snprintf(name, sizeof(name), "net %s", config->iface_id);
 	params.name = name;
 	memcpy(params.mac, config->guest_mac, sizeof(params.mac));
@@ -57,9 +65,9 @@ const struct virtio_kind virtio_kind_net = {
 	.make = make,
 };
 
-bool vm_set_net_limits(struct vm *vm, const char *id,
-		       const struct rate_limiter_config *rx,
-		       const struct rate_limiter_config *tx)
+int vm_set_net_limits(struct vm *vm, const char *id,
+		      const struct rate_limiter_config *rx,
+		      const struct rate_limiter_config *tx, struct err *err)
 {
 	struct net_config *config = vm->config.nets;
 	struct virtio_dev *dev;
@@ -70,7 +78,12 @@ bool vm_set_net_limits(struct vm *vm, const char *id,
 		i++;
 	dev = virtio_find(vm->machine, &virtio_kind_net, i);
 	if (!dev)
-		return false;
+		return err_set(err, -ENODEV,
+			       "Unable to update the net device: Failed "
+			       "perform action on device: Device not found");
+	if (config[i].vhost && (rx->present || tx->present))
+		return err_set(err, -EINVAL,
+			       "vhost and rate limiters do not go together");
 	net = container_of(dev, struct net_dev, dev);
 	virtio_dev_enter(dev);
 	virtio_set_limits(&net->rx.limiter, rx);
@@ -78,5 +91,5 @@ bool vm_set_net_limits(struct vm *vm, const char *id,
 	virtio_dev_leave(dev);
 	rate_limiter_config_update(&config[i].rx_rate_limiter, rx);
 	rate_limiter_config_update(&config[i].tx_rate_limiter, tx);
-	return true;
+	return 0;
 }

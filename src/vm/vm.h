@@ -94,11 +94,13 @@ int vm_send_ctrl_alt_del(struct vm *vm, struct err *err) __must_check;
 /**
  * vm_set_net_limits() - new rate limits for interface @id of a running VM
  *
- * What is absent stays as it is. Return: false when there is no such interface.
+ * What is absent stays as it is. Return: 0; -ENODEV when there is no such
+ * interface, -EINVAL when its frames do not come through here (vhost).
  */
-bool vm_set_net_limits(struct vm *vm, const char *id,
-		       const struct rate_limiter_config *rx,
-		       const struct rate_limiter_config *tx) __must_check;
+int vm_set_net_limits(struct vm *vm, const char *id,
+		      const struct rate_limiter_config *rx,
+		      const struct rate_limiter_config *tx,
+		      struct err *err) __must_check;
 
 /**
  * vm_end() - end the VM with @code; the first call counts

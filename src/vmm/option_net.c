@@ -74,7 +74,7 @@ static int parse(struct net_config *net, const char *text, struct err *err)
 int option_net_apply(const char *text, unsigned int index,
 		     struct vm_config *config, struct err *err)
 {
-	struct net_config net = {.fd = -1};
+	struct net_config net = {.fd = -1, .vhost_fd = -1};
 	char id[16];
 	int r;
 

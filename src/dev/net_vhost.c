@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * net_vhost.c - vhost-net (theory of operation: net_vhost.h)
+ */
+#include "dev/net_vhost.h"
+
+#include "dev/net.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/vhost.h>
+#include <sys/ioctl.h>
+
+/* <linux/vhost.h> brings VIRTIO_F_VERSION_1 as the number of a bit. */
+#define F_VERSION_1 (1ull << 32)
+
+/* Of these the kernel has to know; all others concern only tap and guest. */
+#define KERNEL_FEATURES                                              \
+	(F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | \
+	 NET_F_MRG_RXBUF)
+
+/* struct vhost_memory with its regions behind it. */
+struct memory_table {
+	struct vhost_memory head;
+	struct vhost_memory_region region[GMEM_MAX_REGIONS];
+};
+
+static int call(const struct net_vhost *v, unsigned long request, void *arg)
+{
+	return ioctl(v->fd, request, arg) < 0 ? -errno : 0;
+}
+
+int net_vhost_open(struct err *err)
+{
+	int fd = open("/dev/vhost-net", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return err_set(
+			err, -errno,
+			"vhost needs /dev/vhost-net, which cannot be "
+			"opened: %s. Load the module vhost_net, or leave "
+			"vhost out: Volt then moves the frames itself",
+			err_name(errno));
+	return fd;
+}
+
+int net_vhost_claim(const struct net_vhost *v, uint64_t *features,
+		    struct err *err)
+{
+	uint64_t known;
+	int r = call(v, VHOST_SET_OWNER, NULL);
+
+	/* Ours already: an earlier start failed behind this. */
+	if (r == 0 || r == -EBUSY)
+		r = call(v, VHOST_GET_FEATURES, &known);
+	if (r < 0)
+		return err_set(err, r, "Cannot use /dev/vhost-net: %s",
+			       err_name(r));
+	*features &= known | ~KERNEL_FEATURES;
+	return 0;
+}
+
+static int set_memory(const struct net_vhost *v)
+{
+	struct memory_table table = {.head.nregions = v->mem->nr_regions};
+
+	for (unsigned int i = 0; i < v->mem->nr_regions; i++) {
+		const struct gmem_region *region = &v->mem->region[i];
+
+		table.region[i] = (struct vhost_memory_region){
+			.guest_phys_addr = region->gpa,
+			.memory_size = region->size,
+			.userspace_addr = (uintptr_t)region->hva,
+		};
+	}
+	return call(v, VHOST_SET_MEM_TABLE, &table);
+}
+
+static int set_queue(const struct net_vhost *v, struct virtio_dev *dev,
+		     unsigned int i)
+{
+	const struct virtq *q = &dev->queue[i];
+	struct vhost_vring_state num = {i, q->size};
+	struct vhost_vring_state base = {i, q->next_avail};
+	struct vhost_vring_addr addr = {
+		.index = i,
+		.desc_user_addr = (uintptr_t)q->hva_desc,
+		.used_user_addr = (uintptr_t)q->hva_used,
+		.avail_user_addr = (uintptr_t)q->hva_avail,
+	};
+	struct vhost_vring_file kick = {i, dev->kick_fd};
+	struct vhost_vring_file irq = {i, dev->irq_fd};
+	int r = call(v, VHOST_SET_VRING_NUM, &num);
+
+	if (r == 0)
+		r = call(v, VHOST_SET_VRING_BASE, &base);
+	if (r == 0)
+		r = call(v, VHOST_SET_VRING_ADDR, &addr);
+	if (r == 0)
+		r = call(v, VHOST_SET_VRING_KICK, &kick);
+	if (r == 0)
+		r = call(v, VHOST_SET_VRING_CALL, &irq);
+	return r;
+}
+
+static int set_tap(const struct net_vhost *v, int tap)
+{
+	int r = 0;
+
+	for (unsigned int i = 0; i < NET_NR_QUEUES; i++) {
+		struct vhost_vring_file file = {i, tap};
+		int one = call(v, VHOST_NET_SET_BACKEND, &file);
+
+		r = r ? r : one;
+	}
+	return r;
+}
+
+int net_vhost_start(struct net_vhost *v, struct virtio_dev *dev, int tap)
+{
+	uint64_t features = dev->acked & KERNEL_FEATURES;
+	int r;
+
+	for (unsigned int i = 0; i < NET_NR_QUEUES; i++)
+		if (!dev->queue[i].ready)
+			return -EINVAL;
+	r = call(v, VHOST_SET_FEATURES, &features);
+	if (r == 0)
+		r = set_memory(v);
+	for (unsigned int i = 0; i < NET_NR_QUEUES && r == 0; i++)
+		r = set_queue(v, dev, i);
+	if (r == 0)
+		r = set_tap(v, tap);
+	if (r < 0) {
+		(void)set_tap(v, -1);
+		return r;
+	}
+	v->running = true;
+	atomic_store_explicit(&dev->isr_always, VIRTIO_INT_QUEUE,
+			      memory_order_release);
+	return 0;
+}
+
+void net_vhost_stop(struct net_vhost *v, struct virtio_dev *dev)
+{
+	if (!v->running)
+		return;
+	v->running = false;
+	(void)set_tap(v, -1);
+	for (unsigned int i = 0; i < NET_NR_QUEUES; i++) {
+		struct virtq *q = &dev->queue[i];
+		struct vhost_vring_state base = {.index = i};
+
+		if (call(v, VHOST_GET_VRING_BASE, &base) < 0)
+			continue;
+		q->next_avail = (uint16_t)base.num;
+		q->next_used = q->next_avail;
+		q->published = q->next_avail;
+	}
+	atomic_store_explicit(&dev->isr_always, 0, memory_order_release);
+	/* The last interrupt may have come too late to be answered so. */
+	virtio_dev_interrupt(dev);
+}
