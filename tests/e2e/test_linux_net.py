@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two Linux guests and their host on taps: linux_net.sh says what they do.
+
+Debian's kernel as the guest; in the lab unless this host's KVM runs Linux.
+VOLT_TEST_LONG=1 lets each run of iperf3 last 30 seconds instead of one.
+"""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import BUILD, LAB, ROOT
+
+SCRIPT = Path(__file__).with_name("linux_net.sh")
+MODES = ["", "vhost"]
+TALK = ["ping", "ping-large", "transfer", "transfer-under-load", "tcp-up",
+        "tcp-down", "udp-up", "udp-down"]
+
+pytestmark = pytest.mark.lab
+
+
+def runs_linux():
+    run = subprocess.run([BUILD / "volt", "doctor", "--json"], text=True,
+                         capture_output=True, timeout=60, check=False)
+    try:
+        return json.loads(run.stdout)["guests"] == "linux"
+    except (ValueError, KeyError):
+        return False
+
+
+def prepare(*argv):
+    run = subprocess.run([ROOT / argv[0], *argv[1:]], text=True,
+                         capture_output=True, timeout=600, check=False)
+    if run.returncode != 0:
+        pytest.skip(run.stderr.strip() or f"{argv[0]} failed")
+    return run.stdout.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def results(build, tmp_path_factory):
+    """Both modes in one session: what the host said, folder by mode."""
+    if os.environ.get("VOLT_TEST_LAB") == "0":
+        pytest.skip("the lab is switched off by VOLT_TEST_LAB=0")
+    kernel = prepare("tools/kernel/fetch", "--print", "vmlinux")
+    initrd = prepare("tests/initramfs/build", "--modules", "--iperf")
+    seconds = "30" if os.environ.get("VOLT_TEST_LONG") == "1" else "1"
+    folder = tmp_path_factory.mktemp("net")
+    lines = [f"cd {folder}"]
+    for mode in MODES:
+        place = folder / (mode or "plain")
+        place.mkdir()
+        lines += [f"mkdir -p {place}",
+                  f"unshare --net {SCRIPT} {build} {kernel} {initrd} {place} "
+                  f"{seconds} {mode} >{place}/host 2>&1",
+                  f"for f in {place}/host {place}/console? {place}/log? "
+                  f"{place}/metrics?; do echo \"=== $f\"; cat $f; done"]
+    script = folder / "run.sh"
+    script.write_text("\n".join(lines) + "\n")
+    argv = ["sh", str(script)] if runs_linux() else [LAB, "sh", script]
+    run = subprocess.run(argv, stdin=subprocess.DEVNULL, text=True,
+                         capture_output=True, errors="replace", timeout=900,
+                         check=False)
+    files = {}
+    for part in run.stdout.replace("\r", "").split("=== ")[1:]:
+        name, _, text = part.partition("\n")
+        files[str(Path(name).relative_to(folder))] = text
+    return files
+
+
+@pytest.fixture(params=MODES, ids=["plain", "vhost"])
+def files(request, results):
+    """The files of one mode, by name."""
+    prefix = (request.param or "plain") + "/"
+    mine = {k.removeprefix(prefix): v for k, v in results.items()
+            if k.startswith(prefix)}
+    if request.param and "/dev/vhost-net" in mine.get("log1", ""):
+        pytest.skip("no vhost-net on this host")
+    return mine
+
+
+@pytest.mark.parametrize("what", TALK)
+def test_guests_talk(files, what):
+    """Checksums of what went there and back; all that iperf3 sent."""
+    console = files["console2"]
+    assert re.search(f"^VOLT-NET {what} ok", console, re.MULTILINE), (
+        f"{console}\n{files['host']}\n{files['log2'][-2000:]}")
+
+
+def test_host_talks(files):
+    assert "HOST transfer ok" in files["host"], files["host"]
+    assert "HOST end ok" in files["host"], files["host"]
+
+
+def test_mac_and_mtu(files):
+    for number in "12":
+        assert (f"VOLT-NET mac 06:00:00:00:00:0{number} mtu 9000"
+                in files["console" + number])
+
+
+def test_metrics(files, request):
+    """Frames are counted here, unless the kernel moves them."""
+    lines = [json.loads(x) for x in files["metrics2"].splitlines()]
+    sent = sum(x["net_net0"]["tx_packets_count"] for x in lines)
+    lost = sum(x["net_net0"]["tx_malformed_frames"] for x in lines)
+    assert (sent > 1000) == ("vhost" not in request.node.callspec.id)
+    assert lost == 0
