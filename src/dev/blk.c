@@ -49,10 +49,10 @@
 
 /* A round on the VMM thread ends after so much, and the loop has its turn. */
 #define ROUND_REQUESTS 256u
-#define ROUND_NS       (10u * NS_PER_MS)
+#define ROUND_NS       (10ull * NS_PER_MS)
 /* What is done is shown to the guest before the round ends, when it took long
  * enough that one interrupt more does not matter. */
-#define PUBLISH_NS  (100u * NS_PER_US)
+#define PUBLISH_NS  (100ull * NS_PER_US)
 
 #define SET_FILE_NS (5ull * NS_PER_S)
 #define DESTROY_NS  (1ull * NS_PER_S)

@@ -20,7 +20,7 @@
 #define STEPS   200u
 #define SECTOR  512u
 #define SECTORS 64u
-#define BYTES   (SECTORS * SECTOR)
+#define BYTES   32768u
 
 /* Guest memory: what anything may write over lies below the rings. */
 #define HEADER_AT 0x1000u

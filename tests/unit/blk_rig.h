@@ -43,7 +43,7 @@ enum {
 
 #define SECTOR         512u
 #define DISK_SECTORS   128u
-#define DISK_BYTES     (DISK_SECTORS * SECTOR)
+#define DISK_BYTES     65536u
 
 enum engine {
 	SYNC,

@@ -115,7 +115,7 @@ static void test_write_with_header_and_data_in_one_buffer(void **state)
 
 	assert_int_equal(rig_run(&rig, bufs, 2), 1);
 	assert_int_equal(rig_status(&rig), S_OK);
-	assert_int_equal(pread(rig.fd, block, SECTOR, 7 * SECTOR), SECTOR);
+	assert_int_equal(pread(rig.fd, block, SECTOR, 7L * SECTOR), SECTOR);
 	for (unsigned int i = 0; i < SECTOR; i++)
 		assert_int_equal(block[i], 0x5a);
 	assert_true(disk_is_original(rig.fd, 0, 7));
@@ -162,8 +162,8 @@ static void test_indirect_and_many_at_once(void **state)
 	gpa_t base, header;
 
 	rig_open(&rig, ENGINE(state));
-	header = kit_alloc(&rig.kit, NR * 32);
-	base = kit_alloc(&rig.kit, NR * SECTOR);
+	header = kit_alloc(&rig.kit, NR * 32ull);
+	base = kit_alloc(&rig.kit, NR * (gpa_t)SECTOR);
 	for (unsigned int i = 0; i < NR; i++) {
 		gpa_t h = header + i * 32ull;
 		uint8_t *p = kit_hva(&rig.kit, h, 32);
@@ -429,7 +429,7 @@ static void test_partial_sector_is_out_of_reach(void **state)
 	struct blk_params params;
 	struct rig rig;
 
-	rig_begin(&rig, scratch_file(".", 4 * SECTOR));
+	rig_begin(&rig, scratch_file(".", 4ul * SECTOR));
 	assert_int_equal(ftruncate(rig.fd, 3 * SECTOR + 511), 0);
 	params = rig_params(&rig, ENGINE(state));
 	assert_int_equal(blk_file_init(&params.file, rig.fd), 0);
@@ -686,12 +686,25 @@ static void test_limiter_bytes(void **state)
 	rig_close(&rig);
 }
 
+static long resident_pages(void)
+{
+	FILE *statm = fopen("/proc/self/statm", "r");
+	char line[128];
+	char *size;
+
+	assert_non_null(statm);
+	assert_non_null(fgets(line, sizeof(line), statm));
+	(void)fclose(statm);
+	size = strchr(line, ' ');
+	assert_non_null(size);
+	return strtol(size, NULL, 10);
+}
+
 /* V16: what is not reaped does not pile up. */
 static void test_v16_submits_without_reaping(void **state)
 {
 	struct rig rig;
 	long pages[2];
-	FILE *statm;
 
 	rig_open(&rig, ENGINE(state));
 	rig_put_header(&rig, T_IN, 0);
@@ -706,14 +719,8 @@ static void test_v16_submits_without_reaping(void **state)
 			(void)kit_add(&rig.kit, 0, bufs, 3);
 		kit_kick(&rig.kit, 0);
 		kit_pump(&rig.kit);
-		if (round == 20 || round == 399) {
-			statm = fopen("/proc/self/statm", "r");
-			assert_non_null(statm);
-			assert_int_equal(
-				fscanf(statm, "%*d %ld", &pages[round > 20]),
-				1);
-			(void)fclose(statm);
-		}
+		if (round == 20 || round == 399)
+			pages[round > 20] = resident_pages();
 	}
 	assert_true(pages[1] - pages[0] < 256);
 	rig_close(&rig);
@@ -750,7 +757,7 @@ static void test_placeholder_and_new_file(void **state)
 			 S_OK);
 	assert_int_equal(rig_data(&rig)[0], DISK_SECTORS);
 	/* Smaller: what was there is gone. */
-	assert_int_equal(ftruncate(fd, 2 * SECTOR), 0);
+	assert_int_equal(ftruncate(fd, 2L * SECTOR), 0);
 	assert_int_equal(blk_file_init(&file, fd), 0);
 	assert_int_equal(blk_set_file(rig.blk, &file), 0);
 	assert_int_equal(rig_request(&rig, T_IN, 2, SECTOR), S_IOERR);

@@ -282,7 +282,7 @@ static void test_shrinking_file(void **state)
 
 static void test_rlimit_fsize(void **state)
 {
-	struct rlimit old, low = {16 * SECTOR, RLIM_INFINITY};
+	struct rlimit old, low = {16ul * SECTOR, RLIM_INFINITY};
 	struct rig rig;
 
 	rig_open(&rig, ENGINE(state));
