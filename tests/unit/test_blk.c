@@ -236,6 +236,8 @@ static void test_d6_sector_edges(void **state)
 						     table[i].len),
 					 S_IOERR);
 	}
+	/* Refused by us, not by the kernel. */
+	assert_int_equal(blk_counters(rig.blk)->execute_fails, 0);
 	assert_true(disk_is_original(rig.fd, 0, DISK_SECTORS));
 	rig_close(&rig);
 }
@@ -588,6 +590,7 @@ static void test_d6_range_edges(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++)
 		assert_int_equal(rig_request(&rig, T_DISCARD, 0, lengths[i]),
 				 S_IOERR);
+	assert_int_equal(blk_counters(rig.blk)->execute_fails, 0);
 	assert_true(disk_is_original(rig.fd, 0, DISK_SECTORS));
 	rig_close(&rig);
 }
