@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BUILD, Case
+from conftest import BUILD, Api, Case
 from netns import Namespace
 
 PEER = Path(__file__).with_name("net_peer.py")
@@ -186,3 +186,51 @@ def test_rate_limits(wire):
     assert one["rx_rate_limiter_throttled"] + one[
         "tx_rate_limiter_throttled"] > 0
     assert one["rx_fails"] == 0
+
+
+def api_vmm(wire, name):
+    sock = wire.vmm.folder / name
+    run = wire.vmm.spawn([*wire.ns.join, BUILD / "volt-vmm", "--api-sock",
+                          sock])
+    api = Api(sock)
+    api.wait()
+    return run, api
+
+
+def test_snapshot(wire):
+    """A guest goes on in another process, on another tap if need be."""
+    run, api = api_vmm(wire, "first")
+    api.set("PUT", "/boot-source",
+            {"kernel_image_path": str(wire.vmm.guest("netecho")),
+             "boot_args": "none"})
+    api.set("PUT", "/network-interfaces/n0",
+            {"iface_id": "n0", "host_dev_name": "vt0", "guest_mac": MAC,
+             "rx_rate_limiter": {"ops": {"size": 5, "refill_time": 50}}})
+    api.set("PUT", "/actions", {"action_type": "InstanceStart"})
+    run.wait_for("listening")
+    wire.peer("udp:1000", "ping:8900")
+    files = {"snapshot_path": str(wire.vmm.folder / "state"),
+             "mem_file_path": str(wire.vmm.folder / "memory")}
+    # Twice, and it goes on in between: chains that were held come again.
+    for _ in range(2):
+        api.set("PATCH", "/vm", {"state": "Paused"})
+        api.set("PUT", "/snapshot/create", files)
+        api.set("PATCH", "/vm", {"state": "Resumed"})
+        wire.peer("udp:1400")
+    api.set("PATCH", "/vm", {"state": "Paused"})
+    api.set("PUT", "/snapshot/create", files)
+    run.process.kill()
+    run.process.wait()
+    wire.ns.run("ip", "link", "set", "vt0", "down")
+    wire.ns.run("ip", "addr", "flush", "dev", "vt0")
+    wire.ns.run("ip", "tuntap", "add", "vt1", "mode", "tap")
+    wire.ns.run("ip", "addr", "add", "10.0.0.1/24", "dev", "vt1")
+    wire.ns.run("ip", "link", "set", "vt1", "mtu", "9000", "up")
+    run, api = api_vmm(wire, "second")
+    api.set("PUT", "/snapshot/load",
+            {**files, "resume_vm": True, "network_overrides": [
+                {"iface_id": "n0", "host_dev_name": "vt1"}]})
+    wire.peer("ping:100", "udp:1400", "udp:8900", "cut:60000:1400", "stop")
+    result = run.finish()
+    assert "ok stopped-by-the-host" in result.lines(), result.out
+    assert not result.failures()
