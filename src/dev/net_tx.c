@@ -120,7 +120,7 @@ static void write_frame(struct net_dev *n, const struct iovec *iov,
 	} while (done < 0 && errno == EINTR);
 	metric_agg_add(&n->metrics.tap_write_agg,
 		       (now_ns() - start) / NS_PER_US);
-	if (done != (ssize_t)(len + NET_HDR_BYTES)) {
+	if (done != (ssize_t)len + (ssize_t)NET_HDR_BYTES) {
 		write_failed(n, done < 0 ? errno : EMSGSIZE);
 		return;
 	}

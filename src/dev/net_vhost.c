@@ -47,7 +47,7 @@ int net_vhost_open(struct err *err)
 int net_vhost_claim(const struct net_vhost *v, uint64_t *features,
 		    struct err *err)
 {
-	uint64_t known;
+	uint64_t known = 0;
 	int r = call(v, VHOST_SET_OWNER, NULL);
 
 	/* Ours already: an earlier start failed behind this. */

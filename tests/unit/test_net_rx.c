@@ -49,7 +49,7 @@ static void assert_frame(struct net_kit *f, gpa_t gpa, uint32_t len,
 {
 	uint8_t want[2048];
 	struct net_hdr hdr;
-	struct kit_used used;
+	struct kit_used used = {0};
 
 	assert_true(len <= sizeof(want));
 	assert_true(kit_used(&f->kit, NET_QUEUE_RX, &used));
@@ -63,7 +63,7 @@ static void assert_frame(struct net_kit *f, gpa_t gpa, uint32_t len,
 
 static void no_used(struct net_kit *f)
 {
-	struct kit_used used;
+	struct kit_used used = {0};
 
 	assert_false(kit_used(&f->kit, NET_QUEUE_RX, &used));
 }
@@ -96,7 +96,7 @@ static void merge(struct net_kit *f, uint32_t cut, uint32_t len)
 	unsigned int nr = (total + cut - 1) / cut;
 	uint8_t *got = calloc(1, total), *want = calloc(1, total);
 	gpa_t *gpa = calloc(nr, sizeof(*gpa));
-	struct kit_used used;
+	struct kit_used used = {0};
 
 	assert_true(got && want && gpa);
 	kit_start(&f->kit, NET_F_MRG_RXBUF, 256);
@@ -143,13 +143,13 @@ static void large_chain_without_merging(void **state)
 	struct net_kit *f = *state;
 	gpa_t gpa = kit_alloc(&f->kit, KIB(68));
 	struct kit_buf bufs[18] = {{gpa, NET_HDR_BYTES, true}};
-	struct kit_used used;
+	struct kit_used used = {0};
 	gpa_t small;
 
 	kit_start(&f->kit, RX_TSO | VIRTIO_F_INDIRECT_DESC, 32);
 	for (unsigned int i = 1; i < 18; i++)
-		bufs[i] = (struct kit_buf){gpa + NET_HDR_BYTES + (i - 1) * 4000,
-					   4000, true};
+		bufs[i] = (struct kit_buf){
+			gpa + NET_HDR_BYTES + (i - 1) * 4000ull, 4000, true};
 	(void)kit_add_indirect(&f->kit, NET_QUEUE_RX, bufs, 18);
 	small = net_kit_offer(f, 2048);
 	kick(f);
@@ -210,7 +210,7 @@ static void test_d1_d2_starved(void **state)
 static void scarce_buffers_do_after_a_while(void **state)
 {
 	struct net_kit *f = *state;
-	struct kit_used used;
+	struct kit_used used = {0};
 
 	kit_start(&f->kit, RX_TSO | NET_F_MRG_RXBUF, 256);
 	(void)net_kit_offer(f, 2048);
@@ -245,7 +245,7 @@ static void test_v8_wrong_direction(void **state)
 		{{gpa, 100, false}, {gpa, 100, false}},
 		{{gpa, 0, true}, {gpa, 0, true}},
 	};
-	struct kit_used used;
+	struct kit_used used = {0};
 	gpa_t good;
 
 	kit_start(&f->kit, NET_F_MRG_RXBUF, 16);
@@ -298,7 +298,7 @@ static void limit_ops(struct net_kit *f, uint64_t ops, uint64_t refill_ms)
 static void limited_frames_wait(void **state)
 {
 	struct net_kit *f = *state;
-	struct kit_used used;
+	struct kit_used used = {0};
 	gpa_t gpa[4];
 
 	limit_ops(f, 2, 100);
@@ -358,7 +358,7 @@ static void drain_keeps_everything(void **state)
 static void test_v15_reset_forgets(void **state)
 {
 	struct net_kit *f = *state;
-	struct kit_used used;
+	struct kit_used used = {0};
 
 	limit_ops(f, 1, 100);
 	kit_start(&f->kit, NET_F_MRG_RXBUF, 16);
@@ -406,7 +406,7 @@ static void paused_reads_nothing(void **state)
 static void read_errors_heal(void **state)
 {
 	struct net_kit *f = *state;
-	struct kit_used used;
+	struct kit_used used = {0};
 	int tap;
 
 	kit_start(&f->kit, 0, 16);
@@ -434,10 +434,10 @@ static void test_d9_partial_read(void **state)
 	struct net_kit *f = *state;
 	gpa_t gpa, page;
 	struct kit_buf bufs[2];
-	struct kit_used used;
+	struct kit_used used = {0};
 
 	kit_start(&f->kit, 0, 16);
-	gpa = kit_alloc(&f->kit, 3 * PAGE_SIZE);
+	gpa = kit_alloc(&f->kit, 3ull * PAGE_SIZE);
 	page = align_down(gpa + PAGE_SIZE, PAGE_SIZE);
 	bufs[0] = (struct kit_buf){gpa, 50, true};
 	bufs[1] = (struct kit_buf){page, 2000, true};
@@ -465,7 +465,7 @@ static void long_stream_in_order(void **state)
 {
 	struct net_kit *f = *state;
 	struct kit_buf bufs[32];
-	struct kit_used used;
+	struct kit_used used = {0};
 	unsigned int sent = 0, got = 0;
 
 	kit_start(&f->kit, NET_F_MRG_RXBUF | VIRTIO_F_EVENT_IDX, 32);

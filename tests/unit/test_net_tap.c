@@ -94,7 +94,7 @@ static void kick(struct world *w, unsigned int queue)
 static void assert_ours_comes(struct world *w, uint32_t len)
 {
 	struct net_kit *n = &w->net;
-	struct kit_used used;
+	struct kit_used used = {0};
 	const uint8_t *frame;
 
 	do {
@@ -115,7 +115,7 @@ static void assert_traffic(struct world *w, uint32_t len)
 	static const struct net_hdr none;
 	struct net_kit *n = &w->net;
 	static uint8_t frame[9100];
-	struct kit_used used;
+	struct kit_used used = {0};
 	bool sent = false;
 
 	for (int tries = 0; tries < 100 && !sent; tries++) {
@@ -177,7 +177,7 @@ static void down_and_up(void **state)
 	static const struct net_hdr none;
 	struct world *w = *state;
 	struct net_kit *n = &w->net;
-	struct kit_used used;
+	struct kit_used used = {0};
 
 	kit_start(&n->kit, 0, 16);
 	assert_traffic(w, 100);
@@ -225,7 +225,7 @@ static void deleted(void **state)
 	static const struct net_hdr none;
 	struct world *w = *state;
 	struct net_kit *n = &w->net;
-	struct kit_used used;
+	struct kit_used used = {0};
 	struct pollfd p = {.fd = n->kit.loop.epoll_fd, .events = POLLIN};
 
 	kit_start(&n->kit, 0, 16);

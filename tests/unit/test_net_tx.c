@@ -40,7 +40,7 @@ static void kick(struct net_kit *f)
 
 static unsigned int used_count(struct net_kit *f, unsigned int queue)
 {
-	struct kit_used used;
+	struct kit_used used = {0};
 	unsigned int nr = 0;
 
 	while (kit_used(&f->kit, queue, &used))
@@ -75,7 +75,7 @@ static void cut(struct net_kit *f, const uint32_t *parts, unsigned int nr,
 	struct kit_buf bufs[32];
 	uint8_t packet[NET_HDR_BYTES + 64], got[128];
 	struct net_hdr hdr = {.flags = 0xff, .num_buffers = 7};
-	struct kit_used used;
+	struct kit_used used = {0};
 	uint32_t off = 0;
 
 	memset(packet, 0, NET_HDR_BYTES);
@@ -337,7 +337,7 @@ static void limit(struct rate_limiter *l, uint64_t bytes, uint64_t ops,
 static void limited_frames_wait(void **state)
 {
 	struct net_kit *f = *state;
-	struct kit_used used;
+	struct kit_used used = {0};
 	uint8_t got[128];
 	struct net_hdr hdr;
 
