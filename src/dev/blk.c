@@ -530,7 +530,8 @@ static enum stop take_many(struct blk *blk, unsigned int *left)
 
 	do {
 		stop = take(blk);
-		if (stop == STOP_NOT &&
+		/* Empty counts: it may be filled as often as we look. */
+		if ((stop == STOP_NOT || stop == STOP_EMPTY) &&
 		    (--*left == 0 || blk->last_ns - blk->round_ns > ROUND_NS))
 			stop = STOP_ROUND;
 	} while (stop == STOP_NOT);

@@ -214,6 +214,9 @@ static bool collect(struct virtq *q, struct walk *w)
 int virtq_pop(struct virtq *q, struct iovec *iov, unsigned int max_iov,
 	      struct virtq_chain *chain)
 {
+	/* A driver that goes on adding malformed chains must not keep us. */
+	unsigned int left = q->size;
+
 	while (q->ready && !q->broken) {
 		int waiting = pending(q);
 		uint16_t slot = q->next_avail & (q->size - 1);
@@ -226,8 +229,9 @@ int virtq_pop(struct virtq *q, struct iovec *iov, unsigned int max_iov,
 		};
 		uint16_t head;
 
-		if (waiting == 0)
+		if (waiting == 0 || left == 0)
 			return 0;
+		left--;
 		head = load16(q->hva_avail + RING_ENTRIES +
 				      (size_t)slot * AVAIL_ENTRY,
 			      memory_order_relaxed);

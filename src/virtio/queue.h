@@ -125,7 +125,9 @@ int virtq_set_ready(struct virtq *q) __must_check;
  * malformed
  *
  * Return: 1 and *@chain; 0 when there is none; -EPROTO when the queue is
- * broken. Malformed chains are pushed on the way: publish after a 0, too.
+ * broken. Malformed chains are pushed on the way: publish after a 0, too. After
+ * as many of them as the queue has entries it is 0 as well, whatever waits;
+ * virtq_enable_kicks() tells.
  */
 int virtq_pop(struct virtq *q, struct iovec *iov, unsigned int max_iov,
 	      struct virtq_chain *chain) __must_check;
