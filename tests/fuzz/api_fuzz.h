@@ -5,6 +5,7 @@
 #pragma once
 
 #include <errno.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,18 @@
 		if (!(cond))     \
 			abort(); \
 	} while (0)
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+/* Interfaces that a body names are made in a network of our own, if at all. */
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	if (unshare(CLONE_NEWNET) < 0)
+		(void)unshare(CLONE_NEWUSER | CLONE_NEWNET);
+	return 0;
+}
 
 /* An exact copy, so that a byte too far is found. Never NULL. */
 static inline char *fuzz_copy(const void *data, size_t size)
