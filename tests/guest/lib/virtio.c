@@ -43,16 +43,19 @@ static const char *parse_number(const char *p, uint64_t *val)
 	}
 }
 
-/* <size>K@<base>:<irq> */
+/* <size>K@<base>:<irq>, or in bytes without the K */
 static bool parse_window(const char *p, struct virtio_window *w)
 {
 	uint64_t pin;
 
 	p = parse_number(p, &w->size);
-	if (p[0] != 'K' || p[1] != '@')
+	if (*p == 'K') {
+		w->size <<= 10;
+		p++;
+	}
+	if (*p++ != '@')
 		return false;
-	w->size <<= 10;
-	p = parse_number(p + 2, &w->base);
+	p = parse_number(p, &w->base);
 	if (*p != ':')
 		return false;
 	p = parse_number(p + 1, &pin);
