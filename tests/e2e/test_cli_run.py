@@ -183,3 +183,18 @@ def test_bad_usage(cli, args):
     run = cli(*args)
     assert run.returncode == 64
     assert run.stdout == "" and run.stderr != ""
+
+
+def test_run_with_disks(cli, tmp_path):
+    """--disk is passed on, several times; without an initrd: the root."""
+    for name in ("a", "b"):
+        with open(tmp_path / name, "wb") as disk:
+            disk.truncate(4 << 20)
+    run = cli.start("blk", "--cmdline", "id=a flush", "--disk",
+                    f"{tmp_path}/a,id=a", "--disk",
+                    f"{tmp_path}/b,engine=async,ro")
+    run.process.stdin.close()
+    run.finish(120).assert_passed()
+    run = cli.start("hello", "--disk", str(tmp_path / "a"))
+    run.process.stdin.close()
+    assert "root=/dev/vda rw" in run.finish().out

@@ -10,11 +10,14 @@
 #include "blk_rig.h"
 
 #include <linux/fs.h>
+#include <linux/io_uring.h>
 #include <linux/loop.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 /* ---- between the device and the kernel ---- */
@@ -703,6 +706,25 @@ static void test_new_file_waits_for_the_old_one(void **state)
 	(void)close(next);
 }
 
+/* No seccomp filter sees what io_uring does: the ring allows what it must. */
+static void test_ring_is_restricted(void **state)
+{
+	struct blk_uring *u;
+	struct err err = {0};
+	int event = eventfd(0, EFD_CLOEXEC);
+	int fd;
+
+	(void)state;
+	assert_int_equal(blk_uring_new(&u, 4, &err), 0);
+	fd = blk_uring_fd(u);
+	assert_int_equal(syscall(__NR_io_uring_register, fd,
+				 IORING_REGISTER_EVENTFD, &event, 1),
+			 -1);
+	assert_int_equal(errno, EACCES);
+	blk_uring_free(u);
+	(void)close(event);
+}
+
 /* No descriptor left for a ring: as where io_uring is denied. */
 static void test_no_uring_means_sync(void **state)
 {
@@ -759,6 +781,7 @@ int main(void)
 		EACH(test_drain),
 		EACH(test_completion_while_paused),
 		EACH(test_new_file_waits_for_the_old_one),
+		EACH(test_ring_is_restricted),
 		EACH(test_no_uring_means_sync),
 	};
 
