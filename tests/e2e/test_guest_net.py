@@ -234,3 +234,54 @@ def test_snapshot(wire):
     result = run.finish()
     assert "ok stopped-by-the-host" in result.lines(), result.out
     assert not result.failures()
+
+
+def flag(wire, *nets):
+    """volt-vmm with --net, on the guest that says what it got."""
+    argv = [BUILD / "volt-vmm", "--no-api",
+            "--kernel", wire.vmm.guest("netecho")]
+    for net in nets:
+        argv += ["--net", net]
+    return wire.vmm.spawn([*wire.ns.join, *argv])
+
+
+def test_flag(wire):
+    run = flag(wire, "tap=vt0,mac=06:00:AC:10:00:02,mtu=9000", "tap=vt1")
+    assert "mac 6:0:ac:10:0:2 mtu 9000" in run.wait_for("listening")
+    wire.peer("udp:100", "stop")
+    run.finish().assert_passed()
+
+
+@pytest.mark.parametrize("nets, says", [
+    (["mac=06:00:00:00:00:01"], "no tap"), (["tap="], "no tap"),
+    (["tap=vt0,mac=06:00:00:00:00"], "no MAC address"),
+    (["tap=vt0,mtu=1500x"], "no MTU"), (["tap=vt0,mtu=70000"], "no MTU"),
+    (["tap=vt0,mtu=67"], "out of range"),
+    (["tap=vt0,speed=9"], "unknown word"), (["tap=vt0,vhots"], "unknown word"),
+    (["tap=vt0", "tap=vt0"], "busy"),
+    (["tap=sixteen-letters-"], "Invalid interface name"),
+    (["tap=a,mac=06:00:00:00:00:01", "tap=b,mac=06:00:00:00:00:01"],
+     "already in use"),
+    (["tap=lo"], "no TAP"),
+])
+def test_bad_flag(wire, nets, says):
+    result = flag(wire, *nets).finish()
+    assert result.code == 152
+    assert says in result.log
+
+
+def test_no_vhost(wire):
+    """Where the host has none it is refused, in a sentence; limits as well."""
+    run, api = api_vmm(wire, "sock")
+    body = {"iface_id": "n0", "host_dev_name": "vt0", "vhost": True}
+    status, answer = api.call("PUT", "/network-interfaces/n0", {
+        **body, "tx_rate_limiter": {"ops": {"size": 1, "refill_time": 1}}})
+    assert status == 400 and "limits none" in answer["fault_message"]
+    if not os.path.exists("/dev/vhost-net"):
+        status, answer = api.call("PUT", "/network-interfaces/n0", body)
+        assert status == 400
+        assert "leave vhost out" in answer["fault_message"]
+    assert api.call("GET", "/vm/config")[1]["network-interfaces"] == []
+    # What failed left nothing behind: the tap is free.
+    api.set("PUT", "/network-interfaces/n0", {**body, "vhost": False})
+    assert run.process.poll() is None
