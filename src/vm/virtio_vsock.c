@@ -51,17 +51,18 @@ void vsock_config_free(struct vsock_config *vsock)
 	*vsock = (struct vsock_config){.fd = -1};
 }
 
-/* A descriptor for each connection, and as many for all else. */
+/* One for each connection, and as many for all else. */
+#define DESCRIPTORS (2ul * VSOCK_CONNS_MAX)
+
 static void allow_descriptors(void)
 {
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
-	    limit.rlim_cur >= 2 * VSOCK_CONNS_MAX)
+	    limit.rlim_cur >= DESCRIPTORS)
 		return;
-	limit.rlim_cur = limit.rlim_max < 2 * VSOCK_CONNS_MAX
-				 ? limit.rlim_max
-				 : 2 * VSOCK_CONNS_MAX;
+	limit.rlim_cur =
+		limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
 	/* With fewer, connections wait or are refused. */
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from conftest import Case
+from conftest import BUILD, Api, Case
 from vsock_host import allow_descriptors, connect, echo, listen
 
 LONG = pytest.mark.skipif(os.environ.get("VOLT_TEST_LONG") != "1",
@@ -148,6 +148,39 @@ def test_pause_and_resume(vmm, tmp_path):
     api.set("PATCH", "/vm", {"state": "Resumed"})
     client.settimeout(60)
     assert client.recv(100) == b"while paused"
+    client.close()
+
+
+def test_snapshot(vmm, tmp_path):
+    """A clone's guest learns that its connections are gone, and serves new
+    ones at a path of its own; the VM that was saved keeps its connections."""
+    path, clone_path = tmp_path / "v.sock", tmp_path / "clone.sock"
+    case = Case("vsock", "cid=3",
+                devices={"vsock": {"guest_cid": 3, "uds_path": str(path)}})
+    run, api = vmm.start_api(case)
+    run.wait_for("ready")
+    client = connect(path, 9)
+    files = {"snapshot_path": str(tmp_path / "state"),
+             "mem_file_path": str(tmp_path / "mem")}
+    api.set("PATCH", "/vm", {"state": "Paused"})
+    api.set("PUT", "/snapshot/create", files)
+    api.set("PATCH", "/vm", {"state": "Resumed"})
+    client.sendall(b"still here")
+    assert client.recv(100) == b"still here"
+    sock = tmp_path / "clone-api.sock"
+    clone = vmm.spawn([BUILD / "volt-vmm", "--api-sock", sock])
+    clone_api = Api(sock)
+    clone_api.wait()
+    clone_api.set("PUT", "/snapshot/load", {
+        "snapshot_path": files["snapshot_path"], "resume_vm": True,
+        "mem_backend": {"backend_type": "File",
+                        "backend_path": files["mem_file_path"]},
+        "vsock_override": {"uds_path": str(clone_path)}})
+    clone.wait_for("ok transport-reset")
+    sent, got = echo(connect(clone_path, 9), 1 << 20)
+    assert got == sent
+    assert clone_api.call("GET", "/vm/config")[1]["vsock"] == {
+        "guest_cid": 3, "uds_path": str(clone_path)}
     client.close()
 
 

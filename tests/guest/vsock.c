@@ -64,7 +64,7 @@ struct buf {
 };
 
 static struct virtio *vsock;
-static uint64_t cid, slots;
+static uint64_t cid, slots, event;
 static struct conn conns[NR_CONNS];
 static struct buf bufs[NR_BUFS];
 static int rx_buf[QUEUE]; /* by head */
@@ -271,12 +271,28 @@ static bool take_rx(void)
 	return any;
 }
 
+/* Restored from a snapshot: all connections are gone (5.10.6.7). */
+static bool take_event(void)
+{
+	struct virtq_used used;
+	unsigned int i;
+
+	if (!virtq_used(&vsock->queue[EVENT], &used))
+		return false;
+	check(used.len == 4 && read32(event) == 0, "transport-reset");
+	for (i = 0; i < NR_CONNS; i++)
+		if (conns[i].open)
+			close_conn(&conns[i]);
+	virtq_kick(&vsock->queue[RX]);
+	return true;
+}
+
 /* Handle what is there, sleep when nothing is. */
 static void step(void)
 {
 	bool reaped = reap(), taken = take_rx();
 
-	if (!reaped && !taken)
+	if (!take_event() && !reaped && !taken)
 		irq_wait();
 }
 
@@ -350,6 +366,7 @@ static void hostile_chains(void)
 /* A ring that makes no sense: the device stops, and works after a reset. */
 static void start(void)
 {
+	struct virtio_buf e = {event, 4, true};
 	unsigned int i;
 
 	check(virtio_start(vsock, 0, QUEUE), "start");
@@ -360,6 +377,7 @@ static void start(void)
 	for (i = 0; i < NR_BUFS; i++)
 		give_back((int)i);
 	virtq_kick(&vsock->queue[RX]);
+	virtq_add(&vsock->queue[EVENT], &e, 1);
 }
 
 static void hostile_ring(void)
@@ -401,6 +419,7 @@ void guest_main(void)
 	check(vsock, "found");
 	if (!vsock)
 		return;
+	event = virtio_alloc(4);
 	slots = virtio_alloc(NR_SLOTS * SLOT_SIZE);
 	for (i = 0; i < NR_BUFS; i++)
 		bufs[i].addr = virtio_alloc(BUF_SIZE);
