@@ -35,14 +35,15 @@ static void refill(struct token_bucket *b, uint64_t now_ns)
 	if (now_ns <= b->last_ns)
 		return;
 	elapsed = now_ns - b->last_ns;
-	got = (unsigned __int128)elapsed * b->size / fill;
-	if (got >= missing) {
+	b->last_ns = now_ns;
+	got = (unsigned __int128)elapsed * b->size + b->part;
+	if (got / fill >= missing) {
 		b->tokens = b->size;
-		b->last_ns = now_ns;
+		b->part = 0;
 		return;
 	}
-	b->tokens += (uint64_t)got;
-	b->last_ns += (uint64_t)(got * fill / b->size);
+	b->tokens += (uint64_t)(got / fill);
+	b->part = (uint64_t)(got % fill);
 }
 
 bool token_bucket_take(struct token_bucket *b, uint64_t amount, uint64_t now_ns)

@@ -7,8 +7,9 @@
  * A bucket holds up to `size` tokens and is filled again evenly within
  * `refill_ms`; a one-time burst lies beside it and is used up first. Amounts
  * are 64-bit and come from a client, so every product is computed in 128 bits:
- * nothing wraps at any size, refill time or pause. The remainder of each refill
- * stays in the time stamp: many small refills give what one large one gives.
+ * nothing wraps at any size, refill time or pause. The part of a token that a
+ * refill leaves is kept: many small refills give what one large one gives, at
+ * any rate, below and above a token a nanosecond.
  * Not thread-safe: the owner's lock or thread guards it.
  */
 #pragma once
@@ -18,6 +19,7 @@
 /**
  * struct token_bucket - @size or @refill_ms 0: everything passes
  * @last_ns:	time up to which tokens have been given out
+ * @part:	of the next token, in 1 / (refill time in ns)
  */
 struct token_bucket {
 	uint64_t size;
@@ -25,6 +27,7 @@ struct token_bucket {
 	uint64_t refill_ms;
 	uint64_t tokens;
 	uint64_t last_ns;
+	uint64_t part;
 };
 
 /* A full bucket. */

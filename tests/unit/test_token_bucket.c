@@ -39,6 +39,25 @@ static void small_steps_add_up(void **state)
 	assert_int_equal(got, 1000);
 }
 
+/* Two tokens in three nanoseconds, asked for each nanosecond: no more. */
+static void rates_near_the_clock(void **state)
+{
+	static const uint64_t sizes[] = {2 * MS / 3, MS, 3 * MS / 2, 7 * MS};
+	struct token_bucket b;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		uint64_t got = 0;
+
+		token_bucket_init(&b, sizes[i], 0, 1, 0);
+		assert_true(token_bucket_take(&b, sizes[i], 0));
+		for (uint64_t t = 1; t <= 3000; t++)
+			while (token_bucket_take(&b, 1, t))
+				got++;
+		assert_int_equal(got, sizes[i] * 3000 / MS);
+	}
+}
+
 static void larger_than_the_bucket(void **state)
 {
 	struct token_bucket b;
@@ -111,6 +130,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(burst_then_bucket_then_none),
 		cmocka_unit_test(small_steps_add_up),
+		cmocka_unit_test(rates_near_the_clock),
 		cmocka_unit_test(larger_than_the_bucket),
 		cmocka_unit_test(no_limit),
 		cmocka_unit_test(give_back_never_overfills),
