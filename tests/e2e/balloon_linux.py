@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drives one Linux guest with a balloon and entropy, in the lab.
+
+usage: balloon_linux.py VOLT-VMM KERNEL INITRD
+
+Prints "ok NAME" or "FAIL NAME: why" for each case; see test_linux_balloon.py.
+"""
+
+import base64
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+from conftest import Api, Running
+
+SECONDS = 120
+MEMORY, HALF, FILE = 256, 128, 100  # MiB
+
+# Each step waits for a line from the host.
+SCRIPT = f"""\
+read -r rng </sys/class/misc/hw_random/rng_current
+echo "rng $rng"
+echo "bytes $(dd if=/dev/hwrng bs=4096 count=32 2>/dev/null | wc -c)"
+echo "sums $(dd if=/dev/hwrng bs=4096 count=1 2>/dev/null | md5sum)"
+echo "sums $(dd if=/dev/hwrng bs=4096 count=1 2>/dev/null | md5sum)"
+dd if=/dev/zero of=/file bs=1M count={FILE} 2>/dev/null
+echo filled
+read -r _
+rm /file
+echo removed
+read -r _
+dd if=/dev/zero of=/file bs=1M count={FILE} 2>/dev/null && rm /file
+echo again
+"""
+
+
+class Guest:
+    """The VM and its API."""
+
+    def __init__(self, vmm, kernel, initrd):
+        folder = Path(tempfile.mkdtemp())
+        self.run = Running([vmm, "--api-sock", folder / "api.sock"],
+                           folder / "log")
+        self.api = Api(folder / "api.sock")
+        self.api.wait(SECONDS)
+        script = base64.b64encode(SCRIPT.encode()).decode()
+        put = [("/machine-config", {"vcpu_count": 1, "mem_size_mib": MEMORY}),
+               ("/boot-source",
+                {"kernel_image_path": kernel, "initrd_path": initrd,
+                 "boot_args": "console=ttyS0 reboot=k quiet volt.quiet "
+                              f"volt.run={script}"}),
+               ("/entropy", {}),
+               ("/balloon", {"amount_mib": 0, "deflate_on_oom": False,
+                             "stats_polling_interval_s": 1,
+                             "free_page_reporting": True,
+                             "free_page_hinting": True}),
+               ("/actions", {"action_type": "InstanceStart"})]
+        for url, body in put:
+            self.api.set("PUT", url, body)
+
+    def line(self, word):
+        """The rest of the next line that begins with @word."""
+        self.run.wait_for("\n" + word, SECONDS)
+        return self.run.wait_for("\n", SECONDS).strip()
+
+    def resident_mib(self):
+        status = Path(f"/proc/{self.run.pid}/status").read_text("ascii")
+        return int(status.split("VmRSS:")[1].split()[0]) >> 10
+
+    def get(self, url):
+        status, answer = self.api.call("GET", url)
+        assert status == 200, answer
+        return answer
+
+    def stats(self):
+        return self.get("/balloon/statistics")
+
+
+def until(condition, what):
+    end = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < end, what()
+        time.sleep(0.1)
+
+
+def hwrng(guest):
+    assert guest.line("rng ") == "virtio_rng.0"
+    assert guest.line("bytes ") == str(32 * 4096)
+    assert guest.line("sums ") != guest.line("sums ")
+
+
+def reporting(guest):
+    """The memory of a file that is gone comes back by itself."""
+    guest.run.wait_for("\nfilled", SECONDS)
+    full = guest.resident_mib()
+    guest.run.send("\n")
+    guest.run.wait_for("\nremoved", SECONDS)
+    until(lambda: guest.resident_mib() < full - FILE // 2,
+          lambda: f"{guest.resident_mib()} of {full} MiB are left")
+
+
+def statistics(guest):
+    until(lambda: guest.stats().get("free_memory"), guest.stats)
+    stats = guest.stats()
+    assert 0 < stats["free_memory"] <= stats["total_memory"], stats
+    assert stats["total_memory"] <= MEMORY << 20, stats
+    assert stats["available_memory"] > 0 and "major_faults" in stats, stats
+
+
+def inflate(guest):
+    before = guest.stats()["total_memory"]
+    guest.api.set("PATCH", "/balloon", {"amount_mib": HALF})
+    until(lambda: guest.stats()["actual_mib"] == HALF, guest.stats)
+    until(lambda: guest.stats()["total_memory"] <= before - (HALF << 20),
+          guest.stats)
+    assert guest.resident_mib() < MEMORY - HALF + 16
+
+
+def deflate(guest):
+    guest.api.set("PATCH", "/balloon", {"amount_mib": 0})
+    until(lambda: guest.stats()["actual_mib"] == 0, guest.stats)
+
+
+def hinting(guest):
+    """A whole run: the guest lists its free pages, and stops by itself."""
+    guest.api.set("PATCH", "/balloon/hinting/start", {})
+    until(lambda: guest.get("/balloon/hinting/status") ==
+          {"host_cmd": 1, "guest_cmd": 0},
+          lambda: guest.get("/balloon/hinting/status"))
+
+
+def still_usable(guest):
+    """What was given back works as memory, and the guest ends well."""
+    guest.run.send("\n")
+    guest.run.wait_for("\nagain", SECONDS)
+    result = guest.run.finish(SECONDS)
+    assert "VOLT-RUN exit=0" in result.out and result.code == 0, result
+
+
+def main():
+    guest = Guest(*sys.argv[1:])
+    for step in (hwrng, reporting, statistics, inflate, deflate, hinting,
+                 still_usable):
+        try:
+            step(guest)
+            print("ok", step.__name__, flush=True)
+        except Exception as why:
+            traceback.print_exc()
+            print(f"FAIL {step.__name__}: {why!r}", flush=True)
+    if guest.run.process.poll() is None:
+        print(guest.run.log()[-2000:], guest.run.whole[-2000:],
+              file=sys.stderr)
+        guest.run.process.kill()
+
+
+main()
