@@ -153,11 +153,12 @@ static bool on_disk(uint64_t sector, uint64_t sectors)
 static uint8_t expect_transfer(struct world *w, const struct request *r,
 			       uint8_t *data)
 {
-	uint8_t *at = w->disk + r->sector * SECTOR;
+	uint8_t *at;
 
 	if (r->len == 0 || r->len % SECTOR != 0 ||
 	    !on_disk(r->sector, r->len / SECTOR))
 		return S_IOERR;
+	at = w->disk + r->sector * SECTOR;
 	if (r->type == T_IN) {
 		fuzz_check(memcmp(data, at, r->len) == 0);
 		return S_OK;
