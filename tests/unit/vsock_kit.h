@@ -226,12 +226,13 @@ static inline void vk_send_data(struct vk *vk, uint32_t from, uint32_t to,
 	vk_send_packet(vk, &h, data);
 }
 
-/* The next packet from the device; its buffer is not given back. */
+/* The next packet from the device, or zeros; its buffer is not given back. */
 static inline bool vk_take(struct vk *vk, struct vk_packet *h)
 {
 	struct kit_used used;
 	const uint8_t *p;
 
+	*h = (struct vk_packet){.op = 0};
 	vk_pump(vk);
 	if (!kit_used(&vk->k, VSOCK_RX, &used))
 		return false;
