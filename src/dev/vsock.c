@@ -227,7 +227,7 @@ static void receive(struct vsock *v, const struct vsock_header *header,
 	if (header->dst_cid != VSOCK_CID_HOST || header->src_cid != v->cid)
 		return; /* to nobody, or from somebody else */
 	if (header->type != VSOCK_TYPE_STREAM) {
-		/* 5.10.6.4.1: RST for what we do not know. */
+		/* 5.10.6.4: RST for what we do not know. */
 		if (header->op != VSOCK_OP_RST)
 			refuse(v, header);
 		return;

@@ -658,8 +658,7 @@ static void random_walk(struct vk *vk, struct stream *streams)
 /*
  * Both directions of several connections in any order: every byte arrives once,
  * in order, and nobody is ever sent more than it has room for. The socket takes
- * parts of packets (D9), buffers wrap, RX buffers are one byte of data short of
- * nothing.
+ * parts of packets (D9), buffers wrap, RX buffers may hold a byte of data.
  */
 static void test_d9_streams_survive_any_interleaving(void **state)
 {
