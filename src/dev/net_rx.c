@@ -56,9 +56,10 @@ static int take_chains(struct net_dev *n, struct virtq *q)
 {
 	bool merge = virtio_dev_has(&n->dev, NET_F_MRG_RXBUF);
 	struct net_rx *rx = &n->rx;
+	unsigned int left = q->size; /* another vCPU may add useless ones */
 
 	while (rx->bytes < PACKET_MAX && (merge || rx->nr_chains == 0) &&
-	       make_room(rx)) {
+	       left-- > 0 && make_room(rx)) {
 		struct virtq_chain chain;
 		int r = virtq_pop(q, &rx->iov[rx->first_iov + rx->nr_iov],
 				  VIRTQ_MAX_SIZE, &chain);
@@ -239,7 +240,8 @@ static int receive(struct net_dev *n, struct virtq *q)
 		if (r < 0)
 			return r;
 	}
-	if (rx->bytes == 0 || rx->bytes < enough(n)) {
+	/* Crumbs fill our tables before they hold much: that must do then. */
+	if (rx->bytes == 0 || (rx->bytes < enough(n) && make_room(rx))) {
 		if (virtq_enable_kicks(q))
 			return 1;
 		metric_inc(&n->metrics.no_rx_avail_buffer);

@@ -177,23 +177,23 @@ static int send_next(struct net_dev *n, struct virtq *q)
 void net_tx_run(struct net_dev *n)
 {
 	struct virtq *q = &n->dev.queue[NET_QUEUE_TX];
-	unsigned int budget = NET_BURST;
+	unsigned int budget = NET_BURST; /* of frames and of looks for them */
 	int r;
 
 	if (n->tx.limiter.blocked)
 		return;
 	virtq_disable_kicks(q);
 	do {
-		while (budget > 0 && (r = send_next(n, q)) > 0)
-			budget--;
-	} while (budget > 0 && r == 0 && virtq_enable_kicks(q));
+		r = send_next(n, q);
+		budget--;
+	} while (budget > 0 && (r > 0 || (r == 0 && virtq_enable_kicks(q))));
 	net_count_malformed(q, &n->tx.malformed,
 			    &n->metrics.tx_malformed_frames);
 	virtio_dev_publish(&n->dev, q);
-	if (budget == 0)
-		virtio_dev_kick(&n->dev); /* others have their turn first */
-	else if (r == -EPROTO)
+	if (r == -EPROTO)
 		virtio_dev_broken(&n->dev, "an impossible send ring");
+	else if (budget == 0)
+		virtio_dev_kick(&n->dev); /* others have their turn first */
 }
 
 static void limiter_ready(struct rate_limiter *limiter)

@@ -235,6 +235,33 @@ static void scarce_buffers_do_after_a_while(void **state)
 	assert_int_equal(f->net->metrics.rx_fails, 1);
 }
 
+/* D2: buffers of one byte, more of them than there is room for here. */
+static void test_d2_crumbs(void **state)
+{
+	struct net_kit *f = *state;
+	struct kit_buf *bufs = calloc(256, sizeof(*bufs));
+	gpa_t gpa = kit_alloc(&f->kit, 5ull * 256);
+	struct kit_used used = {0};
+
+	assert_non_null(bufs);
+	kit_start(&f->kit, NET_F_MRG_RXBUF | VIRTIO_F_INDIRECT_DESC, 256);
+	for (unsigned int i = 0; i < 5; i++) {
+		for (unsigned int k = 0; k < 256; k++)
+			bufs[k] = (struct kit_buf){gpa++, 1, true};
+		(void)kit_add_indirect(&f->kit, NET_QUEUE_RX, bufs, 256);
+	}
+	free(bufs);
+	net_kit_inject(f, 1400, 1); /* too long for what we can hold */
+	net_kit_inject(f, 300, 2);
+	kick(f);
+	assert_quiet(f);
+	assert_true(kit_used(&f->kit, NET_QUEUE_RX, &used));
+	assert_int_equal(used.len, 256);
+	assert_true(kit_used(&f->kit, NET_QUEUE_RX, &used));
+	assert_int_equal(used.len, 56);
+	assert_int_equal(f->net->metrics.rx_fails, 1);
+}
+
 /* V8: chains that nothing can be received into come back. */
 static void test_v8_wrong_direction(void **state)
 {
@@ -504,6 +531,7 @@ int main(void)
 		ROW(exact_fit),
 		ROW(test_d1_d2_starved),
 		ROW(scarce_buffers_do_after_a_while),
+		ROW(test_d2_crumbs),
 		ROW(test_v8_wrong_direction),
 		ROW(unsuitable_frames_are_dropped),
 		ROW(limited_frames_wait),
