@@ -22,15 +22,15 @@ MEMORY, HALF, FILE = 256, 128, 100  # MiB
 # Each step waits for a line from the host.
 SCRIPT = f"""\
 read -r rng </sys/class/misc/hw_random/rng_current
-echo "rng $rng"
-echo "bytes $(dd if=/dev/hwrng bs=4096 count=32 2>/dev/null | wc -c)"
-echo "sums $(dd if=/dev/hwrng bs=4096 count=1 2>/dev/null | md5sum)"
-echo "sums $(dd if=/dev/hwrng bs=4096 count=1 2>/dev/null | md5sum)"
+echo "T-rng $rng"
+echo "T-bytes $(dd if=/dev/hwrng bs=4096 count=32 2>/dev/null | wc -c)"
+echo "T-sums $(dd if=/dev/hwrng bs=4096 count=1 2>/dev/null | md5sum)"
+echo "T-sums $(dd if=/dev/hwrng bs=4096 count=1 2>/dev/null | md5sum)"
 dd if=/dev/zero of=/file bs=1M count={FILE} 2>/dev/null
 echo filled
 read -r _
 rm /file
-echo removed
+echo T-removed
 read -r _
 dd if=/dev/zero of=/file bs=1M count={FILE} 2>/dev/null && rm /file
 echo again
@@ -62,8 +62,8 @@ class Guest:
             self.api.set("PUT", url, body)
 
     def line(self, word):
-        """The rest of the next line that begins with @word."""
-        self.run.wait_for("\n" + word, SECONDS)
+        """The rest of the line of the next @word."""
+        self.run.wait_for(word, SECONDS)
         return self.run.wait_for("\n", SECONDS).strip()
 
     def resident_mib(self):
@@ -87,17 +87,17 @@ def until(condition, what):
 
 
 def hwrng(guest):
-    assert guest.line("rng ") == "virtio_rng.0"
-    assert guest.line("bytes ") == str(32 * 4096)
-    assert guest.line("sums ") != guest.line("sums ")
+    assert guest.line("T-rng ") == "virtio_rng.0"
+    assert guest.line("T-bytes ") == str(32 * 4096)
+    assert guest.line("T-sums ") != guest.line("T-sums ")
 
 
 def reporting(guest):
     """The memory of a file that is gone comes back by itself."""
-    guest.run.wait_for("\nfilled", SECONDS)
+    guest.run.wait_for("filled", SECONDS)
     full = guest.resident_mib()
     guest.run.send("\n")
-    guest.run.wait_for("\nremoved", SECONDS)
+    guest.run.wait_for("T-removed", SECONDS)
     until(lambda: guest.resident_mib() < full - FILE // 2,
           lambda: f"{guest.resident_mib()} of {full} MiB are left")
 
@@ -135,7 +135,7 @@ def hinting(guest):
 def still_usable(guest):
     """What was given back works as memory, and the guest ends well."""
     guest.run.send("\n")
-    guest.run.wait_for("\nagain", SECONDS)
+    guest.run.wait_for("again", SECONDS)
     result = guest.run.finish(SECONDS)
     assert "VOLT-RUN exit=0" in result.out and result.code == 0, result
 
