@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import Case
+from conftest import BUILD, Api, Case
 
 TOUCHED_KIB = 64 << 10
 BALLOON = {"amount_mib": 16, "deflate_on_oom": True,
@@ -135,3 +135,32 @@ def test_pause_keeps_it(guest):
     assert ok(api, "GET", "/balloon/statistics")["target_mib"] == 8
     run.process.terminate()
     run.finish()
+
+
+def test_snapshot_of_a_balloon(guest, vmm, tmp_path):
+    """What was given back is zero for the clone too, which can give more: its
+    memory is a file's, whose old bytes must not come back (D12)."""
+    run, api, step, go = guest
+    step("touched")
+    go()
+    step("inflated")
+    ok(api, "PATCH", "/vm", {"state": "Paused"})
+    ok(api, "PUT", "/snapshot/create", {"snapshot_path": f"{tmp_path}/snap/"})
+    run.process.terminate()
+    run.finish()
+    clone = vmm.spawn([BUILD / "volt-vmm", "--api-sock", tmp_path / "c.sock"])
+    api = Api(tmp_path / "c.sock")
+    api.wait()
+    ok(api, "PUT", "/snapshot/load", {"snapshot_path": f"{tmp_path}/snap",
+                                      "resume_vm": True})
+    assert ok(api, "GET", "/balloon") == BALLOON
+    assert ok(api, "GET", "/balloon/statistics")["actual_mib"] == 64
+    clone.send("\n")
+    clone.wait_for("step deflated")  # it found zeros, and wrote to them
+    clone.send("\n")
+    clone.wait_for("step reported")
+    assert resident_kib(clone) < TOUCHED_KIB // 2
+    clone.send("\n")
+    clone.wait_for("step to-hint")  # zeros again
+    clone.process.terminate()
+    assert not clone.finish().failures()
