@@ -15,8 +15,6 @@ import sys
 code = subprocess.run(
     ["objdump", "-d", "--no-show-raw-insn", "--disassemble=virtq_publish",
      sys.argv[1]], check=True, text=True, capture_output=True).stdout
-if "san_" in code or "%r" not in code or "sancov" in code:
-    sys.exit(77)  # a sanitizer's code says nothing of the release's
 REGISTER = r"%(?:[abcd]x|[sd]i|[sb]p|r(?:8|9|1[0-5])w)"
 stores = re.findall(r"mov[wlq]?\s+(\S+),0x2\((%\w+)\)", code)
 if len(stores) != 1 or not re.fullmatch(REGISTER, stores[0][0]):
