@@ -10,7 +10,8 @@
 #include <errno.h>
 
 #define PACKET_MAX      (NET_HDR_BYTES + NET_MAX_FRAME)
-#define PACKET_PLAIN    1526u /* 5.1.6.3.1: without segmentation offloads */
+#define FRAME_PLAIN     1514u /* 5.1.6.3.1: without segmentation offloads */
+#define VLAN_BYTES      4u
 #define NUM_BUFFERS_OFF offsetof(struct net_hdr, num_buffers)
 
 /* ---- chains ahead ---- */
@@ -136,10 +137,14 @@ static uint32_t enough(const struct net_dev *n)
 	const uint64_t large = NET_F_GUEST_TSO4 | NET_F_GUEST_TSO6 |
 			       NET_F_GUEST_UFO | NET_F_GUEST_USO4 |
 			       NET_F_GUEST_USO6;
+	uint32_t frame = n->config.mtu + NET_MIN_FRAME + VLAN_BYTES;
 
 	if (!virtio_dev_has(&n->dev, NET_F_MRG_RXBUF) || n->rx.hurry)
 		return 1;
-	return virtio_dev_has(&n->dev, large) ? PACKET_MAX : PACKET_PLAIN;
+	if (virtio_dev_has(&n->dev, large) || frame > NET_MAX_FRAME)
+		return PACKET_MAX;
+	return frame > FRAME_PLAIN ? NET_HDR_BYTES + frame
+				   : NET_HDR_BYTES + FRAME_PLAIN;
 }
 
 static ssize_t read_frame(struct net_dev *n)
