@@ -36,7 +36,7 @@ lint:
 # Fuzz targets, each for FUZZ_SECONDS (default 20).
 fuzz:
 	@tools/deps build demo test
-	@tools/ci/check fuzz
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-20} tools/ci/check fuzz
 
 # Figures, against QEMU and a bare KVM probe in the same run.
 bench: all

@@ -101,8 +101,8 @@ int config_file_load(const char *path, struct api *api,
  *
  * Return: 0 or -errno.
  */
-int api_server_new(struct api_server **server, struct api *api,
-		   const char *path, struct err *err) __must_check;
+int api_server_new(struct api_server **out, struct api *api, const char *path,
+		   struct err *err) __must_check;
 
 /* Closes all connections and removes the socket from the file system. */
 void api_server_free(struct api_server *server);

@@ -138,6 +138,8 @@ void buf_add_json(struct buf *buf, const char *text, size_t len)
 	size_t plain = 0; /* start of what needs no escape */
 	size_t i = 0;
 
+	if (!text)
+		text = ""; /* an empty struct buf */
 	buf_add(buf, "\"", 1);
 	while (i < len) {
 		unsigned char c = (unsigned char)text[i];

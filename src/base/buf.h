@@ -38,6 +38,8 @@ void buf_addf(struct buf *buf, const char *fmt, ...) __printf_like(2, 3);
 /**
  * buf_add_json() - a JSON string: quoted and escaped
  *
+ * @text:	may be NULL when @len is 0
+ *
  * What is not UTF-8 in @text becomes U+FFFD, so the result always is.
  */
 void buf_add_json(struct buf *buf, const char *text, size_t len);

@@ -241,6 +241,9 @@ static void written_strings(void **state)
 	assert_memory_equal(back.data, text, 128);
 	buf_clear(&quoted);
 	buf_clear(&back);
+	buf_add_json(&quoted, NULL, 0);
+	assert_int_equal(quoted.len, 2);
+	buf_clear(&quoted);
 	buf_add_json(&quoted, "a\xff\xc3", 3);
 	json_init(&json, quoted.data, quoted.len, NULL);
 	assert_int_equal(json_read_string(&json, &back), 0);
