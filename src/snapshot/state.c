@@ -5,11 +5,16 @@
 #include "snapshot/state.h"
 
 #include "base/crc64.h"
+#include "base/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/utsname.h>
 #include <time.h>
+#include <unistd.h>
+
+#define BOOT_ID    "/proc/sys/kernel/random/boot_id"
 
 #define CRC_PREFIX "{\"crc64\":\""
 #define CRC_END    "\",\n"
@@ -49,6 +54,7 @@ static const struct schema_field word_field = {
 static const struct schema_item word_item = {&word_field, sizeof(uint32_t)};
 
 static const struct schema_field host_fields[] = {
+	TEXT(snapshot_host, boot),
 	TEXT(snapshot_host, cpu),
 	TEXT(snapshot_host, kernel),
 	{ SCHEMA_STATE("features", SCHEMA_ARRAY, struct snapshot_host,
@@ -123,6 +129,16 @@ static void kernel_name(char name[static SNAPSHOT_TEXT_MAX])
 			       (int)SNAPSHOT_TEXT_MAX - 1, uts.release);
 }
 
+/* Empty where /proc is missing. */
+static void boot_id(char id[static SNAPSHOT_TEXT_MAX])
+{
+	cleanup_fd int fd = open(BOOT_ID, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, id, SNAPSHOT_TEXT_MAX - 1);
+
+	id[n < 0 ? 0 : n] = '\0';
+	id[strcspn(id, "\n")] = '\0';
+}
+
 void snapshot_describe(struct snapshot *s, uint64_t id)
 {
 	struct timespec ts;
@@ -139,6 +155,7 @@ void snapshot_describe(struct snapshot *s, uint64_t id)
 	(void)gmtime_r(&ts.tv_sec, &tm);
 	(void)strftime(s->created, SNAPSHOT_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ",
 		       &tm);
+	boot_id(s->host.boot);
 	cpu_name(s->host.cpu);
 	kernel_name(s->host.kernel);
 	host_features_read(&s->host.features);
@@ -148,8 +165,11 @@ void snapshot_describe(struct snapshot *s, uint64_t id)
 bool snapshot_same_host(const struct snapshot *s)
 {
 	struct host_features features;
-	char kernel[SNAPSHOT_TEXT_MAX];
+	char boot[SNAPSHOT_TEXT_MAX], kernel[SNAPSHOT_TEXT_MAX];
 
+	boot_id(boot);
+	if (boot[0] && strcmp(boot, s->host.boot) == 0)
+		return true;
 	kernel_name(kernel);
 	host_features_read(&features);
 	return strcmp(kernel, s->host.kernel) == 0 &&
