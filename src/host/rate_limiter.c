@@ -4,6 +4,20 @@
  */
 #include "host/rate_limiter.h"
 
+static const struct schema_field level_fields[] = {
+	SCHEMA_STATE_UINT(struct token_bucket_level, tokens),
+	SCHEMA_STATE_UINT(struct token_bucket_level, burst),
+};
+static const struct schema_object level =
+	SCHEMA_STATE_OF(struct token_bucket_level, level_fields);
+
+static const struct schema_field state_fields[] = {
+	SCHEMA_STATE_OBJECT(struct rate_limiter_state, bandwidth, &level),
+	SCHEMA_STATE_OBJECT(struct rate_limiter_state, ops, &level),
+};
+const struct schema_object rate_limiter_state_schema =
+	SCHEMA_STATE_OF(struct rate_limiter_state, state_fields);
+
 static void on_timer(struct timer *timer)
 {
 	struct rate_limiter *limiter =
@@ -76,4 +90,22 @@ void rate_limiter_changed(struct rate_limiter *limiter)
 	/* By way of the timer: ready() takes the lock that our caller has. */
 	if (limiter->blocked && timer_set(&limiter->timer, 1, 0) < 0)
 		limiter->blocked = false;
+}
+
+void rate_limiter_save(struct rate_limiter *limiter,
+		       struct rate_limiter_state *state)
+{
+	uint64_t now = now_ns();
+
+	state->bandwidth = token_bucket_level(&limiter->bandwidth, now);
+	state->ops = token_bucket_level(&limiter->ops, now);
+}
+
+void rate_limiter_load(struct rate_limiter *limiter,
+		       const struct rate_limiter_state *state)
+{
+	uint64_t now = now_ns();
+
+	token_bucket_set_level(&limiter->bandwidth, &state->bandwidth, now);
+	token_bucket_set_level(&limiter->ops, &state->ops, now);
 }

@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include "base/schema.h"
 #include "host/timer.h"
 #include "host/token_bucket.h"
 
@@ -28,6 +29,14 @@ struct rate_limiter {
 	void (*ready)(struct rate_limiter *limiter);
 	bool blocked;
 };
+
+/* How full the buckets are, as saved in a snapshot. */
+struct rate_limiter_state {
+	struct token_bucket_level bandwidth;
+	struct token_bucket_level ops;
+};
+
+extern const struct schema_object rate_limiter_state_schema;
 
 /* No limits yet; no system call. */
 void rate_limiter_init(struct rate_limiter *limiter, struct loop *loop,
@@ -51,3 +60,9 @@ void rate_limiter_give_back(struct rate_limiter *limiter, uint64_t bytes);
  * A request that was refused is tried again at once.
  */
 void rate_limiter_changed(struct rate_limiter *limiter);
+
+/* Limits come from the configuration; these two are about what is left. */
+void rate_limiter_save(struct rate_limiter *limiter,
+		       struct rate_limiter_state *state);
+void rate_limiter_load(struct rate_limiter *limiter,
+		       const struct rate_limiter_state *state);

@@ -73,6 +73,24 @@ void token_bucket_give_back(struct token_bucket *b, uint64_t amount)
 		b->tokens += amount < room ? amount : room;
 }
 
+struct token_bucket_level token_bucket_level(struct token_bucket *b,
+					     uint64_t now_ns)
+{
+	if (token_bucket_limits(b))
+		refill(b, now_ns);
+	return (struct token_bucket_level){b->tokens, b->burst};
+}
+
+void token_bucket_set_level(struct token_bucket *b,
+			    const struct token_bucket_level *level,
+			    uint64_t now_ns)
+{
+	b->tokens = level->tokens < b->size ? level->tokens : b->size;
+	b->burst = level->burst < b->burst ? level->burst : b->burst;
+	b->last_ns = now_ns;
+	b->part = 0;
+}
+
 uint64_t token_bucket_wait_ns(struct token_bucket *b, uint64_t amount,
 			      uint64_t now_ns)
 {

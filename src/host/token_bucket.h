@@ -53,6 +53,20 @@ bool token_bucket_take(struct token_bucket *b, uint64_t amount,
 /* Put back what was taken for work that was not done. */
 void token_bucket_give_back(struct token_bucket *b, uint64_t amount);
 
+/* What is in it now: tokens, and what is left of the burst. */
+struct token_bucket_level {
+	uint64_t tokens;
+	uint64_t burst;
+};
+
+struct token_bucket_level token_bucket_level(struct token_bucket *b,
+					     uint64_t now_ns);
+
+/* As full as it was; a bucket never holds more than it is made for. */
+void token_bucket_set_level(struct token_bucket *b,
+			    const struct token_bucket_level *level,
+			    uint64_t now_ns);
+
 /* Nanoseconds until @amount (or a full bucket) will be there; 0: now. */
 uint64_t token_bucket_wait_ns(struct token_bucket *b, uint64_t amount,
 			      uint64_t now_ns);

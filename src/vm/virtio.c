@@ -170,3 +170,13 @@ void virtio_set_limits(struct rate_limiter *limiter,
 	set_bucket(&limiter->ops, &config->ops);
 	rate_limiter_changed(limiter);
 }
+
+void virtio_add_limiter(struct machine *m, struct rate_limiter *limiter,
+			const struct rate_limiter_config *config)
+{
+	struct virtio_slot *slot = &m->virtio.slot[m->virtio.nr];
+
+	assert(slot->nr_limiters < VIRTIO_LIMITERS_MAX);
+	slot->limiter[slot->nr_limiters++] = limiter;
+	virtio_set_limits(limiter, config);
+}

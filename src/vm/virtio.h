@@ -47,15 +47,20 @@ extern const struct virtio_kind virtio_kind_net;
 extern const struct virtio_kind virtio_kind_vsock;
 extern const struct virtio_kind virtio_kind_entropy;
 
+#define VIRTIO_LIMITERS_MAX 2u
+
 /**
  * struct virtio_slot - a device in its window
  * @index:	of the device within its kind
  * @counters:	its metrics, or NULL
+ * @limiter:	its rate limiters
  */
 struct virtio_slot {
 	const struct virtio_kind *kind;
 	size_t index;
 	const void *counters;
+	unsigned int nr_limiters;
+	struct rate_limiter *limiter[VIRTIO_LIMITERS_MAX];
 	struct virtio_dev *dev;
 	struct virtio_mmio mmio;
 };
@@ -114,6 +119,14 @@ struct virtio_dev *virtio_find(struct machine *m,
 
 /* The machine's balloon; NULL when there is none, or no machine. */
 struct balloon *virtio_balloon(struct machine *m);
+
+/**
+ * virtio_add_limiter() - for make(): a limiter of the device
+ *
+ * Sets it from the configuration; its level is saved in snapshots.
+ */
+void virtio_add_limiter(struct machine *m, struct rate_limiter *limiter,
+			const struct rate_limiter_config *config);
 
 /* Set a limiter from the configuration: what is absent stays as it is. */
 void virtio_set_limits(struct rate_limiter *limiter,

@@ -36,7 +36,7 @@ static int make(struct machine *m, size_t i, struct virtio_dev **out,
 	r = blk_new(&blk, &params, err);
 	if (r < 0)
 		return r;
-	virtio_set_limits(blk_limiter(blk), &drive->rate_limiter);
+	virtio_add_limiter(m, blk_limiter(blk), &drive->rate_limiter);
 	r = virtio_add_counters(m, &blk_metric_group, drive->drive_id,
 				blk_counters(blk), err);
 	if (r < 0) {

@@ -46,8 +46,8 @@ static int make(struct machine *m, size_t i, struct virtio_dev **out,
 	r = net_new(&net, &params, err);
 	if (r < 0)
 		return r;
-	virtio_set_limits(&net->rx.limiter, &config->rx_rate_limiter);
-	virtio_set_limits(&net->tx.limiter, &config->tx_rate_limiter);
+	virtio_add_limiter(m, &net->rx.limiter, &config->rx_rate_limiter);
+	virtio_add_limiter(m, &net->tx.limiter, &config->tx_rate_limiter);
 	r = virtio_add_counters(m, &net_metric_group, config->iface_id,
 				&net->metrics, err);
 	if (r < 0) {

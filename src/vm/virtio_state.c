@@ -2,7 +2,8 @@
 /*
  * virtio_state.c - the machine's virtio devices in a snapshot
  *
- * {"slots": [{"kind", "transport", "device"}]}, in the order of their windows.
+ * {"slots": [{"kind", "transport", "limiters", "device"}]}, in the order of
+ * their windows.
  * The device's part goes by its ops->state and is loaded first; the transport,
  * which activates the device, second (virtio/state.h).
  */
@@ -16,6 +17,8 @@
 struct slot_state {
 	char *kind;
 	struct virtio_state transport;
+	unsigned int nr_limiters;
+	struct rate_limiter_state limiters[VIRTIO_LIMITERS_MAX];
 	struct schema_raw device;
 };
 
@@ -23,9 +26,14 @@ struct slots_state {
 	struct schema_list slots;
 };
 
+static const struct schema_item limiter_item = SCHEMA_STATE_ITEM(
+	struct rate_limiter_state, &rate_limiter_state_schema);
+
 static const struct schema_field slot_fields[] = {
 	{SCHEMA_STATE("kind", SCHEMA_STRING, struct slot_state, kind)},
 	SCHEMA_STATE_OBJECT(struct slot_state, transport, &virtio_state_schema),
+	SCHEMA_STATE_COUNTED(SCHEMA_ARRAY, struct slot_state, limiters,
+			     nr_limiters, .item = &limiter_item),
 	{SCHEMA_STATE("device", SCHEMA_RAW, struct slot_state, device)},
 };
 static const struct schema_object slot_schema =
@@ -60,6 +68,22 @@ static void save_device(struct virtio_dev *dev, struct buf *out)
 	schema_encode(schema, state, out);
 }
 
+static void save_limiters(struct virtio_slot *slot, struct buf *out)
+{
+	buf_add_str(out, ",\"limiters\":[");
+	for (unsigned int i = 0; i < slot->nr_limiters; i++) {
+		struct rate_limiter_state state;
+
+		virtio_dev_enter(slot->dev);
+		rate_limiter_save(slot->limiter[i], &state);
+		virtio_dev_leave(slot->dev);
+		if (i > 0)
+			buf_add(out, ",", 1);
+		schema_encode(&rate_limiter_state_schema, &state, out);
+	}
+	buf_add(out, "]", 1);
+}
+
 void virtio_save(struct machine *m, struct buf *out)
 {
 	buf_add_str(out, "{\"slots\":[");
@@ -71,6 +95,7 @@ void virtio_save(struct machine *m, struct buf *out)
 		buf_addf(out, "%s{\"kind\":\"%s\",\"transport\":", i ? "," : "",
 			 slot->kind->name);
 		schema_encode(&virtio_state_schema, &transport, out);
+		save_limiters(slot, out);
 		buf_add_str(out, ",\"device\":");
 		save_device(slot->dev, out);
 		buf_add(out, "}", 1);
@@ -101,6 +126,20 @@ static int load_device(struct virtio_dev *dev, const struct schema_raw *text,
 	return r;
 }
 
+static int load_limiters(struct virtio_slot *slot,
+			 const struct slot_state *state, struct err *err)
+{
+	if (state->nr_limiters != slot->nr_limiters)
+		return err_set(
+			err, -EINVAL, "%s: %u rate limiters instead of %u",
+			slot->dev->name, state->nr_limiters, slot->nr_limiters);
+	virtio_dev_enter(slot->dev);
+	for (unsigned int i = 0; i < slot->nr_limiters; i++)
+		rate_limiter_load(slot->limiter[i], &state->limiters[i]);
+	virtio_dev_leave(slot->dev);
+	return 0;
+}
+
 static int load_slot(struct virtio_slot *slot, const struct slot_state *state,
 		     struct err *err)
 {
@@ -112,6 +151,8 @@ static int load_slot(struct virtio_slot *slot, const struct slot_state *state,
 			       "device",
 			       state->kind, slot->kind->name);
 	r = load_device(slot->dev, &state->device, err);
+	if (r == 0)
+		r = load_limiters(slot, state, err);
 	return r < 0 ? r
 		     : virtio_mmio_load(&slot->mmio, &state->transport, err);
 }

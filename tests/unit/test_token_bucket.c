@@ -125,9 +125,35 @@ static void edges(void **state)
 			}
 }
 
+/* A snapshot's level: what was used up stays used up, and no more fits. */
+static void test_level(void **state)
+{
+	struct token_bucket b, c;
+	struct token_bucket_level level;
+
+	(void)state;
+	token_bucket_init(&b, 1000, 50, 1000, 0);
+	assert_true(token_bucket_take(&b, 450, 0));
+	level = token_bucket_level(&b, 100 * 1000000ull);
+	assert_int_equal(level.burst, 0);
+	assert_int_equal(level.tokens, 700);
+	token_bucket_init(&c, 1000, 50, 1000, 5);
+	token_bucket_set_level(&c, &level, 5);
+	assert_false(token_bucket_take(&c, 701, 5));
+	assert_true(token_bucket_take(&c, 700, 5));
+	assert_int_equal(token_bucket_wait_ns(&c, 1, 5), 1000001);
+	token_bucket_init(&c, 1000, 50, 1000, 5);
+	level = (struct token_bucket_level){UINT64_MAX, UINT64_MAX};
+	token_bucket_set_level(&c, &level, 5);
+	level = token_bucket_level(&c, 5);
+	assert_int_equal(level.tokens, 1000);
+	assert_int_equal(level.burst, 50);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_level),
 		cmocka_unit_test(burst_then_bucket_then_none),
 		cmocka_unit_test(small_steps_add_up),
 		cmocka_unit_test(rates_near_the_clock),
