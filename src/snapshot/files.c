@@ -72,6 +72,7 @@ static int open_place(struct snapshot_file *f, const char *path)
 	const char *slash = strrchr(path, '/');
 	const char *name = slash ? slash + 1 : path;
 	cleanup_free char *dir = NULL;
+	struct stat st;
 
 	if (*name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return -EISDIR;
@@ -85,7 +86,14 @@ static int open_place(struct snapshot_file *f, const char *path)
 	if (!dir)
 		return -ENOMEM;
 	f->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return f->dir < 0 ? -errno : 0;
+	if (f->dir < 0)
+		return -errno;
+	/* A device or pipe that has the name shall keep it. */
+	if (fstatat(f->dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	return S_ISREG(st.st_mode) || S_ISLNK(st.st_mode) ? 0 : -EEXIST;
 }
 
 /* A nameless file where there are such; else one with the temporary name. */
