@@ -115,6 +115,7 @@ int gmem_new_from_file(struct gmem *mem, uint64_t size, int fd, off_t off,
 			       "%llu",
 			       (long long)st.st_size, (unsigned long long)size);
 	lay_out(mem, size);
+	mem->origin = GMEM_FILE;
 	for (unsigned int i = 0; i < mem->nr_regions; i++) {
 		r = map_region(&mem->region[i], 0, fd, off);
 		if (r == 0)

@@ -66,6 +66,13 @@ struct gmem_file {
 	off_t off;
 };
 
+/* What a page shows that nobody has written. */
+enum gmem_origin {
+	GMEM_FRESH,  /* zeros, or what gmem_map_file() put there */
+	GMEM_FILE,   /* the file of gmem_new_from_file() */
+	GMEM_SERVED, /* what another process gives when it is touched */
+};
+
 /**
  * struct gmem - the RAM of one VM; immutable once gmem_new() returned, but for
  * gmem_map_file() before the guest runs and gmem_discard()
@@ -79,6 +86,7 @@ struct gmem {
 	unsigned int nr_regions;
 	uint64_t size;
 	enum gmem_pages pages;
+	enum gmem_origin origin;
 	unsigned int nr_files;
 	struct gmem_file *file; /* @nr_files; owned */
 	uint64_t *given_back;

@@ -152,8 +152,10 @@ static int write_untouched(struct writer *w, uint64_t from, uint64_t to)
 	gpa_t start = w->region->gpa + from, end = w->region->gpa + to;
 	int r = 0;
 
-	if (w->kind == MEMORY_DIFF)
+	if (w->kind == MEMORY_DIFF && mem->origin != GMEM_FRESH)
 		return 0;
+	if (mem->origin == GMEM_SERVED)
+		return write_pages(w, from, to);
 	for (unsigned int i = 0; i < mem->nr_files && r == 0; i++) {
 		const struct gmem_file *f = &mem->file[i];
 		gpa_t a = f->gpa > start ? f->gpa : start;

@@ -14,11 +14,14 @@
  *                                 snapshot that this VM comes from inside the
  *                                 kernel, which may share its blocks, and
  *                                 without its holes
+ *   any other page that another   is read, which asks for it
+ *   process serves
  *   any other page                has no contents: neither read nor written
  *
  * A diff (MEMORY_DIFF) holds the first kind only, zeros included: its holes say
- * "as before". One that is written where a memory file is already is merged
- * with it (memory_copy()).
+ * "as before". Before a VM's first start is nothing, so the diff of one that
+ * does not come from a snapshot holds its kernel, too. A diff that is written
+ * where a memory file is already is merged with it (memory_copy()).
  */
 #pragma once
 

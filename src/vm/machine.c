@@ -583,6 +583,7 @@ static int memory_by_uffd(struct machine *m, const struct machine_source *src,
 	int r = gmem_new(&m->mem, src->snapshot->memory_bytes,
 			 pages_of(c->huge_pages), err);
 
+	m->mem.origin = GMEM_SERVED;
 	if (r == 0)
 		r = uffd_connect(&m->uffd, &m->mem, src->memory_path,
 				 m->vm->loop, handler_gone, m, err);

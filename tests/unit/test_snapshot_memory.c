@@ -218,6 +218,13 @@ static void a_kernel_image_is_written_too(void **state)
 	assert_int_equal(byte_at(fd, 258), 0);
 	assert_int_equal(byte_at(fd, 259), 0x13);
 	assert_int_equal(byte_at(fd, 260), 0xdd);
+
+	/* There is nothing before it that a diff could leave out. */
+	assert_int_equal(ftruncate(fd, 0), 0);
+	write_it(&mem, fd, MEMORY_DIFF, &stats);
+	assert_int_equal(byte_at(fd, 256), 0x10);
+	assert_int_equal(byte_at(fd, 257), 0xee);
+	assert_int_equal(byte_at(fd, 259), 0x13);
 	gmem_free(&mem);
 	fd_close(&image);
 	fd_close(&fd);
@@ -272,6 +279,38 @@ static void the_memory_file_before(void **state)
 	fd_close(&base);
 	fd_close(&fd);
 	fd_close(&diff);
+}
+
+/* Another process has what was not touched: the file stands for it. */
+static void pages_that_are_served(void **state)
+{
+	int base = new_file(), fd = new_file();
+	struct memory_stats stats;
+	struct gmem mem;
+	struct err err;
+
+	(void)state;
+	new_mem(&mem, MIB(16));
+	for (uint64_t page = 0; page < 4; page++)
+		fill(&mem, page, 0x11);
+	write_it(&mem, base, MEMORY_FULL, &stats);
+	gmem_free(&mem);
+	assert_int_equal(gmem_new_from_file(&mem, MIB(16), base, 0, &err), 0);
+	mem.nr_files = 0;
+	mem.origin = GMEM_SERVED;
+	fill(&mem, 2, 0x22);
+	write_it(&mem, fd, MEMORY_FULL, &stats);
+	assert_int_equal(byte_at(fd, 0), 0x11);
+	assert_int_equal(byte_at(fd, 2), 0x22);
+	assert_int_equal(byte_at(fd, 3), 0x11);
+	assert_false(is_stored(fd, 4));
+	assert_int_equal(ftruncate(fd, 0), 0);
+	write_it(&mem, fd, MEMORY_DIFF, &stats);
+	assert_false(is_stored(fd, 0));
+	assert_int_equal(byte_at(fd, 2), 0x22);
+	gmem_free(&mem);
+	fd_close(&base);
+	fd_close(&fd);
 }
 
 /* Nothing is there any more, and that is what has to be stored. */
@@ -343,6 +382,7 @@ int main(void)
 		cmocka_unit_test(both_sides_of_the_hole),
 		cmocka_unit_test(a_kernel_image_is_written_too),
 		cmocka_unit_test(the_memory_file_before),
+		cmocka_unit_test(pages_that_are_served),
 		cmocka_unit_test(pages_that_were_given_back),
 		cmocka_unit_test(a_file_that_cannot_grow),
 	};
