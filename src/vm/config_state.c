@@ -297,6 +297,15 @@ static int open_nets(struct config_state *s, struct vm_config *to,
 	return r;
 }
 
+/* The console of this VM, when it was told one, is not the saved VM's. */
+static void take_serial(const struct vm_config *from, struct vm_config *to)
+{
+	if (to->serial.present)
+		free(from->serial.serial_out_path);
+	else
+		to->serial = from->serial;
+}
+
 /* What is only values. */
 static void take_values(struct config_state *s, struct vm_config *to)
 {
@@ -305,7 +314,7 @@ static void take_values(struct config_state *s, struct vm_config *to)
 	to->machine = c->machine;
 	to->machine.present = true;
 	to->boot_source = c->boot_source;
-	to->serial = c->serial;
+	take_serial(c, to);
 	to->irqchip = c->irqchip;
 	to->boot_timer = c->boot_timer;
 	to->entropy = c->entropy;
