@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Debian's kernel, by every way in: here when KVM runs it, else in the lab.
+
+Each boot has something of its own (protocol, CPUs, irqchip, memory, end), and
+all of a lab's boots are one session. The slim kernel takes part when somebody
+has built it (tools/kernel/build-slim): that takes minutes.
+"""
+
+import json
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+
+import pytest
+
+from conftest import BUILD, ROOT, Running, lab_run
+
+CMDLINE = ("console=ttyS0 reboot=k panic=-1 quiet i8042.noaux i8042.nomux "
+           "i8042.dumbkbd pci=off volt.timer=0xc0000000")
+
+
+@dataclass
+class Boot:
+    """One Linux guest; file is vmlinux, bzimage or slim."""
+
+    name: str
+    file: str = "vmlinux"
+    entry: str = "auto"
+    cpus: int = 1
+    memory: int = 128
+    irqchip: str = "split"
+    end: str = "poweroff"
+    words: str = ""
+
+    def argv(self, build, folder=None):
+        return [f"{build}/volt-vmm", "--no-api", "--kernel", kernel(self.file),
+                "--initrd", said(ROOT / "tests/initramfs/build"),
+                "--entry", self.entry, "--cpus", str(self.cpus),
+                "--memory", str(self.memory), "--irqchip", self.irqchip,
+                "--boot-timer", "--level", "Info", "--cmdline",
+                f"{CMDLINE} volt.end={self.end} {self.words}".strip()]
+
+
+BOOTS = [
+    Boot("pvh", entry="pvh", words="one=1"),
+    Boot("linux64-full", entry="linux64", cpus=2, irqchip="full",
+         end="reboot"),
+    Boot("bzimage", file="bzimage", cpus=4, memory=3072),
+    Boot("above-the-hole", cpus=1, memory=5120),
+    Boot("panic", end="panic"),
+    Boot("slim", file="slim", cpus=2),
+    Boot("slim-full", file="slim", cpus=2, irqchip="full", end="reboot"),
+]
+
+
+def said(*argv):
+    return subprocess.run(list(map(str, argv)), check=True, text=True,
+                          stdout=subprocess.PIPE).stdout.strip()
+
+
+def slim_kernel():
+    """Of the cache, or None: building it takes minutes."""
+    cache = os.environ.get("VOLT_CACHE") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
+        "volt")
+    folder = os.path.join(cache, "kernel")
+    found = [os.path.join(folder, name, "vmlinux")
+             for name in (os.listdir(folder) if os.path.isdir(folder) else [])
+             if name.startswith("slim")]
+    found = [path for path in found if os.path.exists(path)]
+    return max(found, key=os.path.getmtime) if found else None
+
+
+def kernel(name):
+    if name == "slim":
+        return slim_kernel()
+    return said(ROOT / "tools/kernel/fetch", "--print", name)
+
+
+def room():
+    """MiB that a guest may have: of this host, or of the lab on it."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+    lab = os.environ.get("VOLT_LAB_MEMORY")
+    return int(lab) if lab else max(1024, min(8192, total * 7 // 10))
+
+
+def why_not(boot):
+    if boot.file == "slim" and not slim_kernel():
+        return "no slim kernel in the cache: tools/kernel/build-slim makes one"
+    if boot.memory + 512 > room():
+        return f"no room for a guest of {boot.memory} MiB"
+    return None
+
+
+def runs_linux():
+    facts = subprocess.run([BUILD / "volt", "doctor", "--json"], text=True,
+                           stdout=subprocess.PIPE, check=False).stdout
+    return json.loads(facts)["guests"] == "linux"
+
+
+@pytest.fixture(scope="module")
+def booted(build, tmp_path_factory):
+    """Results of all boots by name."""
+    folder = tmp_path_factory.mktemp("boot")
+    boots = [b for b in BOOTS if not why_not(b)]
+    if not runs_linux():
+        return lab_run(boots, folder, 600)
+    results = {}
+    for boot in boots:
+        run = Running(boot.argv(BUILD), folder / boot.name)
+        run.process.stdin.close()
+        results[boot.name] = run.finish(120)
+    return results
+
+
+def facts_of(result):
+    """VOLT-FACT lines as a dict."""
+    return dict(re.findall(r"^VOLT-FACT ([^=\n]*)=(.*)$", result.out, re.M))
+
+
+@pytest.fixture
+def get(booted):
+    def get_one(name):
+        why = why_not(next(b for b in BOOTS if b.name == name))
+        if why:
+            pytest.skip(why)
+        assert name in booted, "the lab ended before this boot"
+        return booted[name]
+    return get_one
+
+
+def text(result):
+    return f"exit code {result.code}\n{result.out[-3000:]}\n{result.log[-2000:]}"
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("boot", BOOTS, ids=[b.name for b in BOOTS])
+def test_reaches_init_and_ends(get, boot):
+    result = get(boot.name)
+    assert "VOLT-INIT" in result.out, text(result)
+    assert f"VOLT-END {boot.end}" in result.out, text(result)
+    assert result.code == 0, text(result)
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("boot", BOOTS, ids=[b.name for b in BOOTS])
+def test_machine_is_what_was_asked_for(get, boot):
+    result = get(boot.name)
+    facts = facts_of(result)
+    assert facts["cpus"] == str(boot.cpus), text(result)
+    assert facts["online"] == ("0" if boot.cpus == 1 else
+                               f"0-{boot.cpus - 1}")
+    assert facts["clocksource"] == "kvm-clock"
+    # The kernel keeps some for itself, but no more than a fifth and 48 MiB.
+    total = int(facts["MemTotal"]) >> 10
+    assert boot.memory * 4 // 5 - 48 <= total <= boot.memory, total
+    words = facts["cmdline"].split()
+    want = f"{CMDLINE} volt.end={boot.end} {boot.words}".split()
+    assert words[:len(want)] == want
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("boot", BOOTS, ids=[b.name for b in BOOTS])
+def test_topology(get, boot):
+    """One package, one core a vCPU, as lscpu would show it."""
+    facts = facts_of(get(boot.name))
+    cores = {facts[f"cpu{i}.core"] for i in range(boot.cpus)}
+    packages = {facts[f"cpu{i}.package"] for i in range(boot.cpus)}
+    assert len(cores) == boot.cpus
+    assert len(packages) == 1
+
+
+@pytest.mark.lab
+def test_acpi_tables_are_seen(get):
+    tables = facts_of(get("pvh"))["acpi"].split()
+    assert {"APIC", "DSDT", "FACP"} <= set(tables)
+
+
+@pytest.mark.lab
+def test_boot_timer_is_logged(get):
+    result = get("pvh")
+    assert re.search(r"Guest-boot-time = +\d+ us", result.log), text(result)
