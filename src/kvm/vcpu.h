@@ -76,3 +76,6 @@ int kvm_vcpu_run(struct kvm_vcpu *vcpu);
 /* General and special registers for a last log line. Return: 0 or -errno. */
 int kvm_vcpu_get_regs(struct kvm_vcpu *vcpu, struct kvm_regs *regs,
 		      struct kvm_sregs *sregs);
+
+/* A guest that looks for lockups shall know that it did not run for a while. */
+void kvm_vcpu_tell_paused(struct kvm_vcpu *vcpu);

@@ -227,14 +227,12 @@ static int set_events(struct kvm_vcpu *vcpu, const struct vcpu_state *s,
 	return CALL(vcpu, KVM_SET_VCPU_EVENTS, &s->events, err);
 }
 
-/* A guest that looks for lockups is told that it was stopped. Not every guest
- * has the clock that this works by. */
 static int tell_paused(struct kvm_vcpu *vcpu, const struct vcpu_state *s,
 		       struct err *err)
 {
 	(void)s;
 	(void)err;
-	(void)kvm_call(vcpu->vm->kvm, vcpu->fd, KVM_KVMCLOCK_CTRL, NULL);
+	kvm_vcpu_tell_paused(vcpu);
 	return 0;
 }
 

@@ -163,6 +163,8 @@ void vcpus_pause(struct vcpus *set)
 	while (set->parked + set->ended < set->nr)
 		(void)pthread_cond_wait(&set->changed, &set->lock);
 	(void)pthread_mutex_unlock(&set->lock);
+	for (unsigned int i = 0; i < set->nr; i++)
+		kvm_vcpu_tell_paused(&set->vcpu[i].kvm);
 }
 
 void vcpus_resume(struct vcpus *set)
