@@ -51,6 +51,11 @@ static const uint32_t more[] = {
 };
 /* clang-format on */
 
+/* Each bank of machine checks has four; a guest writes the first of them. */
+#define MSR_MC0_CTL 0x400u
+#define MC_BANKS    32u
+#define MC_STEP     4u
+
 static bool has(const struct msr_list *list, uint32_t index)
 {
 	for (unsigned int i = 0; i < list->nr; i++)
@@ -88,6 +93,9 @@ int msrs_list(struct kvm *kvm, struct msr_list *list, struct err *err)
 			add(list, io.index[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(more); i++)
 		add(list, more[i]);
+	for (uint32_t i = 0; i < MC_BANKS; i++)
+		add(list, MSR_MC0_CTL + i * MC_STEP);
+	list->nr = list->nr < MSRS_MAX - 2 ? list->nr : MSRS_MAX - 2;
 	add(list, MSR_IA32_TSC);
 	add(list, MSR_IA32_TSC_DEADLINE);
 	return 0;

@@ -29,6 +29,8 @@ static const struct {
 	{0xc0000101, 0x234567000, "gs-base"},
 	{0xc0000102, 0xffff888012345000, "kernel-gs-base"},
 	{0x277, 0x0007010600070106, "pat"},
+	{0x400, ~0ull, "mc0-ctl"},
+	{0x47c, ~0ull, "mc31-ctl"},
 };
 
 static volatile uint32_t pending, timers;
