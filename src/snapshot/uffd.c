@@ -10,6 +10,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -40,6 +43,7 @@ void uffd_init(struct uffd *u)
 		.fd = -1,
 		.handler = {.fd = -1},
 		.sock = {.fd = -1},
+		.stop = -1,
 	};
 }
 
@@ -170,6 +174,66 @@ static void on_sock(struct loop_source *src, uint32_t events)
 	one_is_gone(container_of(src, struct uffd, sock), src);
 }
 
+/* Whoever waits for a page goes on, with zeros. */
+static void let_go(struct uffd *u)
+{
+	atomic_store(&u->lost, true);
+	for (unsigned int i = 0; i < u->mem->nr_regions; i++) {
+		struct uffdio_range range = {
+			.start = (uintptr_t)u->mem->region[i].hva,
+			.len = u->mem->region[i].size,
+		};
+
+		(void)ioctl(u->fd, UFFDIO_UNREGISTER, &range);
+	}
+}
+
+static void *watcher_main(void *arg)
+{
+	struct uffd *u = arg;
+	struct pollfd p[] = {
+		{.fd = u->stop, .events = POLLIN},
+		{.fd = u->handler.fd, .events = POLLIN},
+		{.fd = u->sock.fd, .events = POLLRDHUP},
+	};
+
+	while (p[1].fd >= 0 || p[2].fd >= 0) {
+		if (poll(p, ARRAY_SIZE(p), -1) < 0)
+			continue;
+		if (p[0].revents)
+			return NULL;
+		for (size_t i = 1; i < ARRAY_SIZE(p); i++)
+			if (p[i].revents)
+				p[i].fd = -1;
+	}
+	let_go(u);
+	return NULL;
+}
+
+static int start_watcher(struct uffd *u)
+{
+	sigset_t all, old;
+	int r;
+
+	u->stop = eventfd(0, EFD_CLOEXEC);
+	if (u->stop < 0)
+		return -errno;
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&u->watcher, NULL, watcher_main, u);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	u->watching = r == 0;
+	return -r;
+}
+
+static void end_watcher(struct uffd *u)
+{
+	if (u->watching && eventfd_write(u->stop, 1) == 0)
+		(void)pthread_join(u->watcher, NULL);
+	u->watching = false;
+	fd_close(&u->stop);
+}
+
 /* Without pidfds (or across pid namespaces) a handler's death goes unseen. */
 static int watch(struct uffd *u, int sock, struct err *err)
 {
@@ -196,6 +260,8 @@ static int watch(struct uffd *u, int sock, struct err *err)
 	r = loop_add(u->loop, &u->handler);
 	if (r == 0)
 		r = loop_add(u->loop, &u->sock);
+	if (r == 0)
+		r = start_watcher(u);
 	return r < 0 ? err_set(err, r, "Cannot watch the memory's handler: %s",
 			       err_name(r))
 		     : 0;
@@ -209,6 +275,7 @@ int uffd_connect(struct uffd *u, const struct gmem *mem, const char *path,
 	cleanup_fd int sock = -1;
 	int r = open_uffd(u, err);
 
+	u->mem = mem;
 	u->loop = loop;
 	u->gone = gone;
 	u->ctx = ctx;
@@ -233,6 +300,7 @@ int uffd_connect(struct uffd *u, const struct gmem *mem, const char *path,
 
 void uffd_free(struct uffd *u)
 {
+	end_watcher(u);
 	if (u->handler.added)
 		loop_del(u->loop, &u->handler);
 	if (u->sock.added)

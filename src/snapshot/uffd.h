@@ -32,10 +32,17 @@
 #include "host/loop.h"
 #include "mem/gmem.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 /**
  * struct uffd - memory served by a handler
  * @handler:	pidfd of the process that listened
  * @sock:	our end of the connection
+ * @watcher:	lets go who waits for a page when the handler has ended: the
+ *		VMM thread, which has the loop, may itself be the one
+ * @stop:	eventfd that ends it
+ * @lost:	it did so: pages have read zeros that are none
  */
 struct uffd {
 	int fd;
@@ -44,6 +51,11 @@ struct uffd {
 	struct loop_source sock;
 	void (*gone)(void *ctx);
 	void *ctx;
+	const struct gmem *mem;
+	pthread_t watcher;
+	bool watching;
+	int stop;
+	atomic_bool lost;
 };
 
 /* Nothing is open yet. */

@@ -68,6 +68,10 @@ static int write_files(struct vm *vm, struct snapshot_files *files,
 			     err);
 
 	phases_end(phases, "guest memory dump");
+	if (r == 0 && atomic_load(&vm->machine->uffd.lost))
+		r = err_set(err, -EIO,
+			    "The process that serves the guest's memory is "
+			    "gone");
 	if (r < 0)
 		return r;
 	log_info("Guest memory: %llu KiB written, %llu KiB copied, of %llu KiB",

@@ -3,6 +3,10 @@
 
 import os
 import stat
+import subprocess
+import sys
+
+import pytest
 
 from conftest import BUILD, Api
 from test_snapshot import restore, snapshot, start
@@ -100,3 +104,27 @@ def test_many_snapshots_leave_nothing_behind(vmm, tmp_path):
     assert after[0] <= before[0] + 2  # clients that are being let go
     assert after[1] <= before[1] + 256
     assert len([x for x in os.listdir(tmp_path) if x.startswith("a.")]) == 2
+
+
+def test_a_handler_that_dies_before_it_serves(vmm, tmp_path):
+    """The VMM thread itself waits for a page: it must not wait for ever."""
+    if not os.access("/dev/userfaultfd", os.W_OK):
+        pytest.skip("no /dev/userfaultfd for this user")
+    run, api = start(vmm, tmp_path)
+    run.wait_for("tick 3")
+    assert snapshot(api, tmp_path / "s").returncode == 0
+    code = ("import socket, sys\ns = socket.socket(socket.AF_UNIX)\n"
+            "s.bind(sys.argv[1])\ns.listen(1)\nprint(flush=True)\n"
+            "s.accept()[0].recv(4096)\n")
+    path = str(tmp_path / "uffd")
+    with subprocess.Popen([sys.executable, "-c", code, path],
+                          stdout=subprocess.PIPE) as handler:
+        handler.stdout.readline()
+        clone, api = empty_vmm(vmm, tmp_path)
+        api.call("PUT", "/snapshot/load",
+                 {"snapshot_path": str(tmp_path / "s/state.json"),
+                  "mem_backend": {"backend_type": "Uffd",
+                                  "backend_path": path}})
+    result = clone.finish()
+    assert result.code == 1
+    assert "serves the guest's memory is gone" in result.log
