@@ -6,9 +6,9 @@ checks their sums, writes and syncs, and draws random numbers of its device.
 snapshot_linux.py is its host. Debian's cloud kernel has no driver for the
 VM generation ID, so what is compared is the device's numbers, and more of them
 than the driver had fetched before the snapshot: those few are in the guest's
-memory, so clones share them, as they share the state of getrandom() until the
-guest seeds it again. VOLT_TEST_LONG=1: ten clones and a chain of twenty instead
-of two and three.
+memory, so clones share them. When getrandom() parts depends on the guest's own
+seeding without that driver. VOLT_TEST_LONG=1: ten clones and a chain of twenty
+instead of two and three.
 """
 
 import os
