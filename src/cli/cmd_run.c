@@ -2,14 +2,12 @@
 /*
  * cmd_run.c - `volt run`: a VM with its console on this terminal
  *
- * It finds a kernel, makes sure that the name is free, and becomes volt-vmm:
- * no process stays in between, so the console, signals and the exit code are
- * volt-vmm's own.
+ * It finds a kernel and becomes volt-vmm (launch.h).
  */
 #include "cli/cache.h"
 #include "cli/cli.h"
 #include "cli/doctor.h"
-#include "cli/vmapi.h"
+#include "cli/launch.h"
 
 #include "base/fd.h"
 
@@ -17,11 +15,9 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <unistd.h>
 
 #define NAME          "run"
-#define MAX_ARGS      128
 #define MAX_LIST      16
 
 #define CMDLINE       "console=ttyS0 reboot=k panic=1"
@@ -69,8 +65,7 @@ struct list {
 };
 
 /**
- * struct run - the command line, and volt-vmm's under construction
- * @args:	NULL-terminated by being zeroed
+ * struct run - the command line
  */
 struct run {
 	const char *name;
@@ -83,14 +78,9 @@ struct run {
 	struct list nets;
 	const char *vsock;
 	char **rest;
-	char default_name[24];
 	char default_kernel[PATH_MAX];
 	char default_initrd[PATH_MAX];
-	char socket[VMAPI_PATH_MAX];
-	char own[PATH_MAX];
-	char vmm[PATH_MAX];
-	char *args[MAX_ARGS + 1];
-	unsigned int nr_args;
+	struct launch launch;
 };
 
 /* Would a Linux kernel run here? Better a sentence now than a silent minute
@@ -116,11 +106,6 @@ static int fill_defaults(struct run *run, struct err *err)
 {
 	int r;
 
-	if (!run->name) {
-		(void)snprintf(run->default_name, sizeof(run->default_name),
-			       "vm-%d", getpid());
-		run->name = run->default_name;
-	}
 	if (run->kernel) {
 		run->cmdline = run->cmdline ? run->cmdline : CMDLINE;
 		return 0;
@@ -140,97 +125,32 @@ static int fill_defaults(struct run *run, struct err *err)
 	return 0;
 }
 
-/* Remove a dead VM's socket, refuse a living one's name. */
-static int claim_name(struct run *run, struct err *err)
-{
-	struct vmapi api;
-	int r = vmapi_socket(run->name, run->socket, true, err);
-
-	if (r < 0)
-		return r;
-	r = vmapi_open(&api, run->name, err);
-	if (r == 0) {
-		vmapi_close(&api);
-		return err_set(err, -EEXIST, "A VM named %s runs already",
-			       run->name);
-	}
-	if (r == -ECONNREFUSED)
-		(void)unlink(run->socket);
-	return r == -ENOENT || r == -ECONNREFUSED ? 0 : r;
-}
-
-/* The strings live in argv or in @run. */
-static void add(struct run *run, const char *flag, const char *value)
-{
-	if (!value || run->nr_args + 2 > MAX_ARGS)
-		return;
-	run->args[run->nr_args++] = (char *)(uintptr_t)flag;
-	run->args[run->nr_args++] = (char *)(uintptr_t)value;
-}
-
 static int build_args(struct run *run, struct err *err)
 {
-	run->args[run->nr_args++] = (char *)(uintptr_t) "volt-vmm";
-	add(run, "--id", run->name);
-	add(run, "--api-sock", run->socket);
-	add(run, "--kernel", run->kernel);
-	add(run, "--initrd", run->initrd);
-	add(run, "--cmdline", run->cmdline);
-	add(run, "--memory", run->memory);
-	add(run, "--cpus", run->cpus);
+	struct launch *l = &run->launch;
+
+	launch_add(l, "--kernel", run->kernel);
+	launch_add(l, "--initrd", run->initrd);
+	launch_add(l, "--cmdline", run->cmdline);
+	launch_add(l, "--memory", run->memory);
+	launch_add(l, "--cpus", run->cpus);
 	for (unsigned int i = 0; i < run->disks.nr; i++)
-		add(run, "--disk", run->disks.text[i]);
+		launch_add(l, "--disk", run->disks.text[i]);
 	for (unsigned int i = 0; i < run->nets.nr; i++)
-		add(run, "--net", run->nets.text[i]);
-	add(run, "--vsock", run->vsock);
-	for (char **word = run->rest; *word; word++) {
-		if (run->nr_args == MAX_ARGS)
-			return err_set(err, -E2BIG, "Too many words");
-		run->args[run->nr_args++] = *word;
-	}
-	return 0;
-}
-
-/* Returns only when there is no volt-vmm beside @program. */
-static void exec_beside(struct run *run, const char *program)
-{
-	const char *slash = strrchr(program, '/');
-
-	if (!slash)
-		return;
-	(void)snprintf(run->vmm, sizeof(run->vmm), "%.*s/volt-vmm",
-		       (int)(slash - program), program);
-	(void)execv(run->vmm, run->args);
-}
-
-/* volt-vmm beside this program, by the path that was called (perhaps a link)
- * and by the file's own, else as the shell would find it. Returns only when
- * none starts. */
-static int become_vmm(struct run *run)
-{
-	const char *called = (const char *)getauxval(AT_EXECFN);
-	ssize_t n = readlink("/proc/self/exe", run->own, sizeof(run->own) - 1);
-
-	if (called)
-		exec_beside(run, called);
-	if (n > 0) {
-		run->own[n] = '\0';
-		exec_beside(run, run->own);
-	}
-	(void)execvp("volt-vmm", run->args);
-	return cli_complain(1, NAME,
-			    "cannot start volt-vmm: %s; it belongs beside volt",
-			    err_name(errno));
+		launch_add(l, "--net", run->nets.text[i]);
+	launch_add(l, "--vsock", run->vsock);
+	return launch_add_rest(l, run->rest, err);
 }
 
 static int start(struct run *run)
 {
 	struct err err;
 
-	if (fill_defaults(run, &err) < 0 || claim_name(run, &err) < 0 ||
+	if (fill_defaults(run, &err) < 0 ||
+	    launch_begin(&run->launch, run->name, &err) < 0 ||
 	    build_args(run, &err) < 0)
 		return cli_complain(1, NAME, "%s", err.text);
-	return become_vmm(run);
+	return launch_exec(&run->launch, NAME);
 }
 
 static int add_to_list(struct list *list, const char *flag)

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""volt snapshot, restore and inspect, with bare-metal guests."""
+
+import json
+
+import pytest
+
+from test_cli_run import VOLT, Cli
+
+
+@pytest.fixture
+def cli(vmm, tmp_path):
+    return Cli(vmm, tmp_path)
+
+
+@pytest.fixture
+def saved(cli, tmp_path):
+    """A VM that ticks, saved while it ran."""
+    run = cli.start("ticker", "--name", "first")
+    run.wait_for("tick")
+    done = cli("snapshot", "first", tmp_path / "snap")
+    assert (done.returncode, done.stderr) == (0, "")
+    run.wait_for("tick")  # it goes on
+    return tmp_path / "snap"
+
+
+def restore(cli, folder, name):
+    words = [f"{key}={value}" for key, value in cli.env.items()]
+    return cli.vmm.spawn(["env", *words, VOLT, "restore", "--name", name,
+                          folder])
+
+
+def test_clones_go_on_and_are_listed(cli, saved):
+    clones = [restore(cli, saved, name) for name in ("second", "third")]
+    for clone in clones:
+        clone.wait_for("tick")
+    assert {row[0] for row in cli.rows()} == {"first", "second", "third"}
+    assert cli("stop", "--wait", "0", "second").returncode == 0
+    clones[1].wait_for("tick")
+
+
+def test_inspect(cli, saved):
+    done = cli("snapshot", "inspect", saved)
+    assert done.returncode == 0, done.stdout
+    for word in ("1 vCPU", "32 MiB", "serial", "CRC-64", "right"):
+        assert word in done.stdout
+    facts = json.loads(cli("snapshot", "inspect", "--json", saved).stdout)
+    assert facts["crc_ok"] and facts["memory_ok"]
+    assert facts["memory_bytes"] == facts["memory_file_bytes"] == 32 << 20
+    assert facts["memory_file_stored_bytes"] < 8 << 20  # what it used
+    assert "serial" in facts["devices"].split()
+
+
+def test_inspect_sees_damage(cli, saved):
+    state = saved / "state.json"
+    text = state.read_text()
+    state.write_text(text.replace('"vcpu_count":1', '"vcpu_count":2'))
+    done = cli("snapshot", "inspect", saved)
+    assert done.returncode == 1 and "WRONG, the file was changed" in done.stdout
+    state.write_text(text)
+    with open(saved / "memory.snap", "r+b") as memory:
+        memory.truncate(1 << 20)
+    done = cli("snapshot", "inspect", saved)
+    assert done.returncode == 1 and "WRONG size" in done.stdout
+    state.write_text(text[:1000])
+    done = cli("snapshot", "inspect", saved)
+    assert done.returncode == 1 and "damaged" in done.stderr
+
+
+def test_pause(cli, tmp_path):
+    run = cli.start("ticker", "--name", "still")
+    run.wait_for("tick")
+    assert cli("snapshot", "--pause", "still", tmp_path / "s").returncode == 0
+    row = next(row for row in cli.rows() if row[0] == "still")
+    assert "Paused" in row
+
+
+def test_errors_say_what_is_wrong(cli, tmp_path):
+    done = cli("snapshot", "nobody", tmp_path / "x")
+    assert done.returncode == 1 and "nobody" in done.stderr
+    done = cli("snapshot", "inspect", tmp_path / "nothing")
+    assert done.returncode == 1 and "directory of a snapshot" in done.stderr
+    assert cli("snapshot", "inspect").returncode == 64
+    assert cli("restore").returncode == 64
+    done = cli("restore", tmp_path / "nothing")
+    assert done.returncode == 1 and "nothing" in done.stderr
+
+
+def test_help_teaches(cli):
+    for command in ("snapshot", "restore"):
+        done = cli(command, "--help")
+        assert done.returncode == 0 and "DIR" in done.stdout
