@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory of one VMM with an idle guest: resident and private."""
 
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
 from . import peers
 from .part import Table
 from .proc import figures, running
@@ -18,12 +23,36 @@ def beside_another(argv, text):
         return figures(vmm.pid)
 
 
+def with_devices(argv, folder):
+    """The command with a disk and a tap, in a network namespace of its own."""
+    disk = Path(folder) / "disk"
+    disk.write_bytes(bytes(1 << 20))
+    return ["unshare", "--net", "sh", "-c",
+            "PATH=$PATH:/usr/sbin:/sbin; ip tuntap add vt0 mode tap && "
+            "ip link set vt0 up && exec \"$@\"", "sh", *argv,
+            "--disk", str(disk), "--net", "tap=vt0"]
+
+
+def devices(ctx, argv):
+    """Figures with a block and a network device; None without taps."""
+    if subprocess.run(["unshare", "--net", "test", "-w", "/dev/net/tun"],
+                      stderr=subprocess.DEVNULL, check=False).returncode:
+        print("no network namespace or tap: no figures with devices",
+              file=sys.stderr)
+        return None
+    with tempfile.TemporaryDirectory(dir=ctx.tree.build) as folder:
+        return beside_another(with_devices(argv, folder), "tick 3")
+
+
 def measure(ctx):
     """Each VMM with an idle guest that ticks."""
     tree, memory = ctx.tree, ctx.memory
     kernel = tree.guest("ticker")
     argv = tree.volt(memory).command(kernel, memory)
     found = {"volt-vmm": beside_another(argv, "tick 3")}
+    more = devices(ctx, argv)
+    if more:
+        found["volt-vmm, disk and net"] = more
     argv = [str(tree.probe), str(kernel), str(memory)]
     found["bare probe"] = beside_another(argv, "tick 3")
     qemu = peers.qemu(tree)
@@ -46,4 +75,6 @@ TARGETS = (
     ("private memory", 1024, "KiB", lambda f: f["volt-vmm"]["private_kib"]),
     ("resident memory (peak)", 2560, "KiB",
      lambda f: f["volt-vmm"]["peak_kib"]),
+    ("private memory, disk and net", 1280, "KiB",
+     lambda f: f.get("volt-vmm, disk and net", {}).get("private_kib")),
 )
