@@ -34,9 +34,7 @@ static const char help_text[] =
 	"\n"
 	"inspect tells what DIR holds and checks it: sizes, devices, the CRC of "
 	"the state.\n"
-	"`volt restore DIR` goes on from it, `volt-vmm --describe-snapshot "
-	"FILE` gives the\n"
-	"format's version.\n"
+	"`volt restore DIR` goes on from it.\n"
 	"\n"
 	"Exit code: 0 done; 1 failed, or a check failed; 64 bad usage.\n";
 
