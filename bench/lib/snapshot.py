@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Snapshot and restore: phases, whole lives, disk, memory of clones."""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from . import peers, stats
+from .part import Table, find, ms, once, ratio
+from .proc import figures, running
+
+NAME = "snapshot"
+CLONES = 10
+AT_ONCE = 100
+PHASE = re.compile(r"^\| (.+?) +\| +([0-9.]+) ms \|$", re.M)
+KVM = re.compile(r"^KVM calls +([0-9.]+) ", re.M)
+
+
+def call(sock, method, url, body):
+    """One request over a Unix socket; how long it took, us."""
+    conn = http.client.HTTPConnection("localhost", timeout=600)
+    conn.sock = socket.socket(socket.AF_UNIX)
+    conn.sock.connect(str(sock))
+    begin = time.monotonic_ns()
+    conn.request(method, url, json.dumps(body))
+    answer = conn.getresponse()
+    text = answer.read()
+    took = (time.monotonic_ns() - begin) / 1000
+    conn.close()
+    if answer.status >= 300:
+        sys.exit(f"bench/run: {method} {url}: {text.decode()}")
+    return took
+
+
+def save(tree, guest, ready, memory, folder):
+    """A snapshot of @guest once it printed @ready; us that creating took."""
+    sock = Path(folder) / "sock"
+    argv = [str(tree.vmm), "--api-sock", str(sock), "--kernel",
+            str(tree.guest(guest)), "--memory", str(memory)]
+    with running(argv, ready):
+        call(sock, "PATCH", "/vm", {"state": "Paused"})
+        took = call(sock, "PUT", "/snapshot/create",
+                    {"snapshot_path": f"{folder}/snap/"})
+    with contextlib.suppress(FileNotFoundError):
+        sock.unlink()
+    return took
+
+
+def restore_argv(tree, folder, *more):
+    return [str(tree.vmm), "--no-api", "--restore", f"{folder}/snap", *more]
+
+
+def plain_write(folder, mib):
+    """us to write and sync as many bytes to the same disk."""
+    path = Path(folder) / "plain"
+    block = os.urandom(1 << 20)
+    begin = time.monotonic_ns()
+    with open(path, "wb", buffering=0) as file:
+        for _ in range(mib):
+            file.write(block)
+        os.fsync(file.fileno())
+    took = (time.monotonic_ns() - begin) / 1000
+    path.unlink()
+    return took
+
+
+def lives(ctx, folder):
+    """Spawn to mark and to exit: restored, cold, and QEMU, in turns."""
+    tree = ctx.tree
+    field = [("restored", restore_argv(tree, folder)),
+             ("cold start", tree.volt(ctx.memory).command(
+                 tree.guest("mark"), ctx.memory))]
+    qemu = peers.qemu(tree)
+    if qemu:
+        field.append((qemu.name + " cold start", qemu.command(
+            tree.guest("mark-pvh"), ctx.memory)))
+    times = {name: ([], []) for name, _ in field}
+    for number in range(-2, ctx.runs):
+        first = number % len(field)
+        for name, argv in field[first:] + field[:first]:
+            mark, end, status, text = once(tree, argv)
+            if mark is None:
+                sys.exit(f"bench/run: {name}: no mark (status {status}): "
+                         f"{text.strip()[-300:]}")
+            if number >= 0:
+                times[name][0].append(mark)
+                times[name][1].append(end)
+    return [{"name": name, "mark_us": stats.summary(times[name][0]),
+             "exit_us": stats.summary(times[name][1])} for name, _ in field]
+
+
+def phases(ctx, folder):
+    """Medians of --timing's table, ms, and the KVM calls in it."""
+    seen, kvm = {}, []
+    for _ in range(max(5, ctx.runs // 4)):
+        text = once(ctx.tree, restore_argv(ctx.tree, folder, "--timing"))[3]
+        for name, value in PHASE.findall(text):
+            seen.setdefault(name, []).append(float(value))
+        kvm += [float(x) for x in KVM.findall(text)]
+    return {"phases": {name: stats.summary(v)["median"]
+                       for name, v in seen.items()},
+            "kvm_ms": stats.summary(kvm)["median"]}
+
+
+def at_once(ctx, folder):
+    """us to the mark when all are spawned together."""
+    argv = [ctx.tree.stopwatch, "-t", "60", *restore_argv(ctx.tree, folder)]
+    runs = [subprocess.Popen(argv, stdout=subprocess.PIPE,
+                             stderr=subprocess.DEVNULL)
+            for _ in range(AT_ONCE)]
+    marks = [int(run.communicate()[0].split()[0]) / 1000 for run in runs]
+    if min(marks) < 0:
+        sys.exit("bench/run: a restored VM never showed its mark")
+    return {"p50": stats.percentile(marks, 0.5),
+            "p99": stats.percentile(marks, 0.99), "n": len(marks)}
+
+
+def clones(ctx, folder):
+    """Private memory of the last of CLONES of one idle guest, KiB."""
+    save(ctx.tree, "ticker", "tick 3", ctx.memory, folder)
+    with contextlib.ExitStack() as stack:
+        for _ in range(CLONES):
+            vmm = stack.enter_context(
+                running(restore_argv(ctx.tree, folder), "tick"))
+        return figures(vmm.pid)
+
+
+def measure(ctx):
+    with tempfile.TemporaryDirectory(dir=ctx.tree.build) as folder:
+        create = save(ctx.tree, "remark", ".", ctx.memory, folder)
+        found = {"create_us": create, "lives": lives(ctx, folder),
+                 "restore": phases(ctx, folder),
+                 "at_once": at_once(ctx, folder)}
+        shutil.rmtree(f"{folder}/snap")
+        idle = [save(ctx.tree, "remark", ".", 1024, folder)
+                for _ in range(3)]
+        found["idle_gib_us"] = stats.summary(idle)
+        found["plain_gib_us"] = stats.summary(
+            [plain_write(folder, 1024) for _ in range(3)])
+        shutil.rmtree(f"{folder}/snap")
+        found["clone"] = clones(ctx, folder)
+    return found
+
+
+def show(found):
+    rows = [[r["name"], ms(r["mark_us"], "median"), ms(r["mark_us"], "p95"),
+             ms(r["exit_us"], "median"), ms(r["exit_us"], "p95")]
+            for r in found["lives"]]
+    parts = [[name, f"{value:.3f}"]
+             for name, value in found["restore"]["phases"].items()]
+    parts.append(["of that in KVM's calls", f"{found['restore']['kvm_ms']:.3f}"])
+    return [Table(["snapshot: whole life, ms", "mark", "p95", "exit", "p95"],
+                  rows),
+            Table(["snapshot: restore, by phase", "ms"], parts),
+            f"{found['at_once']['n']} restores at once, to the mark: p50 "
+            f"{found['at_once']['p50'] / 1000:.1f} ms, p99 "
+            f"{found['at_once']['p99'] / 1000:.1f} ms",
+            "creating one of an idle 1 GiB guest: "
+            f"{ms(found['idle_gib_us'], 'median')} ms; writing 1 GiB to that "
+            f"disk: {ms(found['plain_gib_us'], 'median')} ms",
+            f"the last of {CLONES} clones: {found['clone']['vmm_private_kib']} "
+            "KiB private besides guest memory, "
+            f"{found['clone']['private_kib']} KiB in all"]
+
+
+def load_over_kvm(found):
+    return found["restore"]["phases"]["Total"] / found["restore"]["kvm_ms"]
+
+
+def restored_over_qemu(found):
+    return ratio(find(found["lives"], "restored"),
+                 find(found["lives"], "QEMU"), "mark_us")
+
+
+TARGETS = (
+    ("restore / its KVM calls", 1.3, "x", load_over_kvm),
+    ("restored mark / QEMU cold start", 0.06, "x", restored_over_qemu),
+    ("snapshot of idle 1 GiB / plain write", 0.1, "x",
+     lambda found: found["idle_gib_us"]["median"] /
+     found["plain_gib_us"]["median"]),
+    ("clone's private memory besides the guest's", 300, "KiB",
+     lambda found: found["clone"]["vmm_private_kib"]),
+)
