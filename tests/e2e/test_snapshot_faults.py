@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Snapshots where the disk or the process fails, on this host's KVM."""
+
+import collections
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+
+from conftest import BUILD, Api, Case
+from test_snapshot import restore, snapshot, start
+
+
+def files_of(folder):
+    return {name: (folder / name).read_bytes() for name in os.listdir(folder)}
+
+
+def start_behind(vmm, folder, *wrapper):
+    """A ticking VM whose process is started by @wrapper."""
+    sock = folder / f"api{len(vmm.started)}.sock"
+    argv = Case("ticker", "period=20").argv(BUILD, folder)
+    argv[argv.index("--no-api"):argv.index("--no-api") + 1] = [
+        "--api-sock", str(sock)]
+    run = vmm.spawn([*wrapper, *argv])
+    api = Api(sock)
+    api.wait()
+    return run, api
+
+
+def in_namespace_of(pid, *argv):
+    return subprocess.run(["nsenter", "-t", str(pid), "-m", *argv], text=True,
+                          capture_output=True, check=True).stdout
+
+
+@pytest.fixture
+def small_disk(vmm, tmp_path):
+    """A VM that sees a disk with room for one snapshot, not for two."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    run, api = start_behind(
+        vmm, tmp_path, "unshare", "--mount", "sh", "-c",
+        f"mount -t tmpfs -o size=200k,mode=700 none {disk} && exec \"$@\"",
+        "sh")
+    run.wait_for("tick 3")
+    assert snapshot(api, disk).returncode == 0
+    return run, api, disk
+
+
+def listing(run, disk):
+    return in_namespace_of(run.pid, "sh", "-c",
+                           f"ls -A {disk}; cksum {disk}/*")
+
+
+def test_no_space_left(small_disk):
+    run, api, disk = small_disk
+    before = listing(run, disk)
+    failed = snapshot(api, disk)
+    assert failed.returncode == 1
+    assert "No space left on device" in failed.stderr
+    assert listing(run, disk) == before
+    run.wait_for("tick")
+
+
+def test_a_disk_that_became_read_only(small_disk):
+    run, api, disk = small_disk
+    in_namespace_of(run.pid, "mount", "-o", "remount,ro", disk)
+    before = listing(run, disk)
+    failed = snapshot(api, disk)
+    assert failed.returncode == 1
+    assert "Read-only file system" in failed.stderr
+    assert listing(run, disk) == before
+    run.wait_for("tick")
+
+
+def test_a_disk_that_cannot_sync(vmm, tmp_path):
+    """fsync fails from the second snapshot on: the first one stays."""
+    run, api = start(vmm, tmp_path)
+    run.wait_for("tick 3")
+    folder = tmp_path / "s"
+    assert snapshot(api, folder).returncode == 0
+    run.process.kill()
+    before = files_of(folder)
+    run, api = start_behind(
+        vmm, tmp_path, "strace", "-f", "-o", tmp_path / "trace", "-e",
+        "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO")
+    run.wait_for("tick 3")
+    failed = snapshot(api, folder)
+    assert failed.returncode == 1 and "Input/output error" in failed.stderr
+    assert files_of(folder) == before
+    run.wait_for("tick")
+
+
+def traced(tmp_path, folder, *options):
+    """A restore under strace: its exit code."""
+    return subprocess.run(
+        ["strace", "-f", "-o", tmp_path / "trace", *options,
+         BUILD / "volt-vmm", "--no-api", "--restore", folder],
+        stdin=subprocess.DEVNULL, capture_output=True, check=False,
+        timeout=60).returncode
+
+
+def calls_of(trace):
+    """Every (name, n): the n-th call of that name of one thread."""
+    seen, found = collections.Counter(), set()
+    for pid, name in re.findall(r"^(\d+) +(\w+)\(", trace, re.M):
+        seen[pid, name] += 1
+        found.add((name, seen[pid, name]))
+    return sorted(found)
+
+
+def test_killed_at_every_system_call_of_a_restore(vmm, tmp_path):
+    """The snapshot is as it was, and goes on serving."""
+    run, api = start(vmm, tmp_path, guest="remark", cmdline="")
+    run.wait_for(".")
+    folder = tmp_path / "s"
+    assert snapshot(api, folder).returncode == 0
+    run.process.kill()
+    before = files_of(folder)
+    assert traced(tmp_path, folder) == 0
+    calls = calls_of((tmp_path / "trace").read_text())
+    assert len(calls) > 50
+    killed = 0
+    for name, number in calls:
+        code = traced(tmp_path, folder, "-e",
+                      f"inject={name}:signal=KILL:when={number}")
+        # The guest may end first: the last calls are not always made.
+        killed += code in (-signal.SIGKILL, 128 + signal.SIGKILL)
+    assert killed > len(calls) * 3 // 4
+    assert files_of(folder) == before
+    assert restore(vmm, folder).finish().code == 0
