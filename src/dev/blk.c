@@ -295,6 +295,12 @@ static int set_range(const struct blk *blk, const struct virtq_chain *c,
 	return 0;
 }
 
+/* Bytes as the limiter counts them: zeroes that are written, too. */
+static uint64_t cost(const struct slot *slot)
+{
+	return slot->io.kind == BLK_IO_ZERO ? slot->io.left : slot->total;
+}
+
 /* Return: 1: the operation is in @slot; 0: done already; -errno: refused. */
 static int parse(struct blk *blk, const struct virtq_chain *c,
 		 struct slot *slot)
@@ -515,7 +521,7 @@ static enum stop take(struct blk *blk)
 		answer(blk, slot, r);
 		return STOP_NOT;
 	}
-	if (!rate_limiter_take(&blk->limiter, slot->total)) {
+	if (!rate_limiter_take(&blk->limiter, cost(slot))) {
 		metric_inc(&blk->counters.rate_limiter_throttled_events);
 		virtq_rewind(q, (uint16_t)(q->next_avail - 1));
 		return STOP_LIMIT;

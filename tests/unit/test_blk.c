@@ -689,6 +689,32 @@ static void test_limiter_bytes(void **state)
 	rig_close(&rig);
 }
 
+/* Zeroes that are written count as what they are; holes are free. */
+static void test_limiter_counts_written_zeroes(void **state)
+{
+	struct kit_used used;
+	struct rig rig;
+
+	rig_open(&rig, ENGINE(state));
+	token_bucket_init(&blk_limiter(rig.blk)->bandwidth, 8192, 0, 3600000,
+			  now_ns());
+	assert_int_equal(rig_range(&rig, T_WRITE_ZEROES, 0, 16, 1), S_OK);
+	assert_int_equal(rig_range(&rig, T_WRITE_ZEROES, 0, 16, 1), S_OK);
+	assert_int_equal(rig_range(&rig, T_WRITE_ZEROES, 0, 16, 0), S_OK);
+	rig_put_header(&rig, T_IN, 0);
+	const struct kit_buf bufs[] = {
+		{rig.header, 16, false},
+		{rig.data, SECTOR, true},
+		{rig.status, 1, true},
+	};
+
+	(void)kit_add(&rig.kit, 0, bufs, 3);
+	kit_kick(&rig.kit, 0);
+	kit_pump(&rig.kit);
+	assert_false(kit_used(&rig.kit, 0, &used));
+	rig_close(&rig);
+}
+
 static long resident_pages(void)
 {
 	FILE *statm = fopen("/proc/self/statm", "r");
@@ -881,6 +907,7 @@ int main(void)
 		BOTH(test_range_not_negotiated),
 		BOTH(test_limiter_holds_back_and_lets_go),
 		BOTH(test_limiter_bytes),
+		BOTH(test_limiter_counts_written_zeroes),
 		BOTH(test_v16_submits_without_reaping),
 		BOTH(test_placeholder_and_new_file),
 		BOTH(test_reset_and_start_again),
