@@ -83,7 +83,7 @@ def test_a_disk_that_cannot_sync(vmm, tmp_path):
     run.process.kill()
     before = files_of(folder)
     run, api = start_behind(
-        vmm, tmp_path, "strace", "-f", "-o", tmp_path / "trace", "-e",
+        vmm, tmp_path, "strace", "-D", "-f", "-o", tmp_path / "trace", "-e",
         "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO")
     run.wait_for("tick 3")
     failed = snapshot(api, folder)
