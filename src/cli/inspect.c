@@ -122,18 +122,17 @@ static void add_name(struct facts *f, const char *name)
 /* A virtio device goes by its kind: they share one entry of the machine. */
 static void list_devices(struct facts *f)
 {
-	const json_t *device, *slot;
-	size_t i, k;
+	const json_t *devices = json_object_get(f->state, "devices");
 
-	json_array_foreach(json_object_get(f->state, "devices"), i, device)
-	{
+	for (size_t i = 0; i < json_array_size(devices); i++) {
+		const json_t *device = json_array_get(devices, i);
 		const json_t *slots = json_object_get(
 			json_object_get(device, "state"), "slots");
 
 		if (!slots)
 			add_name(f, text_of(device, "name"));
-		json_array_foreach(slots, k, slot)
-			add_name(f, text_of(slot, "kind"));
+		for (size_t k = 0; k < json_array_size(slots); k++)
+			add_name(f, text_of(json_array_get(slots, k), "kind"));
 	}
 }
 
