@@ -62,6 +62,7 @@ static int save(const char *name, const char *dir, bool pause, struct err *err)
 		r = vmapi_open(&api, name, err);
 	if (r < 0)
 		return r;
+	assert(path);
 	buf_add_str(&body, "{\"snapshot_path\":");
 	buf_add_json(&body, path, strlen(path));
 	buf_add(&body, "}", sizeof("}")); /* with its NUL */

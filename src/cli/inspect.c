@@ -147,6 +147,7 @@ static int find_facts(const char *dir, struct facts *f, struct err *err)
 	r = read_state(f->path, &text, &len, err);
 	if (r < 0)
 		return r;
+	assert(text);
 	f->state = json_loadb(text, len, 0, &why);
 	if (!json_is_object(f->state))
 		return err_set(err, -EINVAL,
