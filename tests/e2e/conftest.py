@@ -285,6 +285,22 @@ def vmm(build, tmp_path):
     runner.close()
 
 
+def said(*argv):
+    """What a command that has to succeed prints."""
+    return subprocess.run([str(a) for a in argv], check=True, text=True,
+                          stdout=subprocess.PIPE).stdout.strip()
+
+
+def runs_linux():
+    """This host's KVM runs Linux kernels; else the lab does."""
+    run = subprocess.run([BUILD / "volt", "doctor", "--json"], text=True,
+                         capture_output=True, timeout=60, check=False)
+    try:
+        return json.loads(run.stdout)["guests"] == "linux"
+    except (ValueError, KeyError):
+        return False
+
+
 def lab_script(cases, folder):
     """A shell script for the lab: each case between two marker lines."""
     lines = []

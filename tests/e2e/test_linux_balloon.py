@@ -12,15 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BUILD, LAB, ROOT
+from conftest import BUILD, LAB, ROOT, said
 
 CASES = ["hwrng", "reporting", "statistics", "inflate", "deflate", "hinting",
          "still_usable"]
-
-
-def said(*argv):
-    return subprocess.run(argv, check=True, text=True,
-                          stdout=subprocess.PIPE).stdout.strip()
 
 
 @pytest.fixture(scope="module")

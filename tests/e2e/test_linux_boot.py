@@ -6,15 +6,13 @@ all of a lab's boots are one session. The slim kernel takes part when somebody
 has built it (tools/kernel/build-slim): that takes minutes.
 """
 
-import json
 import os
 import re
-import subprocess
 from dataclasses import dataclass
 
 import pytest
 
-from conftest import BUILD, ROOT, Running, lab_run
+from conftest import BUILD, ROOT, Running, lab_run, runs_linux, said
 
 CMDLINE = ("console=ttyS0 reboot=k panic=-1 quiet i8042.noaux i8042.nomux "
            "i8042.dumbkbd pci=off volt.timer=0xc0000000")
@@ -54,11 +52,6 @@ BOOTS = [
 ]
 
 
-def said(*argv):
-    return subprocess.run(list(map(str, argv)), check=True, text=True,
-                          stdout=subprocess.PIPE).stdout.strip()
-
-
 def slim_kernel():
     """Of the cache, or None: building it takes minutes."""
     cache = os.environ.get("VOLT_CACHE") or os.path.join(
@@ -91,12 +84,6 @@ def why_not(boot):
     if boot.memory + 512 > room():
         return f"no room for a guest of {boot.memory} MiB"
     return None
-
-
-def runs_linux():
-    facts = subprocess.run([BUILD / "volt", "doctor", "--json"], text=True,
-                           stdout=subprocess.PIPE, check=False).stdout
-    return json.loads(facts)["guests"] == "linux"
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BUILD, LAB, ROOT
+from conftest import LAB, ROOT, runs_linux
 
 SCRIPT = Path(__file__).with_name("linux_net.sh")
 LONG = os.environ.get("VOLT_TEST_LONG") == "1"
@@ -24,15 +24,6 @@ TALK = ["ping", "ping-large", "transfer", "transfer-under-load", "tcp-up",
         "tcp-down", "udp-up", "udp-down"]
 
 pytestmark = pytest.mark.lab
-
-
-def runs_linux():
-    run = subprocess.run([BUILD / "volt", "doctor", "--json"], text=True,
-                         capture_output=True, timeout=60, check=False)
-    try:
-        return json.loads(run.stdout)["guests"] == "linux"
-    except (ValueError, KeyError):
-        return False
 
 
 def prepare(*argv):

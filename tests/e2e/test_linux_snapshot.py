@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BUILD, LAB, ROOT
+from conftest import BUILD, LAB, ROOT, said
 
 CASES = ["original", "clones", "random_numbers", "vsock", "chain"]
 LONG = os.environ.get("VOLT_TEST_LONG") == "1"
@@ -45,11 +45,6 @@ while :; do
 	echo "ROUND $n $data $uptime $drawn"
 done
 """
-
-
-def said(*argv):
-    return subprocess.run(argv, check=True, text=True,
-                          stdout=subprocess.PIPE).stdout.strip()
 
 
 def guest_image(folder):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BUILD, LAB, ROOT
+from conftest import BUILD, LAB, ROOT, said
 
 CASES = ["calls", "call-transfer", "transfer", "clients", "refused", "end"]
 LONG = os.environ.get("VOLT_TEST_LONG") == "1"
@@ -30,11 +30,6 @@ exec vsockguest "$calls"
 """
 
 
-def said(*argv):
-    return subprocess.run(argv, check=True, text=True,
-                          stdout=subprocess.PIPE).stdout
-
-
 def guest_image(folder):
     """The test guests' initramfs, and behind it the program and its script."""
     program, script, more = (folder / x for x in ("g", "s", "more.cpio"))
@@ -44,7 +39,7 @@ def guest_image(folder):
     subprocess.run([ROOT / "tests/initramfs/pack", "-o", more,
                     f"bin/vsockguest={program}", f"lib/volt/vsock={script}"],
                    check=True)
-    base = Path(said(ROOT / "tests/initramfs/build", "--modules").strip())
+    base = Path(said(ROOT / "tests/initramfs/build", "--modules"))
     image = folder / "guest.cpio"
     image.write_bytes(base.read_bytes() + more.read_bytes())
     return image
@@ -56,7 +51,7 @@ def said_in_lab(build, tmp_path_factory):
         pytest.skip("no lab")
     folder = tmp_path_factory.mktemp("vsock")
     image = guest_image(folder)
-    kernel = said(ROOT / "tools/kernel/fetch", "--print", "bzimage").strip()
+    kernel = said(ROOT / "tools/kernel/fetch", "--print", "bzimage")
     with open(folder / "log", "wb") as log:
         run = subprocess.run(
             [LAB, sys.executable, HERE / "vsock_linux.py", BUILD / "volt-vmm",
