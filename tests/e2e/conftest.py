@@ -119,9 +119,11 @@ class Running:
         self.seen = b""  # not yet waited for
         self.whole = b""
         with open(log, "wb") as errors:
-            self.process = subprocess.Popen(argv, stdin=subprocess.PIPE,
-                                            stdout=subprocess.PIPE,
-                                            stderr=errors)
+            # A shell's background job, which these tests may be, ignores two
+            # signals, and a child of it would too.
+            self.process = subprocess.Popen(
+                ["env", "--default-signal=INT,QUIT", *argv],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
 
     @property
     def pid(self):

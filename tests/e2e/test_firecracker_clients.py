@@ -161,7 +161,7 @@ def test_nobody_reads_and_stdin_ends(vmm, ns, tmp_path):
         client.set("PUT", "/actions", {"action_type": "FlushMetrics"})
     client.set("PUT", "/actions", {"action_type": "SendCtrlAltDel"})
     run.process.send_signal(signal.SIGTERM)
-    assert run.process.wait(20) == -signal.SIGTERM
+    assert run.process.wait(60) == -signal.SIGTERM
     for fd in fds:
         os.close(fd)
 
@@ -177,7 +177,7 @@ def test_forwarded_signal_ends_it(vmm, ns, tmp_path, number):
     run.wait_for("tick 1")
     run.process.send_signal(number)
     want = 156 if number == signal.SIGHUP else -number
-    assert run.process.wait(20) == want
+    assert run.process.wait(60) == want
     for fd in fds:
         os.close(fd)
 
