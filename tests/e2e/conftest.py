@@ -13,6 +13,7 @@ import os
 import re
 import select
 import shlex
+import shutil
 import socket
 import subprocess
 import time
@@ -202,7 +203,7 @@ class Api:
         status, answer = self.call(method, url, body)
         assert status == 204, f"{method} {url} {body}: {status} {answer}"
 
-    def wait(self, seconds=20):
+    def wait(self, seconds=60):
         """Until the socket answers."""
         end = time.monotonic() + seconds
         while True:
@@ -334,24 +335,48 @@ def parse_lab(output, cases):
     return results
 
 
+def need_lab():
+    """Skips where there is none."""
+    if os.environ.get("VOLT_TEST_LAB") == "0":
+        pytest.skip("the lab is switched off by VOLT_TEST_LAB=0")
+    if not LAB.exists():
+        pytest.skip("no lab in this tree")
+
+
+def mkfs_ext4(tree, image, size):
+    """A file system with the files of a folder, made without root."""
+    program = shutil.which("mkfs.ext4",
+                           path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if not program:
+        pytest.skip("mkfs.ext4 is missing: package e2fsprogs")
+    subprocess.run([program, "-q", "-d", tree, image, size], check=True)
+    return image
+
+
+def in_lab(argv, folder, seconds):
+    """What a command printed in the lab, and what it said on stderr.
+
+    A command that hangs leaves what it printed until then.
+    """
+    need_lab()
+    out, log = folder / "lab.out", folder / "lab.log"
+    with open(out, "wb") as output, open(log, "wb") as errors:
+        try:
+            subprocess.run([LAB, *argv], timeout=seconds, check=False,
+                           stdin=subprocess.DEVNULL, stdout=output,
+                           stderr=errors)
+        except subprocess.TimeoutExpired:
+            load = Path("/proc/loadavg").read_text(encoding="ascii")
+            errors.write(f"ended after {seconds} s, load {load}".encode())
+    return out.read_text(errors="replace"), log.read_text(errors="replace")
+
+
 def lab_run(cases, folder, seconds):
     """All cases in one lab: Results by case name.
 
     A case that hangs costs its own time limit; one that hangs the lab costs
     the results from there on.
     """
-    if os.environ.get("VOLT_TEST_LAB") == "0":
-        pytest.skip("the lab is switched off by VOLT_TEST_LAB=0")
-    if not LAB.exists():
-        pytest.skip("no lab in this tree")
     script = folder / "cases.sh"
     script.write_text("B=$1\n" + lab_script(cases, folder))
-    out = folder / "lab.out"
-    with open(out, "wb") as output, open(folder / "lab.log", "wb") as errors:
-        try:
-            subprocess.run([LAB, "sh", script, BUILD], timeout=seconds,
-                           stdin=subprocess.DEVNULL, stdout=output,
-                           stderr=errors, check=False)
-        except subprocess.TimeoutExpired:
-            errors.write(f"ended after {seconds} s\n".encode())
-    return parse_lab(out.read_text(errors="replace"), cases)
+    return parse_lab(in_lab(["sh", script, BUILD], folder, seconds)[0], cases)

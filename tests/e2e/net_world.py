@@ -57,7 +57,7 @@ class Card:
             self.peer_mac = sender_mac
         return True
 
-    def receive(self, seconds=10):
+    def receive(self, seconds=60):
         """The next UDP datagram: (source, source port, port, data)."""
         while select.select([self.fd], [], [], seconds)[0]:
             frame = os.read(self.fd, 65536)

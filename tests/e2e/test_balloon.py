@@ -26,7 +26,7 @@ def resident_kib(run):
     raise AssertionError("no VmRSS")
 
 
-def wait_until(condition, what, seconds=30):
+def wait_until(condition, what, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, what

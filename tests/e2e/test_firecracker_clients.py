@@ -56,7 +56,7 @@ class Sdk(UnixHttp):
 
 def connect(run, sock):
     """GET /machine-config every 10 ms until it answers, as go-sdk does."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while True:
         client = Sdk(sock)
         try:

@@ -10,11 +10,10 @@ the image. VOLT_TEST_LONG=1 verifies 384 MB instead of 2.4 MB, for some minutes.
 import json
 import os
 import shutil
-import subprocess
 
 import pytest
 
-from conftest import BUILD, LAB, ROOT
+from conftest import BUILD, ROOT, in_lab, mkfs_ext4, need_lab, said
 
 IMAGE_MIB = 64
 LONG = os.environ.get("VOLT_TEST_LONG") == "1"
@@ -29,35 +28,24 @@ def make_image(folder):
     shutil.copy("/bin/busybox", tree / "bin/busybox")
     shutil.copy(ROOT / "tests/e2e/linux_blk_init", tree / "sbin/init")
     (tree / "sbin/init").chmod(0o755)
-    image = folder / "root.ext4"
     size = 12 * IMAGE_MIB if LONG else IMAGE_MIB
-    subprocess.run(["mkfs.ext4", "-q", "-d", tree, image, f"{size}M"],
-                   check=True)
-    return image
-
-
-def output(*argv):
-    return subprocess.run(argv, stdout=subprocess.PIPE, text=True,
-                          check=True).stdout.strip()
+    return mkfs_ext4(tree, folder / "root.ext4", f"{size}M")
 
 
 @pytest.fixture(scope="module")
 def results(build, tmp_path_factory):
     """What lab_blk.py found, by scenario."""
-    if os.environ.get("VOLT_TEST_LAB") == "0":
-        pytest.skip("the lab is switched off by VOLT_TEST_LAB=0")
-    if not shutil.which("mkfs.ext4", path=os.environ["PATH"] + ":/sbin"):
-        pytest.skip("mkfs.ext4 is missing: package e2fsprogs")
+    need_lab()
     folder = tmp_path_factory.mktemp("blk")
-    kernel = output(ROOT / "tools/kernel/fetch", "--print", "vmlinux")
-    initrd = output(ROOT / "tests/initramfs/build", "--modules")
-    run = subprocess.run(
-        [LAB, "python3", ROOT / "tests/e2e/lab_blk.py", BUILD, kernel, initrd,
+    kernel = said(ROOT / "tools/kernel/fetch", "--print", "vmlinux")
+    initrd = said(ROOT / "tests/initramfs/build", "--modules")
+    out, log = in_lab(
+        ["python3", ROOT / "tests/e2e/lab_blk.py", BUILD, kernel, initrd,
          make_image(folder), folder, "long" if LONG else "verify"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-        timeout=3000 if LONG else 900, check=False, errors="replace")
+        folder, 3000 if LONG else 600)
+    print(log)
     found = {}
-    for line in run.stdout.splitlines():
+    for line in out.splitlines():
         if line.startswith("RESULT "):
             result = json.loads(line.removeprefix("RESULT "))
             found[result["name"]] = result

@@ -12,14 +12,13 @@ instead of two and three.
 """
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from conftest import BUILD, LAB, ROOT, said
+from conftest import BUILD, ROOT, in_lab, mkfs_ext4, need_lab, said
 
 CASES = ["original", "clones", "random_numbers", "vsock", "chain"]
 LONG = os.environ.get("VOLT_TEST_LONG") == "1"
@@ -67,28 +66,20 @@ def disk_image(folder):
     tree.mkdir()
     for number in range(4):
         (tree / f"f{number}").write_bytes(os.urandom(256 << 10))
-    subprocess.run(["mkfs.ext4", "-q", "-d", tree, folder / "disk", "8M"],
-                   check=True)
-    return folder / "disk"
+    return mkfs_ext4(tree, folder / "disk", "8M")
 
 
 @pytest.fixture(scope="module")
 def said_in_lab(build, tmp_path_factory):
-    if os.environ.get("VOLT_TEST_LAB") == "0" or not LAB.exists():
-        pytest.skip("no lab")
-    if not shutil.which("mkfs.ext4", path=os.environ["PATH"] + ":/sbin"):
-        pytest.skip("mkfs.ext4 is missing: package e2fsprogs")
+    need_lab()
     folder = tmp_path_factory.mktemp("snapshot")
     kernel = said(ROOT / "tools/kernel/fetch", "--print", "bzimage")
-    with open(folder / "log", "wb") as log:
-        run = subprocess.run(
-            [LAB, sys.executable, HERE / "snapshot_linux.py",
-             BUILD / "volt-vmm", kernel, guest_image(folder),
-             disk_image(folder), str(CLONES), str(DEPTH)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
-            timeout=3600 if LONG else 600, check=False)
-    lines = run.stdout.decode(errors="replace").splitlines()
-    return lines, (folder / "log").read_text(errors="replace")[-5000:]
+    out, log = in_lab(
+        [sys.executable, HERE / "snapshot_linux.py", BUILD / "volt-vmm",
+         kernel, guest_image(folder), disk_image(folder), str(CLONES),
+         str(DEPTH)],
+        folder, 3600 if LONG else 600)
+    return out.splitlines(), log[-5000:]
 
 
 @pytest.mark.lab

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BUILD, LAB, ROOT, said
+from conftest import BUILD, ROOT, in_lab, need_lab, said
 
 CASES = ["calls", "call-transfer", "transfer", "clients", "refused", "end"]
 LONG = os.environ.get("VOLT_TEST_LONG") == "1"
@@ -47,19 +47,15 @@ def guest_image(folder):
 
 @pytest.fixture(scope="module")
 def said_in_lab(build, tmp_path_factory):
-    if os.environ.get("VOLT_TEST_LAB") == "0" or not LAB.exists():
-        pytest.skip("no lab")
+    need_lab()
     folder = tmp_path_factory.mktemp("vsock")
     image = guest_image(folder)
     kernel = said(ROOT / "tools/kernel/fetch", "--print", "bzimage")
-    with open(folder / "log", "wb") as log:
-        run = subprocess.run(
-            [LAB, sys.executable, HERE / "vsock_linux.py", BUILD / "volt-vmm",
-             kernel, image, str(MIB), str(CONNECTIONS)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
-            timeout=3600 if LONG else 400, check=False)
-    lines = run.stdout.decode(errors="replace").splitlines()
-    return lines, (folder / "log").read_text(errors="replace")[-3000:]
+    out, log = in_lab(
+        [sys.executable, HERE / "vsock_linux.py", BUILD / "volt-vmm", kernel,
+         image, str(MIB), str(CONNECTIONS)],
+        folder, 3600 if LONG else 400)
+    return out.splitlines(), log[-3000:]
 
 
 @pytest.mark.lab
