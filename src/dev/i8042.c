@@ -49,10 +49,20 @@
 #define KBD_ACK           0xfa
 #define KBD_BAT_OK        0xaa
 
-static void count(_Atomic uint64_t *c)
-{
-	atomic_fetch_add_explicit(c, 1, memory_order_relaxed);
-}
+static const struct metric metrics[] = {
+	METRIC(struct i8042_metrics, error_count),
+	METRIC(struct i8042_metrics, missed_read_count),
+	METRIC(struct i8042_metrics, missed_write_count),
+	METRIC(struct i8042_metrics, read_count),
+	METRIC(struct i8042_metrics, reset_count),
+	METRIC(struct i8042_metrics, write_count),
+};
+
+const struct metric_group i8042_metric_group = {
+	"i8042",
+	metrics,
+	ARRAY_SIZE(metrics),
+};
 
 static void raise_if_wanted(struct i8042 *k)
 {
@@ -64,7 +74,7 @@ static void raise_if_wanted(struct i8042 *k)
 static void put(struct i8042 *k, uint8_t byte)
 {
 	if (k->regs.nr_queued == I8042_QUEUE) {
-		count(&k->metrics.error_count);
+		metric_inc(&k->metrics.error_count);
 		return;
 	}
 	k->regs.queue[k->regs.nr_queued++] = byte;
@@ -77,12 +87,12 @@ static uint8_t take(struct i8042 *k)
 	uint8_t byte = k->regs.queue[0];
 
 	if (k->regs.nr_queued == 0) {
-		count(&k->metrics.missed_read_count);
+		metric_inc(&k->metrics.missed_read_count);
 		return 0;
 	}
 	k->regs.nr_queued--;
 	memmove(k->regs.queue, k->regs.queue + 1, k->regs.nr_queued);
-	count(&k->metrics.read_count);
+	metric_inc(&k->metrics.read_count);
 	raise_if_wanted(k);
 	return byte;
 }
@@ -181,7 +191,7 @@ static bool write_command(struct i8042 *k, uint8_t byte)
 	case CMD_AUX_ON:
 		break;
 	default:
-		count(&k->metrics.missed_write_count);
+		metric_inc(&k->metrics.missed_write_count);
 		break;
 	}
 	return false;
@@ -193,15 +203,15 @@ static int write_port(struct i8042 *k, const void *data, unsigned int len,
 	bool reset;
 
 	if (len != 1) {
-		count(&k->metrics.missed_write_count);
+		metric_inc(&k->metrics.missed_write_count);
 		return -EINVAL;
 	}
 	(void)pthread_mutex_lock(&k->lock);
-	count(&k->metrics.write_count);
+	metric_inc(&k->metrics.write_count);
 	reset = handle(k, *(const uint8_t *)data);
 	(void)pthread_mutex_unlock(&k->lock);
 	if (reset) {
-		count(&k->metrics.reset_count);
+		metric_inc(&k->metrics.reset_count);
 		k->reset(k->ctx);
 	}
 	return 0;
@@ -227,7 +237,7 @@ static int data_read(void *dev, uint64_t off, void *data, unsigned int len)
 
 	(void)off;
 	if (len != 1) {
-		count(&k->metrics.missed_read_count);
+		metric_inc(&k->metrics.missed_read_count);
 		return -EINVAL;
 	}
 	(void)pthread_mutex_lock(&k->lock);
@@ -243,7 +253,7 @@ static int command_read(void *dev, uint64_t off, void *data, unsigned int len)
 
 	(void)off;
 	if (len != 1) {
-		count(&k->metrics.missed_read_count);
+		metric_inc(&k->metrics.missed_read_count);
 		return -EINVAL;
 	}
 	(void)pthread_mutex_lock(&k->lock);
@@ -253,7 +263,7 @@ static int command_read(void *dev, uint64_t off, void *data, unsigned int len)
 		status |= STATUS_SYSTEM;
 	if (k->regs.pending != 0)
 		status |= STATUS_COMMAND;
-	count(&k->metrics.read_count);
+	metric_inc(&k->metrics.read_count);
 	(void)pthread_mutex_unlock(&k->lock);
 	*(uint8_t *)data = status;
 	return 0;

@@ -14,24 +14,26 @@
  */
 #pragma once
 
+#include "base/metrics.h"
 #include "base/schema.h"
 #include "bus/bus.h"
 #include "bus/irq.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 #define I8042_QUEUE 16u
 
 /* Firecracker's `i8042` metrics. */
 struct i8042_metrics {
-	_Atomic uint64_t error_count;
-	_Atomic uint64_t missed_read_count;
-	_Atomic uint64_t missed_write_count;
-	_Atomic uint64_t read_count;
-	_Atomic uint64_t reset_count;
-	_Atomic uint64_t write_count;
+	metric_t error_count;
+	metric_t missed_read_count;
+	metric_t missed_write_count;
+	metric_t read_count;
+	metric_t reset_count;
+	metric_t write_count;
 };
+
+extern const struct metric_group i8042_metric_group;
 
 /**
  * struct i8042_state - registers, as saved in a snapshot

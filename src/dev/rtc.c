@@ -5,7 +5,6 @@
 #include "dev/rtc.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 
 #define REG_SECONDS   0x00
 #define REG_MINUTES   0x02
@@ -27,6 +26,18 @@
 #define D_VALID       0x80
 #define HOURS_PM      0x80
 #define INDEX_MASK    0x7f /* bit 7 masks NMIs on a PC */
+
+static const struct metric metrics[] = {
+	METRIC(struct rtc_metrics, error_count),
+	METRIC(struct rtc_metrics, missed_read_count),
+	METRIC(struct rtc_metrics, missed_write_count),
+};
+
+const struct metric_group rtc_metric_group = {
+	"rtc",
+	metrics,
+	ARRAY_SIZE(metrics),
+};
 
 static uint8_t encode(const struct rtc *rtc, int v)
 {
@@ -81,7 +92,7 @@ static int rtc_read(void *dev, uint64_t off, void *data, unsigned int len)
 	struct rtc *rtc = dev;
 
 	if (len != 1 || off != 1) { /* the index cannot be read back */
-		atomic_fetch_add(&rtc->metrics.missed_read_count, 1);
+		metric_inc(&rtc->metrics.missed_read_count);
 		return -EINVAL;
 	}
 	(void)pthread_mutex_lock(&rtc->lock);
@@ -97,7 +108,7 @@ static int rtc_write(void *dev, uint64_t off, const void *data,
 	uint8_t v = *(const uint8_t *)data;
 
 	if (len != 1) {
-		atomic_fetch_add(&rtc->metrics.missed_write_count, 1);
+		metric_inc(&rtc->metrics.missed_write_count);
 		return -EINVAL;
 	}
 	(void)pthread_mutex_lock(&rtc->lock);

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "base/metrics.h"
 #include "base/schema.h"
 #include "bus/bus.h"
 
@@ -19,10 +20,12 @@
 
 /* Firecracker's `rtc` metrics. */
 struct rtc_metrics {
-	_Atomic uint64_t error_count;
-	_Atomic uint64_t missed_read_count;
-	_Atomic uint64_t missed_write_count;
+	metric_t error_count;
+	metric_t missed_read_count;
+	metric_t missed_write_count;
 };
+
+extern const struct metric_group rtc_metric_group;
 
 /* Index and bytes, as saved in a snapshot. */
 struct rtc_state {

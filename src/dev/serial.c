@@ -42,10 +42,21 @@
 #define MSR_RI    0x40
 #define MSR_DCD   0x80
 
-static void count(_Atomic uint64_t *c)
-{
-	atomic_fetch_add_explicit(c, 1, memory_order_relaxed);
-}
+static const struct metric metrics[] = {
+	METRIC(struct serial_metrics, error_count),
+	METRIC(struct serial_metrics, flush_count),
+	METRIC(struct serial_metrics, missed_read_count),
+	METRIC(struct serial_metrics, missed_write_count),
+	METRIC(struct serial_metrics, read_count),
+	METRIC(struct serial_metrics, write_count),
+	METRIC(struct serial_metrics, rate_limiter_dropped_bytes),
+};
+
+const struct metric_group serial_metric_group = {
+	"uart",
+	metrics,
+	ARRAY_SIZE(metrics),
+};
 
 static unsigned int in_count(const struct serial *s)
 {
@@ -85,18 +96,18 @@ static void put_output(struct serial *s, uint8_t byte)
 {
 	if (token_bucket_limits(&s->limit) &&
 	    !token_bucket_take(&s->limit, 1, now_ns())) {
-		count(&s->metrics.rate_limiter_dropped_bytes);
+		metric_inc(&s->metrics.rate_limiter_dropped_bytes);
 		return;
 	}
 	if (s->out_head - s->out_tail == SERIAL_OUT_BYTES) {
-		count(&s->metrics.missed_write_count);
+		metric_inc(&s->metrics.missed_write_count);
 		log_guest(LOG_WARN, "Serial output is dropped: nobody reads "
 				    "it fast enough");
 		return;
 	}
 	s->out[s->out_head % SERIAL_OUT_BYTES] = byte;
 	s->out_head++;
-	count(&s->metrics.write_count);
+	metric_inc(&s->metrics.write_count);
 	if (s->out_head - s->out_tail == 1)
 		kick(s);
 }
@@ -115,7 +126,7 @@ static void write_thr(struct serial *s, uint8_t byte)
 	s->regs.thre_pending = true; /* sent at once */
 	if (s->regs.mcr & MCR_LOOP) {
 		if (!put_input(s, byte))
-			count(&s->metrics.error_count); /* overrun */
+			metric_inc(&s->metrics.error_count); /* overrun */
 	} else {
 		put_output(s, byte);
 	}
@@ -138,9 +149,9 @@ static uint8_t read_rbr(struct serial *s)
 	if (in_count(s) > 0) {
 		byte = s->in[s->in_tail % SERIAL_IN_BYTES];
 		s->in_tail++;
-		count(&s->metrics.read_count);
+		metric_inc(&s->metrics.read_count);
 	} else {
-		count(&s->metrics.missed_read_count);
+		metric_inc(&s->metrics.missed_read_count);
 	}
 	feed(s);
 	update_irq(s, false);
@@ -257,7 +268,7 @@ static int serial_read(void *dev, uint64_t off, void *data, unsigned int len)
 	struct serial *s = dev;
 
 	if (len != 1) {
-		count(&s->metrics.missed_read_count);
+		metric_inc(&s->metrics.missed_read_count);
 		return -EINVAL;
 	}
 	(void)pthread_mutex_lock(&s->lock);
@@ -272,7 +283,7 @@ static int serial_write(void *dev, uint64_t off, const void *data,
 	struct serial *s = dev;
 
 	if (len != 1) {
-		count(&s->metrics.missed_write_count);
+		metric_inc(&s->metrics.missed_write_count);
 		return -EINVAL;
 	}
 	(void)pthread_mutex_lock(&s->lock);
@@ -387,7 +398,7 @@ void serial_take_output(struct serial *s, size_t len)
 {
 	(void)pthread_mutex_lock(&s->lock);
 	s->out_tail += (unsigned int)len;
-	count(&s->metrics.flush_count);
+	metric_inc(&s->metrics.flush_count);
 	(void)pthread_mutex_unlock(&s->lock);
 }
 

@@ -23,27 +23,29 @@
  */
 #pragma once
 
+#include "base/metrics.h"
 #include "base/schema.h"
 #include "bus/bus.h"
 #include "bus/irq.h"
 #include "host/token_bucket.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 #define SERIAL_OUT_BYTES 65536u
 #define SERIAL_IN_BYTES  4096u
 
 /* Firecracker's `uart` metrics. */
 struct serial_metrics {
-	_Atomic uint64_t error_count;
-	_Atomic uint64_t flush_count;
-	_Atomic uint64_t missed_read_count;
-	_Atomic uint64_t missed_write_count;
-	_Atomic uint64_t read_count;
-	_Atomic uint64_t write_count;
-	_Atomic uint64_t rate_limiter_dropped_bytes;
+	metric_t error_count;
+	metric_t flush_count;
+	metric_t missed_read_count;
+	metric_t missed_write_count;
+	metric_t read_count;
+	metric_t write_count;
+	metric_t rate_limiter_dropped_bytes;
 };
+
+extern const struct metric_group serial_metric_group;
 
 /**
  * struct serial_regs - registers

@@ -124,6 +124,10 @@ static int add_i8042(struct machine *m, struct err *err)
 
 	(void)err;
 	i8042_init(&m->i8042, &irq, guest_reset, m);
+	r = metrics_add(m->vm->metrics, &i8042_metric_group, NULL,
+			&m->i8042.metrics);
+	if (r < 0)
+		return r;
 	r = bus_add(&m->pio, LAYOUT_I8042_DATA, 1, &i8042_data_ops, &m->i8042);
 	if (r < 0)
 		return r;
@@ -151,14 +155,24 @@ static int add_serial(struct machine *m, struct err *err)
 			config->serial_out_path, true, &callbacks, err);
 	if (r < 0)
 		return r;
+	r = metrics_add(m->vm->metrics, &serial_metric_group, NULL,
+			&m->serial.metrics);
+	if (r < 0)
+		return r;
 	return bus_add(&m->pio, LAYOUT_SERIAL_PORT, LAYOUT_SERIAL_BYTES,
 		       &serial_bus_ops, &m->serial);
 }
 
 static int add_rtc(struct machine *m, struct err *err)
 {
+	int r;
+
 	(void)err;
 	rtc_init(&m->rtc);
+	r = metrics_add(m->vm->metrics, &rtc_metric_group, NULL,
+			&m->rtc.metrics);
+	if (r < 0)
+		return r;
 	return bus_add(&m->pio, LAYOUT_RTC_PORT, LAYOUT_RTC_BYTES, &rtc_bus_ops,
 		       &m->rtc);
 }
@@ -204,17 +218,20 @@ static void free_ioapic(struct machine *m)
 
 static void free_i8042(struct machine *m)
 {
+	metrics_remove(m->vm->metrics, &m->i8042.metrics);
 	i8042_free(&m->i8042);
 }
 
 static void free_serial(struct machine *m)
 {
+	metrics_remove(m->vm->metrics, &m->serial.metrics);
 	console_free(&m->console);
 	serial_free(&m->serial);
 }
 
 static void free_rtc(struct machine *m)
 {
+	metrics_remove(m->vm->metrics, &m->rtc.metrics);
 	rtc_free(&m->rtc);
 }
 

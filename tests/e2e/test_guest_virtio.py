@@ -58,6 +58,17 @@ def test_entropy_is_counted(vmm, tmp_path):
     assert sum(e["entropy_event_fails"] for e in entropy) == 4
 
 
+def test_platform_devices_are_counted(vmm, tmp_path):
+    """The guest prints, and resets by the keyboard controller at the end."""
+    metrics = tmp_path / "metrics"
+    run = vmm.run(Case("hello", extra=("--metrics-path", str(metrics))))
+    run.assert_passed()
+    lines = [json.loads(x) for x in metrics.read_text().splitlines()]
+    assert sum(x["uart"]["write_count"] for x in lines) == len(run.out)
+    assert sum(x["i8042"]["reset_count"] for x in lines) == 1
+    assert sum(x["i8042"]["write_count"] for x in lines) > 0
+
+
 def test_hostile_driver_cannot_flood_the_log(vmm):
     """Dozens of broken rings: ten lines, and a count of what is left out."""
     run = vmm.run(Case("hostile", devices=ENTROPY))
