@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/fd.h"
+#include "host/timer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,6 +44,7 @@ void uffd_init(struct uffd *u)
 		.fd = -1,
 		.handler = {.fd = -1},
 		.sock = {.fd = -1},
+		.limit_ms = UFFD_RESTORE_MS,
 		.stop = -1,
 	};
 }
@@ -175,9 +177,8 @@ static void on_sock(struct loop_source *src, uint32_t events)
 }
 
 /* Whoever waits for a page goes on, with zeros. */
-static void let_go(struct uffd *u)
+static void unregister_memory(const struct uffd *u)
 {
-	atomic_store(&u->lost, true);
 	for (unsigned int i = 0; i < u->mem->nr_regions; i++) {
 		struct uffdio_range range = {
 			.start = (uintptr_t)u->mem->region[i].hva,
@@ -188,25 +189,76 @@ static void let_go(struct uffd *u)
 	}
 }
 
-static void *watcher_main(void *arg)
+/* Who gives pages back waits until somebody has read that: here, nobody else
+ * does. */
+static void read_events(struct uffd *u)
 {
-	struct uffd *u = arg;
+	struct pollfd p[] = {
+		{.fd = u->stop, .events = POLLIN},
+		{.fd = u->fd, .events = POLLIN},
+	};
+	struct uffd_msg msg;
+
+	while (p[0].revents == 0) {
+		if (poll(p, ARRAY_SIZE(p), -1) < 0)
+			continue;
+		if (p[1].revents && read(u->fd, &msg, sizeof(msg)) < 0 &&
+		    errno != EAGAIN && errno != EINTR)
+			return;
+	}
+}
+
+/* For poll(): until the handler is late. */
+static int time_left(const struct uffd *u)
+{
+	uint64_t now = now_ns();
+
+	if (atomic_load(&u->settled))
+		return -1;
+	return now >= u->deadline_ns
+		       ? 0
+		       : (int)((u->deadline_ns - now) / 1000000) + 1;
+}
+
+/*
+ * Return: false when there is nothing to watch any more. Without a pidfd the
+ * connection alone says nothing.
+ */
+static bool wait_for_the_end(struct uffd *u)
+{
+	bool known = u->handler.fd >= 0;
 	struct pollfd p[] = {
 		{.fd = u->stop, .events = POLLIN},
 		{.fd = u->handler.fd, .events = POLLIN},
-		{.fd = u->sock.fd, .events = POLLRDHUP},
+		{.fd = known ? u->sock.fd : -1, .events = POLLRDHUP},
 	};
 
-	while (p[1].fd >= 0 || p[2].fd >= 0) {
-		if (poll(p, ARRAY_SIZE(p), -1) < 0)
+	for (;;) {
+		int ms = time_left(u);
+
+		if (ms == 0)
+			return true;
+		if (poll(p, ARRAY_SIZE(p), ms) <= 0)
 			continue;
 		if (p[0].revents)
-			return NULL;
+			return false;
 		for (size_t i = 1; i < ARRAY_SIZE(p); i++)
 			if (p[i].revents)
 				p[i].fd = -1;
+		if (p[1].fd < 0 && p[2].fd < 0)
+			return true;
 	}
-	let_go(u);
+}
+
+static void *watcher_main(void *arg)
+{
+	struct uffd *u = arg;
+
+	if (wait_for_the_end(u)) {
+		atomic_store(&u->lost, true);
+		unregister_memory(u);
+		read_events(u);
+	}
 	return NULL;
 }
 
@@ -215,6 +267,7 @@ static int start_watcher(struct uffd *u)
 	sigset_t all, old;
 	int r;
 
+	u->deadline_ns = now_ns() + (uint64_t)u->limit_ms * 1000000;
 	u->stop = eventfd(0, EFD_CLOEXEC);
 	if (u->stop < 0)
 		return -errno;
@@ -255,13 +308,12 @@ static int watch(struct uffd *u, int sock, struct err *err)
 		.kind = LOOP_BACKEND,
 		.cb = on_handler,
 	};
-	if (u->handler.fd < 0)
-		return 0;
-	r = loop_add(u->loop, &u->handler);
-	if (r == 0)
-		r = loop_add(u->loop, &u->sock);
-	if (r == 0)
-		r = start_watcher(u);
+	r = start_watcher(u);
+	if (r == 0 && u->handler.fd >= 0) {
+		r = loop_add(u->loop, &u->handler);
+		if (r == 0)
+			r = loop_add(u->loop, &u->sock);
+	}
 	return r < 0 ? err_set(err, r, "Cannot watch the memory's handler: %s",
 			       err_name(r))
 		     : 0;
@@ -298,6 +350,19 @@ int uffd_connect(struct uffd *u, const struct gmem *mem, const char *path,
 	return watch(u, fd_steal(&sock), err);
 }
 
+int uffd_settle(struct uffd *u, struct err *err)
+{
+	atomic_store(&u->settled, true);
+	if (!atomic_load(&u->lost))
+		return 0;
+	if (now_ns() < u->deadline_ns)
+		return err_set(err, -EIO, UFFD_GONE);
+	return err_set(err, -EIO,
+		       "The process that serves the guest's memory did not "
+		       "serve the first pages within %d s",
+		       u->limit_ms / 1000);
+}
+
 void uffd_free(struct uffd *u)
 {
 	end_watcher(u);
@@ -305,6 +370,9 @@ void uffd_free(struct uffd *u)
 		loop_del(u->loop, &u->handler);
 	if (u->sock.added)
 		loop_del(u->loop, &u->sock);
+	/* The handler's copy of the descriptor would keep them waiting. */
+	if (u->fd >= 0)
+		unregister_memory(u);
 	fd_close(&u->handler.fd);
 	fd_close(&u->sock.fd);
 	fd_close(&u->fd);

@@ -20,9 +20,16 @@
  * A handler that dies would leave every vCPU that waits for a page stuck. It is
  * taken for dead when the process that listened has ended (pidfd) and the
  * connection is closed: one alone also happens when a handler passes its work
- * on, or has no more use for the connection. Then gone() is called and, once
- * the VM has been told to stop, uffd_free() closes our descriptor: the kernel
- * then lets all waiters go.
+ * on, or has no more use for the connection. Then a thread of its own lets
+ * everybody go who waits for a page, or for a handler to read that pages went
+ * away (the VMM thread, which has the loop, may be one of them), and gone() is
+ * called: the VM ends.
+ *
+ * A handler that lives but does not serve is another matter. While the VM is
+ * restored the VMM thread touches some pages itself; for all of them together a
+ * handler has UFFD_RESTORE_MS, then the restore fails. Afterwards there is no
+ * limit: a vCPU waits for its page as long as it takes, and so does the VMM
+ * thread, and the API with it, when a device works on such a page.
  *
  * Sources: Documentation/admin-guide/mm/userfaultfd.rst, ioctl_userfaultfd(2).
  * Context: the VMM thread.
@@ -35,13 +42,17 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#define UFFD_RESTORE_MS 30000
+#define UFFD_GONE       "The process that serves the guest's memory is gone"
+
 /**
  * struct uffd - memory served by a handler
  * @handler:	pidfd of the process that listened
  * @sock:	our end of the connection
- * @watcher:	lets go who waits for a page when the handler has ended: the
- *		VMM thread, which has the loop, may itself be the one
+ * @limit_ms:	for the restore; set by uffd_init()
+ * @watcher:	lets go who waits when the handler has ended or is late
  * @stop:	eventfd that ends it
+ * @settled:	the restore is over: no limit any more
  * @lost:	it did so: pages have read zeros that are none
  */
 struct uffd {
@@ -52,9 +63,12 @@ struct uffd {
 	void (*gone)(void *ctx);
 	void *ctx;
 	const struct gmem *mem;
+	int limit_ms;
+	uint64_t deadline_ns;
 	pthread_t watcher;
 	bool watching;
 	int stop;
+	atomic_bool settled;
 	atomic_bool lost;
 };
 
@@ -72,6 +86,13 @@ void uffd_init(struct uffd *u);
 int uffd_connect(struct uffd *u, const struct gmem *mem, const char *path,
 		 struct loop *loop, void (*gone)(void *ctx), void *ctx,
 		 struct err *err) __must_check;
+
+/**
+ * uffd_settle() - the restore is over; a page was touched since the connection
+ *
+ * Return: 0, or -EIO with a sentence when it went on without its handler.
+ */
+int uffd_settle(struct uffd *u, struct err *err) __must_check;
 
 /* Lets whoever waits for a page go: it then reads zeros. May be repeated. */
 void uffd_free(struct uffd *u);

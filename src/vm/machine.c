@@ -589,7 +589,7 @@ static void handler_gone(void *ctx)
 {
 	struct machine *m = ctx;
 
-	log_error("The process that serves the guest's memory is gone");
+	log_error(UFFD_GONE);
 	vm_end(m->vm, VM_EXIT_GENERIC);
 }
 
@@ -703,7 +703,9 @@ static int restore(struct machine *m, struct machine_source *src,
 		r = vm_state_set_clock(&m->kvm_vm, &s->vm, src->advance_clock,
 				       err);
 	if (r == 0)
-		r = vmgenid_renew(&m->vmgenid, err);
+		r = vmgenid_renew(&m->vmgenid, err); /* touches a page */
+	if (r == 0 && src->uffd)
+		r = uffd_settle(&m->uffd, err);
 	phases_end(p, "clock restore");
 	return r;
 }

@@ -69,9 +69,7 @@ static int write_files(struct vm *vm, struct snapshot_files *files,
 
 	phases_end(phases, "guest memory dump");
 	if (r == 0 && atomic_load(&vm->machine->uffd.lost))
-		r = err_set(err, -EIO,
-			    "The process that serves the guest's memory is "
-			    "gone");
+		r = err_set(err, -EIO, UFFD_GONE);
 	if (r < 0)
 		return r;
 	log_info("Guest memory: %llu KiB written, %llu KiB copied, of %llu KiB",
@@ -243,6 +241,11 @@ static int restore(struct vm *vm, const struct vm_restore *how,
 					 "file: use a Uffd back end");
 	if (how->has_huge_pages)
 		vm->config.machine.huge_pages = how->huge_pages;
+	if (vm->config.machine.huge_pages == HUGE_PAGES_2M && !how->uffd_path) {
+		log_warn("2 MiB pages cannot be mapped from a file: the guest "
+			 "gets ordinary ones");
+		vm->config.machine.huge_pages = HUGE_PAGES_NONE;
+	}
 	if (how->track_dirty_pages)
 		vm->config.machine.track_dirty_pages = true;
 	source.memory_fd = fd_steal(&reader->memory_fd);

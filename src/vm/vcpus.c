@@ -5,6 +5,7 @@
 #include "vm/vcpus.h"
 
 #include "base/log.h"
+#include "host/timer.h"
 #include "vm/exits.h"
 #include "vm/machine.h"
 #include "vm/vm.h"
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 
 #define KICK_SIGNAL      SIGRTMIN
 #define VCPU_STACK_BYTES KIB(128)
@@ -156,15 +158,30 @@ static void request(struct vcpus *set, enum vcpus_wanted wanted)
 			(void)pthread_kill(set->vcpu[i].thread, KICK_SIGNAL);
 }
 
-void vcpus_pause(struct vcpus *set)
+int vcpus_pause(struct vcpus *set)
 {
+	uint64_t end = now_ns() + VCPUS_PAUSE_NS;
+	const struct timespec until = {
+		.tv_sec = (time_t)(end / 1000000000),
+		.tv_nsec = (long)(end % 1000000000),
+	};
+	int r = 0;
+
 	request(set, VCPUS_PAUSE);
 	(void)pthread_mutex_lock(&set->lock);
-	while (set->parked + set->ended < set->nr)
-		(void)pthread_cond_wait(&set->changed, &set->lock);
+	while (set->parked + set->ended < set->nr && r == 0)
+		r = pthread_cond_clockwait(&set->changed, &set->lock,
+					   CLOCK_MONOTONIC, &until);
+	if (set->parked + set->ended == set->nr)
+		r = 0;
 	(void)pthread_mutex_unlock(&set->lock);
+	if (r != 0) {
+		vcpus_resume(set);
+		return -ETIME;
+	}
 	for (unsigned int i = 0; i < set->nr; i++)
 		kvm_vcpu_tell_paused(&set->vcpu[i].kvm);
+	return 0;
 }
 
 void vcpus_resume(struct vcpus *set)

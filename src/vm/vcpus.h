@@ -27,6 +27,8 @@
 
 #include <pthread.h>
 
+#define VCPUS_PAUSE_NS 30000000000ull
+
 struct machine;
 struct vcpus;
 
@@ -81,8 +83,15 @@ void vcpus_free(struct vcpus *set);
 int vcpus_start(struct vcpus *set, enum vcpus_wanted wanted,
 		struct err *err) __must_check;
 
-/* Returns when every vCPU is parked (or its thread has ended). */
-void vcpus_pause(struct vcpus *set);
+/**
+ * vcpus_pause() - park every vCPU (or its thread has ended)
+ *
+ * A vCPU that waits in the kernel for a page which nobody brings (a slow disk,
+ * a handler of userfaultfd) may not come out.
+ *
+ * Return: 0; -ETIME after VCPUS_PAUSE_NS: all run on.
+ */
+int vcpus_pause(struct vcpus *set) __must_check;
 void vcpus_resume(struct vcpus *set);
 
 /* Ask all threads to end; vcpus_free() waits for them. */

@@ -81,7 +81,13 @@ int vm_pause(struct vm *vm, struct err *err)
 	if (vm->state == VM_NOT_STARTED)
 		return not_started(err);
 	if (vm->state == VM_RUNNING) {
-		vcpus_pause(&vm->machine->vcpus);
+		if (vcpus_pause(&vm->machine->vcpus) < 0)
+			return err_set(
+				err, -ETIME,
+				"A vCPU cannot be paused: it has been "
+				"waiting for a page of guest memory for "
+				"%u s",
+				(unsigned int)(VCPUS_PAUSE_NS / 1000000000));
 		virtio_pause(vm->machine);
 	}
 	vm->state = VM_PAUSED;

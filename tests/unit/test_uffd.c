@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -223,6 +224,125 @@ static void test_worker_may_hang_up(void **state)
 	loop_free(&loop);
 }
 
+/* A handler that takes the descriptor and does what @child does. */
+static bool connect_handler(struct uffd *u, struct gmem *mem, struct loop *loop,
+			    void (*behave)(int fd), int limit_ms, pid_t *child)
+{
+	static struct err err;
+	int r;
+
+	was_gone = false;
+	make_memory(mem);
+	assert_int_equal(loop_init(loop), 0);
+	(void)unlink(SOCKET "2");
+	*child = fork();
+	if (*child == 0) {
+		static char text[4096];
+
+		behave(receive(listen_here(), text, sizeof(text)));
+		_exit(0);
+	}
+	while (access(SOCKET "2", F_OK) < 0)
+		(void)usleep(1000);
+	uffd_init(u);
+	u->limit_ms = limit_ms;
+	r = uffd_connect(u, mem, SOCKET, loop, on_gone, NULL, &err);
+	if (skip_when_denied(&err, r))
+		return false;
+	assert_int_equal(r, 0);
+	return true;
+}
+
+static void disconnect(struct uffd *u, struct gmem *mem, struct loop *loop,
+		       pid_t child)
+{
+	(void)kill(child, SIGKILL);
+	(void)waitpid(child, NULL, 0);
+	uffd_free(u);
+	gmem_free(mem);
+	loop_free(loop);
+}
+
+static void live_on(int fd)
+{
+	(void)fd;
+	for (;;)
+		(void)pause();
+}
+
+/* It lives but does not serve: the restore does not wait for ever. */
+static void test_late_handler(void **state)
+{
+	struct loop loop;
+	struct gmem mem;
+	struct uffd u;
+	struct err err;
+	pid_t child;
+
+	(void)state;
+	if (connect_handler(&u, &mem, &loop, live_on, 100, &child)) {
+		expect_page(&mem, 0, 0);
+		assert_int_equal(uffd_settle(&u, &err), -EIO);
+		assert_non_null(strstr(err.text, "did not serve"));
+	}
+	disconnect(&u, &mem, &loop, child);
+}
+
+static void wait_for_event(int fd)
+{
+	struct pollfd p = {fd, POLLIN, 0};
+
+	(void)poll(&p, 1, -1);
+}
+
+/* Nobody reads that pages went away: who took them does not wait for ever. */
+static void test_death_before_a_removal_is_read(void **state)
+{
+	struct loop loop;
+	struct gmem mem;
+	struct uffd u;
+	struct err err;
+	pid_t child;
+
+	(void)state;
+	if (connect_handler(&u, &mem, &loop, wait_for_event, 60000, &child)) {
+		assert_int_equal(gmem_discard(&mem, 0, PAGE_SIZE), 0);
+		assert_int_equal(uffd_settle(&u, &err), -EIO);
+		assert_string_equal(err.text, UFFD_GONE);
+		assert_int_equal(gmem_discard(&mem, 0, PAGE_SIZE), 0);
+	}
+	disconnect(&u, &mem, &loop, child);
+}
+
+static void *touch(void *arg)
+{
+	const struct gmem *mem = arg;
+
+	expect_page(mem, 0, 0);
+	return NULL;
+}
+
+/* The handler lives and has the descriptor, too: the end does not wait. */
+static void test_free_lets_go(void **state)
+{
+	struct loop loop;
+	pthread_t thread;
+	struct gmem mem;
+	struct uffd u;
+	pid_t child;
+
+	(void)state;
+	if (connect_handler(&u, &mem, &loop, live_on, 60000, &child)) {
+		struct pollfd p = {u.fd, POLLIN, 0};
+
+		assert_int_equal(pthread_create(&thread, NULL, touch, &mem), 0);
+		(void)poll(&p, 1, -1); /* it waits */
+		uffd_free(&u);
+		(void)pthread_join(thread, NULL);
+	}
+	disconnect(&u, &mem, &loop, child);
+}
+
 static void test_nobody_listens(void **state)
 {
 	struct loop loop;
@@ -275,6 +395,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pages_come_and_death_is_seen),
 		cmocka_unit_test(test_worker_may_hang_up),
+		cmocka_unit_test(test_late_handler),
+		cmocka_unit_test(test_death_before_a_removal_is_read),
+		cmocka_unit_test(test_free_lets_go),
 		cmocka_unit_test(test_nobody_listens),
 		cmocka_unit_test(test_path_too_long),
 	};
