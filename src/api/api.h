@@ -10,7 +10,7 @@
 #pragma once
 
 #include "base/metrics.h"
-#include "vm/vm.h"
+#include "vm/snapshot.h"
 
 /* What clients gate their features on: GET /version, GET /, --version. */
 #define FIRECRACKER_COMPAT_VERSION "1.17.0"
@@ -77,10 +77,12 @@ int api_vm_start(struct api *api, struct err *err) __must_check;
 
 /**
  * api_restore() - --restore: go on from the snapshot in the directory @dir
+ * @how:	all but its paths
  *
  * Return: 0, or -errno with a sentence.
  */
-int api_restore(struct api *api, const char *dir, struct err *err) __must_check;
+int api_restore(struct api *api, const char *dir, struct vm_restore *how,
+		struct err *err) __must_check;
 
 /**
  * config_file_load() - configure the VM from the JSON file of --config-file

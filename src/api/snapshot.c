@@ -346,15 +346,15 @@ static int load(struct api_call *call)
 	return r;
 }
 
-int api_restore(struct api *api, const char *dir, struct err *err)
+int api_restore(struct api *api, const char *dir, struct vm_restore *how,
+		struct err *err)
 {
-	struct vm_restore how = {.resume = true};
-	int r = snapshot_paths_in(&how.paths, dir);
+	int r = snapshot_paths_in(&how->paths, dir);
 
 	if (r < 0)
 		return err_set(err, r, "Out of memory");
-	r = go_on(api, &how, err);
-	snapshot_paths_free(&how.paths);
+	r = go_on(api, how, err);
+	snapshot_paths_free(&how->paths);
 	return r;
 }
 

@@ -166,6 +166,32 @@ static unsigned long long kib(uint64_t bytes)
 	return (unsigned long long)(bytes >> 10);
 }
 
+/* What a clone needs of its own, under the ids by which it is replaced. */
+static void print_back_ends(const struct facts *f)
+{
+	const json_t *config = json_object_get(f->state, "config");
+	const json_t *drives = json_object_get(config, "drives");
+	const json_t *nets = json_object_get(config, "nets");
+	const json_t *vsock = json_object_get(config, "vsock");
+
+	for (size_t i = 0; i < json_array_size(drives); i++) {
+		const json_t *drive = json_array_get(drives, i);
+
+		(void)printf(
+			"drive     %s=%s%s\n", text_of(drive, "drive_id"),
+			text_of(drive, "path_on_host"),
+			json_is_true(json_object_get(drive, "is_read_only"))
+				? " (read only)"
+				: "");
+	}
+	for (size_t i = 0; i < json_array_size(nets); i++)
+		(void)printf("net       %s=%s\n",
+			     text_of(json_array_get(nets, i), "iface_id"),
+			     text_of(json_array_get(nets, i), "host_dev_name"));
+	if (json_object_get(vsock, "uds_path"))
+		(void)printf("vsock     %s\n", text_of(vsock, "uds_path"));
+}
+
 static void print_text(const struct facts *f)
 {
 	const json_t *host = json_object_get(f->state, "host");
@@ -185,6 +211,7 @@ static void print_text(const struct facts *f)
 			     json_object_get(f->state, "memory_bytes")) >>
 			     20);
 	(void)printf("devices   %s\n", f->devices);
+	print_back_ends(f);
 	(void)printf("state     %llu KiB, CRC-64 %s: %s\n", kib(f->state_bytes),
 		     text_of(f->state, "crc64"),
 		     f->crc_ok ? "right" : "WRONG, the file was changed");
@@ -197,7 +224,7 @@ static int print_json(const struct facts *f)
 {
 	json_t *out = json_pack(
 		"{s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:i, s:s, s:I, s:b, s:s, "
-		"s:I, s:I, s:b}",
+		"s:I, s:I, s:b, s:O?}",
 		"version", json_object_get(f->state, "version"), "volt_version",
 		json_object_get(f->state, "volt_version"), "created",
 		json_object_get(f->state, "created"), "id",
@@ -209,7 +236,7 @@ static int print_json(const struct facts *f)
 		(json_int_t)f->state_bytes, "crc_ok", f->crc_ok, "memory_file",
 		f->memory, "memory_file_bytes", (json_int_t)f->memory_bytes,
 		"memory_file_stored_bytes", (json_int_t)f->stored, "memory_ok",
-		f->memory_ok);
+		f->memory_ok, "config", json_object_get(f->state, "config"));
 	int r = -ENOMEM;
 
 	if (out && json_dumpf(out, stdout, JSON_INDENT(2)) == 0) {

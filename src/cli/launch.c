@@ -41,12 +41,18 @@ int launch_begin(struct launch *launch, const char *name, struct err *err)
 	return 0;
 }
 
+void launch_add_switch(struct launch *launch, const char *flag)
+{
+	if (launch->nr < LAUNCH_ARGS_MAX)
+		launch->args[launch->nr++] = (char *)(uintptr_t)flag;
+}
+
 void launch_add(struct launch *launch, const char *flag, const char *value)
 {
 	if (!value || launch->nr + 2 > LAUNCH_ARGS_MAX)
 		return;
-	launch->args[launch->nr++] = (char *)(uintptr_t)flag;
-	launch->args[launch->nr++] = (char *)(uintptr_t)value;
+	launch_add_switch(launch, flag);
+	launch_add_switch(launch, value);
 }
 
 int launch_add_rest(struct launch *launch, char **words, struct err *err)

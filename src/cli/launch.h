@@ -38,6 +38,9 @@ int launch_begin(struct launch *launch, const char *name,
 /* A flag and its value; nothing when that is NULL. */
 void launch_add(struct launch *launch, const char *flag, const char *value);
 
+/* A flag that has no value. */
+void launch_add_switch(struct launch *launch, const char *flag);
+
 /* What came behind --. Return: 0 or -E2BIG. */
 int launch_add_rest(struct launch *launch, char **words,
 		    struct err *err) __must_check;

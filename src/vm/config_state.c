@@ -228,6 +228,20 @@ static int override_nets(struct config_state *s,
 	return r;
 }
 
+static int unknown_drive(const struct config_state *s, const char *id,
+			 struct err *err)
+{
+	const struct drive_config *drives = s->drives.items;
+	cleanup_buf struct buf names = {0};
+
+	for (size_t i = 0; i < s->drives.nr; i++)
+		buf_addf(&names, " %s", drives[i].drive_id);
+	buf_add(&names, "", 1);
+	return err_set(
+		err, -ENODEV, "Unknown Drive %s; those of the snapshot:%s", id,
+		s->drives.nr > 0 && !names.failed ? names.data : " none");
+}
+
 static int override_drives(struct config_state *s,
 			   const struct config_overrides *o, struct err *err)
 {
@@ -241,7 +255,7 @@ static int override_drives(struct config_state *s,
 		       strcmp(drives[k].drive_id, o->drives[i].id) != 0)
 			k++;
 		if (k == s->drives.nr)
-			return err_set(err, -ENODEV, "Unknown Drive.");
+			return unknown_drive(s, o->drives[i].id, err);
 		r = replace_text(&drives[k].path_on_host, o->drives[i].to, err);
 	}
 	return r;

@@ -128,15 +128,26 @@ static int configure(struct vmm *v, struct err *err)
 	return VM_EXIT_OK;
 }
 
+static int restore(struct vmm *v, struct err *err)
+{
+	struct option_restore o = {0};
+	int code = VM_EXIT_OK;
+
+	if (option_restore_fill(&v->opts, &o, err) < 0)
+		code = VM_EXIT_BAD_CONFIG;
+	else if (api_restore(v->api, v->opts.restore, &o.how, err) < 0)
+		code = VM_EXIT_GENERIC;
+	option_restore_free(&o);
+	return code;
+}
+
 /* Return: an exit code; VM_EXIT_OK to go on to the loop. */
 static int start(struct vmm *v, struct err *err)
 {
 	const struct options *o = &v->opts;
 
 	if (o->restore)
-		return api_restore(v->api, o->restore, err) < 0
-			       ? VM_EXIT_GENERIC
-			       : VM_EXIT_OK;
+		return restore(v, err);
 	if (!o->config_file && !o->kernel)
 		return VM_EXIT_OK; /* the API will */
 	if (api_vm_start(v->api, err) < 0) {

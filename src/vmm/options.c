@@ -37,6 +37,7 @@ enum option_section {
  * @has:	offset of a bool that tells that it was given; 0: none
  * @choices:	NULL-terminated; the enum's value is the index
  * @forbids:	a flag that excludes it
+ * @needs:	a flag without which it says nothing
  */
 struct option {
 	const char *name;
@@ -47,6 +48,7 @@ struct option {
 	const char *value;
 	const char *const *choices;
 	const char *forbids;
+	const char *needs;
 	const char *help;
 };
 
@@ -71,30 +73,45 @@ static const struct option table[] = {
 	 .help = "kernel command line"},
 	{"cpus", OPTION_CPUS, SECTION_PEOPLE, AT(cpus),
 	 .value = "N",
+	 .forbids = "restore",
 	 .help = "number of CPUs, 1 to 32 (default 1)"},
 	{"memory", OPTION_SIZE, SECTION_PEOPLE, AT(memory_mib),
 	 .value = "SIZE",
+	 .forbids = "restore",
 	 .help = "guest memory in MiB, or with a unit: 512M, 2G (default 128)"},
 	{"disk", OPTION_LIST, SECTION_PEOPLE, AT(disks),
 	 .value = "PATH[,ro][,id=ID][,engine=async][,cache=unsafe]",
 	 .help = "raw image or block device; without --initrd the first one\n"
-		 "is the root file system"},
+		 "is the root file system; with --restore ID=PATH: another\n"
+		 "file for a drive of the snapshot"},
 	{"net", OPTION_LIST, SECTION_PEOPLE, AT(nets),
 	 .value = "tap=NAME[,mac=MAC][,mtu=N][,vhost]",
 	 .help = "network interface on a tap (see `volt net add`);\n"
-		 "vhost: the host kernel moves the frames"},
+		 "vhost: the host kernel moves the frames;\n"
+		 "with --restore ID=TAP: another tap"},
 	{"vsock", OPTION_TEXT, SECTION_PEOPLE, AT(vsock),
 	 .value = "cid=N,path=SOCKET",
-	 .help = "sockets between guest and host (docs/devices.md)"},
+	 .help = "sockets between guest and host (docs/devices.md);\n"
+		 "with --restore SOCKET: another path"},
 	{"irqchip", OPTION_CHOICE, SECTION_PEOPLE, AT(irqchip),
 	 .value = "split|full", CHOICES("split", "full"),
+	 .forbids = "restore",
 	 .help = "full adds the PIC and PIT for guests that need them"},
 	{"entry", OPTION_CHOICE, SECTION_PEOPLE, AT(entry),
 	 .value = "auto|pvh|linux64", CHOICES("auto", "pvh", "linux64"),
+	 .forbids = "restore",
 	 .help = "protocol by which an ELF kernel is entered"},
 	{"restore", OPTION_TEXT, SECTION_PEOPLE, AT(restore),
 	 .value = "DIR",
 	 .help = "go on from the snapshot in a directory"},
+	{"paused", OPTION_FLAG, SECTION_PEOPLE, AT(paused),
+	 .needs = "restore",
+	 .help = "the restored VM waits for PATCH /vm"},
+	{"clock", OPTION_CHOICE, SECTION_PEOPLE, AT(clock),
+	 .value = "snapshot|realtime", CHOICES("snapshot", "realtime"),
+	 .needs = "restore",
+	 .help = "the restored guest's clock goes on where it stood\n"
+		 "(default), or the time between is added"},
 	{"snapshot", OPTION_TEXT, SECTION_PEOPLE, AT(snapshot),
 	 .value = "DIR",
 	 .help = "ask the VMM at --api-sock for a snapshot, and exit"},
@@ -374,19 +391,24 @@ static int check_rules(const struct options *opts,
 {
 	for (size_t i = 0; i < NR_OPTIONS; i++) {
 		const char *other = table[i].forbids;
+		const char *needed = table[i].needs;
 
 		if (seen[i] && other && seen[find(other) - table])
 			return err_set(err, -EINVAL,
 				       "Argument '%s' cannot be used together "
 				       "with argument '%s'.",
 				       table[i].name, other);
+		if (seen[i] && needed && !seen[find(needed) - table])
+			return err_set(err, -EINVAL,
+				       "Argument '%s' required, but not found.",
+				       needed);
 	}
 	if (opts->restore && (opts->kernel || opts->config_file))
 		return err_set(err, -EINVAL,
 			       "Argument 'restore' cannot be used together "
 			       "with argument '%s'.",
 			       opts->kernel ? "kernel" : "config-file");
-	if (opts->snapshot && !opts->api_sock)
+	if ((opts->snapshot || opts->paused) && !opts->api_sock)
 		return err_set(err, -EINVAL,
 			       "Argument 'api-sock' required, but not found.");
 	/* A direct kernel is all that --no-api needs as well. */
@@ -554,6 +576,8 @@ int options_apply(const struct options *opts, struct vm_config *config,
 	if (r < 0)
 		return err_set(err, r, "Out of memory");
 	config->boot_timer = opts->boot_timer;
+	if (opts->restore)
+		return 0; /* the snapshot has the rest */
 	config->irqchip = opts->irqchip;
 	config->entry = opts->entry;
 	if (opts->cpus) {

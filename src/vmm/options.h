@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "vm/config.h"
+#include "vm/snapshot.h"
 
 #define OPTIONS_API_SOCK_DEFAULT "/run/firecracker.socket"
 #define OPTIONS_ID_DEFAULT       "anonymous-instance"
@@ -24,6 +24,12 @@ enum options_action {
 	OPTIONS_SNAPSHOT_VERSION,
 	OPTIONS_DESCRIBE_SNAPSHOT, /* of describe_snapshot */
 	OPTIONS_SNAPSHOT,          /* ask the VMM at api_sock for one */
+};
+
+/* What --clock says of the guest's clock after a restore. */
+enum options_clock {
+	OPTIONS_CLOCK_SNAPSHOT, /* goes on where it stood */
+	OPTIONS_CLOCK_REALTIME, /* the time between is added */
 };
 
 /* A flag that may be given several times. */
@@ -84,6 +90,8 @@ struct options {
 	enum config_irqchip irqchip;
 	enum config_entry entry;
 	bool timing;
+	bool paused;
+	enum options_clock clock;
 	struct options_list disks;
 	struct options_list nets;
 };
@@ -132,6 +140,25 @@ int option_disk_apply(const char *text, unsigned int index, bool root,
  */
 int option_net_apply(const char *text, unsigned int index,
 		     struct vm_config *config, struct err *err) __must_check;
+
+/**
+ * struct option_restore - how to restore; its parts are owned
+ */
+struct option_restore {
+	struct vm_restore how;
+	struct config_override drives[OPTIONS_LIST_MAX];
+	struct config_override nets[OPTIONS_LIST_MAX];
+};
+
+/**
+ * option_restore_fill() - --disk, --net, --vsock, --paused and --clock
+ * @o:		zeroed; option_restore_free() it in any case
+ *
+ * Return: 0 or -errno with a sentence.
+ */
+int option_restore_fill(const struct options *opts, struct option_restore *o,
+			struct err *err) __must_check;
+void option_restore_free(struct option_restore *o);
 
 /* --vsock of the command line. Return: 0 or -errno with a sentence. */
 int option_vsock_apply(const char *text, struct vm_config *config,

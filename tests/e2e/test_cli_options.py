@@ -38,7 +38,8 @@ def test_help(vmm_says):
             metrics-path boot-timer http-api-max-payload-size mmds-size-limit
             enable-pci start-time-us start-time-cpu-us parent-cpu-time-us
             version snapshot-version describe-snapshot kernel initrd cmdline
-            cpus memory vsock irqchip timing entry restore snapshot help""".split():
+            cpus memory vsock irqchip timing entry restore snapshot paused
+            clock help""".split():
         assert re.search(rf"^  --{flag}( |$)", out, re.MULTILINE), flag
 
 
@@ -57,6 +58,15 @@ def test_help(vmm_says):
     (["--no-seccomp", "--seccomp-filter", "f"],
      "Argument 'seccomp-filter' cannot be used together with argument "
      "'no-seccomp'."),
+    (["--restore", "d", "--cpus", "2"],
+     "Argument 'cpus' cannot be used together with argument 'restore'."),
+    (["--restore", "d", "--irqchip", "full"],
+     "Argument 'irqchip' cannot be used together with argument 'restore'."),
+    (["--clock", "realtime"], "Argument 'restore' required, but not found."),
+    (["--restore", "d", "--clock", "now"],
+     "The argument 'clock' does not take 'now': expected snapshot|realtime."),
+    (["--restore", "d", "--paused"],
+     "Argument 'api-sock' required, but not found."),
     (["--initrd", "x"], "Argument 'kernel' required, but not found."),
     (["--kernel", "x", "--config-file", "y"],
      "Argument 'kernel' cannot be used together with argument"),

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from conftest import Api
 from test_cli_run import VOLT, Cli
 
 
@@ -24,10 +25,10 @@ def saved(cli, tmp_path):
     return tmp_path / "snap"
 
 
-def restore(cli, folder, name):
+def restore(cli, folder, name, *args):
     words = [f"{key}={value}" for key, value in cli.env.items()]
     return cli.vmm.spawn(["env", *words, VOLT, "restore", "--name", name,
-                          folder])
+                          *args, folder])
 
 
 def test_clones_go_on_and_are_listed(cli, saved):
@@ -65,6 +66,66 @@ def test_inspect_sees_damage(cli, saved):
     state.write_text(text[:1000])
     done = cli("snapshot", "inspect", saved)
     assert done.returncode == 1 and "damaged" in done.stderr
+
+
+@pytest.fixture
+def with_devices(cli, tmp_path):
+    """A saved VM with two drives and a vsock device."""
+    for name in ("a.img", "b.img", "c.img"):
+        (tmp_path / name).write_bytes(bytes(1 << 20))
+    run = cli.start("ticker", "--name", "first", "--disk",
+                    tmp_path / "a.img", "--disk",
+                    f"{tmp_path}/b.img,ro,id=data", "--vsock",
+                    f"cid=3,path={tmp_path}/v1.sock")
+    run.wait_for("tick")
+    assert cli("snapshot", "first", tmp_path / "snap").returncode == 0
+    return tmp_path / "snap"
+
+
+def config_of(cli, name):
+    return Api(cli.folder / f"volt/{name}.sock").call("GET", "/vm/config")[1]
+
+
+def test_a_clone_with_back_ends_of_its_own(cli, with_devices, tmp_path):
+    shown = cli("snapshot", "inspect", with_devices).stdout
+    for line in (f"drive     disk0={tmp_path}/a.img",
+                 f"drive     data={tmp_path}/b.img (read only)",
+                 f"vsock     {tmp_path}/v1.sock"):
+        assert line in shown.splitlines()
+    clone = restore(cli, with_devices, "second", "--disk",
+                    f"data={tmp_path}/c.img", "--vsock", tmp_path / "v2.sock",
+                    "--clock", "realtime")
+    clone.wait_for("tick")
+    config = config_of(cli, "second")
+    assert [d["path_on_host"] for d in config["drives"]] == [
+        str(tmp_path / "a.img"), str(tmp_path / "c.img")]
+    assert config["vsock"]["uds_path"] == str(tmp_path / "v2.sock")
+    assert (tmp_path / "v2.sock").is_socket()
+
+
+def test_a_clone_that_waits(cli, saved):
+    clone = restore(cli, saved, "second", "--paused")
+    api = Api(cli.folder / "volt/second.sock")
+    api.wait()
+    assert api.call("GET", "/")[1]["state"] == "Paused"
+    api.set("PATCH", "/vm", {"state": "Resumed"})
+    clone.wait_for("tick")
+
+
+@pytest.mark.parametrize("args, code, text", [
+    (["--disk", "x=/dev/null"], 1, "Unknown Drive x; those of the snapshot: "
+                                   "disk0 data"),
+    (["--disk", "data"], 152, "with --restore it takes ID=PATH, the id that "
+                              "the snapshot knows it by, not 'data'"),
+    (["--disk", "data=/none"], 1, "No such file or directory"),
+    (["--net", "net0=vt9"], 1, "Unknown Network Device"),
+    (["--vsock", "/none/v.sock"], 1, "No such file or directory"),
+    (["--clock", "now"], 153, "expected snapshot|realtime"),
+])
+def test_a_clone_that_cannot_be(cli, with_devices, args, code, text):
+    result = restore(cli, with_devices, "second", *args).finish()
+    assert result.code == code
+    assert text in result.log
 
 
 def test_pause(cli, tmp_path):
