@@ -15,6 +15,8 @@
 #define NS_PER_S      1000000000ull
 #define STAT_BYTES    10u
 #define CHUNK         256u
+/* Another look at a ring, in pages: it may be empty as often as we look. */
+#define LOOK_PAGES 256u
 
 static const struct metric metrics[] = {
 	METRIC(struct balloon_metrics, activate_fails),
@@ -272,6 +274,11 @@ static chain_fn *handler_of(const struct balloon *b, unsigned int queue)
 	return queue == b->queue_hinting ? hint : report;
 }
 
+static unsigned int spend(unsigned int budget, unsigned int pages)
+{
+	return budget - (pages < budget ? pages : budget);
+}
+
 /* Return: pages left of the @budget; 0: there may be more to do. */
 static unsigned int serve(struct balloon *b, unsigned int queue,
 			  unsigned int budget)
@@ -280,21 +287,23 @@ static unsigned int serve(struct balloon *b, unsigned int queue,
 	struct virtq *q = &b->dev.queue[queue];
 	uint64_t malformed = q->malformed;
 	struct virtq_chain chain;
-	int r;
+	int r = 1;
 
-	do {
-		while (budget > 0 &&
-		       (r = virtq_pop(q, b->iov, VIRTQ_MAX_SIZE, &chain)) > 0) {
-			unsigned int pages = handle(b, &chain) + 1;
-
-			if (handle != take_stats)
-				virtq_push(q, chain.head, 0);
-			budget -= pages < budget ? pages : budget;
+	while (budget > 0) {
+		r = virtq_pop(q, b->iov, VIRTQ_MAX_SIZE, &chain);
+		if (r < 0 || (r == 0 && !virtq_enable_kicks(q)))
+			break;
+		if (r == 0) {
+			budget = spend(budget, LOOK_PAGES);
+			continue;
 		}
-	} while (budget > 0 && r == 0 && virtq_enable_kicks(q));
+		budget = spend(budget, handle(b, &chain) + 1);
+		if (handle != take_stats)
+			virtq_push(q, chain.head, 0);
+	}
 	metric_add(&b->metrics.event_fails, q->malformed - malformed);
 	virtio_dev_publish(&b->dev, q);
-	if (budget > 0 && r < 0)
+	if (r < 0)
 		virtio_dev_broken(&b->dev, "a ring makes no sense");
 	return budget;
 }

@@ -10,6 +10,8 @@
 
 /* What one wake-up serves before the loop goes round. */
 #define BATCH_BYTES (4 * RNG_REQUEST_MAX)
+/* Another look at the ring counts as much: it may be empty when we look. */
+#define LOOK_BYTES (BATCH_BYTES / 16)
 
 static const struct metric metrics[] = {
 	METRIC(struct rng_metrics, activate_fails),
@@ -90,23 +92,28 @@ static uint32_t serve(struct rng *rng, struct virtq *q,
 	return len + 1;
 }
 
-/* Return: what virtq_pop() said last; 1 when there is a reason to stop. */
-static int serve_some(struct rng *rng, struct virtq *q)
+/* @left is taken from. Return: false when nothing is left: a kick goes on. */
+static bool spend(struct rng *rng, uint32_t *left, uint32_t n)
 {
-	uint32_t left = BATCH_BYTES;
+	if (n >= *left) {
+		virtio_dev_kick(&rng->dev);
+		return false;
+	}
+	*left -= n;
+	return true;
+}
+
+/* Return: what virtq_pop() said last; 1 when there is a reason to stop. */
+static int serve_some(struct rng *rng, struct virtq *q, uint32_t *left)
+{
 	struct virtq_chain chain;
 	int r;
 
 	while ((r = virtq_pop(q, rng->iov, ARRAY_SIZE(rng->iov), &chain)) > 0) {
 		uint32_t n = serve(rng, q, &chain);
 
-		if (n == 0)
+		if (n == 0 || !spend(rng, left, n))
 			return 1;
-		if (n >= left) {
-			virtio_dev_kick(&rng->dev);
-			return 1;
-		}
-		left -= n;
 	}
 	return r;
 }
@@ -116,11 +123,13 @@ static void kick(struct virtio_dev *dev)
 	struct rng *rng = rng_of(dev);
 	struct virtq *q = &dev->queue[0];
 	uint64_t malformed = q->malformed;
+	uint32_t left = BATCH_BYTES;
 	int r;
 
 	do
-		r = serve_some(rng, q);
-	while (r == 0 && virtq_enable_kicks(q));
+		r = serve_some(rng, q, &left);
+	while (r == 0 && virtq_enable_kicks(q) &&
+	       spend(rng, &left, LOOK_BYTES));
 	metric_add(&rng->metrics.entropy_event_fails, q->malformed - malformed);
 	virtio_dev_publish(dev, q);
 	if (r < 0)

@@ -13,6 +13,7 @@
 
 #define QUEUE_MAX             256u
 #define TX_BUDGET             256u /* packets in one go; then others have their turn */
+#define LOOKS_MAX             16u /* at a ring that may be empty when we look */
 
 #define EVENT_TRANSPORT_RESET 0u
 
@@ -39,23 +40,24 @@ static bool fit_for_rx(const struct virtq_chain *chain)
 static bool rx_pop(struct vsock *v, struct virtq_chain *chain)
 {
 	struct virtq *q = vsock_rx(v);
+	unsigned int looks = LOOKS_MAX;
+	int r;
 
-	for (;;) {
-		int r = virtq_pop(q, v->rx_iov, VIRTQ_MAX_SIZE, chain);
-
-		if (r < 0)
-			broken(v, "RX queue");
-		if (r < 0 || (r == 0 && !virtq_enable_kicks(q))) {
-			v->starved = true;
-			return false;
+	do {
+		while ((r = virtq_pop(q, v->rx_iov, VIRTQ_MAX_SIZE, chain)) >
+		       0) {
+			if (fit_for_rx(chain))
+				return true;
+			metric_inc(&v->counters.rx_queue_event_fails);
+			virtq_push(q, chain->head, 0);
 		}
-		if (r == 0)
-			continue;
-		if (fit_for_rx(chain))
-			return true;
-		metric_inc(&v->counters.rx_queue_event_fails);
-		virtq_push(q, chain->head, 0);
-	}
+	} while (r == 0 && virtq_enable_kicks(q) && --looks > 0);
+	if (r < 0)
+		broken(v, "RX queue");
+	else if (looks == 0)
+		virtio_dev_kick(&v->dev); /* no kick will come for these */
+	v->starved = true;
+	return false;
 }
 
 bool vsock_send(struct vsock *v, const struct vsock_header *header)
@@ -312,14 +314,20 @@ static void run_rx(struct vsock *v)
 static void run_events(struct vsock *v)
 {
 	struct virtq *q = &v->dev.queue[VSOCK_EVENT];
+	unsigned int looks = LOOKS_MAX;
 	uint8_t event[4];
 
 	store_le32(event, EVENT_TRANSPORT_RESET);
 	while (v->transport_reset) {
 		struct virtq_chain chain;
 		size_t n;
-		int r = virtq_pop(q, v->rx_iov, VIRTQ_MAX_SIZE, &chain);
+		int r;
 
+		if (looks-- == 0) {
+			virtio_dev_kick(&v->dev);
+			return;
+		}
+		r = virtq_pop(q, v->rx_iov, VIRTQ_MAX_SIZE, &chain);
 		if (r < 0)
 			broken(v, "event queue");
 		if (r < 0 || (r == 0 && !virtq_enable_kicks(q)))
