@@ -301,6 +301,17 @@ static uint64_t cost(const struct slot *slot)
 	return slot->io.kind == BLK_IO_ZERO ? slot->io.left : slot->total;
 }
 
+/* The last writable byte; NULL when there is none. */
+static uint8_t *status_of(const struct virtq_chain *c)
+{
+	const struct iovec *last;
+
+	if (c->nr_in == 0)
+		return NULL;
+	last = &c->in[c->nr_in - 1];
+	return (uint8_t *)last->iov_base + last->iov_len - 1;
+}
+
 /* Return: 1: the operation is in @slot; 0: done already; -errno: refused. */
 static int parse(struct blk *blk, const struct virtq_chain *c,
 		 struct slot *slot)
@@ -308,11 +319,13 @@ static int parse(struct blk *blk, const struct virtq_chain *c,
 	struct header header;
 	int r;
 
-	if (!read_header(c, &header))
-		return -EINVAL;
 	slot->io = (struct blk_io){.stable = blk->write_through};
+	slot->head = c->head;
+	slot->status = status_of(c);
 	slot->bytes = 0;
 	slot->total = 0;
+	if (!slot->status || !read_header(c, &header))
+		return -EINVAL;
 	switch (header.type) {
 	case T_IN:
 	case T_OUT:
@@ -505,28 +518,23 @@ static enum stop take(struct blk *blk)
 	r = virtq_pop(q, blk->iov, ARRAY_SIZE(blk->iov), &chain);
 	if (r <= 0)
 		return r < 0 ? STOP_BROKEN : STOP_EMPTY;
-	if (chain.in_bytes == 0) {
-		/* No room for a status: it cannot be told. */
-		metric_inc(&blk->counters.invalid_reqs_count);
-		virtq_push(q, chain.head, 0);
-		return STOP_NOT;
-	}
-	slot->head = chain.head;
-	slot->status = (uint8_t *)chain.in[chain.nr_in - 1].iov_base +
-		       chain.in[chain.nr_in - 1].iov_len - 1;
 	r = parse(blk, &chain, slot);
-	if (r <= 0) {
-		if (r < 0)
-			metric_inc(&blk->counters.invalid_reqs_count);
-		answer(blk, slot, r);
-		return STOP_NOT;
-	}
-	if (!rate_limiter_take(&blk->limiter, cost(slot))) {
+	/* What moves no data, and what makes no sense, is an operation, too. */
+	if (!rate_limiter_take(&blk->limiter, r > 0 ? cost(slot) : 0)) {
 		metric_inc(&blk->counters.rate_limiter_throttled_events);
-		virtq_rewind(q, (uint16_t)(q->next_avail - 1));
+		virtq_unpop(q);
 		return STOP_LIMIT;
 	}
-	begin(blk, slot_take(blk));
+	if (r > 0) {
+		begin(blk, slot_take(blk));
+		return STOP_NOT;
+	}
+	if (r < 0)
+		metric_inc(&blk->counters.invalid_reqs_count);
+	if (slot->status)
+		answer(blk, slot, r);
+	else
+		virtq_push(q, slot->head, 0); /* no room to tell */
 	return STOP_NOT;
 }
 

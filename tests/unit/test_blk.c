@@ -659,6 +659,39 @@ static void test_limiter_holds_back_and_lets_go(void **state)
 	rig_close(&rig);
 }
 
+/* A driver that asks nonsense, or for the name, is an operation each time. */
+static void test_limiter_counts_every_request(void **state)
+{
+	struct token_bucket *ops;
+	struct kit_used used;
+	struct rig rig;
+
+	rig_open(&rig, ENGINE(state));
+	const struct kit_buf statusless = {rig.header, 16, false};
+
+	ops = &blk_limiter(rig.blk)->ops;
+	token_bucket_init(ops, 4, 0, 3600000, now_ns());
+	assert_int_equal(rig_request(&rig, T_GET_ID, 0, 20), S_OK);
+	assert_int_equal(rig_request(&rig, T_LIFETIME, 0, 0), S_UNSUPP);
+	assert_int_equal(rig_request(&rig, T_IN, DISK_SECTORS, SECTOR),
+			 S_IOERR);
+	assert_int_equal(rig_run(&rig, &statusless, 1), 0);
+	assert_int_equal(ops->tokens, 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		(void)kit_add(&rig.kit, 0, &statusless, 1);
+		kit_kick(&rig.kit, 0);
+		kit_pump(&rig.kit);
+		assert_false(kit_used(&rig.kit, 0, &used));
+	}
+	assert_int_equal(blk_counters(rig.blk)->invalid_reqs_count, 3);
+	token_bucket_init(ops, 0, 0, 0, now_ns());
+	rate_limiter_changed(blk_limiter(rig.blk));
+	assert_true(kit_wait_used(&rig.kit, 0, &used));
+	assert_true(kit_wait_used(&rig.kit, 0, &used));
+	assert_int_equal(blk_counters(rig.blk)->invalid_reqs_count, 5);
+	rig_close(&rig);
+}
+
 static void test_limiter_bytes(void **state)
 {
 	struct rate_limiter *limiter;
@@ -906,6 +939,7 @@ int main(void)
 		BOTH(test_d6_range_edges),
 		BOTH(test_range_not_negotiated),
 		BOTH(test_limiter_holds_back_and_lets_go),
+		BOTH(test_limiter_counts_every_request),
 		BOTH(test_limiter_bytes),
 		BOTH(test_limiter_counts_written_zeroes),
 		BOTH(test_v16_submits_without_reaping),
