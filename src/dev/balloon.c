@@ -330,9 +330,10 @@ static void forget(struct balloon *b)
 	b->space.hint_cmd = BALLOON_HINT_STOP;
 }
 
-static void reset(struct virtio_dev *dev)
+static int reset(struct virtio_dev *dev)
 {
 	forget(balloon_of(dev));
+	return 0;
 }
 
 /* The driver tells how many pages we have; the rest is ours. */

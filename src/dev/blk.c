@@ -56,6 +56,7 @@
 
 #define SET_FILE_NS (5ull * NS_PER_S)
 #define DESTROY_NS  (1ull * NS_PER_S)
+#define RESET_NS    (1ull * NS_PER_S)
 
 /* Buffers that a slot holds itself; longer requests use its part of `many`. */
 #define FEW      4u
@@ -448,16 +449,23 @@ static int go_on(struct blk *blk, struct slot *slot, int result)
 	return r;
 }
 
+/* What the ring does not take, for lack of memory or for good, goes the plain
+ * way: it is done, however often that happens, and nobody has to come back. */
 static void submit(struct blk *blk)
 {
 	int r = blk->uring ? blk_uring_submit(blk->uring) : 0;
+	void *tag;
 
 	if (r == 0)
 		return;
 	metric_inc(&blk->counters.io_engine_throttled_events);
 	log_guest(LOG_WARN, "%s: io_uring takes no requests now: %s",
 		  blk->dev.name, err_name(r));
-	virtio_dev_kick(&blk->dev); /* another round will try again */
+	while (blk_uring_take_back(blk->uring, &tag)) {
+		struct slot *slot = tag;
+
+		finish(blk, slot, blk_sync_run(&blk->file, &slot->io));
+	}
 }
 
 static void reap(struct blk *blk)
@@ -467,8 +475,14 @@ static void reap(struct blk *blk)
 
 	while (blk->uring && blk_uring_next(blk->uring, &tag, &result)) {
 		struct slot *slot = tag;
-		int r = go_on(blk, slot, result);
+		int r;
 
+		if (blk->dev.resetting) {
+			/* Nobody waits for an answer, nor for the rest. */
+			slot_give(blk, slot);
+			continue;
+		}
+		r = go_on(blk, slot, result);
 		if (r <= 0)
 			finish(blk, slot, r);
 	}
@@ -480,6 +494,8 @@ static void turn(struct blk *blk)
 	submit(blk);
 	reap(blk);
 	submit(blk); /* of short transfers, the rest */
+	if (blk->dev.resetting && blk->in_flight == 0)
+		virtio_dev_reset_done(&blk->dev);
 }
 
 /* Wait for all that is in flight. Return: 0 or -ETIME. */
@@ -642,20 +658,33 @@ static int activate(struct virtio_dev *dev)
 }
 
 /*
- * On a vCPU thread, which may wait: guest memory is in the hands of the kernel
- * until its last request is done. The answers go to rings that the driver has
- * given up; it cannot look at them before this returns.
+ * Guest memory is in the hands of the kernel until its last request is done.
+ * The vCPU waits for that, a while, and without the lock: the VMM thread has
+ * others to see to. Then the driver waits, or does not, by the status.
  */
-static void reset(struct virtio_dev *dev)
+static int reset(struct virtio_dev *dev)
 {
 	struct blk *blk = blk_of(dev);
+	uint64_t deadline_ns = now_ns() + RESET_NS;
+	bool in_time = true;
 
-	while (wait_all(blk, now_ns() + SET_FILE_NS) < 0)
-		log_guest(LOG_WARN,
-			  "%s: a reset waits for %u requests that the host has "
-			  "not done",
-			  dev->name, blk->in_flight);
-	blk->write_through = false;
+	queue_of(blk)->ready = false; /* answers would go there */
+	reap(blk);
+	while (blk->in_flight > 0 && in_time) {
+		virtio_dev_leave(dev);
+		in_time = blk_uring_wait(blk->uring, deadline_ns);
+		virtio_dev_enter(dev);
+		if (!dev->resetting)
+			return 0; /* the VMM thread saw the last one */
+		reap(blk);
+	}
+	if (blk->in_flight == 0)
+		return 0;
+	log_guest(
+		LOG_WARN,
+		"%s: a reset waits for %u requests that the host has not done",
+		dev->name, blk->in_flight);
+	return -EINPROGRESS;
 }
 
 static int drain(struct virtio_dev *dev, uint64_t deadline_ns)

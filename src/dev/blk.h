@@ -37,7 +37,13 @@
  *  - DISCARD and WRITE_ZEROES punch holes, or write zeroes where none can be
  *    punched; a discard that the host cannot do is done with nothing.
  *
- * Locking: as device.h says. reset() waits for what is in flight.
+ * A host that does not answer (a server that is gone, a suspended device):
+ * Async waits with it, and nothing else does. A reset is not done before the
+ * last request is, which the driver sees by the status; a new file and a
+ * snapshot are refused after some seconds. Sync is in the system call: the VMM
+ * thread stands still until it returns.
+ *
+ * Locking: as device.h says. reset() leaves the lock while it waits.
  */
 #pragma once
 

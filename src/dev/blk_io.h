@@ -113,8 +113,11 @@ bool blk_uring_can(const struct blk_file *file, const struct blk_io *io);
 void blk_uring_add(struct blk_uring *u, const struct blk_file *file,
 		   const struct blk_io *io, void *tag);
 
-/* Return: 0, or -errno: some are still in the ring, to be submitted later. */
+/* Return: 0, or -errno: some were not taken, see blk_uring_take_back(). */
 int blk_uring_submit(struct blk_uring *u) __must_check;
+
+/* The last one that waits to be submitted. Return: false when none does. */
+bool blk_uring_take_back(struct blk_uring *u, void **tag);
 
 /* The next completion. Return: false when there is none. */
 bool blk_uring_next(struct blk_uring *u, void **tag, int *result);
@@ -122,6 +125,7 @@ bool blk_uring_next(struct blk_uring *u, void **tag, int *result);
 /**
  * blk_uring_wait() - sleep until a completion waits
  *
- * Return: false at @deadline_ns (CLOCK_MONOTONIC). Context: any thread.
+ * Return: false at @deadline_ns (CLOCK_MONOTONIC). Context: any thread, no
+ * lock: others may take the completion first.
  */
 bool blk_uring_wait(struct blk_uring *u, uint64_t deadline_ns) __must_check;

@@ -5,7 +5,7 @@
  * One ring per device, made with it. The VMM thread submits; completions are
  * read by whoever holds the device's lock, so a reset on a vCPU thread can
  * wait for what is in flight. Waiting is poll() on the ring: it takes a
- * deadline on every kernel and needs no entry of the ring.
+ * deadline on every kernel, needs no entry of the ring, and no lock.
  *
  * What io_uring does no seccomp filter sees, so the ring itself is restricted
  * to what a disk needs before it is enabled: whoever takes over this process
@@ -161,6 +161,23 @@ int blk_uring_submit(struct blk_uring *u)
 	return 0;
 }
 
+bool blk_uring_take_back(struct blk_uring *u, void **tag)
+{
+	struct io_uring_sq *sq = &u->ring.sq;
+	unsigned int last = sq->sqe_tail - 1;
+
+	if (io_uring_sq_ready(&u->ring) == 0)
+		return false;
+	/* The tail is shown to the kernel, which looks when it is called. */
+	if (sq->sqe_head == sq->sqe_tail) {
+		sq->sqe_head = last;
+		io_uring_smp_store_release(sq->ktail, *sq->ktail - 1);
+	}
+	sq->sqe_tail = last;
+	*tag = (void *)(uintptr_t)sq->sqes[last & *sq->kring_mask].user_data;
+	return true;
+}
+
 bool blk_uring_next(struct blk_uring *u, void **tag, int *result)
 {
 	struct io_uring_cqe *cqe;
@@ -178,14 +195,15 @@ bool blk_uring_wait(struct blk_uring *u, uint64_t deadline_ns)
 {
 	struct pollfd p = {.fd = u->ring.ring_fd, .events = POLLIN};
 
-	while (io_uring_cq_ready(&u->ring) == 0) {
+	for (;;) {
 		uint64_t now = now_ns();
-		uint64_t ms;
+		uint64_t ms = now < deadline_ns
+				      ? (deadline_ns - now) / NS_PER_MS + 1
+				      : 0;
 
+		if (poll(&p, 1, ms > 1000 ? 1000 : (int)ms) > 0)
+			return true;
 		if (now >= deadline_ns)
 			return false;
-		ms = (deadline_ns - now) / NS_PER_MS + 1;
-		(void)poll(&p, 1, ms > 1000 ? 1000 : (int)ms);
 	}
-	return true;
 }

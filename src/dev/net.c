@@ -97,7 +97,7 @@ static int activate(struct virtio_dev *dev)
 	return r;
 }
 
-static void reset(struct virtio_dev *dev)
+static int reset(struct virtio_dev *dev)
 {
 	struct net_dev *n = net_of(dev);
 
@@ -105,6 +105,7 @@ static void reset(struct virtio_dev *dev)
 	net_rx_reset(n);
 	if (set_offload(n, 0) < 0)
 		metric_inc(&n->metrics.event_fails);
+	return 0;
 }
 
 static void kick(struct virtio_dev *dev)

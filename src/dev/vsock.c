@@ -382,12 +382,13 @@ static void kick(struct virtio_dev *dev)
 		vsock_host_listen(v);
 }
 
-static void reset(struct virtio_dev *dev)
+static int reset(struct virtio_dev *dev)
 {
 	struct vsock *v = to_vsock(dev);
 
 	v->stale = true;
 	v->transport_reset = false;
+	return 0;
 }
 
 static void stopped(struct virtio_dev *dev)

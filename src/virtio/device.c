@@ -111,7 +111,7 @@ void virtio_dev_publish(struct virtio_dev *dev, struct virtq *q)
 void virtio_dev_config_changed(struct virtio_dev *dev)
 {
 	dev->generation++;
-	if (dev->status & VIRTIO_STATUS_DRIVER_OK)
+	if (dev->status & VIRTIO_STATUS_DRIVER_OK && !dev->resetting)
 		raise_interrupt(dev, VIRTIO_INT_CONFIG);
 }
 
@@ -135,19 +135,28 @@ void virtio_dev_kick(struct virtio_dev *dev)
 
 /* ---- for transports ---- */
 
-static void reset(struct virtio_dev *dev)
+void virtio_dev_reset_done(struct virtio_dev *dev)
 {
-	if (dev->ops->reset)
-		dev->ops->reset(dev);
 	for (unsigned int i = 0; i < dev->nr_queues; i++)
 		virtq_reset(&dev->queue[i]);
-	dev->active = false;
+	dev->resetting = false;
 	dev->acked = 0;
 	dev->status = 0;
 	dev->generation++;
 	atomic_store_explicit(&dev->isr, 0, memory_order_release);
 	if (dev->ops->stopped)
 		virtio_dev_kick(dev);
+}
+
+static void reset(struct virtio_dev *dev)
+{
+	dev->resetting = true;
+	dev->active = false;
+	dev->status |= VIRTIO_STATUS_NEEDS_RESET;
+	if (dev->ops->reset && dev->ops->reset(dev) == -EINPROGRESS)
+		return;
+	if (dev->resetting)
+		virtio_dev_reset_done(dev);
 }
 
 static int activate(struct virtio_dev *dev)

@@ -37,9 +37,12 @@
  *   DRIVER_OK       config, kicks            runs
  *   NEEDS_RESET     only reset               stopped: it found a broken ring
  *
- * Writing 0 resets from any state, at once: when it returns the device touches
- * no guest memory any more, in-flight I/O included. A write that the state does
- * not allow is ignored.
+ * Writing 0 resets from any state, as a rule at once: when it returns the
+ * status is 0 and the device touches no guest memory any more, in-flight I/O
+ * included. When the host does not finish that I/O the vCPU goes on all the
+ * same: the reset is done, and the status 0, once it is finished (2.4.2), and
+ * until then it reads NEEDS_RESET and nothing can be written but another 0. A
+ * write that the state does not allow is ignored.
  */
 #pragma once
 
@@ -86,7 +89,10 @@ struct virtio_dev;
  *		NULL
  * @kick:	queues may have work; VMM thread
  * @reset:	back to the state after creation; drain what is in flight. The
- *		queues are reset afterwards. May be NULL
+ *		queues are reset afterwards. 0, or -EINPROGRESS: it still is,
+ *		virtio_dev_reset_done() follows. May leave the lock and take it
+ *		again; if the device is not resetting then, another reset has
+ *		ended this one. May be NULL
  * @stopped:	the device was reset, or broke: give up what lives on the loop.
  *		VMM thread, soon after; not called when a new driver is ready
  *		by then. May be NULL
@@ -111,7 +117,7 @@ struct virtio_dev_ops {
 	enum virtio_id id;
 	int (*activate)(struct virtio_dev *dev);
 	void (*kick)(struct virtio_dev *dev);
-	void (*reset)(struct virtio_dev *dev);
+	int (*reset)(struct virtio_dev *dev);
 	void (*stopped)(struct virtio_dev *dev);
 	void (*config_write)(struct virtio_dev *dev, uint32_t off,
 			     const void *data, uint32_t len);
@@ -132,6 +138,7 @@ struct virtio_dev_ops {
  * @config:	config space, little-endian; the device's own memory
  * @active:	DRIVER_OK, activate() succeeded, no reset needed
  * @paused:	the VM is paused: nothing may touch guest memory
+ * @resetting:	the driver wrote 0; not active until that is done, nor after
  * @generation:	of the config space
  * @isr:	interrupt status; any thread
  * @isr_always:	bits that read as set whatever @isr is: interrupts that the host
@@ -150,6 +157,7 @@ struct virtio_dev {
 	uint8_t status;
 	bool active;
 	bool paused;
+	bool resetting;
 	_Atomic uint32_t isr;
 	_Atomic uint32_t isr_always;
 	int kick_fd;
@@ -237,6 +245,10 @@ void virtio_dev_config_changed(struct virtio_dev *dev);
  * @why:	for the log; counted, rate-limited
  */
 void virtio_dev_broken(struct virtio_dev *dev, const char *why);
+
+/* Nothing touches guest memory any more: the end of a reset that had to wait.
+ */
+void virtio_dev_reset_done(struct virtio_dev *dev);
 
 /* Have kick() called on the VMM thread. Any thread, lock or not. */
 void virtio_dev_kick(struct virtio_dev *dev);

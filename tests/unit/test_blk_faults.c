@@ -9,13 +9,16 @@
  */
 #include "blk_rig.h"
 
+#include <linux/filter.h>
 #include <linux/fs.h>
 #include <linux/io_uring.h>
 #include <linux/loop.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -629,6 +632,138 @@ static void test_v15_reset_after_completion(void **state)
 	(void)close(feed);
 }
 
+/*
+ * V15: the host does not answer. The vCPU goes on; the driver sees by the
+ * status that the reset is not done, and can begin nothing until it is.
+ */
+static void test_v15_reset_of_a_hung_disk(void **state)
+{
+	uint8_t ring[64];
+	struct rig rig;
+	int feed;
+
+	(void)state;
+	slow_open(&rig, &feed);
+	(void)slow_read(&rig);
+	(void)slow_read(&rig);
+	memcpy(ring, kit_hva(&rig.kit, rig.kit.queue[0].used, 64), 64);
+	kit_write(&rig.kit, KIT_STATUS, 0);
+	assert_true(kit_read(&rig.kit, KIT_STATUS) & VIRTIO_STATUS_NEEDS_RESET);
+	for (uint32_t status = 1; status < 256; status = status * 2 + 1) {
+		kit_write(&rig.kit, KIT_STATUS, status);
+		assert_false(virtio_dev_running(rig.kit.dev));
+	}
+	assert_false(kit_add_queue(&rig.kit, 0, 16));
+	(void)kit_irqs(&rig.kit);
+	virtio_dev_pause(rig.kit.dev);
+	assert_int_equal(virtio_dev_drain(rig.kit.dev, 0), -ETIME);
+	feed_bytes(feed, 0x21, SECTOR);
+	kit_pump(&rig.kit);
+	assert_int_not_equal(kit_read(&rig.kit, KIT_STATUS), 0);
+	feed_bytes(feed, 0x22, 100); /* a short read is not gone on with */
+	kit_pump(&rig.kit);
+	assert_int_equal(kit_read(&rig.kit, KIT_STATUS), 0);
+	assert_int_equal(virtio_dev_drain(rig.kit.dev, 0), 0);
+	virtio_dev_resume(rig.kit.dev);
+	/* No answers, no interrupts: there is nobody to take them. */
+	assert_int_equal(rig_status(&rig), S_NONE);
+	assert_int_equal(kit_irqs(&rig.kit), 0);
+	kit_start(&rig.kit, kit_offered(&rig.kit), 16);
+	feed_bytes(feed, 0x23, SECTOR);
+	assert_int_equal(rig_request(&rig, T_IN, 0, SECTOR), S_OK);
+	assert_int_equal(rig_data(&rig)[0], 0x23);
+	rig_close(&rig);
+	(void)close(feed);
+}
+
+/* The lock is free while the vCPU waits: only so the disk answers at all. */
+static void test_v15_reset_waits_without_the_lock(void **state)
+{
+	struct rig rig;
+	pthread_t vcpu;
+	int feed;
+
+	(void)state;
+	slow_open(&rig, &feed);
+	(void)slow_read(&rig);
+	assert_int_equal(pthread_create(&vcpu, NULL, reset_device, &rig), 0);
+	while (!(kit_read(&rig.kit, KIT_STATUS) & VIRTIO_STATUS_NEEDS_RESET))
+		(void)sched_yield();
+	feed_bytes(feed, 0x21, SECTOR);
+	while (kit_read(&rig.kit, KIT_STATUS) != 0)
+		kit_pump(&rig.kit);
+	assert_int_equal(pthread_join(vcpu, NULL), 0);
+	assert_int_equal(kit_read(&rig.kit, KIT_STATUS), 0);
+	rig_close(&rig);
+	(void)close(feed);
+}
+
+/* In the child: io_uring_enter() fails from here on. */
+static void deny_submission(int error)
+{
+	struct sock_filter rules[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_enter, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog filter = {ARRAY_SIZE(rules), rules};
+
+	kit_must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	kit_must(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0);
+}
+
+/* Each request is done once, no round follows that nobody asked for. */
+static void ask_without_uring(int error)
+{
+	const struct blk_counters *c;
+	struct kit_used used;
+	struct rig rig;
+
+	rig_open(&rig, ASYNC);
+	c = blk_counters(rig.blk);
+	kit_must(rig_request(&rig, T_IN, 3, SECTOR) == S_OK);
+	deny_submission(error);
+	kit_must(rig_request(&rig, T_IN, 5, SECTOR) == S_OK);
+	kit_must(rig_data(&rig)[0] == 6);
+	for (unsigned int i = 0; i < 3; i++)
+		(void)slow_read(&rig);
+	for (unsigned int i = 0; i < 3; i++)
+		kit_must(kit_used(&rig.kit, 0, &used));
+	kit_must(!kit_used(&rig.kit, 0, &used));
+	kit_must(rig_data(&rig)[0] == 1 && rig_status(&rig) == S_OK);
+	memset(rig_data(&rig), 0x5a, SECTOR);
+	kit_must(rig_request(&rig, T_OUT, 9, SECTOR) == S_OK);
+	kit_must(rig_request(&rig, T_FLUSH, 0, 0) == S_OK);
+	kit_must(rig_request(&rig, T_IN, 9, SECTOR) == S_OK);
+	kit_must(rig_data(&rig)[511] == 0x5a);
+	/* One try each, and only those: nothing spins meanwhile. */
+	kit_must(metric_read(&c->io_engine_throttled_events) == 7);
+	kit_write(&rig.kit, KIT_STATUS, 0);
+	kit_must(kit_read(&rig.kit, KIT_STATUS) == 0);
+	rig_close(&rig);
+}
+
+static void test_uring_takes_nothing(void **state)
+{
+	static const int errors[] = {EAGAIN, EBUSY, EPERM, ENOSYS};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		pid_t pid = fork();
+		int status;
+
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			ask_without_uring(errors[i]);
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+	}
+}
+
 /* Drain has a deadline; after it nothing is lost and nothing done twice. */
 static void test_drain(void **state)
 {
@@ -778,6 +913,9 @@ int main(void)
 		EACH(test_more_requests_than_slots),
 		EACH(test_v15_reset_waits_for_what_is_in_flight),
 		EACH(test_v15_reset_after_completion),
+		EACH(test_v15_reset_of_a_hung_disk),
+		EACH(test_v15_reset_waits_without_the_lock),
+		EACH(test_uring_takes_nothing),
 		EACH(test_drain),
 		EACH(test_completion_while_paused),
 		EACH(test_new_file_waits_for_the_old_one),

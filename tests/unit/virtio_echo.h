@@ -137,12 +137,13 @@ static inline int echo_activate(struct virtio_dev *dev)
 	return echo->activate_result;
 }
 
-static inline void echo_reset(struct virtio_dev *dev)
+static inline int echo_reset(struct virtio_dev *dev)
 {
 	struct echo *echo = echo_of(dev);
 
 	echo->nr_resets++;
 	echo->nr_held = 0;
+	return 0;
 }
 
 static inline void echo_config_write(struct virtio_dev *dev, uint32_t off,
