@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/inspect.h"
 #include "cli/vmapi.h"
+#include "snapshot/merge.h"
 
 #include "base/buf.h"
 #include "base/fd.h"
@@ -19,7 +20,8 @@
 #define NAME "snapshot"
 
 static const char help_text[] =
-	"Usage: volt snapshot [--pause] NAME DIR\n"
+	"Usage: volt snapshot [--pause] [--diff] NAME DIR\n"
+	"       volt snapshot merge BASE DIFF\n"
 	"       volt snapshot inspect [--json] DIR\n"
 	"\n"
 	"Saves VM NAME into DIR, which is made if it is not there: state.json, "
@@ -31,6 +33,14 @@ static const char help_text[] =
 	"the disk. The VM stands still meanwhile, then goes on.\n"
 	"\n"
 	"  --pause    the VM stays paused\n"
+	"  --diff     only the memory that was written since the VM was "
+	"restored, or, where\n"
+	"             it tracks that, since its last snapshot "
+	"(docs/snapshots.md)\n"
+	"\n"
+	"merge completes the diff in DIFF by the snapshot in BASE that it was "
+	"made after;\n"
+	"only then can it be restored. BASE stays as it is.\n"
 	"\n"
 	"inspect tells what DIR holds and checks it: sizes, devices, the CRC of "
 	"the state.\n"
@@ -51,7 +61,17 @@ static int absolute(const char *dir, char **path, struct err *err)
 	return 0;
 }
 
-static int save(const char *name, const char *dir, bool pause, struct err *err)
+/**
+ * struct flags - of the command line
+ */
+struct flags {
+	bool pause;
+	bool diff;
+	bool json;
+};
+
+static int save(const char *name, const char *dir, const struct flags *flags,
+		struct err *err)
 {
 	cleanup_buf struct buf body = {0};
 	cleanup_free char *path = NULL;
@@ -65,10 +85,12 @@ static int save(const char *name, const char *dir, bool pause, struct err *err)
 	assert(path);
 	buf_add_str(&body, "{\"snapshot_path\":");
 	buf_add_json(&body, path, strlen(path));
+	if (flags->diff)
+		buf_add_str(&body, ",\"snapshot_type\":\"Diff\"");
 	buf_add(&body, "}", sizeof("}")); /* with its NUL */
 	if (body.failed)
 		r = err_set(err, -ENOMEM, "Out of memory");
-	if (r == 0 && pause)
+	if (r == 0 && flags->pause)
 		r = vmapi_call(&api, "PATCH", "/vm", "{\"state\":\"Paused\"}",
 			       NULL, err);
 	if (r == 0)
@@ -78,10 +100,26 @@ static int save(const char *name, const char *dir, bool pause, struct err *err)
 	return r;
 }
 
-static int parse(int argc, char **argv, bool *pause, bool *json)
+static int merge(const char *base_dir, const char *diff_dir, struct err *err)
+{
+	struct snapshot_paths base = {0}, diff = {0};
+	int r = snapshot_paths_in(&base, base_dir);
+
+	if (r == 0)
+		r = snapshot_paths_in(&diff, diff_dir);
+	r = r < 0 ? err_set(err, r, "Out of memory")
+		  : snapshot_merge(&base, &diff, err);
+	snapshot_paths_free(&base);
+	snapshot_paths_free(&diff);
+	return r;
+}
+
+/* Return: 0; 1 when help was asked for; -EINVAL. */
+static int parse(int argc, char **argv, struct flags *flags)
 {
 	static const struct option options[] = {
 		{"pause", no_argument, NULL, 'p'},
+		{"diff", no_argument, NULL, 'd'},
 		{"json", no_argument, NULL, 'j'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
@@ -89,40 +127,50 @@ static int parse(int argc, char **argv, bool *pause, bool *json)
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (opt == 'h') {
-			(void)fputs(help_text, stdout);
-			return 1;
-		}
 		if (opt == '?')
 			return -EINVAL;
-		*(opt == 'p' ? pause : json) = true;
+		if (opt == 'h')
+			return 1;
+		*(opt == 'p'   ? &flags->pause
+		  : opt == 'd' ? &flags->diff
+			       : &flags->json) = true;
 	}
 	return 0;
 }
 
+/* Return: an exit code. */
+static int perform(char **word, int nr, const struct flags *flags)
+{
+	struct err err;
+	int r;
+
+	if (nr == 3 && strcmp(word[0], "merge") == 0) {
+		r = merge(word[1], word[2], &err);
+	} else if (nr != 2) {
+		(void)cli_complain(0, NAME,
+				   "give a VM and a directory, `inspect` and a "
+				   "directory, or `merge` and two");
+		return cli_usage_error(NAME);
+	} else if (strcmp(word[0], "inspect") == 0) {
+		r = inspect_snapshot(word[1], flags->json, &err);
+	} else if (vmapi_check_name(word[0], &err) < 0) {
+		return cli_complain(CLI_EXIT_USAGE, NAME, "%s", err.text);
+	} else {
+		r = save(word[0], word[1], flags, &err);
+	}
+	return r < 0 ? cli_complain(1, NAME, "%s", err.text) : r;
+}
+
 int cmd_snapshot(int argc, char **argv)
 {
-	bool pause = false, json = false;
-	struct err err;
-	int r = parse(argc, argv, &pause, &json);
+	struct flags flags = {0};
+	int r = parse(argc, argv, &flags);
 
-	if (r > 0)
+	if (r > 0) {
+		(void)fputs(help_text, stdout);
 		return 0;
-	if (r < 0 || argc - optind != 2) {
-		if (r == 0)
-			(void)cli_complain(0, NAME,
-					   "give a VM and a "
-					   "directory, or `inspect` "
-					   "and a directory");
+	}
+	if (r < 0)
 		return cli_usage_error(NAME);
-	}
-	if (strcmp(argv[optind], "inspect") == 0) {
-		r = inspect_snapshot(argv[optind + 1], json, &err);
-		return r < 0 ? cli_complain(1, NAME, "%s", err.text) : r;
-	}
-	if (vmapi_check_name(argv[optind], &err) < 0)
-		return cli_complain(CLI_EXIT_USAGE, NAME, "%s", err.text);
-	if (save(argv[optind], argv[optind + 1], pause, &err) < 0)
-		return cli_complain(1, NAME, "%s", err.text);
-	return 0;
+	return perform(argv + optind, argc - optind, &flags);
 }

@@ -215,6 +215,10 @@ static void print_text(const struct facts *f)
 	(void)printf("state     %llu KiB, CRC-64 %s: %s\n", kib(f->state_bytes),
 		     text_of(f->state, "crc64"),
 		     f->crc_ok ? "right" : "WRONG, the file was changed");
+	if (*text_of(f->state, "memory_base") != '\0' &&
+	    *text_of(f->state, "memory_base") != '?')
+		(void)printf("diff      of snapshot %s: to be merged with it\n",
+			     text_of(f->state, "memory_base"));
 	(void)printf("memory    %s: %llu KiB, of them %llu KiB on disk: %s\n",
 		     f->memory, kib(f->memory_bytes), kib(f->stored),
 		     f->memory_ok ? "right" : "WRONG size, or missing");
@@ -224,7 +228,7 @@ static int print_json(const struct facts *f)
 {
 	json_t *out = json_pack(
 		"{s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:i, s:s, s:I, s:b, s:s, "
-		"s:I, s:I, s:b, s:O?}",
+		"s:I, s:I, s:b, s:O?, s:O?}",
 		"version", json_object_get(f->state, "version"), "volt_version",
 		json_object_get(f->state, "volt_version"), "created",
 		json_object_get(f->state, "created"), "id",
@@ -236,7 +240,8 @@ static int print_json(const struct facts *f)
 		(json_int_t)f->state_bytes, "crc_ok", f->crc_ok, "memory_file",
 		f->memory, "memory_file_bytes", (json_int_t)f->memory_bytes,
 		"memory_file_stored_bytes", (json_int_t)f->stored, "memory_ok",
-		f->memory_ok, "config", json_object_get(f->state, "config"));
+		f->memory_ok, "config", json_object_get(f->state, "config"),
+		"memory_base", json_object_get(f->state, "memory_base"));
 	int r = -ENOMEM;
 
 	if (out && json_dumpf(out, stdout, JSON_INDENT(2)) == 0) {

@@ -163,6 +163,7 @@ int kvm_vm_set_memory(struct kvm_vm *vm, const struct gmem *mem,
 	for (unsigned int i = 0; i < mem->nr_regions; i++) {
 		struct kvm_userspace_memory_region slot = {
 			.slot = i,
+			.flags = mem->dirty ? KVM_MEM_LOG_DIRTY_PAGES : 0,
 			.guest_phys_addr = mem->region[i].gpa,
 			.memory_size = mem->region[i].size,
 			.userspace_addr = (uintptr_t)mem->region[i].hva,
@@ -180,4 +181,22 @@ int kvm_vm_set_memory(struct kvm_vm *vm, const struct gmem *mem,
 				err_name(r));
 	}
 	return 0;
+}
+
+int kvm_vm_note_dirty(struct kvm_vm *vm, const struct gmem *mem)
+{
+	int r = 0;
+
+	for (unsigned int i = 0; i < mem->nr_regions && r == 0; i++) {
+		cleanup_free uint64_t *bits = calloc(
+			mem->region[i].size / PAGE_SIZE / 64, sizeof(*bits));
+		struct kvm_dirty_log log = {.slot = i, .dirty_bitmap = bits};
+
+		if (!bits)
+			return -ENOMEM;
+		r = kvm_call(vm->kvm, vm->fd, KVM_GET_DIRTY_LOG, &log);
+		if (r == 0)
+			gmem_mark_bits(mem, i, bits);
+	}
+	return r;
 }

@@ -88,6 +88,13 @@ int kvm_vm_set_memory(struct kvm_vm *vm, const struct gmem *mem,
 		      struct err *err) __must_check;
 
 /**
+ * kvm_vm_note_dirty() - gmem_mark() what vCPUs wrote since the last time
+ *
+ * @mem is tracked. Return: 0 or -errno.
+ */
+int kvm_vm_note_dirty(struct kvm_vm *vm, const struct gmem *mem) __must_check;
+
+/**
  * kvm_irqchip_new() - LAPICs only (@split), or the whole PC: PIC, IOAPIC, PIT
  *
  * Before the first vCPU.

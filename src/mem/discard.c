@@ -16,21 +16,6 @@
 #define HOLES_MAX 16384u
 #define BITS      64u
 
-/* Number of the page at @gpa, which is RAM: regions in order. */
-static uint64_t page_of(const struct gmem *mem, gpa_t gpa)
-{
-	uint64_t before = 0;
-
-	for (unsigned int i = 0; i < mem->nr_regions; i++) {
-		const struct gmem_region *r = &mem->region[i];
-
-		if (gpa >= r->gpa && gpa - r->gpa < r->size)
-			return (before + gpa - r->gpa) / PAGE_SIZE;
-		before += r->size;
-	}
-	return UINT64_MAX;
-}
-
 static bool get_bit(const struct gmem *mem, uint64_t page)
 {
 	return mem->given_back[page / BITS] >> page % BITS & 1;
@@ -38,7 +23,7 @@ static bool get_bit(const struct gmem *mem, uint64_t page)
 
 bool gmem_was_discarded(const struct gmem *mem, gpa_t gpa)
 {
-	uint64_t page = page_of(mem, gpa);
+	uint64_t page = gmem_page(mem, gpa);
 
 	return mem->given_back && page != UINT64_MAX && get_bit(mem, page);
 }
@@ -49,7 +34,7 @@ static bool shows_file(const struct gmem *mem, gpa_t gpa)
 	for (unsigned int i = 0; i < mem->nr_files; i++)
 		if (gpa >= mem->file[i].gpa &&
 		    gpa - mem->file[i].gpa < mem->file[i].len)
-			return !get_bit(mem, page_of(mem, gpa));
+			return !get_bit(mem, gmem_page(mem, gpa));
 	return false;
 }
 
@@ -86,7 +71,7 @@ static int replace(struct gmem *mem, void *hva, uint64_t len)
 static int drop(struct gmem *mem, gpa_t gpa, uint64_t len, bool file)
 {
 	uint8_t *hva = gmem_find(mem, gpa, len);
-	uint64_t page = page_of(mem, gpa);
+	uint64_t page = gmem_page(mem, gpa);
 	int r;
 
 	if (file)
@@ -131,6 +116,7 @@ int gmem_discard(struct gmem *mem, gpa_t gpa, uint64_t len)
 		r = drop(mem, gpa, to - gpa, file);
 		if (r < 0)
 			return r;
+		gmem_mark(mem, gpa, to - gpa);
 		gpa = to;
 	}
 	return 0;

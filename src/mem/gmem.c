@@ -138,6 +138,7 @@ void gmem_free(struct gmem *mem)
 			(void)munmap(mem->region[i].hva, mem->region[i].size);
 	free(mem->file);
 	free(mem->given_back);
+	free(mem->dirty);
 	memset(mem, 0, sizeof(*mem));
 }
 
@@ -164,6 +165,20 @@ bool gmem_overlaps(const struct gmem *mem, gpa_t gpa, uint64_t len)
 	return false;
 }
 
+uint64_t gmem_page(const struct gmem *mem, gpa_t gpa)
+{
+	uint64_t before = 0;
+
+	for (unsigned int i = 0; i < mem->nr_regions; i++) {
+		const struct gmem_region *r = &mem->region[i];
+
+		if (gpa >= r->gpa && gpa - r->gpa < r->size)
+			return (before + gpa - r->gpa) / PAGE_SIZE;
+		before += r->size;
+	}
+	return UINT64_MAX;
+}
+
 int gmem_read(const struct gmem *mem, gpa_t gpa, void *buf, uint64_t len)
 {
 	const void *p = gmem_find(mem, gpa, len);
@@ -181,6 +196,7 @@ int gmem_write(const struct gmem *mem, gpa_t gpa, const void *buf, uint64_t len)
 	if (!p)
 		return -EFAULT;
 	memcpy(p, buf, len);
+	gmem_mark(mem, gpa, len);
 	return 0;
 }
 
@@ -191,6 +207,7 @@ int gmem_fill(const struct gmem *mem, gpa_t gpa, uint8_t byte, uint64_t len)
 	if (!p)
 		return -EFAULT;
 	memset(p, byte, len);
+	gmem_mark(mem, gpa, len);
 	return 0;
 }
 
@@ -257,5 +274,6 @@ int gmem_store16(const struct gmem *mem, gpa_t gpa, memory_order order,
 	if (!is_aligned(gpa, sizeof(v)))
 		return -EINVAL;
 	atomic_store_explicit(p, v, order);
+	gmem_mark(mem, gpa, sizeof(v));
 	return 0;
 }

@@ -15,6 +15,12 @@
  * it once, check the copy and use the copy. Values shared with the guest while
  * it runs (ring indices) go through the atomic accessors.
  *
+ * With gmem_track() every write that comes through here is noted. That are all
+ * of this process' while the guest runs: gmem_write() and its kin,
+ * gmem_discard() and the queues (virtio/queue.c), which note what they write
+ * themselves and each buffer that they hand to a device for writing. What the
+ * guest writes the kernel notes; kvm_vm_note_dirty() adds it.
+ *
  * Addresses are guest physical; sizes are bytes. All functions but the
  * constructors may be called from any thread.
  */
@@ -79,6 +85,8 @@ enum gmem_origin {
  * @size:	RAM in bytes
  * @given_back:	bit per page, regions in order: gmem_discard() took it, so it
  *		does not show its file any more; NULL: none. VMM thread
+ * @dirty:	bit per page, regions in order: written since gmem_clean(), as
+ *		far as it was written through here; NULL: not tracked
  * @nr_holes:	pieces cut out of file mappings
  */
 struct gmem {
@@ -90,6 +98,7 @@ struct gmem {
 	unsigned int nr_files;
 	struct gmem_file *file; /* @nr_files; owned */
 	uint64_t *given_back;
+	_Atomic uint64_t *dirty;
 	unsigned int nr_holes;
 };
 
@@ -181,6 +190,34 @@ int gmem_store16(const struct gmem *mem, gpa_t gpa, memory_order order,
  * Context: VMM thread; the guest may use the memory meanwhile.
  */
 int gmem_discard(struct gmem *mem, gpa_t gpa, uint64_t len) __must_check;
+
+/**
+ * gmem_track() - note from now on what is written
+ *
+ * Before the memory is given to KVM. Return: 0 or -ENOMEM.
+ */
+int gmem_track(struct gmem *mem) __must_check;
+
+/* Use gmem_mark(). */
+void gmem_mark_pages(const struct gmem *mem, gpa_t gpa, uint64_t len);
+
+/* [@gpa, +@len), which is RAM, is written. Nothing when it is not tracked. */
+static inline void gmem_mark(const struct gmem *mem, gpa_t gpa, uint64_t len)
+{
+	if (mem->dirty)
+		gmem_mark_pages(mem, gpa, len);
+}
+
+/* The pages of a region that @bits has (KVM's form: bit 0 is the first). */
+void gmem_mark_bits(const struct gmem *mem, unsigned int region,
+		    const uint64_t *bits);
+
+/* Tracked memory only; @gpa is RAM. */
+bool gmem_is_dirty(const struct gmem *mem, gpa_t gpa);
+void gmem_clean(struct gmem *mem);
+
+/* Number of the page at @gpa, regions in order; UINT64_MAX: not RAM. */
+uint64_t gmem_page(const struct gmem *mem, gpa_t gpa);
 
 /* True when the page of @gpa was given back since the start. VMM thread. */
 bool gmem_was_discarded(const struct gmem *mem, gpa_t gpa);

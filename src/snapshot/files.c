@@ -390,9 +390,14 @@ static bool state_replaced(const struct snapshot_reader *r, const char *path)
 	       (here.st_ino != now.st_ino || here.st_dev != now.st_dev);
 }
 
+bool snapshot_memory_id(int fd, uint64_t *id)
+{
+	return fgetxattr(fd, ID_ATTR, id, sizeof(*id)) == sizeof(*id);
+}
+
 int snapshot_open_memory(struct snapshot_reader *r,
 			 const struct snapshot_paths *paths, uint64_t id,
-			 struct err *err)
+			 uint64_t base, struct err *err)
 {
 	struct stat st;
 	uint64_t theirs;
@@ -413,8 +418,8 @@ int snapshot_open_memory(struct snapshot_reader *r,
 		return err_set(err, -EINVAL,
 			       "Failed to load guest memory: %s is no file",
 			       paths->memory);
-	if (fgetxattr(fd, ID_ATTR, &theirs, sizeof(theirs)) == sizeof(theirs) &&
-	    theirs != id)
+	if (snapshot_memory_id(fd, &theirs) && theirs != id &&
+	    (base == 0 || theirs != base))
 		return err_set(err, -EINVAL,
 			       "Failed to load guest memory: %s is the memory "
 			       "of another snapshot than %s",

@@ -121,12 +121,17 @@ int snapshot_read_state(struct snapshot_reader *r, const char *path,
 
 /**
  * snapshot_open_memory() - open the memory that belongs to state @id
+ * @base:	0, or the file may say that it is that snapshot's: a diff's
+ *state with a memory file into which the diff was merged
  *
  * Return: 0; -ESTALE when the state at its path is not the one that was read
  * any more (begin again); -EINVAL for another snapshot's memory; -errno.
  */
 int snapshot_open_memory(struct snapshot_reader *r,
 			 const struct snapshot_paths *paths, uint64_t id,
-			 struct err *err) __must_check;
+			 uint64_t base, struct err *err) __must_check;
+
+/* The id that the memory file @fd says it belongs to. Return: false: none. */
+bool snapshot_memory_id(int fd, uint64_t *id);
 
 void snapshot_reader_end(struct snapshot_reader *r);

@@ -194,6 +194,24 @@ static int write_gap(struct writer *w, uint64_t from, uint64_t to)
 	return r;
 }
 
+static int write_dirty(struct writer *w)
+{
+	gpa_t gpa = w->region->gpa;
+	uint64_t size = w->region->size;
+	int r = 0;
+
+	for (uint64_t at = 0, end; at < size && r == 0; at = end) {
+		bool dirty = gmem_is_dirty(w->mem, gpa + at);
+
+		end = at + PAGE_SIZE;
+		while (end < size && gmem_is_dirty(w->mem, gpa + end) == dirty)
+			end += PAGE_SIZE;
+		if (dirty)
+			r = write_pages(w, at, end);
+	}
+	return r;
+}
+
 static int write_region(struct writer *w)
 {
 	const uint8_t *hva = w->region->hva;
@@ -227,7 +245,7 @@ int memory_write(const struct gmem *mem, int fd, enum memory_kind kind,
 	*stats = (struct memory_stats){0};
 	for (unsigned int i = 0; i < mem->nr_regions && r == 0; i++) {
 		w.region = &mem->region[i];
-		r = write_region(&w);
+		r = kind == MEMORY_DIRTY ? write_dirty(&w) : write_region(&w);
 		w.region_off += w.region->size;
 	}
 	if (r < 0)

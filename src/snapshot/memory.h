@@ -18,10 +18,12 @@
  *   process serves
  *   any other page                has no contents: neither read nor written
  *
- * A diff (MEMORY_DIFF) holds the first kind only, zeros included: its holes say
- * "as before". Before a VM's first start is nothing, so the diff of one that
- * does not come from a snapshot holds its kernel, too. A diff that is written
- * where a memory file is already is merged with it (memory_copy()).
+ * Of memory that is tracked (gmem_track()) a diff holds the pages that are
+ * dirty (MEMORY_DIRTY), zeros included. Of other memory a diff (MEMORY_DIFF)
+ * holds the first kind only, zeros included: its holes say "as before". Before
+ * a VM's first start is nothing, so the diff of one that does not come from a
+ * snapshot holds its kernel, too. A diff that is written where a memory file is
+ * already is merged with it (memory_copy()).
  */
 #pragma once
 
@@ -30,6 +32,7 @@
 enum memory_kind {
 	MEMORY_FULL,
 	MEMORY_DIFF,
+	MEMORY_DIRTY,
 };
 
 /**

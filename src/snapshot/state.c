@@ -63,8 +63,12 @@ static const struct schema_field host_fields[] = {
 static const struct schema_object host =
 	SCHEMA_STATE_OF(struct snapshot_host, host_fields);
 
-static const struct schema_name storage_names[] = {{"raw", SNAPSHOT_RAW}};
-static const struct schema_enum storage = {storage_names, 1};
+static const struct schema_name storage_names[] = {
+	{"raw", SNAPSHOT_RAW}, {"diff", SNAPSHOT_DIFF},
+};
+static const struct schema_enum storage = {
+	storage_names, ARRAY_SIZE(storage_names),
+};
 
 static const struct schema_field vcpu_field = {
 	.type = SCHEMA_OBJECT, .object = &vcpu_state_schema,
@@ -89,6 +93,8 @@ static const struct schema_field fields[] = {
 	SCHEMA_STATE_UINT(struct snapshot, memory_bytes),
 	{ SCHEMA_STATE("memory_storage", SCHEMA_ENUM, struct snapshot, storage),
 	  .names = &storage },
+	{ .name = "memory_base", .type = SCHEMA_PARSED,
+	  SCHEMA_AT(struct snapshot, base), .parser = &text_parser },
 	{ SCHEMA_STATE("config", SCHEMA_RAW, struct snapshot, config) },
 	SCHEMA_STATE_OBJECT(struct snapshot, vm, &vm_state_schema),
 	SCHEMA_STATE_COUNTED(SCHEMA_ARRAY, struct snapshot, vcpus, nr_vcpus,
@@ -203,10 +209,20 @@ static void add_lines(struct buf *out, const char *text, size_t len)
 			buf_add(out, text + start, i + 1 - start);
 			buf_add(out, "\n\t\t\t", depth);
 			start = i + 1;
+		} else if (!quoted && (c == '\n' || c == '\t')) {
+			/* A part that was read from such a text. */
+			buf_add(out, text + start, i - start);
+			start = i + 1;
 		}
 	}
 	buf_add(out, text + start, len - start);
 	buf_add(out, "\n", 1);
+}
+
+void snapshot_id_text(uint64_t id, char text[static SNAPSHOT_ID_TEXT])
+{
+	(void)snprintf(text, SNAPSHOT_ID_TEXT, "%016llx",
+		       (unsigned long long)id);
 }
 
 void snapshot_encode(const struct snapshot *s, struct buf *out)

@@ -15,7 +15,8 @@
  * What follows is described by snapshot_schema and the tables of the parts:
  *
  *   created, host    when and where
- *   memory           size, and how the memory file stores it
+ *   memory           size, how the memory file stores it, and for a diff the
+ *                    id of the snapshot that has the rest
  *   config           what the VM was made of (the machine's own table)
  *   vm, vcpus        KVM's part
  *   devices          [{"name", "state"}]: each state by its device's table
@@ -67,11 +68,16 @@ struct snapshot_device {
 
 enum snapshot_storage {
 	SNAPSHOT_RAW = 1, /* as it is in RAM, region after region */
+	SNAPSHOT_DIFF =
+		2, /* the same, but its holes are as in snapshot @base */
 };
+
+#define SNAPSHOT_ID_TEXT 17u /* 16 hex digits */
 
 /**
  * struct snapshot - one VM
  * @created_ns:	CLOCK_REALTIME
+ * @base:	id of the snapshot that a diff needs; empty otherwise
  */
 struct snapshot {
 	struct snapshot_head head;
@@ -80,6 +86,7 @@ struct snapshot {
 	struct snapshot_host host;
 	uint64_t memory_bytes;
 	enum snapshot_storage storage;
+	char base[SNAPSHOT_TEXT_MAX];
 	struct schema_raw config;
 	struct kvm_vm_state vm;
 	unsigned int nr_vcpus;
@@ -99,6 +106,9 @@ void snapshot_describe(struct snapshot *s, uint64_t id);
  * virtual machines themselves.
  */
 bool snapshot_same_host(const struct snapshot *s);
+
+/* The text of an id. */
+void snapshot_id_text(uint64_t id, char text[static SNAPSHOT_ID_TEXT]);
 
 /* The text of state.json; @out->failed when memory is short. */
 void snapshot_encode(const struct snapshot *s, struct buf *out);

@@ -41,11 +41,13 @@ static uint16_t load16(const uint8_t *p, memory_order order)
 	return atomic_load_explicit(word, order);
 }
 
-static void store16(uint8_t *p, uint16_t v, memory_order order)
+/* Into the used ring, @off bytes from its start. */
+static void store16(struct virtq *q, size_t off, uint16_t v, memory_order order)
 {
-	_Atomic uint16_t *word = (void *)p;
+	_Atomic uint16_t *word = (void *)(q->hva_used + off);
 
 	atomic_store_explicit(word, v, order);
+	gmem_mark(q->mem, q->used + off, sizeof(v));
 }
 
 /*
@@ -152,10 +154,12 @@ static bool add_buffer(struct walk *w, const struct desc *d)
 	    c->in_bytes > UINT32_MAX - c->out_bytes)
 		return false;
 	w->iov[at] = (struct iovec){hva, d->len};
-	if (write)
+	if (write) {
+		gmem_mark(w->q->mem, d->addr, d->len);
 		c->nr_in++;
-	else
+	} else {
 		c->nr_out++;
+	}
 	return true;
 }
 
@@ -261,6 +265,8 @@ void virtq_push(struct virtq *q, uint16_t head, uint32_t len)
 	entry = q->hva_used + RING_ENTRIES + (size_t)slot * USED_ENTRY;
 	store_le32(entry, head);
 	store_le32(entry + 4, len);
+	gmem_mark(q->mem, q->used + RING_ENTRIES + (gpa_t)slot * USED_ENTRY,
+		  USED_ENTRY);
 	q->next_used++;
 }
 
@@ -272,7 +278,7 @@ bool virtq_publish(struct virtq *q)
 
 	if (!q->ready || new == old)
 		return false;
-	store16(q->hva_used + RING_IDX, new, memory_order_release);
+	store16(q, RING_IDX, new, memory_order_release);
 	q->published = new;
 	/* The index must be seen before the driver's wish is read. */
 	atomic_thread_fence(memory_order_seq_cst);
@@ -290,8 +296,7 @@ void virtq_disable_kicks(struct virtq *q)
 {
 	/* With EVENT_IDX an avail_event that lies behind says the same. */
 	if (q->ready && !q->event_idx)
-		store16(q->hva_used + RING_FLAGS, USED_F_NO_NOTIFY,
-			memory_order_relaxed);
+		store16(q, RING_FLAGS, USED_F_NO_NOTIFY, memory_order_relaxed);
 }
 
 bool virtq_enable_kicks(struct virtq *q)
@@ -299,11 +304,10 @@ bool virtq_enable_kicks(struct virtq *q)
 	if (!q->ready || q->broken)
 		return false;
 	if (q->event_idx)
-		store16(q->hva_used + RING_ENTRIES +
-				(size_t)q->size * USED_ENTRY,
+		store16(q, RING_ENTRIES + (size_t)q->size * USED_ENTRY,
 			q->next_avail, memory_order_relaxed);
 	else
-		store16(q->hva_used + RING_FLAGS, 0, memory_order_relaxed);
+		store16(q, RING_FLAGS, 0, memory_order_relaxed);
 	/* Our wish must be seen before the index is looked at again. */
 	atomic_thread_fence(memory_order_seq_cst);
 	return pending(q) != 0;

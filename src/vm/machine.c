@@ -520,13 +520,21 @@ static int load(struct machine *m, struct err *err)
 	return boot_load(&m->mem, &image, &platform, &m->entry, err);
 }
 
+/* KVM notes what the guest writes when this is asked for as it gets memory. */
+static int give_memory(struct machine *m, struct err *err)
+{
+	if (m->vm->config.machine.track_dirty_pages && gmem_track(&m->mem) < 0)
+		return err_set(err, -ENOMEM, "Out of memory");
+	return kvm_vm_set_memory(&m->kvm_vm, &m->mem, err);
+}
+
 static int make_vm(struct machine *m, struct err *err)
 {
 	bool split = m->vm->config.irqchip == IRQCHIP_SPLIT;
 	int r = kvm_vm_new(&m->kvm_vm, &m->kvm, err);
 
 	if (r == 0)
-		r = kvm_vm_set_memory(&m->kvm_vm, &m->mem, err);
+		r = give_memory(m, err);
 	if (r == 0)
 		r = kvm_irqchip_new(&m->kvm_vm, split, err);
 	return r;
@@ -678,7 +686,7 @@ static int restore(struct machine *m, struct machine_source *src,
 		r = kvm_vm_new(&m->kvm_vm, &m->kvm, err);
 	phases_end(p, "KVM VM create");
 	if (r == 0)
-		r = kvm_vm_set_memory(&m->kvm_vm, &m->mem, err);
+		r = give_memory(m, err);
 	phases_end(p, "memory register with KVM");
 	if (r == 0)
 		r = kvm_irqchip_new(&m->kvm_vm, !s->vm.has_chips, err);

@@ -21,16 +21,37 @@
 
 /* ---- saving ---- */
 
-static int encode(struct vm *vm, uint64_t id, struct buf *text,
-		  struct phases *phases, struct err *err)
+/**
+ * struct saving - a snapshot on its way
+ * @kind:	of the memory file
+ * @alone:	it is a diff that is not merged with what it differs from
+ */
+struct saving {
+	struct vm *vm;
+	uint64_t id;
+	enum memory_kind kind;
+	bool alone;
+	struct phases *phases;
+	struct snapshot_files files;
+	struct buf text;
+};
+
+static int encode(struct saving *saving, struct err *err)
 {
+	struct vm *vm = saving->vm;
+	struct phases *phases = saving->phases;
+	struct buf *text = &saving->text;
 	struct snapshot *s = calloc(1, sizeof(*s));
 	cleanup_buf struct buf devices = {0}, config = {0};
 	int r;
 
 	if (!s)
 		return err_set(err, -ENOMEM, "Out of memory");
-	snapshot_describe(s, id);
+	snapshot_describe(s, saving->id);
+	if (saving->alone) {
+		s->storage = SNAPSHOT_DIFF;
+		snapshot_id_text(vm->base_id, s->base);
+	}
 	r = machine_save(vm->machine, s, &devices, err);
 	phases_end(phases, "vCPU, IRQ chip and device state");
 	if (r == 0) {
@@ -46,63 +67,90 @@ static int encode(struct vm *vm, uint64_t id, struct buf *text,
 	return r;
 }
 
-/* A diff that finds a memory file in its place goes on top of it. */
-static int merge(const struct vm *vm, const char *path, int to, struct err *err)
+/* A diff that finds a memory file in its place goes on top of it; else its
+ * holes have to last. */
+static int begin_diff(struct saving *saving, const char *path, struct err *err)
 {
+	const struct vm *vm = saving->vm;
 	uint64_t size = vm->machine->mem.size;
 	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int to = saving->files.memory.fd;
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-	    (uint64_t)st.st_size != size)
-		return 0;
-	return memory_copy(fd, to, size, err);
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    (uint64_t)st.st_size == size)
+		return memory_copy(fd, to, size, err);
+	saving->alone = vm->base_id != 0;
+	if (saving->alone &&
+	    (ftruncate(to, (off_t)size) < 0 || lseek(to, 0, SEEK_DATA) >= 0))
+		return err_set(err, -EOPNOTSUPP,
+			       "The file system of %s keeps no holes in files: "
+			       "a diff would be lost there",
+			       path);
+	return 0;
 }
 
-static int write_files(struct vm *vm, struct snapshot_files *files,
-		       const struct buf *text, enum memory_kind kind,
-		       struct phases *phases, struct err *err)
+static int write_files(struct saving *saving, struct err *err)
 {
+	struct machine *m = saving->vm->machine;
+	struct snapshot_files *files = &saving->files;
 	struct memory_stats stats;
-	int r = memory_write(&vm->machine->mem, files->memory.fd, kind, &stats,
+	int r = memory_write(&m->mem, files->memory.fd, saving->kind, &stats,
 			     err);
 
-	phases_end(phases, "guest memory dump");
-	if (r == 0 && atomic_load(&vm->machine->uffd.lost))
+	phases_end(saving->phases, "guest memory dump");
+	if (r == 0 && atomic_load(&m->uffd.lost))
 		r = err_set(err, -EIO, UFFD_GONE);
 	if (r < 0)
 		return r;
 	log_info("Guest memory: %llu KiB written, %llu KiB copied, of %llu KiB",
 		 (unsigned long long)(stats.written >> 10),
 		 (unsigned long long)(stats.copied >> 10),
-		 (unsigned long long)(vm->machine->mem.size >> 10));
-	r = fd_write_full(files->state.fd, text->data, text->len);
+		 (unsigned long long)(m->mem.size >> 10));
+	r = fd_write_full(files->state.fd, saving->text.data, saving->text.len);
 	if (r < 0)
 		return err_set(err, r, "Cannot write the state: %s",
 			       err_name(r));
 	r = snapshot_files_commit(files, err);
-	phases_end(phases, "sync and rename");
+	phases_end(saving->phases, "sync and rename");
 	return r;
+}
+
+static int note_dirty(struct machine *m, struct err *err)
+{
+	int r = m->mem.dirty ? kvm_vm_note_dirty(&m->kvm_vm, &m->mem) : 0;
+
+	return r < 0 ? err_set(err, r, "KVM does not tell dirty pages: %s",
+			       err_name(r))
+		     : 0;
 }
 
 static int save(struct vm *vm, const struct snapshot_paths *paths,
 		enum memory_kind kind, struct phases *phases, struct err *err)
 {
-	struct snapshot_files files;
-	cleanup_buf struct buf text = {0};
-	uint64_t id;
+	struct gmem *mem = &vm->machine->mem;
+	struct saving saving = {.vm = vm, .kind = kind, .phases = phases};
 	int r;
 
-	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
+	if (kind == MEMORY_DIFF && mem->dirty && vm->base_id != 0)
+		saving.kind = MEMORY_DIRTY;
+	if (getrandom(&saving.id, sizeof(saving.id), 0) != sizeof(saving.id))
 		return err_set(err, -EIO, "No random numbers");
-	r = snapshot_files_begin(&files, paths, id, err);
+	r = snapshot_files_begin(&saving.files, paths, saving.id, err);
 	if (r == 0 && kind == MEMORY_DIFF)
-		r = merge(vm, paths->memory, files.memory.fd, err);
+		r = begin_diff(&saving, paths->memory, err);
 	if (r == 0)
-		r = encode(vm, id, &text, phases, err);
+		r = encode(&saving, err);
 	if (r == 0)
-		r = write_files(vm, &files, &text, kind, phases, err);
-	snapshot_files_end(&files);
+		r = note_dirty(vm->machine, err);
+	if (r == 0)
+		r = write_files(&saving, err);
+	if (r == 0 && mem->dirty) {
+		gmem_clean(mem);
+		vm->base_id = saving.id;
+	}
+	snapshot_files_end(&saving.files);
+	buf_free(&saving.text);
 	return r;
 }
 
@@ -160,6 +208,27 @@ int vm_snapshot(struct vm *vm, const struct snapshot_paths *paths,
 	"Failed to load guest memory: Error creating guest memory from " \
 	"file: "
 
+/* A diff's memory is whole once it was merged into that of its base, which
+ * then still has the base's name on it. */
+static int open_memory(struct snapshot_reader *reader,
+		       const struct vm_restore *how, const struct snapshot *s,
+		       struct err *err)
+{
+	bool diff = s->storage == SNAPSHOT_DIFF;
+	uint64_t base = diff ? strtoull(s->base, NULL, 16) : 0;
+	uint64_t id;
+	int r = snapshot_open_memory(reader, &how->paths, s->head.id, base,
+				     err);
+
+	if (r == 0 && diff && snapshot_memory_id(reader->memory_fd, &id) &&
+	    id == s->head.id)
+		r = err_set(err, -EINVAL,
+			    "%s holds only what changed since snapshot %s: "
+			    "merge the two first (volt snapshot merge)",
+			    how->paths.memory, s->base);
+	return r;
+}
+
 /* One look at both files. */
 static int read_once(struct snapshot_reader *reader,
 		     const struct vm_restore *how, struct snapshot *s,
@@ -179,7 +248,7 @@ static int read_once(struct snapshot_reader *reader,
 	}
 	if (how->uffd_path)
 		return 0;
-	r = snapshot_open_memory(reader, &how->paths, s->head.id, err);
+	r = open_memory(reader, how, s, err);
 	if (r < 0)
 		err_prefix(err, FROM_FILE);
 	return r;
@@ -252,6 +321,7 @@ static int restore(struct vm *vm, const struct vm_restore *how,
 	phases_end(phases, "configuration and back ends");
 	r = machine_new(&vm->machine, vm, &source, err);
 	fd_close(&source.memory_fd);
+	vm->base_id = s->head.id;
 	if (r == 0)
 		r = run(vm, how->resume, err);
 	phases_end(phases, "vCPU threads");

@@ -10,6 +10,13 @@
  * snapshot, checks what this host lacks and builds the machine by the same path
  * as a start (machine.c), with state in the place of a kernel. A restore that
  * fails leaves a configuration that is nobody's: the process shall end.
+ *
+ * Diffs. A VM has a base: the snapshot that its memory differs from as far as
+ * anybody knows (vm.h). It is the one that was loaded, if any; where dirty
+ * pages are tracked, the last one that was made. A diff without a base is
+ * whole. One with a base says so in its state, and is refused by a restore
+ * until it was merged (snapshot/merge.h), or was written on top of the memory
+ * file that it found in its place, as Firecracker's clients have it.
  */
 #pragma once
 

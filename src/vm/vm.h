@@ -57,6 +57,7 @@ struct metrics;
  * @metrics:	registry for the devices' counters, or NULL
  * @machine:	NULL until started
  * @exit_code:	an enum vm_exit_code once it ended, -1 while it lives
+ * @base_id:	of the snapshot that a diff of now would differ from; 0: none
  * @end:	eventfd by which vm_end() reaches the loop
  */
 struct vm {
@@ -69,6 +70,7 @@ struct vm {
 	struct loop_source end;
 	struct timeline timeline;
 	struct phases restore_phases; /* none after a start */
+	uint64_t base_id;
 };
 
 /* Return: 0 or -errno. */

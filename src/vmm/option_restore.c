@@ -48,6 +48,7 @@ int option_restore_fill(const struct options *opts, struct option_restore *o,
 				.vsock_uds_path = opts->vsock,
 			},
 		.resume = !opts->paused,
+		.track_dirty_pages = opts->track_dirty_pages,
 		.advance_clock = opts->clock == OPTIONS_CLOCK_REALTIME,
 	};
 	return r;

@@ -115,6 +115,10 @@ static const struct option table[] = {
 	{"snapshot", OPTION_TEXT, SECTION_PEOPLE, AT(snapshot),
 	 .value = "DIR",
 	 .help = "ask the VMM at --api-sock for a snapshot, and exit"},
+	{"track-dirty-pages", OPTION_FLAG, SECTION_PEOPLE,
+	 AT(track_dirty_pages),
+	 .help = "note which memory the guest writes: diff snapshots hold\n"
+		 "what changed since the last one (docs/snapshots.md)"},
 	{"timing", OPTION_FLAG, SECTION_PEOPLE, AT(timing),
 	 .help = "print a timeline of the start to stderr at the end"},
 
@@ -586,6 +590,10 @@ int options_apply(const struct options *opts, struct vm_config *config,
 	}
 	if (opts->memory_mib) {
 		config->machine.mem_size_mib = opts->memory_mib;
+		config->machine.present = true;
+	}
+	if (opts->track_dirty_pages) {
+		config->machine.track_dirty_pages = true;
 		config->machine.present = true;
 	}
 	for (unsigned int i = 0; i < opts->disks.nr && r == 0; i++)

@@ -91,6 +91,7 @@ struct options {
 	enum config_entry entry;
 	bool timing;
 	bool paused;
+	bool track_dirty_pages;
 	enum options_clock clock;
 	struct options_list disks;
 	struct options_list nets;

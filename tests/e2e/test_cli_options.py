@@ -39,7 +39,7 @@ def test_help(vmm_says):
             enable-pci start-time-us start-time-cpu-us parent-cpu-time-us
             version snapshot-version describe-snapshot kernel initrd cmdline
             cpus memory vsock irqchip timing entry restore snapshot paused
-            clock help""".split():
+            clock track-dirty-pages help""".split():
         assert re.search(rf"^  --{flag}( |$)", out, re.MULTILINE), flag
 
 

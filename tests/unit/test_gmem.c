@@ -132,6 +132,55 @@ static void file_pages_are_private(void **state)
 	(void)close(fd);
 }
 
+static uint64_t count_dirty(const struct gmem *mem)
+{
+	uint64_t nr = 0;
+
+	for (unsigned int i = 0; i < mem->nr_regions; i++)
+		for (uint64_t at = 0; at < mem->region[i].size; at += PAGE_SIZE)
+			nr += gmem_is_dirty(mem, mem->region[i].gpa + at);
+	return nr;
+}
+
+/* Every way to write, at every place of a page; nothing that only reads. */
+static void writes_are_noted(void **state)
+{
+	static const uint64_t none[MIB(1) / PAGE_SIZE / 64];
+	uint64_t bits[MIB(1) / PAGE_SIZE / 64] = {1ull << 63, 1};
+	struct gmem mem;
+	struct err err;
+	uint16_t word;
+
+	(void)state;
+	assert_int_equal(
+		gmem_new(&mem, GIB(3) + MIB(1), GMEM_PAGES_DEFAULT, &err), 0);
+	assert_int_equal(gmem_write(&mem, 0, "x", 1), 0); /* not tracked */
+	assert_int_equal(gmem_track(&mem), 0);
+	assert_int_equal(gmem_read(&mem, 0, &word, 2), 0);
+	assert_int_equal(gmem_write(&mem, 4096, "x", 0), 0);
+	assert_int_equal(gmem_write(&mem, GIB(3), "x", 1), -EFAULT);
+	gmem_mark_bits(&mem, 1, none);
+	assert_int_equal(count_dirty(&mem), 0);
+	assert_int_equal(gmem_write(&mem, 2 * PAGE_SIZE - 1, "xy", 2), 0);
+	assert_int_equal(gmem_fill(&mem, 8 * PAGE_SIZE, 1, PAGE_SIZE), 0);
+	assert_int_equal(
+		gmem_store16(&mem, 11 * PAGE_SIZE - 2, memory_order_relaxed, 1),
+		0);
+	assert_int_equal(gmem_discard(&mem, 12 * PAGE_SIZE, 2 * PAGE_SIZE), 0);
+	assert_int_equal(gmem_write(&mem, GIB(4), "x", 1), 0);
+	gmem_mark_bits(&mem, 1, bits);
+	for (unsigned int i = 0; i < 16; i++)
+		assert_int_equal(gmem_is_dirty(&mem, i * PAGE_SIZE),
+				 0x3506 >> i & 1);
+	assert_true(gmem_is_dirty(&mem, GIB(4)));
+	assert_true(gmem_is_dirty(&mem, GIB(4) + 63 * PAGE_SIZE));
+	assert_true(gmem_is_dirty(&mem, GIB(4) + 64 * PAGE_SIZE));
+	assert_int_equal(count_dirty(&mem), 9);
+	gmem_clean(&mem);
+	assert_int_equal(count_dirty(&mem), 0);
+	gmem_free(&mem);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -139,6 +188,7 @@ int main(void)
 		cmocka_unit_test(copies_refuse_whole),
 		cmocka_unit_test(sizes_refused),
 		cmocka_unit_test(file_pages_are_private),
+		cmocka_unit_test(writes_are_noted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

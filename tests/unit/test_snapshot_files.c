@@ -117,7 +117,8 @@ static uint64_t load(const struct world *w)
 	if (r == 0)
 		r = snapshot_decode(reader.text, reader.len, s, &err);
 	if (r == 0)
-		r = snapshot_open_memory(&reader, &w->paths, s->head.id, &err);
+		r = snapshot_open_memory(&reader, &w->paths, s->head.id, 0,
+					 &err);
 	if (r < 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(fd_read_full(reader.memory_fd, &id, sizeof(id), 0), 0);
@@ -229,7 +230,7 @@ static void another_snapshots_memory(void **state)
 
 	assert_int_equal(save(w, 1, true), 0);
 	assert_int_equal(snapshot_read_state(&reader, w->paths.state, &err), 0);
-	if (snapshot_open_memory(&reader, &w->paths, 2, &err) == 0) {
+	if (snapshot_open_memory(&reader, &w->paths, 2, 0, &err) == 0) {
 		/* a file system without extended attributes */
 		snapshot_reader_end(&reader);
 		skip();
@@ -247,7 +248,7 @@ static void replaced_while_it_is_read(void **state)
 	assert_int_equal(save(w, 1, true), 0);
 	assert_int_equal(snapshot_read_state(&reader, w->paths.state, &err), 0);
 	assert_int_equal(save(w, 2, true), 0);
-	assert_int_equal(snapshot_open_memory(&reader, &w->paths, 1, &err),
+	assert_int_equal(snapshot_open_memory(&reader, &w->paths, 1, 0, &err),
 			 -ESTALE);
 	assert_int_equal(reader.memory_fd, -1);
 	snapshot_reader_end(&reader);

@@ -373,6 +373,35 @@ static void a_file_that_cannot_grow(void **state)
 	fd_close(&fd);
 }
 
+/* What is dirty is stored, zeros too, whatever else was written. */
+static void dirty_pages_only(void **state)
+{
+	struct memory_stats stats;
+	int fd = new_file();
+	struct gmem mem;
+
+	(void)state;
+	new_mem(&mem, GIB(3) + MIB(16));
+	fill(&mem, 3, 1);
+	assert_int_equal(gmem_track(&mem), 0);
+	fill(&mem, 7, 2);
+	fill(&mem, 8, 0);
+	assert_int_equal(gmem_discard(&mem, 3 * PAGE_SIZE, PAGE_SIZE), 0);
+	assert_int_equal(gmem_fill(&mem, GIB(4) + PAGE_SIZE, 4, 1), 0);
+	write_it(&mem, fd, MEMORY_DIRTY, &stats);
+	assert_int_equal(stats.written, 4 * PAGE_SIZE);
+	assert_int_equal(byte_at(fd, 7), 2);
+	assert_true(is_stored(fd, 3) && is_stored(fd, 8));
+	assert_true(is_stored(fd, GIB(3) / PAGE_SIZE + 1));
+	assert_false(is_stored(fd, 2) || is_stored(fd, 9));
+	gmem_clean(&mem);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	write_it(&mem, fd, MEMORY_DIRTY, &stats);
+	assert_int_equal(stored_bytes(fd), 0);
+	gmem_free(&mem);
+	fd_close(&fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -385,6 +414,7 @@ int main(void)
 		cmocka_unit_test(pages_that_are_served),
 		cmocka_unit_test(pages_that_were_given_back),
 		cmocka_unit_test(a_file_that_cannot_grow),
+		cmocka_unit_test(dirty_pages_only),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

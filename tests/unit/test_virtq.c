@@ -655,6 +655,44 @@ static void test_malformed_rings(void **state)
 	}
 }
 
+/* What the device changes is noted, page by page; what it reads is not. */
+static void assert_changes_noted(struct fixture *f, uint64_t features)
+{
+	struct kit *k = &f->kit;
+	struct kit_buf bufs[3];
+	struct kit_used used;
+	uint8_t *before = malloc(KIT_RAM_BYTES);
+	uint8_t *ram = kit_hva(k, 0, KIT_RAM_BYTES);
+
+	assert_non_null(before);
+	kit_start(k, features, SIZE);
+	k->next_gpa = (k->next_gpa + 4 * PAGE_SIZE) & ~(PAGE_SIZE - 1ull);
+	for (unsigned int i = 0; i < 3; i++)
+		bufs[i] = (struct kit_buf){kit_alloc(k, PAGE_SIZE), PAGE_SIZE,
+					   i > 0};
+	memset(kit_hva(k, bufs[0].gpa, PAGE_SIZE), 0x5a, PAGE_SIZE);
+	(void)kit_add(k, 0, bufs, 3);
+	memcpy(before, ram, KIT_RAM_BYTES);
+	gmem_clean(&k->mem);
+	assert_true(serve(k, 0, &used));
+	for (gpa_t at = 0; at < KIT_RAM_BYTES; at += PAGE_SIZE)
+		if (memcmp(before + at, ram + at, PAGE_SIZE) != 0)
+			assert_true(gmem_is_dirty(&k->mem, at));
+	assert_true(gmem_is_dirty(&k->mem, k->queue[0].used));
+	assert_true(gmem_is_dirty(&k->mem, bufs[1].gpa));
+	assert_false(gmem_is_dirty(&k->mem, bufs[0].gpa));
+	free(before);
+}
+
+static void test_writes_are_noted(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(gmem_track(&f->kit.mem), 0);
+	assert_changes_noted(f, 0);
+	assert_changes_noted(f, VIRTIO_F_EVENT_IDX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -680,6 +718,7 @@ int main(void)
 		echo_test(test_bad_sizes),
 		echo_test(test_malformed_chains),
 		echo_test(test_malformed_rings),
+		echo_test(test_writes_are_noted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

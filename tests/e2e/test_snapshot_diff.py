@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Diff snapshots: what is in them, and what becomes of them when merged.
+
+The guest `pages` writes the pages that it is told to, and no others but the few
+of its stack and its own data.
+"""
+
+import os
+import subprocess
+
+import pytest
+
+from conftest import BUILD, Api, Case
+from test_snapshot_uffd import asked, end
+
+VOLT = BUILD / "volt"
+PAGE = 4096
+AREA = 16 << 20  # where the guest's pages begin
+SPARE = 24       # pages of its own, of the devices and of KVM's clock
+
+
+def stored(memory):
+    """The page numbers that a memory file holds, holes left out."""
+    pages, at = set(), 0
+    fd = os.open(memory, os.O_RDONLY)
+    size = os.fstat(fd).st_size
+    try:
+        while at < size:
+            try:
+                at = os.lseek(fd, at, os.SEEK_DATA)
+            except OSError:
+                break
+            hole = os.lseek(fd, at, os.SEEK_HOLE)
+            pages.update(range(at // PAGE, -(-hole // PAGE)))
+            at = hole
+    finally:
+        os.close(fd)
+    return pages
+
+
+def area(first, count):
+    return set(range(AREA // PAGE + first, AREA // PAGE + first + count))
+
+
+def in_area(pages):
+    return {page for page in pages if page >= AREA // PAGE}
+
+
+def start(vmm, folder, *args, restore=None, **fields):
+    sock = folder / f"api{len(vmm.started)}.sock"
+    if restore:
+        argv = [BUILD / "volt-vmm", "--restore", restore]
+    else:
+        argv = Case("pages", "", memory=64, **fields).argv(BUILD, folder)
+        argv.remove("--no-api")
+    run = vmm.spawn([*argv, "--api-sock", sock, *args])
+    api = Api(sock)
+    api.wait()
+    if not restore:
+        run.wait_for("ready\r\n")
+    return run, api
+
+
+def save(api, folder, kind="Diff"):
+    api.set("PUT", "/snapshot/create", {"snapshot_path": f"{folder}/",
+                                        "snapshot_type": kind})
+    return folder / "memory.snap"
+
+
+def merge(*folders):
+    return subprocess.run([VOLT, "snapshot", "merge", *folders], text=True,
+                          capture_output=True, timeout=120, check=False)
+
+
+def check_clone(vmm, folder, *checks):
+    clone = vmm.spawn([BUILD / "volt-vmm", "--no-api", "--restore", folder])
+    for line in checks:
+        asked(clone, line, "right")
+    end(clone)
+
+
+@pytest.mark.parametrize("irqchip", ["split", "full"])
+def test_a_chain_of_diffs(vmm, tmp_path, irqchip):
+    """Each holds what was written since the one before, and no more."""
+    run, api = start(vmm, tmp_path, "--track-dirty-pages", irqchip=irqchip)
+    asked(run, "w 0 100 1", "wrote")
+    base = save(api, tmp_path / "s0", "Full")
+    assert area(0, 100) <= stored(base)
+    asked(run, "w 10 5 2", "wrote")
+    asked(run, "w 300 40 2", "wrote")
+    one = stored(save(api, tmp_path / "s1"))
+    assert in_area(one) == area(10, 5) | area(300, 40)
+    assert len(one) <= 45 + SPARE
+    two = stored(save(api, tmp_path / "s2"))
+    assert not in_area(two) and len(two) <= SPARE
+    asked(run, "w 12 1 3", "wrote")
+    three = stored(save(api, tmp_path / "s3"))
+    assert in_area(three) == area(12, 1)
+    asked(run, "c 10 2 2", "right")
+    run.process.kill()
+    for diff in ("s1", "s2", "s3"):
+        before = tmp_path / f"s{int(diff[1]) - 1}"
+        done = merge(before, tmp_path / diff)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert sorted(os.listdir(tmp_path / diff)) == ["memory.snap",
+                                                       "state.json"]
+    check_clone(vmm, tmp_path / "s3", "c 0 10 1", "c 10 2 2", "c 12 1 3",
+                "c 13 2 2", "c 15 85 1", "c 300 40 2", "z 100 200 0")
+    check_clone(vmm, tmp_path / "s0", "c 0 100 1", "z 300 40 0")
+
+
+def test_diffs_of_a_clone(vmm, tmp_path):
+    """The first one differs from the snapshot that was loaded."""
+    run, api = start(vmm, tmp_path)
+    asked(run, "w 0 100 1", "wrote")
+    save(api, tmp_path / "s0", "Full")
+    run.process.kill()
+    run, api = start(vmm, tmp_path, "--track-dirty-pages",
+                     restore=tmp_path / "s0")
+    assert api.call("GET", "/machine-config")[1]["track_dirty_pages"]
+    asked(run, "w 50 10 2", "wrote")
+    asked(run, "c 0 50 1", "right")  # reading is not writing
+    assert in_area(stored(save(api, tmp_path / "s1"))) == area(50, 10)
+    asked(run, "w 60 10 3", "wrote")
+    assert in_area(stored(save(api, tmp_path / "s2"))) == area(60, 10)
+    run.process.kill()
+    assert merge(tmp_path / "s0", tmp_path / "s1").returncode == 0
+    assert merge(tmp_path / "s1", tmp_path / "s2").returncode == 0
+    check_clone(vmm, tmp_path / "s2", "c 0 50 1", "c 50 10 2", "c 60 10 3",
+                "c 70 30 1")
+
+
+def test_without_tracking_a_diff_goes_back_to_the_load(vmm, tmp_path):
+    run, api = start(vmm, tmp_path)
+    asked(run, "w 0 100 1", "wrote")
+    save(api, tmp_path / "s0", "Full")
+    run.process.kill()
+    run, api = start(vmm, tmp_path, restore=tmp_path / "s0")
+    asked(run, "w 50 10 2", "wrote")
+    assert in_area(stored(save(api, tmp_path / "s1"))) == area(50, 10)
+    asked(run, "w 60 10 3", "wrote")
+    assert in_area(stored(save(api, tmp_path / "s2"))) == area(50, 20)
+    run.process.kill()
+    assert merge(tmp_path / "s0", tmp_path / "s2").returncode == 0
+    check_clone(vmm, tmp_path / "s2", "c 0 50 1", "c 50 10 2", "c 60 10 3")
+
+
+def test_what_the_balloon_takes_is_zero(vmm, tmp_path):
+    """Pages that nobody writes change, and so do the rings of a device."""
+    case = Case("balloon", "steps touch=4", memory=64,
+                devices={"machine-config": {"vcpu_count": 1,
+                                            "mem_size_mib": 64,
+                                            "track_dirty_pages": True},
+                         "balloon": {"amount_mib": 0, "deflate_on_oom": True,
+                                     "free_page_hinting": True,
+                                     "free_page_reporting": True,
+                                     "stats_polling_interval_s": 1}})
+    argv = case.argv(BUILD, tmp_path)
+    argv[argv.index("--no-api"):argv.index("--no-api") + 1] = [
+        "--api-sock", str(tmp_path / "b.sock")]
+    run = vmm.spawn(argv)
+    api = Api(tmp_path / "b.sock")
+    api.wait()
+    run.wait_for("step touched\r\n")
+    save(api, tmp_path / "s0", "Full")
+    run.send("\n")
+    run.wait_for("step inflated\r\n")
+    save(api, tmp_path / "s1")
+    run.process.kill()
+    assert merge(tmp_path / "s0", tmp_path / "s1").returncode == 0
+    clone = vmm.spawn([BUILD / "volt-vmm", "--restore", tmp_path / "s1"])
+    for step in ("deflated", "reported", "to-hint"):
+        clone.send("\n")
+        clone.wait_for(f"step {step}\r\n")
+    assert "FAIL" not in clone.whole.decode()
+    assert "inflated-pages-read-zero" in clone.whole.decode()
+
+
+def test_a_failed_diff_forgets_nothing(vmm, tmp_path):
+    run, api = start(vmm, tmp_path, "--track-dirty-pages")
+    save(api, tmp_path / "s0", "Full")
+    asked(run, "w 0 10 1", "wrote")
+    status, _ = api.call("PUT", "/snapshot/create", {
+        "snapshot_path": str(tmp_path / "none/a"), "snapshot_type": "Diff",
+        "mem_file_path": str(tmp_path / "none/b")})
+    assert status == 400
+    subprocess.run(["prlimit", f"--pid={run.pid}", "--fsize=4096:"],
+                   check=True)
+    status, answer = api.call("PUT", "/snapshot/create", {
+        "snapshot_path": f"{tmp_path}/s1/", "snapshot_type": "Diff"})
+    assert status == 400, answer
+    subprocess.run(["prlimit", f"--pid={run.pid}", "--fsize=unlimited:"],
+                   check=True)
+    asked(run, "w 20 10 1", "wrote")
+    assert in_area(stored(save(api, tmp_path / "s1"))) == \
+        area(0, 10) | area(20, 10)
+
+
+def test_on_top_of_what_is_there(vmm, tmp_path):
+    """Firecracker's way: a diff over the memory file of its base is whole."""
+    run, api = start(vmm, tmp_path, "--track-dirty-pages")
+    asked(run, "w 0 10 1", "wrote")
+    save(api, tmp_path / "s", "Full")
+    asked(run, "w 5 1 2", "wrote")
+    save(api, tmp_path / "s")
+    asked(run, "w 6 1 3", "wrote")
+    save(api, tmp_path / "s")
+    run.process.kill()
+    check_clone(vmm, tmp_path / "s", "c 0 5 1", "c 5 1 2", "c 6 1 3",
+                "c 7 3 1")
+
+
+def test_a_diff_by_itself_is_refused(vmm, tmp_path):
+    run, api = start(vmm, tmp_path, "--track-dirty-pages")
+    save(api, tmp_path / "s0", "Full")
+    save(api, tmp_path / "s1")
+    save(api, tmp_path / "s2")
+    run.process.kill()
+    result = vmm.spawn([BUILD / "volt-vmm", "--no-api", "--restore",
+                        tmp_path / "s1"]).finish()
+    assert result.code == 1
+    assert "holds only what changed since snapshot" in result.log
+    shown = subprocess.run([VOLT, "snapshot", "inspect", tmp_path / "s1"],
+                           text=True, capture_output=True, check=True).stdout
+    assert "to be merged with it" in shown
+    for first, second, text in (
+            ("s0", "s0", "whole already"), ("s0", "s2", "needs snapshot"),
+            ("s1", "s2", "is a diff itself"), ("s9", "s1", "No such file")):
+        done = merge(tmp_path / first, tmp_path / second)
+        assert done.returncode == 1 and text in done.stderr, done.stderr
