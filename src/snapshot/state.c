@@ -361,26 +361,34 @@ int snapshot_check_version(const struct snapshot_head *head, struct err *err)
 	return 0;
 }
 
+int snapshot_check_crc(const struct snapshot_head *head, const char *covered,
+		       size_t len, struct err *err)
+{
+	uint64_t crc = crc64(0, covered, len);
+
+	if (crc == head->crc)
+		return 0;
+	return err_set(err, -EBADMSG,
+		       "The state is damaged: its CRC-64 is %016llx, not "
+		       "%016llx",
+		       (unsigned long long)crc, (unsigned long long)head->crc);
+}
+
 int snapshot_decode(const char *text, size_t len, struct snapshot *s,
 		    struct err *err)
 {
 	struct schema_seen seen;
 	struct json json;
 	size_t covered = 0;
-	uint64_t crc;
 	int r = snapshot_read_head(text, len, &s->head, &covered, err);
 
 	if (r == 0)
 		r = snapshot_check_version(&s->head, err);
+	if (r == 0)
+		r = snapshot_check_crc(&s->head, text + covered, len - covered,
+				       err);
 	if (r < 0)
 		return r;
-	crc = crc64(0, text + covered, len - covered);
-	if (crc != s->head.crc)
-		return err_set(err, -EBADMSG,
-			       "The state is damaged: its CRC-64 is %016llx, "
-			       "not %016llx",
-			       (unsigned long long)crc,
-			       (unsigned long long)s->head.crc);
 	/* The object goes on behind the second line. */
 	json_init(&json, text, len, err);
 	json.pos = (size_t)((const char *)memchr(text + covered, '\n',

@@ -121,6 +121,14 @@ void snapshot_encode(const struct snapshot *s, struct buf *out);
 int snapshot_read_head(const char *text, size_t len, struct snapshot_head *head,
 		       size_t *covered, struct err *err) __must_check;
 
+/**
+ * snapshot_check_crc() - what follows the first line is as it was written
+ *
+ * Return: 0, or -EBADMSG with a sentence.
+ */
+int snapshot_check_crc(const struct snapshot_head *head, const char *covered,
+		       size_t len, struct err *err) __must_check;
+
 /* The version can be read. Return: 0, or -ENOTSUP with what it would take. */
 int snapshot_check_version(const struct snapshot_head *head,
 			   struct err *err) __must_check;

@@ -361,6 +361,9 @@ int vm_snapshot_version(const char *path, char version[static 96],
 		r = snapshot_read_head(reader.text, reader.len, &head, &covered,
 				       err);
 	if (r == 0)
+		r = snapshot_check_crc(&head, reader.text + covered,
+				       reader.len - covered, err);
+	if (r == 0)
 		(void)snprintf(version, 96, "%s", head.version);
 	snapshot_reader_end(&reader);
 	return r;

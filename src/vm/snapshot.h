@@ -59,6 +59,7 @@ struct vm_restore {
 int vm_restore(struct vm *vm, const struct vm_restore *how,
 	       struct phases *phases, struct err *err) __must_check;
 
-/* The format version of the state file at @path. Return: 0 or -errno. */
+/* The format version of the state file at @path, whose CRC is right: of any
+ * version there will be. Return: 0 or -errno. */
 int vm_snapshot_version(const char *path, char version[static 96],
 			struct err *err) __must_check;

@@ -191,7 +191,8 @@ static const struct option table[] = {
 	{"describe-snapshot", OPTION_TEXT, SECTION_COMPATIBLE,
 	 AT(describe_snapshot),
 	 .value = "FILE",
-	 .help = "print the format version of a snapshot's state file"},
+	 .help = "check the CRC of a snapshot's state file, and print its\n"
+		 "format version"},
 };
 /* clang-format on */
 

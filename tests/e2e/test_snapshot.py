@@ -199,6 +199,17 @@ def test_versions(vmm, tmp_path):
                             capture_output=True, text=True, check=True)
     assert ours.stdout.splitlines()[0] in theirs.stdout
     assert theirs.stderr == ""
+    text = (tmp_path / "s/state.json").read_bytes()
+    for name, damaged, words in (
+            ("bit", text[:-9] + bytes([text[-9] ^ 1]) + text[-8:], "CRC-64"),
+            ("cut", text[:-1], "CRC-64"), ("short", text[:9], "too short"),
+            ("empty", b"", "too short"), ("other", b"{}" * 99, "not the")):
+        (tmp_path / name).write_bytes(damaged)
+        refused = subprocess.run([BUILD / "volt-vmm", "--describe-snapshot",
+                                  tmp_path / name], capture_output=True,
+                                 text=True, check=False)
+        assert (refused.returncode, refused.stdout) == (1, ""), name
+        assert words in refused.stderr, refused.stderr
 
 
 def test_an_ended_vm_leaves_by_its_signal(vmm, tmp_path):

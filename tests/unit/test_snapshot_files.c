@@ -76,7 +76,7 @@ static struct snapshot *sample(uint64_t id)
 	s->nr_vcpus = 1;
 	s->vcpus[0].regs.rip = 0xfff0;
 	s->vcpus[0].nr_msrs = 1;
-	s->config = (struct schema_raw){"{\"a\":[1]}", 9};
+	s->config = (struct schema_raw){"{\"a\":[1],\"b\":\"\"}", 16};
 	s->nr_devices = 1;
 	(void)snprintf(s->devices[0].name, SNAPSHOT_TEXT_MAX, "serial");
 	s->devices[0].state = (struct schema_raw){"{\"ier\":\"0x1\"}", 13};
