@@ -121,7 +121,7 @@ static void write_virtio(struct tab *tab, unsigned int i,
 	struct aml_block dev, res;
 	char name[5];
 
-	assert(v->base <= UINT32_MAX);
+	assert(v->acpi_base <= UINT32_MAX);
 	(void)snprintf(name, sizeof(name), "VM%02X", i & 0xff);
 	dev = aml_open_device(tab, name);
 	aml_name(tab, "_HID");
@@ -132,7 +132,7 @@ static void write_virtio(struct tab *tab, unsigned int i,
 	aml_int(tab, 1);
 	aml_name(tab, "_CRS");
 	res = aml_open_resources(tab);
-	aml_res_memory(tab, (uint32_t)v->base, v->len);
+	aml_res_memory(tab, (uint32_t)v->acpi_base, v->len);
 	aml_res_irq(tab, v->gsi);
 	aml_close_resources(tab, res);
 	aml_close(tab, dev);

@@ -55,7 +55,8 @@
 
 /* What lies in the hole below 4 GiB (GMEM_HOLE_START to GMEM_HOLE_END). */
 #define LAYOUT_BOOT_TIMER    0xc0000000u /* one page; only with --boot-timer */
-#define LAYOUT_VIRTIO        0xd0000000ull
+#define LAYOUT_VIRTIO        0xd0000000ull /* for command lines */
+#define LAYOUT_VIRTIO_ACPI   0xd0100000ull
 #define LAYOUT_VIRTIO_STRIDE 0x1000u
 #define LAYOUT_VIRTIO_MAX    19u
 #define LAYOUT_IOAPIC        0xfec00000u
@@ -102,4 +103,10 @@ static inline unsigned int layout_virtio_gsi(unsigned int slot)
 static inline uint64_t layout_virtio_base(unsigned int slot)
 {
 	return LAYOUT_VIRTIO + (uint64_t)slot * LAYOUT_VIRTIO_STRIDE;
+}
+
+/* The other window of the same device, which ACPI tells of. */
+static inline uint64_t layout_virtio_acpi_base(unsigned int slot)
+{
+	return LAYOUT_VIRTIO_ACPI + (uint64_t)slot * LAYOUT_VIRTIO_STRIDE;
 }

@@ -50,13 +50,16 @@ enum boot_prefer {
 };
 
 /**
- * struct boot_virtio - a virtio-mmio window
- * @base:	guest address, page aligned, in the hole below 4 GiB
+ * struct boot_virtio - the virtio-mmio windows of a device
+ * @base:	guest address, page aligned, in the hole below 4 GiB: for guests
+ *		that go by the command line
+ * @acpi_base:	another one, for those that go by ACPI (virtio/mmio.h says why)
  * @len:	bytes, a multiple of 4 KiB
  * @gsi:	its interrupt: edge-triggered
  */
 struct boot_virtio {
 	uint64_t base;
+	uint64_t acpi_base;
 	uint32_t len;
 	uint32_t gsi;
 };

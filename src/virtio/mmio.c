@@ -39,6 +39,20 @@ enum {
 	R_CONFIG_GENERATION = 0x0fc,
 };
 
+void virtio_mmio_init_pair(struct virtio_mmio pair[2], struct virtio_dev *dev)
+{
+	for (unsigned int i = 0; i < 2; i++)
+		pair[i] = (struct virtio_mmio){
+			.dev = dev,
+			.other = &pair[!i],
+		};
+}
+
+bool virtio_mmio_hidden(const struct virtio_mmio *m)
+{
+	return m->dev->status != 0 && m->other && m->other->owner;
+}
+
 /* The selected queue, or NULL: the driver may select what is not there. */
 static struct virtq *selected(struct virtio_mmio *m)
 {
@@ -52,6 +66,8 @@ static uint32_t read_locked(struct virtio_mmio *m, uint64_t reg)
 	const struct virtq *q = selected(m);
 
 	switch (reg) {
+	case R_DEVICE_ID:
+		return virtio_mmio_hidden(m) ? 0 : dev->ops->id;
 	case R_DEVICE_FEATURES:
 		return m->features_sel > 1 ? 0
 					   : (uint32_t)(dev->offered >>
@@ -78,8 +94,6 @@ static uint32_t read_register(struct virtio_mmio *m, uint64_t reg)
 		return MAGIC;
 	case R_VERSION:
 		return VERSION;
-	case R_DEVICE_ID:
-		return m->dev->ops->id;
 	case R_VENDOR_ID:
 		return VENDOR_ID;
 	case R_INTERRUPT_STATUS:
@@ -179,6 +193,17 @@ static void write_locked(struct virtio_mmio *m, uint64_t reg, uint32_t v)
 	}
 }
 
+static void write_status(struct virtio_mmio *m, uint8_t v)
+{
+	virtio_dev_enter(m->dev);
+	if (m->other && m->dev->status == 0) {
+		m->owner = true;
+		m->other->owner = false;
+	}
+	virtio_dev_leave(m->dev);
+	virtio_dev_set_status(m->dev, v);
+}
+
 static void write_register(struct virtio_mmio *m, uint64_t reg, uint32_t v)
 {
 	switch (reg) {
@@ -193,7 +218,7 @@ static void write_register(struct virtio_mmio *m, uint64_t reg, uint32_t v)
 	case R_STATUS:
 		/* The register is 32 bits wide, the status 8. */
 		if (v <= UINT8_MAX)
-			virtio_dev_set_status(m->dev, (uint8_t)v);
+			write_status(m, (uint8_t)v);
 		break;
 	default:
 		virtio_dev_enter(m->dev);

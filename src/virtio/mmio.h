@@ -9,6 +9,13 @@
  * when it is written. Everything that has a meaning beyond the registers is
  * the device's (device.h).
  *
+ * A device may have two windows onto its registers, for guests are told of it
+ * in two ways: one that knows both would find the second announcement's window
+ * taken by the first and complain of it, loudly, for each device. So the driver
+ * that first sets the status owns the device until it is reset, and meanwhile
+ * the other window says that there is no device behind it (4.2.2: DeviceID 0),
+ * which drivers pass over in silence.
+ *
  * QueueNotify never comes here on KVM: an ioeventfd takes it. It works all the
  * same, for hosts without one and for tests.
  */
@@ -22,15 +29,26 @@
 #define VIRTIO_MMIO_CONFIG 0x100u
 
 /**
- * struct virtio_mmio - the registers of one device
+ * struct virtio_mmio - a window onto the registers of one device
+ * @other:	the device's other window; NULL: there is none
+ * @owner:	the driver came by this window; means nothing while the status
+ *		is 0, guarded by the device's lock
  * @features_sel, @driver_features_sel, @queue_sel: as the driver wrote them;
  *		guarded by the device's lock
  */
 struct virtio_mmio {
 	struct virtio_dev *dev;
+	struct virtio_mmio *other;
+	bool owner;
 	uint32_t features_sel;
 	uint32_t driver_features_sel;
 	uint32_t queue_sel;
 };
 
 extern const struct bus_ops virtio_mmio_bus_ops;
+
+/* Two windows onto @dev. */
+void virtio_mmio_init_pair(struct virtio_mmio pair[2], struct virtio_dev *dev);
+
+/* Whether a driver that came by the other window has the device. */
+bool virtio_mmio_hidden(const struct virtio_mmio *m);

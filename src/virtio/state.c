@@ -28,6 +28,7 @@ static const struct schema_field fields[] = {
 	SCHEMA_STATE_BITS(struct virtio_state, status),
 	SCHEMA_STATE_BITS(struct virtio_state, isr),
 	SCHEMA_STATE_UINT(struct virtio_state, generation),
+	SCHEMA_STATE_UINT(struct virtio_state, window),
 	SCHEMA_STATE_UINT(struct virtio_state, features_sel),
 	SCHEMA_STATE_UINT(struct virtio_state, driver_features_sel),
 	SCHEMA_STATE_UINT(struct virtio_state, queue_sel),
@@ -57,6 +58,10 @@ void virtio_mmio_save(struct virtio_mmio *mmio, struct virtio_state *state)
 	struct virtio_dev *dev = mmio->dev;
 
 	virtio_dev_enter(dev);
+	if (virtio_mmio_hidden(mmio)) {
+		state->window = 1;
+		mmio = mmio->other;
+	}
 	state->features = dev->acked;
 	state->status = dev->status;
 	state->isr = atomic_load_explicit(&dev->isr, memory_order_acquire);
@@ -88,6 +93,9 @@ static int load_locked(struct virtio_mmio *mmio,
 {
 	struct virtio_dev *dev = mmio->dev;
 
+	if (state->window > (mmio->other ? 1 : 0))
+		return err_set(err, -EINVAL, "%s: there is no window %u",
+			       dev->name, state->window);
 	if (state->nr_queues != dev->nr_queues)
 		return err_set(err, -EINVAL, "%s: %u queues instead of %u",
 			       dev->name, state->nr_queues, dev->nr_queues);
@@ -104,6 +112,9 @@ static int load_locked(struct virtio_mmio *mmio,
 			return err_set(err, -EINVAL,
 				       "%s: queue %u does not lie in RAM",
 				       dev->name, i);
+	if (state->window == 1)
+		mmio = mmio->other;
+	mmio->owner = true;
 	mmio->features_sel = state->features_sel;
 	mmio->driver_features_sel = state->driver_features_sel;
 	mmio->queue_sel = state->queue_sel;

@@ -25,11 +25,16 @@ struct virtq_state {
 	uint16_t next_used;
 };
 
+/**
+ * struct virtio_state - a device's registers and queues
+ * @window:	of two, the one that the driver uses; 0 while there is no driver
+ */
 struct virtio_state {
 	uint64_t features;
 	uint8_t status;
 	uint32_t isr;
 	uint32_t generation;
+	uint8_t window;
 	uint32_t features_sel;
 	uint32_t driver_features_sel;
 	uint32_t queue_sel;
@@ -39,7 +44,7 @@ struct virtio_state {
 
 extern const struct schema_object virtio_state_schema;
 
-/* VMM thread, paused and drained. @state is zeroed. */
+/* VMM thread, paused and drained. @mmio: window 0. @state is zeroed. */
 void virtio_mmio_save(struct virtio_mmio *mmio, struct virtio_state *state);
 
 /**

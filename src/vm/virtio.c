@@ -36,6 +36,7 @@ int virtio_describe(const struct vm_config *config, struct boot_platform *plat,
 	for (unsigned int i = 0; i < nr; i++)
 		plat->virtio[i] = (struct boot_virtio){
 			.base = layout_virtio_base(i),
+			.acpi_base = layout_virtio_acpi_base(i),
 			.len = VIRTIO_MMIO_BYTES,
 			.gsi = layout_virtio_gsi(i),
 		};
@@ -59,10 +60,14 @@ static int add_device(struct machine *m, const struct virtio_kind *kind,
 	}
 	slot->kind = kind;
 	slot->index = index;
-	slot->mmio.dev = slot->dev;
+	virtio_mmio_init_pair(slot->mmio, slot->dev);
 	m->virtio.nr = nr + 1;
 	r = bus_add(&m->mmio, layout_virtio_base(nr), VIRTIO_MMIO_BYTES,
-		    &virtio_mmio_bus_ops, &slot->mmio);
+		    &virtio_mmio_bus_ops, &slot->mmio[0]);
+	if (r == 0)
+		r = bus_add(&m->mmio, layout_virtio_acpi_base(nr),
+			    VIRTIO_MMIO_BYTES, &virtio_mmio_bus_ops,
+			    &slot->mmio[1]);
 	return r < 0 ? err_set(err, r, "Cannot place a device: %s", err_name(r))
 		     : 0;
 }
@@ -91,19 +96,31 @@ int virtio_add_counters(struct machine *m, const struct metric_group *group,
 	return 0;
 }
 
+/* A restored guest has chosen: the other window is not worth an ioeventfd. */
+static int connect_window(struct machine *m, const struct virtio_mmio *mmio,
+			  uint64_t base)
+{
+	if (virtio_mmio_hidden(mmio))
+		return 0;
+	return kvm_ioeventfd_add(&m->kvm_vm, mmio->dev->kick_fd,
+				 base + VIRTIO_MMIO_NOTIFY);
+}
+
 int virtio_connect(struct machine *m, struct err *err)
 {
 	int r = 0;
 
 	for (unsigned int i = 0; i < m->virtio.nr && r == 0; i++) {
-		const struct virtio_dev *dev = m->virtio.slot[i].dev;
+		const struct virtio_slot *slot = &m->virtio.slot[i];
 
-		r = kvm_irqfd_add(&m->kvm_vm, dev->irq_fd,
+		r = kvm_irqfd_add(&m->kvm_vm, slot->dev->irq_fd,
 				  layout_virtio_gsi(i));
 		if (r == 0)
-			r = kvm_ioeventfd_add(&m->kvm_vm, dev->kick_fd,
-					      layout_virtio_base(i) +
-						      VIRTIO_MMIO_NOTIFY);
+			r = connect_window(m, &slot->mmio[0],
+					   layout_virtio_base(i));
+		if (r == 0)
+			r = connect_window(m, &slot->mmio[1],
+					   layout_virtio_acpi_base(i));
 	}
 	return r < 0 ? err_set(err, r,
 			       "Cannot connect the devices' eventfds to KVM: "

@@ -6,10 +6,11 @@
  *
  * Devices are made from the configuration, kind by kind in the order of one
  * table (virtio.c), within a kind in the order of the configuration. The n-th
- * device gets window n and interrupt n of layout.h; that order is guest ABI and
- * what a snapshot relies on. A kind is one file (virtio_<kind>.c) that turns
- * its part of struct vm_config into devices and carries changes of a running
- * VM to them; the devices themselves (src/dev/) know no configuration.
+ * device gets windows n (one for drivers that go by the command line, one for
+ * those that go by ACPI) and interrupt n of layout.h; that order is guest ABI
+ * and what a snapshot relies on. A kind is one file (virtio_<kind>.c) that
+ * turns its part of struct vm_config into devices and carries changes of a
+ * running VM to them; the devices themselves (src/dev/) know no configuration.
  *
  * The kernel is told of the windows before there are devices, so their number
  * comes from the configuration alone. ioeventfds and irqfds are registered
@@ -54,6 +55,7 @@ extern const struct virtio_kind virtio_kind_entropy;
  * @index:	of the device within its kind
  * @counters:	its metrics, or NULL
  * @limiter:	its rate limiters
+ * @mmio:	its windows: that of the command line, that of ACPI
  */
 struct virtio_slot {
 	const struct virtio_kind *kind;
@@ -62,7 +64,7 @@ struct virtio_slot {
 	unsigned int nr_limiters;
 	struct rate_limiter *limiter[VIRTIO_LIMITERS_MAX];
 	struct virtio_dev *dev;
-	struct virtio_mmio mmio;
+	struct virtio_mmio mmio[2];
 };
 
 struct virtio_slots {

@@ -91,7 +91,7 @@ void virtio_save(struct machine *m, struct buf *out)
 		struct virtio_slot *slot = &m->virtio.slot[i];
 		struct virtio_state transport = {0};
 
-		virtio_mmio_save(&slot->mmio, &transport);
+		virtio_mmio_save(slot->mmio, &transport);
 		buf_addf(out, "%s{\"kind\":\"%s\",\"transport\":", i ? "," : "",
 			 slot->kind->name);
 		schema_encode(&virtio_state_schema, &transport, out);
@@ -153,8 +153,7 @@ static int load_slot(struct virtio_slot *slot, const struct slot_state *state,
 	r = load_device(slot->dev, &state->device, err);
 	if (r == 0)
 		r = load_limiters(slot, state, err);
-	return r < 0 ? r
-		     : virtio_mmio_load(&slot->mmio, &state->transport, err);
+	return r < 0 ? r : virtio_mmio_load(slot->mmio, &state->transport, err);
 }
 
 int virtio_load(struct machine *m, const struct schema_raw *text,

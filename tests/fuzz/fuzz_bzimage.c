@@ -44,6 +44,7 @@ static void put_virtio(struct boot_platform *plat, unsigned int nr)
 	for (unsigned int i = 0; i < nr; i++)
 		plat->virtio[i] = (struct boot_virtio){
 			.base = layout_virtio_base(i),
+			.acpi_base = layout_virtio_acpi_base(i),
 			.len = LAYOUT_VIRTIO_STRIDE,
 			.gsi = layout_virtio_gsi(i),
 		};

@@ -74,6 +74,7 @@ int main(int argc, char **argv)
 	for (unsigned int i = 0; i < plat.nr_virtio; i++)
 		plat.virtio[i] = (struct boot_virtio){
 			.base = layout_virtio_base(i),
+			.acpi_base = layout_virtio_acpi_base(i),
 			.len = LAYOUT_VIRTIO_STRIDE,
 			.gsi = layout_virtio_gsi(i),
 		};

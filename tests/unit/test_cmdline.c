@@ -73,6 +73,7 @@ static void devices_in_order(void **state)
 	for (unsigned int i = 0; i < LAYOUT_VIRTIO_MAX; i++)
 		plat.virtio[i] = (struct boot_virtio){
 			.base = layout_virtio_base(i),
+			.acpi_base = layout_virtio_acpi_base(i),
 			.len = LAYOUT_VIRTIO_STRIDE,
 			.gsi = layout_virtio_gsi(i),
 		};

@@ -6,7 +6,10 @@
  */
 #include "unit.h"
 
+#include "virtio/state.h"
 #include "virtio_fixture.h"
+
+#include <errno.h>
 
 static void test_registers_that_identify(void **state)
 {
@@ -271,6 +274,80 @@ static void test_t4_features_not_offered(void **state)
 	assert_true(kit_negotiate(k, offered));
 }
 
+static uint32_t register_of(struct virtio_mmio *m, uint64_t reg)
+{
+	uint8_t data[4];
+
+	assert_int_equal(virtio_mmio_bus_ops.read(m, reg, data, 4), 0);
+	return load_le32(data);
+}
+
+static void set_status_of(struct virtio_mmio *m, uint8_t status)
+{
+	const uint8_t data[4] = {status};
+
+	assert_int_equal(virtio_mmio_bus_ops.write(m, KIT_STATUS, data, 4), 0);
+}
+
+/* Whoever comes second, by the other window, finds no device until a reset. */
+static void test_two_windows(void **state)
+{
+	struct fixture *f = *state;
+	struct virtio_dev *dev = f->kit.dev;
+	struct virtio_mmio pair[2];
+
+	virtio_mmio_init_pair(pair, dev);
+	for (unsigned int i = 0; i < 4; i++) {
+		struct virtio_mmio *mine = &pair[i & 1],
+				   *other = &pair[!(i & 1)];
+
+		assert_int_equal(register_of(mine, KIT_DEVICE_ID),
+				 dev->ops->id);
+		assert_int_equal(register_of(other, KIT_DEVICE_ID),
+				 dev->ops->id);
+		set_status_of(mine, VIRTIO_STATUS_ACKNOWLEDGE);
+		assert_int_equal(register_of(mine, KIT_DEVICE_ID),
+				 dev->ops->id);
+		assert_int_equal(register_of(other, KIT_DEVICE_ID), 0);
+		/* It is the owner's, whatever comes by the other window. */
+		set_status_of(other,
+			      VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
+		assert_int_equal(register_of(mine, KIT_DEVICE_ID),
+				 dev->ops->id);
+		assert_int_equal(register_of(other, KIT_DEVICE_ID), 0);
+		set_status_of(i < 2 ? mine : other, 0);
+	}
+}
+
+/* The window that the driver uses, and what it selected there, is saved. */
+static void test_two_windows_saved(void **state)
+{
+	struct fixture *f = *state;
+	struct virtio_state saved = {0};
+	struct virtio_mmio pair[2];
+	const uint8_t one[4] = {1};
+	struct err err = {0};
+
+	virtio_mmio_init_pair(pair, f->kit.dev);
+	set_status_of(&pair[1], VIRTIO_STATUS_ACKNOWLEDGE);
+	assert_int_equal(
+		virtio_mmio_bus_ops.write(&pair[1], KIT_QUEUE_SEL, one, 4), 0);
+	virtio_mmio_save(pair, &saved);
+	assert_int_equal(saved.window, 1);
+	assert_int_equal(saved.queue_sel, 1);
+
+	set_status_of(&pair[0], 0);
+	virtio_mmio_init_pair(pair, f->kit.dev);
+	assert_int_equal(virtio_mmio_load(pair, &saved, &err), 0);
+	assert_true(virtio_mmio_hidden(&pair[0]));
+	assert_false(virtio_mmio_hidden(&pair[1]));
+	assert_int_equal(pair[1].queue_sel, 1);
+
+	saved.window = 2;
+	assert_int_equal(virtio_mmio_load(pair, &saved, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "no window 2"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,6 +358,8 @@ int main(void)
 		echo_test(test_t3_random_walk),
 		echo_test(test_t3_queue_not_ready),
 		echo_test(test_t4_features_not_offered),
+		echo_test(test_two_windows),
+		echo_test(test_two_windows_saved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
