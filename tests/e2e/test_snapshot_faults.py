@@ -130,3 +130,36 @@ def test_killed_at_every_system_call_of_a_restore(vmm, tmp_path):
     assert killed > len(calls) * 3 // 4
     assert files_of(folder) == before
     assert restore(vmm, folder).finish().code == 0
+
+
+# Every kind of call that only a snapshot makes, in the order of the first ones.
+CALLS = ("ftruncate", "pwrite64", "fsetxattr", "fsync", "flock", "linkat",
+         "renameat", "unlinkat", "getdents64")
+
+
+@pytest.mark.parametrize("name, calls", [
+    ("SIGTERM", CALLS), ("SIGINT", ("pwrite64", "renameat"))])
+def test_ended_in_the_midst_of_a_snapshot(vmm, tmp_path, name, calls):
+    """The one before or the new one, and nothing beside it."""
+    folder = tmp_path / "s"
+    run, api = start(vmm, tmp_path)
+    run.wait_for("tick 3")
+    assert snapshot(api, folder).returncode == 0
+    run.process.kill()
+    replaced = set()
+    for call in calls:
+        before = files_of(folder)["state.json"]
+        run, api = start_behind(
+            vmm, tmp_path, "strace", "-D", "-f", "-o", tmp_path / "trace",
+            "-e", f"inject={call}:signal={name}:when=1")
+        run.wait_for("tick 3")
+        snapshot(api, folder)
+        assert run.finish().code == -getattr(signal, name), call
+        assert sorted(os.listdir(folder)) == ["memory.snap", "state.json"]
+        if files_of(folder)["state.json"] != before:
+            replaced.add(call)
+        clone = restore(vmm, folder)
+        clone.wait_for("tick")
+        clone.process.kill()
+    # The VMM thread does not leave a snapshot that it has begun.
+    assert replaced == set(calls)

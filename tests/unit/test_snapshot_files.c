@@ -168,21 +168,12 @@ static bool save_killed_at(const struct world *w, uint64_t id, unsigned int nr)
 	return false;
 }
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-
 static void killed_at_every_system_call(void **state)
 {
 	const struct world *w = *state;
 	unsigned int nr = 0, old = 0, new = 0;
 	bool ended = false;
 
-#ifdef SANITIZED
-	skip(); /* the sanitizers' run time does not bear a tracer */
-#endif
 	for (; !ended; nr++) {
 		uint64_t id;
 
