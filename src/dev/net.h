@@ -17,8 +17,10 @@
  * Receiving (net_rx.c). How long the next frame is cannot be known before it is
  * read. Chains are taken from the queue ahead until they could hold the longest
  * frame, and are kept from frame to frame; with MRG_RXBUF a frame then uses as
- * many of them as it needs, without it the first one. Behind them lies one byte
- * of ours: a frame that reaches it did not fit, and is dropped and counted.
+ * many of them as it needs, without it the first one. Behind them lies memory
+ * of ours: a frame that reaches it did not fit. If more buffers can come, what
+ * is there is kept and copied behind the rest when they do: a slow driver loses
+ * nothing. Otherwise, and after NET_LATE_NS, it is dropped and counted.
  *
  * Nothing spins and nothing freezes: each state in which no frame is read has
  * its own way out, and only in ARMED does the loop watch the tap.
@@ -29,6 +31,7 @@
  *   STARVED   the guest has no buffers        a kick
  *   SCARCE    less than the longest frame     a kick; or NET_PATIENCE_NS, after
  *             needs, more may be on the way   which what there is must do
+ *   LATE      less than this frame needs      a kick; or NET_LATE_NS
  *   LIMITED   the rate limiter                its timer
  *   DOWN      reading failed                  a timer, NET_RETRY_NS
  *
@@ -56,9 +59,11 @@
 #define NET_MAC_BYTES   6u
 #define NET_MIN_FRAME   14u    /* an Ethernet header */
 #define NET_MAX_FRAME   65550u /* 64 KiB behind an Ethernet header (5.1.6.3) */
-#define NET_RX_IOV      1024u  /* what readv() takes */
-#define NET_BURST       128u   /* frames before the loop has its turn */
+#define NET_MAX_PACKET  (NET_HDR_BYTES + NET_MAX_FRAME)
+#define NET_RX_IOV      1024u /* what readv() takes */
+#define NET_BURST       128u  /* frames before the loop has its turn */
 #define NET_PATIENCE_NS 2000000u
+#define NET_LATE_NS     1000000000u
 #define NET_RETRY_NS    500000000u
 
 enum net_queue {
@@ -157,6 +162,7 @@ enum net_rx_state {
 	NET_RX_ARMED,
 	NET_RX_STARVED,
 	NET_RX_SCARCE,
+	NET_RX_LATE,
 	NET_RX_LIMITED,
 	NET_RX_DOWN,
 };
@@ -178,9 +184,10 @@ struct net_rx_chain {
  * @chain:	held ones: @nr_chains from @first_chain on
  * @iov:	their buffers: @nr_iov from @first_iov on, and room for one more
  * @deferred:	bytes of a frame that lies in them and waits for the limiter
+ * @late:	bytes of a frame that did not fit; the first @in_chains of them
+ *lie in the chains that were held, the rest in @beyond
  * @hurry:	more buffers did not come in time
  * @malformed:	of the queue's, how many are counted in the metrics
- * @beyond:	the byte that shows that a frame did not fit
  */
 struct net_rx {
 	enum net_rx_state state;
@@ -193,11 +200,13 @@ struct net_rx {
 	unsigned int first_iov;
 	unsigned int nr_iov;
 	uint32_t deferred;
+	uint32_t late;
+	uint32_t in_chains;
 	bool hurry;
-	uint8_t beyond;
 	uint64_t malformed;
 	struct net_rx_chain chain[VIRTQ_MAX_SIZE];
 	struct iovec iov[NET_RX_IOV];
+	uint8_t beyond[NET_MAX_PACKET];
 };
 
 /**

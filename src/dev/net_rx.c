@@ -9,7 +9,6 @@
 
 #include <errno.h>
 
-#define PACKET_MAX      (NET_HDR_BYTES + NET_MAX_FRAME)
 #define FRAME_PLAIN     1514u /* 5.1.6.3.1: without segmentation offloads */
 #define VLAN_BYTES      4u
 #define NUM_BUFFERS_OFF offsetof(struct net_hdr, num_buffers)
@@ -21,7 +20,7 @@ static struct net_rx_chain *first_chain(struct net_rx *rx)
 	return &rx->chain[rx->first_chain];
 }
 
-/* Room for one chain more, and for the byte beyond. */
+/* Room for one chain more, and for what is beyond. */
 static bool make_room(struct net_rx *rx)
 {
 	const unsigned int chains = ARRAY_SIZE(rx->chain) - 1;
@@ -59,7 +58,7 @@ static int take_chains(struct net_dev *n, struct virtq *q)
 	struct net_rx *rx = &n->rx;
 	unsigned int left = q->size; /* another vCPU may add useless ones */
 
-	while (rx->bytes < PACKET_MAX && (merge || rx->nr_chains == 0) &&
+	while (rx->bytes < NET_MAX_PACKET && (merge || rx->nr_chains == 0) &&
 	       left-- > 0 && make_room(rx)) {
 		struct virtq_chain chain;
 		int r = virtq_pop(q, &rx->iov[rx->first_iov + rx->nr_iov],
@@ -110,6 +109,8 @@ static void settle(struct net_dev *n, enum net_rx_state state)
 		wait = NET_RETRY_NS;
 	else if (state == NET_RX_SCARCE)
 		wait = NET_PATIENCE_NS;
+	else if (state == NET_RX_LATE)
+		wait = NET_LATE_NS;
 	if (wait > 0 && timer_set(&rx->timer, wait, 0) < 0) {
 		metric_inc(&n->metrics.event_fails);
 		state = NET_RX_IDLE; /* the next kick tries again */
@@ -142,7 +143,7 @@ static uint32_t enough(const struct net_dev *n)
 	if (!virtio_dev_has(&n->dev, NET_F_MRG_RXBUF) || n->rx.hurry)
 		return 1;
 	if (virtio_dev_has(&n->dev, large) || frame > NET_MAX_FRAME)
-		return PACKET_MAX;
+		return NET_MAX_PACKET;
 	return frame > FRAME_PLAIN ? NET_HDR_BYTES + frame
 				   : NET_HDR_BYTES + FRAME_PLAIN;
 }
@@ -153,7 +154,10 @@ static ssize_t read_frame(struct net_dev *n)
 	struct iovec *iov = &rx->iov[rx->first_iov];
 	ssize_t len;
 
-	iov[rx->nr_iov] = (struct iovec){&rx->beyond, 1};
+	iov[rx->nr_iov] = (struct iovec){
+		.iov_base = rx->beyond,
+		.iov_len = sizeof(rx->beyond),
+	};
 	do {
 		len = readv(n->fd, iov, (int)rx->nr_iov + 1);
 	} while (len < 0 && errno == EINTR);
@@ -233,18 +237,25 @@ static bool pass(struct net_dev *n, uint32_t len)
 	return true;
 }
 
-/* One frame. Return: 1 go on; 0 settled; -EPROTO. */
-static int receive(struct net_dev *n, struct virtq *q)
+/* The driver may still add to what is held. */
+static bool more_may_come(struct net_dev *n, const struct virtq *q)
+{
+	return virtio_dev_has(&n->dev, NET_F_MRG_RXBUF) &&
+	       n->rx.nr_chains < q->size && make_room(&n->rx);
+}
+
+static void drop_late(struct net_dev *n)
+{
+	if (n->rx.late > 0)
+		metric_inc(&n->metrics.rx_fails);
+	n->rx.late = 0;
+}
+
+/* Read, if there is enough room. Return: as receive(), 1 with *@len. */
+static int next_frame(struct net_dev *n, struct virtq *q, ssize_t *len)
 {
 	struct net_rx *rx = &n->rx;
-	ssize_t len;
 
-	if (rx->bytes < PACKET_MAX) {
-		int r = take_chains(n, q);
-
-		if (r < 0)
-			return r;
-	}
 	/* Crumbs fill our tables before they hold much: that must do then. */
 	if (rx->bytes == 0 || (rx->bytes < enough(n) && make_room(rx))) {
 		if (virtq_enable_kicks(q))
@@ -253,16 +264,62 @@ static int receive(struct net_dev *n, struct virtq *q)
 		settle(n, rx->bytes == 0 ? NET_RX_STARVED : NET_RX_SCARCE);
 		return 0;
 	}
-	len = read_frame(n);
-	if (len == -EAGAIN) {
+	*len = read_frame(n);
+	if (*len == -EAGAIN) {
 		settle(n, NET_RX_ARMED);
 		return 0;
 	}
-	if (len <= 0) { /* 0: the peer of a socket is gone */
-		read_failed(n, len < 0 ? (int)-len : EPIPE);
+	if (*len <= 0) { /* 0: the peer of a socket is gone */
+		read_failed(n, *len < 0 ? (int)-*len : EPIPE);
 		return 0;
 	}
 	rx->hurry = false;
+	if ((uint64_t)*len > rx->bytes && *len <= (ssize_t)NET_MAX_PACKET &&
+	    more_may_come(n, q)) {
+		rx->late = (uint32_t)*len;
+		rx->in_chains = (uint32_t)rx->bytes;
+		*len = 0; /* it may fit the next time */
+	}
+	return 1;
+}
+
+/* The frame that did not fit. Return: as receive(), 1 with *@len. */
+static int late_frame(struct net_dev *n, struct virtq *q, ssize_t *len)
+{
+	struct net_rx *rx = &n->rx;
+
+	if (rx->bytes < rx->late) {
+		if (!more_may_come(n, q)) {
+			drop_late(n);
+			return 1;
+		}
+		if (virtq_enable_kicks(q))
+			return 1;
+		metric_inc(&n->metrics.no_rx_avail_buffer);
+		settle(n, NET_RX_LATE);
+		return 0;
+	}
+	(void)iov_write(&rx->iov[rx->first_iov], rx->nr_iov, rx->in_chains,
+			rx->beyond, rx->late - rx->in_chains);
+	*len = rx->late;
+	rx->late = 0;
+	return 1;
+}
+
+/* One frame. Return: 1 go on; 0 settled; -EPROTO. */
+static int receive(struct net_dev *n, struct virtq *q)
+{
+	struct net_rx *rx = &n->rx;
+	ssize_t len = 0;
+	int r = 0;
+
+	if (rx->bytes < NET_MAX_PACKET)
+		r = take_chains(n, q);
+	if (r < 0)
+		return r;
+	r = rx->late > 0 ? late_frame(n, q, &len) : next_frame(n, q, &len);
+	if (r <= 0 || len == 0)
+		return r;
 	if ((uint64_t)len > rx->bytes ||
 	    len < (ssize_t)(NET_HDR_BYTES + NET_MIN_FRAME) || !suits(n)) {
 		metric_inc(&n->metrics.rx_fails);
@@ -298,6 +355,7 @@ void net_rx_kick(struct net_dev *n)
 	switch (n->rx.state) {
 	case NET_RX_STARVED:
 	case NET_RX_SCARCE:
+	case NET_RX_LATE:
 		if (!virtq_has_work(&n->dev.queue[NET_QUEUE_RX]))
 			return; /* the kick was for the other queue */
 		metric_inc(&n->metrics.rx_queue_event_count);
@@ -321,6 +379,7 @@ void net_rx_reset(struct net_dev *n)
 	rx->nr_iov = 0;
 	rx->bytes = 0;
 	rx->deferred = 0;
+	rx->late = 0;
 	rx->hurry = false;
 }
 
@@ -333,6 +392,7 @@ void net_rx_drain(struct net_dev *n)
 		deliver(n, rx->deferred);
 		virtio_dev_publish(&n->dev, q);
 	}
+	drop_late(n);
 	if (rx->nr_chains > 0)
 		virtq_rewind(q, first_chain(rx)->at);
 	net_rx_reset(n);
@@ -364,8 +424,11 @@ static void on_timer(struct timer *timer)
 	struct net_rx *rx = &n->rx;
 
 	virtio_dev_enter(&n->dev);
-	if (rx->state == NET_RX_SCARCE || rx->state == NET_RX_DOWN) {
-		rx->hurry = rx->state == NET_RX_SCARCE;
+	if (rx->state == NET_RX_SCARCE || rx->state == NET_RX_LATE ||
+	    rx->state == NET_RX_DOWN) {
+		if (rx->state == NET_RX_LATE)
+			drop_late(n);
+		rx->hurry = rx->state != NET_RX_DOWN;
 		rx->state = NET_RX_IDLE;
 		if (virtio_dev_running(&n->dev))
 			net_rx_run(n);

