@@ -30,7 +30,7 @@ def start_behind(vmm, folder, *wrapper):
 
 
 def in_namespace_of(pid, *argv):
-    return subprocess.run(["nsenter", "-t", str(pid), "-m", *argv], text=True,
+    return subprocess.run(["nsenter", "-t", str(pid), "-m", "-r", *argv], text=True,
                           capture_output=True, check=True).stdout
 
 
