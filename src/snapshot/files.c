@@ -19,6 +19,7 @@
 
 #define ID_DIGITS   16u
 #define ID_ATTR     "user.volt.snapshot"
+#define BASE_ATTR   "user.volt.base"
 #define TEMP_SUFFIX ".tmp"
 
 /* Ten seconds for another writer to be done with its names. */
@@ -268,6 +269,9 @@ static int prepare(struct snapshot_files *f)
 	int r;
 
 	(void)fsetxattr(f->memory.fd, ID_ATTR, &f->id, sizeof(f->id), 0);
+	if (f->base != 0)
+		(void)fsetxattr(f->memory.fd, BASE_ATTR, &f->base,
+				sizeof(f->base), 0);
 	if (fsync(f->memory.fd) < 0 || fsync(f->state.fd) < 0)
 		return -errno;
 	r = lock(&f->state);
@@ -393,6 +397,11 @@ static bool state_replaced(const struct snapshot_reader *r, const char *path)
 bool snapshot_memory_id(int fd, uint64_t *id)
 {
 	return fgetxattr(fd, ID_ATTR, id, sizeof(*id)) == sizeof(*id);
+}
+
+bool snapshot_memory_base(int fd, uint64_t *base)
+{
+	return fgetxattr(fd, BASE_ATTR, base, sizeof(*base)) == sizeof(*base);
 }
 
 int snapshot_open_memory(struct snapshot_reader *r,

@@ -30,7 +30,8 @@
  * the memory.
  *
  * The memory file carries the id as an extended attribute, where the file
- * system has such: a state does not take another snapshot's memory.
+ * system has such: a state does not take another snapshot's memory. That of a
+ * diff also has the id of what it differs from.
  *
  * A VM may be saved over the files that it was restored from: it has them open,
  * and new files take the names.
@@ -74,6 +75,7 @@ struct snapshot_file {
 
 /**
  * struct snapshot_files - a snapshot that is being written
+ * @base:	of a diff that is not whole: what it needs. 0 at first
  * @aside:	the second name of the old memory; "" when there is none
  * @moved:	... is the only one: the file system has no hard links
  */
@@ -81,6 +83,7 @@ struct snapshot_files {
 	struct snapshot_file state;
 	struct snapshot_file memory;
 	uint64_t id;
+	uint64_t base;
 	char aside[NAME_MAX + 1];
 	bool moved;
 	bool committed;
@@ -133,5 +136,8 @@ int snapshot_open_memory(struct snapshot_reader *r,
 
 /* The id that the memory file @fd says it belongs to. Return: false: none. */
 bool snapshot_memory_id(int fd, uint64_t *id);
+
+/* The same for the id of what it differs from, as a diff. */
+bool snapshot_memory_base(int fd, uint64_t *base);
 
 void snapshot_reader_end(struct snapshot_reader *r);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -223,6 +224,11 @@ void snapshot_id_text(uint64_t id, char text[static SNAPSHOT_ID_TEXT])
 {
 	(void)snprintf(text, SNAPSHOT_ID_TEXT, "%016llx",
 		       (unsigned long long)id);
+}
+
+uint64_t snapshot_base(const struct snapshot *s)
+{
+	return s->storage == SNAPSHOT_DIFF ? strtoull(s->base, NULL, 16) : 0;
 }
 
 void snapshot_encode(const struct snapshot *s, struct buf *out)

@@ -110,6 +110,9 @@ bool snapshot_same_host(const struct snapshot *s);
 /* The text of an id. */
 void snapshot_id_text(uint64_t id, char text[static SNAPSHOT_ID_TEXT]);
 
+/* What a diff needs to be whole; 0: it is whole. */
+uint64_t snapshot_base(const struct snapshot *s);
+
 /* The text of state.json; @out->failed when memory is short. */
 void snapshot_encode(const struct snapshot *s, struct buf *out);
 

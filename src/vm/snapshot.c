@@ -24,13 +24,13 @@
 /**
  * struct saving - a snapshot on its way
  * @kind:	of the memory file
- * @alone:	it is a diff that is not merged with what it differs from
+ * @base:	what it needs to be whole; 0: nothing
  */
 struct saving {
 	struct vm *vm;
 	uint64_t id;
 	enum memory_kind kind;
-	bool alone;
+	uint64_t base;
 	struct phases *phases;
 	struct snapshot_files files;
 	struct buf text;
@@ -48,9 +48,9 @@ static int encode(struct saving *saving, struct err *err)
 	if (!s)
 		return err_set(err, -ENOMEM, "Out of memory");
 	snapshot_describe(s, saving->id);
-	if (saving->alone) {
+	if (saving->base != 0) {
 		s->storage = SNAPSHOT_DIFF;
-		snapshot_id_text(vm->base_id, s->base);
+		snapshot_id_text(saving->base, s->base);
 	}
 	r = machine_save(vm->machine, s, &devices, err);
 	phases_end(phases, "vCPU, IRQ chip and device state");
@@ -67,27 +67,94 @@ static int encode(struct saving *saving, struct err *err)
 	return r;
 }
 
-/* A diff that finds a memory file in its place goes on top of it; else its
- * holes have to last. */
-static int begin_diff(struct saving *saving, const char *path, struct err *err)
+/**
+ * struct there - what is in the place that a diff goes to
+ * @fd:		the memory file, as large as it has to be; -1: there is none
+ * @id:		whose it is; 0: not known
+ * @base:	what it differs from itself; 0: nothing, or not known
+ */
+struct there {
+	int fd;
+	uint64_t id;
+	uint64_t base;
+};
+
+static void look_at_state(struct there *there, const char *path)
 {
-	const struct vm *vm = saving->vm;
-	uint64_t size = vm->machine->mem.size;
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	int to = saving->files.memory.fd;
+	struct snapshot *s = calloc(1, sizeof(*s));
+	struct snapshot_reader reader;
+	struct err err;
+
+	if (s && snapshot_read_state(&reader, path, &err) == 0) {
+		if (snapshot_decode(reader.text, reader.len, s, &err) == 0) {
+			there->id = s->head.id;
+			there->base = snapshot_base(s);
+		}
+		snapshot_reader_end(&reader);
+	}
+	free(s);
+}
+
+/* The memory file itself tells, or else the state beside it. */
+static void look(struct there *there, const struct snapshot_paths *paths,
+		 uint64_t size)
+{
 	struct stat st;
 
-	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	    (uint64_t)st.st_size == size)
-		return memory_copy(fd, to, size, err);
-	saving->alone = vm->base_id != 0;
-	if (saving->alone &&
-	    (ftruncate(to, (off_t)size) < 0 || lseek(to, 0, SEEK_DATA) >= 0))
-		return err_set(err, -EOPNOTSUPP,
-			       "The file system of %s keeps no holes in files: "
-			       "a diff would be lost there",
-			       path);
-	return 0;
+	*there = (struct there){
+		.fd = open(paths->memory,
+			   O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY),
+	};
+	if (there->fd < 0)
+		return;
+	if (fstat(there->fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    (uint64_t)st.st_size != size)
+		fd_close(&there->fd);
+	else if (snapshot_memory_id(there->fd, &there->id))
+		(void)snapshot_memory_base(there->fd, &there->base);
+	else
+		look_at_state(there, paths->state);
+}
+
+/*
+ * A diff that finds a memory file in its place goes on top of it, and needs
+ * then what that file needs. Else its holes have to last.
+ */
+static int begin_diff(struct saving *saving, const struct snapshot_paths *paths,
+		      struct err *err)
+{
+	const struct vm *vm = saving->vm;
+	const struct gmem *mem = &vm->machine->mem;
+	int to = saving->files.memory.fd;
+	struct there there;
+	int r = 0;
+
+	if (vm->base_id == 0)
+		return 0; /* it will be whole, whatever is there */
+	look(&there, paths, mem->size);
+	if (there.fd < 0)
+		saving->base = vm->base_id;
+	else if ((mem->dirty && there.id != 0 && there.id != vm->base_id) ||
+		 (!mem->dirty && there.base != 0 && there.base != vm->base_id))
+		r = err_set(err, -EINVAL,
+			    "%s is of snapshot %016llx, from which this VM "
+			    "does not differ by what it has noted; a diff on "
+			    "top of it would be a mix: choose another name",
+			    paths->memory, (unsigned long long)there.id);
+	else
+		saving->base = there.base;
+	if (r == 0 && saving->base != 0 &&
+	    (ftruncate(to, (off_t)mem->size) < 0 ||
+	     lseek(to, 0, SEEK_DATA) >= 0))
+		r = err_set(err, -EOPNOTSUPP,
+			    "The file system of %s keeps no holes in files: a "
+			    "diff would be lost there",
+			    paths->memory);
+	if (r == 0 && there.fd >= 0)
+		r = memory_copy(there.fd, to, mem->size, err);
+	fd_close(&there.fd);
+	saving->files.base = saving->base;
+	return r;
 }
 
 static int write_files(struct saving *saving, struct err *err)
@@ -138,7 +205,7 @@ static int save(struct vm *vm, const struct snapshot_paths *paths,
 		return err_set(err, -EIO, "No random numbers");
 	r = snapshot_files_begin(&saving.files, paths, saving.id, err);
 	if (r == 0 && kind == MEMORY_DIFF)
-		r = begin_diff(&saving, paths->memory, err);
+		r = begin_diff(&saving, paths, err);
 	if (r == 0)
 		r = encode(&saving, err);
 	if (r == 0)
@@ -214,13 +281,12 @@ static int open_memory(struct snapshot_reader *reader,
 		       const struct vm_restore *how, const struct snapshot *s,
 		       struct err *err)
 {
-	bool diff = s->storage == SNAPSHOT_DIFF;
-	uint64_t base = diff ? strtoull(s->base, NULL, 16) : 0;
+	uint64_t base = snapshot_base(s);
 	uint64_t id;
 	int r = snapshot_open_memory(reader, &how->paths, s->head.id, base,
 				     err);
 
-	if (r == 0 && diff && snapshot_memory_id(reader->memory_fd, &id) &&
+	if (r == 0 && base != 0 && snapshot_memory_id(reader->memory_fd, &id) &&
 	    id == s->head.id)
 		r = err_set(err, -EINVAL,
 			    "%s holds only what changed since snapshot %s: "

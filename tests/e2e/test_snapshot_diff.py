@@ -210,6 +210,51 @@ def test_on_top_of_what_is_there(vmm, tmp_path):
                 "c 7 3 1")
 
 
+def test_a_diff_on_top_of_a_diff(vmm, tmp_path):
+    """Is one: both changes, and it needs what the first one needed."""
+    run, api = start(vmm, tmp_path, "--track-dirty-pages")
+    asked(run, "w 0 10 1", "wrote")
+    save(api, tmp_path / "s0", "Full")
+    asked(run, "w 5 1 2", "wrote")
+    save(api, tmp_path / "s1")
+    asked(run, "w 6 1 3", "wrote")
+    assert in_area(stored(save(api, tmp_path / "s1"))) == area(5, 2)
+    run.process.kill()
+    result = vmm.spawn([BUILD / "volt-vmm", "--no-api", "--restore",
+                        tmp_path / "s1"]).finish()
+    assert "holds only what changed since snapshot" in result.log
+    assert merge(tmp_path / "s0", tmp_path / "s1").returncode == 0
+    check_clone(vmm, tmp_path / "s1", "c 0 5 1", "c 5 1 2", "c 6 1 3",
+                "c 7 3 1")
+
+
+def test_a_diff_on_top_of_another_snapshot_is_refused(vmm, tmp_path):
+    """Whatever was written between the two would be missing."""
+    run, api = start(vmm, tmp_path, "--track-dirty-pages")
+    save(api, tmp_path / "s0", "Full")
+    asked(run, "w 5 1 2", "wrote")
+    save(api, tmp_path / "s1")
+    status, answer = api.call("PUT", "/snapshot/create", {
+        "snapshot_path": str(tmp_path / "s0"), "snapshot_type": "Diff"})
+    assert status == 400 and "would be a mix" in answer["fault_message"]
+    save(api, tmp_path / "s0", "Full")  # a full one may
+    run.process.kill()
+    check_clone(vmm, tmp_path / "s0", "c 5 1 2")
+
+
+def test_a_first_diff_does_not_take_what_is_there(vmm, tmp_path):
+    """What the guest has never touched is zero, and not another VM's."""
+    run, api = start(vmm, tmp_path)
+    asked(run, "w 0 100 1", "wrote")
+    save(api, tmp_path / "s", "Full")
+    run.process.kill()
+    run, api = start(vmm, tmp_path, "--track-dirty-pages")
+    asked(run, "w 0 10 2", "wrote")
+    save(api, tmp_path / "s")
+    run.process.kill()
+    check_clone(vmm, tmp_path / "s", "c 0 10 2", "z 10 90 0")
+
+
 def test_a_diff_by_itself_is_refused(vmm, tmp_path):
     run, api = start(vmm, tmp_path, "--track-dirty-pages")
     save(api, tmp_path / "s0", "Full")
