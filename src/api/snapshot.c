@@ -21,6 +21,7 @@ struct create_body {
 	unsigned int snapshot_type; /* enum memory_kind */
 	char *snapshot_path;
 	char *mem_file_path;
+	bool memory_checksum;
 };
 
 enum backend_type {
@@ -63,6 +64,9 @@ static const struct schema_field create_fields[] = {
 	  SCHEMA_AT(struct create_body, snapshot_path) },
 	{ .name = "mem_file_path", .type = SCHEMA_STRING,
 	  SCHEMA_AT(struct create_body, mem_file_path) },
+	{ .name = "memory_checksum", .type = SCHEMA_BOOL,
+	  .flags = SCHEMA_EXTRA,
+	  SCHEMA_AT(struct create_body, memory_checksum) },
 };
 static const struct schema_object create_schema = {
 	.name = "CreateSnapshotParams",
@@ -205,13 +209,15 @@ static int create_two_files(struct api_call *call, struct phases *phases)
 	const struct snapshot_paths paths = {body->snapshot_path,
 					     body->mem_file_path};
 
-	return vm_snapshot(call->api->vm, &paths, body->snapshot_type, phases,
-			   call->err);
+	const struct vm_save how = {body->snapshot_type, body->memory_checksum};
+
+	return vm_snapshot(call->api->vm, &paths, &how, phases, call->err);
 }
 
 static int create_in_directory(struct api_call *call, struct phases *phases)
 {
 	const struct create_body *body = call->body;
+	const struct vm_save how = {body->snapshot_type, body->memory_checksum};
 	bool ran = call->api->vm->state == VM_RUNNING;
 	struct snapshot_paths paths;
 	int r;
@@ -224,8 +230,7 @@ static int create_in_directory(struct api_call *call, struct phases *phases)
 		return err_set(call->err, -ENOMEM, "Out of memory");
 	r = vm_pause(call->api->vm, call->err);
 	if (r == 0)
-		r = vm_snapshot(call->api->vm, &paths, body->snapshot_type,
-				phases, call->err);
+		r = vm_snapshot(call->api->vm, &paths, &how, phases, call->err);
 	snapshot_paths_free(&paths);
 	if (ran && vm_resume(call->api->vm, NULL) < 0)
 		log_error("The microVM cannot be resumed");

@@ -12,6 +12,8 @@
 #include "base/crc64.h"
 #include "base/fd.h"
 
+#include "snapshot/memory.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -25,12 +27,20 @@
 #define BLOCK_BYTES 512u
 #define NAMES_MAX   1024
 
+enum contents {
+	CONTENTS_UNKNOWN, /* not looked at */
+	CONTENTS_RIGHT,
+	CONTENTS_WRONG,
+	CONTENTS_NO_CRC, /* nothing to check them by */
+};
+
 /**
  * struct facts - what was found
  * @path:	of the state
  * @crc_ok:	the state is as it was written
  * @memory_ok:	the memory file is there, and as large as it has to be
  * @stored:	bytes of it that take room on the disk
+ * @contents:	what came of looking at what is in it
  */
 struct facts {
 	char path[PATH_MAX];
@@ -41,6 +51,7 @@ struct facts {
 	char memory[PATH_MAX];
 	uint64_t memory_bytes;
 	uint64_t stored;
+	enum contents contents;
 	char devices[NAMES_MAX];
 };
 
@@ -109,6 +120,31 @@ static void look_at_memory(const char *dir, struct facts *f)
 	f->memory_bytes = (uint64_t)st.st_size;
 	f->stored = (uint64_t)st.st_blocks * BLOCK_BYTES;
 	f->memory_ok = want != 0 && f->memory_bytes == want;
+}
+
+/* Reads all that is in the memory file. */
+static int verify_memory(struct facts *f, struct err *err)
+{
+	const char *want = text_of(f->state, "memory_crc64");
+	bool diff = strcmp(text_of(f->state, "memory_storage"), "diff") == 0;
+	cleanup_fd int fd = open(f->memory, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	char got[17];
+	uint64_t crc;
+	int r;
+
+	f->contents = CONTENTS_NO_CRC;
+	if (strlen(want) != 16)
+		return 0;
+	f->contents = CONTENTS_WRONG;
+	if (fd < 0 || !f->memory_ok)
+		return 0;
+	r = memory_crc(fd, f->memory_bytes, diff, &crc, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(got, sizeof(got), "%016" PRIx64, crc);
+	if (strcmp(got, want) == 0)
+		f->contents = CONTENTS_RIGHT;
+	return 0;
 }
 
 static void add_name(struct facts *f, const char *name)
@@ -192,6 +228,29 @@ static void print_back_ends(const struct facts *f)
 		(void)printf("vsock     %s\n", text_of(vsock, "uds_path"));
 }
 
+static void print_diff(const struct facts *f)
+{
+	const char *base = text_of(f->state, "memory_base");
+
+	if (strlen(base) == 16)
+		(void)printf("diff      of snapshot %s: to be merged with it\n",
+			     base);
+}
+
+static void print_contents(const struct facts *f)
+{
+	static const char *const words[] = {
+		[CONTENTS_RIGHT] = "right",
+		[CONTENTS_WRONG] = "WRONG, the file was changed",
+		[CONTENTS_NO_CRC] = "none was made (--checksum)",
+	};
+
+	if (f->contents != CONTENTS_UNKNOWN)
+		(void)printf("contents  CRC-64 %s: %s\n",
+			     text_of(f->state, "memory_crc64"),
+			     words[f->contents]);
+}
+
 static void print_text(const struct facts *f)
 {
 	const json_t *host = json_object_get(f->state, "host");
@@ -215,20 +274,18 @@ static void print_text(const struct facts *f)
 	(void)printf("state     %llu KiB, CRC-64 %s: %s\n", kib(f->state_bytes),
 		     text_of(f->state, "crc64"),
 		     f->crc_ok ? "right" : "WRONG, the file was changed");
-	if (*text_of(f->state, "memory_base") != '\0' &&
-	    *text_of(f->state, "memory_base") != '?')
-		(void)printf("diff      of snapshot %s: to be merged with it\n",
-			     text_of(f->state, "memory_base"));
+	print_diff(f);
 	(void)printf("memory    %s: %llu KiB, of them %llu KiB on disk: %s\n",
 		     f->memory, kib(f->memory_bytes), kib(f->stored),
 		     f->memory_ok ? "right" : "WRONG size, or missing");
+	print_contents(f);
 }
 
 static int print_json(const struct facts *f)
 {
 	json_t *out = json_pack(
 		"{s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:i, s:s, s:I, s:b, s:s, "
-		"s:I, s:I, s:b, s:O?, s:O?}",
+		"s:I, s:I, s:b, s:O?, s:O?, s:O?, s:o?}",
 		"version", json_object_get(f->state, "version"), "volt_version",
 		json_object_get(f->state, "volt_version"), "created",
 		json_object_get(f->state, "created"), "id",
@@ -241,7 +298,12 @@ static int print_json(const struct facts *f)
 		f->memory, "memory_file_bytes", (json_int_t)f->memory_bytes,
 		"memory_file_stored_bytes", (json_int_t)f->stored, "memory_ok",
 		f->memory_ok, "config", json_object_get(f->state, "config"),
-		"memory_base", json_object_get(f->state, "memory_base"));
+		"memory_base", json_object_get(f->state, "memory_base"),
+		"memory_crc64", json_object_get(f->state, "memory_crc64"),
+		"memory_crc_ok",
+		f->contents == CONTENTS_RIGHT   ? json_true()
+		: f->contents == CONTENTS_WRONG ? json_false()
+						: NULL);
 	int r = -ENOMEM;
 
 	if (out && json_dumpf(out, stdout, JSON_INDENT(2)) == 0) {
@@ -252,7 +314,8 @@ static int print_json(const struct facts *f)
 	return r;
 }
 
-int inspect_snapshot(const char *dir, bool as_json, struct err *err)
+int inspect_snapshot(const char *dir, bool as_json, bool verify,
+		     struct err *err)
 {
 	struct facts *f = calloc(1, sizeof(*f));
 	int r;
@@ -260,12 +323,16 @@ int inspect_snapshot(const char *dir, bool as_json, struct err *err)
 	if (!f)
 		return err_set(err, -ENOMEM, "Out of memory");
 	r = find_facts(dir, f, err);
+	if (r == 0 && verify)
+		r = verify_memory(f, err);
 	if (r == 0 && as_json && print_json(f) < 0)
 		r = err_set(err, -ENOMEM, "Out of memory");
 	else if (r == 0 && !as_json)
 		print_text(f);
 	if (r == 0)
-		r = f->crc_ok && f->memory_ok ? 0 : 1;
+		r = f->crc_ok && f->memory_ok && f->contents <= CONTENTS_RIGHT
+			    ? 0
+			    : 1;
 	json_decref(f->state);
 	free(f);
 	return r;

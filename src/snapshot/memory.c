@@ -4,6 +4,7 @@
  */
 #include "snapshot/memory.h"
 
+#include "base/crc64.h"
 #include "base/fd.h"
 #include "mem/pages.h"
 
@@ -272,28 +273,90 @@ static int copy_by_hand(int from, int to, uint64_t off, uint64_t end)
 	return r;
 }
 
+/**
+ * struct extent - a walk over the parts of a file that are no holes
+ * @at, @end:	the one that was found, page aligned outwards
+ */
+struct extent {
+	uint64_t at;
+	uint64_t end;
+};
+
+/* The next one. Return: false at the end of the file. */
+static bool next_extent(int fd, uint64_t size, struct extent *e)
+{
+	off_t data, hole;
+
+	if (e->end >= size)
+		return false;
+	data = lseek(fd, (off_t)e->end, SEEK_DATA);
+	if ((data < 0 && errno == ENXIO) || data >= (off_t)size)
+		return false; /* holes up to the end */
+	hole = data < 0 ? -1 : lseek(fd, data, SEEK_HOLE);
+	/* A file system that cannot tell holds data all over. */
+	e->at = data < 0 ? e->end : align_down((uint64_t)data, PAGE_SIZE);
+	e->end = size;
+	if (hole >= 0 && (uint64_t)hole < size)
+		(void)align_up_checked((uint64_t)hole, PAGE_SIZE, &e->end);
+	return true;
+}
+
+/* [@from, @to) of the file, @chunk at a time. */
+static int crc_extent(int fd, uint8_t *chunk, const struct extent *e,
+		      bool zeros, uint64_t *crc)
+{
+	for (uint64_t at = e->at; at < e->end;) {
+		uint64_t n =
+			e->end - at < COPY_CHUNK ? e->end - at : COPY_CHUNK;
+		int r = fd_read_full(fd, chunk, n, (off_t)at);
+
+		if (r < 0)
+			return r;
+		for (uint64_t i = 0; i < n; i += PAGE_SIZE) {
+			uint8_t number[8];
+
+			if (!zeros && is_zero(chunk + i))
+				continue;
+			store_le64(number, (at + i) / PAGE_SIZE);
+			*crc = crc64(*crc, number, sizeof(number));
+			*crc = crc64(*crc, chunk + i, PAGE_SIZE);
+		}
+		at += n;
+	}
+	return 0;
+}
+
+int memory_crc(int fd, uint64_t size, bool zeros, uint64_t *crc,
+	       struct err *err)
+{
+	cleanup_free uint8_t *chunk = malloc(COPY_CHUNK);
+	struct extent e = {0};
+	uint8_t start[8];
+	uint64_t sum;
+	int r = chunk ? 0 : -ENOMEM;
+
+	/* Not 0, which zeros would leave as it is. */
+	store_le64(start, size);
+	sum = crc64(0, start, sizeof(start));
+	while (r == 0 && next_extent(fd, size, &e))
+		r = crc_extent(fd, chunk, &e, zeros, &sum);
+	if (r < 0)
+		return err_set(err, r, "Cannot read the memory file: %s",
+			       err_name(r));
+	*crc = sum;
+	return 0;
+}
+
 int memory_copy(int from, int to, uint64_t size, struct err *err)
 {
-	uint64_t at = 0;
+	struct extent e = {0};
 	int r = 0;
 
-	while (at < size && r == 0) {
-		off_t data = lseek(from, (off_t)at, SEEK_DATA);
-		off_t hole = data < 0 ? -1 : lseek(from, data, SEEK_HOLE);
-		uint64_t end = hole < 0 || (uint64_t)hole > size
-				       ? size
-				       : (uint64_t)hole;
-		int64_t n;
+	while (r == 0 && next_extent(from, size, &e)) {
+		int64_t n = copy_range(from, e.at, to, e.at, e.end - e.at);
 
-		if (data < 0 && errno == ENXIO)
-			break; /* holes up to the end */
-		at = data < 0 ? at : (uint64_t)data;
-		if (at >= end)
-			break;
-		n = copy_range(from, at, to, at, end - at);
 		r = n < 0 ? (int)n
-			  : copy_by_hand(from, to, at + (uint64_t)n, end);
-		at = end;
+			  : copy_by_hand(from, to, e.at + (uint64_t)n, e.end);
 	}
 	return r < 0 ? err_set(err, r, "Cannot copy the memory file: %s",
 			       err_name(r))

@@ -54,6 +54,20 @@ struct memory_stats {
 int memory_copy(int from, int to, uint64_t size, struct err *err) __must_check;
 
 /**
+ * memory_crc() - CRC-64/ECMA-182 of what a memory file holds
+ * @zeros:	pages of zeros count: in a diff they say something. In a whole
+ *		file they are as good as holes
+ *
+ * Of @size (64 bits, little endian), then of each page that counts, in
+ *ascending order: its number (the same), its bytes. Reads all of the file but
+ *its holes.
+ *
+ * Return: 0 and *@crc, or -errno with a sentence.
+ */
+int memory_crc(int fd, uint64_t size, bool zeros, uint64_t *crc,
+	       struct err *err) __must_check;
+
+/**
  * memory_write() - all of @mem into @fd: an empty file, or for a diff one that
  * it is merged with
  *

@@ -37,6 +37,27 @@ static int check_memory(const struct part *p, const struct snapshot_paths *path,
 	return 0;
 }
 
+/* What does not hold what it should is not given a new CRC. */
+static int check_contents(const struct part *p,
+			  const struct snapshot_paths *path, struct err *err)
+{
+	char text[SNAPSHOT_ID_TEXT];
+	uint64_t crc;
+	int r;
+
+	if (p->s->memory_crc[0] == '\0')
+		return 0;
+	r = memory_crc(p->reader.memory_fd, p->s->memory_bytes,
+		       p->s->storage == SNAPSHOT_DIFF, &crc, err);
+	if (r < 0)
+		return r;
+	snapshot_id_text(crc, text);
+	if (strcmp(text, p->s->memory_crc) == 0)
+		return 0;
+	return err_set(err, -EBADMSG, "%s is damaged: its CRC-64 is %s, not %s",
+		       path->memory, text, p->s->memory_crc);
+}
+
 static int read_part(struct part *p, const struct snapshot_paths *path,
 		     struct err *err)
 {
@@ -53,6 +74,8 @@ static int read_part(struct part *p, const struct snapshot_paths *path,
 					 err);
 	if (r == 0)
 		r = check_memory(p, path, err);
+	if (r == 0)
+		r = check_contents(p, path, err);
 	if (r < 0)
 		err_prefix(err, "%s: ", path->state);
 	return r;
@@ -83,32 +106,55 @@ static int belong_together(const struct snapshot *base,
 	return 0;
 }
 
+/* Base and diff, one on top of the other. */
+static int write_memory(const struct part *base, struct part *diff, int to,
+			struct err *err)
+{
+	uint64_t size = base->s->memory_bytes;
+	uint64_t crc;
+	int r = 0;
+
+	if (ftruncate(to, (off_t)size) < 0)
+		r = err_set(err, -errno, "Cannot write the memory file: %s",
+			    err_name(errno));
+	if (r == 0)
+		r = memory_copy(base->reader.memory_fd, to, size, err);
+	if (r == 0)
+		r = memory_copy(diff->reader.memory_fd, to, size, err);
+	if (r < 0 || diff->s->memory_crc[0] == '\0')
+		return r;
+	r = memory_crc(to, size, false, &crc, err);
+	if (r == 0)
+		snapshot_id_text(crc, diff->s->memory_crc);
+	return r;
+}
+
+static int write_state(struct snapshot *s, int to, struct err *err)
+{
+	cleanup_buf struct buf text = {0};
+	int r;
+
+	s->storage = SNAPSHOT_RAW;
+	s->base[0] = '\0';
+	snapshot_encode(s, &text);
+	if (text.failed)
+		return err_set(err, -ENOMEM, "Out of memory");
+	r = fd_write_full(to, text.data, text.len);
+	return r < 0 ? err_set(err, r, "Cannot write the state: %s",
+			       err_name(r))
+		     : 0;
+}
+
 static int write_whole(const struct part *base, struct part *diff,
 		       const struct snapshot_paths *to, struct err *err)
 {
 	struct snapshot_files files;
-	cleanup_buf struct buf text = {0};
-	uint64_t size = base->s->memory_bytes;
-	int r;
+	int r = snapshot_files_begin(&files, to, diff->s->head.id, err);
 
-	diff->s->storage = SNAPSHOT_RAW;
-	diff->s->base[0] = '\0';
-	snapshot_encode(diff->s, &text);
-	if (text.failed)
-		return err_set(err, -ENOMEM, "Out of memory");
-	r = snapshot_files_begin(&files, to, diff->s->head.id, err);
-	if (r == 0 && ftruncate(files.memory.fd, (off_t)size) < 0)
-		r = err_set(err, -errno, "Cannot write the memory file: %s",
-			    err_name(errno));
 	if (r == 0)
-		r = memory_copy(base->reader.memory_fd, files.memory.fd, size,
-				err);
+		r = write_memory(base, diff, files.memory.fd, err);
 	if (r == 0)
-		r = memory_copy(diff->reader.memory_fd, files.memory.fd, size,
-				err);
-	if (r == 0 &&
-	    (r = fd_write_full(files.state.fd, text.data, text.len)) < 0)
-		err_set(err, r, "Cannot write the state: %s", err_name(r));
+		r = write_state(diff->s, files.state.fd, err);
 	if (r == 0)
 		r = snapshot_files_commit(&files, err);
 	snapshot_files_end(&files);

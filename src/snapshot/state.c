@@ -96,6 +96,8 @@ static const struct schema_field fields[] = {
 	  .names = &storage },
 	{ .name = "memory_base", .type = SCHEMA_PARSED,
 	  SCHEMA_AT(struct snapshot, base), .parser = &text_parser },
+	{ .name = "memory_crc64", .type = SCHEMA_PARSED,
+	  SCHEMA_AT(struct snapshot, memory_crc), .parser = &text_parser },
 	{ SCHEMA_STATE("config", SCHEMA_RAW, struct snapshot, config) },
 	SCHEMA_STATE_OBJECT(struct snapshot, vm, &vm_state_schema),
 	SCHEMA_STATE_COUNTED(SCHEMA_ARRAY, struct snapshot, vcpus, nr_vcpus,

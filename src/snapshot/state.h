@@ -15,8 +15,9 @@
  * What follows is described by snapshot_schema and the tables of the parts:
  *
  *   created, host    when and where
- *   memory           size, how the memory file stores it, and for a diff the
- *                    id of the snapshot that has the rest
+ *   memory           size, how the memory file stores it, its CRC if that was
+ *                    asked for, and for a diff the id of the snapshot that has
+ *                    the rest
  *   config           what the VM was made of (the machine's own table)
  *   vm, vcpus        KVM's part
  *   devices          [{"name", "state"}]: each state by its device's table
@@ -77,6 +78,7 @@ enum snapshot_storage {
 /**
  * struct snapshot - one VM
  * @created_ns:	CLOCK_REALTIME
+ * @memory_crc:	memory_crc() of the memory file, 16 hex digits; empty: none
  * @base:	id of the snapshot that a diff needs; empty otherwise
  */
 struct snapshot {
@@ -87,6 +89,7 @@ struct snapshot {
 	uint64_t memory_bytes;
 	enum snapshot_storage storage;
 	char base[SNAPSHOT_TEXT_MAX];
+	char memory_crc[SNAPSHOT_TEXT_MAX];
 	struct schema_raw config;
 	struct kvm_vm_state vm;
 	unsigned int nr_vcpus;
@@ -107,7 +110,7 @@ void snapshot_describe(struct snapshot *s, uint64_t id);
  */
 bool snapshot_same_host(const struct snapshot *s);
 
-/* The text of an id. */
+/* The text of an id, or of a CRC. */
 void snapshot_id_text(uint64_t id, char text[static SNAPSHOT_ID_TEXT]);
 
 /* What a diff needs to be whole; 0: it is whole. */

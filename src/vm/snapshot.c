@@ -25,26 +25,28 @@
  * struct saving - a snapshot on its way
  * @kind:	of the memory file
  * @base:	what it needs to be whole; 0: nothing
+ * @devices, @config:	what @s refers to
  */
 struct saving {
 	struct vm *vm;
 	uint64_t id;
 	enum memory_kind kind;
+	bool checksum;
 	uint64_t base;
 	struct phases *phases;
 	struct snapshot_files files;
-	struct buf text;
+	struct snapshot *s;
+	struct buf devices;
+	struct buf config;
 };
 
-static int encode(struct saving *saving, struct err *err)
+static int collect(struct saving *saving, struct err *err)
 {
 	struct vm *vm = saving->vm;
-	struct phases *phases = saving->phases;
-	struct buf *text = &saving->text;
 	struct snapshot *s = calloc(1, sizeof(*s));
-	cleanup_buf struct buf devices = {0}, config = {0};
 	int r;
 
+	saving->s = s;
 	if (!s)
 		return err_set(err, -ENOMEM, "Out of memory");
 	snapshot_describe(s, saving->id);
@@ -52,19 +54,38 @@ static int encode(struct saving *saving, struct err *err)
 		s->storage = SNAPSHOT_DIFF;
 		snapshot_id_text(saving->base, s->base);
 	}
-	r = machine_save(vm->machine, s, &devices, err);
-	phases_end(phases, "vCPU, IRQ chip and device state");
-	if (r == 0) {
-		config_state_encode(&vm->config, &config);
-		s->config = (struct schema_raw){config.data, config.len};
-		if (!config.failed)
-			snapshot_encode(s, text);
-		if (config.failed || text->failed)
-			r = err_set(err, -ENOMEM, "Out of memory");
-	}
-	phases_end(phases, "state JSON + CRC");
-	free(s);
-	return r;
+	r = machine_save(vm->machine, s, &saving->devices, err);
+	phases_end(saving->phases, "vCPU, IRQ chip and device state");
+	if (r < 0)
+		return r;
+	config_state_encode(&vm->config, &saving->config);
+	s->config =
+		(struct schema_raw){saving->config.data, saving->config.len};
+	return saving->config.failed ? err_set(err, -ENOMEM, "Out of memory")
+				     : 0;
+}
+
+static int write_state(struct saving *saving, struct err *err)
+{
+	cleanup_buf struct buf text = {0};
+	int r;
+
+	snapshot_encode(saving->s, &text);
+	if (text.failed)
+		return err_set(err, -ENOMEM, "Out of memory");
+	r = fd_write_full(saving->files.state.fd, text.data, text.len);
+	phases_end(saving->phases, "state JSON + CRC");
+	return r < 0 ? err_set(err, r, "Cannot write the state: %s",
+			       err_name(r))
+		     : 0;
+}
+
+static void saving_end(struct saving *saving)
+{
+	snapshot_files_end(&saving->files);
+	buf_free(&saving->devices);
+	buf_free(&saving->config);
+	free(saving->s);
 }
 
 /**
@@ -157,13 +178,27 @@ static int begin_diff(struct saving *saving, const struct snapshot_paths *paths,
 	return r;
 }
 
-static int write_files(struct saving *saving, struct err *err)
+/* From the file, which the page cache has still got: what is in it was partly
+ * copied by the kernel. */
+static int add_checksum(struct saving *saving, struct err *err)
+{
+	uint64_t crc;
+	int r = memory_crc(saving->files.memory.fd,
+			   saving->vm->machine->mem.size, saving->base != 0,
+			   &crc, err);
+
+	if (r == 0)
+		snapshot_id_text(crc, saving->s->memory_crc);
+	phases_end(saving->phases, "guest memory CRC");
+	return r;
+}
+
+static int write_memory(struct saving *saving, struct err *err)
 {
 	struct machine *m = saving->vm->machine;
-	struct snapshot_files *files = &saving->files;
 	struct memory_stats stats;
-	int r = memory_write(&m->mem, files->memory.fd, saving->kind, &stats,
-			     err);
+	int r = memory_write(&m->mem, saving->files.memory.fd, saving->kind,
+			     &stats, err);
 
 	phases_end(saving->phases, "guest memory dump");
 	if (r == 0 && atomic_load(&m->uffd.lost))
@@ -174,13 +209,7 @@ static int write_files(struct saving *saving, struct err *err)
 		 (unsigned long long)(stats.written >> 10),
 		 (unsigned long long)(stats.copied >> 10),
 		 (unsigned long long)(m->mem.size >> 10));
-	r = fd_write_full(files->state.fd, saving->text.data, saving->text.len);
-	if (r < 0)
-		return err_set(err, r, "Cannot write the state: %s",
-			       err_name(r));
-	r = snapshot_files_commit(files, err);
-	phases_end(saving->phases, "sync and rename");
-	return r;
+	return saving->checksum ? add_checksum(saving, err) : 0;
 }
 
 static int note_dirty(struct machine *m, struct err *err)
@@ -193,38 +222,49 @@ static int note_dirty(struct machine *m, struct err *err)
 }
 
 static int save(struct vm *vm, const struct snapshot_paths *paths,
-		enum memory_kind kind, struct phases *phases, struct err *err)
+		const struct vm_save *how, struct phases *phases,
+		struct err *err)
 {
 	struct gmem *mem = &vm->machine->mem;
-	struct saving saving = {.vm = vm, .kind = kind, .phases = phases};
+	struct saving saving = {
+		.vm = vm,
+		.kind = how->kind,
+		.checksum = how->checksum,
+		.phases = phases,
+	};
 	int r;
 
-	if (kind == MEMORY_DIFF && mem->dirty && vm->base_id != 0)
+	if (how->kind == MEMORY_DIFF && mem->dirty && vm->base_id != 0)
 		saving.kind = MEMORY_DIRTY;
 	if (getrandom(&saving.id, sizeof(saving.id), 0) != sizeof(saving.id))
 		return err_set(err, -EIO, "No random numbers");
 	r = snapshot_files_begin(&saving.files, paths, saving.id, err);
-	if (r == 0 && kind == MEMORY_DIFF)
+	if (r == 0 && how->kind == MEMORY_DIFF)
 		r = begin_diff(&saving, paths, err);
 	if (r == 0)
-		r = encode(&saving, err);
+		r = collect(&saving, err);
 	if (r == 0)
 		r = note_dirty(vm->machine, err);
 	if (r == 0)
-		r = write_files(&saving, err);
+		r = write_memory(&saving, err);
+	if (r == 0)
+		r = write_state(&saving, err);
+	if (r == 0) {
+		r = snapshot_files_commit(&saving.files, err);
+		phases_end(phases, "sync and rename");
+	}
 	if (r == 0 && mem->dirty) {
 		gmem_clean(mem);
 		vm->base_id = saving.id;
 	}
-	snapshot_files_end(&saving.files);
-	buf_free(&saving.text);
+	saving_end(&saving);
 	return r;
 }
 
 /* A file that may not grow further is an error, not the end of the process. */
 static int save_without_signal(struct vm *vm,
 			       const struct snapshot_paths *paths,
-			       enum memory_kind kind, struct phases *phases,
+			       const struct vm_save *how, struct phases *phases,
 			       struct err *err)
 {
 	const struct timespec now = {0};
@@ -234,7 +274,7 @@ static int save_without_signal(struct vm *vm,
 	(void)sigemptyset(&fsize);
 	(void)sigaddset(&fsize, SIGXFSZ);
 	(void)pthread_sigmask(SIG_BLOCK, &fsize, &old);
-	r = save(vm, paths, kind, phases, err);
+	r = save(vm, paths, how, phases, err);
 	if (r < 0)
 		(void)sigtimedwait(&fsize, NULL, &now);
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -242,7 +282,8 @@ static int save_without_signal(struct vm *vm,
 }
 
 int vm_snapshot(struct vm *vm, const struct snapshot_paths *paths,
-		enum memory_kind kind, struct phases *phases, struct err *err)
+		const struct vm_save *how, struct phases *phases,
+		struct err *err)
 {
 	int r;
 
@@ -261,7 +302,7 @@ int vm_snapshot(struct vm *vm, const struct snapshot_paths *paths,
 			       "has requests in flight after %u s",
 			       (unsigned int)(DRAIN_NS / 1000000000));
 	phases_end(phases, "drain in-flight I/O");
-	r = save_without_signal(vm, paths, kind, phases, err);
+	r = save_without_signal(vm, paths, how, phases, err);
 	if (r == 0)
 		phases_log(phases);
 	return r;

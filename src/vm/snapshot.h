@@ -27,13 +27,23 @@
 #include "vm/vm.h"
 
 /**
+ * struct vm_save - how to save
+ * @kind:	MEMORY_FULL or MEMORY_DIFF
+ * @checksum:	the state gets the CRC of the memory file, which is read for it
+ */
+struct vm_save {
+	enum memory_kind kind;
+	bool checksum;
+};
+
+/**
  * vm_snapshot() - save @vm, which is paused
  * @phases:	what took how long
  *
  * Return: 0 or -errno with a sentence.
  */
 int vm_snapshot(struct vm *vm, const struct snapshot_paths *paths,
-		enum memory_kind kind, struct phases *phases,
+		const struct vm_save *how, struct phases *phases,
 		struct err *err) __must_check;
 
 /**

@@ -2,6 +2,8 @@
 """volt snapshot, restore and inspect, with bare-metal guests."""
 
 import json
+import re
+import subprocess
 
 import pytest
 
@@ -126,6 +128,33 @@ def test_a_clone_that_cannot_be(cli, with_devices, args, code, text):
     result = restore(cli, with_devices, "second", *args).finish()
     assert result.code == code
     assert text in result.log
+
+
+def test_contents_of_the_memory(cli, saved, tmp_path):
+    """A checksum finds a byte that changed where the size did not."""
+    done = cli("snapshot", "inspect", "--verify", saved)
+    assert done.returncode == 1 and "none was made" in done.stdout
+    folder = tmp_path / "sealed"
+    done = cli("snapshot", "--checksum", "first", folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = cli("snapshot", "inspect", "--verify", folder)
+    assert done.returncode == 0, done.stdout
+    assert re.search("contents  CRC-64 [0-9a-f]{16}: right", done.stdout)
+    facts = json.loads(cli("snapshot", "inspect", "--json", "--verify",
+                           folder).stdout)
+    assert facts["memory_crc_ok"] is True
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", "--sparse=never", folder, copy], check=True)
+    assert cli("snapshot", "inspect", "--verify", copy).returncode == 0
+    with open(copy / "memory.snap", "r+b") as memory:
+        memory.seek(20 << 20)
+        memory.write(b"x")
+    assert cli("snapshot", "inspect", copy).returncode == 0  # not looked at
+    done = cli("snapshot", "inspect", "--verify", copy)
+    assert done.returncode == 1
+    assert "WRONG, the file was changed" in done.stdout
+    clone = restore(cli, folder, "second")
+    clone.wait_for("tick")
 
 
 def test_pause(cli, tmp_path):

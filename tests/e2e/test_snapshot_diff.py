@@ -255,6 +255,32 @@ def test_a_first_diff_does_not_take_what_is_there(vmm, tmp_path):
     check_clone(vmm, tmp_path / "s", "c 0 10 2", "z 10 90 0")
 
 
+def test_checksums_of_diffs(vmm, tmp_path):
+    """What was damaged is not merged; what was merged has a new one."""
+    run, api = start(vmm, tmp_path, "--track-dirty-pages")
+    for kind, name in (("Full", "s0"), ("Diff", "s1"), ("Diff", "s2")):
+        asked(run, f"w {name[1]} 10 1", "wrote")
+        api.set("PUT", "/snapshot/create", {
+            "snapshot_path": f"{tmp_path}/{name}/", "snapshot_type": kind,
+            "memory_checksum": True})
+    run.process.kill()
+
+    def verify(name):
+        return subprocess.run([VOLT, "snapshot", "inspect", "--verify",
+                               tmp_path / name], capture_output=True,
+                              check=False).returncode
+
+    assert [verify(name) for name in ("s0", "s1", "s2")] == [0, 0, 0]
+    assert merge(tmp_path / "s0", tmp_path / "s1").returncode == 0
+    assert verify("s1") == 0
+    with open(tmp_path / "s1/memory.snap", "r+b") as memory:
+        memory.seek(AREA)
+        memory.write(b"x")
+    done = merge(tmp_path / "s1", tmp_path / "s2")
+    assert done.returncode == 1 and "is damaged" in done.stderr
+    assert verify("s2") == 0
+
+
 def test_a_diff_by_itself_is_refused(vmm, tmp_path):
     run, api = start(vmm, tmp_path, "--track-dirty-pages")
     save(api, tmp_path / "s0", "Full")

@@ -373,6 +373,55 @@ static void a_file_that_cannot_grow(void **state)
 	fd_close(&fd);
 }
 
+static uint64_t crc_of(int fd, uint64_t size, bool zeros)
+{
+	uint64_t crc;
+	struct err err;
+
+	assert_int_equal(memory_crc(fd, size, zeros, &crc, &err), 0);
+	return crc;
+}
+
+/* Of what is there, however it is stored; each bit, each place, each zero. */
+static void a_crc_of_the_contents(void **state)
+{
+	const uint64_t size = MIB(16);
+	int a = new_file(), b = new_file();
+	static const uint8_t zero[PAGE_SIZE];
+	static uint8_t page[PAGE_SIZE] = {1};
+	uint64_t whole, diff;
+
+	(void)state;
+	assert_int_equal(ftruncate(a, (off_t)size), 0);
+	whole = crc_of(a, size, true);
+	assert_int_not_equal(whole, 0);
+	assert_int_not_equal(crc_of(a, size - PAGE_SIZE, true), whole);
+	assert_int_equal(pwrite(a, page, sizeof(page), (off_t)MIB(3)),
+			 sizeof(page));
+	whole = crc_of(a, size, false);
+	diff = crc_of(a, size, true);
+	assert_int_not_equal(whole, 0);
+	for (uint64_t at = 0; at < size; at += PAGE_SIZE)
+		assert_int_equal(pwrite(b, at == MIB(3) ? page : zero,
+					PAGE_SIZE, (off_t)at),
+				 PAGE_SIZE);
+	assert_int_equal(crc_of(b, size, false), whole);
+	assert_int_not_equal(crc_of(b, size, true), diff);
+	assert_int_equal(pwrite(a, zero, PAGE_SIZE, 0), PAGE_SIZE);
+	assert_int_equal(crc_of(a, size, false), whole);
+	assert_int_not_equal(crc_of(a, size, true), diff);
+	/* The same page elsewhere is something else; so is another bit. */
+	assert_int_equal(ftruncate(b, 0), 0);
+	assert_int_equal(ftruncate(b, (off_t)size), 0);
+	assert_int_equal(pwrite(b, page, PAGE_SIZE, (off_t)MIB(4)), PAGE_SIZE);
+	assert_int_not_equal(crc_of(b, size, false), whole);
+	page[PAGE_SIZE - 1] = 0x80;
+	assert_int_equal(pwrite(a, page, PAGE_SIZE, (off_t)MIB(3)), PAGE_SIZE);
+	assert_int_not_equal(crc_of(a, size, false), whole);
+	fd_close(&a);
+	fd_close(&b);
+}
+
 /* What is dirty is stored, zeros too, whatever else was written. */
 static void dirty_pages_only(void **state)
 {
@@ -415,6 +464,7 @@ int main(void)
 		cmocka_unit_test(pages_that_were_given_back),
 		cmocka_unit_test(a_file_that_cannot_grow),
 		cmocka_unit_test(dirty_pages_only),
+		cmocka_unit_test(a_crc_of_the_contents),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
