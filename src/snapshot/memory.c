@@ -301,7 +301,17 @@ static bool next_extent(int fd, uint64_t size, struct extent *e)
 	return true;
 }
 
-/* [@from, @to) of the file, @chunk at a time. */
+uint64_t memory_stored(int fd, uint64_t size)
+{
+	struct extent e = {0};
+	uint64_t bytes = 0;
+
+	while (next_extent(fd, size, &e))
+		bytes += e.end - e.at;
+	return bytes;
+}
+
+/* The extent of the file, @chunk at a time. */
 static int crc_extent(int fd, uint8_t *chunk, const struct extent *e,
 		      bool zeros, uint64_t *crc)
 {

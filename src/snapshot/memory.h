@@ -53,6 +53,9 @@ struct memory_stats {
  */
 int memory_copy(int from, int to, uint64_t size, struct err *err) __must_check;
 
+/* Bytes of the file that are no holes, as far as the file system tells. */
+uint64_t memory_stored(int fd, uint64_t size);
+
 /**
  * memory_crc() - CRC-64/ECMA-182 of what a memory file holds
  * @zeros:	pages of zeros count: in a diff they say something. In a whole

@@ -712,7 +712,8 @@ static int restore(struct machine *m, struct machine_source *src,
 				       err);
 	if (r == 0)
 		r = vmgenid_renew(&m->vmgenid, err); /* touches a page */
-	if (r == 0 && src->uffd)
+	/* Zeros that are none may have been what failed. */
+	if (src->uffd && (r == 0 || atomic_load(&m->uffd.lost)))
 		r = uffd_settle(&m->uffd, err);
 	phases_end(p, "clock restore");
 	return r;

@@ -25,6 +25,7 @@
  * struct saving - a snapshot on its way
  * @kind:	of the memory file
  * @base:	what it needs to be whole; 0: nothing
+ * @stored:	bytes of a diff that were there before
  * @devices, @config:	what @s refers to
  */
 struct saving {
@@ -33,6 +34,7 @@ struct saving {
 	enum memory_kind kind;
 	bool checksum;
 	uint64_t base;
+	uint64_t stored;
 	struct phases *phases;
 	struct snapshot_files files;
 	struct snapshot *s;
@@ -139,7 +141,7 @@ static void look(struct there *there, const struct snapshot_paths *paths,
 
 /*
  * A diff that finds a memory file in its place goes on top of it, and needs
- * then what that file needs. Else its holes have to last.
+ * then what that file needs.
  */
 static int begin_diff(struct saving *saving, const struct snapshot_paths *paths,
 		      struct err *err)
@@ -164,17 +166,11 @@ static int begin_diff(struct saving *saving, const struct snapshot_paths *paths,
 			    paths->memory, (unsigned long long)there.id);
 	else
 		saving->base = there.base;
-	if (r == 0 && saving->base != 0 &&
-	    (ftruncate(to, (off_t)mem->size) < 0 ||
-	     lseek(to, 0, SEEK_DATA) >= 0))
-		r = err_set(err, -EOPNOTSUPP,
-			    "The file system of %s keeps no holes in files: a "
-			    "diff would be lost there",
-			    paths->memory);
 	if (r == 0 && there.fd >= 0)
 		r = memory_copy(there.fd, to, mem->size, err);
 	fd_close(&there.fd);
 	saving->files.base = saving->base;
+	saving->stored = memory_stored(to, mem->size);
 	return r;
 }
 
@@ -193,6 +189,21 @@ static int add_checksum(struct saving *saving, struct err *err)
 	return r;
 }
 
+/* A diff is lost where more comes of a page than the page: some file systems
+ * keep no holes, or only large ones. */
+static int check_holes(struct saving *saving, const struct memory_stats *stats,
+		       struct err *err)
+{
+	uint64_t now = memory_stored(saving->files.memory.fd,
+				     saving->vm->machine->mem.size);
+
+	if (saving->base == 0 || now <= saving->stored + stats->written)
+		return 0;
+	return err_set(err, -EOPNOTSUPP,
+		       "This file system does not keep the holes of a diff: "
+		       "take a full snapshot, or another place");
+}
+
 static int write_memory(struct saving *saving, struct err *err)
 {
 	struct machine *m = saving->vm->machine;
@@ -209,7 +220,8 @@ static int write_memory(struct saving *saving, struct err *err)
 		 (unsigned long long)(stats.written >> 10),
 		 (unsigned long long)(stats.copied >> 10),
 		 (unsigned long long)(m->mem.size >> 10));
-	return saving->checksum ? add_checksum(saving, err) : 0;
+	r = check_holes(saving, &stats, err);
+	return r == 0 && saving->checksum ? add_checksum(saving, err) : r;
 }
 
 static int note_dirty(struct machine *m, struct err *err)

@@ -281,6 +281,32 @@ def test_checksums_of_diffs(vmm, tmp_path):
     assert verify("s2") == 0
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
+def test_a_file_system_with_large_holes_only(vmm, tmp_path):
+    """What lies between the pages of a diff would be zero, not as before."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    sock = tmp_path / "h.sock"
+    argv = Case("pages", "", memory=64).argv(BUILD, tmp_path)
+    argv.remove("--no-api")
+    run = vmm.spawn([
+        "unshare", "--mount", "sh", "-c",
+        f"mount -t tmpfs -o huge=always,size=256m,mode=700 none {disk} && "
+        "exec \"$@\"", "sh", *argv, "--track-dirty-pages", "--api-sock",
+        sock])
+    api = Api(sock)
+    api.wait()
+    run.wait_for("ready\r\n")
+    save(api, tmp_path / "s0", "Full")
+    asked(run, "w 0 1 1", "wrote")
+    status, answer = api.call("PUT", "/snapshot/create", {
+        "snapshot_path": f"{disk}/s1/", "snapshot_type": "Diff"})
+    if status == 204:
+        pytest.skip("this kernel's tmpfs has small pages only")
+    assert "does not keep the holes" in answer["fault_message"]
+    assert in_area(stored(save(api, tmp_path / "s1"))) == area(0, 1)
+
+
 def test_a_diff_by_itself_is_refused(vmm, tmp_path):
     run, api = start(vmm, tmp_path, "--track-dirty-pages")
     save(api, tmp_path / "s0", "Full")
