@@ -170,3 +170,23 @@ def test_timers_and_cpus(vmm, tmp_path, irqchip):
     chain.check()
     chain.run.wait_for("tick")
     chain.run.wait_for("tick")
+
+
+def test_a_clone_on_another_tap(vmm, taps, tmp_path):
+    """And on another disk, with another socket, both VMs at once."""
+    taps.run("ip", "tuntap", "add", "vt1", "mode", "tap")
+    first = Chain(vmm, tmp_path, *taps.join)
+    first.spawn("--config-file", config(vmm, tmp_path, "split"))
+    first.run.wait_for("ready\r\n")
+    assert snapshot(first.api, tmp_path / "s").returncode == 0
+    clone = Chain(vmm, tmp_path, *taps.join)
+    (tmp_path / "other.img").write_bytes(bytes(1 << 20))
+    clone.spawn("--restore", tmp_path / "s", "--net", "n0=vt1", "--disk",
+                f"a={tmp_path}/other.img", "--vsock", tmp_path / "w.sock")
+    now = clone.api.call("GET", "/vm/config")[1]
+    assert now["network-interfaces"][0]["host_dev_name"] == "vt1"
+    assert now["drives"][0]["path_on_host"] == str(tmp_path / "other.img")
+    for vm in (first, clone):
+        vm.run.send("x")
+        result = vm.run.finish()
+        assert result.code == 0 and not result.failures(), result.out
