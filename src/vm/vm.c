@@ -85,8 +85,8 @@ int vm_pause(struct vm *vm, struct err *err)
 			return err_set(
 				err, -ETIME,
 				"A vCPU cannot be paused: it has been "
-				"waiting for a page of guest memory for "
-				"%u s",
+				"waiting for the host for %u s, as it does "
+				"when a page of guest memory does not come",
 				(unsigned int)(VCPUS_PAUSE_NS / 1000000000));
 		virtio_pause(vm->machine);
 	}
