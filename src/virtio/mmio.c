@@ -210,6 +210,8 @@ static void write_register(struct virtio_mmio *m, uint64_t reg, uint32_t v)
 	case R_QUEUE_NOTIFY:
 		if (v < m->dev->nr_queues)
 			virtio_dev_kick(m->dev);
+		if (m->first_notify && !atomic_exchange(&m->notified, true))
+			m->first_notify(m->ctx, m);
 		break;
 	case R_INTERRUPT_ACK:
 		atomic_fetch_and_explicit(&m->dev->isr, ~v,

@@ -16,8 +16,11 @@
  * the other window says that there is no device behind it (4.2.2: DeviceID 0),
  * which drivers pass over in silence.
  *
- * QueueNotify never comes here on KVM: an ioeventfd takes it. It works all the
- * same, for hosts without one and for tests.
+ * QueueNotify comes here once: then the window asks for an ioeventfd of KVM,
+ * which takes all that follow. Not earlier, for a short-lived guest that uses
+ * none of its devices would pay for them at its end, when KVM waits for what it
+ * put off at the registration; nor for the other window. Without an ioeventfd,
+ * as on other hosts and in tests, it goes on coming here.
  */
 #pragma once
 
@@ -28,11 +31,22 @@
 #define VIRTIO_MMIO_NOTIFY 0x050u
 #define VIRTIO_MMIO_CONFIG 0x100u
 
+struct virtio_mmio;
+
+/**
+ * typedef virtio_mmio_notified_fn - the first kick came by @m
+ *
+ * Context: vCPU thread, no lock.
+ */
+typedef void virtio_mmio_notified_fn(void *ctx, const struct virtio_mmio *m);
+
 /**
  * struct virtio_mmio - a window onto the registers of one device
  * @other:	the device's other window; NULL: there is none
  * @owner:	the driver came by this window; means nothing while the status
  *		is 0, guarded by the device's lock
+ * @first_notify, @ctx: called once at most; may be NULL; any thread
+ * @notified:	it was called; any thread
  * @features_sel, @driver_features_sel, @queue_sel: as the driver wrote them;
  *		guarded by the device's lock
  */
@@ -40,6 +54,9 @@ struct virtio_mmio {
 	struct virtio_dev *dev;
 	struct virtio_mmio *other;
 	bool owner;
+	virtio_mmio_notified_fn *first_notify;
+	void *ctx;
+	_Atomic bool notified;
 	uint32_t features_sel;
 	uint32_t driver_features_sel;
 	uint32_t queue_sel;

@@ -96,14 +96,25 @@ int virtio_add_counters(struct machine *m, const struct metric_group *group,
 	return 0;
 }
 
-/* A restored guest has chosen: the other window is not worth an ioeventfd. */
-static int connect_window(struct machine *m, const struct virtio_mmio *mmio,
-			  uint64_t base)
+/* A vCPU's: a driver has begun to use this window. */
+static void first_notify(void *ctx, const struct virtio_mmio *mmio)
 {
-	if (virtio_mmio_hidden(mmio))
-		return 0;
-	return kvm_ioeventfd_add(&m->kvm_vm, mmio->dev->kick_fd,
-				 base + VIRTIO_MMIO_NOTIFY);
+	struct machine *m = ctx;
+	const struct virtio_slot *slot = m->virtio.slot;
+	unsigned int i;
+	uint64_t base;
+	int r;
+
+	while (mmio != &slot->mmio[0] && mmio != &slot->mmio[1])
+		slot++;
+	i = (unsigned int)(slot - m->virtio.slot);
+	base = mmio == &slot->mmio[0] ? layout_virtio_base(i)
+				      : layout_virtio_acpi_base(i);
+	r = kvm_ioeventfd_add(&m->kvm_vm, mmio->dev->kick_fd,
+			      base + VIRTIO_MMIO_NOTIFY);
+	if (r < 0)
+		log_warn("%s: KVM takes no ioeventfd: %s; kicks are slow",
+			 mmio->dev->name, err_name(r));
 }
 
 int virtio_connect(struct machine *m, struct err *err)
@@ -111,16 +122,14 @@ int virtio_connect(struct machine *m, struct err *err)
 	int r = 0;
 
 	for (unsigned int i = 0; i < m->virtio.nr && r == 0; i++) {
-		const struct virtio_slot *slot = &m->virtio.slot[i];
+		struct virtio_slot *slot = &m->virtio.slot[i];
 
+		for (unsigned int window = 0; window < 2; window++) {
+			slot->mmio[window].ctx = m;
+			slot->mmio[window].first_notify = first_notify;
+		}
 		r = kvm_irqfd_add(&m->kvm_vm, slot->dev->irq_fd,
 				  layout_virtio_gsi(i));
-		if (r == 0)
-			r = connect_window(m, &slot->mmio[0],
-					   layout_virtio_base(i));
-		if (r == 0)
-			r = connect_window(m, &slot->mmio[1],
-					   layout_virtio_acpi_base(i));
 	}
 	return r < 0 ? err_set(err, r,
 			       "Cannot connect the devices' eventfds to KVM: "

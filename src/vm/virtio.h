@@ -13,8 +13,8 @@
  * running VM to them; the devices themselves (src/dev/) know no configuration.
  *
  * The kernel is told of the windows before there are devices, so their number
- * comes from the configuration alone. ioeventfds and irqfds are registered
- * last of all (kvm.h says why).
+ * comes from the configuration alone. irqfds are registered last of all (kvm.h
+ * says why), an ioeventfd when a driver kicks for the first time (mmio.h).
  */
 #pragma once
 
@@ -88,7 +88,7 @@ int virtio_add_counters(struct machine *m, const struct metric_group *group,
 			const char *suffix, const void *counters,
 			struct err *err) __must_check;
 
-/* Connect kicks and interrupts to KVM. After the vCPUs. */
+/* Connect interrupts to KVM, and kicks when they come. After the vCPUs. */
 int virtio_connect(struct machine *m, struct err *err) __must_check;
 
 /**

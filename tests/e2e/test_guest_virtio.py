@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from conftest import Case, lab_run
+from conftest import BUILD, Case, lab_run
 
 ENTROPY = {"entropy": {}}
 BALLOON = {"balloon": {"amount_mib": 16, "deflate_on_oom": True,
@@ -67,6 +67,23 @@ def test_platform_devices_are_counted(vmm, tmp_path):
     assert sum(x["uart"]["write_count"] for x in lines) == len(run.out)
     assert sum(x["i8042"]["reset_count"] for x in lines) == 1
     assert sum(x["i8042"]["write_count"] for x in lines) > 0
+
+
+def ioeventfds(vmm, tmp_path, case):
+    """How many KVM was asked for."""
+    trace = tmp_path / "trace"
+    run = vmm.spawn(["strace", "-f", "-e", "trace=ioctl", "-o", trace,
+                     *case.argv(BUILD, tmp_path)])
+    run.process.stdin.close()
+    run.finish(300).assert_passed()
+    return trace.read_text().count("KVM_IOEVENTFD")
+
+
+def test_only_what_is_used_is_registered(vmm, tmp_path):
+    """An ioeventfd makes KVM's teardown wait: none for what is never kicked."""
+    assert ioeventfds(vmm, tmp_path, Case("hello", devices=ENTROPY)) == 0
+    # It drives the device by both windows.
+    assert ioeventfds(vmm, tmp_path, Case("rng", devices=ENTROPY)) == 2
 
 
 def test_hostile_driver_cannot_flood_the_log(vmm):

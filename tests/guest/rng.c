@@ -138,18 +138,24 @@ static void settle(void)
 		irq_window();
 }
 
+/* On a busy host an interrupt of before may come yet; of each request none. */
 static void check_suppressed(void)
 {
+	unsigned int tries = 0;
+	bool all = true;
 	uint32_t before;
 
 	if (rng->features & VIRTIO_F_EVENT_IDX)
 		rng->used_event_off = 1000;
 	else
 		write16(queue->avail, 1);
-	settle();
-	before = rng->irqs;
-	check_eq("quiet-request", (uint64_t)request(page, 32), 32);
-	settle();
+	do {
+		settle();
+		before = rng->irqs;
+		all = request(page, 32) == 32 && all;
+		settle();
+	} while (rng->irqs != before && ++tries < 50);
+	check(all, "quiet-request");
 	check_eq("quiet", rng->irqs, before);
 	rng->used_event_off = 0;
 	write16(queue->avail, 0);

@@ -348,6 +348,41 @@ static void test_two_windows_saved(void **state)
 	assert_non_null(strstr(err.text, "no window 2"));
 }
 
+static void count_notify(void *ctx, const struct virtio_mmio *m)
+{
+	unsigned int *calls = ctx;
+
+	assert_non_null(m->dev);
+	(*calls)++;
+}
+
+/* The machine hears of the first kick of each window, and the device of all. */
+static void test_first_notify_is_told_once(void **state)
+{
+	struct fixture *f = *state;
+	const uint8_t queue[4] = {0};
+	struct virtio_mmio pair[2];
+	unsigned int calls[2] = {0};
+
+	virtio_mmio_init_pair(pair, f->kit.dev);
+	for (unsigned int i = 0; i < 2; i++) {
+		pair[i].first_notify = count_notify;
+		pair[i].ctx = &calls[i];
+	}
+	for (unsigned int n = 0; n < 6; n++) {
+		uint64_t kicks = 0;
+
+		assert_int_equal(virtio_mmio_bus_ops.write(&pair[n > 2],
+							   KIT_QUEUE_NOTIFY,
+							   queue, 4),
+				 0);
+		assert_int_equal(calls[0], 1);
+		assert_int_equal(calls[1], n > 2);
+		assert_int_equal(read(f->kit.dev->kick_fd, &kicks, 8), 8);
+		assert_int_equal(kicks, 1);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -360,6 +395,7 @@ int main(void)
 		echo_test(test_t4_features_not_offered),
 		echo_test(test_two_windows),
 		echo_test(test_two_windows_saved),
+		echo_test(test_first_notify_is_told_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
