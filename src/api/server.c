@@ -39,6 +39,7 @@
 #include <unistd.h>
 
 #define CLIENTS_MAX 10
+#define BACKLOG     4096 /* the kernel has its own limit */
 #define HEAD_NS     5000000000ull
 #define BODY_NS     10000000000ull
 #define WRITE_NS    10000000000ull
@@ -485,7 +486,7 @@ static int bind_socket(struct api_server *server, const char *path,
 			       err_name(r));
 	}
 	server->path = strdup(path);
-	if (!server->path || listen(server->src.fd, SOMAXCONN) < 0) {
+	if (!server->path || listen(server->src.fd, BACKLOG) < 0) {
 		r = server->path ? -errno : -ENOMEM;
 		return err_set(err, r, "Cannot listen at %s: %s", path,
 			       err_name(r));

@@ -37,10 +37,3 @@ int err_prefix(struct err *err, const char *fmt, ...)
 	(void)snprintf(err->text + n, sizeof(err->text) - n, "%s", old);
 	return err->rc;
 }
-
-const char *err_name(int errnum)
-{
-	const char *text = strerrordesc_np(errnum < 0 ? -errnum : errnum);
-
-	return text ? text : "Unknown error";
-}

@@ -179,6 +179,11 @@ const struct metric_group blk_metric_group = {
 	.nr = ARRAY_SIZE(metrics),
 };
 
+static struct blk *self(struct virtio_dev *dev)
+{
+	return container_of(dev, struct blk, dev);
+}
+
 static struct virtq *queue_of(struct blk *blk)
 {
 	return &blk->dev.queue[0];
@@ -613,7 +618,7 @@ static void serve(struct blk *blk)
 
 static void kick(struct virtio_dev *dev)
 {
-	struct blk *blk = blk_of(dev);
+	struct blk *blk = self(dev);
 
 	metric_inc(&blk->counters.queue_event_count);
 	if (!virtq_has_work(queue_of(blk)))
@@ -651,7 +656,7 @@ static void on_limiter(struct rate_limiter *limiter)
 
 static int activate(struct virtio_dev *dev)
 {
-	struct blk *blk = blk_of(dev);
+	struct blk *blk = self(dev);
 
 	blk->write_through = blk->flush && !virtio_dev_has(dev, F_FLUSH);
 	return 0;
@@ -664,7 +669,7 @@ static int activate(struct virtio_dev *dev)
  */
 static int reset(struct virtio_dev *dev)
 {
-	struct blk *blk = blk_of(dev);
+	struct blk *blk = self(dev);
 	uint64_t deadline_ns = now_ns() + RESET_NS;
 	bool in_time = true;
 
@@ -689,7 +694,7 @@ static int reset(struct virtio_dev *dev)
 
 static int drain(struct virtio_dev *dev, uint64_t deadline_ns)
 {
-	struct blk *blk = blk_of(dev);
+	struct blk *blk = self(dev);
 	int r = wait_all(blk, deadline_ns);
 
 	virtio_dev_publish(dev, queue_of(blk));
@@ -698,7 +703,7 @@ static int drain(struct virtio_dev *dev, uint64_t deadline_ns)
 
 static void resumed(struct virtio_dev *dev)
 {
-	struct blk *blk = blk_of(dev);
+	struct blk *blk = self(dev);
 
 	if (blk->resized)
 		virtio_dev_config_changed(dev);
@@ -707,7 +712,7 @@ static void resumed(struct virtio_dev *dev)
 
 static void destroy(struct virtio_dev *dev)
 {
-	struct blk *blk = blk_of(dev);
+	struct blk *blk = self(dev);
 
 	if (blk->uring && wait_all(blk, now_ns() + DESTROY_NS) < 0)
 		log_warn("%s: %u requests are lost: the host has not done them",
@@ -752,7 +757,7 @@ static const struct schema_object state_schema = {
 static void save(struct virtio_dev *dev, void *state)
 {
 	*(struct blk_state *)state = (struct blk_state){
-		.sectors = blk_of(dev)->file.sectors,
+		.sectors = self(dev)->file.sectors,
 	};
 }
 
@@ -760,7 +765,7 @@ static void save(struct virtio_dev *dev, void *state)
 static int load(struct virtio_dev *dev, const void *state, struct err *err)
 {
 	const struct blk_state *s = state;
-	struct blk *blk = blk_of(dev);
+	struct blk *blk = self(dev);
 
 	(void)err;
 	blk->resized = s->sectors != blk->file.sectors;
@@ -902,8 +907,7 @@ struct virtio_dev *blk_dev(struct blk *blk)
 
 struct blk *blk_of(struct virtio_dev *dev)
 {
-	return dev && dev->ops == &ops ? container_of(dev, struct blk, dev)
-				       : NULL;
+	return dev && dev->ops == &ops ? self(dev) : NULL;
 }
 
 int blk_set_file(struct blk *blk, const struct blk_file *file)

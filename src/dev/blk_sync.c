@@ -10,6 +10,8 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* Written where no hole can be punched; one page, many times in a call. */
@@ -79,6 +81,17 @@ int blk_io_fallocate_mode(enum blk_io_kind kind)
 				    : FALLOC_FL_PUNCH_HOLE);
 }
 
+/* Written and on stable storage, in one call */
+static ssize_t write_stable(int fd, const struct iovec *iov, int nr, off_t off)
+{
+#ifdef __GLIBC__
+	return pwritev2(fd, iov, nr, off, RWF_DSYNC);
+#else
+	/* musl has no such function before 1.2.5. */
+	return syscall(SYS_pwritev2, fd, iov, nr, off, 0, RWF_DSYNC);
+#endif
+}
+
 static ssize_t transfer(int fd, const struct blk_io *io)
 {
 	int nr = (int)io->nr_iov;
@@ -89,7 +102,7 @@ static ssize_t transfer(int fd, const struct blk_io *io)
 				       off)
 			       : preadv(fd, io->iov, nr, off);
 	if (io->stable)
-		return pwritev2(fd, io->iov, nr, off, RWF_DSYNC);
+		return write_stable(fd, io->iov, nr, off);
 	return nr == 1 ? pwrite(fd, io->iov->iov_base, io->iov->iov_len, off)
 		       : pwritev(fd, io->iov, nr, off);
 }

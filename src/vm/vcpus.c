@@ -29,10 +29,15 @@ static void on_kick(int sig)
 
 void vcpus_init(struct vcpus *set, struct machine *machine)
 {
+	pthread_condattr_t attr;
+
 	memset(set, 0, sizeof(*set));
 	set->machine = machine;
 	(void)pthread_mutex_init(&set->lock, NULL);
-	(void)pthread_cond_init(&set->changed, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&set->changed, &attr);
+	(void)pthread_condattr_destroy(&attr);
 	for (unsigned int i = 0; i < CONFIG_VCPUS_MAX; i++)
 		set->vcpu[i].kvm.fd = -1;
 }
@@ -108,7 +113,7 @@ static void *vcpu_main(void *arg)
 static int start_one(struct vcpu *vcpu, struct err *err)
 {
 	pthread_attr_t attr;
-	sigset_t mask;
+	sigset_t mask, old;
 	int r;
 
 	(void)sigfillset(&mask);
@@ -118,9 +123,10 @@ static int start_one(struct vcpu *vcpu, struct err *err)
 	(void)sigdelset(&mask, SIGILL);
 	(void)sigdelset(&mask, SIGSYS);
 	(void)pthread_attr_init(&attr);
-	(void)pthread_attr_setsigmask_np(&attr, &mask);
 	(void)pthread_attr_setstacksize(&attr, VCPU_STACK_BYTES);
+	(void)pthread_sigmask(SIG_SETMASK, &mask, &old);
 	r = pthread_create(&vcpu->thread, &attr, vcpu_main, vcpu);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	(void)pthread_attr_destroy(&attr);
 	if (r != 0)
 		return err_set(err, -r,
@@ -170,8 +176,7 @@ int vcpus_pause(struct vcpus *set)
 	request(set, VCPUS_PAUSE);
 	(void)pthread_mutex_lock(&set->lock);
 	while (set->parked + set->ended < set->nr && r == 0)
-		r = pthread_cond_clockwait(&set->changed, &set->lock,
-					   CLOCK_MONOTONIC, &until);
+		r = pthread_cond_timedwait(&set->changed, &set->lock, &until);
 	if (set->parked + set->ended == set->nr)
 		r = 0;
 	(void)pthread_mutex_unlock(&set->lock);

@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <limits.h>
 
 #include "base/bits.h"
 #include "base/crc64.h"
@@ -83,6 +84,14 @@ static void err_text(void **state)
 	assert_int_equal(err_set(NULL, -EIO, "x"), -EIO);
 	assert_string_equal(err_name(-ENOENT), "No such file or directory");
 	assert_string_equal(err_name(99999), "Unknown error");
+	assert_string_equal(err_name(INT_MIN), "Unknown error");
+#ifdef __GLIBC__
+	for (int i = 0; i < 200; i++) {
+		const char *text = strerrordesc_np(i);
+
+		assert_string_equal(err_name(i), text ? text : "Unknown error");
+	}
+#endif
 }
 
 int main(void)
