@@ -56,14 +56,19 @@ static int next_char(const struct json *json)
 				     : -1;
 }
 
-static void skip_space(struct json *json)
+/* The place of the first character from @pos on that is no white space */
+static inline size_t behind_space(const struct json *json, size_t pos)
 {
-	int c = next_char(json);
+	while (pos < json->len && json->text[pos] <= ' ' &&
+	       (json->text[pos] == ' ' || json->text[pos] == '\n' ||
+		json->text[pos] == '\t' || json->text[pos] == '\r'))
+		pos++;
+	return pos;
+}
 
-	while (c == ' ' || c == '\t' || c == '\n' || c == '\r') {
-		json->pos++;
-		c = next_char(json);
-	}
+static inline void skip_space(struct json *json)
+{
+	json->pos = behind_space(json, json->pos);
 }
 
 enum json_kind json_peek(struct json *json)
@@ -237,6 +242,13 @@ static int read_hex4(struct json *json, unsigned int *value)
 	return 0;
 }
 
+/* @out: NULL for a string that only has to be a valid one */
+static void add(struct buf *out, const void *text, size_t len)
+{
+	if (out && len > 0)
+		buf_add(out, text, len);
+}
+
 static void add_code_point(struct buf *out, unsigned int c)
 {
 	unsigned char u[4];
@@ -257,7 +269,7 @@ static void add_code_point(struct buf *out, unsigned int c)
 	}
 	for (size_t i = 1; i < n; i++)
 		u[i] = (unsigned char)(0x80 | (c >> 6 * (n - 1 - i) & 0x3f));
-	buf_add(out, u, n);
+	add(out, u, n);
 }
 
 /* Behind "\u". */
@@ -303,7 +315,7 @@ static int read_escape(struct json *json, struct buf *out)
 	p = c ? strchr(from, c) : NULL;
 	if (!p)
 		return json_fail(json, "invalid escape");
-	buf_add(out, &to[p - from], 1);
+	add(out, &to[p - from], 1);
 	return 0;
 }
 
@@ -345,8 +357,7 @@ int json_read_string(struct json *json, struct buf *out)
 		size_t n = plain_run(json);
 		int c, r;
 
-		if (n > 0)
-			buf_add(out, json->text + json->pos, n);
+		add(out, json->text + json->pos, n);
 		json->pos += n;
 		c = next_char(json);
 		if (c < 0)
@@ -369,11 +380,12 @@ int json_read_string(struct json *json, struct buf *out)
 		n = utf8_next(json->text + json->pos, json->len - json->pos);
 		if (n == 0)
 			return json_fail(json, "invalid unicode code point");
-		buf_add(out, json->text + json->pos, n);
+		add(out, json->text + json->pos, n);
 		json->pos += n;
 	}
 	json->pos++;
-	return out->failed ? err_set(json->err, -ENOMEM, "Out of memory") : 0;
+	return out && out->failed ? err_set(json->err, -ENOMEM, "Out of memory")
+				  : 0;
 }
 
 int json_enter(struct json *json)
@@ -411,11 +423,76 @@ int json_next_key(struct json *json, bool *first, struct buf *key)
 	*first = false;
 	if (kind != JSON_AT_STRING)
 		return fail_next(json, "key must be a string");
-	buf_clear(key);
+	if (key)
+		buf_clear(key);
 	r = json_read_string(json, key);
 	if (r < 0)
 		return r;
 	return 1;
+}
+
+bool json_take_key(struct json *json, bool *first, const char *key)
+{
+	size_t pos = behind_space(json, json->pos);
+	const char *text = json->text;
+
+	if (!*first) {
+		if (pos == json->len || text[pos] != ',')
+			return false;
+		pos = behind_space(json, pos + 1);
+	}
+	if (pos == json->len || text[pos++] != '"')
+		return false;
+	for (; *key; key++, pos++)
+		if (pos == json->len || text[pos] != *key)
+			return false;
+	if (json->len - pos < 2 || text[pos] != '"' || text[pos + 1] != ':')
+		return false;
+	json->pos = pos + 2;
+	*first = false;
+	return true;
+}
+
+/* 10^19 - 1 is the largest number of so many digits, and fits. */
+#define UINT_DIGITS 19u
+
+bool json_take_uint(struct json *json, uint64_t *value)
+{
+	const char *start = json->text + json->pos;
+	const char *end = json->text + json->len, *p = start;
+	uint64_t u = 0;
+
+	while (p < end && *p >= '0' && *p <= '9' && p - start < UINT_DIGITS)
+		u = u * 10 + (uint64_t)(*p++ - '0');
+	if (p == start || (p - start > 1 && *start == '0') || p == end ||
+	    (*p != ',' && *p != '}' && *p != ']'))
+		return false;
+	json->pos += (size_t)(p - start);
+	*value = u;
+	return true;
+}
+
+bool json_take_hex(struct json *json, size_t digits, uint64_t *value)
+{
+	const char *start = json->text + json->pos;
+	const char *end = json->text + json->len, *p = start + 3;
+	uint64_t u = 0;
+
+	if (end - start < 5 || memcmp(start, "\"0x", 3) != 0)
+		return false;
+	for (; p < end && (size_t)(p - start) - 3 < digits; p++) {
+		if (*p >= '0' && *p <= '9')
+			u = u << 4 | (uint64_t)(*p - '0');
+		else if (*p >= 'a' && *p <= 'f')
+			u = u << 4 | (uint64_t)(*p - 'a' + 10);
+		else
+			break;
+	}
+	if (p == start + 3 || p == end || *p != '"')
+		return false;
+	json->pos += (size_t)(p - start) + 1;
+	*value = u;
+	return true;
 }
 
 int json_next_item(struct json *json, bool *first)
@@ -457,17 +534,13 @@ int json_colon(struct json *json)
 
 static int skip_scalar(struct json *json, enum json_kind kind)
 {
-	struct buf text = {0};
 	struct json_number number;
-	int r;
 
 	switch (kind) {
 	case JSON_AT_NUMBER:
 		return json_read_number(json, &number);
 	case JSON_AT_STRING:
-		r = json_read_string(json, &text);
-		buf_free(&text);
-		return r;
+		return json_read_string(json, NULL);
 	case JSON_AT_END:
 		return json_fail(json, "EOF while parsing a value");
 	default:
@@ -479,7 +552,6 @@ static int skip_scalar(struct json *json, enum json_kind kind)
 int json_skip(struct json *json)
 {
 	enum json_kind kind = json_peek(json);
-	struct buf key = {0};
 	bool first = true;
 	int r;
 
@@ -490,13 +562,12 @@ int json_skip(struct json *json)
 		return r;
 	do {
 		r = kind == JSON_AT_ARRAY ? json_next_item(json, &first)
-					  : json_next_key(json, &first, &key);
+					  : json_next_key(json, &first, NULL);
 		if (r > 0 && kind == JSON_AT_OBJECT && json_colon(json) < 0)
 			r = -EINVAL;
 		if (r > 0 && json_skip(json) < 0)
 			r = -EINVAL;
 	} while (r > 0);
-	buf_free(&key);
 	return r;
 }
 

@@ -75,7 +75,8 @@ enum json_kind json_peek(struct json *json);
 
 /*
  * Each of these reads one value of the kind that json_peek() told. They return
- * 0, or -EINVAL with a sentence. json_read_string() appends to @out.
+ * 0, or -EINVAL with a sentence. json_read_string() appends to @out; NULL: the
+ * string only has to be a valid one.
  */
 int json_read_literal(struct json *json) __must_check;
 int json_read_number(struct json *json,
@@ -100,11 +101,30 @@ int json_enter(struct json *json) __must_check;
 /**
  * json_next_key() - the next member of the object
  * @first:	true before the first; cleared
- * @key:	replaced by the key. json_colon() comes next.
+ * @key:	replaced by the key; or NULL. json_colon() comes next.
  *
  * Return: 1 with a key, 0 after the closing brace, -EINVAL.
  */
 int json_next_key(struct json *json, bool *first, struct buf *key) __must_check;
+
+/**
+ * json_take_key() - the next member, if it has this key
+ * @first:	as for json_next_key()
+ * @key:	characters that need no escape
+ *
+ * For texts that came from a program whose keys have a known order: nothing is
+ * copied. Only `"key":` is recognised; anything else is for json_next_key().
+ *
+ * Return: whether key and colon were consumed; if not, nothing was.
+ */
+bool json_take_key(struct json *json, bool *first, const char *key);
+
+/*
+ * The same for values: an unsigned decimal number of up to 19 digits, and one
+ * of up to @digits hex digits in a string, as schema.h writes them.
+ */
+bool json_take_uint(struct json *json, uint64_t *value);
+bool json_take_hex(struct json *json, size_t digits, uint64_t *value);
 
 /* The colon between key and value. */
 int json_colon(struct json *json) __must_check;

@@ -164,8 +164,14 @@ static int decode_bool(struct json *json, bool *value)
 
 static void store_uint(void *value, size_t size, uint64_t u)
 {
-	/* Little-endian: the low bytes come first. */
-	memcpy(value, &u, size);
+	/* Little-endian: the low bytes come first. Most are of these sizes, for
+	 * which no function is called. */
+	if (size == sizeof(u))
+		memcpy(value, &u, sizeof(u));
+	else if (size == sizeof(uint32_t))
+		memcpy(value, &u, sizeof(uint32_t));
+	else
+		memcpy(value, &u, size);
 }
 
 static uint64_t load_uint(const void *value, size_t size)
@@ -180,10 +186,16 @@ static int decode_uint(const struct schema_field *field, struct json *json,
 		       void *value)
 {
 	const struct schema_range *range = field->range;
-	size_t start;
+	size_t start = json->pos;
 	struct json_number n;
+	uint64_t u;
 	int r;
 
+	if (json_take_uint(json, &u) && u <= range->max) {
+		store_uint(value, field->size, u);
+		return 0;
+	}
+	json->pos = start;
 	if (json_peek(json) != JSON_AT_NUMBER)
 		return wrong_type(json, "type", range->name);
 	start = json->pos;
@@ -197,6 +209,22 @@ static int decode_uint(const struct schema_field *field, struct json *json,
 	json->pos = start;
 	return wrong_type(json, n.kind == JSON_FLOAT ? "type" : "value",
 			  range->name);
+}
+
+static int decode_bits(const struct schema_field *field, struct json *json,
+		       void *value)
+{
+	uint64_t bits;
+	int r = 0;
+
+	if (!json_take_hex(json, 2 * field->size, &bits)) {
+		if (json_peek(json) != JSON_AT_STRING)
+			return wrong_type(json, "type", "a number in hex");
+		r = schema_decode_bits(json, &bits, field->size);
+	}
+	if (r == 0)
+		store_uint(value, field->size, bits);
+	return r;
 }
 
 /* A NUL-terminated string that holds no other NUL. */
@@ -231,6 +259,15 @@ static int decode_string(struct json *json, char **value)
 	return 0;
 }
 
+/* @len: of @text, which may hold a NUL or, when it is empty, be NULL */
+static bool same_text(const char *name, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (name[i] == '\0' || name[i] != text[i])
+			return false;
+	return name[len] == '\0';
+}
+
 static int decode_enum(const struct schema_field *field, struct json *json,
 		       void *value)
 {
@@ -248,9 +285,7 @@ static int decode_enum(const struct schema_field *field, struct json *json,
 	}
 	r = json_read_string(json, &text);
 	while (r == 0 && i < names->nr &&
-	       !(strlen(names->names[i].name) == text.len &&
-		 (text.len == 0 ||
-		  memcmp(names->names[i].name, text.data, text.len) == 0)))
+	       !same_text(names->names[i].name, text.data, text.len))
 		i++;
 	if (r == 0 && i < names->nr) {
 		store_uint(value, field->size, names->names[i].value);
@@ -425,9 +460,7 @@ static int decode_value(const struct schema_field *field, struct json *json,
 		seen->deprecated |= inner.deprecated;
 		return r;
 	case SCHEMA_BITS:
-		if (json_peek(json) != JSON_AT_STRING)
-			return wrong_type(json, "type", "a number in hex");
-		return schema_decode_bits(json, value, field->size);
+		return decode_bits(field, json, value);
 	case SCHEMA_HEX:
 		if (json_peek(json) != JSON_AT_STRING)
 			return wrong_type(json, "type", "bytes in hex");
@@ -462,9 +495,7 @@ static size_t find_field(const struct schema_object *object, const char *name,
 		size_t i = hint + k < object->nr ? hint + k
 						 : hint + k - object->nr;
 
-		if (strlen(object->fields[i].name) == len &&
-		    (len == 0 ||
-		     memcmp(object->fields[i].name, name, len) == 0))
+		if (same_text(object->fields[i].name, name, len))
 			return i;
 	}
 	return object->nr;
@@ -540,44 +571,80 @@ static int missing_field(const struct schema_object *object, struct json *json,
 	return 0;
 }
 
-static int decode_members(const struct schema_object *object, struct json *json,
-			  void *base, struct schema_seen *seen, struct buf *key)
+/**
+ * struct members - how far an object is read
+ * @known:	fields that were there, by number
+ * @hint:	the field that follows the last one in the schema
+ * @key:	of the last member, unless it had the expected key
+ */
+struct members {
+	uint64_t known;
+	size_t hint;
+	bool first;
+	struct buf key;
+};
+
+/*
+ * The next key, with its colon, and the number of its field. What we wrote
+ * ourselves comes in the order of the schema.
+ *
+ * Return: 1, 0 at the end of the object, -EINVAL.
+ */
+static int next_member(const struct schema_object *object, struct json *json,
+		       struct members *m, size_t *field)
 {
-	uint64_t known = 0;
-	bool first = true;
-	size_t hint = 0;
+	size_t i = m->hint;
 	int r;
 
-	while ((r = json_next_key(json, &first, key)) > 0) {
-		size_t i = find_field(object, key->data, key->len, hint);
+	*field = i;
+	if (i < object->nr && !(m->known & 1ull << i) &&
+	    json_take_key(json, &m->first, object->fields[i].name))
+		return 1;
+	r = json_next_key(json, &m->first, &m->key);
+	if (r <= 0)
+		return r;
+	i = find_field(object, m->key.data, m->key.len, m->hint);
+	if (i == object->nr && !object->open)
+		return unknown_field(object, json, &m->key);
+	if (i < object->nr && (m->known & 1ull << i))
+		return json_fail(json, "duplicate field `%s`",
+				 object->fields[i].name);
+	*field = i;
+	r = json_colon(json);
+	return r < 0 ? r : 1;
+}
+
+static int decode_members(const struct schema_object *object, struct json *json,
+			  void *base, struct schema_seen *seen)
+{
+	struct members m = {.first = true};
+	size_t i;
+	int r;
+
+	while ((r = next_member(object, json, &m, &i)) > 0) {
 		uint64_t bit = 1ull << i;
 
-		if (i == object->nr && !object->open)
-			return unknown_field(object, json, key);
-		if (i < object->nr && (known & bit))
-			return json_fail(json, "duplicate field `%s`",
-					 object->fields[i].name);
-		r = json_colon(json);
-		if (r == 0 && i == object->nr)
+		if (i == object->nr)
 			r = json_skip(json);
-		else if (r == 0)
+		else
 			r = decode_field(&object->fields[i], json, base, seen,
 					 bit);
 		if (r < 0)
-			return r;
+			break;
 		if (i < object->nr) {
-			known |= bit;
-			hint = i + 1;
+			m.known |= bit;
+			m.hint = i + 1;
 		}
 	}
-	return r < 0 ? r : missing_field(object, json, known);
+	if (m.key.data)
+		buf_free(&m.key);
+	return r < 0 ? r : missing_field(object, json, m.known);
 }
 
 int schema_decode(const struct schema_object *object, struct json *json,
 		  void *base, struct schema_seen *seen)
 {
 	char expected[80];
-	struct buf key = {0};
 	int r;
 
 	assert(object->nr < 64);
@@ -590,24 +657,16 @@ int schema_decode(const struct schema_object *object, struct json *json,
 		return wrong_type(json, "type", expected);
 	}
 	r = json_enter(json);
-	if (r == 0)
-		r = decode_members(object, json, base, seen, &key);
-	buf_free(&key);
-	return r;
+	return r < 0 ? r : decode_members(object, json, base, seen);
 }
 
 int schema_decode_rest(const struct schema_object *object, struct json *json,
 		       void *base, struct schema_seen *seen)
 {
-	struct buf key = {0};
-	int r;
-
 	assert(object->nr < 64);
 	*seen = (struct schema_seen){0};
 	json->depth++;
-	r = decode_members(object, json, base, seen, &key);
-	buf_free(&key);
-	return r;
+	return decode_members(object, json, base, seen);
 }
 
 int schema_decode_text(const struct schema_object *object, const char *text,

@@ -23,7 +23,7 @@ static unsigned int digit(char c)
 	return NOT_HEX;
 }
 
-int schema_decode_bits(struct json *json, void *value, size_t size)
+int schema_decode_bits(struct json *json, uint64_t *value, size_t size)
 {
 	const char *text;
 	uint64_t u = 0;
@@ -45,8 +45,7 @@ int schema_decode_bits(struct json *json, void *value, size_t size)
 					       "digit in a number");
 		u = u << 4 | d;
 	}
-	/* Little-endian: the low bytes come first. */
-	memcpy(value, &u, size);
+	*value = u;
 	return 0;
 }
 

@@ -8,9 +8,10 @@
 
 /*
  * Decode the string that json_peek() has told. Return: 0 or -EINVAL with a
- * sentence. @nr: where the number of bytes goes; NULL for a blob of fixed size.
+ * sentence. @size: of the field, in bytes. @nr: where the number of bytes goes;
+ * NULL for a blob of fixed size.
  */
-int schema_decode_bits(struct json *json, void *value,
+int schema_decode_bits(struct json *json, uint64_t *value,
 		       size_t size) __must_check;
 int schema_decode_hex(struct json *json, uint8_t *bytes, size_t size,
 		      unsigned int *nr) __must_check;

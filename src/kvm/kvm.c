@@ -5,7 +5,6 @@
 #include "kvm/kvm.h"
 
 #include "base/fd.h"
-#include "kvm/cpuid.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +15,8 @@
 
 #define CREATE_VM_TRIES 5
 /* Three pages for the task state of real mode on VT-x, below the BIOS area
- * and outside RAM; api.rst KVM_SET_TSS_ADDR. */
+ * and outside RAM; api.rst KVM_SET_TSS_ADDR. AMD's KVM takes it and needs none:
+ * asking the CPU which it is would cost more than the call. */
 #define TSS_ADDR 0xfffbd000ul
 
 static uint64_t clock_ns(void)
@@ -139,27 +139,14 @@ void kvm_vm_free(struct kvm_vm *vm)
 	fd_close(&vm->fd);
 }
 
-/* VT-x without unrestricted guests keeps a task state in guest memory. */
-static bool needs_tss(void)
-{
-	uint32_t a, b, c, d;
-
-	host_cpuid(0, 0, &a, &b, &c, &d);
-	return b == 0x756e6547; /* "Genu" */
-}
-
 int kvm_vm_set_memory(struct kvm_vm *vm, const struct gmem *mem,
 		      struct err *err)
 {
-	int r;
+	int r = kvm_call(vm->kvm, vm->fd, KVM_SET_TSS_ADDR, (void *)TSS_ADDR);
 
-	if (needs_tss()) {
-		r = kvm_call(vm->kvm, vm->fd, KVM_SET_TSS_ADDR,
-			     (void *)TSS_ADDR);
-		if (r < 0)
-			return err_set(err, r, "KVM_SET_TSS_ADDR failed: %s",
-				       err_name(r));
-	}
+	if (r < 0)
+		return err_set(err, r, "KVM_SET_TSS_ADDR failed: %s",
+			       err_name(r));
 	for (unsigned int i = 0; i < mem->nr_regions; i++) {
 		struct kvm_userspace_memory_region slot = {
 			.slot = i,

@@ -87,10 +87,10 @@ int msrs_list(struct kvm *kvm, struct msr_list *list, struct err *err)
 	if (r < 0)
 		return err_set(err, r, "KVM_GET_MSR_INDEX_LIST failed: %s",
 			       err_name(r));
-	list->nr = 0;
+	list->nr = 0; /* the kernel lists each but once */
 	for (uint32_t i = 0; i < io.head.nmsrs && i < MSRS_MAX; i++)
 		if (!comes_last(io.index[i]))
-			add(list, io.index[i]);
+			list->index[list->nr++] = io.index[i];
 	for (size_t i = 0; i < ARRAY_SIZE(more); i++)
 		add(list, more[i]);
 	for (uint32_t i = 0; i < MC_BANKS; i++)

@@ -253,6 +253,88 @@ static void written_strings(void **state)
 	buf_free(&back);
 }
 
+/* The short way takes exactly what it promises, and else moves nothing. */
+static void keys_taken(void **state)
+{
+	static const struct {
+		const char *text;
+		bool first;
+		size_t end; /* 0: not taken */
+	} rows[] = {
+		{"\"key\":1", true, 6},   {" \n\t\"key\":1", true, 9},
+		{",\"key\":1", false, 7}, {" , \"key\":1", false, 9},
+		{",\"key\":1", true, 0},  {"\"key\":1", false, 0},
+		{"\"key\" :1", true, 0},  {"\"ke\":1", true, 0},
+		{"\"keys\":1", true, 0},  {"\"k\\u0065y\":1", true, 0},
+		{"}", true, 0},           {"", true, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		size_t len = strlen(rows[i].text);
+
+		for (size_t cut = 0; cut <= len; cut++) {
+			char *text = strndup(rows[i].text, cut);
+			bool first = rows[i].first;
+			struct json json;
+			bool want = rows[i].end && cut >= rows[i].end;
+
+			json_init(&json, text, cut, NULL);
+			assert_int_equal(json_take_key(&json, &first, "key"),
+					 want);
+			assert_int_equal(json.pos, want ? rows[i].end : 0);
+			assert_int_equal(first, !want && rows[i].first);
+			free(text);
+		}
+	}
+}
+
+static void numbers_taken(void **state)
+{
+	static const struct {
+		const char *text;
+		bool hex;
+		size_t end;
+		uint64_t value;
+	} rows[] = {
+		{"0,", false, 1, 0},
+		{"7}", false, 1, 7},
+		{"9999999999999999999]", false, 19, 9999999999999999999u},
+		{"10000000000000000000]", false, 0, 0},
+		{"01,", false, 0, 0},
+		{"1.5,", false, 0, 0},
+		{"1e3,", false, 0, 0},
+		{"-1,", false, 0, 0},
+		{" 1,", false, 0, 0},
+		{"1", false, 0, 0},
+		{"", false, 0, 0},
+		{"\"0x0\"", true, 5, 0},
+		{"\"0xab09\"", true, 8, 0xab09},
+		{"\"0xab09f\"", true, 0, 0},
+		{"\"0xAB\"", true, 0, 0},
+		{"\"0x\"", true, 0, 0},
+		{"\"00x1\"", true, 0, 0},
+		{"\"0x1", true, 0, 0},
+		{"", true, 0, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char *text = strndup(rows[i].text, strlen(rows[i].text));
+		uint64_t value = 1234;
+		struct json json;
+		bool taken;
+
+		json_init(&json, text, strlen(text), NULL);
+		taken = rows[i].hex ? json_take_hex(&json, 4, &value)
+				    : json_take_uint(&json, &value);
+		assert_int_equal(taken, rows[i].end > 0);
+		assert_int_equal(json.pos, rows[i].end);
+		assert_int_equal(value, taken ? rows[i].value : 1234);
+		free(text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +346,8 @@ int main(void)
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(strings),
 		cmocka_unit_test(written_strings),
+		cmocka_unit_test(keys_taken),
+		cmocka_unit_test(numbers_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -413,6 +413,37 @@ static void saved_state_comes_back(void **state)
 	assert_memory_equal(out.data, text, out.len);
 }
 
+/* Written by somebody else: any order, spaces, escapes in keys. */
+static void saved_state_of_another_hand(void **state)
+{
+	static const char text[] =
+		" { \"points\" : [ { \"bits\" : \"0x00ab\" , \"x\" : 7 } ],\n"
+		"\t\"pins\":[\"0x0\" , \"0x1\", \"0x2\" ],\"blob\":\"01\","
+		"\"r\\u0065g\":\"0x1\" ,\"text\":\"\"}";
+	static const char same[] =
+		"{\"reg\":\"0x1\",\"blob\":\"01\",\"text\":\"\",\"pins\":["
+		"\"0x0\",\"0x1\",\"0x2\"],\"points\":[{\"x\":7,\"bits\":"
+		"\"0xab\"}]}";
+	static const char twice[] = "{\"reg\":\"0x1\",\"reg\":\"0x1\"}";
+	struct schema_seen seen;
+	struct saved a = {0}, b = {0};
+	struct err err;
+
+	(void)state;
+	assert_int_equal(schema_decode_text(&saved_schema, text, strlen(text),
+					    &a, &seen, &err),
+			 0);
+	assert_int_equal(schema_decode_text(&saved_schema, same, strlen(same),
+					    &b, &seen, &err),
+			 0);
+	assert_memory_equal(&a, &b, sizeof(a));
+	assert_int_equal(schema_decode_text(&saved_schema, twice, strlen(twice),
+					    &a, &seen, &err),
+			 -EINVAL);
+	assert_string_equal(err.text,
+			    "duplicate field `reg` at line 1 column 18");
+}
+
 static void saved_state_that_does_not_fit(void **state)
 {
 	static const struct {
@@ -497,6 +528,7 @@ int main(void)
 		cmocka_unit_test(errors),
 		cmocka_unit_test(open_objects_ignore_the_unknown),
 		cmocka_unit_test(saved_state_comes_back),
+		cmocka_unit_test(saved_state_of_another_hand),
 		cmocka_unit_test(saved_state_that_does_not_fit),
 		cmocka_unit_test(keys_in_any_order),
 	};
