@@ -9,7 +9,8 @@
  * figures near a millisecond; this program only measures, bench/run decides.
  *
  * Usage: stopwatch [-m MARK] [-t SECONDS] COMMAND [ARGUMENT...]
- * Prints one line: <mark ns or -1> <exit ns> <wait status> <max RSS KiB>.
+ * Prints one line: <mark ns or -1> <exit ns> <wait status> <max RSS KiB>
+ * <page faults>.
  * A command that outlives SECONDS (default 20) is killed, status -1.
  */
 #include <err.h>
@@ -127,7 +128,8 @@ int main(int argc, char **argv)
 	watch_output(&w);
 	if (wait4(w.pid, &status, 0, &usage) != w.pid)
 		err(2, "wait");
-	printf("%ld %ld %d %ld\n", (long)w.mark_at, (long)(now_ns() - w.start),
-	       w.killed ? -1 : status, usage.ru_maxrss);
+	printf("%ld %ld %d %ld %ld\n", (long)w.mark_at,
+	       (long)(now_ns() - w.start), w.killed ? -1 : status,
+	       usage.ru_maxrss, usage.ru_minflt + usage.ru_majflt);
 	return 0;
 }

@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory of one VMM with an idle guest: resident and private."""
 
-import subprocess
-import sys
 import tempfile
-from pathlib import Path
 
 from . import peers
-from .part import Table
+from .part import Table, disk_and_net, has_taps, with_tap
 from .proc import figures, running
 
 NAME = "memory"
@@ -23,25 +20,12 @@ def beside_another(argv, text):
         return figures(vmm.pid)
 
 
-def with_devices(argv, folder):
-    """The command with a disk and a tap, in a network namespace of its own."""
-    disk = Path(folder) / "disk"
-    disk.write_bytes(bytes(1 << 20))
-    return ["unshare", "--net", "sh", "-c",
-            "PATH=$PATH:/usr/sbin:/sbin; ip tuntap add vt0 mode tap && "
-            "ip link set vt0 up && exec \"$@\"", "sh", *argv,
-            "--disk", str(disk), "--net", "tap=vt0"]
-
-
 def devices(ctx, argv):
     """Figures with a block and a network device; None without taps."""
-    if subprocess.run(["unshare", "--net", "test", "-w", "/dev/net/tun"],
-                      stderr=subprocess.DEVNULL, check=False).returncode:
-        print("no network namespace or tap: no figures with devices",
-              file=sys.stderr)
+    if not has_taps():
         return None
     with tempfile.TemporaryDirectory(dir=ctx.tree.build) as folder:
-        return beside_another(with_devices(argv, folder), "tick 3")
+        return beside_another(with_tap(argv + disk_and_net(folder)), "tick 3")
 
 
 def measure(ctx):

@@ -19,6 +19,7 @@ ctx is bench/run's arguments with `tree`, the build directory, added.
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass
@@ -69,9 +70,39 @@ def ratio(row, other, key):
 
 def once(tree, argv):
     """One run under the stopwatch: (mark us or None, exit us, status, text)."""
+    return watched(tree, argv)[:4]
+
+
+def watched(tree, argv):
+    """The same, and the page faults of the whole life."""
     run = subprocess.run([tree.stopwatch, *argv], stdout=subprocess.PIPE,
                          stderr=subprocess.PIPE, text=True, check=False)
     if run.returncode:
         sys.exit(f"bench/run: {run.stderr.strip()}")
-    mark, end, status, _ = (int(x) for x in run.stdout.split())
-    return (mark / 1000 if mark >= 0 else None, end / 1000, status, run.stderr)
+    mark, end, status, _, faults = (int(x) for x in run.stdout.split())
+    return (mark / 1000 if mark >= 0 else None, end / 1000, status, run.stderr,
+            faults)
+
+
+def has_taps():
+    """Can this process make a tap in a network namespace of its own?"""
+    if subprocess.run(["unshare", "--net", "test", "-w", "/dev/net/tun"],
+                      stderr=subprocess.DEVNULL, check=False).returncode == 0:
+        return True
+    print("no network namespace or tap: no figures with devices",
+          file=sys.stderr)
+    return False
+
+
+def with_tap(argv):
+    """The command in a network namespace of its own, which has the tap vt0."""
+    return ["unshare", "--net", "sh", "-c",
+            "PATH=$PATH:/usr/sbin:/sbin; ip tuntap add vt0 mode tap && "
+            "ip link set vt0 up && exec \"$@\"", "sh", *argv]
+
+
+def disk_and_net(folder):
+    """volt-vmm's arguments for a disk in @folder and the tap of with_tap()."""
+    disk = Path(folder) / "disk"
+    disk.write_bytes(bytes(1 << 20))
+    return ["--disk", str(disk), "--net", "tap=vt0"]

@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 
 from . import peers, stats
-from .part import Table, find, ms, once, ratio
+from .part import (Table, disk_and_net, find, has_taps, ms, once, ratio,
+                   watched, with_tap)
 from .proc import figures, running
 
 NAME = "snapshot"
@@ -41,12 +42,15 @@ def call(sock, method, url, body):
     return took
 
 
-def save(tree, guest, ready, memory, folder):
-    """A snapshot of @guest once it printed @ready; us that creating took."""
+def save(tree, guest, ready, memory, folder, more=()):
+    """A snapshot of @guest once it printed @ready; us that creating took.
+
+    @more: arguments for devices, and a tap with them.
+    """
     sock = Path(folder) / "sock"
     argv = [str(tree.vmm), "--api-sock", str(sock), "--kernel",
-            str(tree.guest(guest)), "--memory", str(memory)]
-    with running(argv, ready):
+            str(tree.guest(guest)), "--memory", str(memory), *more]
+    with running(with_tap(argv) if more else argv, ready):
         call(sock, "PATCH", "/vm", {"state": "Paused"})
         took = call(sock, "PUT", "/snapshot/create",
                     {"snapshot_path": f"{folder}/snap/"})
@@ -83,26 +87,28 @@ def lives(ctx, folder):
     if qemu:
         field.append((qemu.name + " cold start", qemu.command(
             tree.guest("mark-pvh"), ctx.memory)))
-    times = {name: ([], []) for name, _ in field}
+    times = {name: ([], [], []) for name, _ in field}
     for number in range(-2, ctx.runs):
         first = number % len(field)
         for name, argv in field[first:] + field[:first]:
-            mark, end, status, text = once(tree, argv)
+            mark, end, status, text, faults = watched(tree, argv)
             if mark is None:
                 sys.exit(f"bench/run: {name}: no mark (status {status}): "
                          f"{text.strip()[-300:]}")
             if number >= 0:
-                times[name][0].append(mark)
-                times[name][1].append(end)
+                for kind, value in enumerate((mark, end, faults)):
+                    times[name][kind].append(value)
     return [{"name": name, "mark_us": stats.summary(times[name][0]),
-             "exit_us": stats.summary(times[name][1])} for name, _ in field]
+             "exit_us": stats.summary(times[name][1]),
+             "faults": stats.summary(times[name][2])} for name, _ in field]
 
 
-def phases(ctx, folder):
+def phases(ctx, folder, wrap=lambda argv: argv):
     """Medians of --timing's table, ms, and the KVM calls in it."""
+    argv = wrap(restore_argv(ctx.tree, folder, "--timing"))
     seen, kvm = {}, []
     for _ in range(max(5, ctx.runs // 4)):
-        text = once(ctx.tree, restore_argv(ctx.tree, folder, "--timing"))[3]
+        text = once(ctx.tree, argv)[3]
         for name, value in PHASE.findall(text):
             seen.setdefault(name, []).append(float(value))
         kvm += [float(x) for x in KVM.findall(text)]
@@ -134,38 +140,69 @@ def clones(ctx, folder):
         return figures(vmm.pid)
 
 
+def with_devices(ctx, folder):
+    """phases() with a disk, a tap and a vsock; None without taps."""
+    if not has_taps():
+        return None
+    more = [*disk_and_net(folder), "--vsock", f"cid=3,path={folder}/vsock"]
+    save(ctx.tree, "remark", ".", ctx.memory, folder, more)
+    Path(folder, "vsock").unlink(missing_ok=True)
+
+    def wrap(argv):
+        return with_tap(["sh", "-c", 'rm -f "$0"; exec "$@"',
+                         f"{folder}/vsock", *argv])
+    return phases(ctx, folder, wrap)
+
+
+def creating(ctx, folder):
+    """us to create snapshots of 1 GiB, idle and full, and to write as much.
+
+    In turns: a disk's speed changes from one minute to the next.
+    """
+    took = {"idle": [], "full": [], "plain": []}
+    for _ in range(5):
+        for kind, guest, ready in (("idle", "remark", "."),
+                                   ("full", "fill", "@")):
+            took[kind].append(save(ctx.tree, guest, ready, 1024, folder))
+            shutil.rmtree(f"{folder}/snap")
+        took["plain"].append(plain_write(folder, 1024))
+    return {f"{kind}_gib_us": stats.summary(values)
+            for kind, values in took.items()}
+
+
 def measure(ctx):
     with tempfile.TemporaryDirectory(dir=ctx.tree.build) as folder:
         create = save(ctx.tree, "remark", ".", ctx.memory, folder)
         found = {"create_us": create, "lives": lives(ctx, folder),
                  "restore": phases(ctx, folder),
                  "at_once": at_once(ctx, folder)}
+        found["restore_devices"] = with_devices(ctx, folder)
         shutil.rmtree(f"{folder}/snap")
-        idle = [save(ctx.tree, "remark", ".", 1024, folder)
-                for _ in range(3)]
-        found["idle_gib_us"] = stats.summary(idle)
-        found["plain_gib_us"] = stats.summary(
-            [plain_write(folder, 1024) for _ in range(3)])
-        shutil.rmtree(f"{folder}/snap")
+        found.update(creating(ctx, folder))
         found["clone"] = clones(ctx, folder)
     return found
 
 
 def show(found):
     rows = [[r["name"], ms(r["mark_us"], "median"), ms(r["mark_us"], "p95"),
-             ms(r["exit_us"], "median"), ms(r["exit_us"], "p95")]
-            for r in found["lives"]]
+             ms(r["exit_us"], "median"), ms(r["exit_us"], "p95"),
+             str(r["faults"]["median"])] for r in found["lives"]]
     parts = [[name, f"{value:.3f}"]
              for name, value in found["restore"]["phases"].items()]
     parts.append(["of that in KVM's calls", f"{found['restore']['kvm_ms']:.3f}"])
-    return [Table(["snapshot: whole life, ms", "mark", "p95", "exit", "p95"],
-                  rows),
+    devices = found["restore_devices"]
+    if devices:
+        parts.append(["Total with a disk, a tap and a vsock",
+                      f"{devices['phases']['Total']:.3f}"])
+    return [Table(["snapshot: whole life, ms", "mark", "p95", "exit", "p95",
+                   "page faults"], rows),
             Table(["snapshot: restore, by phase", "ms"], parts),
             f"{found['at_once']['n']} restores at once, to the mark: p50 "
             f"{found['at_once']['p50'] / 1000:.1f} ms, p99 "
             f"{found['at_once']['p99'] / 1000:.1f} ms",
             "creating one of an idle 1 GiB guest: "
-            f"{ms(found['idle_gib_us'], 'median')} ms; writing 1 GiB to that "
+            f"{ms(found['idle_gib_us'], 'median')} ms, of a full one: "
+            f"{ms(found['full_gib_us'], 'median')} ms; writing 1 GiB to that "
             f"disk: {ms(found['plain_gib_us'], 'median')} ms",
             f"the last of {CLONES} clones: {found['clone']['vmm_private_kib']} "
             "KiB private besides guest memory, "
@@ -176,6 +213,12 @@ def load_over_kvm(found):
     return found["restore"]["phases"]["Total"] / found["restore"]["kvm_ms"]
 
 
+def cost_of_devices(found):
+    more = found["restore_devices"]
+    return more and (more["phases"]["Total"] -
+                     found["restore"]["phases"]["Total"])
+
+
 def restored_over_qemu(found):
     return ratio(find(found["lives"], "restored"),
                  find(found["lives"], "QEMU"), "mark_us")
@@ -183,9 +226,13 @@ def restored_over_qemu(found):
 
 TARGETS = (
     ("restore / its KVM calls", 1.3, "x", load_over_kvm),
+    ("restore with disk, net and vsock, more", 0.5, "ms", cost_of_devices),
     ("restored mark / QEMU cold start", 0.06, "x", restored_over_qemu),
     ("snapshot of idle 1 GiB / plain write", 0.1, "x",
      lambda found: found["idle_gib_us"]["median"] /
+     found["plain_gib_us"]["median"]),
+    ("snapshot of full 1 GiB / plain write", 1.2, "x",
+     lambda found: found["full_gib_us"]["median"] /
      found["plain_gib_us"]["median"]),
     ("clone's private memory besides the guest's", 300, "KiB",
      lambda found: found["clone"]["vmm_private_kib"]),
