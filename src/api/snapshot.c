@@ -341,8 +341,10 @@ static int load(struct api_call *call)
 		how.paths.memory = body->backend.path;
 	else if (!body->mem_file_path)
 		r = snapshot_paths_in(&in_dir, body->snapshot_path);
-	if (in_dir.state)
+	if (in_dir.state) {
 		how.paths = in_dir;
+		how.in_directory = true;
+	}
 	r = r < 0 ? err_set(call->err, r, "Out of memory")
 		  : go_on(call->api, &how, call->err);
 	snapshot_paths_free(&in_dir);
@@ -358,6 +360,7 @@ int api_restore(struct api *api, const char *dir, struct vm_restore *how,
 
 	if (r < 0)
 		return err_set(err, r, "Out of memory");
+	how->in_directory = true;
 	r = go_on(api, how, err);
 	snapshot_paths_free(&how->paths);
 	return r;

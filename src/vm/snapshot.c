@@ -328,24 +328,29 @@ int vm_snapshot(struct vm *vm, const struct snapshot_paths *paths,
 	"Failed to load guest memory: Error creating guest memory from " \
 	"file: "
 
-/* A diff's memory is whole once it was merged into that of its base, which
- * then still has the base's name on it. */
+/*
+ * A diff's memory is whole once another program merged it into that of its
+ * base, which then still has the base's name on it, or none where it was
+ * copied. What Volt puts into a directory is a diff, whatever lost the name.
+ */
 static int open_memory(struct snapshot_reader *reader,
 		       const struct vm_restore *how, const struct snapshot *s,
 		       struct err *err)
 {
 	uint64_t base = snapshot_base(s);
-	uint64_t id;
+	uint64_t id = how->in_directory ? s->head.id : 0;
 	int r = snapshot_open_memory(reader, &how->paths, s->head.id, base,
 				     err);
 
-	if (r == 0 && base != 0 && snapshot_memory_id(reader->memory_fd, &id) &&
-	    id == s->head.id)
-		r = err_set(err, -EINVAL,
-			    "%s holds only what changed since snapshot %s: "
-			    "merge the two first (volt snapshot merge)",
-			    how->paths.memory, s->base);
-	return r;
+	if (r < 0 || base == 0)
+		return r;
+	(void)snapshot_memory_id(reader->memory_fd, &id);
+	if (id != s->head.id)
+		return 0;
+	return err_set(err, -EINVAL,
+		       "%s holds only what changed since snapshot %s: merge "
+		       "the two first (volt snapshot merge)",
+		       how->paths.memory, s->base);
 }
 
 /* One look at both files. */

@@ -49,6 +49,7 @@ int vm_snapshot(struct vm *vm, const struct snapshot_paths *paths,
 /**
  * struct vm_restore - how
  * @paths:	memory may be NULL with @uffd_path
+ * @in_directory:	they are Volt's own names
  * @uffd_path:	where a handler listens that serves the memory, or NULL
  * @resume:	run at once; else stay paused
  * @advance_clock:	by the real time since the snapshot
@@ -56,6 +57,7 @@ int vm_snapshot(struct vm *vm, const struct snapshot_paths *paths,
  */
 struct vm_restore {
 	struct snapshot_paths paths;
+	bool in_directory;
 	const char *uffd_path;
 	struct config_overrides overrides;
 	bool resume;
