@@ -294,6 +294,22 @@ def said(*argv):
                           stdout=subprocess.PIPE).stdout.strip()
 
 
+NO_SLIM = "no slim kernel in the cache: tools/kernel/build-slim makes one"
+
+
+def slim_kernel():
+    """Of the cache, or None: building it takes minutes."""
+    cache = os.environ.get("VOLT_CACHE") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
+        "volt")
+    folder = os.path.join(cache, "kernel")
+    found = [os.path.join(folder, name, "vmlinux")
+             for name in (os.listdir(folder) if os.path.isdir(folder) else [])
+             if name.startswith("slim")]
+    found = [path for path in found if os.path.exists(path)]
+    return max(found, key=os.path.getmtime) if found else None
+
+
 def runs_linux():
     """This host's KVM runs Linux kernels; else the lab does."""
     run = subprocess.run([BUILD / "volt", "doctor", "--json"], text=True,

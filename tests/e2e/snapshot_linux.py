@@ -1,42 +1,105 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drives a Linux guest and its clones, in the lab; see test_linux_snapshot.py.
 
-usage: snapshot_linux.py VOLT-VMM KERNEL INITRD DISK CLONES DEPTH
+usage: snapshot_linux.py VOLT-VMM INITRD DISK KIND=KERNEL,CLONES,DEPTH...
 
-Prints "ok NAME" or "FAIL NAME: why" for each case.
+KIND is one of FAMILIES. Prints "ok KIND NAME" or "FAIL KIND NAME: why" for each
+case.
 """
 
+import ctypes
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import traceback
 from pathlib import Path
 
 from conftest import Api, Running
+from netns import Namespace
 from vsock_host import connect, echo
 
 SECONDS = 240
 CALM = 600  # seconds of guest time between two rounds: more is a jump
-BAD = re.compile(r"lockup|stall|unstable|clocksource|BUG|WARNING|Oops|panic|"
+LINE = b"TCP of a guest\n"
+FORKED = "crng reseeded due to virtual machine fork"
+CLONE_NEWNET = 0x40000000
+BAD = re.compile(r"can't request|lockup|stall|unstable|clocksource|BUG|WARNING|Oops|panic|"
                  r"I/O error|EXT4-fs error|hung|rror -", re.I)
 
 
-class Vm:
-    """A VM of the family, with files of its own."""
+class World:
+    """A tap in a network of its own, and who takes the guest's TCP there.
 
-    def __init__(self, vmm, disk):
+    All taps have one hardware address, which clones know as their peer's.
+    """
+
+    count = 0
+
+    def __init__(self):
+        World.count += 1
+        self.tap = f"t{World.count}"
+        self.space = Namespace()
+        for words in (f"tuntap add {self.tap} mode tap",
+                      f"link set {self.tap} address 02:00:00:00:00:01 up",
+                      f"address add 10.0.0.1/24 dev {self.tap}"):
+            self.space.run("ip", *words.split())
+        self.calls = self.good = 0
+        self.bad = None
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        net = f"/proc/{self.space.holder.pid}/ns/net"
+        with open(net, "rb") as file:
+            assert ctypes.CDLL(None).setns(file.fileno(), CLONE_NEWNET) == 0
+        with socket.create_server(("10.0.0.1", 5000)) as server:
+            while True:
+                with server.accept()[0] as sock:
+                    self.calls += 1
+                    self.take(sock)
+
+    def take(self, sock):
+        at = 0
+        try:
+            while data := sock.recv(4096):
+                want = LINE * (len(data) // len(LINE) + 2)
+                if data != want[at:at + len(data)]:
+                    self.bad = data
+                at = (at + len(data)) % len(LINE)
+                self.good += len(data)
+        except ConnectionError:
+            pass
+
+    def wait_for_more(self):
+        """Than what has come so far."""
+        before, end = self.good, time.monotonic() + SECONDS
+        while self.good == before:
+            assert time.monotonic() < end, "no TCP of the guest"
+            time.sleep(0.05)
+        assert self.bad is None, self.bad
+
+
+class Vm:
+    """A VM of the family, with files and a network of its own."""
+
+    def __init__(self, vmm, disk, *options):
         self.vmm = vmm
+        self.world = World()
         self.folder = Path(tempfile.mkdtemp())
         self.disk = self.folder / "disk"
         shutil.copy(disk, self.disk)
         self.vsock = self.folder / "v.sock"
-        self.run = Running([vmm, "--api-sock", self.folder / "api.sock"],
+        self.run = Running([*self.world.space.join, vmm, *options,
+                            "--api-sock", self.folder / "api.sock"],
                            self.folder / "log")
         self.api = Api(self.folder / "api.sock")
         self.api.wait(SECONDS)
         self.rounds = []
+        self.own = []  # of getrandom(), one a round
 
     def boot(self, kernel, initrd):
         put = [("/machine-config", {"vcpu_count": 2, "mem_size_mib": 192}),
@@ -47,6 +110,10 @@ class Vm:
                ("/drives/data",
                 {"drive_id": "data", "path_on_host": str(self.disk),
                  "is_root_device": False}),
+               ("/network-interfaces/net",
+                {"iface_id": "net", "host_dev_name": self.world.tap,
+                 "tx_rate_limiter": {"bandwidth": {"size": 200000,
+                                                   "refill_time": 1000}}}),
                ("/entropy", {}),
                ("/vsock", {"guest_cid": 3, "uds_path": str(self.vsock)}),
                ("/actions", {"action_type": "InstanceStart"})]
@@ -67,6 +134,8 @@ class Vm:
         self.api.set("PUT", "/snapshot/load", {
             "snapshot_path": str(folder), "resume_vm": True,
             "vsock_override": {"uds_path": str(self.vsock)},
+            "network_overrides": [{"iface_id": "net",
+                                   "host_dev_name": self.world.tap}],
             "drive_overrides": [{"drive_id": "data",
                                  "path_on_host": str(self.disk)}]})
 
@@ -74,10 +143,11 @@ class Vm:
         """@count more rounds of the guest's work."""
         for _ in range(count):
             self.run.wait_for("ROUND ", SECONDS)
-            number, data, uptime, drawn = self.run.wait_for(
-                "\n", SECONDS).split()[:4]
+            number, data, uptime, own, drawn = self.run.wait_for(
+                "\n", SECONDS).split()[:5]
             assert data == "good", self.run.whole[-2000:]
             self.rounds.append((int(number), float(uptime), drawn))
+            self.own.append(own)
 
     def check(self, before):
         """No round is lost or repeated, and time goes on as before."""
@@ -99,13 +169,14 @@ class Vm:
             self.run.process.kill()
         self.run.process.wait()
         shutil.rmtree(self.folder)
+        self.world.space.close()
 
 
 class Family:
-    def __init__(self, vmm, kernel, initrd, disk, clones, depth):
+    def __init__(self, vmm, initrd, disk, options, kernel, clones, depth):
         self.vmm, self.count, self.depth = vmm, int(clones), int(depth)
         self.place = Path(tempfile.mkdtemp())
-        self.first = Vm(vmm, disk).boot(kernel, initrd)
+        self.first = Vm(vmm, disk, *options).boot(kernel, initrd)
         self.clones = []
         self.snap = None
 
@@ -120,10 +191,13 @@ def original(family):
     vm = family.first
     vm.go_on(2)
     vm.check_vsock()
-    before = vm.rounds[-1]
+    vm.world.wait_for_more()
+    before, calls = vm.rounds[-1], vm.world.calls
     family.snap = vm.snapshot(family.place / "s")
     vm.go_on(2)
     vm.check((before[0] - 2, 0.0, ""))
+    vm.world.wait_for_more()
+    assert vm.world.calls == calls, "TCP broke"
     vm.end()
 
 
@@ -142,6 +216,23 @@ def random_numbers(family):
     """What each has from its device is its own."""
     drawn = [x for clone in family.clones for _, _, x in clone.rounds]
     assert len(set(drawn)) == len(drawn) > 0, drawn
+
+
+def reseeded(family):
+    """The guest hears that it is a copy, and parts of its own random numbers."""
+    for clone in family.clones:
+        if FORKED.encode() not in clone.run.whole:
+            clone.run.wait_for(FORKED, SECONDS)
+        clone.go_on(2)
+    own = [x for clone in family.clones for x in clone.own[-1:]]
+    assert len(set(own)) == len(own) > 1, own
+    assert FORKED.encode() not in family.first.run.whole
+
+
+def tcp(family):
+    """Their connections are gone with their peer; they make new ones."""
+    for clone in family.clones:
+        clone.world.wait_for_more()
 
 
 def vsock(family):
@@ -169,19 +260,29 @@ def chain(family):
     vm.end()
 
 
-def main():
-    family = Family(*sys.argv[1:])
-    for step in (original, clones, random_numbers, vsock, chain):
+FAMILIES = {
+    "stock": ((), (original, clones, random_numbers, vsock, tcp, chain)),
+    "full": (("--irqchip", "full"), (original, clones, vsock, tcp)),
+    "slim": ((), (original, clones, random_numbers, reseeded, vsock, tcp)),
+}
+
+
+def run(kind, vmm, initrd, disk, *what):
+    options, steps = FAMILIES[kind]
+    family = Family(vmm, initrd, disk, options, *what)
+    for step in steps:
         try:
             step(family)
-            print("ok", step.__name__, flush=True)
+            print("ok", kind, step.__name__, flush=True)
         except Exception as why:
             traceback.print_exc()
-            print(f"FAIL {step.__name__}: {why!r}", flush=True)
+            print(f"FAIL {kind} {step.__name__}: {why!r}", flush=True)
             break
     for vm in [family.first, *family.clones]:
         if vm.run.process.poll() is None:
             vm.run.process.kill()
 
 
-main()
+for word in sys.argv[4:]:
+    name, _, rest = word.partition("=")
+    run(name, *sys.argv[1:4], *rest.split(","))
