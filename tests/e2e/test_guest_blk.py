@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bare-metal guests on block devices: both engines, hosts that fail, kill -9."""
 
+import contextlib
 import json
 import os
 import resource
 import signal
+import subprocess
 import time
 
 import pytest
 
-from conftest import BUILD, Api, Case
+from conftest import BUILD, Api, Case, mkfs_ext4
 
 SECTOR = 512
 DISK_BYTES = 4 << 20
@@ -167,6 +169,53 @@ def test_rlimit_fsize_ends_nothing(vmm, tmp_path, engine):
     assert "load 3000" in result.out
     assert "FAIL load-failed" in result.out
     assert "File too large" in result.log
+
+
+@contextlib.contextmanager
+def freezable(folder):
+    """A folder, on a file system of its own that can be frozen."""
+    tree, place = folder / "tree", folder / "place"
+    tree.mkdir()
+    place.mkdir()
+    make_disk(tree)
+    image = mkfs_ext4(tree, folder / "image", "16M")
+    mounted = subprocess.run(["mount", "-o", "loop", image, place],
+                             capture_output=True, text=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"a loop mount takes root: {mounted.stderr.strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["fsfreeze", "-u", place], check=False,
+                       stderr=subprocess.DEVNULL)
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_hung_disk_does_not_hang_the_vmm(vmm, tmp_path):
+    """Requests wait for the host; the API does not, and all goes on after."""
+    with freezable(tmp_path) as place:
+        blocks = DISK_BYTES // BLOCK
+        run, api = start_load(vmm, place / "disk.img", f"journal={blocks}",
+                              "Async")
+        for _ in range(3):
+            run.wait_for("flushed ")
+        subprocess.run(["fsfreeze", "-f", place], check=True)
+        assert api.call("GET", "/")[1]["state"] == "Running"
+        api.set("PATCH", "/vm", {"state": "Paused"})
+        status, body = api.call("PUT", "/snapshot/create", {
+            "snapshot_path": str(tmp_path / "state"),
+            "mem_file_path": str(tmp_path / "memory")})
+        assert status == 400
+        assert "still has requests in flight" in body["fault_message"]
+        api.set("PATCH", "/vm", {"state": "Resumed"})
+        subprocess.run(["fsfreeze", "-u", place], check=True)
+        run.read_some(0)
+        before = run.whole.count(b"flushed ")
+        while run.whole.count(b"flushed ") < before + 20:
+            run.wait_for("flushed ")
+        assert b"FAIL" not in run.whole
+        run.process.kill()
+        run.process.wait()
 
 
 def test_counters_by_device(vmm, tmp_path):
