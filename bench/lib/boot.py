@@ -47,13 +47,13 @@ def made_by(*command):
     return Path(run.stdout.split()[-1]) if run.returncode == 0 else None
 
 
-def guests(with_slim):
+def guests(with_slim, *initrd_options):
     """Kernels by name, and the initramfs."""
     kernels = {"stock": made_by("tools/kernel/fetch", "--print", "vmlinux")}
     if with_slim:
         kernels["slim"] = made_by("tools/kernel/build-slim", "--print",
                                   "vmlinux")
-    initrd = made_by("tests/initramfs/build")
+    initrd = made_by("tests/initramfs/build", *initrd_options)
     return {name: path for name, path in kernels.items() if path}, initrd
 
 
@@ -108,22 +108,22 @@ def boot(tree, kernels, initrd, runs, memory, extra=()):
     return rows
 
 
-def in_lab(ctx, kernels, initrd):
-    """This part of bench/run, in the emulated host."""
+def in_lab(ctx, part, kernels, initrd, *more):
+    """A part of bench/run that boots Linux, in the emulated host."""
     lab = ROOT / "tests/lab/run"
     build = ctx.tree.build
     with tempfile.TemporaryDirectory(dir=build) as folder:
         kernel_args = [f"--boot-kernel={n}={p}" for n, p in kernels.items()]
         run = subprocess.run(
             [lab, "/usr/bin/python3", ROOT / "bench/run", "--build", build,
-             "--only", NAME, "--boot-runs", str(ctx.boot_runs), "--memory",
-             str(ctx.memory), "--results", folder, "--boot-initrd", initrd,
-             *kernel_args], check=False)
+             "--only", part, "--memory", str(ctx.memory), "--results",
+             folder, "--boot-initrd", initrd, *kernel_args, *more],
+            check=False)
         path = Path(folder) / "results.json"
         if run.returncode or not path.exists():
-            print("the lab did not run the boot part", file=sys.stderr)
+            print(f"the lab did not run the {part} part", file=sys.stderr)
             return None
-        return json.loads(path.read_text())[NAME]
+        return json.loads(path.read_text())[part]
 
 
 def measure(ctx):
@@ -135,7 +135,8 @@ def measure(ctx):
         print("no guest kernel or initramfs: no boot figures")
         return None
     if not host.runs_linux():
-        return in_lab(ctx, kernels, initrd)
+        return in_lab(ctx, NAME, kernels, initrd,
+                      f"--boot-runs={ctx.boot_runs}")
     return {"host": host.describe(), "runs": ctx.boot_runs,
             "rows": boot(ctx.tree, kernels, initrd, ctx.boot_runs,
                          ctx.memory)}
