@@ -102,7 +102,7 @@ static int new_api(struct vmm *v, struct err *err)
 
 	v->vm.metrics = &v->metrics;
 	v->api = api_new(&v->vm, &v->metrics, &settings);
-	if (!v->api)
+	if (!v->api || signals_add_counters(&v->metrics) < 0)
 		return err_set(err, -ENOMEM, "Out of memory");
 	r = api_logger_setup(v->api, o->log_path, o->level, o->module,
 			     o->show_level, o->show_log_origin, err);

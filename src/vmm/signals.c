@@ -5,6 +5,7 @@
 #include "vmm/signals.h"
 
 #include "base/log.h"
+#include "base/metrics.h"
 #include "dev/console.h"
 #include "vm/machine.h"
 
@@ -15,13 +16,15 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#define SIGNALS 32
+
 /* Handlers have no argument of ours: these are the signal flags that the
  * style allows at file scope. */
 static struct {
 	struct vm *vm;
 	struct loop_source wake;
-	_Atomic uint32_t pending; /* bit per signal number below 32 */
-	_Atomic uint64_t count[32];
+	_Atomic uint32_t pending; /* bit per signal number below SIGNALS */
+	metric_t count[SIGNALS];  /* by number */
 	_Atomic int final;
 } state = {.wake.fd = -1};
 
@@ -90,7 +93,7 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 	bool sent = info->si_code <= 0;
 
 	(void)context;
-	atomic_fetch_add(&state.count[sig & 31], 1);
+	metric_inc(&state.count[sig & (SIGNALS - 1)]);
 	if (table[row].fault && !sent)
 		die_of_fault(row, info);
 	/* The kernel's own SIGXFSZ, which looks as if we had sent it: the write
@@ -159,7 +162,29 @@ int signals_final(void)
 	return state.final;
 }
 
-uint64_t signals_count(int sig)
+#define COUNT(name, sig, kind)                       \
+	{                                            \
+		name, (sig) * sizeof(metric_t), kind \
+	}
+
+/* Firecracker's names and kinds. */
+static const struct metric metrics_of_signals[] = {
+	COUNT("sigbus", SIGBUS, METRIC_STORED),
+	COUNT("sigsegv", SIGSEGV, METRIC_STORED),
+	COUNT("sigxfsz", SIGXFSZ, METRIC_STORED),
+	COUNT("sigxcpu", SIGXCPU, METRIC_STORED),
+	COUNT("sigpipe", SIGPIPE, METRIC_DELTA),
+	COUNT("sighup", SIGHUP, METRIC_STORED),
+	COUNT("sigill", SIGILL, METRIC_STORED),
+};
+
+static const struct metric_group group = {
+	"signals",
+	metrics_of_signals,
+	ARRAY_SIZE(metrics_of_signals),
+};
+
+int signals_add_counters(struct metrics *metrics)
 {
-	return atomic_load(&state.count[sig & 31]);
+	return metrics_add(metrics, &group, NULL, state.count);
 }

@@ -29,5 +29,5 @@ int signals_install(struct vm *vm, struct err *err) __must_check;
 /* The signal that asked for the end and should be died by, or 0. */
 int signals_final(void);
 
-/* How often @sig came, for the `signals` metrics. */
-uint64_t signals_count(int sig);
+/* Show how often each came. @metrics may be NULL. Return: 0 or -ENOMEM. */
+int signals_add_counters(struct metrics *metrics) __must_check;

@@ -123,6 +123,20 @@ def test_metrics_groups(api, folder):
             assert line[group]
 
 
+def test_metrics_count_signals(api, folder):
+    api.ok("PUT", "/metrics", {"metrics_path": "m"})
+    start(api)
+    assert metrics(folder / "m")[0]["signals"]["sigpipe"] == 0
+    os.kill(api.process.pid, signal.SIGPIPE)
+    end = time.monotonic() + 60
+    while sum(x["signals"]["sigpipe"] for x in metrics(folder / "m")) != 1:
+        assert time.monotonic() < end
+        api.ok("PUT", "/actions", {"action_type": "FlushMetrics"})
+    os.kill(api.process.pid, signal.SIGHUP)
+    api.process.wait(60)
+    assert metrics(folder / "m")[-1]["signals"]["sighup"] == 1
+
+
 def test_metrics_count_requests(api, folder):
     api.ok("PUT", "/metrics", {"metrics_path": "m", "emit_id": True,
                                "properties": {"rack": "b\"7"}})
