@@ -2,50 +2,25 @@
 /*
  * blk.c - virtio block device (theory of operation: blk.h)
  */
-#include "dev/blk.h"
+#include "dev/blk_priv.h"
 
-#include "base/iov.h"
 #include "base/log.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Feature bits (virtio 1.2, 5.2.3). */
-#define F_SEG_MAX      (1ull << 2)
-#define F_RO           (1ull << 5)
-#define F_BLK_SIZE     (1ull << 6)
-#define F_FLUSH        (1ull << 9)
-#define F_TOPOLOGY     (1ull << 10)
-#define F_DISCARD      (1ull << 13)
-#define F_WRITE_ZEROES (1ull << 14)
-
-/* Request types and status (5.2.6). */
-#define T_IN           0u
-#define T_OUT          1u
-#define T_FLUSH        4u
-#define T_GET_ID       8u
-#define T_DISCARD      11u
-#define T_WRITE_ZEROES 13u
-#define S_OK           0u
-#define S_IOERR        1u
-#define S_UNSUPP       2u
-
-/* What a request may ask for; in the config space. */
-#define SEG_MAX             254u
-#define DISCARD_SECTORS_MAX (1u << 21) /* 1 GiB */
-#define ZERO_SECTORS_MAX    (1u << 15) /* 16 MiB: may have to be written */
+/* Status (5.2.6). */
+#define S_OK     0u
+#define S_IOERR  1u
+#define S_UNSUPP 2u
 
 /* Async: requests in flight. */
-#define ASYNC_SLOTS   128u
+#define ASYNC_SLOTS 128u
 
-#define HEADER_BYTES  16u
-#define RANGE_BYTES   16u
-#define RANGE_F_UNMAP 1u
-
-#define NS_PER_US     1000u
-#define NS_PER_MS     1000000u
-#define NS_PER_S      1000000000u
+#define NS_PER_US   1000u
+#define NS_PER_MS   1000000u
+#define NS_PER_S    1000000000u
 
 /* A round on the VMM thread ends after so much, and the loop has its turn. */
 #define ROUND_REQUESTS 256u
@@ -57,98 +32,6 @@
 #define SET_FILE_NS (5ull * NS_PER_S)
 #define DESTROY_NS  (1ull * NS_PER_S)
 #define RESET_NS    (1ull * NS_PER_S)
-
-/* Buffers that a slot holds itself; longer requests use its part of `many`. */
-#define FEW      4u
-
-#define ID_BYTES 20u /* of GET_ID */
-
-/**
- * struct blk_config - the config space (5.2.4), little-endian
- */
-struct blk_config {
-	uint64_t capacity;
-	uint32_t size_max;
-	uint32_t seg_max;
-	uint8_t geometry[4];
-	uint32_t blk_size;
-	uint8_t physical_block_exp;
-	uint8_t alignment_offset;
-	uint16_t min_io_size;
-	uint32_t opt_io_size;
-	uint8_t writeback;
-	uint8_t unused0;
-	uint16_t num_queues;
-	uint32_t max_discard_sectors;
-	uint32_t max_discard_seg;
-	uint32_t discard_sector_alignment;
-	uint32_t max_write_zeroes_sectors;
-	uint32_t max_write_zeroes_seg;
-	uint8_t write_zeroes_may_unmap;
-	uint8_t unused1[3];
-};
-
-static_assert(sizeof(struct blk_config) == 64, "60 bytes, and padding");
-#define CONFIG_BYTES 60u
-
-/**
- * struct slot - a request in flight
- * @io:		what it does to the file
- * @head:	of its chain
- * @status:	where its status byte goes
- * @bytes:	of data that the device writes
- * @total:	of data, either way
- * @start_ns:	when it was begun
- * @next:	free slots
- */
-struct slot {
-	struct blk_io io;
-	struct slot *next;
-	struct iovec *many;
-	uint8_t *status;
-	uint64_t start_ns;
-	uint32_t bytes;
-	uint32_t total;
-	uint16_t head;
-	struct iovec few[FEW];
-};
-
-/**
- * struct blk - a block device
- * @file:	the disk
- * @write_through: FLUSH was offered and not taken
- * @resized:	restored with another size than it was saved with
- * @uring:	NULL: Sync
- * @done:	the ring, on the loop
- * @slots, @many: @nr_slots of them, and their buffers
- * @free:	the last one used first: few of them are ever touched
- * @round_ns, @last_ns, @published_ns: when the round began, a request was last
- *		done, and the guest was last shown
- * @iov:	the chain that is being looked at
- */
-struct blk {
-	struct virtio_dev dev;
-	struct blk_config config;
-	struct blk_file file;
-	char id[ID_BYTES];
-	bool read_only;
-	bool flush;
-	bool write_through;
-	bool resized;
-	struct rate_limiter limiter;
-	struct blk_counters counters;
-	struct blk_uring *uring;
-	struct loop_source done;
-	unsigned int nr_slots;
-	unsigned int in_flight;
-	struct slot *slots;
-	struct slot *free;
-	struct iovec *many;
-	uint64_t round_ns;
-	uint64_t last_ns;
-	uint64_t published_ns;
-	struct iovec iov[VIRTQ_MAX_SIZE];
-};
 
 static const struct metric metrics[] = {
 	METRIC(struct blk_counters, activate_fails),
@@ -191,175 +74,25 @@ static struct virtq *queue_of(struct blk *blk)
 
 /* ---- slots ---- */
 
-static struct slot *slot_take(struct blk *blk)
+static struct blk_slot *slot_take(struct blk *blk)
 {
-	struct slot *slot = blk->free;
+	struct blk_slot *slot = blk->free;
 
 	blk->free = slot->next;
 	blk->in_flight++;
 	return slot;
 }
 
-static void slot_give(struct blk *blk, struct slot *slot)
+static void slot_give(struct blk *blk, struct blk_slot *slot)
 {
 	slot->next = blk->free;
 	blk->free = slot;
 	blk->in_flight--;
 }
 
-/* ---- from a chain to an operation ---- */
-
-/**
- * struct header - of a request, copied out of guest memory
- */
-struct header {
-	uint32_t type;
-	uint64_t sector;
-};
-
-static bool read_header(const struct virtq_chain *c, struct header *header)
-{
-	uint8_t bytes[HEADER_BYTES];
-
-	if (iov_read(c->out, c->nr_out, 0, bytes, sizeof(bytes)) !=
-	    sizeof(bytes))
-		return false;
-	header->type = load_le32(bytes);
-	header->sector = load_le64(bytes + 8);
-	return true;
-}
-
-static bool on_disk(const struct blk *blk, uint64_t sector, uint64_t sectors)
-{
-	return range_fits(sector, sectors, blk->file.sectors);
-}
-
-/* The data of a transfer, [@off, +@len) of @iov, into the slot's buffers. */
-static bool set_buffers(struct slot *slot, const struct iovec *iov, size_t nr,
-			uint64_t off, uint32_t len)
-{
-	size_t max = nr <= FEW ? FEW : SEG_MAX;
-
-	slot->io.iov = nr <= FEW ? slot->few : slot->many;
-	slot->io.nr_iov =
-		(unsigned int)iov_slice(iov, nr, off, len, slot->io.iov, max);
-	slot->io.left = len;
-	slot->total = len;
-	return iov_bytes(slot->io.iov, slot->io.nr_iov) == len;
-}
-
-static int set_transfer(const struct blk *blk, const struct virtq_chain *c,
-			const struct header *header, struct slot *slot)
-{
-	bool read = header->type == T_IN;
-	uint32_t in = c->in_bytes - 1, out = c->out_bytes - HEADER_BYTES;
-	uint32_t len = read ? in : out;
-
-	if ((read ? out : in) != 0 || len == 0 || len % BLK_SECTOR_BYTES != 0 ||
-	    !on_disk(blk, header->sector, len / BLK_SECTOR_BYTES) ||
-	    (!read && blk->read_only))
-		return -EINVAL;
-	slot->io.kind = read ? BLK_IO_READ : BLK_IO_WRITE;
-	slot->io.off = header->sector * BLK_SECTOR_BYTES;
-	slot->bytes = read ? len : 0;
-	return set_buffers(slot, read ? c->in : c->out,
-			   read ? c->nr_in : c->nr_out, read ? 0 : HEADER_BYTES,
-			   len)
-		       ? 0
-		       : -EINVAL;
-}
-
-/* DISCARD and WRITE_ZEROES: one range, as we told the driver. */
-static int set_range(const struct blk *blk, const struct virtq_chain *c,
-		     const struct header *header, struct slot *slot)
-{
-	bool zero = header->type == T_WRITE_ZEROES;
-	uint8_t bytes[RANGE_BYTES];
-	uint64_t sector;
-	uint32_t sectors, flags;
-
-	if (!virtio_dev_has(&blk->dev, zero ? F_WRITE_ZEROES : F_DISCARD))
-		return -EOPNOTSUPP;
-	if (c->out_bytes != HEADER_BYTES + RANGE_BYTES ||
-	    iov_read(c->out, c->nr_out, HEADER_BYTES, bytes, sizeof(bytes)) !=
-		    sizeof(bytes))
-		return -EINVAL;
-	sector = load_le64(bytes);
-	sectors = load_le32(bytes + 8);
-	flags = load_le32(bytes + 12);
-	if ((flags & ~(zero ? RANGE_F_UNMAP : 0u)) != 0)
-		return -EOPNOTSUPP;
-	if (sectors == 0 ||
-	    sectors > (zero ? ZERO_SECTORS_MAX : DISCARD_SECTORS_MAX) ||
-	    !on_disk(blk, sector, sectors))
-		return -EINVAL;
-	slot->io.kind = !zero                   ? BLK_IO_DISCARD
-			: flags & RANGE_F_UNMAP ? BLK_IO_UNMAP
-						: BLK_IO_ZERO;
-	slot->io.off = sector * BLK_SECTOR_BYTES;
-	slot->io.left = (uint64_t)sectors * BLK_SECTOR_BYTES;
-	return 0;
-}
-
-/* Bytes as the limiter counts them: zeroes that are written, too. */
-static uint64_t cost(const struct slot *slot)
-{
-	return slot->io.kind == BLK_IO_ZERO ? slot->io.left : slot->total;
-}
-
-/* The last writable byte; NULL when there is none. */
-static uint8_t *status_of(const struct virtq_chain *c)
-{
-	const struct iovec *last;
-
-	if (c->nr_in == 0)
-		return NULL;
-	last = &c->in[c->nr_in - 1];
-	return (uint8_t *)last->iov_base + last->iov_len - 1;
-}
-
-/* Return: 1: the operation is in @slot; 0: done already; -errno: refused. */
-static int parse(struct blk *blk, const struct virtq_chain *c,
-		 struct slot *slot)
-{
-	struct header header;
-	int r;
-
-	slot->io = (struct blk_io){.stable = blk->write_through};
-	slot->head = c->head;
-	slot->status = status_of(c);
-	slot->bytes = 0;
-	slot->total = 0;
-	if (!slot->status || !read_header(c, &header))
-		return -EINVAL;
-	switch (header.type) {
-	case T_IN:
-	case T_OUT:
-		r = set_transfer(blk, c, &header, slot);
-		break;
-	case T_DISCARD:
-	case T_WRITE_ZEROES:
-		r = set_range(blk, c, &header, slot);
-		break;
-	case T_FLUSH:
-		slot->io.kind = BLK_IO_FLUSH;
-		r = virtio_dev_has(&blk->dev, F_FLUSH) ? 0 : -EOPNOTSUPP;
-		break;
-	case T_GET_ID:
-		if (c->in_bytes <= ID_BYTES)
-			return -EINVAL;
-		slot->bytes = (uint32_t)iov_write(c->in, c->nr_in, 0, blk->id,
-						  ID_BYTES);
-		return 0;
-	default:
-		return -EOPNOTSUPP;
-	}
-	return r < 0 ? r : 1;
-}
-
 /* ---- answers ---- */
 
-static void answer(struct blk *blk, const struct slot *slot, int r)
+static void answer(struct blk *blk, const struct blk_slot *slot, int r)
 {
 	uint8_t status = r == 0 ? S_OK : r == -EOPNOTSUPP ? S_UNSUPP : S_IOERR;
 
@@ -367,7 +100,7 @@ static void answer(struct blk *blk, const struct slot *slot, int r)
 	virtq_push(queue_of(blk), slot->head, (r == 0 ? slot->bytes : 0) + 1);
 }
 
-static void count(struct blk *blk, const struct slot *slot, uint64_t now)
+static void count(struct blk *blk, const struct blk_slot *slot, uint64_t now)
 {
 	struct blk_counters *c = &blk->counters;
 	uint64_t us = (now - slot->start_ns) / NS_PER_US;
@@ -391,7 +124,7 @@ static void count(struct blk *blk, const struct slot *slot, uint64_t now)
 	}
 }
 
-static void finish(struct blk *blk, struct slot *slot, int r)
+static void finish(struct blk *blk, struct blk_slot *slot, int r)
 {
 	static const char *const names[] = {
 		[BLK_IO_READ] = "read",   [BLK_IO_WRITE] = "write",
@@ -424,7 +157,7 @@ static void finish(struct blk *blk, struct slot *slot, int r)
 
 /* ---- the two engines ---- */
 
-static void begin(struct blk *blk, struct slot *slot)
+static void begin(struct blk *blk, struct blk_slot *slot)
 {
 	slot->start_ns = now_ns();
 	if (blk->uring && blk_uring_can(&blk->file, &slot->io))
@@ -434,7 +167,7 @@ static void begin(struct blk *blk, struct slot *slot)
 }
 
 /* What io_uring did not do or not wholly. Return: as blk_io_step(). */
-static int go_on(struct blk *blk, struct slot *slot, int result)
+static int go_on(struct blk *blk, struct blk_slot *slot, int result)
 {
 	int r = blk_io_step(&slot->io, result);
 
@@ -467,7 +200,7 @@ static void submit(struct blk *blk)
 	log_guest(LOG_WARN, "%s: io_uring takes no requests now: %s",
 		  blk->dev.name, err_name(r));
 	while (blk_uring_take_back(blk->uring, &tag)) {
-		struct slot *slot = tag;
+		struct blk_slot *slot = tag;
 
 		finish(blk, slot, blk_sync_run(&blk->file, &slot->io));
 	}
@@ -479,7 +212,7 @@ static void reap(struct blk *blk)
 	int result;
 
 	while (blk->uring && blk_uring_next(blk->uring, &tag, &result)) {
-		struct slot *slot = tag;
+		struct blk_slot *slot = tag;
 		int r;
 
 		if (blk->dev.resetting) {
@@ -530,7 +263,7 @@ enum stop {
 static enum stop take(struct blk *blk)
 {
 	struct virtq *q = queue_of(blk);
-	struct slot *slot = blk->free;
+	struct blk_slot *slot = blk->free;
 	struct virtq_chain chain;
 	int r;
 
@@ -539,9 +272,9 @@ static enum stop take(struct blk *blk)
 	r = virtq_pop(q, blk->iov, ARRAY_SIZE(blk->iov), &chain);
 	if (r <= 0)
 		return r < 0 ? STOP_BROKEN : STOP_EMPTY;
-	r = parse(blk, &chain, slot);
+	r = blk_parse(blk, &chain, slot);
 	/* What moves no data, and what makes no sense, is an operation, too. */
-	if (!rate_limiter_take(&blk->limiter, r > 0 ? cost(slot) : 0)) {
+	if (!rate_limiter_take(&blk->limiter, r > 0 ? blk_cost(slot) : 0)) {
 		metric_inc(&blk->counters.rate_limiter_throttled_events);
 		virtq_unpop(q);
 		return STOP_LIMIT;
@@ -658,7 +391,7 @@ static int activate(struct virtio_dev *dev)
 {
 	struct blk *blk = self(dev);
 
-	blk->write_through = blk->flush && !virtio_dev_has(dev, F_FLUSH);
+	blk->write_through = blk->flush && !virtio_dev_has(dev, BLK_F_FLUSH);
 	return 0;
 }
 
@@ -789,14 +522,14 @@ static const struct virtio_dev_ops ops = {
 
 static uint64_t features_of(const struct blk_params *params)
 {
-	uint64_t features = F_SEG_MAX | F_BLK_SIZE | F_TOPOLOGY;
+	uint64_t features = BLK_F_SEG_MAX | BLK_F_BLK_SIZE | BLK_F_TOPOLOGY;
 
 	if (params->read_only)
-		features |= F_RO;
+		features |= BLK_F_RO;
 	else
-		features |= F_DISCARD | F_WRITE_ZEROES;
+		features |= BLK_F_DISCARD | BLK_F_WRITE_ZEROES;
 	if (params->flush)
-		features |= F_FLUSH;
+		features |= BLK_F_FLUSH;
 	return features;
 }
 
@@ -804,7 +537,7 @@ static void set_config(struct blk *blk)
 {
 	blk->config = (struct blk_config){
 		.capacity = blk->file.sectors,
-		.seg_max = SEG_MAX,
+		.seg_max = BLK_SEG_MAX,
 		.blk_size = BLK_SECTOR_BYTES,
 		/* The page cache's unit: 4 KiB. */
 		.physical_block_exp = 3,
@@ -812,10 +545,10 @@ static void set_config(struct blk *blk)
 	};
 	if (blk->read_only)
 		return;
-	blk->config.max_discard_sectors = DISCARD_SECTORS_MAX;
+	blk->config.max_discard_sectors = BLK_DISCARD_MAX;
 	blk->config.max_discard_seg = 1;
 	blk->config.discard_sector_alignment = PAGE_SIZE / BLK_SECTOR_BYTES;
-	blk->config.max_write_zeroes_sectors = ZERO_SECTORS_MAX;
+	blk->config.max_write_zeroes_sectors = BLK_ZERO_MAX;
 	blk->config.max_write_zeroes_seg = 1;
 	blk->config.write_zeroes_may_unmap = 1;
 }
@@ -849,11 +582,12 @@ static int make_slots(struct blk *blk, struct err *err)
 	blk->nr_slots = blk->uring ? ASYNC_SLOTS : 1;
 	blk->slots = calloc(blk->nr_slots, sizeof(*blk->slots));
 	/* Mostly never touched, and then no memory: the largest requests. */
-	blk->many = calloc((size_t)blk->nr_slots * SEG_MAX, sizeof(*blk->many));
+	blk->many =
+		calloc((size_t)blk->nr_slots * BLK_SEG_MAX, sizeof(*blk->many));
 	if (!blk->slots || !blk->many)
 		return err_set(err, -ENOMEM, "Out of memory");
 	for (unsigned int i = blk->nr_slots; i-- > 0;) {
-		blk->slots[i].many = blk->many + (size_t)i * SEG_MAX;
+		blk->slots[i].many = blk->many + (size_t)i * BLK_SEG_MAX;
 		blk->slots[i].next = blk->free;
 		blk->free = &blk->slots[i];
 	}
@@ -885,7 +619,7 @@ int blk_new(struct blk **out, const struct blk_params *params, struct err *err)
 				    .nr_queues = 1,
 				    .queue_max = VIRTQ_MAX_SIZE,
 				    .config = &blk->config,
-				    .config_bytes = CONFIG_BYTES,
+				    .config_bytes = BLK_CONFIG_BYTES,
 			    },
 			    err);
 	if (r == 0 && params->async)
