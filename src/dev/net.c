@@ -84,6 +84,41 @@ static int set_offload(const struct net_dev *n, unsigned int bits)
 	return r == -ENOTTY || r == -EBADFD ? 0 : r;
 }
 
+static bool tap_deleted(const struct net_dev *n)
+{
+	return tap_set_offload(n->fd, offloads(&n->dev)) == -EBADFD;
+}
+
+/* Without its tap the device runs all the same, on a link that is down. */
+static int start_vhost(struct net_dev *n)
+{
+	int r = net_vhost_start(&n->vhost, &n->dev, n->fd);
+
+	if (r < 0 && tap_deleted(n)) {
+		net_lost_tap(n);
+		r = 0;
+	}
+	return r;
+}
+
+static void on_vhost_error(struct loop_source *src, uint32_t events)
+{
+	struct net_dev *n = container_of(src, struct net_dev, vhost.errors);
+
+	(void)events;
+	virtio_dev_enter(&n->dev);
+	if (net_vhost_take_error(&n->vhost) && n->dev.active) {
+		metric_inc(&n->metrics.event_fails);
+		net_vhost_stop(&n->vhost, &n->dev);
+		if (tap_deleted(n))
+			net_lost_tap(n);
+		else
+			virtio_dev_broken(&n->dev, "a queue that vhost-net "
+						   "refuses");
+	}
+	virtio_dev_leave(&n->dev);
+}
+
 static int activate(struct virtio_dev *dev)
 {
 	struct net_dev *n = net_of(dev);
@@ -91,7 +126,7 @@ static int activate(struct virtio_dev *dev)
 
 	/* A device that is restored comes to life when it is resumed. */
 	if (r == 0 && n->vhost.fd >= 0 && !dev->paused)
-		r = net_vhost_start(&n->vhost, dev, n->fd);
+		r = start_vhost(n);
 	if (r < 0)
 		metric_inc(&n->metrics.activate_fails);
 	return r;
@@ -102,6 +137,8 @@ static int reset(struct virtio_dev *dev)
 	struct net_dev *n = net_of(dev);
 
 	net_vhost_stop(&n->vhost, dev);
+	/* The next driver's errors are its own. */
+	(void)net_vhost_take_error(&n->vhost);
 	net_rx_reset(n);
 	if (set_offload(n, 0) < 0)
 		metric_inc(&n->metrics.event_fails);
@@ -136,7 +173,7 @@ static void resumed(struct virtio_dev *dev)
 	int r = 0;
 
 	if (n->vhost.fd >= 0)
-		r = net_vhost_start(&n->vhost, dev, n->fd);
+		r = start_vhost(n);
 	if (r < 0) {
 		metric_inc(&n->metrics.activate_fails);
 		virtio_dev_broken(dev, err_name(r));
@@ -155,6 +192,7 @@ static void destroy(struct virtio_dev *dev)
 	struct net_dev *n = net_of(dev);
 
 	net_vhost_stop(&n->vhost, dev);
+	net_vhost_free(&n->vhost, dev->loop);
 	net_rx_free(n);
 	net_tx_free(n);
 	virtio_dev_fini(dev);
@@ -222,13 +260,12 @@ int net_new(struct net_dev **out, const struct net_params *params,
 	n->config.status = STATUS_LINK_UP;
 	n->config.mtu = params->mtu;
 	common.config = &n->config;
-	n->vhost = (struct net_vhost){
-		.fd = params->vhost_fd,
-		.mem = params->mem,
-	};
+	net_vhost_init(&n->vhost, params->vhost_fd, params->mem,
+		       on_vhost_error);
 	r = virtio_dev_init(&n->dev, &common, err);
 	if (r == 0 && n->vhost.fd >= 0)
-		r = net_vhost_claim(&n->vhost, &n->dev.offered, err);
+		r = net_vhost_claim(&n->vhost, n->dev.loop, &n->dev.offered,
+				    err);
 	net_rx_init(n);
 	net_tx_init(n);
 	if (r < 0) {

@@ -4,12 +4,15 @@
  */
 #include "dev/net_vhost.h"
 
+#include "base/fd.h"
 #include "dev/net.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vhost.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 /* <linux/vhost.h> brings VIRTIO_F_VERSION_1 as the number of a bit. */
 #define F_VERSION_1 (1ull << 32)
@@ -44,7 +47,29 @@ int net_vhost_open(struct err *err)
 	return fd;
 }
 
-int net_vhost_claim(const struct net_vhost *v, uint64_t *features,
+void net_vhost_init(struct net_vhost *v, int fd, const struct gmem *mem,
+		    void (*cb)(struct loop_source *src, uint32_t events))
+{
+	*v = (struct net_vhost){
+		.fd = fd,
+		.mem = mem,
+		.errors =
+			{
+				.fd = -1,
+				.events = EPOLLIN,
+				.kind = LOOP_BACKEND,
+				.cb = cb,
+			},
+	};
+}
+
+static int watch_errors(struct net_vhost *v, struct loop *loop)
+{
+	v->errors.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return v->errors.fd < 0 ? -errno : loop_add(loop, &v->errors);
+}
+
+int net_vhost_claim(struct net_vhost *v, struct loop *loop, uint64_t *features,
 		    struct err *err)
 {
 	uint64_t known = 0;
@@ -53,11 +78,26 @@ int net_vhost_claim(const struct net_vhost *v, uint64_t *features,
 	/* Ours already: an earlier start failed behind this. */
 	if (r == 0 || r == -EBUSY)
 		r = call(v, VHOST_GET_FEATURES, &known);
+	if (r == 0)
+		r = watch_errors(v, loop);
 	if (r < 0)
 		return err_set(err, r, "Cannot use /dev/vhost-net: %s",
 			       err_name(r));
 	*features &= known | ~KERNEL_FEATURES;
 	return 0;
+}
+
+void net_vhost_free(struct net_vhost *v, struct loop *loop)
+{
+	loop_del(loop, &v->errors);
+	fd_close(&v->errors.fd);
+}
+
+bool net_vhost_take_error(const struct net_vhost *v)
+{
+	uint64_t count;
+
+	return read(v->errors.fd, &count, sizeof(count)) == sizeof(count);
 }
 
 static int set_memory(const struct net_vhost *v)
@@ -90,6 +130,7 @@ static int set_queue(const struct net_vhost *v, struct virtio_dev *dev,
 	};
 	struct vhost_vring_file kick = {i, dev->kick_fd};
 	struct vhost_vring_file irq = {i, dev->irq_fd};
+	struct vhost_vring_file errors = {i, v->errors.fd};
 	int r = call(v, VHOST_SET_VRING_NUM, &num);
 
 	if (r == 0)
@@ -100,6 +141,8 @@ static int set_queue(const struct net_vhost *v, struct virtio_dev *dev,
 		r = call(v, VHOST_SET_VRING_KICK, &kick);
 	if (r == 0)
 		r = call(v, VHOST_SET_VRING_CALL, &irq);
+	if (r == 0)
+		r = call(v, VHOST_SET_VRING_ERR, &errors);
 	return r;
 }
 
@@ -129,16 +172,16 @@ int net_vhost_start(struct net_vhost *v, struct virtio_dev *dev, int tap)
 		r = set_memory(v);
 	for (unsigned int i = 0; i < NET_NR_QUEUES && r == 0; i++)
 		r = set_queue(v, dev, i);
-	if (r == 0)
-		r = set_tap(v, tap);
-	if (r < 0) {
-		(void)set_tap(v, -1);
+	if (r < 0)
 		return r;
-	}
-	v->running = true;
+	/* Before the first interrupt, which another vCPU may take at once. */
 	atomic_store_explicit(&dev->isr_always, VIRTIO_INT_QUEUE,
 			      memory_order_release);
-	return 0;
+	v->running = true;
+	r = set_tap(v, tap);
+	if (r < 0)
+		net_vhost_stop(v, dev); /* one queue may have run */
+	return r;
 }
 
 void net_vhost_stop(struct net_vhost *v, struct virtio_dev *dev)

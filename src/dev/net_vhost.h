@@ -11,10 +11,16 @@
  *
  * It runs while the device runs. Stopping (pause, reset) waits for its thread
  * to be done and takes the queues' positions back: everything that the kernel
- * has taken it has used by then.
+ * has taken it has used by then. Both queues share the device's two eventfds;
+ * a start is followed by a kick and, after a pause, by an interrupt, so that
+ * nothing that came before it waits unseen.
  *
  * The interrupt status register is ours, not the kernel's: while it runs the
  * register always says that queues may have work (virtio_dev.isr_always).
+ *
+ * A queue that makes no sense to the kernel is left alone by it until the next
+ * kick, which finds the same again. It says so by @errors, and the owner stops
+ * it for good. A tap that was deleted looks the same to the kernel.
  *
  * Source: <linux/vhost.h>, drivers/vhost/net.c.
  */
@@ -23,27 +29,41 @@
 #include "virtio/device.h"
 
 /**
- * struct net_vhost - @fd: /dev/vhost-net, borrowed; -1: not used
+ * struct net_vhost - the host kernel's part of a network device
+ * @fd:		/dev/vhost-net, borrowed; -1: not used
+ * @errors:	an eventfd, or -1: the kernel met a queue that it cannot use
  */
 struct net_vhost {
 	int fd;
 	bool running;
 	const struct gmem *mem;
+	struct loop_source errors;
 };
 
 /* Return: a descriptor, or -errno with a sentence. */
 int net_vhost_open(struct err *err) __must_check;
 
+/* @cb: on the VMM thread when the kernel reports an error, without a lock. */
+void net_vhost_init(struct net_vhost *v, int fd, const struct gmem *mem,
+		    void (*cb)(struct loop_source *src, uint32_t events));
+
 /**
- * net_vhost_claim() - make this process the user of @v->fd
+ * net_vhost_claim() - make this process the user of @v->fd, watch its errors
  * @features:	of the device; what the kernel cannot do is taken out
  */
-int net_vhost_claim(const struct net_vhost *v, uint64_t *features,
+int net_vhost_claim(struct net_vhost *v, struct loop *loop, uint64_t *features,
 		    struct err *err) __must_check;
 
-/* Frames move from here on. Return: 0 or -errno, and nothing runs. */
+/* It was stopped. */
+void net_vhost_free(struct net_vhost *v, struct loop *loop);
+
+/* Frames move from here on; a kick has to follow. Return: 0 or -errno, and
+ * nothing runs. */
 int net_vhost_start(struct net_vhost *v, struct virtio_dev *dev,
 		    int tap) __must_check;
 
 /* They do not any more; the queues' positions are as the kernel left them. */
 void net_vhost_stop(struct net_vhost *v, struct virtio_dev *dev);
+
+/* Return: true when the kernel has reported an error since the last call. */
+bool net_vhost_take_error(const struct net_vhost *v);

@@ -5,6 +5,10 @@
  * All malformed chains of malformed.h on both queues, offload headers that
  * lie, frames too long and too short, rings that make no sense, resets with
  * buffers in flight.
+ *
+ * Command line: `vhost` when the host's kernel serves the queues. It returns
+ * no malformed chain but gives its queue up, so each costs a reset; and it
+ * looks at receive buffers only when it has a frame: the host has to send some.
  */
 #include "malformed.h"
 #include "net.h"
@@ -206,6 +210,67 @@ static void check_resets(void)
 	check_eq("resets", failed, 0);
 }
 
+/* Return: the chain came back, or the device has given up. */
+static bool is_settled(struct virtq *q)
+{
+	uint64_t begin = tsc_read();
+	struct virtq_used used;
+
+	while (!virtq_used(q, &used) &&
+	       !(virtio_read(net, VIRTIO_R_STATUS) & VIRTIO_S_NEEDS_RESET))
+		if (tsc_read() - begin > VIRTIO_TIMEOUT)
+			return false;
+	return true;
+}
+
+/* The kernel sends some of them, in part; after none is the device lost. */
+static void check_vhost_chains(void)
+{
+	struct virtq *q = &net->queue[NET_TX];
+	struct mal_chain chain;
+	unsigned int n, tried = 0, settled = 0, resets = 0;
+
+	for (n = 0;; n += 7) {
+		const struct mal_world w = {
+			.desc = (struct mal_desc *)q->desc,
+			.table = (struct mal_desc *)table,
+			.table_addr = table,
+			.buffer = buffer,
+			.ram_end = ram_end(),
+			.window = net->base,
+			.size = SIZE,
+		};
+
+		if (!mal_make(&w, (uint16_t)(n % SIZE), n, &chain))
+			break;
+		tried++;
+		virtq_offer(q, chain.head);
+		virtq_kick(q);
+		settled += is_settled(q);
+		resets += virtio_read(net, VIRTIO_R_STATUS) >> 6 & 1;
+		if (!restart(VIRTIO_F_INDIRECT)) {
+			print("# chain %u (%s) was the last\n", n, chain.fault);
+			break;
+		}
+	}
+	check_info("vhost-chains", settled == tried && tried >= 50, settled,
+		   tried);
+	check_info("vhost-chains-need-reset", resets > 40, resets, tried);
+}
+
+static void be_hostile(void)
+{
+	if (cmdline_has("vhost")) {
+		check_vhost_chains();
+		return;
+	}
+	check_chains(NET_TX, "chains-to-send");
+	check_chains(NET_RX, "chains-to-receive");
+	check_headers(~0ULL);
+	check_headers(0);
+	check_lengths();
+}
+
 void guest_main(void)
 {
 	net = virtio_find(VIRTIO_NET, 0);
@@ -216,11 +281,7 @@ void guest_main(void)
 	table = virtio_alloc(2 * 4096);
 	big = virtio_alloc(1 << 20);
 	check(restart(VIRTIO_F_INDIRECT), "start");
-	check_chains(NET_TX, "chains-to-send");
-	check_chains(NET_RX, "chains-to-receive");
-	check_headers(~0ULL);
-	check_headers(0);
-	check_lengths();
+	be_hostile();
 	check_rings();
 	check_resets();
 }
