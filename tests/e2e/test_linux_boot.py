@@ -12,10 +12,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from conftest import BUILD, ROOT, Running, lab_run, runs_linux, said
+from conftest import (BUILD, NO_SLIM, ROOT, Running, lab_run, runs_linux, said,
+                      slim_kernel)
 
 CMDLINE = ("console=ttyS0 reboot=k panic=-1 quiet i8042.noaux i8042.nomux "
            "i8042.dumbkbd pci=off volt.timer=0xc0000000")
+
+SHOW = "volt.show=/proc/iomem,/sys/bus/virtio/devices/virtio0/device"
 
 
 @dataclass
@@ -30,13 +33,16 @@ class Boot:
     irqchip: str = "split"
     end: str = "poweroff"
     words: str = ""
+    vsock: bool = False
 
     def argv(self, build, folder=None):
         return [f"{build}/volt-vmm", "--no-api", "--kernel", kernel(self.file),
                 "--initrd", said(ROOT / "tests/initramfs/build"),
                 "--entry", self.entry, "--cpus", str(self.cpus),
                 "--memory", str(self.memory), "--irqchip", self.irqchip,
-                "--boot-timer", "--level", "Info", "--cmdline",
+                "--boot-timer", "--level", "Info",
+                *(["--vsock", f"cid=3,path=/tmp/{self.name}.sock"]
+                  if self.vsock else []), "--cmdline",
                 f"{CMDLINE} volt.end={self.end} {self.words}".strip()]
 
 
@@ -49,20 +55,10 @@ BOOTS = [
     Boot("panic", end="panic"),
     Boot("slim", file="slim", cpus=2),
     Boot("slim-full", file="slim", cpus=2, irqchip="full", end="reboot"),
+    Boot("slim-device", file="slim", vsock=True, words=SHOW),
+    Boot("slim-device-no-acpi", file="slim", vsock=True, end="reboot",
+         words="acpi=off " + SHOW),
 ]
-
-
-def slim_kernel():
-    """Of the cache, or None: building it takes minutes."""
-    cache = os.environ.get("VOLT_CACHE") or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
-        "volt")
-    folder = os.path.join(cache, "kernel")
-    found = [os.path.join(folder, name, "vmlinux")
-             for name in (os.listdir(folder) if os.path.isdir(folder) else [])
-             if name.startswith("slim")]
-    found = [path for path in found if os.path.exists(path)]
-    return max(found, key=os.path.getmtime) if found else None
 
 
 def kernel(name):
@@ -80,7 +76,7 @@ def room():
 
 def why_not(boot):
     if boot.file == "slim" and not slim_kernel():
-        return "no slim kernel in the cache: tools/kernel/build-slim makes one"
+        return NO_SLIM
     if boot.memory + 512 > room():
         return f"no room for a guest of {boot.memory} MiB"
     return None
@@ -168,3 +164,18 @@ def test_acpi_tables_are_seen(get):
 def test_boot_timer_is_logged(get):
     result = get("pvh")
     assert re.search(r"Guest-boot-time = +\d+ us", result.log), text(result)
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("name, window", [
+    ("slim-device", "d0100000-d0100fff : LNRO0005:00"),
+    ("slim-device-no-acpi", "d0000000-d0000fff : virtio-mmio.0"),
+])
+def test_a_device_is_found_once(get, name, window):
+    """Two announcements, one device, and no complaint of the second one."""
+    result = get(name)
+    lines = [line.strip() for line in result.out.splitlines()]
+    # The device, and within it its driver.
+    assert sum(line.startswith(window) for line in lines) == 2, text(result)
+    assert "0x0013" in lines, text(result)
+    assert "can't request region" not in result.out, text(result)
