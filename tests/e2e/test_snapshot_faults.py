@@ -165,3 +165,36 @@ def test_ended_in_the_midst_of_a_snapshot(vmm, tmp_path, name, calls):
         clone.process.kill()
     # The VMM thread does not leave a snapshot that it has begun.
     assert replaced == set(calls)
+
+
+KILLED_AT = (("pwrite64", 1), ("fsync", 1), ("linkat", 1), ("linkat", 2),
+             ("renameat", 1), ("renameat", 2))
+
+
+def test_killed_in_the_midst_of_a_snapshot(vmm, tmp_path):
+    """One of the two is whole, and the next one leaves only itself.
+
+    Every single call: tests/unit/test_snapshot_files.c.
+    """
+    folder = tmp_path / "s"
+    run, api = start(vmm, tmp_path)
+    run.wait_for("tick 3")
+    assert snapshot(api, folder).returncode == 0
+    run.process.kill()
+    for call, number in KILLED_AT:
+        run, api = start_behind(
+            vmm, tmp_path, "strace", "-D", "-f", "-o", tmp_path / "trace",
+            "-e", f"inject={call}:signal=KILL:when={number}")
+        run.wait_for("tick 3")
+        assert snapshot(api, folder).returncode == 1, call
+        assert run.finish().code == -signal.SIGKILL, call
+        whole = subprocess.run([BUILD / "volt", "snapshot", "inspect",
+                                folder], capture_output=True, check=False)
+        assert whole.returncode == 0, whole.stdout
+        clone = restore(vmm, folder)
+        clone.wait_for("tick")
+        clone.process.kill()
+    run, api = start(vmm, tmp_path)
+    run.wait_for("tick 3")
+    assert snapshot(api, folder).returncode == 0
+    assert sorted(os.listdir(folder)) == ["memory.snap", "state.json"]
