@@ -6,18 +6,14 @@ lab for this part alone when the host's KVM cannot run Linux.
 """
 
 import argparse
-import json
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-from . import host, report, stats, svg
+from . import host, lab, report, stats, svg
 from .part import Table, find, ms, once, ratio
 from .peers import Peer
 
 NAME = "boot"
-ROOT = Path(__file__).resolve().parents[2]
 MARK = "VOLT-INIT"
 CMDLINE = ("console=ttyS0 quiet reboot=k panic=-1 i8042.noaux i8042.nomux "
            "i8042.dumbkbd volt.quiet")
@@ -40,20 +36,13 @@ def options(arg):
                      help="also boot the slim kernel; builds it once")
 
 
-def made_by(*command):
-    """The last line that a script of the tree prints: a path."""
-    run = subprocess.run([ROOT / command[0], *command[1:]], text=True,
-                         stdout=subprocess.PIPE, check=False)
-    return Path(run.stdout.split()[-1]) if run.returncode == 0 else None
-
-
 def guests(with_slim, *initrd_options):
     """Kernels by name, and the initramfs."""
-    kernels = {"stock": made_by("tools/kernel/fetch", "--print", "vmlinux")}
+    kernels = {"stock": lab.made_by("tools/kernel/fetch", "--print", "vmlinux")}
     if with_slim:
-        kernels["slim"] = made_by("tools/kernel/build-slim", "--print",
+        kernels["slim"] = lab.made_by("tools/kernel/build-slim", "--print",
                                   "vmlinux")
-    initrd = made_by("tests/initramfs/build", *initrd_options)
+    initrd = lab.made_by("tests/initramfs/build", *initrd_options)
     return {name: path for name, path in kernels.items() if path}, initrd
 
 
@@ -110,20 +99,9 @@ def boot(tree, kernels, initrd, runs, memory, extra=()):
 
 def in_lab(ctx, part, kernels, initrd, *more):
     """A part of bench/run that boots Linux, in the emulated host."""
-    lab = ROOT / "tests/lab/run"
-    build = ctx.tree.build
-    with tempfile.TemporaryDirectory(dir=build) as folder:
-        kernel_args = [f"--boot-kernel={n}={p}" for n, p in kernels.items()]
-        run = subprocess.run(
-            [lab, "/usr/bin/python3", ROOT / "bench/run", "--build", build,
-             "--only", part, "--memory", str(ctx.memory), "--results",
-             folder, "--boot-initrd", initrd, *kernel_args, *more],
-            check=False)
-        path = Path(folder) / "results.json"
-        if run.returncode or not path.exists():
-            print(f"the lab did not run the {part} part", file=sys.stderr)
-            return None
-        return json.loads(path.read_text())[part]
+    return lab.measure(ctx, part, "--boot-initrd", initrd,
+                       *(f"--boot-kernel={n}={p}" for n, p in kernels.items()),
+                       *more)
 
 
 def measure(ctx):

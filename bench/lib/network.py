@@ -67,9 +67,9 @@ class Namespace:
         self.holder.stdout.close()
 
 
-def volt(tree, words):
+def volt(tree, words, more=""):
     return [str(tree.vmm), "--no-api", "--kernel", str(tree.guest("netbench")),
-            "--memory", "128", "--net", f"tap={TAP}", "--cmdline", words]
+            "--memory", "128", "--net", f"tap={TAP}{more}", "--cmdline", words]
 
 
 def qemu(tree, words):
@@ -84,6 +84,14 @@ def qemu(tree, words):
             "-global", "virtio-mmio.force-legacy=false",
             "-netdev", f"tap,id=n0,ifname={TAP},script=no,downscript=no",
             "-device", "virtio-net-device,netdev=n0", "-append", words]
+
+
+def commands(tree):
+    """By name, what turns a guest's words into a command."""
+    found = {"volt-vmm": lambda words: volt(tree, words)}
+    if qemu(tree, ""):
+        found["QEMU microvm"] = lambda words: qemu(tree, words)
+    return found
 
 
 def others_ns(pid):
@@ -141,30 +149,27 @@ def calls(space, argv):
         {"ioctl": 10**9})
 
 
-def calls_a_frame(space, command, tree):
+def calls_a_frame(space, command):
     """What twice the frames cost more, so that the start does not count."""
     few, many = (sum(calls(space, command(
-        tree, f"mode=send size=1514 count={n}")).values())
+        f"mode=send size=1514 count={n}")).values())
         for n in (TRACED, 2 * TRACED))
     return (many - few) / TRACED
 
 
 def measure(ctx):
     found = {"loads": [], "calls": {}}
-    commands = {"volt-vmm": volt, "QEMU microvm": qemu}
     with Namespace() as space:
         if not space.works or not os.access("/dev/net/tun", os.W_OK):
             return None
-        for name, command in commands.items():
+        for name, command in commands(ctx.tree).items():
             for mode, size, count in LOADS:
-                argv = command(ctx.tree, f"mode={mode} size={size} "
-                                         f"count={count}")
-                if argv:
-                    found["loads"].append({
-                        "vmm": name, "mode": mode, "size": size,
-                        **run_one(space, argv, mode, size, count)})
-            if shutil.which("strace") and command(ctx.tree, ""):
-                found["calls"][name] = calls_a_frame(space, command, ctx.tree)
+                argv = command(f"mode={mode} size={size} count={count}")
+                found["loads"].append({
+                    "vmm": name, "mode": mode, "size": size,
+                    **run_one(space, argv, mode, size, count)})
+            if shutil.which("strace"):
+                found["calls"][name] = calls_a_frame(space, command)
     return found
 
 
