@@ -98,6 +98,7 @@ def one_vmm(space, argv, seconds, debugfs):
     """Both ways of one VMM that is started for it."""
     with proc.running([*space.join, *argv], "VOLT-NET serving", 300) as vmm:
         vm = kvmstat.Vm(vmm, debugfs) if debugfs else None
+        transfer(space, vmm, None, 1, ())  # memory that nobody has touched
         found = {name: transfer(space, vmm, vm, seconds, way)
                  for name, way in WAYS.items()}
         if vm:

@@ -2,14 +2,16 @@
 """Two Linux guests and their host on taps: linux_net.sh says what they do.
 
 Debian's kernel as the guest; in the lab unless this host's KVM runs Linux.
-VOLT_TEST_LONG=1 lets each run of iperf3 last 30 seconds instead of one, and
-has all of it under vhost as well: lab time is dear.
+VOLT_TEST_LONG=1 lets each run of iperf3 last 30 seconds instead of one, has
+all of it under vhost as well, and the bare-metal guests of vhost_guests.py:
+lab time is dear.
 """
 
 import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ SCRIPT = Path(__file__).with_name("linux_net.sh")
 LONG = os.environ.get("VOLT_TEST_LONG") == "1"
 SECONDS = {"": "30", "vhost": "30"} if LONG else {"": "1"}
 MODE_SECONDS = 600 if LONG else 150
+BARE = Path(__file__).with_name("vhost_guests.py")
 TALK = ["ping", "ping-large", "transfer", "transfer-under-load", "tcp-up",
         "tcp-down", "udp-up", "udp-down"]
 
@@ -51,6 +54,11 @@ def results(build, tmp_path_factory):
                   f"{seconds} {mode} >{place}/host 2>&1",
                   f"for f in {place}/host {place}/console? {place}/log? "
                   f"{place}/metrics?; do echo \"=== $f\"; cat $f; done"]
+    if LONG:
+        lines += [f"mkdir -p {folder}/bare",
+                  f"timeout -k 5 300 unshare --net {sys.executable} {BARE} "
+                  f"{build} {folder}/bare >{folder}/bare/host 2>&1",
+                  f"echo '=== {folder}/bare/host'; cat {folder}/bare/host"]
     script = folder / "run.sh"
     script.write_text("\n".join(lines) + "\n")
     argv = ["sh", str(script)] if runs_linux() else [LAB, "sh", script]
@@ -58,7 +66,8 @@ def results(build, tmp_path_factory):
                          capture_output=True, errors="replace", timeout=900,
                          check=False)
     files = {}
-    for part in run.stdout.replace("\r", "").split("=== ")[1:]:
+    for part in re.split("^=== (?=/)", run.stdout.replace("\r", ""),
+                         flags=re.MULTILINE)[1:]:
         name, _, text = part.partition("\n")
         files[str(Path(name).relative_to(folder))] = text
     return files
@@ -104,3 +113,14 @@ def test_metrics(files):
     lost = sum(x["net_net0"]["tx_malformed_frames"] for x in lines)
     assert (sent > 1000) == (files["mode"] != "vhost")
     assert lost == 0
+
+
+@pytest.mark.parametrize("case", ["polling", "small_buffers", "hostile",
+                                  "snapshot", "deleted"])
+def test_bare_guests_under_vhost(results, case):
+    if not LONG:
+        pytest.skip("with vhost only with VOLT_TEST_LONG=1")
+    said = results["bare/host"]
+    if "/dev/vhost-net" in said:
+        pytest.skip("no vhost-net on this host")
+    assert f"VHOST {case} ok" in said.splitlines(), said[-4000:]

@@ -10,7 +10,7 @@
  * Command line: `ip=` (default 10.0.0.2), `features=` (a number, all of them
  * by default), `buffer=` bytes of a receive buffer (default 2048), `irq` to
  * sleep between frames, `starve=` 10^9 TSC ticks without a receive buffer at
- * first.
+ * first, `patience=` times the usual wait for a frame (default 1).
  */
 #include "net.h"
 
@@ -26,6 +26,7 @@ static struct virtio *net;
 static uint64_t rx_memory, rx_bytes;
 static uint8_t *packet; /* header and frame, in one piece */
 static uint8_t mac[6], ip[4];
+static uint64_t patience;
 static uint64_t nr_frames, nr_merged, nr_large, nr_open;
 
 static uint8_t *frame(void)
@@ -72,11 +73,13 @@ static size_t receive(void)
 {
 	struct virtq *q = &net->queue[NET_RX];
 	struct virtq_used used;
+	uint64_t tries;
 	unsigned int left;
 	size_t len;
 
-	if (!virtq_wait(q, &used))
-		return 0;
+	for (tries = patience; !virtq_wait(q, &used); tries--)
+		if (tries <= 1)
+			return 0;
 	len = gather(0, &used);
 	left = ((const struct net_hdr *)packet)->num_buffers - 1u;
 	nr_merged += left > 0;
@@ -226,6 +229,7 @@ void guest_main(void)
 	if (!net)
 		return;
 	parse_ip();
+	patience = cmdline_num("patience", 1);
 	rx_bytes = cmdline_num("buffer", 2048);
 	rx_memory = virtio_alloc(SIZE * rx_bytes);
 	packet = (uint8_t *)virtio_alloc(NET_MAX);

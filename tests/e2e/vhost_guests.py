@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bare-metal guests whose frames the host's kernel moves (vhost-net).
+
+usage: vhost_guests.py BUILD FOLDER
+
+In a network namespace of its caller's, on a host with vhost-net, which here is
+the lab. Prints "VHOST name ok" or "VHOST name FAILED" and why, for each case.
+"""
+
+import http.client
+import json
+import socket
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+BUILD, FOLDER = map(Path, sys.argv[1:3])
+PEER = Path(__file__).with_name("net_peer.py")
+MAC = "06:00:ac:10:00:02"
+NET = f"tap=vt0,mac={MAC},vhost"
+SECONDS = 120
+PATIENCE = " patience=20"  # of a guest, while the host's end is slow to start
+MERGE, EVENT_IDX = 1 << 15, 1 << 29
+
+
+class Vmm:
+    """A VMM with its console in a file."""
+
+    def __init__(self, name, *argv):
+        self.console, self.log = FOLDER / f"{name}.out", FOLDER / f"{name}.log"
+        with open(self.console, "wb") as out, open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                [BUILD / "volt-vmm", *argv], stdin=subprocess.DEVNULL,
+                stdout=out, stderr=log)
+
+    def wait_for(self, text):
+        end = time.monotonic() + SECONDS
+        while text not in self.console.read_text(errors="replace"):
+            assert time.monotonic() < end, f"no {text!r} on the console"
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.05)
+
+    def finish(self):
+        assert self.process.wait(SECONDS) == 0, self.log.read_text()
+        text = self.console.read_text(errors="replace")
+        assert "FAIL" not in text, text[-2000:]
+        return text
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Api(Vmm):
+    """A VMM that is driven over its API."""
+
+    def __init__(self, name):
+        self.path = FOLDER / f"{name}.sock"
+        super().__init__(name, "--api-sock", self.path)
+        while not self.path.exists():
+            time.sleep(0.01)
+
+    def set(self, method, url, body):
+        conn = http.client.HTTPConnection("localhost")
+        conn.sock = socket.socket(socket.AF_UNIX)
+        conn.sock.settimeout(SECONDS)
+        conn.sock.connect(str(self.path))
+        conn.request(method, url, json.dumps(body))
+        answer = conn.getresponse()
+        assert answer.status == 204, (url, answer.read())
+        conn.close()
+
+    def configure(self):
+        self.set("PUT", "/boot-source", {
+            "kernel_image_path": str(BUILD / "tests/guest/netecho.elf"),
+            "boot_args": "irq" + PATIENCE})
+        self.set("PUT", "/network-interfaces/n0", {
+            "iface_id": "n0", "host_dev_name": "vt0", "guest_mac": MAC,
+            "vhost": True})
+
+    def start(self):
+        self.set("PUT", "/actions", {"action_type": "InstanceStart"})
+
+
+def ip(*words):
+    subprocess.run(["ip", *words], check=True)
+
+
+def make_tap():
+    ip("tuntap", "add", "vt0", "mode", "tap")
+    ip("addr", "add", "10.0.0.1/24", "dev", "vt0")
+    ip("link", "set", "vt0", "mtu", "9000", "up")
+
+
+def peer(*operations):
+    run = subprocess.run([sys.executable, PEER, "10.0.0.2", *operations],
+                         capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+def guest(name, kernel, words, *more):
+    return Vmm(name, "--no-api", "--net", NET, "--cmdline", words, "--kernel",
+               BUILD / f"tests/guest/{kernel}.elf", *more)
+
+
+def echo(name, words):
+    vmm = guest(name, "netecho", words + PATIENCE)
+    try:
+        vmm.wait_for("listening")
+        peer("ping:10", "udp:1", "udp:8900", "stop")
+        vmm.finish()
+    finally:
+        vmm.close()
+
+
+def polling():
+    echo("polling", f"features={MERGE}")
+
+
+def small_buffers():
+    echo("small", f"features={MERGE | EVENT_IDX} buffer=512 irq")
+
+
+def hostile():
+    """What the kernel refuses costs the driver a reset, and nobody else."""
+    metrics = FOLDER / "metrics"
+    flood = subprocess.Popen([sys.executable, PEER, "10.0.0.255",
+                              "flood:1000000000"])
+    vmm = guest("hostile", "nethostile", "vhost", "--metrics-path", metrics)
+    try:
+        vmm.finish()
+    finally:
+        vmm.close()
+        flood.kill()
+        flood.wait()
+    lines = [json.loads(x) for x in metrics.read_text().splitlines()]
+    assert sum(x["net"]["event_fails"] for x in lines) > 40
+    assert "a queue that vhost-net refuses" in vmm.log.read_text()
+
+
+def snapshot():
+    """The queues go on where the kernel was, here and in another process."""
+    files = {"snapshot_path": str(FOLDER / "state"),
+             "mem_file_path": str(FOLDER / "memory")}
+    vmm = Api("first")
+    try:
+        vmm.configure()
+        vmm.start()
+        vmm.wait_for("listening")
+        for state in ("Resumed", "Resumed", None):
+            peer("udp:1000", "ping:8900")
+            vmm.set("PATCH", "/vm", {"state": "Paused"})
+            vmm.set("PUT", "/snapshot/create", files)
+            if state:
+                vmm.set("PATCH", "/vm", {"state": state})
+    finally:
+        vmm.close()
+    vmm = Api("second")
+    try:
+        vmm.set("PUT", "/snapshot/load", {**files, "resume_vm": True})
+        peer("ping:100", "udp:1400", "udp:8900", "stop")
+        vmm.finish()
+    finally:
+        vmm.close()
+
+
+def deleted():
+    """Before the start: a card without a wire, not a broken one."""
+    vmm = Api("deleted")
+    try:
+        vmm.configure()
+        ip("link", "del", "vt0")
+        vmm.start()
+        vmm.wait_for("listening")
+        assert "FAIL link-up" in vmm.console.read_text()
+        log = vmm.log.read_text()
+        assert "the tap was deleted" in log and "broke" not in log, log
+    finally:
+        vmm.close()
+
+
+def main():
+    ip("link", "set", "lo", "up")
+    make_tap()
+    for case in (polling, small_buffers, hostile, snapshot, deleted):
+        begin = time.monotonic()
+        try:
+            case()
+            print(f"VHOST {case.__name__} ok", flush=True)
+        except Exception:  # pylint: disable=broad-except
+            print(f"VHOST {case.__name__} FAILED", flush=True)
+            traceback.print_exc(file=sys.stdout)
+        print(f"# {time.monotonic() - begin:.1f} s", flush=True)
+
+
+main()
