@@ -92,7 +92,7 @@ def said_in_lab(build, tmp_path_factory):
     out, log = in_lab(
         [sys.executable, HERE / "snapshot_linux.py", BUILD / "volt-vmm",
          guest_image(folder), disk_image(folder), *kinds],
-        folder, 3600 if LONG else 600)
+        folder, 3600 if LONG else 1500)
     return out.splitlines(), log[-5000:]
 
 
