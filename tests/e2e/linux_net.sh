@@ -12,6 +12,9 @@ set -eu
 build=$1 kernel=$2 initrd=$3 folder=$4 seconds=$5 vhost=${6:+,vhost}
 PATH=$PATH:/usr/sbin:/sbin
 
+# What stands still when the caller's patience is at its end.
+trap 'ip -s link; bridge link; ip neigh; ss -tin; exit 1' TERM
+
 ip link set lo up
 ip link add br0 type bridge
 ip addr add 10.1.0.1/24 dev br0
