@@ -369,6 +369,24 @@ def mkfs_ext4(tree, image, size):
     return image
 
 
+def vsock_guest_image(folder, name, text):
+    """The test guests' initramfs, and behind it vsockguest.c and a script.
+
+    The script is what volt.run=NAME runs.
+    """
+    program, script, more = (folder / x for x in ("g", "s", "more.cpio"))
+    subprocess.run(["gcc", "-static", "-O2", "-o", program,
+                    ROOT / "tests/e2e/vsockguest.c"], check=True)
+    script.write_text(text)
+    subprocess.run([ROOT / "tests/initramfs/pack", "-o", more,
+                    f"bin/vsockguest={program}", f"lib/volt/{name}={script}"],
+                   check=True)
+    base = Path(said(ROOT / "tests/initramfs/build", "--modules"))
+    image = folder / "guest.cpio"
+    image.write_bytes(base.read_bytes() + more.read_bytes())
+    return image
+
+
 def in_lab(argv, folder, seconds):
     """What a command printed in the lab, and what it said on stderr.
 

@@ -14,14 +14,13 @@ clones and a chain of twenty instead of two and three.
 """
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from conftest import (BUILD, NO_SLIM, ROOT, in_lab, mkfs_ext4, need_lab, said,
-                      slim_kernel)
+                      slim_kernel, vsock_guest_image)
 
 CASES = {
     "stock": ["original", "clones", "random_numbers", "vsock", "tcp", "chain"],
@@ -58,21 +57,6 @@ done
 """
 
 
-def guest_image(folder):
-    """The test guests' initramfs, and behind it our program and script."""
-    program, script, more = (folder / x for x in ("g", "s", "more.cpio"))
-    subprocess.run(["gcc", "-static", "-O2", "-o", program,
-                    HERE / "vsockguest.c"], check=True)
-    script.write_text(SCRIPT)
-    subprocess.run([ROOT / "tests/initramfs/pack", "-o", more,
-                    f"bin/vsockguest={program}",
-                    f"lib/volt/snapshot={script}"], check=True)
-    base = Path(said(ROOT / "tests/initramfs/build", "--modules"))
-    image = folder / "guest.cpio"
-    image.write_bytes(base.read_bytes() + more.read_bytes())
-    return image
-
-
 def disk_image(folder):
     tree = folder / "tree"
     tree.mkdir()
@@ -91,7 +75,8 @@ def said_in_lab(build, tmp_path_factory):
         kinds.append(f"slim={slim_kernel()},{CLONES},0")
     out, log = in_lab(
         [sys.executable, HERE / "snapshot_linux.py", BUILD / "volt-vmm",
-         guest_image(folder), disk_image(folder), *kinds],
+         vsock_guest_image(folder, "snapshot", SCRIPT), disk_image(folder),
+         *kinds],
         folder, 3600 if LONG else 1500)
     return out.splitlines(), log[-5000:]
 

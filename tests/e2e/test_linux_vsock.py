@@ -7,13 +7,12 @@ of a few MiB, and 1,000 connections.
 """
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from conftest import BUILD, ROOT, in_lab, need_lab, said
+from conftest import BUILD, ROOT, in_lab, need_lab, said, vsock_guest_image
 
 CASES = ["calls", "call-transfer", "transfer", "clients", "refused", "end"]
 LONG = os.environ.get("VOLT_TEST_LONG") == "1"
@@ -30,26 +29,11 @@ exec vsockguest "$calls"
 """
 
 
-def guest_image(folder):
-    """The test guests' initramfs, and behind it the program and its script."""
-    program, script, more = (folder / x for x in ("g", "s", "more.cpio"))
-    subprocess.run(["gcc", "-static", "-O2", "-o", program,
-                    HERE / "vsockguest.c"], check=True)
-    script.write_text(SCRIPT)
-    subprocess.run([ROOT / "tests/initramfs/pack", "-o", more,
-                    f"bin/vsockguest={program}", f"lib/volt/vsock={script}"],
-                   check=True)
-    base = Path(said(ROOT / "tests/initramfs/build", "--modules"))
-    image = folder / "guest.cpio"
-    image.write_bytes(base.read_bytes() + more.read_bytes())
-    return image
-
-
 @pytest.fixture(scope="module")
 def said_in_lab(build, tmp_path_factory):
     need_lab()
     folder = tmp_path_factory.mktemp("vsock")
-    image = guest_image(folder)
+    image = vsock_guest_image(folder, "vsock", SCRIPT)
     kernel = said(ROOT / "tools/kernel/fetch", "--print", "bzimage")
     out, log = in_lab(
         [sys.executable, HERE / "vsock_linux.py", BUILD / "volt-vmm", kernel,
