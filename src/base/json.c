@@ -453,6 +453,19 @@ bool json_take_key(struct json *json, bool *first, const char *key)
 	return true;
 }
 
+bool json_take_item(struct json *json, bool *first)
+{
+	const char *p = json->text + json->pos;
+	size_t comma = !*first;
+
+	if (json->len - json->pos < 2 || (comma && *p != ',') ||
+	    (p[comma] != '"' && !is_digit(p[comma])))
+		return false;
+	json->pos += comma;
+	*first = false;
+	return true;
+}
+
 /* 10^19 - 1 is the largest number of so many digits, and fits. */
 #define UINT_DIGITS 19u
 

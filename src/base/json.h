@@ -119,6 +119,9 @@ int json_next_key(struct json *json, bool *first, struct buf *key) __must_check;
  */
 bool json_take_key(struct json *json, bool *first, const char *key);
 
+/* The same for items: whether one follows that is a number or a string. */
+bool json_take_item(struct json *json, bool *first);
+
 /*
  * The same for values: an unsigned decimal number of up to 19 digits, and one
  * of up to @digits hex digits in a string, as schema.h writes them.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * schema.c - JSON objects as tables (theory of operation: schema.h)
+ * schema.c - JSON objects as tables: decoding (theory of operation: schema.h)
  */
 #include "base/schema.h"
 
@@ -19,8 +19,6 @@ const struct schema_range schema_usize = {"usize", UINT64_MAX};
 
 static int decode_value(const struct schema_field *field, struct json *json,
 			void *value, struct schema_seen *seen);
-static void encode_value(const struct schema_field *field, const void *value,
-			 struct buf *out);
 static void free_value(const struct schema_field *field, void *value);
 
 /* How much of a client's own text an error repeats. */
@@ -172,14 +170,6 @@ static void store_uint(void *value, size_t size, uint64_t u)
 		memcpy(value, &u, sizeof(uint32_t));
 	else
 		memcpy(value, &u, size);
-}
-
-static uint64_t load_uint(const void *value, size_t size)
-{
-	uint64_t u = 0;
-
-	memcpy(&u, value, size);
-	return u;
 }
 
 static int decode_uint(const struct schema_field *field, struct json *json,
@@ -350,6 +340,11 @@ static int decode_list(const struct schema_field *field, struct json *json,
 	return r;
 }
 
+static int next_item(struct json *json, bool *first)
+{
+	return json_take_item(json, first) ? 1 : json_next_item(json, first);
+}
+
 static unsigned int *count_of(const struct schema_field *field, char *base)
 {
 	if (!(field->flags & SCHEMA_COUNTED))
@@ -370,7 +365,7 @@ static int decode_array(const struct schema_field *field, struct json *json,
 	if (json_peek(json) != JSON_AT_ARRAY)
 		return wrong_type(json, "type", "a sequence");
 	r = json_enter(json);
-	while (r == 0 && (r = json_next_item(json, &first)) > 0) {
+	while (r == 0 && (r = next_item(json, &first)) > 0) {
 		if (i == capacity)
 			break;
 		r = decode_value(field->item->field, json,
@@ -641,6 +636,33 @@ static int decode_members(const struct schema_object *object, struct json *json,
 	return r < 0 ? r : missing_field(object, json, m.known);
 }
 
+static int decode_row(const struct schema_object *object, struct json *json,
+		      void *base, struct schema_seen *seen)
+{
+	bool first = true;
+	size_t i = 0;
+	int r;
+
+	if (json_peek(json) != JSON_AT_ARRAY)
+		return wrong_type(json, "type", "an array of a row's values");
+	r = json_enter(json);
+	while (r == 0 && (r = next_item(json, &first)) > 0) {
+		if (i == object->nr)
+			break;
+		r = decode_member(&object->fields[i], json, base, seen);
+		i++;
+	}
+	if (r < 0)
+		return r;
+	if (r > 0 || i < object->nr)
+		return json_fail(json,
+				 "invalid length %zu%s, expected struct %s "
+				 "with %zu values",
+				 i, r > 0 ? " and more" : "", object->name,
+				 object->nr);
+	return 0;
+}
+
 int schema_decode(const struct schema_object *object, struct json *json,
 		  void *base, struct schema_seen *seen)
 {
@@ -649,6 +671,8 @@ int schema_decode(const struct schema_object *object, struct json *json,
 
 	assert(object->nr < 64);
 	*seen = (struct schema_seen){0};
+	if (object->row)
+		return decode_row(object, json, base, seen);
 	if (json_peek(json) == JSON_AT_ARRAY)
 		return refuse_array(object, json);
 	if (json_peek(json) != JSON_AT_OBJECT) {
@@ -688,166 +712,6 @@ bool schema_has(const struct schema_object *object,
 
 	assert(i < object->nr);
 	return seen->fields & 1ull << i;
-}
-
-static bool is_set(const struct schema_field *field, const char *base)
-{
-	const void *value = base + field->offset;
-
-	if (field->flags & SCHEMA_HAS)
-		return *(const bool *)(const void *)(base + field->has);
-	if (field->type == SCHEMA_STRING)
-		return *(char *const *)value != NULL;
-	if (field->type == SCHEMA_ENUM &&
-	    (field->flags & (SCHEMA_NULL | SCHEMA_OMIT)))
-		return load_uint(value, field->size) != 0;
-	if (field->type == SCHEMA_BOOL && field->flags & SCHEMA_OMIT)
-		return *(const bool *)value;
-	return true;
-}
-
-static void encode_list(const struct schema_field *field,
-			const struct schema_list *list, struct buf *out)
-{
-	buf_add(out, "[", 1);
-	for (size_t i = 0; i < list->nr; i++) {
-		if (i > 0)
-			buf_add(out, ",", 1);
-		encode_value(field->item->field,
-			     (const char *)list->items + i * field->item->size,
-			     out);
-	}
-	buf_add(out, "]", 1);
-}
-
-static void encode_array(const struct schema_field *field, const char *base,
-			 struct buf *out)
-{
-	const char *item = base + field->offset;
-	size_t nr = field->size / field->item->size;
-
-	if (field->flags & SCHEMA_COUNTED)
-		nr = *(const unsigned int *)(const void *)(base + field->count);
-	buf_add(out, "[", 1);
-	for (size_t i = 0; i < nr; i++) {
-		if (i > 0)
-			buf_add(out, ",", 1);
-		encode_value(field->item->field, item + i * field->item->size,
-			     out);
-	}
-	buf_add(out, "]", 1);
-}
-
-static void encode_map(const struct schema_list *list, struct buf *out)
-{
-	const struct schema_pair *pairs = list->items;
-
-	buf_add(out, "{", 1);
-	for (size_t i = 0; i < list->nr; i++) {
-		if (i > 0)
-			buf_add(out, ",", 1);
-		buf_add_json(out, pairs[i].key, strlen(pairs[i].key));
-		buf_add(out, ":", 1);
-		buf_add_json(out, pairs[i].value, strlen(pairs[i].value));
-	}
-	buf_add(out, "}", 1);
-}
-
-static void encode_enum(const struct schema_enum *names, uint64_t value,
-			struct buf *out)
-{
-	for (size_t i = 0; i < names->nr; i++) {
-		if (names->names[i].value == value) {
-			buf_addf(out, "\"%s\"", names->names[i].name);
-			return;
-		}
-	}
-	buf_add_str(out, "null");
-}
-
-static void encode_value(const struct schema_field *field, const void *value,
-			 struct buf *out)
-{
-	const char *text;
-
-	switch (field->type) {
-	case SCHEMA_BOOL:
-		buf_add_str(out, *(const bool *)value ? "true" : "false");
-		break;
-	case SCHEMA_UINT:
-		buf_addf(out, "%llu",
-			 (unsigned long long)load_uint(value, field->size));
-		break;
-	case SCHEMA_STRING:
-		text = *(char *const *)value;
-		buf_add_json(out, text, strlen(text));
-		break;
-	case SCHEMA_ENUM:
-		encode_enum(field->names, load_uint(value, field->size), out);
-		break;
-	case SCHEMA_PARSED:
-		field->parser->show(value, out);
-		break;
-	case SCHEMA_OBJECT:
-		schema_encode(field->object, value, out);
-		break;
-	case SCHEMA_LIST:
-		encode_list(field, value, out);
-		break;
-	case SCHEMA_MAP:
-		encode_map(value, out);
-		break;
-	case SCHEMA_BITS:
-		schema_encode_bits(load_uint(value, field->size), out);
-		break;
-	case SCHEMA_HEX:
-		schema_encode_hex(value, field->size, NULL, out);
-		break;
-	case SCHEMA_RAW:
-		buf_add(out, ((const struct schema_raw *)value)->text,
-			((const struct schema_raw *)value)->len);
-		break;
-	case SCHEMA_ARRAY: /* encode_member() takes it */
-		break;
-	}
-}
-
-static void encode_member(const struct schema_field *field, const char *base,
-			  struct buf *out)
-{
-	if (field->type == SCHEMA_ARRAY)
-		encode_array(field, base, out);
-	else if (field->type == SCHEMA_HEX && (field->flags & SCHEMA_COUNTED))
-		schema_encode_hex(
-			(const uint8_t *)(base + field->offset), field->size,
-			(const unsigned int *)(const void *)(base +
-							     field->count),
-			out);
-	else
-		encode_value(field, base + field->offset, out);
-}
-
-void schema_encode(const struct schema_object *object, const void *base,
-		   struct buf *out)
-{
-	bool first = true;
-
-	buf_add(out, "{", 1);
-	for (size_t i = 0; i < object->nr; i++) {
-		const struct schema_field *field = &object->fields[i];
-		bool set = is_set(field, base);
-
-		if ((field->flags & SCHEMA_HIDDEN) ||
-		    (!set && (field->flags & SCHEMA_OMIT)))
-			continue;
-		buf_addf(out, "%s\"%s\":", first ? "" : ",", field->name);
-		first = false;
-		if (set)
-			encode_member(field, base, out);
-		else
-			buf_add_str(out, "null");
-	}
-	buf_add(out, "}", 1);
 }
 
 static void free_list(const struct schema_field *field,

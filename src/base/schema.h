@@ -18,7 +18,7 @@
  *   SCHEMA_STRING  char *, owned, NULL when unset
  *   SCHEMA_ENUM    an enum, from a table of names; 0 may mean unset
  *   SCHEMA_PARSED  any value type that is a string in JSON (MAC address, level)
- *   SCHEMA_OBJECT  a struct with a schema of its own
+ *   SCHEMA_OBJECT  a struct with a schema of its own; @row: an array in JSON
  *   SCHEMA_LIST    struct schema_list of any of these
  *   SCHEMA_MAP     struct schema_list of struct schema_pair (string to string)
  *
@@ -161,6 +161,8 @@ struct schema_field {
  * struct schema_object - one JSON object and its C struct
  * @name:	of the struct in error texts
  * @open:	unknown fields are ignored instead of refused
+ * @row:	in JSON an array of its values in this order, without names: for
+ *		the rows of tables in saved state. No field may be left out
  */
 struct schema_object {
 	const char *name;
@@ -168,6 +170,7 @@ struct schema_object {
 	size_t nr;
 	size_t size;
 	bool open;
+	bool row;
 };
 
 /* Place of a field: SCHEMA_AT(struct machine_config, smt). */
@@ -230,6 +233,11 @@ struct schema_object {
 	{                                                        \
 		.name = #type_, .fields = (fields_),             \
 		.nr = ARRAY_SIZE(fields_), .size = sizeof(type_) \
+	}
+#define SCHEMA_STATE_ROW_OF(type_, fields_)                                   \
+	{                                                                     \
+		.name = #type_, .fields = (fields_),                          \
+		.nr = ARRAY_SIZE(fields_), .size = sizeof(type_), .row = true \
 	}
 /* Initialises a struct schema_item of objects. */
 #define SCHEMA_STATE_ITEM(type_, object_)              \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * schema_hex.h - SCHEMA_BITS and SCHEMA_HEX, for schema.c only
+ * schema_hex.h - SCHEMA_BITS and SCHEMA_HEX, for schema.c and schema_encode.c
  */
 #pragma once
 

@@ -6,7 +6,7 @@
  * version there will be:
  *
  *   {"crc64":"<16 hex digits>",
- *   "version":"1.0.0","volt_version":"...","id":"<16 hex digits>",
+ *   "version":"2.0.0","volt_version":"...","id":"<16 hex digits>",
  *
  * The CRC is CRC-64/ECMA-182 of all bytes behind the first line, to the end of
  * the file: `tail -n +2 state.json` prints them. "version" is that of the
@@ -19,7 +19,8 @@
  *                    asked for, and for a diff the id of the snapshot that has
  *                    the rest
  *   config           what the VM was made of (the machine's own table)
- *   vm, vcpus        KVM's part
+ *   vm, vcpus        KVM's part. A segment, MSR, XCR or CPUID entry is a row:
+ *                    the values of its struct, in their order
  *   devices          [{"name", "state"}]: each state by its device's table
  *
  * Decoding is strict and checks form; what the values mean is checked by those
@@ -30,7 +31,7 @@
 #include "kvm/vcpu_state.h"
 #include "kvm/vm_state.h"
 
-#define SNAPSHOT_VERSION     "1.0.0"
+#define SNAPSHOT_VERSION     "2.0.0"
 #define SNAPSHOT_VCPUS_MAX   32u
 #define SNAPSHOT_DEVICES_MAX 64u
 #define SNAPSHOT_TEXT_MAX    96u

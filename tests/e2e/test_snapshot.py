@@ -118,7 +118,7 @@ def test_a_damaged_snapshot_is_refused(vmm, tmp_path, what):
     elif what == "short":
         state.write_bytes(text[:20])
     elif what == "version":
-        state.write_bytes(text.replace(b'"version":"1.', b'"version":"7.'))
+        state.write_bytes(text.replace(b'"version":"2.', b'"version":"7.'))
     else:
         os.truncate(memory, 1 << 20)
     result = restore(vmm, folder).finish()

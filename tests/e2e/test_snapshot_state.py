@@ -37,7 +37,7 @@ PIC = ("last_irr", "irr", "imr", "isr", *map(str, range(4, 16)))
 def by_path(value, path=()):
     """{path: leaf} of a state; MSRs by index, LAPIC and PIC by register."""
     if path[-1:] == ("msrs",):
-        value = {x["index"]: x["value"] for x in value}
+        value = dict(value)
     elif path[-1:] == ("lapic",):
         regs = bytes.fromhex(value).ljust(1024, b"\0")
         value = {hex(at): regs[at:at + 4].hex() for at in range(0, 1024, 4)}

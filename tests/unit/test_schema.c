@@ -68,7 +68,7 @@ static const struct schema_field inner_fields[] = {
 };
 
 static const struct schema_object inner_schema = {
-	"Inner", inner_fields, 2, sizeof(struct inner), false,
+	"Inner", inner_fields, 2, sizeof(struct inner), false, false,
 };
 
 static const struct schema_field name_field = {
@@ -118,7 +118,7 @@ static const struct schema_field outer_fields[] = {
 
 static const struct schema_object outer_schema = {
 	"Outer", outer_fields, ARRAY_SIZE(outer_fields),
-	sizeof(struct outer), false,
+	sizeof(struct outer), false, false,
 };
 /* clang-format on */
 
@@ -503,6 +503,63 @@ static void saved_state_that_does_not_fit(void **state)
 	}
 }
 
+static const struct schema_object row_schema = {
+	.name = "Row",
+	.fields = point_fields,
+	.nr = 2,
+	.size = sizeof(struct point),
+	.row = true,
+};
+
+static void rows_have_no_names(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *error;
+	} rows[] = {
+		{"[7,\"0xab\"]", NULL},
+		{" [ 7 , \"0xab\" ] ", NULL},
+		{"[]", "invalid length 0, expected struct Row with 2 values"},
+		{"[7]", "invalid length 1, expected struct Row with 2 values"},
+		{"[7,\"0xab\",1]",
+		 "invalid length 2 and more, expected struct Row with 2"},
+		{"[7,\"0xab\",[]]", "invalid length 2 and more"},
+		{"[7,\"0xab\",]", "trailing comma"},
+		{"[7\"0xab\"]", "expected `,` or `]`"},
+		{"[,7]", "expected value"},
+		{"[7,", "EOF while parsing a value"},
+		{"[7", "EOF while parsing a list"},
+		{"[", "EOF while parsing a list"},
+		{"[\"0xab\",7]", "invalid type: string"},
+		{"{\"x\":7,\"bits\":\"0xab\"}",
+		 "invalid type: map, expected an array"},
+	};
+	struct schema_seen seen;
+	struct point p;
+	cleanup_buf struct buf out = {0};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct err err = {0};
+		const char *error = rows[i].error;
+		int r;
+
+		p = (struct point){0};
+		r = schema_decode_text(&row_schema, rows[i].text,
+				       strlen(rows[i].text), &p, &seen, &err);
+		assert_int_equal(r, error ? -EINVAL : 0);
+		if (error && strncmp(err.text, error, strlen(error)) != 0)
+			fail_msg("%s: \"%s\", not \"%s\"", rows[i].text,
+				 err.text, error);
+		if (!error)
+			assert_true(p.x == 7 && p.bits == 0xab);
+	}
+	p = (struct point){.x = 8, .bits = 0xcd};
+	schema_encode(&row_schema, &p, &out);
+	assert_int_equal(out.len, strlen("[8,\"0xcd\"]"));
+	assert_memory_equal(out.data, "[8,\"0xcd\"]", out.len);
+}
+
 static void keys_in_any_order(void **state)
 {
 	static const char text[] = "{\"bits\":\"0x1\",\"x\":2}";
@@ -530,6 +587,7 @@ int main(void)
 		cmocka_unit_test(saved_state_comes_back),
 		cmocka_unit_test(saved_state_of_another_hand),
 		cmocka_unit_test(saved_state_that_does_not_fit),
+		cmocka_unit_test(rows_have_no_names),
 		cmocka_unit_test(keys_in_any_order),
 	};
 

@@ -404,9 +404,9 @@ static void versions(void **state)
 		const char *version;
 		int rc;
 	} rows[] = {
-		{"1.0.0", 0},         {"1.0.9", 0},        {"1.1.0", -ENOTSUP},
-		{"2.0.0", -ENOTSUP},  {"0.9.0", -ENOTSUP}, {"1.0", -EINVAL},
-		{"1.0.0.0", -EINVAL}, {"x", -EINVAL},      {"1.0.0x", -EINVAL},
+		{"2.0.0", 0},         {"2.0.9", 0},        {"2.1.0", -ENOTSUP},
+		{"3.0.0", -ENOTSUP},  {"1.0.0", -ENOTSUP}, {"2.0", -EINVAL},
+		{"2.0.0.0", -EINVAL}, {"x", -EINVAL},      {"2.0.0x", -EINVAL},
 		{"1..0", -EINVAL},
 	};
 	struct snapshot_head head = {.volt_version = "7.8.9"};
