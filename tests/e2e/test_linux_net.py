@@ -114,7 +114,7 @@ def test_metrics(files):
 
 
 @pytest.mark.parametrize("case", ["polling", "small_buffers", "hostile",
-                                  "snapshot", "deleted"])
+                                  "snapshot", "tracking", "deleted"])
 def test_bare_guests_under_vhost(results, case):
     said = results["bare/host"]
     if "/dev/vhost-net" in said:

@@ -23,6 +23,9 @@ NET = f"tap=vt0,mac={MAC},vhost"
 SECONDS = 120
 PATIENCE = " patience=20"  # of a guest, while the host's end is slow to start
 MERGE, EVENT_IDX = 1 << 15, 1 << 29
+FILES = {"snapshot_path": str(FOLDER / "state"),
+         "mem_file_path": str(FOLDER / "memory")}
+REFUSED = "vhost and track_dirty_pages do not go together"
 
 
 class Vmm:
@@ -62,15 +65,18 @@ class Api(Vmm):
         while not self.path.exists():
             time.sleep(0.01)
 
-    def set(self, method, url, body):
+    def set(self, method, url, body, status=204):
+        """One request; what the answer says."""
         conn = http.client.HTTPConnection("localhost")
         conn.sock = socket.socket(socket.AF_UNIX)
         conn.sock.settimeout(SECONDS)
         conn.sock.connect(str(self.path))
         conn.request(method, url, json.dumps(body))
         answer = conn.getresponse()
-        assert answer.status == 204, (url, answer.read())
+        text = answer.read().decode()
+        assert answer.status == status, (url, text)
         conn.close()
+        return text
 
     def configure(self):
         self.set("PUT", "/boot-source", {
@@ -142,8 +148,6 @@ def hostile():
 
 def snapshot():
     """The queues go on where the kernel was, here and in another process."""
-    files = {"snapshot_path": str(FOLDER / "state"),
-             "mem_file_path": str(FOLDER / "memory")}
     vmm = Api("first")
     try:
         vmm.configure()
@@ -152,16 +156,34 @@ def snapshot():
         for state in ("Resumed", "Resumed", None):
             peer("udp:1000", "ping:8900")
             vmm.set("PATCH", "/vm", {"state": "Paused"})
-            vmm.set("PUT", "/snapshot/create", files)
+            vmm.set("PUT", "/snapshot/create", FILES)
             if state:
                 vmm.set("PATCH", "/vm", {"state": state})
     finally:
         vmm.close()
     vmm = Api("second")
     try:
-        vmm.set("PUT", "/snapshot/load", {**files, "resume_vm": True})
+        vmm.set("PUT", "/snapshot/load", {**FILES, "resume_vm": True})
         peer("ping:100", "udp:1400", "udp:8900", "stop")
         vmm.finish()
+    finally:
+        vmm.close()
+
+
+def tracking():
+    """Refused at a start, and for what snapshot() saved: nobody would see what
+    the host's kernel writes."""
+    vmm = guest("tracking", "netecho", "irq", "--track-dirty-pages")
+    try:
+        assert vmm.process.wait(SECONDS) != 0
+        assert REFUSED in vmm.log.read_text(), vmm.log.read_text()
+    finally:
+        vmm.close()
+    vmm = Api("tracked")
+    try:
+        text = vmm.set("PUT", "/snapshot/load",
+                       {**FILES, "track_dirty_pages": True}, 400)
+        assert REFUSED in text, text
     finally:
         vmm.close()
 
@@ -184,7 +206,8 @@ def deleted():
 def main():
     ip("link", "set", "lo", "up")
     make_tap()
-    for case in (polling, small_buffers, hostile, snapshot, deleted):
+    for case in (polling, small_buffers, hostile, snapshot, tracking,
+                 deleted):
         begin = time.monotonic()
         try:
             case()
