@@ -100,6 +100,7 @@ class Vm:
         self.api.wait(SECONDS)
         self.rounds = []
         self.own = []  # of getrandom(), one a round
+        self.loads = []  # what fio's file held, one a round
 
     def boot(self, kernel, initrd):
         put = [("/machine-config", {"vcpu_count": 2, "mem_size_mib": 192}),
@@ -143,11 +144,12 @@ class Vm:
         """@count more rounds of the guest's work."""
         for _ in range(count):
             self.run.wait_for("ROUND ", SECONDS)
-            number, data, uptime, own, drawn = self.run.wait_for(
-                "\n", SECONDS).split()[:5]
+            number, data, uptime, own, drawn, load = self.run.wait_for(
+                "\n", SECONDS).split()[:6]
             assert data == "good", self.run.whole[-2000:]
             self.rounds.append((int(number), float(uptime), drawn))
             self.own.append(own)
+            self.loads.append(load)
 
     def check(self, before):
         """No round is lost or repeated, and time goes on as before."""
@@ -210,6 +212,7 @@ def clones(family):
         number, then, _ = clone.rounds[0]
         same = next(r for r in family.first.rounds if r[0] == number - 1)
         clone.check(same)
+        assert len(set(clone.loads)) > 1, "fio stands still"
 
 
 def random_numbers(family):

@@ -3,7 +3,8 @@
 
 Two CPUs, one of them in a loop; the other reads files past the page cache,
 checks their sums, writes and syncs, and draws random numbers of its device.
-TCP goes out all the time. snapshot_linux.py is its host.
+TCP goes out and fio writes, four requests at a time, and reads back and checks
+what it wrote, all the time. snapshot_linux.py is its host.
 
 Debian's cloud kernel has no driver for the VM generation ID, so what is compared
 there is the device's numbers, and more of them than the driver had fetched
@@ -14,6 +15,7 @@ clones and a chain of twenty instead of two and three.
 """
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -42,17 +44,27 @@ ip address add 10.0.0.2/24 dev eth0
 ip link set eth0 up
 while :; do yes "TCP of a guest" | nc 10.0.0.1 5000; sleep 1; done 2>/dev/null &
 while :; do :; done &
+lib=/mnt/fio/lib64/ld-linux-x86-64.so.2
+$lib --library-path /mnt/fio/lib/x86_64-linux-gnu /mnt/fio/bin/fio --name=load \
+	--filename=/mnt/load --size=512k --rw=randwrite --bs=4k --direct=1 \
+	--ioengine=libaio --iodepth=4 --rate_iops=100 --thread --time_based \
+	--runtime=1d --verify=crc32c --verify_backlog=16 --verify_fatal=1 \
+	>/tmp/fio.log 2>&1 &
+fio=$!
+while kill -0 $fio && ! [ -s /mnt/load ]; do sleep 1; done
 n=0
 while :; do
 	echo 5 >/proc/sys/vm/drop_caches
 	data=bad
 	md5sum -c -s /tmp/sums && data=good
+	kill -0 $fio || { data=fio; cat /tmp/fio.log; }
+	load=$(md5sum </mnt/load)
 	n=$((n + 1))
 	echo $n >/mnt/count && sync || data=unwritten
 	drawn=$(dd if=/dev/hwrng bs=512 count=1 2>/dev/null | md5sum)
 	own=$(dd if=/dev/urandom bs=16 count=1 2>/dev/null | md5sum)
 	read -r uptime _ </proc/uptime
-	echo "ROUND $n $data $uptime ${own%% *} $drawn"
+	echo "ROUND $n $data $uptime ${own%% *} ${drawn%% *} $load"
 done
 """
 
@@ -62,7 +74,8 @@ def disk_image(folder):
     tree.mkdir()
     for number in range(4):
         (tree / f"f{number}").write_bytes(os.urandom(256 << 10))
-    return mkfs_ext4(tree, folder / "disk", "8M")
+    subprocess.run([ROOT / "tests/initramfs/fio", tree / "fio"], check=True)
+    return mkfs_ext4(tree, folder / "disk", "24M")
 
 
 @pytest.fixture(scope="module")
