@@ -207,8 +207,7 @@ int kvm_vcpu_get_regs(struct kvm_vcpu *vcpu, struct kvm_regs *regs,
 	return kvm_call(vcpu->vm->kvm, vcpu->fd, KVM_GET_SREGS, sregs);
 }
 
-void kvm_vcpu_tell_paused(struct kvm_vcpu *vcpu)
+int kvm_vcpu_tell_paused(struct kvm_vcpu *vcpu)
 {
-	/* Fails where the guest has not set up the clock that this works by. */
-	(void)kvm_call(vcpu->vm->kvm, vcpu->fd, KVM_KVMCLOCK_CTRL, NULL);
+	return kvm_call(vcpu->vm->kvm, vcpu->fd, KVM_KVMCLOCK_CTRL, NULL);
 }

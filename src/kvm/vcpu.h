@@ -77,5 +77,8 @@ int kvm_vcpu_run(struct kvm_vcpu *vcpu);
 int kvm_vcpu_get_regs(struct kvm_vcpu *vcpu, struct kvm_regs *regs,
 		      struct kvm_sregs *sregs);
 
-/* A guest that looks for lockups shall know that it did not run for a while. */
-void kvm_vcpu_tell_paused(struct kvm_vcpu *vcpu);
+/*
+ * A guest that looks for lockups shall know that it did not run for a while.
+ * Return: 0, or -EINVAL where it has not set up the clock that this works by.
+ */
+int kvm_vcpu_tell_paused(struct kvm_vcpu *vcpu);

@@ -232,7 +232,7 @@ static int tell_paused(struct kvm_vcpu *vcpu, const struct vcpu_state *s,
 {
 	(void)s;
 	(void)err;
-	kvm_vcpu_tell_paused(vcpu);
+	(void)kvm_vcpu_tell_paused(vcpu);
 	return 0;
 }
 

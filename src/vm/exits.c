@@ -11,6 +11,7 @@
 #include "vm/exits.h"
 
 #include "base/log.h"
+#include "host/timer.h"
 #include "vm/machine.h"
 #include "vm/vm.h"
 
@@ -19,12 +20,38 @@
 
 #define INSN_BYTES_MAX 15
 
+static const struct metric metrics[] = {
+	METRIC(struct exit_counters, exit_io_in),
+	METRIC(struct exit_counters, exit_io_out),
+	METRIC(struct exit_counters, exit_mmio_read),
+	METRIC(struct exit_counters, exit_mmio_write),
+	METRIC(struct exit_counters, failures),
+	METRIC(struct exit_counters, kvmclock_ctrl_fails),
+	METRIC_AGG(struct exit_counters, exit_io_in_agg),
+	METRIC_AGG(struct exit_counters, exit_io_out_agg),
+	METRIC_AGG(struct exit_counters, exit_mmio_read_agg),
+	METRIC_AGG(struct exit_counters, exit_mmio_write_agg),
+};
+
+const struct metric_group vcpu_metric_group = {
+	.name = "vcpu",
+	.metrics = metrics,
+	.nr = ARRAY_SIZE(metrics),
+};
+
+static void count(metric_t *exits, struct metric_agg *agg, uint64_t since_ns)
+{
+	metric_inc(exits);
+	metric_agg_add(agg, (now_ns() - since_ns) / 1000);
+}
+
 static bool end_vm(struct vcpu *vcpu, int code, const char *what,
 		   const char *detail)
 {
 	struct kvm_regs r = {0};
 	struct kvm_sregs s = {0};
 
+	metric_inc(&vcpu->set->counters.failures);
 	(void)kvm_vcpu_get_regs(&vcpu->kvm, &r, &s);
 	log_error("vCPU %u: %s%s; rip=%#llx rsp=%#llx rflags=%#llx rax=%#llx "
 		  "rbx=%#llx rcx=%#llx rdx=%#llx rsi=%#llx rdi=%#llx rbp=%#llx "
@@ -41,7 +68,9 @@ static bool on_io(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->kvm.run;
 	const struct bus *pio = &vcpu->set->machine->pio;
+	struct exit_counters *c = &vcpu->set->counters;
 	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+	uint64_t begin = now_ns();
 
 	for (uint32_t i = 0; i < run->io.count; i++) {
 		if (run->io.direction == KVM_EXIT_IO_IN)
@@ -50,6 +79,10 @@ static bool on_io(struct vcpu *vcpu)
 			bus_write(pio, run->io.port, data, run->io.size);
 		data += run->io.size;
 	}
+	if (run->io.direction == KVM_EXIT_IO_IN)
+		count(&c->exit_io_in, &c->exit_io_in_agg, begin);
+	else
+		count(&c->exit_io_out, &c->exit_io_out_agg, begin);
 	return true;
 }
 
@@ -76,17 +109,22 @@ static bool on_mmio(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->kvm.run;
 	struct machine *m = vcpu->set->machine;
+	struct exit_counters *c = &vcpu->set->counters;
 	uint64_t addr = run->mmio.phys_addr;
 	uint32_t len = run->mmio.len;
+	uint64_t begin = now_ns();
 
 	if (gmem_overlaps(&m->mem, addr, len))
 		return end_lost_memory(vcpu, addr, VM_EXIT_MMIO_IN_RAM);
 	if (len > sizeof(run->mmio.data))
 		return true;
-	if (run->mmio.is_write)
+	if (run->mmio.is_write) {
 		bus_write(&m->mmio, addr, run->mmio.data, len);
-	else
+		count(&c->exit_mmio_write, &c->exit_mmio_write_agg, begin);
+	} else {
 		bus_read(&m->mmio, addr, run->mmio.data, len);
+		count(&c->exit_mmio_read, &c->exit_mmio_read_agg, begin);
+	}
 	return true;
 }
 

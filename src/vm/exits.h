@@ -6,6 +6,9 @@
 
 #include "vm/vcpus.h"
 
+/* Group `vcpu`, of struct exit_counters. */
+extern const struct metric_group vcpu_metric_group;
+
 /**
  * exits_handle() - act on the exit in the vCPU's shared page
  * @run_result:	what kvm_vcpu_run() returned: 0, or -errno other than -EINTR

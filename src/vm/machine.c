@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "vm/drives.h"
+#include "vm/exits.h"
 #include "vm/vm.h"
 
 #include <errno.h>
@@ -783,7 +784,12 @@ int machine_new(struct machine **out, struct vm *vm,
 		m->file[i].fd = -1;
 	uffd_init(&m->uffd);
 	vcpus_init(&m->vcpus, m);
-	r = source ? restore(m, source, err) : boot(m, err);
+	r = metrics_add(vm->metrics, &vcpu_metric_group, NULL,
+			&m->vcpus.counters);
+	if (r < 0)
+		(void)err_set(err, r, "Out of memory");
+	else
+		r = source ? restore(m, source, err) : boot(m, err);
 	if (r < 0) {
 		machine_free(m);
 		return r;
@@ -807,6 +813,7 @@ void machine_free(struct machine *m)
 	vcpus_stop(&m->vcpus);
 	uffd_free(&m->uffd); /* lets go who waits for a page */
 	vcpus_free(&m->vcpus);
+	metrics_remove(m->vm->metrics, &m->vcpus.counters);
 	for (size_t i = m->nr_devices; i-- > 0;)
 		if (devices[i].free)
 			devices[i].free(m);

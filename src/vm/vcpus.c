@@ -185,7 +185,8 @@ int vcpus_pause(struct vcpus *set)
 		return -ETIME;
 	}
 	for (unsigned int i = 0; i < set->nr; i++)
-		kvm_vcpu_tell_paused(&set->vcpu[i].kvm);
+		if (kvm_vcpu_tell_paused(&set->vcpu[i].kvm) < 0)
+			metric_inc(&set->counters.kvmclock_ctrl_fails);
 	return 0;
 }
 

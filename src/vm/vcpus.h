@@ -22,6 +22,7 @@
  */
 #pragma once
 
+#include "base/metrics.h"
 #include "kvm/vcpu.h"
 #include "vm/config.h"
 
@@ -50,6 +51,24 @@ enum vcpus_wanted {
 };
 
 /**
+ * struct exit_counters - exits that came to this process, of all vCPUs
+ * @failures:	exits that ended the VM for a fault
+ * @exit_io_in_agg:	how long the devices took for them; likewise the others
+ */
+struct exit_counters {
+	metric_t exit_io_in;
+	metric_t exit_io_out;
+	metric_t exit_mmio_read;
+	metric_t exit_mmio_write;
+	metric_t failures;
+	metric_t kvmclock_ctrl_fails;
+	struct metric_agg exit_io_in_agg;
+	struct metric_agg exit_io_out_agg;
+	struct metric_agg exit_mmio_read_agg;
+	struct metric_agg exit_mmio_write_agg;
+};
+
+/**
  * struct vcpus - all vCPUs of a machine
  * @lock:	guards wanted, parked and ended
  * @changed:	signalled when one of them changes
@@ -65,6 +84,7 @@ struct vcpus {
 	enum vcpus_wanted wanted;
 	unsigned int parked;
 	unsigned int ended;
+	struct exit_counters counters;
 };
 
 void vcpus_init(struct vcpus *set, struct machine *machine);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every way a VM ends: its exit code, its message, and never a spin."""
 
+import json
 import signal
 import time
 
@@ -50,6 +51,13 @@ def test_clean_end(vmm, name, irqchip):
 @pytest.mark.parametrize("name", CLEAN)
 def test_clean_end_with_more_cpus(vmm, name):
     assert end(vmm, name, cpus=4).code == 0
+
+
+def test_broken_end_is_counted(vmm, tmp_path):
+    metrics = tmp_path / "metrics"
+    end(vmm, "triple-fault", extra=("--metrics-path", str(metrics)))
+    lines = [json.loads(x) for x in metrics.read_text().splitlines()]
+    assert sum(x["vcpu"]["failures"] for x in lines) == 1
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -69,6 +69,24 @@ def test_platform_devices_are_counted(vmm, tmp_path):
     assert sum(x["i8042"]["write_count"] for x in lines) > 0
 
 
+def test_exits_are_counted(vmm, tmp_path):
+    """One for each character, and one for each register that rng reads."""
+    metrics = tmp_path / "metrics"
+    extra = ("--metrics-path", str(metrics))
+    run = vmm.run(Case("hello", extra=extra))
+    run.assert_passed()
+    vcpu = [json.loads(x)["vcpu"] for x in metrics.read_text().splitlines()]
+    assert sum(x["exit_io_out"] for x in vcpu) > len(run.out)
+    assert sum(x["exit_io_out_agg"]["sum_us"] for x in vcpu) > 0
+    assert sum(x["exit_io_in"] for x in vcpu) > 0
+    assert sum(x["failures"] for x in vcpu) == 0
+    metrics.unlink()
+    vmm.run(Case("rng", devices=ENTROPY, extra=extra)).assert_passed()
+    vcpu = [json.loads(x)["vcpu"] for x in metrics.read_text().splitlines()]
+    assert sum(x["exit_mmio_read"] for x in vcpu) > 10
+    assert sum(x["exit_mmio_write"] for x in vcpu) > 10
+
+
 def ioeventfds(vmm, tmp_path, case):
     """How many KVM was asked for."""
     trace = tmp_path / "trace"
