@@ -47,7 +47,7 @@ while :; do :; done &
 lib=/mnt/fio/lib64/ld-linux-x86-64.so.2
 $lib --library-path /mnt/fio/lib/x86_64-linux-gnu /mnt/fio/bin/fio --name=load \
 	--filename=/mnt/load --size=512k --rw=randwrite --bs=4k --direct=1 \
-	--ioengine=libaio --iodepth=4 --rate_iops=100 --thread --time_based \
+	--ioengine=libaio --iodepth=4 --rate_iops=10 --thread --time_based \
 	--runtime=1d --verify=crc32c --verify_backlog=16 --verify_fatal=1 \
 	>/tmp/fio.log 2>&1 &
 fio=$!
