@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define LEAF1_ECX_VMX        (1u << 5)
 #define LEAF80000001_ECX_SVM (1u << 2)
@@ -207,24 +208,39 @@ static int check_cpuid(struct kvm *kvm, const struct vcpu_state *s,
 	return r;
 }
 
+/* Up to the last byte that is not zero. By words: most of it is. */
+static size_t used_bytes(const uint8_t *bytes, size_t size)
+{
+	uint64_t word;
+
+	while (size >= sizeof(word)) {
+		memcpy(&word, bytes + size - sizeof(word), sizeof(word));
+		if (word != 0)
+			break;
+		size -= sizeof(word);
+	}
+	while (size > 0 && bytes[size - 1] == 0)
+		size--;
+	return size;
+}
+
 static int check_xsave(struct kvm *kvm, const struct vcpu_state *s,
 		       struct err *err)
 {
-	size_t used = s->xsave_bytes ? sizeof(s->xsave) : 0;
+	size_t used =
+		s->xsave_bytes ? used_bytes(s->xsave, sizeof(s->xsave)) : 0;
 	size_t have = 0;
 
 	if (kvm_cap(kvm, KVM_CAP_XSAVE) != 0) {
 		have = (size_t)kvm_cap(kvm, KVM_CAP_XSAVE2);
 		have = have ? have : 4096;
 	}
-	while (used > 0 && s->xsave[used - 1] == 0)
-		used--;
 	if (have > sizeof(s->xsave) || used > have ||
 	    (s->xsave_bytes > 0) != (have > 0))
 		return err_set(err, -ENOTSUP,
 			       "The snapshot holds %zu bytes of extended "
 			       "registers (XSAVE), this host's CPU has %zu",
-			       s->xsave_bytes ? used : 0, have);
+			       used, have);
 	return 0;
 }
 
