@@ -485,26 +485,59 @@ bool json_take_uint(struct json *json, uint64_t *value)
 	return true;
 }
 
+/* clang-format off */
+/* One more than the value; 0: not a digit. */
+static const uint8_t hex_digits[256] = {
+	['0'] = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10,
+	['a'] = 11, 12, 13, 14, 15, 16,
+};
+/* clang-format on */
+
+/* Value of a digit; negative for any other character. Upper case is none. */
+static inline int hex_value(char c)
+{
+	return hex_digits[(unsigned char)c] - 1;
+}
+
 bool json_take_hex(struct json *json, size_t digits, uint64_t *value)
 {
 	const char *start = json->text + json->pos;
 	const char *end = json->text + json->len, *p = start + 3;
 	uint64_t u = 0;
+	int digit;
 
 	if (end - start < 5 || memcmp(start, "\"0x", 3) != 0)
 		return false;
-	for (; p < end && (size_t)(p - start) - 3 < digits; p++) {
-		if (*p >= '0' && *p <= '9')
-			u = u << 4 | (uint64_t)(*p - '0');
-		else if (*p >= 'a' && *p <= 'f')
-			u = u << 4 | (uint64_t)(*p - 'a' + 10);
-		else
-			break;
-	}
-	if (p == start + 3 || p == end || *p != '"')
+	if (digits < (size_t)(end - p))
+		end = p + digits;
+	for (; p < end && (digit = hex_value(*p)) >= 0; p++)
+		u = u << 4 | (uint64_t)digit;
+	if (p == start + 3 || p == json->text + json->len || *p != '"')
 		return false;
 	json->pos += (size_t)(p - start) + 1;
 	*value = u;
+	return true;
+}
+
+bool json_take_bytes(struct json *json, uint8_t *bytes, size_t size, size_t *nr)
+{
+	const char *start = json->text + json->pos;
+	const char *end = json->text + json->len, *p = start + 1;
+	size_t i = 0;
+
+	if (end - start < 2 || *start != '"')
+		return false;
+	for (; end - p >= 2 && i < size; p += 2) {
+		int byte = hex_value(p[0]) * 16 | hex_value(p[1]);
+
+		if (byte < 0)
+			break;
+		bytes[i++] = (uint8_t)byte;
+	}
+	if (p == end || *p != '"')
+		return false;
+	json->pos += (size_t)(p - start) + 1;
+	*nr = i;
 	return true;
 }
 

@@ -129,6 +129,13 @@ bool json_take_item(struct json *json, bool *first);
 bool json_take_uint(struct json *json, uint64_t *value);
 bool json_take_hex(struct json *json, size_t digits, uint64_t *value);
 
+/*
+ * And a string of hex digits, two for each of @bytes, of which there are up to
+ * @size. Return: whether it was one; @bytes may be overwritten when it was not.
+ */
+bool json_take_bytes(struct json *json, uint8_t *bytes, size_t size,
+		     size_t *nr);
+
 /* The colon between key and value. */
 int json_colon(struct json *json) __must_check;
 

@@ -49,8 +49,9 @@ int schema_decode_bits(struct json *json, uint64_t *value, size_t size)
 	return 0;
 }
 
-int schema_decode_hex(struct json *json, uint8_t *bytes, size_t size,
-		      unsigned int *nr)
+/* Any string: with space before it, or one that is wrong. */
+static int read_bytes(struct json *json, uint8_t *bytes, size_t size,
+		      size_t *nr)
 {
 	const char *text;
 	size_t len;
@@ -72,9 +73,22 @@ int schema_decode_hex(struct json *json, uint8_t *bytes, size_t size,
 					       "digit in a string of bytes");
 		bytes[i] = (uint8_t)(high << 4 | low);
 	}
-	memset(bytes + len / 2, 0, size - len / 2);
+	*nr = len / 2;
+	return 0;
+}
+
+int schema_decode_hex(struct json *json, uint8_t *bytes, size_t size,
+		      unsigned int *nr)
+{
+	size_t len;
+
+	if (!json_take_bytes(json, bytes, size, &len) &&
+	    read_bytes(json, bytes, size, &len) < 0)
+		return -EINVAL;
 	if (nr)
-		*nr = (unsigned int)(len / 2);
+		*nr = (unsigned int)len;
+	else
+		memset(bytes + len, 0, size - len);
 	return 0;
 }
 

@@ -335,6 +335,50 @@ static void numbers_taken(void **state)
 	}
 }
 
+static void bytes_taken(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t end; /* 0: not taken */
+		size_t nr;
+		uint8_t last;
+	} rows[] = {
+		{"\"\"", 2, 0, 0},
+		{"\"00ff0a\",", 8, 3, 0x0a},
+		{"\"01020304\"]", 10, 4, 0x04},
+		{"\"0102030405\"", 0, 0, 0},
+		{"\"010203f\"", 0, 0, 0},
+		{"\"0F\"", 0, 0, 0},
+		{"\"0g\"", 0, 0, 0},
+		{"\"g0\"", 0, 0, 0},
+		{"\"\xff\xff\"", 0, 0, 0},
+		{"\"0102", 0, 0, 0},
+		{"\"010", 0, 0, 0},
+		{"\"", 0, 0, 0},
+		{" \"00\"", 0, 0, 0},
+		{"12", 0, 0, 0},
+		{"", 0, 0, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char *text = strndup(rows[i].text, strlen(rows[i].text));
+		uint8_t bytes[5] = {0, 0, 0, 0, 0xee};
+		struct json json;
+		size_t nr = 0;
+
+		json_init(&json, text, strlen(text), NULL);
+		assert_int_equal(json_take_bytes(&json, bytes, 4, &nr),
+				 rows[i].end > 0);
+		assert_int_equal(json.pos, rows[i].end);
+		assert_int_equal(nr, rows[i].nr);
+		if (nr > 0)
+			assert_int_equal(bytes[nr - 1], rows[i].last);
+		assert_int_equal(bytes[4], 0xee);
+		free(text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -348,6 +392,7 @@ int main(void)
 		cmocka_unit_test(written_strings),
 		cmocka_unit_test(keys_taken),
 		cmocka_unit_test(numbers_taken),
+		cmocka_unit_test(bytes_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
