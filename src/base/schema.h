@@ -139,15 +139,20 @@ struct schema_item {
  * @size:	of the C value
  * @has:	offset of a bool, with SCHEMA_HAS
  * @count:	offset of an unsigned int, with SCHEMA_COUNTED
+ *
+ * Small, because a program that is loaded anywhere writes all pointers of its
+ * tables when it starts: each page of them is one that it copies.
  */
 struct schema_field {
 	const char *name;
-	enum schema_type type;
-	unsigned int flags;
-	size_t offset;
-	size_t size;
-	size_t has;
-	size_t count;
+	enum schema_type type : 16;
+	unsigned int flags : 16;
+	uint32_t offset;
+	uint32_t size;
+	union {
+		uint32_t has;
+		uint32_t count;
+	};
 	union {
 		const struct schema_range *range;
 		const struct schema_enum *names;
