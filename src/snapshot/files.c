@@ -5,6 +5,7 @@
 #include "snapshot/files.h"
 
 #include "base/fd.h"
+#include "base/pages.h"
 #include "snapshot/state.h"
 
 #include <dirent.h>
@@ -363,7 +364,7 @@ int snapshot_read_state(struct snapshot_reader *r, const char *path,
 			       S_ISREG(st.st_mode) ? "it is too large"
 						   : "it is no file");
 	r->len = (size_t)st.st_size;
-	r->text = malloc(r->len + 1);
+	r->text = pages_new(r->len + 1, r->len + 1);
 	if (!r->text)
 		return err_set(err, -ENOMEM, "Out of memory");
 	rc = fd_read_full(r->state_fd, r->text, r->len, 0);
@@ -438,7 +439,7 @@ int snapshot_open_memory(struct snapshot_reader *r,
 
 void snapshot_reader_end(struct snapshot_reader *r)
 {
-	free(r->text);
+	pages_free(r->text, r->len + 1);
 	r->text = NULL;
 	fd_close(&r->state_fd);
 	fd_close(&r->memory_fd);

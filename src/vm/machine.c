@@ -5,6 +5,7 @@
 #include "vm/machine.h"
 
 #include "base/log.h"
+#include "base/pages.h"
 #include "vm/drives.h"
 #include "vm/exits.h"
 #include "vm/vm.h"
@@ -296,13 +297,16 @@ static void save_serial(struct machine *m, struct buf *out)
 static int load_serial(struct machine *m, const struct schema_raw *text,
 		       struct err *err)
 {
-	cleanup_free struct serial_state *state = calloc(1, sizeof(*state));
+	struct serial_state *state = pages_new(sizeof(*state), sizeof(*state));
 	int r;
 
 	if (!state)
 		return err_set(err, -ENOMEM, "Out of memory");
 	r = decode(&serial_state_schema, text, state, err);
-	return r < 0 ? r : serial_load(&m->serial, state, err);
+	if (r == 0)
+		r = serial_load(&m->serial, state, err);
+	pages_free(state, sizeof(*state));
+	return r;
 }
 
 static void save_rtc(struct machine *m, struct buf *out)
@@ -771,7 +775,8 @@ static int boot(struct machine *m, struct err *err)
 int machine_new(struct machine **out, struct vm *vm,
 		struct machine_source *source, struct err *err)
 {
-	struct machine *m = calloc(1, sizeof(*m));
+	struct machine *m =
+		pages_new(sizeof(*m), offsetof(struct machine, console.held));
 	int r;
 
 	if (!m)
@@ -822,7 +827,7 @@ void machine_free(struct machine *m)
 	gmem_free(&m->mem);
 	fd_close(&m->memory_fd);
 	free(m->memory_path);
-	free(m);
+	pages_free(m, sizeof(*m));
 }
 
 int machine_send_ctrl_alt_del(struct machine *m, struct err *err)

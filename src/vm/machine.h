@@ -56,6 +56,7 @@ struct machine_file {
  * @memory_fd, @memory_path:	the file that all memory is mapped from, after a
  *		restore; -1 and NULL otherwise
  * @uffd:	serves memory after a restore with such a back end
+ * @console, @serial:	last, for their buffers are large and seldom touched
  */
 struct machine {
 	struct vm *vm;
@@ -65,8 +66,6 @@ struct machine {
 	struct bus pio;
 	struct bus mmio;
 	struct ioapic ioapic;
-	struct serial serial;
-	struct console console;
 	struct i8042 i8042;
 	struct rtc rtc;
 	struct acpi_pm acpi_pm;
@@ -80,6 +79,8 @@ struct machine {
 	int memory_fd;
 	char *memory_path;
 	struct uffd uffd;
+	struct console console;
+	struct serial serial;
 };
 
 /**

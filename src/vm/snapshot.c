@@ -5,6 +5,7 @@
 #include "vm/snapshot.h"
 
 #include "base/log.h"
+#include "base/pages.h"
 #include "host/timer.h"
 #include "vm/machine.h"
 
@@ -455,7 +456,8 @@ static int restore(struct vm *vm, const struct vm_restore *how,
 int vm_restore(struct vm *vm, const struct vm_restore *how,
 	       struct phases *phases, struct err *err)
 {
-	struct snapshot *s = calloc(1, sizeof(*s));
+	struct snapshot *s =
+		pages_new(sizeof(*s), offsetof(struct snapshot, vcpus[1]));
 	struct snapshot_reader reader = {.state_fd = -1, .memory_fd = -1};
 	int r;
 
@@ -469,7 +471,7 @@ int vm_restore(struct vm *vm, const struct vm_restore *how,
 	else
 		phases_log(phases);
 	snapshot_reader_end(&reader);
-	free(s);
+	pages_free(s, sizeof(*s));
 	return r;
 }
 

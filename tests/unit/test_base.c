@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * test_base.c - checked arithmetic, CRC-64, errors in words
+ * test_base.c - checked arithmetic, CRC-64, errors in words, pages
  */
 #include "unit.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <sys/mman.h>
 
 #include "base/bits.h"
 #include "base/crc64.h"
 #include "base/err.h"
+#include "base/pages.h"
 
 static void range_fits_edges(void **state)
 {
@@ -94,6 +96,53 @@ static void err_text(void **state)
 #endif
 }
 
+/* How many pages of @size bytes at @mem are there. */
+static unsigned int nr_present(void *mem, size_t size)
+{
+	unsigned char there[16] = {0};
+	unsigned int nr = 0;
+
+	assert_true(size <= sizeof(there) * 4096);
+	assert_return_code(mincore(mem, size, there), errno);
+	for (size_t i = 0; i < sizeof(there); i++)
+		nr += there[i] & 1;
+	return nr;
+}
+
+static void pages_are_zero_and_there_as_asked(void **state)
+{
+	const size_t size = 16 * 4096, now = 3 * 4096 - 5;
+	unsigned char *all = pages_new(size, size);
+	unsigned char *some = pages_new(size, now);
+	unsigned char *none = pages_new(size, 0);
+
+	(void)state;
+	assert_non_null(all);
+	assert_non_null(some);
+	assert_non_null(none);
+	assert_int_equal((uintptr_t)some % 4096, 0);
+	assert_int_equal(nr_present(none, size), 0);
+	/* A kernel that cannot brings them one by one. */
+	if (madvise(all, size, MADV_POPULATE_WRITE) == 0) {
+		assert_int_equal(nr_present(all, size), 16);
+		assert_int_equal(nr_present(some, size), 3);
+	}
+	for (size_t i = 0; i < size; i++)
+		assert_int_equal(all[i] | some[i] | none[i], 0);
+	errno = EDOM;
+	pages_free(all, size);
+	pages_free(some, size);
+	pages_free(none, size);
+	pages_free(NULL, size);
+	assert_int_equal(errno, EDOM);
+}
+
+static void pages_that_no_host_has(void **state)
+{
+	(void)state;
+	assert_null(pages_new(SIZE_MAX / 2, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -102,6 +151,8 @@ int main(void)
 		cmocka_unit_test(crc64_check_value),
 		cmocka_unit_test(crc64_at_every_length),
 		cmocka_unit_test(err_text),
+		cmocka_unit_test(pages_are_zero_and_there_as_asked),
+		cmocka_unit_test(pages_that_no_host_has),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
