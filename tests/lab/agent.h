@@ -20,8 +20,9 @@ struct frame {
 };
 
 /*
- * Types of frames. To the agent: START, INPUT, ACK, SIGNAL, RESIZE, END. From
- * it: READY, OUTPUT, ERRORS, ACK, FAILED, EXIT. wire.py holds the same list.
+ * Types of frames. To the agent: START, INPUT, ACK, SIGNAL, RESIZE, END, TICK.
+ * From it: READY, OUTPUT, ERRORS, ACK, FAILED, EXIT. wire.py holds the same
+ * list.
  */
 enum frame_type {
 	FRAME_START = 1,  /* strings: see session.c */
@@ -35,6 +36,7 @@ enum frame_type {
 	FRAME_ERRORS = 9,
 	FRAME_FAILED = 10, /* text: the command was not started */
 	FRAME_EXIT = 11,   /* u32: exit code, or 128 + signal */
+	FRAME_TICK = 12,   /* nothing: its interrupt is what counts (labd.py) */
 };
 
 #define FRAME_MAX (1U << 20)

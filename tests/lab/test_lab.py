@@ -201,6 +201,16 @@ def alone():
         yield {**env, 'XDG_RUNTIME_DIR': folder}, folder
 
 
+def test_idle_lab_is_interrupted(lab):
+    """Or a lost timer interrupt would stop it for good (labd.py)."""
+    ended = run(lab, 'sh', '-c', '''
+        count() { grep virtio /proc/interrupts | tr -s ' ' '\\n' |
+                awk '/^[0-9]+$/ { sum += $1 } END { print sum }'; }
+        count; sleep 3; count''')
+    before, after = map(int, ended.stdout.split())
+    assert after - before >= 15, ended
+
+
 def test_private_lab_leaves_nothing(alone):
     env, folder = alone
     ended = run({**env, 'VOLT_LAB_QUIET': '1'}, 'sh', '-c', 'exit 3')

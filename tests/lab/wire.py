@@ -13,6 +13,7 @@ OUTPUT = 8
 ERRORS = 9
 FAILED = 10
 EXIT = 11
+TICK = 12
 
 # At most so many bytes of one stream are under way unacknowledged.
 WINDOW = 256 << 10
