@@ -636,6 +636,30 @@ static int decode_members(const struct schema_object *object, struct json *json,
 	return r < 0 ? r : missing_field(object, json, m.known);
 }
 
+/*
+ * The next value of a row, where it is a number that is written as we write it:
+ * most of a saved state. Nothing is consumed when it is not.
+ */
+static bool take_number(const struct schema_field *field, struct json *json,
+			bool *first, char *base)
+{
+	size_t start = json->pos;
+	bool was_first = *first;
+	uint64_t u;
+
+	if (json_take_item(json, first) &&
+	    (field->type == SCHEMA_BITS
+		     ? json_take_hex(json, 2 * field->size, &u)
+		     : field->type == SCHEMA_UINT && json_take_uint(json, &u) &&
+			       u <= field->range->max)) {
+		store_uint(base + field->offset, field->size, u);
+		return true;
+	}
+	json->pos = start;
+	*first = was_first;
+	return false;
+}
+
 static int decode_row(const struct schema_object *object, struct json *json,
 		      void *base, struct schema_seen *seen)
 {
@@ -646,6 +670,9 @@ static int decode_row(const struct schema_object *object, struct json *json,
 	if (json_peek(json) != JSON_AT_ARRAY)
 		return wrong_type(json, "type", "an array of a row's values");
 	r = json_enter(json);
+	while (r == 0 && i < object->nr &&
+	       take_number(&object->fields[i], json, &first, base))
+		i++;
 	while (r == 0 && (r = next_item(json, &first)) > 0) {
 		if (i == object->nr)
 			break;
