@@ -531,6 +531,9 @@ static void rows_have_no_names(void **state)
 		{"[7", "EOF while parsing a list"},
 		{"[", "EOF while parsing a list"},
 		{"[\"0xab\",7]", "invalid type: string"},
+		{"[-7,\"0xab\"]", "invalid value: integer `-7`, expected u"},
+		{"[99999999999999,\"0xab\"]", "invalid value: integer"},
+		{"[7,\"0x11112222333344445\"]", "invalid value: expected"},
 		{"{\"x\":7,\"bits\":\"0xab\"}",
 		 "invalid type: map, expected an array"},
 	};
