@@ -63,6 +63,10 @@ def own_network():
     return []
 
 
+def may_make_taps():
+    return bool(own_network()) and os.access("/dev/net/tun", os.W_OK)
+
+
 class Vmm:
     """One volt-vmm with its API socket in @folder."""
 
@@ -219,12 +223,15 @@ def play_api(binary, folder, tally, only=None):
         for line in lines:
             row = json.loads(line)
             scenarios.setdefault(row["scenario"], []).append(row)
+    taps = may_make_taps()
+    userfaultfd = os.access("/dev/userfaultfd", os.W_OK)
     for name, rows in scenarios.items():
         if only and name != only:
             continue
         with Vmm(binary, folder, rules.FLAGS.get(name, ())) as vmm:
             for row in rows:
-                waits = rules.waits_for(row)
+                waits = (rules.waits_for(row) or
+                         rules.lacks(row, taps, userfaultfd))
                 if "exit" in row and waits:
                     # Nothing ends a process that could not load.
                     tally.add(row, False, "not played", waits)

@@ -32,6 +32,10 @@ SCENARIOS = {}
 ROWS = {
 }
 
+# What a host or its user may lack.
+A_TAP = "a tap"
+USERFAULTFD = "userfaultfd"
+
 # Up to here a message is Firecracker's, then it is ours.
 OWN_WORDS = (
     "Start microvm error: System configuration error: Cannot load kernel due "
@@ -120,6 +124,17 @@ def same_body(ours, theirs):
         return (isinstance(parsed, dict) and set(parsed) == set(theirs) and
                 same_fault(parsed["fault_message"], theirs["fault_message"]))
     return contains(without_version(parsed), without_version(theirs))
+
+
+def lacks(row, taps, userfaultfd):
+    """What this host or user lacks for a row, or None."""
+    path = row.get("path", "")
+    if not taps and (path.startswith("/network-interfaces") or
+                     (row["scenario"], path) == ("network", "/vm/config")):
+        return A_TAP
+    if not userfaultfd and row["scenario"] == "load no uffd handler":
+        return USERFAULTFD
+    return None
 
 
 def waits_for(row):
