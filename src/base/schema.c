@@ -207,7 +207,7 @@ static int decode_bits(const struct schema_field *field, struct json *json,
 	uint64_t bits;
 	int r = 0;
 
-	if (!json_take_hex(json, 2 * field->size, &bits)) {
+	if (!json_take_hex(json, 2 * (size_t)field->size, &bits)) {
 		if (json_peek(json) != JSON_AT_STRING)
 			return wrong_type(json, "type", "a number in hex");
 		r = schema_decode_bits(json, &bits, field->size);
@@ -649,7 +649,7 @@ static bool take_number(const struct schema_field *field, struct json *json,
 
 	if (json_take_item(json, first) &&
 	    (field->type == SCHEMA_BITS
-		     ? json_take_hex(json, 2 * field->size, &u)
+		     ? json_take_hex(json, 2 * (size_t)field->size, &u)
 		     : field->type == SCHEMA_UINT && json_take_uint(json, &u) &&
 			       u <= field->range->max)) {
 		store_uint(base + field->offset, field->size, u);
