@@ -39,9 +39,12 @@ const struct metric_group vcpu_metric_group = {
 	.nr = ARRAY_SIZE(metrics),
 };
 
-static void count(metric_t *exits, struct metric_agg *agg, uint64_t since_ns)
+/*
+ * The exit itself is counted before it is handled: the last one ends the VM,
+ * and that writes the metrics.
+ */
+static void add_time(struct metric_agg *agg, uint64_t since_ns)
 {
-	metric_inc(exits);
 	metric_agg_add(agg, (now_ns() - since_ns) / 1000);
 }
 
@@ -70,19 +73,18 @@ static bool on_io(struct vcpu *vcpu)
 	const struct bus *pio = &vcpu->set->machine->pio;
 	struct exit_counters *c = &vcpu->set->counters;
 	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+	bool in = run->io.direction == KVM_EXIT_IO_IN;
 	uint64_t begin = now_ns();
 
+	metric_inc(in ? &c->exit_io_in : &c->exit_io_out);
 	for (uint32_t i = 0; i < run->io.count; i++) {
-		if (run->io.direction == KVM_EXIT_IO_IN)
+		if (in)
 			bus_read(pio, run->io.port, data, run->io.size);
 		else
 			bus_write(pio, run->io.port, data, run->io.size);
 		data += run->io.size;
 	}
-	if (run->io.direction == KVM_EXIT_IO_IN)
-		count(&c->exit_io_in, &c->exit_io_in_agg, begin);
-	else
-		count(&c->exit_io_out, &c->exit_io_out_agg, begin);
+	add_time(in ? &c->exit_io_in_agg : &c->exit_io_out_agg, begin);
 	return true;
 }
 
@@ -119,11 +121,13 @@ static bool on_mmio(struct vcpu *vcpu)
 	if (len > sizeof(run->mmio.data))
 		return true;
 	if (run->mmio.is_write) {
+		metric_inc(&c->exit_mmio_write);
 		bus_write(&m->mmio, addr, run->mmio.data, len);
-		count(&c->exit_mmio_write, &c->exit_mmio_write_agg, begin);
+		add_time(&c->exit_mmio_write_agg, begin);
 	} else {
+		metric_inc(&c->exit_mmio_read);
 		bus_read(&m->mmio, addr, run->mmio.data, len);
-		count(&c->exit_mmio_read, &c->exit_mmio_read_agg, begin);
+		add_time(&c->exit_mmio_read_agg, begin);
 	}
 	return true;
 }
