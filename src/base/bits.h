@@ -76,6 +76,16 @@ static inline uint64_t load_le64(const void *p)
 	return v;
 }
 
+/* Of @size bytes, those up to the last that is not zero. */
+static inline size_t used_bytes(const uint8_t *bytes, size_t size)
+{
+	while (size >= 8 && load_le64(bytes + size - 8) == 0)
+		size -= 8;
+	while (size > 0 && bytes[size - 1] == 0)
+		size--;
+	return size;
+}
+
 static inline void store_le16(void *p, uint16_t v)
 {
 	memcpy(p, &v, sizeof(v));

@@ -172,20 +172,36 @@ static void store_uint(void *value, size_t size, uint64_t u)
 		memcpy(value, &u, size);
 }
 
+/*
+ * A number that is written as schema_encode.c writes it. Nothing is consumed
+ * when it is not, or when it is out of range.
+ */
+static inline bool take_number(const struct schema_field *field,
+			       struct json *json, void *value)
+{
+	size_t start = json->pos;
+	uint64_t u;
+
+	if (field->type == SCHEMA_BITS
+		    ? json_take_hex(json, 2 * (size_t)field->size, &u)
+		    : json_take_uint(json, &u) && u <= field->range->max) {
+		store_uint(value, field->size, u);
+		return true;
+	}
+	json->pos = start;
+	return false;
+}
+
 static int decode_uint(const struct schema_field *field, struct json *json,
 		       void *value)
 {
 	const struct schema_range *range = field->range;
-	size_t start = json->pos;
 	struct json_number n;
-	uint64_t u;
+	size_t start;
 	int r;
 
-	if (json_take_uint(json, &u) && u <= range->max) {
-		store_uint(value, field->size, u);
+	if (take_number(field, json, value))
 		return 0;
-	}
-	json->pos = start;
 	if (json_peek(json) != JSON_AT_NUMBER)
 		return wrong_type(json, "type", range->name);
 	start = json->pos;
@@ -205,13 +221,13 @@ static int decode_bits(const struct schema_field *field, struct json *json,
 		       void *value)
 {
 	uint64_t bits;
-	int r = 0;
+	int r;
 
-	if (!json_take_hex(json, 2 * (size_t)field->size, &bits)) {
-		if (json_peek(json) != JSON_AT_STRING)
-			return wrong_type(json, "type", "a number in hex");
-		r = schema_decode_bits(json, &bits, field->size);
-	}
+	if (take_number(field, json, value))
+		return 0;
+	if (json_peek(json) != JSON_AT_STRING)
+		return wrong_type(json, "type", "a number in hex");
+	r = schema_decode_bits(json, &bits, field->size);
 	if (r == 0)
 		store_uint(value, field->size, bits);
 	return r;
@@ -637,24 +653,19 @@ static int decode_members(const struct schema_object *object, struct json *json,
 }
 
 /*
- * The next value of a row, where it is a number that is written as we write it:
- * most of a saved state. Nothing is consumed when it is not.
+ * The next value of a row by the short way: most of a saved state is numbers in
+ * rows. Nothing is consumed when it is something else.
  */
-static bool take_number(const struct schema_field *field, struct json *json,
-			bool *first, char *base)
+static bool take_cell(const struct schema_field *field, struct json *json,
+		      bool *first, char *base)
 {
 	size_t start = json->pos;
 	bool was_first = *first;
-	uint64_t u;
 
-	if (json_take_item(json, first) &&
-	    (field->type == SCHEMA_BITS
-		     ? json_take_hex(json, 2 * (size_t)field->size, &u)
-		     : field->type == SCHEMA_UINT && json_take_uint(json, &u) &&
-			       u <= field->range->max)) {
-		store_uint(base + field->offset, field->size, u);
+	if ((field->type == SCHEMA_BITS || field->type == SCHEMA_UINT) &&
+	    json_take_item(json, first) &&
+	    take_number(field, json, base + field->offset))
 		return true;
-	}
 	json->pos = start;
 	*first = was_first;
 	return false;
@@ -671,7 +682,7 @@ static int decode_row(const struct schema_object *object, struct json *json,
 		return wrong_type(json, "type", "an array of a row's values");
 	r = json_enter(json);
 	while (r == 0 && i < object->nr &&
-	       take_number(&object->fields[i], json, &first, base))
+	       take_cell(&object->fields[i], json, &first, base))
 		i++;
 	while (r == 0 && (r = next_item(json, &first)) > 0) {
 		if (i == object->nr)

@@ -9,27 +9,15 @@
  */
 #include "base/schema_hex.h"
 
-#include <errno.h>
-
-/* Value of a digit; NOT_HEX for any other character. Upper case is none. */
-#define NOT_HEX 0x10
-
-static unsigned int digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return (unsigned int)(c - '0');
-	if (c >= 'a' && c <= 'f')
-		return (unsigned int)(c - 'a') + 10;
-	return NOT_HEX;
-}
-
 int schema_decode_bits(struct json *json, uint64_t *value, size_t size)
 {
 	const char *text;
-	uint64_t u = 0;
 	size_t len;
-	int r = json_read_plain(json, &text, &len);
+	int r;
 
+	if (json_take_hex(json, 2 * size, value))
+		return 0;
+	r = json_read_plain(json, &text, &len);
 	if (r < 0)
 		return r;
 	if (len < 3 || len > 2 + 2 * size || text[0] != '0' || text[1] != 'x')
@@ -37,21 +25,11 @@ int schema_decode_bits(struct json *json, uint64_t *value, size_t size)
 				 "invalid value: expected \"0x\" and 1 to %zu "
 				 "hex digits",
 				 2 * size);
-	for (size_t i = 2; i < len; i++) {
-		unsigned int d = digit(text[i]);
-
-		if (d == NOT_HEX)
-			return json_fail(json, "invalid value: not a hex "
-					       "digit in a number");
-		u = u << 4 | d;
-	}
-	*value = u;
-	return 0;
+	return json_fail(json, "invalid value: not a hex digit in a number");
 }
 
-/* Any string: with space before it, or one that is wrong. */
-static int read_bytes(struct json *json, uint8_t *bytes, size_t size,
-		      size_t *nr)
+/* What is wrong with a string that json_take_bytes() did not take. */
+static int refuse_bytes(struct json *json, size_t size)
 {
 	const char *text;
 	size_t len;
@@ -64,17 +42,8 @@ static int read_bytes(struct json *json, uint8_t *bytes, size_t size,
 				 "invalid length %zu, expected an even number "
 				 "of up to %zu hex digits",
 				 len, 2 * size);
-	for (size_t i = 0; i < len / 2; i++) {
-		unsigned int high = digit(text[2 * i]);
-		unsigned int low = digit(text[2 * i + 1]);
-
-		if ((high | low) & NOT_HEX)
-			return json_fail(json, "invalid value: not a hex "
-					       "digit in a string of bytes");
-		bytes[i] = (uint8_t)(high << 4 | low);
-	}
-	*nr = len / 2;
-	return 0;
+	return json_fail(json, "invalid value: not a hex digit in a string of "
+			       "bytes");
 }
 
 int schema_decode_hex(struct json *json, uint8_t *bytes, size_t size,
@@ -82,9 +51,8 @@ int schema_decode_hex(struct json *json, uint8_t *bytes, size_t size,
 {
 	size_t len;
 
-	if (!json_take_bytes(json, bytes, size, &len) &&
-	    read_bytes(json, bytes, size, &len) < 0)
-		return -EINVAL;
+	if (!json_take_bytes(json, bytes, size, &len))
+		return refuse_bytes(json, size);
 	if (nr)
 		*nr = (unsigned int)len;
 	else
@@ -101,10 +69,8 @@ void schema_encode_hex(const uint8_t *bytes, size_t size,
 		       const unsigned int *nr, struct buf *out)
 {
 	static const char digits[] = "0123456789abcdef";
-	size_t len = nr ? *nr : size;
+	size_t len = nr ? *nr : used_bytes(bytes, size);
 
-	while (!nr && len > 0 && bytes[len - 1] == 0)
-		len--;
 	buf_add(out, "\"", 1);
 	for (size_t i = 0; i < len; i++) {
 		const char pair[] = {digits[bytes[i] >> 4],

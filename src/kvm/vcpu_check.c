@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define LEAF1_ECX_VMX        (1u << 5)
 #define LEAF80000001_ECX_SVM (1u << 2)
@@ -206,22 +205,6 @@ static int check_cpuid(struct kvm *kvm, const struct vcpu_state *s,
 		r = compare(host, s, err);
 	free(host);
 	return r;
-}
-
-/* Up to the last byte that is not zero. By words: most of it is. */
-static size_t used_bytes(const uint8_t *bytes, size_t size)
-{
-	uint64_t word;
-
-	while (size >= sizeof(word)) {
-		memcpy(&word, bytes + size - sizeof(word), sizeof(word));
-		if (word != 0)
-			break;
-		size -= sizeof(word);
-	}
-	while (size > 0 && bytes[size - 1] == 0)
-		size--;
-	return size;
 }
 
 static int check_xsave(struct kvm *kvm, const struct vcpu_state *s,
