@@ -285,8 +285,9 @@ class Lab:
         """Ends the loop."""
         self.running = False
 
-    def tick(self, now):
+    def tick(self):
         """Interrupts the lab's CPU, every TICK_SECONDS."""
+        now = time.monotonic()
         if now - self.ticked < TICK_SECONDS:
             return
         self.ticked = now
@@ -297,7 +298,6 @@ class Lab:
     def check_time(self):
         """Bounds the start, and the time without a command."""
         now = time.monotonic()
-        self.tick(now)
         if not self.up and now - self.started > BOOT_SECONDS:
             self.fail(f'the lab did not start in {BOOT_SECONDS} s')
         if self.idle and not self.clients and now - self.last_used > self.idle:
@@ -311,6 +311,7 @@ class Lab:
                     # An earlier callback may have closed this one's socket.
                     if key.fd in self.loop.get_map():
                         key.data(events)
+                self.tick()
                 self.check_time()
         finally:
             self.qemu.kill()
