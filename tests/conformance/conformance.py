@@ -216,13 +216,16 @@ def play_row(vmm, row):
     return same, ours
 
 
+def api_rows():
+    with open(HERE / "api.jsonl", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
 def play_api(binary, folder, tally, only=None):
     """Every scenario of api.jsonl, each in a process of its own."""
     scenarios = collections.OrderedDict()
-    with open(HERE / "api.jsonl", encoding="utf-8") as lines:
-        for line in lines:
-            row = json.loads(line)
-            scenarios.setdefault(row["scenario"], []).append(row)
+    for row in api_rows():
+        scenarios.setdefault(row["scenario"], []).append(row)
     taps = may_make_taps()
     userfaultfd = os.access("/dev/userfaultfd", os.W_OK)
     for name, rows in scenarios.items():
