@@ -9,16 +9,20 @@
 
 #include "base/bits.h"
 
-#define ERR_TEXT_MAX 1024
+#define ERR_TEXT_MAX  704
+#define ERR_PLAIN_MAX 320
 
 /**
  * struct err - a failure in words
  * @rc:		-errno
  * @text:	a sentence that says what failed and, where it can, what to do
+ * @plain:	the same for a person at a terminal, where clients of the API
+ *		are owed Firecracker's words; empty: @text is for both
  */
 struct err {
 	int rc;
 	char text[ERR_TEXT_MAX];
+	char plain[ERR_PLAIN_MAX];
 };
 
 /**
@@ -36,6 +40,21 @@ int err_set(struct err *err, int rc, const char *fmt, ...) __printf_like(3, 4);
  * Return: @err->rc, or 0 when @err is NULL.
  */
 int err_prefix(struct err *err, const char *fmt, ...) __printf_like(2, 3);
+
+/* The same, of words that clients are owed: @err->plain stays without them. */
+int err_prefix_api(struct err *err, const char *fmt, ...) __printf_like(2, 3);
+
+/**
+ * err_plain() - say the same to a person
+ *
+ * Call it after err_set(), which forgets the words of the error before.
+ *
+ * Return: as err_prefix().
+ */
+int err_plain(struct err *err, const char *fmt, ...) __printf_like(2, 3);
+
+/* What a person reads. */
+const char *err_for_person(const struct err *err);
 
 /**
  * err_name() - text of an errno value, without the locale
