@@ -25,6 +25,8 @@ static enum http_state fail(struct http_scan *scan, const char *text)
  * struct head - what the parser's callbacks collect
  * @field:	name of the header that is being read
  * @body_len:	Content-Length, 0 without one
+ * @names_identity: Accept-Encoding says something about it
+ * @refuses_identity, @refuses_others: by q=0; others is "*"
  */
 struct head {
 	const char *url;
@@ -34,7 +36,9 @@ struct head {
 	uint64_t body_len;
 	bool chunked;
 	bool expects;
+	bool names_identity;
 	bool refuses_identity;
+	bool refuses_others;
 };
 
 static int on_url(http_parser *parser, const char *at, size_t len)
@@ -63,9 +67,78 @@ static bool is_name(const struct head *head, const char *name)
 	       strncasecmp(head->field, name, head->field_len) == 0;
 }
 
-static bool contains(const char *at, size_t len, const char *word)
+/* A piece of a header's value; not NUL-terminated. */
+struct piece {
+	const char *at;
+	size_t len;
+};
+
+/* Blanks at both ends are no part of it. */
+static struct piece trim(struct piece p)
 {
-	return memmem(at, len, word, strlen(word)) != NULL;
+	while (p.len > 0 && (*p.at == ' ' || *p.at == '\t')) {
+		p.at++;
+		p.len--;
+	}
+	while (p.len > 0 && (p.at[p.len - 1] == ' ' || p.at[p.len - 1] == '\t'))
+		p.len--;
+	return p;
+}
+
+/* Cut what stands before @separator off @rest. */
+static struct piece cut(struct piece *rest, char separator)
+{
+	const char *end =
+		rest->len > 0 ? memchr(rest->at, separator, rest->len) : NULL;
+	struct piece first = {rest->at, rest->len};
+
+	if (end)
+		first.len = (size_t)(end - rest->at);
+	rest->at += first.len;
+	rest->len -= first.len;
+	if (end) {
+		rest->at++;
+		rest->len--;
+	}
+	return trim(first);
+}
+
+static bool equals(struct piece p, const char *word)
+{
+	return p.len == strlen(word) && strncasecmp(p.at, word, p.len) == 0;
+}
+
+/* RFC 9110, 12.4.2: "q=0", "q=0." and up to three zeros behind it. */
+static bool is_q_zero(struct piece p)
+{
+	size_t i = 3;
+
+	if (p.len < 3 || strncasecmp(p.at, "q=0", 3) != 0)
+		return false;
+	if (i < p.len && p.at[i] == '.')
+		i++;
+	while (i < p.len && p.at[i] == '0')
+		i++;
+	return i == p.len && p.len <= 7;
+}
+
+/* RFC 9110, 12.5.3. Several such headers are one list. */
+static void take_encodings(struct head *head, const char *at, size_t len)
+{
+	struct piece list = {at, len};
+
+	while (list.len > 0) {
+		struct piece rest = cut(&list, ',');
+		struct piece coding = cut(&rest, ';');
+		bool zero = is_q_zero(trim(rest));
+
+		if (equals(coding, "identity")) {
+			head->names_identity = true;
+			head->refuses_identity |= zero;
+		} else if (equals(coding, "*")) {
+			head->refuses_others |= zero;
+		}
+	}
 }
 
 static int on_value(http_parser *parser, const char *at, size_t len)
@@ -76,9 +149,7 @@ static int on_value(http_parser *parser, const char *at, size_t len)
 		head->expects =
 			len == 12 && strncasecmp(at, "100-continue", len) == 0;
 	if (is_name(head, "accept-encoding"))
-		head->refuses_identity = contains(at, len, "identity;q=0") ||
-					 (contains(at, len, "*;q=0") &&
-					  !contains(at, len, "identity"));
+		take_encodings(head, at, len);
 	return 0;
 }
 
@@ -193,7 +264,8 @@ static enum http_state parse_head(struct http_scan *scan, const char *data,
 	if (head.chunked)
 		return fail(scan, "Invalid header. Reason: Unsupported value. "
 				  "Key:Transfer-Encoding; Value: chunked");
-	if (head.refuses_identity)
+	if (head.refuses_identity ||
+	    (head.refuses_others && !head.names_identity))
 		return fail(scan, "Invalid header. Reason: Invalid value. "
 				  "Key:Accept-Encoding");
 	request->expects = head.expects;
@@ -212,6 +284,24 @@ static enum http_state parse_head(struct http_scan *scan, const char *data,
 }
 
 /*
+ * What other readers of HTTP understand in different ways (RFC 9112, 5.1 and
+ * 5.2): a blank before the colon; a line that begins with one, which continues
+ * the header before it, or nothing where it is the first. Return: NULL, or
+ * what is wrong.
+ */
+static const char *check_header(const char *line, size_t len)
+{
+	const char *colon = memchr(line, ':', len);
+
+	if (line[0] == ' ' || line[0] == '\t')
+		return "Invalid header. Reason: a line that begins with a "
+		       "blank.";
+	if (colon && colon > line && (colon[-1] == ' ' || colon[-1] == '\t'))
+		return "Invalid header. Reason: a blank before the colon.";
+	return NULL;
+}
+
+/*
  * Take lines up to the empty one that ends the head. A line is refused as soon
  * as it is too long, complete or not.
  */
@@ -221,6 +311,7 @@ static enum http_state scan_lines(struct http_scan *scan, const char *data,
 	while (scan->scanned < len) {
 		size_t i = scan->scanned++;
 		size_t line_len = i - scan->line_start;
+		const char *bad;
 
 		if (data[i] == '\n') {
 			if (line_len == 0 || data[i - 1] != '\r')
@@ -228,6 +319,12 @@ static enum http_state scan_lines(struct http_scan *scan, const char *data,
 						  "that does not end in CRLF.");
 			if (line_len == 1)
 				return HTTP_COMPLETE;
+			bad = scan->line_start == 0
+				      ? NULL
+				      : check_header(data + scan->line_start,
+						     line_len);
+			if (bad)
+				return fail(scan, bad);
 			scan->line_start = i + 1;
 		} else if (line_len > HTTP_LINE_MAX) {
 			return fail(scan, scan->line_start == 0

@@ -69,6 +69,19 @@ static void good_heads(void **state)
 		 API_GET},
 		{"GET / HTTP/1.1\r\nAccept-Encoding: gzip\r\n\r\n", "/",
 		 API_GET},
+		{"GET / HTTP/1.1\r\nAccept-Encoding: gzip;q=1.0, *;q=0.5"
+		 "\r\n\r\n",
+		 "/", API_GET},
+		{"GET / HTTP/1.1\r\nAccept-Encoding: identity;q=0.001, *;q=0"
+		 "\r\n\r\n",
+		 "/", API_GET},
+		{"GET / HTTP/1.1\r\nAccept-Encoding: *;q=0\r\n"
+		 "accept-encoding: IDENTITY\r\n\r\n",
+		 "/", API_GET},
+		{"GET / HTTP/1.1\r\nAccept-Encoding: my-identity;q=0,,;,*\r\n"
+		 "Accept-Encoding:\r\n\r\n",
+		 "/", API_GET},
+		{"GET / HTTP/1.1\r\nX:a : b\r\n\r\n", "/", API_GET},
 		{"GET / HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade"
 		 "\r\n\r\n",
 		 "/", API_GET},
@@ -111,6 +124,18 @@ static void bad_heads(void **state)
 		"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
 		"GET / HTTP/1.1\r\nAccept-Encoding: identity;q=0\r\n\r\n",
 		"GET / HTTP/1.1\r\nAccept-Encoding: gzip, *;q=0\r\n\r\n",
+		"GET / HTTP/1.1\r\nAccept-Encoding: Identity ; q=0.000\r\n"
+		"\r\n",
+		"GET / HTTP/1.1\r\nAccept-Encoding: identity\r\n"
+		"Accept-Encoding: identity;Q=0.\r\n\r\n",
+		"GET / HTTP/1.1\r\nAccept-Encoding: x-identity, *;q=0.0\r\n"
+		"\r\n",
+		"GET / HTTP/1.1\r\nHost : x\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost\t: x\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: x\r\n y\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: x\r\n\tContent-Length: 5\r\n\r\n",
+		"GET / HTTP/1.1\r\n Host: x\r\n\r\n",
+		"GET / HTTP/1.1\r\n \r\n\r\n",
 		"\x16\x03\x01\r\n\r\n",
 	};
 	struct http_scan scan;
