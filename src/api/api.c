@@ -189,6 +189,8 @@ static int run_route(struct api_call *call, const struct api_route *route)
 	call->reply->deprecated = call->seen.deprecated;
 	if (route->check)
 		r = route->check(call);
+	if (call->reply->deprecated && route->deprecation)
+		log_warn("%s", route->deprecation);
 	if (r == 0)
 		r = api_check_state(call->api, route->flags, call->err);
 	if (r == 0)

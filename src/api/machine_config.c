@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+#define CPU_TEMPLATE_OLD "cpu_template field is deprecated."
+
 static const struct schema_name template_names[] = {
 	{"C3", CPU_TEMPLATE_C3},     {"T2", CPU_TEMPLATE_T2},
 	{"T2S", CPU_TEMPLATE_T2S},   {"None", CPU_TEMPLATE_NONE},
@@ -168,6 +170,7 @@ static const struct api_route routes[] = {
 		.init = put_init,
 		.apply = apply,
 		.count = API_COUNT(put.machine_cfg_count),
+		.deprecation = "PUT /machine-config: " CPU_TEMPLATE_OLD,
 	},
 	{
 		.method = API_PATCH,
@@ -178,6 +181,7 @@ static const struct api_route routes[] = {
 		.check = patch_check,
 		.apply = apply,
 		.count = API_COUNT(patch.machine_cfg_count),
+		.deprecation = "PATCH /machine-config: " CPU_TEMPLATE_OLD,
 	},
 	{
 		.method = API_GET,

@@ -81,6 +81,7 @@ struct api_call {
  * @check:	may be NULL
  * @count:	offset of its counter in struct api_counters; its fails follow,
  *		for all methods but GET. 0: not counted
+ * @deprecation: logged when the body has a SCHEMA_DEPRECATED field; may be NULL
  *
  * Handlers return 0 or -errno with @call->err filled.
  */
@@ -93,6 +94,7 @@ struct api_route {
 	int (*check)(struct api_call *call);
 	int (*apply)(struct api_call *call);
 	size_t count;
+	const char *deprecation;
 };
 
 /**

@@ -392,6 +392,8 @@ static const struct api_route routes[] = {
 		.schema = &load_schema,
 		.check = load_check,
 		.apply = load,
+		.deprecation = "PUT /snapshot/load: mem_file_path and "
+			       "enable_diff_snapshots fields are deprecated.",
 	},
 	{
 		.method = API_PUT,

@@ -75,6 +75,7 @@ static const struct api_route routes[] = {
 		.schema = &schema,
 		.apply = put,
 		.count = API_COUNT(put.vsock_count),
+		.deprecation = "PUT /vsock: vsock_id field is deprecated.",
 	},
 };
 
