@@ -102,6 +102,13 @@ static const struct schema_field put_fields[] = {
 		.flags = SCHEMA_NULL,
 		SCHEMA_AT(struct drive_config, socket),
 	},
+	{
+		.name = "discard",
+		.type = SCHEMA_BOOL,
+		.flags = SCHEMA_NULL | SCHEMA_HAS | SCHEMA_OMIT | SCHEMA_EXTRA,
+		SCHEMA_AT(struct drive_config, discard),
+		.has = offsetof(struct drive_config, has_discard),
+	},
 };
 
 static const struct schema_field patch_fields[] = {
@@ -167,12 +174,17 @@ static int refuse_socket(struct api_call *call, const struct drive_config *body)
 static int check_form(struct api_call *call, const struct drive_config *body)
 {
 	bool virtio_only = body->has_is_read_only || body->has_io_engine ||
-			   body->rate_limiter.present;
+			   body->rate_limiter.present || body->has_discard;
 
 	if (!body->path_on_host == !body->socket ||
 	    (body->socket && virtio_only))
 		return err_set(call->err, -EINVAL,
 			       CANNOT_CREATE "Invalid block config.");
+	if (body->has_discard && body->discard && body->is_read_only)
+		return err_set(call->err, -EINVAL,
+			       CANNOT_CREATE "Invalid block config: discard "
+					     "needs a drive that is not read "
+					     "only.");
 	return body->socket ? refuse_socket(call, body) : 0;
 }
 

@@ -526,14 +526,14 @@ static uint64_t features_of(const struct blk_params *params)
 
 	if (params->read_only)
 		features |= BLK_F_RO;
-	else
+	else if (!params->no_discard)
 		features |= BLK_F_DISCARD | BLK_F_WRITE_ZEROES;
 	if (params->flush)
 		features |= BLK_F_FLUSH;
 	return features;
 }
 
-static void set_config(struct blk *blk)
+static void set_config(struct blk *blk, bool discards)
 {
 	blk->config = (struct blk_config){
 		.capacity = blk->file.sectors,
@@ -543,7 +543,7 @@ static void set_config(struct blk *blk)
 		.physical_block_exp = 3,
 		.min_io_size = PAGE_SIZE / BLK_SECTOR_BYTES,
 	};
-	if (blk->read_only)
+	if (!discards)
 		return;
 	blk->config.max_discard_sectors = BLK_DISCARD_MAX;
 	blk->config.max_discard_seg = 1;
@@ -607,7 +607,7 @@ int blk_new(struct blk **out, const struct blk_params *params, struct err *err)
 	blk->read_only = params->read_only;
 	blk->flush = params->flush;
 	memcpy(blk->id, params->id, strnlen(params->id, sizeof(blk->id)));
-	set_config(blk);
+	set_config(blk, features_of(params) & BLK_F_DISCARD);
 	rate_limiter_init(&blk->limiter, params->loop, on_limiter);
 	r = virtio_dev_init(&blk->dev,
 			    &(struct virtio_dev_params){

@@ -89,6 +89,7 @@ struct blk;
  * @file:	its descriptor is borrowed until blk_set_file() or the end
  * @flush:	cache_type Writeback
  * @async:	io_uring, if the host lets us; else Sync, which is logged
+ * @no_discard:	offer neither DISCARD nor WRITE_ZEROES: no holes in the file
  */
 struct blk_params {
 	const char *id;
@@ -98,6 +99,7 @@ struct blk_params {
 	bool read_only;
 	bool flush;
 	bool async;
+	bool no_discard;
 };
 
 /**

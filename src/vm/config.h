@@ -118,6 +118,8 @@ struct drive_config {
 	char *socket;
 	bool has_cache_type;
 	bool has_io_engine;
+	bool has_discard;
+	bool discard; /* offer DISCARD to the guest, which is the default */
 	enum config_cache_type cache_type;
 	enum config_io_engine io_engine;
 	struct rate_limiter_config rate_limiter;

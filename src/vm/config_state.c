@@ -94,6 +94,10 @@ static const struct schema_field drive_fields[] = {
 	MAYBE("partuuid", struct drive_config, partuuid),
 	TEXT("path_on_host", struct drive_config, path_on_host),
 	PART("rate_limiter", struct drive_config, rate_limiter, limiter),
+	{ .name = "discard", .type = SCHEMA_BOOL,
+	  .flags = SCHEMA_NULL | SCHEMA_HAS | SCHEMA_OMIT,
+	  SCHEMA_AT(struct drive_config, discard),
+	  .has = offsetof(struct drive_config, has_discard) },
 };
 OBJECT(drive, struct drive_config);
 

@@ -25,6 +25,7 @@ static int make(struct machine *m, size_t i, struct virtio_dev **out,
 		.read_only = drive->is_read_only,
 		.flush = drive->cache_type == CACHE_WRITEBACK,
 		.async = drive->io_engine == IO_ENGINE_ASYNC,
+		.no_discard = drive->has_discard && !drive->discard,
 	};
 	int r = blk_file_init(&params.file, drive->fd);
 	struct blk *blk;

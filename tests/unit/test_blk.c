@@ -386,6 +386,27 @@ static void test_config_space(void **state)
 	rig_close(&rig);
 }
 
+/* drives.discard of the API, when it is false. */
+static void test_no_discard(void **state)
+{
+	struct blk_params params;
+	struct rig rig;
+
+	rig_begin(&rig, scratch_file(".", DISK_BYTES));
+	params = rig_params(&rig, ENGINE(state));
+	params.no_discard = true;
+	assert_int_equal(blk_file_init(&params.file, rig.fd), 0);
+	rig_make(&rig, &params);
+	assert_false(kit_offered(&rig.kit) & (F_DISCARD | F_WRITE_ZEROES));
+	assert_int_equal(kit_config(&rig.kit, 36, 4), 0); /* max sectors */
+	kit_start(&rig.kit, kit_offered(&rig.kit), 256);
+	assert_int_equal(rig_range(&rig, T_DISCARD, 0, 8, 0), S_UNSUPP);
+	assert_int_equal(rig_range(&rig, T_WRITE_ZEROES, 0, 8, 0), S_UNSUPP);
+	assert_true(disk_is_original(rig.fd, 0, DISK_SECTORS));
+	assert_int_equal(rig_request(&rig, T_OUT, 0, SECTOR), S_OK);
+	rig_close(&rig);
+}
+
 static void test_read_only(void **state)
 {
 	struct blk_params params;
@@ -929,6 +950,7 @@ int main(void)
 		BOTH(test_get_id),
 		BOTH(test_config_space),
 		BOTH(test_read_only),
+		BOTH(test_no_discard),
 		BOTH(test_flush_only_when_it_means_something),
 		BOTH(test_partial_sector_is_out_of_reach),
 		cmocka_unit_test(test_only_files_and_block_devices),
