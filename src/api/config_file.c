@@ -146,14 +146,13 @@ int config_file_load(const char *path, struct api *api, struct err *err)
 
 	assert(api_nr_resources <= CONFIG_SECTIONS_MAX);
 	r = read_file(path, &text, err);
-	if (r < 0)
-		return r;
-	r = config_file_scan(text.data, text.len, sections, err);
+	if (r == 0)
+		r = config_file_scan(text.data, text.len, sections, err);
 	for (size_t i = 0; r == 0 && i < api_nr_resources; i++)
 		r = load_section(api, api_resources[i], &sections[i], err);
 	if (r < 0)
-		err_prefix(err, "Failed to build MicroVM from Json: "
-				"Configuration for VMM from one single json "
-				"failed: ");
+		err_prefix_api(err, "Failed to build MicroVM from Json: "
+				    "Configuration for VMM from one single "
+				    "json failed: ");
 	return r;
 }

@@ -317,7 +317,8 @@ int snapshot_read_head(const char *text, size_t len, struct snapshot_head *head,
 	if (!take(&c, CRC_PREFIX) || !take_hex64(&c, &head->crc) ||
 	    !take(&c, CRC_END))
 		return err_set(err, -EINVAL,
-			       len < CRC_LINE ? "File too short to contain CRC"
+			       len < CRC_LINE ? "IO Error: File too short to "
+						"contain CRC"
 					      : "This is not the state of a "
 						"Volt snapshot");
 	*covered = (size_t)(c.at - text);

@@ -38,18 +38,32 @@ struct vmm {
 	struct api_server *server;
 };
 
-static int complain(const struct err *err, int code)
+/* Firecracker's clients use none of these flags. */
+static bool for_person(const struct options *o)
 {
-	(void)fprintf(stderr, "volt-vmm: %s\n", err->text);
+	return o->kernel || o->restore || o->snapshot;
+}
+
+/*
+ * One sentence, where its reader looks: on the terminal for a person, in the
+ * log for a client, once where that is the same place.
+ */
+static int complain(const struct options *o, const struct err *err, int code)
+{
+	(void)fprintf(stderr, "volt-vmm: %s\n",
+		      for_person(o) ? err_for_person(err) : err->text);
+	if (log_settings.fd != STDERR_FILENO)
+		log_error("%s", err->text);
 	return code;
 }
 
-static int describe_snapshot(const char *path, struct err *err)
+static int describe_snapshot(const struct options *o, struct err *err)
 {
+	const char *path = o->describe_snapshot;
 	char version[96];
 
 	if (vm_snapshot_version(path, version, err) < 0)
-		return complain(err, VM_EXIT_GENERIC);
+		return complain(o, err, VM_EXIT_GENERIC);
 	(void)printf("v%s\n", version);
 	return VM_EXIT_OK;
 }
@@ -67,10 +81,10 @@ static int print_and_exit(const struct options *opts, struct err *err)
 		(void)printf("v%s\n", SNAPSHOT_VERSION);
 		return VM_EXIT_OK;
 	case OPTIONS_DESCRIBE_SNAPSHOT:
-		return describe_snapshot(opts->describe_snapshot, err);
+		return describe_snapshot(opts, err);
 	default:
 		if (ask_for_snapshot(opts->api_sock, opts->snapshot, err) < 0)
-			return complain(err, VM_EXIT_GENERIC);
+			return complain(opts, err, VM_EXIT_GENERIC);
 		return VM_EXIT_OK;
 	}
 }
@@ -179,38 +193,38 @@ static void print_timing(const struct vmm *v)
 	(void)fwrite(text, 1, n, stderr);
 }
 
-static int run(struct vmm *v)
+static int run(struct vmm *v, struct err *err)
 {
-	struct err err = {0};
 	int code = VM_EXIT_GENERIC;
 
-	if (signals_install(&v->vm, &err) < 0 || new_api(v, &err) < 0)
-		return complain(&err,
-				err.rc == -EINVAL ? VM_EXIT_BAD_CONFIG : code);
-	code = configure(v, &err);
+	if (signals_install(&v->vm, err) < 0 || new_api(v, err) < 0)
+		return complain(&v->opts, err,
+				err->rc == -EINVAL ? VM_EXIT_BAD_CONFIG : code);
+	code = configure(v, err);
 	if (code == VM_EXIT_OK)
-		code = start(v, &err);
+		code = start(v, err);
 	if (code != VM_EXIT_OK)
-		return complain(&err, code);
+		return complain(&v->opts, err, code);
 	if (loop_run(&v->loop) < 0)
 		return VM_EXIT_UNEXPECTED;
 	return v->vm.exit_code < 0 ? VM_EXIT_OK : v->vm.exit_code;
 }
 
-static void log_end(int code)
+/* A person has read why already. */
+static void log_end(const struct options *o, int code)
 {
 	if (code == VM_EXIT_OK)
 		log_info("Firecracker exiting successfully. exit_code=0");
-	else
+	else if (!for_person(o) || log_settings.fd != STDERR_FILENO)
 		log_error("Firecracker exiting with error. exit_code=%d", code);
 }
 
 /* The terminal, socket and files are as before; die by the signal that came. */
-static int leave(int code)
+static int leave(const struct options *o, int code)
 {
 	int sig = signals_final();
 
-	log_end(code);
+	log_end(o, code);
 	if (sig != 0) {
 		(void)signal(sig, SIG_DFL);
 		(void)raise(sig);
@@ -228,20 +242,20 @@ int main(int argc, char **argv)
 	(void)prctl(PR_SET_NAME, "firecracker"); /* what clients look for */
 	(void)umask(077);
 	if (options_parse(&v.opts, argc, argv, &err) < 0)
-		return complain(&err, VM_EXIT_BAD_ARGUMENTS);
+		return complain(&v.opts, &err, VM_EXIT_BAD_ARGUMENTS);
 	if (v.opts.action != OPTIONS_RUN)
 		return print_and_exit(&v.opts, &err);
 	log_settings.id = v.opts.id;
 	if (loop_init(&v.loop) < 0 || vm_init(&v.vm, &v.loop) < 0) {
 		err_set(&err, -ENOMEM, "Cannot create the event loop");
-		return complain(&err, VM_EXIT_GENERIC);
+		return complain(&v.opts, &err, VM_EXIT_GENERIC);
 	}
-	code = run(&v);
+	code = run(&v, &err);
 	api_server_free(v.server);
 	api_free(v.api);
 	if (v.opts.timing)
 		print_timing(&v);
 	vm_free(&v.vm);
 	loop_free(&v.loop);
-	return leave(code);
+	return leave(&v.opts, code);
 }

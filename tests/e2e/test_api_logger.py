@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 
 import apiclient
@@ -62,6 +63,47 @@ def test_log_lines_of_requests(api, folder):
     assert 'The API server received a Put request on "/mmds".' in texts
     assert "secret" not in (folder / "l").read_text()
     assert {x.group(1).split(":")[2] for x in lines} == {"INFO", "ERROR"}
+
+
+def test_log_of_deprecated_fields(api, folder):
+    api.ok("PUT", "/logger", {"log_path": "l", "level": "warn",
+                              "show_level": True})
+    api.ok("PUT", "/machine-config", {"vcpu_count": 1, "mem_size_mib": 64})
+    assert (folder / "l").read_text() == ""
+    api.ok("PUT", "/machine-config", {"vcpu_count": 1, "mem_size_mib": 64,
+                                      "cpu_template": "None"})
+    api.ok("PATCH", "/machine-config", {"cpu_template": "None"})
+    api.ok("PUT", "/vsock", {"guest_cid": 3, "uds_path": "v", "vsock_id": "v"})
+    texts = [LINE.match(x) for x in (folder / "l").read_text().splitlines()]
+    assert [x.group(2) for x in texts] == [
+        "PUT /machine-config: cpu_template field is deprecated.",
+        "PATCH /machine-config: cpu_template field is deprecated.",
+        "PUT /vsock: vsock_id field is deprecated."]
+    assert {x.group(1).split(":")[2] for x in texts} == {"WARN"}
+
+
+def test_log_says_why_it_does_not_start(build, folder):
+    """A client reads the log; stderr may be nowhere."""
+    (folder / "vm.json").write_text('{"drives": [], "boot-source": 5}')
+    (folder / "half.json").write_text('{"drives": [')
+    (folder / "taken").write_text("")
+    api_words = ("Failed to open the API socket at: taken. Check that it is "
+                 "not already used.")
+    file_words = "Configuration for VMM from one single json failed: "
+    for flags, words in (
+            (["--api-sock", "taken"], api_words),
+            (["--no-api", "--config-file", "vm.json"], file_words),
+            (["--no-api", "--config-file", "half.json"], file_words),
+            (["--no-api", "--config-file", "missing"], file_words),
+            (["--no-api", "--config-file", "."], file_words)):
+        (folder / "l").unlink(missing_ok=True)
+        ended = subprocess.run(
+            [build / "volt-vmm", "--log-path", "l", "--level", "warn", *flags],
+            cwd=folder, capture_output=True, text=True, timeout=60,
+            check=False)
+        assert ended.returncode == 1
+        assert words in (folder / "l").read_text(), flags
+        assert words in ended.stderr, flags
 
 
 def test_log_can_move_and_be_filtered(api, folder):
