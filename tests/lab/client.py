@@ -19,6 +19,7 @@ import tty
 
 import image
 import wire
+from image import LabError
 
 LABD = os.path.join(image.HERE, 'labd.py')
 # Where the lab has file systems of its own instead of the host's (setup.c).
@@ -28,10 +29,6 @@ PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT,
              signal.SIGUSR1, signal.SIGUSR2)
 
 
-class LabError(Exception):
-    """The lab could not run the command. The text says why."""
-
-
 def start(folder, *, idle=None):
     """Starts labd for FOLDER (made, empty, ours).
 
@@ -39,7 +36,8 @@ def start(folder, *, idle=None):
     command. Otherwise it ends with this process, or when the descriptor that
     is returned is closed.
     """
-    image.initramfs(image.kernel()['modules'])  # what it says, says it here
+    image.qemu()  # what the two say, they say here
+    image.initramfs(image.kernel()['modules'])
     command = ['/usr/bin/python3', LABD, folder]
     reader, writer = os.pipe()
     command += ['--idle', str(idle)] if idle else ['--parent', str(reader)]
@@ -232,10 +230,17 @@ class Command:
                 self.send(wire.INPUT)
 
     def announce(self):
-        """One line on what takes so long."""
-        if not os.environ.get('VOLT_LAB_QUIET'):
-            print(f'lab: {self.argv[0]} waits for a software-emulated host '
-                  'to start, some 5 s', file=sys.stderr)
+        """One line on what takes so long, and on what it runs."""
+        if os.environ.get('VOLT_LAB_QUIET'):
+            return
+        try:
+            with open(os.path.join(self.folder, 'about'),
+                      encoding='utf-8') as file:
+                about = file.read().strip()
+        except FileNotFoundError:
+            about = 'it ended'
+        print(f'lab: {about}: {self.argv[0]} waits some 5 s for this '
+              'software-emulated host', file=sys.stderr)
 
     def run(self):
         """Runs the command to its end. Returns its exit code."""

@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""image - the kernel and the initramfs that the lab boots, from the cache"""
+"""image - what the lab is made of: QEMU, kernel and initramfs, from the cache"""
 import hashlib
 import os
 import subprocess
-import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 TREE = os.path.dirname(os.path.dirname(HERE))
 FETCH = os.path.join(TREE, 'tools/kernel/fetch')
+FETCH_QEMU = os.path.join(HERE, 'fetch-qemu')
 PACK = os.path.join(TREE, 'tests/initramfs/pack')
 
 MODULES = ('virtio_pci virtio_console fuse kvm kvm_amd tun vhost_net '
            'vhost_vsock vsock_loopback loop veth bridge').split()
+
+
+class LabError(Exception):
+    """The lab could not run the command. The text says why."""
 
 
 def cache():
@@ -26,11 +30,37 @@ def cache():
     return path
 
 
+def facts(*command):
+    """A dict of the NAME=VALUE lines that COMMAND prints."""
+    out = subprocess.run(command, stdout=subprocess.PIPE, text=True,
+                         check=False)
+    if out.returncode:
+        raise LabError(f'{os.path.basename(command[0])} failed')
+    return dict(line.split('=', 1) for line in out.stdout.splitlines())
+
+
 def kernel():
-    """What tools/kernel/fetch says: a dict of paths."""
-    out = subprocess.run([FETCH], check=True, stdout=subprocess.PIPE,
-                         text=True).stdout
-    return dict(line.split('=', 1) for line in out.splitlines())
+    """What tools/kernel/fetch says of the lab's kernel: a dict of paths."""
+    return facts(FETCH)
+
+
+def qemu():
+    """What fetch-qemu says: a dict of program, version and source."""
+    return facts(FETCH_QEMU)
+
+
+def loses_interrupts(version):
+    """Whether QEMU of VERSION does; labd.py says which and why."""
+    return int(version.partition('.')[0]) < 10
+
+
+def about(parts, kernel_paths):
+    """What a lab of these parts runs on, in a few words."""
+    text = (f'QEMU {parts["version"]} ({parts["source"]}), Linux '
+            f'{os.path.basename(kernel_paths["modules"])}')
+    if loses_interrupts(parts['version']):
+        text += '; warning: this QEMU loses interrupts, so guests may stall'
+    return text
 
 
 def initramfs(modules_tree):
@@ -53,8 +83,9 @@ def initramfs(modules_tree):
                         '-pthread', '-o', agent, *sources], check=True)
         subprocess.run([PACK, '-o', out, f'init={agent}', '--modules',
                         modules_tree, *names], check=True)
-    except FileNotFoundError:
-        sys.exit('lab: no C compiler (apt-get install gcc libc6-dev)')
+    except FileNotFoundError as failure:
+        raise LabError('no C compiler (apt-get install gcc libc6-dev)'
+                       ) from failure
     finally:
         if os.path.exists(agent):
             os.unlink(agent)

@@ -61,11 +61,10 @@ CPU = 'EPYC,+svm,-xsave,-xsaveopt,-xsavec,-xgetbv1,-avx,-avx2,-fma,-f16c'
 CPUS = '1'
 
 
-def qemu_command(folder, ports):
+def qemu_command(qemu, kernel, folder, ports):
     """QEMU's command line; PORTS are descriptors by port name."""
-    kernel = image.kernel()
     command = [
-        'setpriv', '--pdeathsig', 'KILL', 'qemu-system-x86_64',
+        'setpriv', '--pdeathsig', 'KILL', qemu['program'],
         '-M', 'q35', '-accel', 'tcg,thread=multi', '-cpu', CPU,
         '-smp', os.environ.get('VOLT_LAB_CPUS', CPUS), '-m', str(memory_mib()),
         '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
@@ -173,11 +172,18 @@ class Lab:
         self.frames = wire.Decoder()
         self.messages = bytearray()
         self.early = []
+        self.qemu_facts, self.kernel = image.qemu(), image.kernel()
+        self.write_about()
         self.listen()
         if parent is not None:
             self.loop.register(parent, selectors.EVENT_READ,
                                lambda events: self.stop())
         self.start_qemu()
+
+    def write_about(self):
+        """FOLDER/about is for whoever waits for the lab."""
+        with open(f'{self.folder}/about', 'w', encoding='utf-8') as file:
+            print(image.about(self.qemu_facts, self.kernel), file=file)
 
     def listen(self):
         """Opens FOLDER/sock. Under another name first: it takes clients from
@@ -197,7 +203,8 @@ class Lab:
         ends = {'command': command_qemu.fileno(), 'files': files_qemu.fileno()}
         with open(f'{self.folder}/qemu.log', 'wb') as log:
             self.qemu = subprocess.Popen(
-                qemu_command(self.folder, ends), stdin=subprocess.DEVNULL,
+                qemu_command(self.qemu_facts, self.kernel, self.folder, ends),
+                stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, pass_fds=tuple(ends.values()))
         command_qemu.close()
         files_qemu.close()
@@ -333,6 +340,8 @@ def main():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         Lab(args.folder, args.parent, args.idle).serve()
+    except image.LabError as failure:
+        sys.exit(str(failure))
     finally:
         shutil.rmtree(args.folder, ignore_errors=True)
 

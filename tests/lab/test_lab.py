@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -216,6 +217,16 @@ def test_private_lab_leaves_nothing(alone):
     ended = run({**env, 'VOLT_LAB_QUIET': '1'}, 'sh', '-c', 'exit 3')
     assert (ended.returncode, ended.stderr) == (3, b'')
     until(lambda: not os.listdir(folder))
+
+
+def test_first_line_says_what_it_runs_on(alone):
+    env, _ = alone
+    ended = run({**env, 'VOLT_LAB_QUIET': ''}, 'uname', '-r')
+    assert ended.returncode == 0, ended
+    release = ended.stdout.decode().strip()
+    line, = ended.stderr.decode().splitlines()
+    assert re.match(r'lab: QEMU \d+\.[\d.]+ \(.+\), Linux '
+                    + re.escape(release) + '[:;] ', line), line
 
 
 def test_killed_client_takes_its_lab_along(alone):

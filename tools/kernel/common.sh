@@ -64,6 +64,69 @@ private_apt()
 		-o Dir::Cache="$PWD/apt" -o APT::Sandbox::User=
 }
 
+# debian_mirrors: where to look for a suite that the machine's own package lists
+# do not have: where these come from, and Debian's.
+debian_mirrors()
+{
+	codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+	{
+		apt-get update --print-uris 2>/dev/null |
+			sed -n "s|^'\(.*\)/dists/$codename/InRelease' .*|\1|p"
+		echo http://deb.debian.org/debian
+	} | awk '!seen[$0]++'
+}
+
+# open_suites SUITE...: makes suite_apt see these Debian suites and no others,
+# the last one preferred, as a machine on which nothing is installed: what it
+# would install is all that a program needs. Debian's signatures are checked
+# with the keys that this machine has. A machine without a network finds out
+# within a minute or two. Fails when no mirror has all of them; apt.out says
+# why.
+open_suites()
+{
+	mkdir -p suites/lists/partial suites/archives/partial
+	: >suites/status
+	cat >suites/apt.conf <<-EOF
+		Dir::Etc::SourceList "$PWD/suites/sources.list";
+		Dir::Etc::SourceParts "/dev/null";
+		Dir::Etc::Preferences "/dev/null";
+		Dir::Etc::PreferencesParts "/dev/null";
+		Dir::State "$PWD/suites";
+		Dir::State::status "$PWD/suites/status";
+		Dir::Cache "$PWD/suites";
+		APT::Architecture "amd64";
+		APT::Architectures { "amd64"; };
+		APT::Default-Release "$(eval echo "\${$#}")";
+		APT::Sandbox::User "";
+		APT::Update::Error-Mode "any";
+		Acquire::Languages "none";
+		Acquire::Retries "1";
+		Acquire::http::Timeout "15";
+		Acquire::https::Timeout "15";
+		Debug::NoLocking "true";
+		#clear APT::Update::Post-Invoke;
+		#clear APT::Update::Post-Invoke-Success;
+		#clear DPkg::Post-Invoke;
+	EOF
+	keys=/usr/share/keyrings/debian-archive-keyring
+	for keyring in $keys.gpg $keys.pgp ''; do
+		[ ! -e "$keyring" ] || break
+	done
+	for mirror in $(debian_mirrors); do
+		for suite in "$@"; do
+			echo "deb [target=Packages${keyring:+ signed-by=$keyring}]" \
+				"$mirror $suite main"
+		done >suites/sources.list
+		suite_apt apt-get -qq update >apt.out 2>&1 && return
+	done
+	return 1
+}
+
+suite_apt()
+{
+	"$@" -c "$PWD/suites/apt.conf"
+}
+
 # meta_target PACKAGE PATTERN: the package matching PATTERN (a sed regular
 # expression) that PACKAGE depends on.
 meta_target()
