@@ -11,18 +11,15 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define QUEUE_MAX             256u
-#define TX_BUDGET             256u /* packets in one go; then others have their turn */
-#define LOOKS_MAX             16u /* at a ring that may be empty when we look */
-
-#define EVENT_TRANSPORT_RESET 0u
+#define QUEUE_MAX 256u
+#define TX_BUDGET 256u /* packets in one go; then others have their turn */
 
 static struct vsock *to_vsock(struct virtio_dev *dev)
 {
 	return container_of(dev, struct vsock, dev);
 }
 
-static void broken(struct vsock *v, const char *why)
+void vsock_broken(struct vsock *v, const char *why)
 {
 	if (v->dev.active)
 		virtio_dev_broken(&v->dev, why);
@@ -40,7 +37,7 @@ static bool fit_for_rx(const struct virtq_chain *chain)
 static bool rx_pop(struct vsock *v, struct virtq_chain *chain)
 {
 	struct virtq *q = vsock_rx(v);
-	unsigned int looks = LOOKS_MAX;
+	unsigned int looks = VSOCK_LOOKS_MAX;
 	int r;
 
 	do {
@@ -53,7 +50,7 @@ static bool rx_pop(struct vsock *v, struct virtq_chain *chain)
 		}
 	} while (r == 0 && virtq_enable_kicks(q) && --looks > 0);
 	if (r < 0)
-		broken(v, "RX queue");
+		vsock_broken(v, "RX queue");
 	else if (looks == 0)
 		virtio_dev_kick(&v->dev); /* no kick will come for these */
 	v->starved = true;
@@ -281,7 +278,7 @@ static void run_tx(struct vsock *v)
 		}
 		r = virtq_pop(q, v->tx_iov, VIRTQ_MAX_SIZE, &chain);
 		if (r < 0)
-			broken(v, "TX queue");
+			vsock_broken(v, "TX queue");
 		if (r < 0 || (r == 0 && !virtq_enable_kicks(q)))
 			return;
 		if (r == 0)
@@ -308,35 +305,6 @@ static void run_rx(struct vsock *v)
 
 		list_del(&c->waiting);
 		vsock_conn_settle(c);
-	}
-}
-
-static void run_events(struct vsock *v)
-{
-	struct virtq *q = &v->dev.queue[VSOCK_EVENT];
-	unsigned int looks = LOOKS_MAX;
-	uint8_t event[4];
-
-	store_le32(event, EVENT_TRANSPORT_RESET);
-	while (v->transport_reset) {
-		struct virtq_chain chain;
-		size_t n;
-		int r;
-
-		if (looks-- == 0) {
-			virtio_dev_kick(&v->dev);
-			return;
-		}
-		r = virtq_pop(q, v->rx_iov, VIRTQ_MAX_SIZE, &chain);
-		if (r < 0)
-			broken(v, "event queue");
-		if (r < 0 || (r == 0 && !virtq_enable_kicks(q)))
-			return;
-		if (r == 0)
-			continue;
-		n = iov_write(chain.in, chain.nr_in, 0, event, sizeof(event));
-		virtq_push(q, chain.head, (uint32_t)n);
-		v->transport_reset = n != sizeof(event);
 	}
 }
 
@@ -372,7 +340,7 @@ static void kick(struct virtio_dev *dev)
 	if (v->stale)
 		drop_all(v);
 	run_rx(v);
-	run_events(v);
+	vsock_run_events(v);
 	if (virtq_has_work(&dev->queue[VSOCK_TX]))
 		metric_inc(&v->counters.tx_queue_event_count);
 	run_tx(v);

@@ -14,7 +14,8 @@
  *			"CONNECT <port>\n"; when the guest has accepted it gets
  *			"OK <host_port>\n", when not, the end of its stream
  *
- * Three parts: vsock.c has the queues, vsock_conn.c what one connection is and
+ * Four parts: vsock.c has the queues for packets, vsock_events.c the one for
+ * events, vsock_conn.c what one connection is and
  * does, vsock_host.c the host's sockets. All of it runs on the VMM thread with
  * the device's lock held; only reset() comes from a vCPU, and it just marks the
  * connections stale for the VMM thread to close.

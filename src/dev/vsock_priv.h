@@ -56,6 +56,7 @@ static_assert(sizeof(struct vsock_header) == VSOCK_HEADER_BYTES, "5.10.6");
 #define VSOCK_RESETS_MAX  64u
 #define VSOCK_BATCH_MAX   32u /* RX buffers for one readv */
 #define VSOCK_LINE_MAX    32u
+#define VSOCK_LOOKS_MAX   16u /* at a ring that may be empty when we look */
 #define VSOCK_FIRST_PORT  (1u << 30) /* of host clients, up to 2^31 - 1 */
 
 #define VSOCK_TICK_NS     50000000ull
@@ -213,8 +214,16 @@ ssize_t vsock_send_data(struct vsock_conn *c, uint32_t max);
 /* See to it that deadlines are looked at. */
 void vsock_start_tick(struct vsock *v);
 
+/* The driver broke a ring: the device stands still until it is reset. */
+void vsock_broken(struct vsock *v, const char *why);
+
 /* Publish what was pushed and leave the lock: the end of every callback. */
 void vsock_leave(struct vsock *v);
+
+/* ---- vsock_events.c ---- */
+
+/* Tell the guest what it is owed, as far as it has buffers. */
+void vsock_run_events(struct vsock *v);
 
 /* ---- vsock_conn.c ---- */
 
