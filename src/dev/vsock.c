@@ -356,6 +356,8 @@ static int reset(struct virtio_dev *dev)
 
 	v->stale = true;
 	v->transport_reset = false;
+	v->holding = false;
+	v->event_mark = 0;
 	return 0;
 }
 
@@ -372,6 +374,10 @@ static void resumed(struct virtio_dev *dev)
 
 	if (v->stale)
 		drop_all(v);
+	if (v->holding) {
+		v->hold_until_ns = now_ns() + VSOCK_HOLD_NS;
+		vsock_start_tick(v);
+	}
 	for (struct list *at = v->conns.next; at != &v->conns; at = next) {
 		struct vsock_conn *c = container_of(at, struct vsock_conn, all);
 
@@ -412,6 +418,8 @@ static void on_tick(struct timer *timer)
 	struct list *next;
 
 	virtio_dev_enter(&v->dev);
+	if (virtio_dev_running(&v->dev))
+		vsock_check_hold(v, now);
 	for (struct list *at = v->conns.next;
 	     at != &v->conns && virtio_dev_running(&v->dev) && !v->stale;
 	     at = next) {
@@ -430,7 +438,7 @@ static void on_tick(struct timer *timer)
 		v->accept_later = false;
 		vsock_host_listen(v);
 	}
-	if (!more && !v->accept_later) {
+	if (!more && !v->accept_later && !v->holding) {
 		v->ticking = false;
 		(void)!timer_set(timer, 0, 0);
 	}
@@ -447,6 +455,18 @@ static const struct schema_field state_fields[] = {
 		SCHEMA_AT(struct vsock_state, guest_cid),
 		.range = &schema_u32,
 	},
+	{
+		.name = "next_port",
+		.type = SCHEMA_UINT,
+		SCHEMA_AT(struct vsock_state, next_port),
+		.range = &schema_u32,
+	},
+	{
+		.name = "event_mark",
+		.type = SCHEMA_UINT,
+		SCHEMA_AT(struct vsock_state, event_mark),
+		.range = &schema_u16,
+	},
 };
 
 static const struct schema_object state_schema = {
@@ -458,9 +478,12 @@ static const struct schema_object state_schema = {
 
 static void save(struct virtio_dev *dev, void *state)
 {
+	const struct vsock *v = to_vsock(dev);
 	struct vsock_state *s = state;
 
-	s->guest_cid = to_vsock(dev)->cid;
+	s->guest_cid = v->cid;
+	s->next_port = v->next_port;
+	s->event_mark = v->event_mark;
 }
 
 static int load(struct virtio_dev *dev, const void *state, struct err *err)
@@ -472,7 +495,18 @@ static int load(struct virtio_dev *dev, const void *state, struct err *err)
 		return err_set(err, -EINVAL,
 			       "vsock: the saved guest CID is not the "
 			       "configured one");
+	if (s->next_port != 0 &&
+	    (s->next_port < VSOCK_FIRST_PORT || s->next_port > VSOCK_LAST_PORT))
+		return err_set(err, -EINVAL,
+			       "vsock: the next host port, %llu, is none",
+			       (unsigned long long)s->next_port);
+	/* Not told: likely ports that the guest has never seen. */
+	v->next_port = s->next_port ? (uint32_t)s->next_port
+				    : VSOCK_FIRST_PORT + VSOCK_FIRST_PORT / 2;
+	v->event_mark = (uint16_t)s->event_mark;
 	v->transport_reset = true;
+	v->holding = true;
+	v->hold_until_ns = UINT64_MAX;
 	return 0;
 }
 

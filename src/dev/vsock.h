@@ -25,6 +25,7 @@
  *   greeting	host client: its CONNECT line			30 s
  *   calling	host client: the guest's RESPONSE		2 s
  *   dialling	guest: room in the backlog of its listener	2 s
+ *		(restored: its taking the reset, too)
  *   open	both ends are there; either may be half closed	-
  *		and, once the host's end is gone for good: the
  *		guest's RST					2 s
@@ -53,7 +54,12 @@
  *
  * Snapshot. Connections do not survive a restore: the guest gets the event
  * TRANSPORT_RESET, the listening socket goes on (5.10.6.7). Connections of the
- * VM that was saved are not touched.
+ * VM that was saved are not touched. A guest ends all its connections when it
+ * takes the event, and packets may overtake that: so until it has given the
+ * event's buffer back no client is accepted and no connection of the guest is
+ * made, for at most 2 s of its running; a device reset ends that, too. The
+ * guest's programs may still hold what was cut: host ports go on counting where
+ * they were.
  */
 #pragma once
 
@@ -92,9 +98,15 @@ struct vsock_counters {
 
 extern const struct metric_group vsock_metric_group;
 
-/* Saved state, beside that of all devices. */
+/**
+ * struct vsock_state - saved, beside the state of all devices
+ * @next_port:	the next host port for a client; 0: of a format before 2.1
+ * @event_mark:	modulo 2^16
+ */
 struct vsock_state {
 	uint64_t guest_cid;
+	uint64_t next_port;
+	uint64_t event_mark;
 };
 
 /**

@@ -111,7 +111,7 @@ void vsock_host_init(struct vsock *v, int listen_fd)
 
 void vsock_host_listen(struct vsock *v)
 {
-	if (v->listener.added || v->accept_later)
+	if (v->listener.added || v->accept_later || v->holding)
 		return;
 	if (loop_add(v->dev.loop, &v->listener) < 0) {
 		metric_inc(&v->counters.muxer_event_fails);
@@ -151,7 +151,7 @@ static uint32_t free_port(struct vsock *v, uint32_t guest_port)
 	/* Ends: there are more ports than connections. */
 	do {
 		port = v->next_port++;
-		if (v->next_port == 2 * VSOCK_FIRST_PORT)
+		if (v->next_port > VSOCK_LAST_PORT)
 			v->next_port = VSOCK_FIRST_PORT;
 	} while (vsock_conn_find(v, guest_port, port));
 	return port;
@@ -209,7 +209,7 @@ void vsock_host_accepted(struct vsock_conn *c)
 
 /* ---- connections of the guest ---- */
 
-/* Return: 0, -EAGAIN when the listener's backlog is full, or -errno. */
+/* Return: 0, -EAGAIN when it has to wait, or -errno. */
 static int dial(struct vsock_conn *c)
 {
 	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
@@ -217,6 +217,8 @@ static int dial(struct vsock_conn *c)
 	int len = snprintf(path, sizeof(path), "%s_%u", c->vsock->uds_path,
 			   c->host_port);
 
+	if (c->vsock->holding)
+		return -EAGAIN;
 	if (len < 0 || (size_t)len >= sizeof(path) ||
 	    !make_address(&addr, path))
 		return -ENAMETOOLONG;

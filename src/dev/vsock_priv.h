@@ -57,12 +57,14 @@ static_assert(sizeof(struct vsock_header) == VSOCK_HEADER_BYTES, "5.10.6");
 #define VSOCK_BATCH_MAX   32u /* RX buffers for one readv */
 #define VSOCK_LINE_MAX    32u
 #define VSOCK_LOOKS_MAX   16u /* at a ring that may be empty when we look */
-#define VSOCK_FIRST_PORT  (1u << 30) /* of host clients, up to 2^31 - 1 */
+#define VSOCK_FIRST_PORT  (1u << 30) /* of host clients */
+#define VSOCK_LAST_PORT   (2 * VSOCK_FIRST_PORT - 1)
 
 #define VSOCK_TICK_NS     50000000ull
 #define VSOCK_GREETING_NS 30000000000ull
 #define VSOCK_ANSWER_NS   2000000000ull
 #define VSOCK_LINGER_NS   30000000000ull
+#define VSOCK_HOLD_NS     2000000000ull
 
 enum vsock_conn_state {
 	VSOCK_GREETING,
@@ -155,6 +157,9 @@ struct vsock_rx_chain {
  * @starved:	the RX queue was found empty; its next kick is wanted
  * @stale:	reset: connections must be closed before anything else
  * @transport_reset: the event is owed to the guest
+ * @holding:	restored: no new connection before the guest took the reset
+ * @event_mark:	the event queue's available index when it has taken all events
+ * @hold_until_ns: nor after this time; set when the guest runs
  * @ticking:	@tick runs
  * @resets:	ring of @nr_resets, from @first_reset on
  * @rx_iov, @data, @chain, @tx_iov: scratch, valid during one call
@@ -168,7 +173,10 @@ struct vsock {
 	bool starved;
 	bool stale;
 	bool transport_reset;
+	bool holding;
 	bool ticking;
+	uint16_t event_mark;
+	uint64_t hold_until_ns;
 	struct timer tick;
 	struct list conns;
 	struct list waiting;
@@ -225,6 +233,12 @@ void vsock_leave(struct vsock *v);
 /* Tell the guest what it is owed, as far as it has buffers. */
 void vsock_run_events(struct vsock *v);
 
+/**
+ * vsock_check_hold() - let new connections go on, when it is time
+ * @now:	0: only if the guest has taken the reset
+ */
+void vsock_check_hold(struct vsock *v, uint64_t now);
+
 /* ---- vsock_conn.c ---- */
 
 struct vsock_conn *vsock_conn_find(struct vsock *v, uint32_t guest_port,
@@ -267,13 +281,13 @@ void vsock_conn_expire(struct vsock_conn *c);
 
 void vsock_host_init(struct vsock *v, int listen_fd);
 
-/* Watch the listener. */
+/* Watch the listener, unless new connections have to wait. */
 void vsock_host_listen(struct vsock *v);
 
 /* The guest asks for a connection; true when there is one now or soon. */
 bool vsock_host_dial(struct vsock *v, const struct vsock_header *request);
 
-/* Try again a connection that waits for its listener's backlog. */
+/* Try again a connection that waits. */
 void vsock_host_redial(struct vsock_conn *c);
 
 /* "CONNECT <port>\n": true and *@port when it is one. */

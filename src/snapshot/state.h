@@ -6,7 +6,7 @@
  * version there will be:
  *
  *   {"crc64":"<16 hex digits>",
- *   "version":"2.0.0","volt_version":"...","id":"<16 hex digits>",
+ *   "version":"2.1.0","volt_version":"...","id":"<16 hex digits>",
  *
  * The CRC is CRC-64/ECMA-182 of all bytes behind the first line, to the end of
  * the file: `tail -n +2 state.json` prints them. "version" is that of the
@@ -31,7 +31,7 @@
 #include "kvm/vcpu_state.h"
 #include "kvm/vm_state.h"
 
-#define SNAPSHOT_VERSION     "2.0.0"
+#define SNAPSHOT_VERSION     "2.1.0"
 #define SNAPSHOT_VCPUS_MAX   32u
 #define SNAPSHOT_DEVICES_MAX 64u
 #define SNAPSHOT_TEXT_MAX    96u

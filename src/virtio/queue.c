@@ -116,6 +116,12 @@ static int pending(const struct virtq *q)
 	return ahead > q->size - held ? -EPROTO : ahead;
 }
 
+uint16_t virtq_avail_index(const struct virtq *q)
+{
+	return q->ready ? load16(q->hva_avail + RING_IDX, memory_order_acquire)
+			: 0;
+}
+
 bool virtq_has_work(const struct virtq *q)
 {
 	return q->ready && !q->broken && pending(q) != 0;
@@ -299,16 +305,28 @@ void virtq_disable_kicks(struct virtq *q)
 		store16(q, RING_FLAGS, USED_F_NO_NOTIFY, memory_order_relaxed);
 }
 
-bool virtq_enable_kicks(struct virtq *q)
+/* Have the driver kick when its index passes @at. */
+static void wish_kick(struct virtq *q, uint16_t at)
 {
-	if (!q->ready || q->broken)
-		return false;
 	if (q->event_idx)
-		store16(q, RING_ENTRIES + (size_t)q->size * USED_ENTRY,
-			q->next_avail, memory_order_relaxed);
+		store16(q, RING_ENTRIES + (size_t)q->size * USED_ENTRY, at,
+			memory_order_relaxed);
 	else
 		store16(q, RING_FLAGS, 0, memory_order_relaxed);
 	/* Our wish must be seen before the index is looked at again. */
 	atomic_thread_fence(memory_order_seq_cst);
+}
+
+bool virtq_enable_kicks(struct virtq *q)
+{
+	if (!q->ready || q->broken)
+		return false;
+	wish_kick(q, q->next_avail);
 	return pending(q) != 0;
+}
+
+void virtq_watch(struct virtq *q)
+{
+	if (q->ready && !q->broken)
+		wish_kick(q, virtq_avail_index(q));
 }

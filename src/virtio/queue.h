@@ -167,6 +167,19 @@ bool virtq_publish(struct virtq *q) __must_check;
 /* True when the driver has made chains available that were not popped. */
 bool virtq_has_work(const struct virtq *q);
 
+/* The chains that the driver has ever made available, modulo 2^16; whatever it
+ * says. 0 when the queue is not ready. */
+uint16_t virtq_avail_index(const struct virtq *q);
+
+/**
+ * virtq_watch() - ask for a kick with the next chain, whatever waits by now
+ *
+ * Unlike virtq_enable_kicks(), for chains that are not to be popped. Look at
+ * virtq_avail_index() afterwards: a chain may have come before the driver could
+ * know.
+ */
+void virtq_watch(struct virtq *q);
+
 /* Ask for no kicks while the queue is being worked on (a hint). */
 void virtq_disable_kicks(struct virtq *q);
 

@@ -184,6 +184,61 @@ def test_snapshot(vmm, tmp_path):
     client.close()
 
 
+def ask(path, port):
+    """A client that has sent its line and not yet read the answer."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(60)
+    sock.connect(str(path))
+    sock.sendall(b"CONNECT %d\n" % port)
+    return sock
+
+
+def answer(sock):
+    """The host's port in "OK <port>"."""
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = sock.recv(1)
+        assert byte, f"cut after {line!r}"
+        line += byte
+    return int(line[3:])
+
+
+def test_clients_of_a_restored_vm(vmm, tmp_path):
+    """Nobody who connects before the resume or with it is cut, and no port of
+    the VM that was saved is used again."""
+    path, clone_path = tmp_path / "v.sock", tmp_path / "clone.sock"
+    case = Case("vsock", "cid=3",
+                devices={"vsock": {"guest_cid": 3, "uds_path": str(path)}})
+    run, api = vmm.start_api(case)
+    run.wait_for("ready")
+    held = [ask(path, 9) for _ in range(3)]
+    ports = [answer(sock) for sock in held]
+    files = {"snapshot_path": str(tmp_path / "state"),
+             "mem_file_path": str(tmp_path / "mem")}
+    api.set("PATCH", "/vm", {"state": "Paused"})
+    api.set("PUT", "/snapshot/create", files)
+    sock = tmp_path / "clone-api.sock"
+    clone = vmm.spawn([BUILD / "volt-vmm", "--api-sock", sock])
+    clone_api = Api(sock)
+    clone_api.wait()
+    clone_api.set("PUT", "/snapshot/load", {
+        "snapshot_path": files["snapshot_path"], "resume_vm": False,
+        "mem_backend": {"backend_type": "File",
+                        "backend_path": files["mem_file_path"]},
+        "vsock_override": {"uds_path": str(clone_path)}})
+    clients = [ask(clone_path, 9) for _ in range(8)]
+    clone_api.set("PATCH", "/vm", {"state": "Resumed"})
+    clients += [ask(clone_path, 9) for _ in range(8)]
+    for number, client in enumerate(clients):
+        assert answer(client) > max(ports)
+        client.sendall(b"client %d" % number)
+        want = b"client %d" % number
+        assert client.recv(len(want), socket.MSG_WAITALL) == want
+    clone.wait_for("ok transport-reset")
+    for one in held + clients:
+        one.close()
+
+
 def test_the_file_goes_with_its_vm(guest):
     assert guest.path.is_socket()
     guest.finish()

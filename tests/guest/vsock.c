@@ -271,6 +271,14 @@ static bool take_rx(void)
 	return any;
 }
 
+static void add_event_buffer(void)
+{
+	struct virtio_buf b = {event, 4, true};
+
+	virtq_add(&vsock->queue[EVENT], &b, 1);
+	virtq_kick(&vsock->queue[EVENT]);
+}
+
 /* Restored from a snapshot: all connections are gone (5.10.6.7). */
 static bool take_event(void)
 {
@@ -284,6 +292,7 @@ static bool take_event(void)
 		if (conns[i].open)
 			close_conn(&conns[i]);
 	virtq_kick(&vsock->queue[RX]);
+	add_event_buffer();
 	return true;
 }
 
@@ -366,7 +375,6 @@ static void hostile_chains(void)
 /* A ring that makes no sense: the device stops, and works after a reset. */
 static void start(void)
 {
-	struct virtio_buf e = {event, 4, true};
 	unsigned int i;
 
 	check(virtio_start(vsock, 0, QUEUE), "start");
@@ -377,7 +385,7 @@ static void start(void)
 	for (i = 0; i < NR_BUFS; i++)
 		give_back((int)i);
 	virtq_kick(&vsock->queue[RX]);
-	virtq_add(&vsock->queue[EVENT], &e, 1);
+	add_event_buffer();
 }
 
 static void hostile_ring(void)

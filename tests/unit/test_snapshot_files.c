@@ -404,7 +404,7 @@ static void versions(void **state)
 		const char *version;
 		int rc;
 	} rows[] = {
-		{"2.0.0", 0},         {"2.0.9", 0},        {"2.1.0", -ENOTSUP},
+		{"2.0.0", 0},         {"2.1.9", 0},        {"2.2.0", -ENOTSUP},
 		{"3.0.0", -ENOTSUP},  {"1.0.0", -ENOTSUP}, {"2.0", -EINVAL},
 		{"2.0.0.0", -EINVAL}, {"x", -EINVAL},      {"2.0.0x", -EINVAL},
 		{"1..0", -EINVAL},

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "dev/vsock_priv.h"
+#include "virtio/state.h"
 #include "virtio_kit.h"
 
 #include <errno.h>
@@ -90,13 +91,25 @@ static inline void vk_start(struct vk *vk, uint64_t features,
 	vk_pump(vk);
 }
 
-/* The device, not started. */
-static inline void vk_open(struct vk *vk)
+static inline struct virtio_dev *vk_new_device(struct vk *vk)
 {
-	struct vsock_params params;
+	const struct vsock_params params = {
+		.mem = &vk->k.mem,
+		.loop = &vk->k.loop,
+		.guest_cid = VK_CID,
+		.uds_path = vk->path,
+		.listen_fd = vk->listen_fd,
+	};
 	struct virtio_dev *dev;
 	struct err err = {0};
 
+	kit_must(vsock_new(&dev, &params, &err) == 0);
+	return dev;
+}
+
+/* The device, not started. */
+static inline void vk_open(struct vk *vk)
+{
 	memset(vk, 0, sizeof(*vk));
 	kit_open(&vk->k);
 	(void)snprintf(vk->dir, sizeof(vk->dir), "/tmp/volt-vsock-XXXXXX");
@@ -104,15 +117,7 @@ static inline void vk_open(struct vk *vk)
 	(void)snprintf(vk->path, sizeof(vk->path), "%.60s/v", vk->dir);
 	vk->listen_fd = vsock_listen(vk->path);
 	kit_must(vk->listen_fd >= 0);
-	params = (struct vsock_params){
-		.mem = &vk->k.mem,
-		.loop = &vk->k.loop,
-		.guest_cid = VK_CID,
-		.uds_path = vk->path,
-		.listen_fd = vk->listen_fd,
-	};
-	kit_must(vsock_new(&dev, &params, &err) == 0);
-	kit_attach(&vk->k, dev);
+	kit_attach(&vk->k, vk_new_device(vk));
 	vk->rx_bytes = VK_RX;
 	vk->tx = kit_alloc(&vk->k, VK_PACKET);
 	for (unsigned int i = 0; i < VK_SIZE; i++)
@@ -124,6 +129,28 @@ static inline void vk_open_running(struct vk *vk)
 {
 	vk_open(vk);
 	vk_start(vk, VIRTIO_F_EVENT_IDX, VK_SIZE);
+}
+
+/*
+ * Save, and go on from that in a device that was just made: what a restored VM
+ * has, still paused. @edit may change the device's state in between.
+ */
+static inline void vk_restore(struct vk *vk,
+			      void (*edit)(struct vsock_state *state))
+{
+	struct virtio_state transport = {0};
+	struct vsock_state state = {0};
+	struct err err = {0};
+
+	virtio_dev_pause(vk->k.dev);
+	vk->k.dev->ops->save(vk->k.dev, &state);
+	virtio_mmio_save(&vk->k.mmio, &transport);
+	vk->k.dev->ops->destroy(vk->k.dev);
+	if (edit)
+		edit(&state);
+	kit_attach(&vk->k, vk_new_device(vk));
+	kit_must(vk->k.dev->ops->load(vk->k.dev, &state, &err) == 0);
+	kit_must(virtio_mmio_load(&vk->k.mmio, &transport, &err) == 0);
 }
 
 static inline void vk_path(struct vk *vk, uint32_t port, char *out)
