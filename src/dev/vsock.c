@@ -405,9 +405,11 @@ static void destroy(struct virtio_dev *dev)
 
 void vsock_start_tick(struct vsock *v)
 {
-	if (!v->ticking)
-		v->ticking =
-			timer_set(&v->tick, VSOCK_TICK_NS, VSOCK_TICK_NS) == 0;
+	if (v->ticking)
+		return;
+	v->ticking = true;
+	/* It is open, and the time is none that the kernel refuses. */
+	(void)!timer_set(&v->tick, VSOCK_TICK_NS, VSOCK_TICK_NS);
 }
 
 static void on_tick(struct timer *timer)
@@ -570,6 +572,13 @@ int vsock_new(struct virtio_dev **out, const struct vsock_params *params,
 				    .config_bytes = sizeof(v->cid),
 			    },
 			    err);
+	/* What waits for descriptors waits for the timer. */
+	if (r == 0) {
+		r = timer_open(&v->tick);
+		if (r < 0)
+			(void)err_set(err, r, "Cannot create a timer: %s",
+				      err_name(r));
+	}
 	vsock_host_init(v, params->listen_fd);
 	v->uds_path = strdup(params->uds_path);
 	if (r == 0 && !v->uds_path)

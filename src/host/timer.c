@@ -43,10 +43,12 @@ void timer_init(struct timer *timer, struct loop *loop,
 	timer->src.cb = on_event;
 }
 
-static int open_timer(struct timer *timer)
+int timer_open(struct timer *timer)
 {
 	int r;
 
+	if (timer->src.fd >= 0)
+		return 0;
 	timer->src.fd =
 		timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (timer->src.fd < 0)
@@ -70,7 +72,7 @@ int timer_set(struct timer *timer, uint64_t first_ns, uint64_t period_ns)
 	if (timer->src.fd < 0) {
 		if (first_ns == 0)
 			return 0;
-		r = open_timer(timer);
+		r = timer_open(timer);
 		if (r < 0)
 			return r;
 	}

@@ -3,7 +3,8 @@
  * timer.h - timers on the event loop (timerfd, CLOCK_MONOTONIC)
  *
  * The descriptor is made at the first timer_set(), so an unused timer costs
- * nothing. Owner thread: the loop's.
+ * nothing; one that is needed just when descriptors are short makes it earlier,
+ * by timer_open(). Owner thread: the loop's.
  */
 #pragma once
 
@@ -18,6 +19,13 @@ struct timer {
 /* No system call; @timer->src.fd becomes -1. */
 void timer_init(struct timer *timer, struct loop *loop,
 		void (*fired)(struct timer *timer));
+
+/**
+ * timer_open() - make the descriptor now: timer_set() cannot fail any more
+ *
+ * Return: 0 or -errno.
+ */
+int timer_open(struct timer *timer) __must_check;
 
 /**
  * timer_set() - fire after @first_ns, then every @period_ns (0: once)

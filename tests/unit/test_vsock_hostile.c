@@ -155,7 +155,6 @@ static void no_descriptors(void **state)
 
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	few = limit;
-	vsock_start_tick(vk_dev(vk)); /* has its descriptor */
 	few.rlim_cur = (rlim_t)next_fd();
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
 	vk_write(fd, "CONNECT 7\n", 10);
@@ -171,6 +170,34 @@ static void no_descriptors(void **state)
 	assert_int_equal(h.op, VSOCK_OP_REQUEST);
 	(void)close(fd);
 	(void)close(listener);
+}
+
+/* The same while the VM pauses and goes on: the listener is not forgotten. */
+static void no_descriptors_and_a_pause(void **state)
+{
+	struct vk *vk = *state;
+	int fd = vk_client(vk);
+	struct rlimit limit, few;
+	struct vk_packet h;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	few = limit;
+	few.rlim_cur = (rlim_t)next_fd();
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	vk_write(fd, "CONNECT 7\n", 10);
+	vk_pump(vk);
+	virtio_dev_pause(vk->k.dev);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(loop_step(&vk->k.loop, 60), 0);
+	virtio_dev_resume(vk->k.dev);
+	vk_pump(vk);
+	assert_int_equal(vk_dev(vk)->nr_conns, 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	while (vk_dev(vk)->nr_conns == 0)
+		assert_int_equal(loop_step(&vk->k.loop, 5000), 0);
+	assert_true(vk_recv(vk, &h));
+	assert_int_equal(h.op, VSOCK_OP_REQUEST);
+	(void)close(fd);
 }
 
 /* ---- starvation ---- */
@@ -811,6 +838,7 @@ int main(void)
 		T(test_d8_ten_thousand_ports),
 		T(connect_storm),
 		T(no_descriptors),
+		T(no_descriptors_and_a_pause),
 		T(test_d2_no_rx_buffers),
 		T(test_v16_submits_without_reaping),
 		T(malformed_packets),
