@@ -366,12 +366,22 @@ static void stopped(struct virtio_dev *dev)
 	drop_all(to_vsock(dev));
 }
 
-/* What a callback found paused was taken off the loop. */
+static void pausing(struct virtio_dev *dev)
+{
+	to_vsock(dev)->paused_ns = now_ns();
+}
+
+/*
+ * What a callback found paused was taken off the loop. Deadlines move by the
+ * time of the pause: neither end could do anything about them meanwhile.
+ */
 static void resumed(struct virtio_dev *dev)
 {
 	struct vsock *v = to_vsock(dev);
+	uint64_t pause_ns = v->paused_ns ? now_ns() - v->paused_ns : 0;
 	struct list *next;
 
+	v->paused_ns = 0;
 	if (v->stale)
 		drop_all(v);
 	if (v->holding) {
@@ -382,9 +392,10 @@ static void resumed(struct virtio_dev *dev)
 		struct vsock_conn *c = container_of(at, struct vsock_conn, all);
 
 		next = at->next;
-		/* The guest could not answer meanwhile. */
-		if (c->deadline_ns)
-			vsock_conn_deadline(c, VSOCK_ANSWER_NS);
+		if (c->deadline_ns) {
+			c->deadline_ns += pause_ns;
+			vsock_start_tick(v);
+		}
 		vsock_conn_settle(c);
 	}
 	vsock_host_listen(v);
@@ -517,6 +528,7 @@ static const struct virtio_dev_ops ops = {
 	.kick = kick,
 	.reset = reset,
 	.stopped = stopped,
+	.pausing = pausing,
 	.resumed = resumed,
 	.destroy = destroy,
 	.state = &state_schema,

@@ -160,6 +160,7 @@ struct vsock_rx_chain {
  * @holding:	restored: no new connection before the guest took the reset
  * @event_mark:	the event queue's available index when it has taken all events
  * @hold_until_ns: nor after this time; set when the guest runs
+ * @paused_ns:	when the device was paused; 0: it runs, or was made paused
  * @ticking:	@tick runs
  * @resets:	ring of @nr_resets, from @first_reset on
  * @rx_iov, @data, @chain, @tx_iov: scratch, valid during one call
@@ -177,6 +178,7 @@ struct vsock {
 	bool ticking;
 	uint16_t event_mark;
 	uint64_t hold_until_ns;
+	uint64_t paused_ns;
 	struct timer tick;
 	struct list conns;
 	struct list waiting;

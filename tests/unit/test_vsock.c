@@ -543,6 +543,30 @@ static void lingering_ends(void **state)
 	(void)close(listener);
 }
 
+/* Deadlines stand still with the VM: the host has its 30 s all the same. */
+static void a_pause_takes_no_time_away(void **state)
+{
+	const struct timespec moment = {.tv_nsec = 20000000};
+	struct vk *vk = *state;
+	int waiting = vk_client(vk);
+	struct vsock_conn *c;
+	uint64_t deadline, left;
+
+	vk_pump(vk);
+	c = container_of(vk_dev(vk)->conns.next, struct vsock_conn, all);
+	for (int i = 0; i < 3; i++) {
+		deadline = c->deadline_ns;
+		left = deadline - now_ns();
+		virtio_dev_pause(vk->k.dev);
+		(void)nanosleep(&moment, NULL);
+		virtio_dev_resume(vk->k.dev);
+		assert_true((int64_t)(c->deadline_ns - deadline) >= 20000000);
+		assert_true(c->deadline_ns - now_ns() <= left);
+	}
+	assert_true(vk_dev(vk)->ticking);
+	(void)close(waiting);
+}
+
 /* ---- credit ---- */
 
 static void guest_asks_for_credit(void **state)
@@ -830,6 +854,7 @@ int main(void)
 		T(guest_resets),
 		T(guest_closes_with_data_on_the_way),
 		T(lingering_ends),
+		T(a_pause_takes_no_time_away),
 		T(guest_asks_for_credit),
 		T(guest_exceeds_its_credit),
 		T(host_stays_within_the_guests_credit),
