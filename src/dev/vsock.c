@@ -164,6 +164,8 @@ ssize_t vsock_send_data(struct vsock_conn *c, uint32_t max)
 
 	if (!virtio_dev_running(&v->dev))
 		return -ENOBUFS;
+	if (max > VSOCK_ROUND_BYTES)
+		max = VSOCK_ROUND_BYTES;
 	batch_collect(v, &b, c->batch, max);
 	if (b.nr == 0)
 		return -ENOBUFS;
@@ -265,6 +267,7 @@ static void run_tx(struct vsock *v)
 {
 	struct virtq *q = &v->dev.queue[VSOCK_TX];
 	unsigned int budget = TX_BUDGET;
+	uint64_t bytes = 0;
 
 	virtq_disable_kicks(q);
 	/* Without room for an RST nothing is taken; an RX kick goes on. */
@@ -272,7 +275,7 @@ static void run_tx(struct vsock *v)
 		struct virtq_chain chain;
 		int r;
 
-		if (budget-- == 0) {
+		if (budget-- == 0 || bytes >= VSOCK_ROUND_BYTES) {
 			virtio_dev_kick(&v->dev);
 			return;
 		}
@@ -283,6 +286,7 @@ static void run_tx(struct vsock *v)
 			return;
 		if (r == 0)
 			continue;
+		bytes += chain.out_bytes;
 		take_packet(v, &chain);
 		virtq_push(q, chain.head, 0);
 	}

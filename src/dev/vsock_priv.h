@@ -51,7 +51,9 @@ struct vsock_header {
 #define VSOCK_HEADER_BYTES 44u
 static_assert(sizeof(struct vsock_header) == VSOCK_HEADER_BYTES, "5.10.6");
 
-#define VSOCK_PACKET_MAX  65536u /* bytes of data in one packet */
+#define VSOCK_PACKET_MAX 65536u /* bytes of data in one packet */
+#define VSOCK_ROUND_BYTES \
+	(1u << 20) /* in one go; then others have their turn */
 #define VSOCK_BUCKETS     512u
 #define VSOCK_RESETS_MAX  64u
 #define VSOCK_BATCH_MAX   32u /* RX buffers for one readv */

@@ -200,6 +200,48 @@ static void no_descriptors_and_a_pause(void **state)
 	(void)close(fd);
 }
 
+/* ---- the VMM thread ---- */
+
+#define NR_TALKERS 40u
+
+static uint64_t bytes_to_host(struct vk *vk)
+{
+	return vk_dev(vk)->counters.tx_bytes_count;
+}
+
+/* A guest that has much to send: the loop gets its turns in between. */
+static void one_turn_sends_a_bounded_number_of_bytes(void **state)
+{
+	struct vk *vk = *state;
+	int listener = vk_listen(vk, 52, NR_TALKERS);
+	gpa_t room = kit_alloc(&vk->k, VK_PACKET * NR_TALKERS);
+	int fds[NR_TALKERS];
+	uint64_t most = 0, before;
+
+	for (uint32_t i = 0; i < NR_TALKERS; i++)
+		fds[i] = vk_connect(vk, listener, i, 52);
+	for (uint32_t i = 0; i < NR_TALKERS; i++) {
+		struct vk_packet h = vk_packet(VSOCK_OP_RW, i, 52);
+		struct kit_buf buf = {room + i * VK_PACKET, VK_PACKET, false};
+
+		h.len = VK_PACKET - 44;
+		vk_put_header(kit_hva(&vk->k, buf.gpa, 44), &h);
+		(void)kit_add(&vk->k, VSOCK_TX, &buf, 1);
+	}
+	kit_kick(&vk->k, VSOCK_TX);
+	do {
+		before = bytes_to_host(vk);
+		assert_int_equal(loop_step(&vk->k.loop, 0), 0);
+		if (bytes_to_host(vk) - before > most)
+			most = bytes_to_host(vk) - before;
+	} while (bytes_to_host(vk) > before);
+	assert_true(most > 0 && most <= VSOCK_ROUND_BYTES + VK_PACKET);
+	assert_int_equal(bytes_to_host(vk), NR_TALKERS * (VK_PACKET - 44));
+	for (uint32_t i = 0; i < NR_TALKERS; i++)
+		(void)close(fds[i]);
+	(void)close(listener);
+}
+
 /* ---- starvation ---- */
 
 /* No RX buffers while the host floods: the loop is silent (vk_pump ends). */
@@ -839,6 +881,7 @@ int main(void)
 		T(connect_storm),
 		T(no_descriptors),
 		T(no_descriptors_and_a_pause),
+		T(one_turn_sends_a_bounded_number_of_bytes),
 		T(test_d2_no_rx_buffers),
 		T(test_v16_submits_without_reaping),
 		T(malformed_packets),
