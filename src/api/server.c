@@ -32,10 +32,10 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/unix_address.h"
 
 #include <errno.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define CLIENTS_MAX 10
@@ -460,15 +460,14 @@ static void on_timer(struct timer *timer)
 static int bind_socket(struct api_server *server, const char *path,
 		       struct err *err)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int r;
+	struct sockaddr_un addr;
+	int r = unix_address(&addr, path);
 
-	if (strlen(path) == 0 || strlen(path) >= sizeof(addr.sun_path))
-		return err_set(err, -ENAMETOOLONG,
+	if (r < 0)
+		return err_set(err, r,
 			       "Failed to open the API socket at: %s. A path "
 			       "has 1 to %zu characters.",
-			       path, sizeof(addr.sun_path) - 1);
-	memcpy(addr.sun_path, path, strlen(path) + 1);
+			       path, UNIX_PATH_MAX);
 	server->src.fd =
 		socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (server->src.fd < 0)

@@ -135,7 +135,7 @@ const struct vsock_counters *vsock_counters(struct virtio_dev *dev);
 /**
  * vsock_listen() - bind @path and listen on it
  *
- * Return: the descriptor; -ENAMETOOLONG, or -errno of bind: -EADDRINUSE when
- * the path exists, whatever it is.
+ * Return: the descriptor; -EINVAL for an empty path, -ENAMETOOLONG, or -errno
+ * of bind: -EADDRINUSE when the path exists, whatever it is.
  */
 int vsock_listen(const char *path) __must_check;

@@ -7,28 +7,16 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/unix_address.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #define BACKLOG       1024
 #define ACCEPT_BUDGET 16
-
-/* The path as an address. Return: false when it is too long. */
-static bool make_address(struct sockaddr_un *addr, const char *path)
-{
-	size_t len = strlen(path);
-
-	*addr = (struct sockaddr_un){.sun_family = AF_UNIX};
-	if (len >= sizeof(addr->sun_path))
-		return false;
-	memcpy(addr->sun_path, path, len);
-	return true;
-}
 
 static int new_socket(void)
 {
@@ -41,11 +29,12 @@ int vsock_listen(const char *path)
 {
 	cleanup_fd int fd = new_socket();
 	struct sockaddr_un addr;
+	int r = unix_address(&addr, path);
 
 	if (fd < 0)
 		return fd;
-	if (!make_address(&addr, path))
-		return -ENAMETOOLONG;
+	if (r < 0)
+		return r;
 	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 ||
 	    listen(fd, BACKLOG) < 0)
 		return -errno;
@@ -212,7 +201,7 @@ void vsock_host_accepted(struct vsock_conn *c)
 /* Return: 0, -EAGAIN when it has to wait, or -errno. */
 static int dial(struct vsock_conn *c)
 {
-	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+	char path[UNIX_PATH_MAX + 1];
 	struct sockaddr_un addr;
 	int len = snprintf(path, sizeof(path), "%s_%u", c->vsock->uds_path,
 			   c->host_port);
@@ -220,7 +209,7 @@ static int dial(struct vsock_conn *c)
 	if (c->vsock->holding)
 		return -EAGAIN;
 	if (len < 0 || (size_t)len >= sizeof(path) ||
-	    !make_address(&addr, path))
+	    unix_address(&addr, path) < 0)
 		return -ENAMETOOLONG;
 	if (connect(c->src.fd, (const struct sockaddr *)&addr, sizeof(addr)) <
 	    0)

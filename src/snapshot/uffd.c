@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/fd.h"
+#include "base/unix_address.h"
 #include "host/timer.h"
 
 #include <errno.h>
@@ -17,7 +18,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 /* Since Linux 6.1; the UAPI headers of Debian 12 have it, older ones do not. */
@@ -140,15 +140,14 @@ static int send_with_fd(int sock, const struct buf *text, int fd)
 
 static int connect_to(const char *path, struct err *err)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	size_t len = strnlen(path, sizeof(addr.sun_path));
+	struct sockaddr_un addr;
 	cleanup_fd int sock = -1;
+	int r = unix_address(&addr, path);
 
-	if (len >= sizeof(addr.sun_path)) {
-		errno = ENAMETOOLONG;
+	if (r < 0) {
+		errno = -r;
 		return fail(err, "Failed to connect to UDS Unix stream");
 	}
-	memcpy(addr.sun_path, path, len);
 	sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (sock < 0 ||
 	    connect(sock, (const struct sockaddr *)&addr, sizeof(addr)) < 0)

@@ -27,6 +27,8 @@ int vsock_config_bind(struct vsock_config *vsock, struct err *err)
 	if (fd == -ENAMETOOLONG)
 		return err_set(err, fd, "%s path must be shorter than SUN_LEN",
 			       what);
+	if (fd == -EINVAL)
+		return err_set(err, fd, "%s the path is empty", what);
 	if (fd < 0)
 		return err_set(err, fd, "%s %s (os error %d)", what,
 			       err_name(fd), -fd);

@@ -6,24 +6,24 @@
 
 #include "base/buf.h"
 #include "base/fd.h"
+#include "base/unix_address.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 static int connect_to(const char *path)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct sockaddr_un addr;
 	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int r = unix_address(&addr, path);
 
 	if (fd < 0)
 		return -errno;
-	if (strlen(path) >= sizeof(addr.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(addr.sun_path, path, strlen(path));
+	if (r < 0)
+		return r;
 	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
 		return -errno;
 	return fd_steal(&fd);

@@ -42,6 +42,18 @@ def test_h6_content_length(api, header):
     assert api.ok("GET", "/machine-config")["vcpu_count"] == 1
 
 
+def test_socket_paths_that_are_empty(api):
+    """An empty path would bind an abstract socket, open to every user."""
+    body = '{"guest_cid":3,"uds_path":""}'
+    status, answer = api.call("PUT", "/vsock", body)
+    assert status == 400
+    assert answer["fault_message"] == (
+        "Vsock config error: Cannot create backend for vsock device: Error "
+        "binding to the host-side Unix socket: the path is empty")
+    with open("/proc/net/unix", encoding="ascii", errors="replace") as table:
+        assert not [x for x in table if x.endswith(" " + "@" * 108 + "\n")]
+
+
 @pytest.mark.parametrize("field", ["vcpu_count", "mem_size_mib"])
 def test_h8_integers_of_machine_config(api, field):
     """H8: each integer at its edges: refused, or stored as it was sent."""

@@ -120,12 +120,21 @@ def test_kernel_that_is_missing(vmm_says):
 
 @pytest.mark.parametrize("value", [
     "x", "cid=3", "path=", "cid=2,path=s", "cid=4294967295,path=s",
-    "cid=-1,path=s", "cid=,path=s", "cid=3x,path=s", "path=s,path=t",
-    "path=s,color=red", "=s"])
+    "cid=-1,path=s", "cid=,path=s", "cid=3x,path=s", "path=s,color=red", "=s"])
 def test_vsock_values_that_make_no_sense(vmm_says, tmp_path, value):
     code, _, err = vmm_says("--kernel", "k", "--vsock", value)
     assert code == 152
     assert f"--vsock {value}: it takes path=SOCKET and cid=N" in err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("value, key", [
+    ("cid=3,cid=4", "cid"), ("path=s,cid=4,cid=4", "cid"),
+    ("path=s,path=t", "path"), ("path=s,cid=3,path=s", "path")])
+def test_vsock_key_twice(vmm_says, tmp_path, value, key):
+    code, _, err = vmm_says("--kernel", "k", "--vsock", value)
+    assert code == 152
+    assert f"--vsock {value}: there is a second {key}=" in err
     assert not list(tmp_path.iterdir())
 
 

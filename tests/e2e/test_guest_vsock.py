@@ -4,6 +4,7 @@
 import json
 import os
 import socket
+import subprocess
 
 import pytest
 
@@ -237,6 +238,31 @@ def test_clients_of_a_restored_vm(vmm, tmp_path):
     clone.wait_for("ok transport-reset")
     for one in held + clients:
         one.close()
+
+
+def test_an_empty_path_for_a_clone(vmm, tmp_path):
+    """Over the API and by flag: no abstract socket."""
+    path = tmp_path / "v.sock"
+    case = Case("vsock", "cid=3",
+                devices={"vsock": {"guest_cid": 3, "uds_path": str(path)}})
+    run, api = vmm.start_api(case)
+    run.wait_for("ready")
+    folder = str(tmp_path / "snap") + "/"
+    api.set("PATCH", "/vm", {"state": "Paused"})
+    api.set("PUT", "/snapshot/create", {"snapshot_path": folder})
+    sock = tmp_path / "clone-api.sock"
+    vmm.spawn([BUILD / "volt-vmm", "--api-sock", sock])
+    clone_api = Api(sock)
+    clone_api.wait()
+    status, answer = clone_api.call("PUT", "/snapshot/load", {
+        "snapshot_path": folder, "vsock_override": {"uds_path": ""}})
+    assert status == 400
+    assert "the path is empty" in answer["fault_message"]
+    by_flag = subprocess.run(
+        [BUILD / "volt-vmm", "--restore", folder, "--vsock", ""], text=True,
+        capture_output=True, check=False)
+    assert by_flag.returncode == 1
+    assert "the path is empty" in by_flag.stderr
 
 
 def test_the_file_goes_with_its_vm(guest):

@@ -821,6 +821,7 @@ static void listening_errors(void **state)
 	struct stat st;
 
 	assert_int_equal(vsock_listen(vk->path), -EADDRINUSE);
+	assert_int_equal(vsock_listen(""), -EINVAL);
 	(void)snprintf(path, sizeof(path), "%s/no/v", vk->dir);
 	assert_int_equal(vsock_listen(path), -ENOENT);
 	memset(path, 'x', sizeof(path) - 1);
