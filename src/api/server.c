@@ -49,6 +49,7 @@
 #define NEVER_NS    (1ull << 60)
 #define READ_MAX    16384u
 #define KEEP_MAX    16384u /* what an idle client may keep allocated */
+#define ANSWER_MIN  256u   /* an answer without a body is shorter */
 
 struct api_server;
 
@@ -195,7 +196,11 @@ static void refuse(struct client *client)
 	set_phase(client, CLIENT_LEAVING, LEAVE_NS);
 }
 
-/* The request at @used, which is whole and well-formed. */
+/*
+ * The request at @used, which is whole and well-formed. Room for the answer to
+ * what succeeds comes before the deed: a client that gets no answer may send
+ * its request again, and nothing has happened yet.
+ */
 static void answer(struct client *client)
 {
 	struct api *api = client->server->api;
@@ -204,6 +209,8 @@ static void answer(struct client *client)
 	struct http_scan scan = {0};
 	const struct http_request *request = &scan.request;
 
+	if (!buf_reserve(&client->out, ANSWER_MIN))
+		return;
 	(void)http_scan(&scan, data, client->checked - client->used,
 			api->settings.payload_max);
 	api_handle(api, request->method, request->path, request->path_len,
