@@ -10,24 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Status (5.2.6). */
-#define S_OK     0u
-#define S_IOERR  1u
-#define S_UNSUPP 2u
-
-/* Async: requests in flight. */
-#define ASYNC_SLOTS 128u
-
-#define NS_PER_US   1000u
-#define NS_PER_MS   1000000u
 #define NS_PER_S    1000000000u
-
-/* A round on the VMM thread ends after so much, and the loop has its turn. */
-#define ROUND_REQUESTS 256u
-#define ROUND_NS       (10ull * NS_PER_MS)
-/* What is done is shown to the guest before the round ends, when it took long
- * enough that one interrupt more does not matter. */
-#define PUBLISH_NS  (100ull * NS_PER_US)
 
 #define SET_FILE_NS (5ull * NS_PER_S)
 #define DESTROY_NS  (1ull * NS_PER_S)
@@ -67,296 +50,14 @@ static struct blk *self(struct virtio_dev *dev)
 	return container_of(dev, struct blk, dev);
 }
 
-static struct virtq *queue_of(struct blk *blk)
-{
-	return &blk->dev.queue[0];
-}
-
-/* ---- slots ---- */
-
-static struct blk_slot *slot_take(struct blk *blk)
-{
-	struct blk_slot *slot = blk->free;
-
-	blk->free = slot->next;
-	blk->in_flight++;
-	return slot;
-}
-
-static void slot_give(struct blk *blk, struct blk_slot *slot)
-{
-	slot->next = blk->free;
-	blk->free = slot;
-	blk->in_flight--;
-}
-
-/* ---- answers ---- */
-
-static void answer(struct blk *blk, const struct blk_slot *slot, int r)
-{
-	uint8_t status = r == 0 ? S_OK : r == -EOPNOTSUPP ? S_UNSUPP : S_IOERR;
-
-	*slot->status = status;
-	virtq_push(queue_of(blk), slot->head, (r == 0 ? slot->bytes : 0) + 1);
-}
-
-static void count(struct blk *blk, const struct blk_slot *slot, uint64_t now)
-{
-	struct blk_counters *c = &blk->counters;
-	uint64_t us = (now - slot->start_ns) / NS_PER_US;
-
-	switch (slot->io.kind) {
-	case BLK_IO_READ:
-		metric_inc(&c->read_count);
-		metric_add(&c->read_bytes, slot->total);
-		metric_agg_add(&c->read_agg, us);
-		break;
-	case BLK_IO_WRITE:
-		metric_inc(&c->write_count);
-		metric_add(&c->write_bytes, slot->total);
-		metric_agg_add(&c->write_agg, us);
-		break;
-	case BLK_IO_FLUSH:
-		metric_inc(&c->flush_count);
-		break;
-	default:
-		break;
-	}
-}
-
-static void finish(struct blk *blk, struct blk_slot *slot, int r)
-{
-	static const char *const names[] = {
-		[BLK_IO_READ] = "read",   [BLK_IO_WRITE] = "write",
-		[BLK_IO_FLUSH] = "flush", [BLK_IO_DISCARD] = "discard",
-		[BLK_IO_UNMAP] = "unmap", [BLK_IO_ZERO] = "write zeroes",
-	};
-	uint64_t now = now_ns();
-
-	static_assert(ARRAY_SIZE(names) == BLK_IO_NR_KINDS, "name every kind");
-	if (r == 0) {
-		count(blk, slot, now);
-	} else {
-		metric_inc(&blk->counters.execute_fails);
-		log_guest(LOG_ERROR, "%s: cannot %s at byte %llu: %s",
-			  blk->dev.name, names[slot->io.kind],
-			  (unsigned long long)slot->io.off,
-			  r == -ENODATA ? "the file is shorter than it was"
-					: err_name(r));
-		/* The guest asked for what we offered: no UNSUPP. */
-		r = -EIO;
-	}
-	answer(blk, slot, r);
-	slot_give(blk, slot);
-	blk->last_ns = now;
-	if (now - blk->published_ns > PUBLISH_NS) {
-		blk->published_ns = now;
-		virtio_dev_publish(&blk->dev, queue_of(blk));
-	}
-}
-
-/* ---- the two engines ---- */
-
-static void begin(struct blk *blk, struct blk_slot *slot)
-{
-	slot->start_ns = now_ns();
-	if (blk->uring && blk_uring_can(&blk->file, &slot->io))
-		blk_uring_add(blk->uring, &blk->file, &slot->io, slot);
-	else
-		finish(blk, slot, blk_sync_run(&blk->file, &slot->io));
-}
-
-/* What io_uring did not do or not wholly. Return: as blk_io_step(). */
-static int go_on(struct blk *blk, struct blk_slot *slot, int result)
-{
-	int r = blk_io_step(&slot->io, result);
-
-	switch (r) {
-	case 1:
-		blk_uring_add(blk->uring, &blk->file, &slot->io, slot);
-		break;
-	case -EAGAIN:
-	case -EINVAL:
-	case -EOPNOTSUPP:
-		/* No memory for it, or no such operation: the plain way. */
-		r = blk_sync_run(&blk->file, &slot->io);
-		break;
-	default:
-		break;
-	}
-	return r;
-}
-
-/* What the ring does not take, for lack of memory or for good, goes the plain
- * way: it is done, however often that happens, and nobody has to come back. */
-static void submit(struct blk *blk)
-{
-	int r = blk->uring ? blk_uring_submit(blk->uring) : 0;
-	void *tag;
-
-	if (r == 0)
-		return;
-	metric_inc(&blk->counters.io_engine_throttled_events);
-	log_guest(LOG_WARN, "%s: io_uring takes no requests now: %s",
-		  blk->dev.name, err_name(r));
-	while (blk_uring_take_back(blk->uring, &tag)) {
-		struct blk_slot *slot = tag;
-
-		finish(blk, slot, blk_sync_run(&blk->file, &slot->io));
-	}
-}
-
-static void reap(struct blk *blk)
-{
-	void *tag;
-	int result;
-
-	while (blk->uring && blk_uring_next(blk->uring, &tag, &result)) {
-		struct blk_slot *slot = tag;
-		int r;
-
-		if (blk->dev.resetting) {
-			/* Nobody waits for an answer, nor for the rest. */
-			slot_give(blk, slot);
-			continue;
-		}
-		r = go_on(blk, slot, result);
-		if (r <= 0)
-			finish(blk, slot, r);
-	}
-}
-
-/* Begin what was added, end what is done. */
-static void turn(struct blk *blk)
-{
-	submit(blk);
-	reap(blk);
-	submit(blk); /* of short transfers, the rest */
-	if (blk->dev.resetting && blk->in_flight == 0)
-		virtio_dev_reset_done(&blk->dev);
-}
-
-/* Wait for all that is in flight. Return: 0 or -ETIME. */
-static int wait_all(struct blk *blk, uint64_t deadline_ns)
-{
-	for (;;) {
-		turn(blk);
-		if (blk->in_flight == 0)
-			return 0;
-		if (!blk_uring_wait(blk->uring, deadline_ns))
-			return -ETIME;
-	}
-}
-
-/* ---- rounds ---- */
-
-/* Why a round stops taking requests. */
-enum stop {
-	STOP_NOT,
-	STOP_EMPTY,  /* there are none */
-	STOP_BROKEN, /* the ring makes no sense */
-	STOP_LIMIT,  /* the limiter calls */
-	STOP_SLOTS,  /* a completion calls */
-	STOP_ROUND,  /* enough for now */
-};
-
-static enum stop take(struct blk *blk)
-{
-	struct virtq *q = queue_of(blk);
-	struct blk_slot *slot = blk->free;
-	struct virtq_chain chain;
-	int r;
-
-	if (!slot)
-		return STOP_SLOTS;
-	r = virtq_pop(q, blk->iov, ARRAY_SIZE(blk->iov), &chain);
-	if (r <= 0)
-		return r < 0 ? STOP_BROKEN : STOP_EMPTY;
-	r = blk_parse(blk, &chain, slot);
-	/* What moves no data, and what makes no sense, is an operation, too. */
-	if (!rate_limiter_take(&blk->limiter, r > 0 ? blk_cost(slot) : 0)) {
-		metric_inc(&blk->counters.rate_limiter_throttled_events);
-		virtq_unpop(q);
-		return STOP_LIMIT;
-	}
-	if (r > 0) {
-		begin(blk, slot_take(blk));
-		return STOP_NOT;
-	}
-	if (r < 0)
-		metric_inc(&blk->counters.invalid_reqs_count);
-	if (slot->status)
-		answer(blk, slot, r);
-	else
-		virtq_push(q, slot->head, 0); /* no room to tell */
-	return STOP_NOT;
-}
-
-static enum stop take_many(struct blk *blk, unsigned int *left)
-{
-	enum stop stop;
-
-	do {
-		stop = take(blk);
-		/* Empty counts: it may be filled as often as we look. */
-		if ((stop == STOP_NOT || stop == STOP_EMPTY) &&
-		    (--*left == 0 || blk->last_ns - blk->round_ns > ROUND_NS))
-			stop = STOP_ROUND;
-	} while (stop == STOP_NOT);
-	return stop;
-}
-
-/* Another look at the queue before the round ends? */
-static bool look_again(struct blk *blk, enum stop stop)
-{
-	switch (stop) {
-	case STOP_EMPTY:
-		return virtq_enable_kicks(queue_of(blk));
-	case STOP_SLOTS:
-		if (blk->free)
-			return true;
-		metric_inc(&blk->counters.io_engine_throttled_events);
-		return false;
-	case STOP_BROKEN:
-		virtio_dev_broken(&blk->dev, "the request queue");
-		return false;
-	case STOP_ROUND:
-		virtio_dev_kick(&blk->dev);
-		return false;
-	default:
-		return false;
-	}
-}
-
-static void serve(struct blk *blk)
-{
-	struct virtq *q = queue_of(blk);
-	unsigned int left = ROUND_REQUESTS;
-	enum stop stop;
-
-	if (blk->limiter.blocked)
-		return;
-	blk->round_ns = now_ns();
-	blk->last_ns = blk->round_ns;
-	blk->published_ns = blk->round_ns;
-	do {
-		virtq_disable_kicks(q);
-		stop = take_many(blk, &left);
-		turn(blk);
-		virtio_dev_publish(&blk->dev, q);
-	} while (look_again(blk, stop));
-	if (stop != STOP_EMPTY && virtq_has_work(q))
-		metric_inc(&blk->counters.remaining_reqs_count);
-}
-
 static void kick(struct virtio_dev *dev)
 {
 	struct blk *blk = self(dev);
 
 	metric_inc(&blk->counters.queue_event_count);
-	if (!virtq_has_work(queue_of(blk)))
+	if (!virtq_has_work(blk_queue(blk)))
 		metric_inc(&blk->counters.no_avail_buffer);
-	serve(blk);
+	blk_serve(blk);
 }
 
 static void on_done(struct loop_source *src, uint32_t events)
@@ -367,10 +68,10 @@ static void on_done(struct loop_source *src, uint32_t events)
 	virtio_dev_enter(&blk->dev);
 	/* Also while paused: until it is drained, I/O goes on. */
 	blk->published_ns = now_ns();
-	turn(blk);
-	virtio_dev_publish(&blk->dev, queue_of(blk));
+	blk_turn(blk);
+	virtio_dev_publish(&blk->dev, blk_queue(blk));
 	if (virtio_dev_running(&blk->dev))
-		serve(blk);
+		blk_serve(blk);
 	virtio_dev_leave(&blk->dev);
 }
 
@@ -381,7 +82,7 @@ static void on_limiter(struct rate_limiter *limiter)
 	virtio_dev_enter(&blk->dev);
 	metric_inc(&blk->counters.rate_limiter_event_count);
 	if (virtio_dev_running(&blk->dev))
-		serve(blk);
+		blk_serve(blk);
 	virtio_dev_leave(&blk->dev);
 }
 
@@ -403,18 +104,17 @@ static int activate(struct virtio_dev *dev)
 static int reset(struct virtio_dev *dev)
 {
 	struct blk *blk = self(dev);
+	struct blk_engine *e = blk->engine;
 	uint64_t deadline_ns = now_ns() + RESET_NS;
 	bool in_time = true;
 
-	queue_of(blk)->ready = false; /* answers would go there */
-	reap(blk);
-	while (blk->in_flight > 0 && in_time) {
+	blk_queue(blk)->ready = false; /* answers would go there */
+	while (!blk_reap_reset(blk) && in_time) {
 		virtio_dev_leave(dev);
-		in_time = blk_uring_wait(blk->uring, deadline_ns);
+		in_time = e->ops->wait(e, deadline_ns);
 		virtio_dev_enter(dev);
 		if (!dev->resetting)
 			return 0; /* the VMM thread saw the last one */
-		reap(blk);
 	}
 	if (blk->in_flight == 0)
 		return 0;
@@ -428,9 +128,9 @@ static int reset(struct virtio_dev *dev)
 static int drain(struct virtio_dev *dev, uint64_t deadline_ns)
 {
 	struct blk *blk = self(dev);
-	int r = wait_all(blk, deadline_ns);
+	int r = blk_settle(blk, deadline_ns);
 
-	virtio_dev_publish(dev, queue_of(blk));
+	virtio_dev_publish(dev, blk_queue(blk));
 	return r;
 }
 
@@ -446,14 +146,16 @@ static void resumed(struct virtio_dev *dev)
 static void destroy(struct virtio_dev *dev)
 {
 	struct blk *blk = self(dev);
+	struct blk_engine *e = blk->engine;
 
-	if (blk->uring && wait_all(blk, now_ns() + DESTROY_NS) < 0)
+	if (e && blk_settle(blk, now_ns() + DESTROY_NS) < 0)
 		log_warn("%s: %u requests are lost: the host has not done them",
 			 dev->name, blk->in_flight);
 	rate_limiter_free(&blk->limiter);
 	if (blk->done.added)
 		loop_del(dev->loop, &blk->done);
-	blk_uring_free(blk->uring);
+	if (e)
+		e->ops->free(e);
 	virtio_dev_fini(dev);
 	free(blk->slots);
 	free(blk->many);
@@ -553,23 +255,32 @@ static void set_config(struct blk *blk, bool discards)
 	blk->config.write_zeroes_may_unmap = 1;
 }
 
+static int watch_engine(struct blk *blk, struct loop *loop)
+{
+	int fd = blk->engine->ops->fd(blk->engine);
+
+	if (fd < 0)
+		return 0;
+	blk->done = (struct loop_source){
+		.fd = fd,
+		.events = EPOLLIN,
+		.kind = LOOP_BACKEND,
+		.cb = on_done,
+	};
+	return loop_add(loop, &blk->done);
+}
+
 static void start_async(struct blk *blk, struct loop *loop)
 {
 	struct err why = {0};
-	int r = blk_uring_new(&blk->uring, ASYNC_SLOTS, &why);
+	int r = blk_uring_new(&blk->engine, &why);
 
 	if (r == 0) {
-		blk->done = (struct loop_source){
-			.fd = blk_uring_fd(blk->uring),
-			.events = EPOLLIN,
-			.kind = LOOP_BACKEND,
-			.cb = on_done,
-		};
-		r = loop_add(loop, &blk->done);
+		r = watch_engine(blk, loop);
 		if (r == 0)
 			return;
-		blk_uring_free(blk->uring);
-		blk->uring = NULL;
+		blk->engine->ops->free(blk->engine);
+		blk->engine = NULL;
 		(void)err_set(&why, r, "the ring cannot be watched (%s)",
 			      err_name(r));
 	}
@@ -577,19 +288,26 @@ static void start_async(struct blk *blk, struct loop *loop)
 		 blk->dev.name, why.text);
 }
 
+static int start_engine(struct blk *blk, const struct blk_params *params,
+			struct err *err)
+{
+	if (params->async)
+		start_async(blk, params->loop);
+	return blk->engine ? 0 : blk_sync_new(&blk->engine, err);
+}
+
 static int make_slots(struct blk *blk, struct err *err)
 {
-	blk->nr_slots = blk->uring ? ASYNC_SLOTS : 1;
-	blk->slots = calloc(blk->nr_slots, sizeof(*blk->slots));
+	unsigned int nr = blk->engine->ops->slots;
+
+	blk->slots = calloc(nr, sizeof(*blk->slots));
 	/* Mostly never touched, and then no memory: the largest requests. */
-	blk->many =
-		calloc((size_t)blk->nr_slots * BLK_SEG_MAX, sizeof(*blk->many));
+	blk->many = calloc((size_t)nr * BLK_SEG_MAX, sizeof(*blk->many));
 	if (!blk->slots || !blk->many)
 		return err_set(err, -ENOMEM, "Out of memory");
-	for (unsigned int i = blk->nr_slots; i-- > 0;) {
+	for (unsigned int i = nr; i-- > 0;) {
 		blk->slots[i].many = blk->many + (size_t)i * BLK_SEG_MAX;
-		blk->slots[i].next = blk->free;
-		blk->free = &blk->slots[i];
+		list_add_tail(&blk->free, &blk->slots[i].link);
 	}
 	return 0;
 }
@@ -607,6 +325,8 @@ int blk_new(struct blk **out, const struct blk_params *params, struct err *err)
 	blk->read_only = params->read_only;
 	blk->flush = params->flush;
 	memcpy(blk->id, params->id, strnlen(params->id, sizeof(blk->id)));
+	list_init(&blk->free);
+	list_init(&blk->later);
 	set_config(blk, features_of(params) & BLK_F_DISCARD);
 	rate_limiter_init(&blk->limiter, params->loop, on_limiter);
 	r = virtio_dev_init(&blk->dev,
@@ -622,8 +342,8 @@ int blk_new(struct blk **out, const struct blk_params *params, struct err *err)
 				    .config_bytes = BLK_CONFIG_BYTES,
 			    },
 			    err);
-	if (r == 0 && params->async)
-		start_async(blk, params->loop);
+	if (r == 0)
+		r = start_engine(blk, params, err);
 	if (r == 0)
 		r = make_slots(blk, err);
 	if (r < 0) {
@@ -649,8 +369,8 @@ int blk_set_file(struct blk *blk, const struct blk_file *file)
 	int r;
 
 	virtio_dev_enter(&blk->dev);
-	r = wait_all(blk, now_ns() + SET_FILE_NS);
-	virtio_dev_publish(&blk->dev, queue_of(blk));
+	r = blk_settle(blk, now_ns() + SET_FILE_NS);
+	virtio_dev_publish(&blk->dev, blk_queue(blk));
 	if (r == 0) {
 		blk->file = *file;
 		blk->config.capacity = file->sectors;
@@ -672,5 +392,5 @@ struct blk_counters *blk_counters(struct blk *blk)
 
 bool blk_is_async(const struct blk *blk)
 {
-	return blk->uring != NULL;
+	return blk->done.added;
 }

@@ -43,8 +43,9 @@
  * snapshot are refused after some seconds. Sync is in the system call: the VMM
  * thread stands still until it returns.
  *
- * blk_request.c makes operations of the driver's requests, blk.c has the slots,
- * the rounds and the life of the device, blk_io.h what happens to the file.
+ * blk_request.c makes operations of the driver's requests, blk_round.c has the
+ * slots and the rounds, blk.c the life of the device, blk_io.h what happens to
+ * the file.
  *
  * Locking: as device.h says. reset() leaves the lock while it waits.
  */

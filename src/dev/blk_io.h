@@ -5,13 +5,22 @@
  * Theory of operation
  *
  * struct blk_io is one operation on a file or block device: checked numbers
- * and buffers, no virtio. Sync (blk_sync.c) does it at once, with one system
- * call when the kernel takes it whole. Async (blk_uring.c) gives many of them
- * to the kernel in one system call and learns of their ends from a ring in
- * shared memory; its descriptor becomes readable then, so it sits on the event
- * loop as it is. What one call left undone (short transfers, EINTR) both go on
- * with by blk_io_step(). What Async cannot do (ioctls, falling back from a
- * punched hole to written zeroes) is done by Sync.
+ * and buffers, no virtio. It is done by a row of system calls, mostly one:
+ * blk_io_call() says which is next, blk_io_step() takes its result and knows
+ * whether another one follows (short transfers, EINTR, zeroes that are written
+ * where no hole can be punched, and their way to stable storage).
+ *
+ * An engine does such calls, whatever they are for. Sync (blk_sync.c) does one
+ * when it is asked for the result. Async (blk_uring.c) gives many of them to
+ * the kernel in one system call and learns of their ends from a ring in shared
+ * memory; its descriptor becomes readable then, so it sits on the event loop as
+ * it is. What an engine does not take, blk_call_run() does at once.
+ *
+ *	blk_io_call(&io, &file, &call);
+ *	e->ops->add(e, &call, tag);
+ *	e->ops->submit(e);
+ *	while (e->ops->next(e, &tag, &result))
+ *		... blk_io_step(&io, result) > 0: another call ...
  *
  * The image is raw, always: nothing here looks at its contents.
  */
@@ -56,76 +65,105 @@ enum blk_io_kind {
 /**
  * struct blk_io - one operation
  * @stable:	on stable storage before it is over (write-through)
+ * @by_hand:	UNMAP, ZERO: zeroes are written, as no hole can be punched
  * @iov:	READ, WRITE: the buffers; consumed on the way
  * @off:	bytes from the start of the file
  * @left:	bytes still to do; 0 for FLUSH
+ * @asked:	bytes that the last call was asked to do
+ * @rest:	zeroes, less than a page
  */
 struct blk_io {
 	enum blk_io_kind kind;
 	bool stable;
+	bool by_hand;
 	unsigned int nr_iov;
 	struct iovec *iov;
 	uint64_t off;
 	uint64_t left;
+	uint64_t asked;
+	struct iovec rest;
+};
+
+enum blk_call_kind {
+	BLK_CALL_READ,
+	BLK_CALL_WRITE,
+	BLK_CALL_SYNC,      /* fdatasync() */
+	BLK_CALL_FALLOCATE, /* @flags is its mode */
+	BLK_CALL_DISCARD,   /* of a block device */
 };
 
 /**
- * blk_io_step() - account for the result of one system call or completion
+ * struct blk_call - one system call of an operation
+ * @flags:	WRITE: RWF_DSYNC or 0
+ * @iov:	READ, WRITE: stay as they are until the call is done
+ */
+struct blk_call {
+	enum blk_call_kind kind;
+	int fd;
+	int flags;
+	unsigned int nr_iov;
+	const struct iovec *iov;
+	uint64_t off;
+	uint64_t len;
+};
+
+/* The next call of @io, which is not over; the same one if asked again. */
+void blk_io_call(struct blk_io *io, const struct blk_file *file,
+		 struct blk_call *call);
+
+/**
+ * blk_io_step() - account for the result of the call
  * @result:	bytes, 0 or -errno, as the kernel gave it
  *
- * Return: 1 when something is left to do, 0 when all is done, -errno; a file
- * that ends too early is -ENODATA.
+ * Return: 1 when another call follows, 0 when all is done, -errno; a file that
+ * ends too early is -ENODATA.
  */
 int blk_io_step(struct blk_io *io, int64_t result) __must_check;
 
-/* The mode of fallocate() for UNMAP, ZERO, and DISCARD of a file. */
-int blk_io_fallocate_mode(enum blk_io_kind kind);
+/* Do it now. Return: as the kernel gave it, -errno for an error. */
+int64_t blk_call_run(const struct blk_call *call) __must_check;
 
-/* Do all of @io now. Return: 0 or -errno. */
-int blk_sync_run(const struct blk_file *file, struct blk_io *io) __must_check;
-
-struct blk_uring;
+struct blk_engine;
 
 /**
- * blk_uring_new() - a ring for @slots operations in flight
+ * struct blk_engine_ops - a way to do calls
+ * @slots:	calls in flight at most
+ * @fd:		readable while results wait; -1: there is none, and next() has
+ *		all results at once
+ * @add:	take a call, which submit() begins; @tag, not NULL, comes back
+ *		with the result. False: not one that this engine can do
+ * @submit:	0, or -errno: some were not begun, see take_back()
+ * @take_back:	the last one that was not begun; false: there is none
+ * @next:	the next result; false: there is none now
+ * @wait:	sleep until a result waits; false at @deadline_ns
+ *		(CLOCK_MONOTONIC). Any thread, no lock: others may take the
+ *		result first
+ * @free:	what is in flight is forgotten
+ */
+struct blk_engine_ops {
+	unsigned int slots;
+	int (*fd)(struct blk_engine *e);
+	bool (*add)(struct blk_engine *e, const struct blk_call *call,
+		    void *tag);
+	int (*submit)(struct blk_engine *e);
+	bool (*take_back)(struct blk_engine *e, void **tag);
+	bool (*next)(struct blk_engine *e, void **tag, int64_t *result);
+	bool (*wait)(struct blk_engine *e, uint64_t deadline_ns);
+	void (*free)(struct blk_engine *e);
+};
+
+/* Embedded first by each engine. */
+struct blk_engine {
+	const struct blk_engine_ops *ops;
+};
+
+/* Return: 0 or -ENOMEM. */
+int blk_sync_new(struct blk_engine **out, struct err *err) __must_check;
+
+/**
+ * blk_uring_new() - the engine Async
  *
  * Return: 0, or -errno with the reason when the host denies io_uring or its
  * kernel is too old.
  */
-int blk_uring_new(struct blk_uring **out, unsigned int slots,
-		  struct err *err) __must_check;
-
-/* What is in flight is forgotten. Accepts NULL. */
-void blk_uring_free(struct blk_uring *u);
-
-/* Readable while completions wait. */
-int blk_uring_fd(const struct blk_uring *u);
-
-/* False: leave it to blk_sync_run(). */
-bool blk_uring_can(const struct blk_file *file, const struct blk_io *io);
-
-/**
- * blk_uring_add() - put @io into the ring; blk_uring_submit() starts it
- * @tag:	comes back with the completion; not NULL
- *
- * At most @slots operations at a time; @io stays as it is until its completion.
- */
-void blk_uring_add(struct blk_uring *u, const struct blk_file *file,
-		   const struct blk_io *io, void *tag);
-
-/* Return: 0, or -errno: some were not taken, see blk_uring_take_back(). */
-int blk_uring_submit(struct blk_uring *u) __must_check;
-
-/* The last one that waits to be submitted. Return: false when none does. */
-bool blk_uring_take_back(struct blk_uring *u, void **tag);
-
-/* The next completion. Return: false when there is none. */
-bool blk_uring_next(struct blk_uring *u, void **tag, int *result);
-
-/**
- * blk_uring_wait() - sleep until a completion waits
- *
- * Return: false at @deadline_ns (CLOCK_MONOTONIC). Context: any thread, no
- * lock: others may take the completion first.
- */
-bool blk_uring_wait(struct blk_uring *u, uint64_t deadline_ns) __must_check;
+int blk_uring_new(struct blk_engine **out, struct err *err) __must_check;

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "base/list.h"
 #include "dev/blk.h"
 
 /* Feature bits (virtio 1.2, 5.2.3). */
@@ -61,17 +62,19 @@ static_assert(sizeof(struct blk_config) == 64, "60 bytes, and padding");
  * @bytes:	of data that the device writes
  * @total:	of data, either way
  * @start_ns:	when it was begun
- * @next:	free slots
+ * @link:	among free ones, or among those with another call to begin
+ * @plain:	its call is done at once: the engine could not
  */
 struct blk_slot {
 	struct blk_io io;
-	struct blk_slot *next;
+	struct list link;
 	struct iovec *many;
 	uint8_t *status;
 	uint64_t start_ns;
 	uint32_t bytes;
 	uint32_t total;
 	uint16_t head;
+	bool plain;
 	struct iovec few[BLK_FEW];
 };
 
@@ -80,10 +83,12 @@ struct blk_slot {
  * @file:	the disk
  * @write_through: FLUSH was offered and not taken
  * @resized:	restored with another size than it was saved with
- * @uring:	NULL: Sync
- * @done:	the ring, on the loop
- * @slots, @many: @nr_slots of them, and their buffers
+ * @engine:	does the calls
+ * @done:	its descriptor, on the loop
+ * @slots, @many: as many as the engine has, and their buffers
  * @free:	the last one used first: few of them are ever touched
+ * @later:	requests with another call to begin
+ * @in_flight:	requests in slots
  * @round_ns, @last_ns, @published_ns: when the round began, a request was last
  *		done, and the guest was last shown
  * @iov:	the chain that is being looked at
@@ -99,12 +104,12 @@ struct blk {
 	bool resized;
 	struct rate_limiter limiter;
 	struct blk_counters counters;
-	struct blk_uring *uring;
+	struct blk_engine *engine;
 	struct loop_source done;
-	unsigned int nr_slots;
 	unsigned int in_flight;
 	struct blk_slot *slots;
-	struct blk_slot *free;
+	struct list free;
+	struct list later;
 	struct iovec *many;
 	uint64_t round_ns;
 	uint64_t last_ns;
@@ -123,3 +128,26 @@ int blk_parse(struct blk *blk, const struct virtq_chain *c,
 
 /* Bytes as the limiter counts them: zeroes that are written, too. */
 uint64_t blk_cost(const struct blk_slot *slot);
+
+static inline struct virtq *blk_queue(struct blk *blk)
+{
+	return &blk->dev.queue[0];
+}
+
+/* ---- blk_round.c; with the lock held ---- */
+
+/* A round: take requests, begin them, end what is done. VMM thread. */
+void blk_serve(struct blk *blk);
+
+/* Begin what is to be begun, end what is done. VMM thread. */
+void blk_turn(struct blk *blk);
+
+/**
+ * blk_settle() - wait for all that is in flight; publish then
+ *
+ * Return: 0 or -ETIME.
+ */
+int blk_settle(struct blk *blk, uint64_t deadline_ns) __must_check;
+
+/* While it resets: forget what is over. Return: nothing is in flight. */
+bool blk_reap_reset(struct blk *blk);

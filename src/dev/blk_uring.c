@@ -33,9 +33,18 @@
 	(IORING_FEAT_NODROP | IORING_FEAT_RW_CUR_POS | \
 	 IORING_FEAT_SUBMIT_STABLE)
 
+/* Calls in flight */
+#define SLOTS 128u
+
 struct blk_uring {
+	struct blk_engine engine;
 	struct io_uring ring;
 };
+
+static struct blk_uring *self(struct blk_engine *e)
+{
+	return container_of(e, struct blk_uring, engine);
+}
 
 static int restrict_ring(struct io_uring *ring)
 {
@@ -54,104 +63,62 @@ static int restrict_ring(struct io_uring *ring)
 	return r < 0 ? r : io_uring_enable_rings(ring);
 }
 
-int blk_uring_new(struct blk_uring **out, unsigned int slots, struct err *err)
+static void uring_free(struct blk_engine *e)
 {
-	struct blk_uring *u = calloc(1, sizeof(*u));
-	struct io_uring_params params = {.flags = IORING_SETUP_R_DISABLED};
-	int r;
-
-	if (!u)
-		return err_set(err, -ENOMEM, "Out of memory");
-	r = io_uring_queue_init_params(slots, &u->ring, &params);
-	if (r < 0) {
-		free(u);
-		return err_set(err, r, "the host denies io_uring (%s)%s",
-			       err_name(r),
-			       r == -EINVAL ? "; it takes Linux 5.10" : "");
-	}
-	r = (params.features & FEATURES) == FEATURES ? restrict_ring(&u->ring)
-						     : -ENOSYS;
-	if (r < 0) {
-		blk_uring_free(u);
-		return err_set(err, r, "io_uring cannot be restricted (%s)",
-			       err_name(r));
-	}
-	*out = u;
-	return 0;
+	io_uring_queue_exit(&self(e)->ring);
+	free(self(e));
 }
 
-void blk_uring_free(struct blk_uring *u)
+static int uring_fd(struct blk_engine *e)
 {
-	if (!u)
-		return;
-	io_uring_queue_exit(&u->ring);
-	free(u);
+	return self(e)->ring.ring_fd;
 }
 
-int blk_uring_fd(const struct blk_uring *u)
+static void prepare_transfer(struct io_uring_sqe *sqe, const struct blk_call *c)
 {
-	return u->ring.ring_fd;
+	unsigned int len = (unsigned int)c->iov->iov_len;
+	void *buf = c->iov->iov_base;
+
+	if (c->kind == BLK_CALL_READ && c->nr_iov == 1)
+		io_uring_prep_read(sqe, c->fd, buf, len, c->off);
+	else if (c->kind == BLK_CALL_READ)
+		io_uring_prep_readv(sqe, c->fd, c->iov, c->nr_iov, c->off);
+	else if (c->nr_iov == 1)
+		io_uring_prep_write(sqe, c->fd, buf, len, c->off);
+	else
+		io_uring_prep_writev(sqe, c->fd, c->iov, c->nr_iov, c->off);
+	sqe->rw_flags = c->flags;
 }
 
-bool blk_uring_can(const struct blk_file *file, const struct blk_io *io)
+static bool uring_add(struct blk_engine *e, const struct blk_call *c, void *tag)
 {
-	switch (io->kind) {
-	case BLK_IO_READ:
-	case BLK_IO_WRITE:
-	case BLK_IO_FLUSH:
-		return true;
-	case BLK_IO_DISCARD:
-		return !file->is_device && !io->stable;
-	default:
-		return !io->stable;
-	}
-}
+	struct io_uring_sqe *sqe;
 
-static void prepare(struct io_uring_sqe *sqe, int fd, const struct blk_io *io)
-{
-	switch (io->kind) {
-	case BLK_IO_READ:
-		if (io->nr_iov == 1)
-			io_uring_prep_read(sqe, fd, io->iov->iov_base,
-					   (unsigned int)io->iov->iov_len,
-					   io->off);
-		else
-			io_uring_prep_readv(sqe, fd, io->iov, io->nr_iov,
-					    io->off);
-		break;
-	case BLK_IO_WRITE:
-		if (io->nr_iov == 1)
-			io_uring_prep_write(sqe, fd, io->iov->iov_base,
-					    (unsigned int)io->iov->iov_len,
-					    io->off);
-		else
-			io_uring_prep_writev(sqe, fd, io->iov, io->nr_iov,
-					     io->off);
-		sqe->rw_flags = io->stable ? RWF_DSYNC : 0;
-		break;
-	case BLK_IO_FLUSH:
-		io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
-		break;
-	default:
-		io_uring_prep_fallocate(sqe, fd,
-					blk_io_fallocate_mode(io->kind),
-					(off_t)io->off, (off_t)io->left);
-		break;
-	}
-}
-
-void blk_uring_add(struct blk_uring *u, const struct blk_file *file,
-		   const struct blk_io *io, void *tag)
-{
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
-
+	if (c->kind == BLK_CALL_DISCARD)
+		return false; /* an ioctl */
+	sqe = io_uring_get_sqe(&self(e)->ring);
 	assert(sqe); /* the ring has as many entries as the device slots */
-	prepare(sqe, file->fd, io);
+	switch (c->kind) {
+	case BLK_CALL_READ:
+	case BLK_CALL_WRITE:
+		prepare_transfer(sqe, c);
+		break;
+	case BLK_CALL_SYNC:
+		io_uring_prep_fsync(sqe, c->fd, IORING_FSYNC_DATASYNC);
+		break;
+	default:
+		io_uring_prep_fallocate(sqe, c->fd, c->flags, (off_t)c->off,
+					(off_t)c->len);
+		break;
+	}
 	io_uring_sqe_set_data(sqe, tag);
+	return true;
 }
 
-int blk_uring_submit(struct blk_uring *u)
+static int uring_submit(struct blk_engine *e)
 {
+	struct blk_uring *u = self(e);
+
 	while (io_uring_sq_ready(&u->ring) > 0) {
 		int r = io_uring_submit(&u->ring);
 
@@ -161,8 +128,9 @@ int blk_uring_submit(struct blk_uring *u)
 	return 0;
 }
 
-bool blk_uring_take_back(struct blk_uring *u, void **tag)
+static bool uring_take_back(struct blk_engine *e, void **tag)
 {
+	struct blk_uring *u = self(e);
 	struct io_uring_sq *sq = &u->ring.sq;
 	unsigned int last = sq->sqe_tail - 1;
 
@@ -178,8 +146,9 @@ bool blk_uring_take_back(struct blk_uring *u, void **tag)
 	return true;
 }
 
-bool blk_uring_next(struct blk_uring *u, void **tag, int *result)
+static bool uring_next(struct blk_engine *e, void **tag, int64_t *result)
 {
+	struct blk_uring *u = self(e);
 	struct io_uring_cqe *cqe;
 
 	if (io_uring_cq_ready(&u->ring) == 0 ||
@@ -191,9 +160,9 @@ bool blk_uring_next(struct blk_uring *u, void **tag, int *result)
 	return true;
 }
 
-bool blk_uring_wait(struct blk_uring *u, uint64_t deadline_ns)
+static bool uring_wait(struct blk_engine *e, uint64_t deadline_ns)
 {
-	struct pollfd p = {.fd = u->ring.ring_fd, .events = POLLIN};
+	struct pollfd p = {.fd = uring_fd(e), .events = POLLIN};
 
 	for (;;) {
 		uint64_t now = now_ns();
@@ -206,4 +175,42 @@ bool blk_uring_wait(struct blk_uring *u, uint64_t deadline_ns)
 		if (now >= deadline_ns)
 			return false;
 	}
+}
+
+static const struct blk_engine_ops ops = {
+	.slots = SLOTS,
+	.fd = uring_fd,
+	.add = uring_add,
+	.submit = uring_submit,
+	.take_back = uring_take_back,
+	.next = uring_next,
+	.wait = uring_wait,
+	.free = uring_free,
+};
+
+int blk_uring_new(struct blk_engine **out, struct err *err)
+{
+	struct blk_uring *u = calloc(1, sizeof(*u));
+	struct io_uring_params params = {.flags = IORING_SETUP_R_DISABLED};
+	int r;
+
+	if (!u)
+		return err_set(err, -ENOMEM, "Out of memory");
+	u->engine.ops = &ops;
+	r = io_uring_queue_init_params(SLOTS, &u->ring, &params);
+	if (r < 0) {
+		free(u);
+		return err_set(err, r, "the host denies io_uring (%s)%s",
+			       err_name(r),
+			       r == -EINVAL ? "; it takes Linux 5.10" : "");
+	}
+	r = (params.features & FEATURES) == FEATURES ? restrict_ring(&u->ring)
+						     : -ENOSYS;
+	if (r < 0) {
+		uring_free(&u->engine);
+		return err_set(err, r, "io_uring cannot be restricted (%s)",
+			       err_name(r));
+	}
+	*out = &u->engine;
+	return 0;
 }

@@ -844,19 +844,19 @@ static void test_new_file_waits_for_the_old_one(void **state)
 /* No seccomp filter sees what io_uring does: the ring allows what it must. */
 static void test_ring_is_restricted(void **state)
 {
-	struct blk_uring *u;
+	struct blk_engine *u;
 	struct err err = {0};
 	int event = eventfd(0, EFD_CLOEXEC);
 	int fd;
 
 	(void)state;
-	assert_int_equal(blk_uring_new(&u, 4, &err), 0);
-	fd = blk_uring_fd(u);
+	assert_int_equal(blk_uring_new(&u, &err), 0);
+	fd = u->ops->fd(u);
 	assert_int_equal(syscall(__NR_io_uring_register, fd,
 				 IORING_REGISTER_EVENTFD, &event, 1),
 			 -1);
 	assert_int_equal(errno, EACCES);
-	blk_uring_free(u);
+	u->ops->free(u);
 	(void)close(event);
 }
 

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * blk_io.c - block operations as rows of system calls (theory: blk_io.h)
+ */
+#include "dev/blk_io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Written where no hole can be punched; one page, many times in a call. */
+#define ZERO_PIECES 64u
+static const uint8_t zeroes[PAGE_SIZE];
+/* Only read from: a write's buffers are not const. */
+#define ZERO_PAGE                                    \
+	{                                            \
+		(void *)(uintptr_t)zeroes, PAGE_SIZE \
+	}
+#define ZERO_4  ZERO_PAGE, ZERO_PAGE, ZERO_PAGE, ZERO_PAGE
+#define ZERO_16 ZERO_4, ZERO_4, ZERO_4, ZERO_4
+static const struct iovec zero_iov[] = {ZERO_16, ZERO_16, ZERO_16, ZERO_16};
+
+static_assert(ARRAY_SIZE(zero_iov) == ZERO_PIECES, "as many as are used");
+
+int blk_file_init(struct blk_file *file, int fd)
+{
+	uint64_t bytes;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return -ENOTBLK;
+	bytes = (uint64_t)st.st_size;
+	if (S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, &bytes) < 0)
+		return -errno;
+	*file = (struct blk_file){
+		.fd = fd,
+		.is_device = S_ISBLK(st.st_mode),
+		.sectors = bytes / BLK_SECTOR_BYTES,
+	};
+	return 0;
+}
+
+/* ---- the next call ---- */
+
+static void call_transfer(struct blk_io *io, struct blk_call *call)
+{
+	bool read = io->kind == BLK_IO_READ;
+
+	call->kind = read ? BLK_CALL_READ : BLK_CALL_WRITE;
+	call->flags = !read && io->stable ? RWF_DSYNC : 0;
+	call->iov = io->iov;
+	call->nr_iov = io->nr_iov;
+	call->len = io->left;
+}
+
+static void call_zeroes(struct blk_io *io, struct blk_call *call)
+{
+	uint64_t pages = io->left / PAGE_SIZE;
+
+	call->kind = BLK_CALL_WRITE;
+	if (pages == 0) {
+		io->rest = zero_iov[0];
+		io->rest.iov_len = (size_t)io->left;
+		call->iov = &io->rest;
+		call->nr_iov = 1;
+		call->len = io->left;
+		return;
+	}
+	call->iov = zero_iov;
+	call->nr_iov = pages < ZERO_PIECES ? (unsigned int)pages : ZERO_PIECES;
+	call->len = (uint64_t)call->nr_iov * PAGE_SIZE;
+}
+
+static void call_range(const struct blk_io *io, const struct blk_file *file,
+		       struct blk_call *call)
+{
+	call->len = io->left;
+	if (io->kind == BLK_IO_DISCARD && file->is_device) {
+		call->kind = BLK_CALL_DISCARD;
+		return;
+	}
+	call->kind = BLK_CALL_FALLOCATE;
+	call->flags = FALLOC_FL_KEEP_SIZE |
+		      (io->kind == BLK_IO_ZERO ? FALLOC_FL_ZERO_RANGE
+					       : FALLOC_FL_PUNCH_HOLE);
+}
+
+void blk_io_call(struct blk_io *io, const struct blk_file *file,
+		 struct blk_call *call)
+{
+	*call = (struct blk_call){
+		.kind = BLK_CALL_SYNC,
+		.fd = file->fd,
+		.off = io->off,
+	};
+	if (io->kind == BLK_IO_READ || io->kind == BLK_IO_WRITE)
+		call_transfer(io, call);
+	else if (io->left > 0 && io->by_hand)
+		call_zeroes(io, call);
+	else if (io->left > 0)
+		call_range(io, file, call);
+	io->asked = call->len;
+}
+
+/* ---- its result ---- */
+
+/* Forget the first @n bytes of the buffers. */
+static void advance(struct blk_io *io, uint64_t n)
+{
+	io->off += n;
+	io->left -= n;
+	while (n > 0 && n >= io->iov->iov_len) {
+		n -= io->iov->iov_len;
+		io->iov++;
+		io->nr_iov--;
+	}
+	if (n > 0) {
+		io->iov->iov_base = (uint8_t *)io->iov->iov_base + n;
+		io->iov->iov_len -= (size_t)n;
+	}
+}
+
+static int step_transfer(struct blk_io *io, int64_t result)
+{
+	if (result < 0)
+		return (int)result;
+	if (result == 0)
+		return -ENODATA;
+	if ((uint64_t)result > io->asked)
+		return -EIO;
+	advance(io, (uint64_t)result);
+	return io->left > 0;
+}
+
+/* A file system or device that knows no holes. */
+static bool cannot(int64_t r)
+{
+	return r == -EOPNOTSUPP || r == -ENOSYS || r == -ENODEV || r == -ENOTTY;
+}
+
+static int step_range(struct blk_io *io, int64_t result)
+{
+	uint64_t done = io->by_hand ? (uint64_t)result : io->asked;
+
+	if (cannot(result) && !io->by_hand) {
+		/* A discard is a hint. */
+		if (io->kind == BLK_IO_DISCARD)
+			return 0;
+		io->by_hand = true;
+		return 1;
+	}
+	if (result < 0)
+		return (int)result;
+	if (done == 0 || done > io->asked)
+		return -EIO;
+	io->off += done;
+	io->left -= done;
+	return io->left > 0 || io->stable; /* then one for stable storage */
+}
+
+int blk_io_step(struct blk_io *io, int64_t result)
+{
+	if (result == -EINTR)
+		return 1;
+	if (io->kind == BLK_IO_READ || io->kind == BLK_IO_WRITE)
+		return step_transfer(io, result);
+	if (io->left > 0)
+		return step_range(io, result);
+	return result < 0 ? (int)result : 0;
+}
+
+/* ---- doing it at once ---- */
+
+/* Written and on stable storage, in one call */
+static ssize_t write_flags(int fd, const struct iovec *iov, int nr, off_t off,
+			   int flags)
+{
+#ifdef __GLIBC__
+	return pwritev2(fd, iov, nr, off, flags);
+#else
+	/* musl has no such function before 1.2.5. */
+	return syscall(SYS_pwritev2, fd, iov, nr, off, 0, flags);
+#endif
+}
+
+static ssize_t transfer(const struct blk_call *c)
+{
+	int nr = (int)c->nr_iov;
+	off_t off = (off_t)c->off;
+
+	if (c->kind == BLK_CALL_READ)
+		return nr == 1 ? pread(c->fd, c->iov->iov_base, c->iov->iov_len,
+				       off)
+			       : preadv(c->fd, c->iov, nr, off);
+	if (c->flags)
+		return write_flags(c->fd, c->iov, nr, off, c->flags);
+	return nr == 1 ? pwrite(c->fd, c->iov->iov_base, c->iov->iov_len, off)
+		       : pwritev(c->fd, c->iov, nr, off);
+}
+
+int64_t blk_call_run(const struct blk_call *c)
+{
+	uint64_t range[2] = {c->off, c->len};
+	ssize_t r;
+
+	switch (c->kind) {
+	case BLK_CALL_READ:
+	case BLK_CALL_WRITE:
+		r = transfer(c);
+		break;
+	case BLK_CALL_SYNC:
+		r = fdatasync(c->fd);
+		break;
+	case BLK_CALL_DISCARD:
+		r = ioctl(c->fd, BLKDISCARD, range);
+		break;
+	default:
+		r = fallocate(c->fd, c->flags, (off_t)c->off, (off_t)c->len);
+		break;
+	}
+	return r < 0 ? -errno : r;
+}
