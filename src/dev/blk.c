@@ -68,6 +68,8 @@ static void on_done(struct loop_source *src, uint32_t events)
 	virtio_dev_enter(&blk->dev);
 	/* Also while paused: until it is drained, I/O goes on. */
 	blk->published_ns = now_ns();
+	if (virtio_dev_running(&blk->dev))
+		blk->starved = false; /* the round is below */
 	blk_turn(blk);
 	virtio_dev_publish(&blk->dev, blk_queue(blk));
 	if (virtio_dev_running(&blk->dev))
@@ -291,6 +293,8 @@ static void start_async(struct blk *blk, struct loop *loop)
 static int start_engine(struct blk *blk, const struct blk_params *params,
 			struct err *err)
 {
+	if (blk->engine)
+		return watch_engine(blk, params->loop);
 	if (params->async)
 		start_async(blk, params->loop);
 	return blk->engine ? 0 : blk_sync_new(&blk->engine, err);
@@ -318,9 +322,13 @@ int blk_new(struct blk **out, const struct blk_params *params, struct err *err)
 	char name[96];
 	int r;
 
-	if (!blk)
+	if (!blk) {
+		if (params->engine)
+			params->engine->ops->free(params->engine);
 		return err_set(err, -ENOMEM, "Out of memory");
+	}
 	(void)snprintf(name, sizeof(name), "block %s", params->id);
+	blk->engine = params->engine;
 	blk->file = params->file;
 	blk->read_only = params->read_only;
 	blk->flush = params->flush;

@@ -91,6 +91,8 @@ struct blk;
  * @flush:	cache_type Writeback
  * @async:	io_uring, if the host lets us; else Sync, which is logged
  * @no_discard:	offer neither DISCARD nor WRITE_ZEROES: no holes in the file
+ * @engine:	another one, taken over even if blk_new() fails; NULL: as @async
+ *		says
  */
 struct blk_params {
 	const char *id;
@@ -101,6 +103,7 @@ struct blk_params {
 	bool flush;
 	bool async;
 	bool no_discard;
+	struct blk_engine *engine;
 };
 
 /**
@@ -131,5 +134,5 @@ struct rate_limiter *blk_limiter(struct blk *blk);
 
 struct blk_counters *blk_counters(struct blk *blk);
 
-/* True when io_uring is at work. */
+/* True when requests are done while the VMM thread does something else. */
 bool blk_is_async(const struct blk *blk);

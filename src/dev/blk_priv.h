@@ -89,6 +89,8 @@ struct blk_slot {
  * @free:	the last one used first: few of them are ever touched
  * @later:	requests with another call to begin
  * @in_flight:	requests in slots
+ * @starved:	a round ended for want of a slot; the next free one calls for
+ *		another round
  * @round_ns, @last_ns, @published_ns: when the round began, a request was last
  *		done, and the guest was last shown
  * @iov:	the chain that is being looked at
@@ -107,6 +109,7 @@ struct blk {
 	struct blk_engine *engine;
 	struct loop_source done;
 	unsigned int in_flight;
+	bool starved;
 	struct blk_slot *slots;
 	struct list free;
 	struct list later;

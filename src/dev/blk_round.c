@@ -44,11 +44,16 @@ static void slot_take(struct blk *blk, struct blk_slot *slot)
 	blk->in_flight++;
 }
 
+/* The one end of every request. Whoever brings it about, a round that found no
+ * slot gets another look: a kick in between is one that nobody sent. */
 static void slot_give(struct blk *blk, struct blk_slot *slot)
 {
 	list_del(&slot->link);
 	list_add_tail(&blk->free, &slot->link);
 	blk->in_flight--;
+	if (blk->starved)
+		virtio_dev_kick(&blk->dev);
+	blk->starved = false;
 }
 
 /* ---- answers ---- */
@@ -308,6 +313,7 @@ static bool look_again(struct blk *blk, enum stop stop)
 	case STOP_SLOTS:
 		if (slot_free(blk))
 			return true;
+		blk->starved = true;
 		metric_inc(&blk->counters.io_engine_throttled_events);
 		return false;
 	case STOP_BROKEN:
@@ -327,6 +333,7 @@ void blk_serve(struct blk *blk)
 	unsigned int left = ROUND_REQUESTS;
 	enum stop stop;
 
+	blk->starved = false;
 	if (blk->limiter.blocked)
 		return;
 	blk->round_ns = now_ns();

@@ -841,6 +841,37 @@ static void test_new_file_waits_for_the_old_one(void **state)
 	(void)close(next);
 }
 
+/* All slots taken and more in the ring: a new file does not forget the rest,
+ * for which no kick comes any more. */
+static void test_new_file_and_more_requests_than_slots(void **state)
+{
+	enum { NR = 250, SLOTS = 128 };
+	int next = scratch_file(".", DISK_BYTES);
+	struct blk_file file;
+	struct kit_used used;
+	struct rig rig;
+	uint16_t head;
+	int feed;
+
+	(void)state;
+	slow_open(&rig, &feed);
+	head = slow_read(&rig);
+	for (unsigned int i = 1; i < NR; i++)
+		kit_avail(&rig.kit, 0, head);
+	kit_kick(&rig.kit, 0);
+	kit_pump(&rig.kit);
+	for (unsigned int i = 0; i < SLOTS; i++)
+		feed_bytes(feed, (uint8_t)i, SECTOR);
+	assert_int_equal(blk_file_init(&file, next), 0);
+	assert_int_equal(blk_set_file(rig.blk, &file), 0);
+	for (unsigned int i = 0; i < NR; i++)
+		assert_true(kit_wait_used(&rig.kit, 0, &used));
+	assert_int_equal(rig_data(&rig)[0], 1);
+	rig_close(&rig);
+	(void)close(feed);
+	(void)close(next);
+}
+
 /* No seccomp filter sees what io_uring does: the ring allows what it must. */
 static void test_ring_is_restricted(void **state)
 {
@@ -919,6 +950,7 @@ int main(void)
 		EACH(test_drain),
 		EACH(test_completion_while_paused),
 		EACH(test_new_file_waits_for_the_old_one),
+		EACH(test_new_file_and_more_requests_than_slots),
 		EACH(test_ring_is_restricted),
 		EACH(test_no_uring_means_sync),
 	};
