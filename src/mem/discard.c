@@ -94,7 +94,9 @@ int gmem_discard(struct gmem *mem, gpa_t gpa, uint64_t len)
 
 	if (!gmem_find(mem, gpa, len))
 		return -EFAULT;
-	if (!is_aligned(gpa, PAGE_SIZE) || !is_aligned(len, PAGE_SIZE))
+	/* The kernel leaves parts of a 2 MiB page and reports success. */
+	if (!is_aligned(gpa, gmem_page_bytes(mem)) ||
+	    !is_aligned(len, gmem_page_bytes(mem)))
 		return -EINVAL;
 	if (!mem->given_back)
 		mem->given_back =

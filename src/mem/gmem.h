@@ -176,15 +176,20 @@ int gmem_load16(const struct gmem *mem, gpa_t gpa, memory_order order,
 int gmem_store16(const struct gmem *mem, gpa_t gpa, memory_order order,
 		 uint16_t v) __must_check;
 
+/* Bytes of the pages that RAM consists of: what is given back is whole ones. */
+static inline uint64_t gmem_page_bytes(const struct gmem *mem)
+{
+	return mem->pages == GMEM_PAGES_2M ? MIB(2) : PAGE_SIZE;
+}
+
 /**
  * gmem_discard() - give pages back to the host; they read zero from now on
- * @gpa, @len:	page aligned, within RAM
+ * @gpa, @len:	aligned to gmem_page_bytes(), within RAM
  *
  * Where a file is mapped its pages are replaced by anonymous ones, as the old
  * bytes of the file would come back else. When that is not possible (too many
  * mappings) the pages are overwritten with zeros: nothing is given back then,
- * but the guest does not see the difference. RAM of 2 MiB pages takes only
- * whole ones.
+ * but the guest does not see the difference.
  *
  * Return: 0, -EFAULT outside RAM, -EINVAL when unaligned, or -errno of madvise.
  * Context: VMM thread; the guest may use the memory meanwhile.

@@ -84,6 +84,23 @@ static void bounds(void **state)
 	gmem_free(&mem);
 }
 
+/* madvise() does less there than it says. */
+static void parts_of_huge_pages_are_refused(void **state)
+{
+	struct gmem mem = {0};
+	struct err err;
+
+	(void)state;
+	assert_int_equal(gmem_new(&mem, RAM, GMEM_PAGES_DEFAULT, &err), 0);
+	mem.pages = GMEM_PAGES_2M;
+	assert_int_equal(gmem_discard(&mem, MIB(2), PAGE_SIZE), -EINVAL);
+	assert_int_equal(gmem_discard(&mem, MIB(1), MIB(2)), -EINVAL);
+	assert_false(gmem_was_discarded(&mem, MIB(2)));
+	assert_int_equal(gmem_discard(&mem, MIB(2), MIB(2)), 0);
+	assert_true(gmem_was_discarded(&mem, MIB(2)));
+	gmem_free(&mem);
+}
+
 /* D12: the bytes of the file do not come back, written to or not. */
 static void test_d12_restored_memory(void **state)
 {
@@ -172,6 +189,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(anonymous),
 		cmocka_unit_test(bounds),
+		cmocka_unit_test(parts_of_huge_pages_are_refused),
 		cmocka_unit_test(test_d12_restored_memory),
 		cmocka_unit_test(mapped_kernel),
 		cmocka_unit_test(test_d12_no_more_mappings),
