@@ -17,6 +17,15 @@
 #define CHUNK         256u
 /* Another look at a ring, in pages: it may be empty as often as we look. */
 #define LOOK_PAGES 256u
+/* Of one report in one round: some milliseconds. */
+#define REPORT_BYTES MIB(16)
+
+/* What becomes of a chain. */
+enum fate {
+	FATE_DONE, /* back to the driver */
+	FATE_HELD, /* ours for now */
+	FATE_REST, /* back into its queue: there is more to do for it */
+};
 
 static const struct metric metrics[] = {
 	METRIC(struct balloon_metrics, activate_fails),
@@ -55,11 +64,25 @@ struct run {
 	uint64_t end;
 };
 
+/* Return: bytes given back, the whole pages in it; 0: none, or a failure. */
+static uint64_t discard(struct balloon *b, gpa_t gpa, uint64_t len)
+{
+	uint64_t page = gmem_page_bytes(b->mem);
+	uint64_t first, end;
+
+	if (!align_up_checked(gpa, page, &first))
+		return 0;
+	end = align_down(gpa + len, page);
+	if (end <= first || gmem_discard(b->mem, first, end - first) < 0)
+		return 0;
+	return end - first;
+}
+
 static void flush_run(struct balloon *b, struct run *run)
 {
-	if (run->end > run->first &&
-	    gmem_discard(b->mem, run->first << BALLOON_PAGE_SHIFT,
-			 (run->end - run->first) << BALLOON_PAGE_SHIFT) < 0)
+	uint64_t len = (run->end - run->first) << BALLOON_PAGE_SHIFT;
+
+	if (len > 0 && discard(b, run->first << BALLOON_PAGE_SHIFT, len) < len)
 		metric_inc(&b->metrics.event_fails);
 	*run = (struct run){0};
 }
@@ -83,8 +106,9 @@ static void add_page(struct balloon *b, struct run *run, uint64_t pfn)
 	*run = (struct run){pfn, pfn + 1};
 }
 
-/* Return: pages looked at. */
-static unsigned int inflate(struct balloon *b, const struct virtq_chain *chain)
+/* @pages: how many were looked at, of this and all handlers. */
+static enum fate inflate(struct balloon *b, const struct virtq_chain *chain,
+			 unsigned int *pages)
 {
 	uint32_t bytes = chain->out_bytes;
 	struct run run = {0};
@@ -94,7 +118,7 @@ static unsigned int inflate(struct balloon *b, const struct virtq_chain *chain)
 	metric_inc(&b->metrics.inflate_count);
 	if (bytes == 0 || bytes % 4 != 0 || bytes > BALLOON_PFNS_MAX * 4) {
 		metric_inc(&b->metrics.event_fails);
-		return 0;
+		return FATE_DONE;
 	}
 	for (; off < bytes; off += (uint32_t)n) {
 		uint32_t pfn[CHUNK];
@@ -104,49 +128,74 @@ static unsigned int inflate(struct balloon *b, const struct virtq_chain *chain)
 			add_page(b, &run, pfn[i]);
 	}
 	flush_run(b, &run);
-	return bytes / 4;
+	*pages = bytes / 4;
+	return FATE_DONE;
 }
 
-static unsigned int deflate(struct balloon *b, const struct virtq_chain *chain)
+static enum fate deflate(struct balloon *b, const struct virtq_chain *chain,
+			 unsigned int *pages)
 {
 	(void)chain;
+	(void)pages;
 	metric_inc(&b->metrics.deflate_count);
-	return 0;
+	return FATE_DONE;
 }
 
 /* ---- ranges of free pages ---- */
 
-/* Return: bytes given back; 0 when the buffer holds no whole page. */
-static uint64_t discard_buffer(struct balloon *b, const struct iovec *iov)
+/*
+ * At most @max bytes of @iov from @off on. Pieces end on whole pages, so that
+ * they give back what the buffer would in one.
+ *
+ * Return: bytes of the buffer that are done now, @off included.
+ */
+static uint64_t report_piece(struct balloon *b, const struct iovec *iov,
+			     uint64_t off, uint64_t max)
 {
-	uint64_t first, end;
+	uint64_t page = gmem_page_bytes(b->mem);
+	uint64_t end = iov->iov_len, freed;
 	gpa_t gpa;
 
-	if (!gmem_owns(b->mem, iov->iov_base, &gpa) ||
-	    !align_up_checked(gpa, PAGE_SIZE, &first))
-		return 0;
-	end = align_down(gpa + iov->iov_len, PAGE_SIZE);
-	if (end <= first || gmem_discard(b->mem, first, end - first) < 0)
-		return 0;
-	return end - first;
+	if (!gmem_owns(b->mem, iov->iov_base, &gpa))
+		return end;
+	if (end - off > max)
+		end = align_down(gpa + off + max, page) - gpa;
+	if ((int64_t)(end - off) <= 0)
+		return off; /* no page more this time */
+	freed = discard(b, gpa + off, end - off);
+	if (freed > 0)
+		metric_add(&b->metrics.free_page_report_freed, freed);
+	else if (off == 0 || end - off >= page)
+		metric_inc(&b->metrics.free_page_report_fails);
+	return end;
 }
 
-static void discard_chain(struct balloon *b, const struct virtq_chain *chain,
-			  metric_t *freed, metric_t *fails)
+/* Goes on where the last round of it ended. */
+static enum fate report(struct balloon *b, const struct virtq_chain *chain,
+			unsigned int *pages)
 {
+	uint64_t left = REPORT_BYTES;
+	uint64_t at = 0; /* of the buffer in the chain */
+
 	for (unsigned int i = 0; i < chain->nr_in; i++) {
-		uint64_t n = discard_buffer(b, &chain->in[i]);
+		uint64_t len = chain->in[i].iov_len;
+		uint64_t off, end;
 
-		metric_add(n > 0 ? freed : fails, n > 0 ? n : 1);
+		if (b->reported < at + len) {
+			off = b->reported - at;
+			end = report_piece(b, &chain->in[i], off, left);
+			left -= end - off;
+			b->reported = at + end;
+			if (end < len)
+				return FATE_REST;
+		}
+		at += len;
 	}
-}
-
-static unsigned int report(struct balloon *b, const struct virtq_chain *chain)
-{
 	metric_inc(&b->metrics.free_page_report_count);
-	discard_chain(b, chain, &b->metrics.free_page_report_freed,
-		      &b->metrics.free_page_report_fails);
-	return chain->nr_in * CHUNK;
+	b->reported = 0;
+	*pages = (unsigned int)((REPORT_BYTES - left) >> BALLOON_PAGE_SHIFT) +
+		 chain->nr_in;
+	return FATE_DONE;
 }
 
 static void set_hint_cmd(struct balloon *b, uint32_t cmd)
@@ -155,15 +204,17 @@ static void set_hint_cmd(struct balloon *b, uint32_t cmd)
 	virtio_dev_config_changed(&b->dev);
 }
 
-static unsigned int hint(struct balloon *b, const struct virtq_chain *chain)
+static enum fate hint(struct balloon *b, const struct virtq_chain *chain,
+		      unsigned int *pages)
 {
 	struct balloon_hinting *h = &b->hinting;
 	uint32_t cmd;
 
+	(void)pages;
 	if (chain->out_bytes > 0) {
 		if (iov_read(chain->out, chain->nr_out, 0, &cmd, 4) != 4) {
 			metric_inc(&b->metrics.free_page_hint_fails);
-			return 0;
+			return FATE_DONE;
 		}
 		h->guest_cmd = cmd;
 		h->has_guest_cmd = true;
@@ -172,17 +223,13 @@ static unsigned int hint(struct balloon *b, const struct virtq_chain *chain)
 			set_hint_cmd(b, BALLOON_HINT_DONE);
 	}
 	if (chain->nr_in == 0)
-		return 0;
+		return FATE_DONE;
 	metric_inc(&b->metrics.free_page_hint_count);
-	/* Ranges of a run that is over are in use again. */
+	/* Ranges of no run, or of one that is over. */
 	if (!h->has_guest_cmd || b->space.hint_cmd <= BALLOON_HINT_DONE ||
-	    h->guest_cmd != b->space.hint_cmd) {
+	    h->guest_cmd != b->space.hint_cmd)
 		metric_inc(&b->metrics.free_page_hint_fails);
-		return 0;
-	}
-	discard_chain(b, chain, &b->metrics.free_page_hint_freed,
-		      &b->metrics.free_page_hint_fails);
-	return chain->nr_in * CHUNK;
+	return FATE_DONE;
 }
 
 /* ---- statistics ---- */
@@ -223,9 +270,10 @@ static void return_stats(struct balloon *b)
 }
 
 /* The driver has one buffer; one too many goes back at once. */
-static unsigned int take_stats(struct balloon *b,
-			       const struct virtq_chain *chain)
+static enum fate take_stats(struct balloon *b, const struct virtq_chain *chain,
+			    unsigned int *pages)
 {
+	(void)pages;
 	if (b->holds_stats) {
 		metric_inc(&b->metrics.stats_update_fails);
 		return_stats(b);
@@ -233,7 +281,7 @@ static unsigned int take_stats(struct balloon *b,
 	read_stats(b, chain);
 	b->stats_head = chain->head;
 	b->holds_stats = true;
-	return 0;
+	return FATE_HELD;
 }
 
 static void arm(struct balloon *b)
@@ -260,8 +308,8 @@ static void on_timer(struct timer *timer)
 
 /* ---- queues ---- */
 
-typedef unsigned int chain_fn(struct balloon *b,
-			      const struct virtq_chain *chain);
+typedef enum fate chain_fn(struct balloon *b, const struct virtq_chain *chain,
+			   unsigned int *pages);
 
 static chain_fn *handler_of(const struct balloon *b, unsigned int queue)
 {
@@ -287,6 +335,8 @@ static unsigned int serve(struct balloon *b, unsigned int queue,
 	struct virtq *q = &b->dev.queue[queue];
 	uint64_t malformed = q->malformed;
 	struct virtq_chain chain;
+	unsigned int pages;
+	enum fate fate;
 	int r = 1;
 
 	while (budget > 0) {
@@ -297,9 +347,15 @@ static unsigned int serve(struct balloon *b, unsigned int queue,
 			budget = spend(budget, LOOK_PAGES);
 			continue;
 		}
-		budget = spend(budget, handle(b, &chain) + 1);
-		if (handle != take_stats)
+		pages = 0;
+		fate = handle(b, &chain, &pages);
+		budget = spend(budget, pages + 1);
+		if (fate == FATE_DONE)
 			virtq_push(q, chain.head, 0);
+		if (fate != FATE_REST)
+			continue;
+		virtq_unpop(q);
+		budget = 0;
 	}
 	metric_add(&b->metrics.event_fails, q->malformed - malformed);
 	virtio_dev_publish(&b->dev, q);
@@ -324,6 +380,7 @@ static void kick(struct virtio_dev *dev)
 static void forget(struct balloon *b)
 {
 	b->holds_stats = false;
+	b->reported = 0;
 	b->stats = (struct balloon_stats){0};
 	b->hinting.has_guest_cmd = false;
 	b->space.actual = 0;

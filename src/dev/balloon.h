@@ -8,7 +8,8 @@
  * pages until it is reached and says how far it is (actual). What it gives is
  * handed to the host kernel at once (gmem_discard()): the next touch finds a
  * page of zeros. Pages that it takes back need nothing from us. Neighbouring
- * page numbers are given back in one piece.
+ * page numbers are given back in one piece. RAM of 2 MiB pages goes back in
+ * whole ones only; the rest of what was given stays and counts as failed.
  *
  * Queues, those that are offered without gaps:
  *
@@ -17,12 +18,18 @@
  *                      want new ones: every polling interval
  *   hinting            free ranges, on demand: hint_cmd in the config space
  *                      starts a run by its number; the driver answers with that
- *                      number, the ranges and a stop, and keeps the pages until
- *                      hint_cmd says done
+ *                      number, the ranges and a stop
  *   reporting          free ranges, whenever the guest has some
  *
+ * Reported pages are ours until we return the buffer, so they are given back.
+ * Hinted ones are not: short of memory the driver takes a page and writes to it
+ * while its hint is on the way here (5.5.6.4: what was written since must be
+ * kept), and nobody can tell us that it was not written. So a hint is checked
+ * and counted, and the page stays.
+ *
  * All page numbers and ranges are the guest's word: gmem_discard() checks each.
- * A wake-up does a bounded number of pages and lets the loop go round.
+ * A wake-up does a bounded number of pages and lets the loop go round; a report
+ * that has more goes back into its queue, with a note of how far it is.
  *
  * The buffer of statistics that we hold is put back into its queue for a
  * snapshot and taken again when the VM goes on.
@@ -104,6 +111,7 @@ struct balloon_hinting {
  * @stats_s:	polling interval in seconds; 0 for ever or never
  * @polling:	the timer is armed; VMM thread
  * @holds_stats: @stats_head is ours until the next poll
+ * @reported:	bytes that are done of the report at the head of its queue
  * @queue_*:	their numbers; 0 for those that are not offered
  */
 struct balloon {
@@ -118,6 +126,7 @@ struct balloon {
 	bool polling;
 	bool holds_stats;
 	uint16_t stats_head;
+	uint64_t reported;
 	unsigned int queue_stats;
 	unsigned int queue_hinting;
 	unsigned int queue_reporting;

@@ -432,13 +432,15 @@ static void hinting_runs(void **state)
 	assert_true(hint_cmd(f, 99)); /* another run's */
 	assert_true(give(f, HINTING, &a, 1));
 	assert_true(kept(f, 0x900));
+	assert_int_equal(f->balloon->metrics.free_page_hint_fails, 2);
 	assert_true(hint_cmd(f, 2));
 	assert_true(give(f, HINTING, &a, 1));
-	assert_true(gone(f, 0x900));
+	assert_int_equal(f->balloon->metrics.free_page_hint_fails, 2);
+	assert_int_equal(f->balloon->metrics.free_page_hint_count, 3);
 	assert_true(hint_cmd(f, BALLOON_HINT_STOP));
 	assert_int_equal(kit_config(k, 8, 4), BALLOON_HINT_DONE);
 	assert_true(give(f, HINTING, &b, 1)); /* in use again */
-	assert_true(kept(f, 0x910));
+	assert_int_equal(f->balloon->metrics.free_page_hint_fails, 3);
 	assert_int_equal(balloon_start_hinting(f->balloon, false), 0);
 	assert_int_equal(kit_config(k, 8, 4), 3);
 	assert_true(hint_cmd(f, 3));
@@ -450,6 +452,59 @@ static void hinting_runs(void **state)
 	assert_int_equal(balloon_start_hinting(f->balloon, false), 0);
 	assert_int_equal(kit_config(k, 8, 4),
 			 2); /* 0 and 1 mean other things */
+}
+
+/* Linux may take a page back and write to it at any moment of a run: before
+ * the hint is looked at, and after it came back. */
+static void what_is_written_after_a_hint_stays(void **state)
+{
+	struct fixture *f = *state;
+	struct kit *k = &f->kit;
+	struct kit_buf a = {0x900000, 0x1000, true};
+	struct kit_used used;
+
+	start(f);
+	assert_int_equal(balloon_start_hinting(f->balloon, true), 0);
+	assert_true(hint_cmd(f, 2));
+	memset(kit_hva(k, a.gpa, a.len), 0, a.len);
+	(void)kit_add(k, HINTING, &a, 1);
+	memset(kit_hva(k, a.gpa, a.len), PATTERN, a.len);
+	kit_kick(k, HINTING);
+	kit_pump(k);
+	assert_true(kit_used(k, HINTING, &used));
+	assert_true(kept(f, 0x900));
+	assert_true(hint_cmd(f, BALLOON_HINT_STOP));
+	assert_true(kept(f, 0x900));
+	assert_int_equal(f->balloon->metrics.free_page_hint_freed, 0);
+}
+
+/* Parts of a 2 MiB page cannot go: they count as failed, and stay. */
+static void huge_pages_go_whole(void **state)
+{
+	struct fixture *f = *state;
+	struct kit_buf bufs[2] = {
+		{0xe00000, 0x200000, true},
+		{0xa00000, 0x1ff000, true}, /* one page short */
+	};
+	uint32_t pfns[513];
+
+	f->kit.mem.pages = GMEM_PAGES_2M;
+	start(f);
+	assert_true(give_pfns(f, (uint32_t[]){0x900}, 1));
+	assert_int_equal(f->balloon->metrics.event_fails, 1);
+	assert_true(kept(f, 0x900));
+	assert_false(gmem_was_discarded(&f->kit.mem, 0x900000));
+	assert_true(give(f, REPORTING, bufs, 2));
+	assert_true(all(f, 0xe00000, 0x200000, 0));
+	assert_true(all(f, 0xa00000, 0x200000, PATTERN));
+	assert_int_equal(f->balloon->metrics.free_page_report_freed, 0x200000);
+	assert_int_equal(f->balloon->metrics.free_page_report_fails, 1);
+	for (uint32_t i = 0; i < ARRAY_SIZE(pfns); i++)
+		pfns[i] = 0xbff + i;
+	assert_true(give_pfns(f, pfns, ARRAY_SIZE(pfns)));
+	assert_true(all(f, 0xc00000, 0x200000, 0));
+	assert_true(kept(f, 0xbff));
+	assert_int_equal(f->balloon->metrics.event_fails, 2);
 }
 
 static void reset_forgets(void **state)
@@ -490,6 +545,49 @@ static void work_is_divided(void **state)
 	kit_pump(k);
 	for (unsigned int i = 1; i < 4; i++)
 		assert_true(kit_used(k, INFLATE, &used));
+}
+
+/* A report of all RAM many times over: a bounded part of it at a time, and the
+ * loop goes round in between. */
+static void test_d11_reports_are_divided(void **state)
+{
+	struct fixture *f = *state;
+	struct kit *k = &f->kit;
+	struct kit_buf bufs[16];
+	struct kit_used used;
+	uint64_t before = 0;
+	unsigned int rounds = 0;
+
+	start(f);
+	for (size_t i = 0; i < ARRAY_SIZE(bufs); i++)
+		bufs[i] = (struct kit_buf){BASE, KIT_RAM_BYTES - BASE, true};
+	(void)kit_add(k, REPORTING, bufs, ARRAY_SIZE(bufs));
+	(void)kit_add(k, REPORTING, bufs, 1);
+	kit_kick(k, REPORTING);
+	while (!kit_used(k, REPORTING, &used)) {
+		uint64_t freed;
+
+		assert_int_equal(loop_step(&k->loop, 0), 0);
+		freed = f->balloon->metrics.free_page_report_freed;
+		assert_true(freed - before <= MIB(16));
+		assert_true(freed > before);
+		before = freed;
+		rounds++;
+	}
+	assert_true(rounds >= 8);
+	/* Paused and saved in the middle: it begins anew, nothing is lost. */
+	(void)kit_add(k, REPORTING, bufs, ARRAY_SIZE(bufs));
+	kit_kick(k, REPORTING);
+	assert_int_equal(loop_step(&k->loop, 0), 0);
+	virtio_dev_pause(k->dev);
+	assert_int_equal(virtio_dev_drain(k->dev, 0), 0);
+	kit_pump(k);
+	virtio_dev_resume(k->dev);
+	kit_pump(k);
+	assert_true(kit_used(k, REPORTING, &used));
+	assert_true(kit_used(k, REPORTING, &used));
+	assert_false(kit_used(k, REPORTING, &used));
+	assert_int_equal(f->balloon->metrics.free_page_report_count, 3);
 }
 
 static void state_is_saved_and_loaded(void **state)
@@ -540,8 +638,11 @@ int main(void)
 		balloon_test(drain_puts_statistics_back),
 		balloon_test(reported_ranges_go),
 		balloon_test(hinting_runs),
+		balloon_test(what_is_written_after_a_hint_stays),
+		balloon_test(huge_pages_go_whole),
 		balloon_test(reset_forgets),
 		balloon_test(work_is_divided),
+		balloon_test(test_d11_reports_are_divided),
 		balloon_test(state_is_saved_and_loaded),
 	};
 
