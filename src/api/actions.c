@@ -51,7 +51,7 @@ static const struct schema_object schema = {
 /* One line at once, then one a minute. */
 static int start_metrics(struct api *api)
 {
-	if (api->metrics->fd < 0)
+	if (api->metrics->out.kind == SINK_NONE)
 		return 0;
 	metrics_write(api->metrics);
 	return timer_set(&api->flush, METRICS_PERIOD_NS, METRICS_PERIOD_NS);

@@ -80,16 +80,14 @@ static void init(struct api_call *call)
 
 static int open_target(struct api *api, const char *path, struct err *err)
 {
-	int fd = fd_open_sink(path);
+	struct sink to;
+	int r = sink_open(&to, path);
 	char os[96];
 
-	if (fd < 0)
-		return err_set(err, fd, "Failed to open target file: %s",
-			       api_os_error(fd, os));
-	if (api->owns_log)
-		fd_close(&log_settings.fd);
-	log_settings.fd = fd;
-	api->owns_log = true;
+	if (r < 0)
+		return err_set(err, r, "Failed to open target file: %s",
+			       api_os_error(r, os));
+	log_move(&to);
 	/* A file is meant to be read: more than the terminal's warnings. */
 	if (!api->level_set)
 		log_settings.level = LOG_INFO;

@@ -203,7 +203,6 @@ struct api_counters {
  * @flush:	writes a metrics line every minute while the VM runs
  * @log_module:	owned; log_settings.module points to it
  * @level_set:	somebody chose a log level
- * @owns_log:	log_settings.fd was opened here
  */
 struct api {
 	struct vm *vm;
@@ -213,7 +212,6 @@ struct api {
 	struct timer flush;
 	char *log_module;
 	bool level_set;
-	bool owns_log;
 };
 
 static inline bool api_started(const struct api *api)

@@ -5,7 +5,6 @@
 #include "base/fd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 void fd_close(int *fd)
@@ -53,14 +52,4 @@ int fd_write_full(int fd, const void *buf, size_t len)
 		len -= (size_t)n;
 	}
 	return 0;
-}
-
-int fd_open_sink(const char *path)
-{
-	int fd = open(path,
-		      O_RDWR | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC |
-			      O_NOCTTY,
-		      0644);
-
-	return fd < 0 ? -errno : fd;
 }

@@ -50,13 +50,3 @@ int fd_read_full(int fd, void *buf, size_t len, off_t off) __must_check;
  * Return: 0 or -errno. For files and pipes that may block.
  */
 int fd_write_full(int fd, const void *buf, size_t len) __must_check;
-
-/**
- * fd_open_sink() - open a log, metrics or console file to append to
- *
- * A FIFO is opened for both directions, so that it works without a reader, and
- * nothing written to it ever blocks: a full one gives -EAGAIN.
- *
- * Return: the descriptor or -errno.
- */
-int fd_open_sink(const char *path) __must_check;

@@ -7,6 +7,8 @@
  */
 #include "base/log.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,17 +17,32 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOG_LINE_MAX   2048
+#define LOG_LINE_MAX   2048u /* below PIPE_BUF: one write takes it whole */
+#define QUEUE_BYTES    16384u
+#define NOTE_MAX       512u
 #define SITE_WINDOW_NS 5000000000ull
 #define SITE_LINES     10u
 
 struct log_settings log_settings = {
-	.fd = STDERR_FILENO,
+	.out = {.fd = STDERR_FILENO, .kind = SINK_SHARED},
 	.level = LOG_WARN,
 	.show_level = false,
 	.show_origin = false,
 	.id = "anonymous-instance",
 };
+
+/**
+ * struct log_queue - lines on their way to the target
+ * @lost:	lines dropped that have not been told
+ * @torn:	the target has the beginning of the first line
+ */
+static struct {
+	pthread_mutex_t lock;
+	size_t len;
+	uint64_t lost;
+	bool torn;
+	char data[QUEUE_BYTES + NOTE_MAX];
+} queue = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static _Atomic uint64_t dropped;
 
@@ -87,6 +104,129 @@ static size_t put_head(char *buf, size_t size, enum log_level level,
 	return n + (size_t)snprintf(buf + n, size - n, "] ");
 }
 
+/* ---- the queue; the lock is held ---- */
+
+static size_t line_at(size_t off)
+{
+	const char *end = memchr(queue.data + off, '\n', queue.len - off);
+
+	return end ? (size_t)(end - queue.data) + 1 - off : queue.len - off;
+}
+
+static void cut(size_t off, size_t len)
+{
+	queue.len -= len;
+	memmove(queue.data + off, queue.data + off + len, queue.len - off);
+}
+
+/* The oldest line of which nothing is out. Return: false: there is none. */
+static bool drop_line(void)
+{
+	size_t off = queue.torn ? line_at(0) : 0;
+
+	if (off >= queue.len)
+		return false;
+	cut(off, line_at(off));
+	queue.lost++;
+	atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
+	return true;
+}
+
+static void enqueue(const char *line, size_t n)
+{
+	while (queue.len + n > QUEUE_BYTES && drop_line())
+		;
+	memcpy(queue.data + queue.len, line, n);
+	queue.len += n;
+}
+
+/* Say what is missing, here. Return: 0 or -errno. */
+static int tell_lost(void)
+{
+	char note[NOTE_MAX];
+	size_t n = put_head(note, sizeof(note), LOG_WARN, __FILE__, __LINE__);
+	ssize_t done;
+
+	n += (size_t)snprintf(note + n, sizeof(note) - n,
+			      "%llu log lines were lost: nobody read them\n",
+			      (unsigned long long)queue.lost);
+	done = sink_write(&log_settings.out, note, n);
+	if (done < 0)
+		return (int)done;
+	queue.lost = 0;
+	n -= (size_t)done;
+	memmove(queue.data + n, queue.data, queue.len);
+	memcpy(queue.data, note + done, n);
+	queue.len += n;
+	queue.torn = n > 0;
+	return 0;
+}
+
+static int send_line(void)
+{
+	size_t n = line_at(0);
+	ssize_t done = sink_write(&log_settings.out, queue.data, n);
+
+	if (done < 0)
+		return (int)done;
+	cut(0, (size_t)done);
+	queue.torn = (size_t)done < n;
+	return 0;
+}
+
+/* Return: 0: the queue is empty; -EAGAIN: the target is full. */
+static int drain(void)
+{
+	int r = 0;
+
+	while (r == 0 && queue.len > 0)
+		r = queue.lost > 0 && !queue.torn ? tell_lost() : send_line();
+	if (r < 0 && r != -EAGAIN)
+		while (drop_line()) /* a target that fails keeps nothing */
+			;
+	return r;
+}
+
+static void deliver(const char *line, size_t n)
+{
+	(void)pthread_mutex_lock(&queue.lock);
+	enqueue(line, n);
+	(void)drain();
+	(void)pthread_mutex_unlock(&queue.lock);
+}
+
+void log_flush(void)
+{
+	(void)pthread_mutex_lock(&queue.lock);
+	(void)drain();
+	(void)pthread_mutex_unlock(&queue.lock);
+}
+
+void log_finish(void)
+{
+	int64_t end_ms = 0;
+
+	(void)pthread_mutex_lock(&queue.lock);
+	while (drain() == -EAGAIN && sink_last_room(&log_settings.out, &end_ms))
+		;
+	(void)pthread_mutex_unlock(&queue.lock);
+}
+
+void log_move(const struct sink *to)
+{
+	(void)pthread_mutex_lock(&queue.lock);
+	(void)drain();
+	if (queue.torn) {
+		cut(0, line_at(0));
+		queue.torn = false;
+		atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
+	}
+	sink_close(&log_settings.out);
+	log_settings.out = *to;
+	log_settings.moved = true;
+	(void)pthread_mutex_unlock(&queue.lock);
+}
+
 void log_line(enum log_level level, const char *file, int line, const char *fmt,
 	      ...)
 {
@@ -95,7 +235,7 @@ void log_line(enum log_level level, const char *file, int line, const char *fmt,
 	size_t n;
 	int k;
 
-	if (log_settings.fd < 0)
+	if (log_settings.out.kind == SINK_NONE)
 		return;
 	if (log_settings.module && strncmp(origin(file), log_settings.module,
 					   strlen(log_settings.module)) != 0)
@@ -112,8 +252,7 @@ void log_line(enum log_level level, const char *file, int line, const char *fmt,
 		if (buf[i] == '\n')
 			buf[i] = ' ';
 	buf[n++] = '\n';
-	if (write(log_settings.fd, buf, n) != (ssize_t)n)
-		atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
+	deliver(buf, n);
 }
 
 bool log_site_pass(struct log_site *site, const char *file, int line)

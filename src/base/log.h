@@ -4,15 +4,21 @@
  *
  * Theory of operation
  *
- * Every line is formatted into a buffer on the stack and handed to the kernel
- * in one write(), so lines of several threads never mix. The target never
- * blocks: a line that a full FIFO or pipe does not take is dropped and counted.
+ * A line is formatted on the stack, put into a queue and handed to the target
+ * from there, whole and in order whatever threads they come from; one lock
+ * guards the queue. The target never blocks (sink.h). What a full one does not
+ * take stays in the queue, and goes out with the next line, with the metrics
+ * (log_flush()) or at the end (log_finish()). A queue that is full drops its
+ * oldest lines, as the last ones say why a VM ended; how many were dropped is
+ * counted, and said in their place. A line of which a part is out is never
+ * dropped: no line is torn.
+ *
  * The settings change only before the guest runs (API phase); after that they
- * are read-only, so no lock is taken on the way of a line.
+ * are read-only.
  */
 #pragma once
 
-#include "base/bits.h"
+#include "base/sink.h"
 
 #include <stdatomic.h>
 
@@ -27,11 +33,12 @@ enum log_level {
 
 /**
  * struct log_settings - what the logger shows, and where
- * @fd:		target, -1 for none; opened with O_NONBLOCK where it can block
+ * @moved:	away from stderr, by log_move()
  * @id:		instance id in each line; a string that outlives the logger
  */
 struct log_settings {
-	int fd;
+	struct sink out;
+	bool moved;
 	enum log_level level;
 	bool show_level;
 	bool show_origin;
@@ -56,6 +63,15 @@ bool log_level_parse(const char *text, enum log_level *level);
 
 /* Lines lost since the start because the target was full or failed. */
 uint64_t log_dropped(void);
+
+/* Write what the target did not take before, as far as it does now. */
+void log_flush(void);
+
+/* The same at the end, within the bounds of sink_write_last(). */
+void log_finish(void);
+
+/* Write to @to from here on, and close what was before. */
+void log_move(const struct sink *to);
 
 void log_line(enum log_level level, const char *file, int line, const char *fmt,
 	      ...) __printf_like(4, 5);

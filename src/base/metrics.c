@@ -56,7 +56,6 @@ void metric_agg_add(struct metric_agg *agg, uint64_t us)
 int metrics_init(struct metrics *metrics)
 {
 	memset(metrics, 0, sizeof(*metrics));
-	metrics->fd = -1;
 	return metrics_add(metrics, &own_group, NULL, &metrics->own);
 }
 
@@ -69,15 +68,17 @@ static void slot_free(struct metrics_slot *slot)
 
 void metrics_free(struct metrics *metrics)
 {
+	/* The rest of a line that was begun. */
+	sink_write_last(&metrics->out, metrics->pending.data,
+			metrics->pending.len);
 	for (size_t i = 0; i < metrics->nr_slots; i++)
 		slot_free(&metrics->slots[i]);
 	free(metrics->slots);
 	free(metrics->extra);
 	buf_free(&metrics->line);
 	buf_free(&metrics->pending);
-	fd_close(&metrics->fd);
+	sink_close(&metrics->out);
 	memset(metrics, 0, sizeof(*metrics));
-	metrics->fd = -1;
 }
 
 /* The slot of the group itself, not one of its devices. */
@@ -190,21 +191,20 @@ void metrics_remove(struct metrics *metrics, const void *counters)
 int metrics_open(struct metrics *metrics, const char *path, const char *extra)
 {
 	char *copy = NULL;
-	int fd;
+	int r;
 
-	if (metrics->fd >= 0)
+	if (metrics->out.kind != SINK_NONE)
 		return -EEXIST;
 	if (extra) {
 		copy = strdup(extra);
 		if (!copy)
 			return -ENOMEM;
 	}
-	fd = fd_open_sink(path);
-	if (fd < 0) {
+	r = sink_open(&metrics->out, path);
+	if (r < 0) {
 		free(copy);
-		return fd;
+		return r;
 	}
-	metrics->fd = fd;
 	metrics->extra = copy;
 	return 0;
 }
@@ -360,12 +360,10 @@ void metrics_format(struct metrics *metrics, struct buf *out)
 static int drain(struct metrics *metrics, struct buf *buf)
 {
 	while (buf->len > 0) {
-		ssize_t n = write(metrics->fd, buf->data, buf->len);
+		ssize_t n = sink_write(&metrics->out, buf->data, buf->len);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
-			return -errno;
+			return (int)n;
 		buf->len -= (size_t)n;
 		memmove(buf->data, buf->data + n, buf->len);
 	}
@@ -378,7 +376,9 @@ void metrics_write(struct metrics *metrics)
 	size_t whole;
 	int r;
 
-	if (metrics->fd < 0)
+	/* Once a minute is soon enough for lines that found no room. */
+	log_flush();
+	if (metrics->out.kind == SINK_NONE)
 		return;
 	r = drain(metrics, &metrics->pending);
 	buf_clear(line);

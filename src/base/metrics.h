@@ -28,6 +28,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/sink.h"
 
 #include <stdatomic.h>
 
@@ -96,14 +97,14 @@ struct metrics_counters {
 
 /**
  * struct metrics - the registry and its target
- * @fd:		-1 until metrics_open()
+ * @out:	closed until metrics_open()
  * @extra:	JSON members that follow the time stamp, with a comma behind
  * each
  * @line:	the line being written; keeps its memory
  * @pending:	rest of a line that the target did not take yet
  */
 struct metrics {
-	int fd;
+	struct sink out;
 	char *extra;
 	struct metrics_slot *slots;
 	size_t nr_slots;

@@ -44,15 +44,28 @@ static bool for_person(const struct options *o)
 	return o->kernel || o->restore || o->snapshot;
 }
 
+/* Whoever should read it may not: the VM's end must not wait for ever. */
+static void say(const char *text, size_t n)
+{
+	struct sink out;
+
+	sink_borrow(&out, STDERR_FILENO);
+	sink_write_last(&out, text, n);
+	sink_close(&out);
+}
+
 /*
  * One sentence, where its reader looks: on the terminal for a person, in the
  * log for a client, once where that is the same place.
  */
 static int complain(const struct options *o, const struct err *err, int code)
 {
-	(void)fprintf(stderr, "volt-vmm: %s\n",
-		      for_person(o) ? err_for_person(err) : err->text);
-	if (log_settings.fd != STDERR_FILENO)
+	char text[sizeof(err->text) + 16];
+	int n = snprintf(text, sizeof(text), "volt-vmm: %s\n",
+			 for_person(o) ? err_for_person(err) : err->text);
+
+	say(text, (size_t)n);
+	if (log_settings.moved)
 		log_error("%s", err->text);
 	return code;
 }
@@ -186,11 +199,11 @@ static void print_timing(const struct vmm *v)
 		return;
 	n = timeline_format(&v->vm.timeline, v->vm.machine->kvm.stats.ns,
 			    v->vm.machine->kvm.stats.calls, text, sizeof(text));
-	(void)fwrite(text, 1, n, stderr);
+	say(text, n);
 	if (v->vm.restore_phases.nr == 0)
 		return;
 	n = phases_format(&v->vm.restore_phases, text, sizeof(text));
-	(void)fwrite(text, 1, n, stderr);
+	say(text, n);
 }
 
 static int run(struct vmm *v, struct err *err)
@@ -215,8 +228,9 @@ static void log_end(const struct options *o, int code)
 {
 	if (code == VM_EXIT_OK)
 		log_info("Firecracker exiting successfully. exit_code=0");
-	else if (!for_person(o) || log_settings.fd != STDERR_FILENO)
+	else if (!for_person(o) || log_settings.moved)
 		log_error("Firecracker exiting with error. exit_code=%d", code);
+	log_finish();
 }
 
 /* The terminal, socket and files are as before; die by the signal that came. */
@@ -245,6 +259,7 @@ int main(int argc, char **argv)
 		return complain(&v.opts, &err, VM_EXIT_BAD_ARGUMENTS);
 	if (v.opts.action != OPTIONS_RUN)
 		return print_and_exit(&v.opts, &err);
+	sink_borrow(&log_settings.out, STDERR_FILENO);
 	log_settings.id = v.opts.id;
 	if (loop_init(&v.loop) < 0 || vm_init(&v.vm, &v.loop) < 0) {
 		err_set(&err, -ENOMEM, "Cannot create the event loop");

@@ -57,8 +57,7 @@ static size_t row_of(int sig)
 
 static void put(const char *text)
 {
-	if (log_settings.fd >= 0 &&
-	    write(log_settings.fd, text, strlen(text)) < 0)
+	if (sink_write(&log_settings.out, text, strlen(text)) < 0)
 		return; /* nowhere left to complain */
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The log and the metrics: by the API, by flags, into files and FIFOs."""
 
+import fcntl
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 import time
 
 import apiclient
+import conftest
 import pytest
 
 LINE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9} \[([^\]]*)\] (.*)$")
@@ -246,3 +248,38 @@ def test_startup_time_of_a_jailer(build, folder):
         line = metrics(folder / "m")[0]["api_server"]
     assert line["process_startup_time_us"] > 0
     assert line["process_startup_time_cpu_us"] >= 1000000
+
+
+def test_stderr_that_nobody_reads(build, folder):
+    """A full pipe, which other processes share: the API and the guest go on,
+    and the end comes within its bound, with its reason once somebody reads."""
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    sock = folder / "s"
+    vmm = subprocess.Popen(
+        [build / "volt-vmm", "--api-sock", sock, "--level", "Debug"],
+        cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=writer)
+    try:
+        assert not fcntl.fcntl(writer, fcntl.F_GETFL) & os.O_NONBLOCK
+        os.close(writer)
+        client = conftest.Api(sock)
+        client.wait()
+        for _ in range(300):
+            assert client.call("GET", "/version")[0] == 200
+        assert client.call("PUT", "/boot-source",
+                           {"kernel_image_path": "kernel.elf"})[0] == 204
+        assert client.call("PUT", "/actions",
+                           {"action_type": "InstanceStart"})[0] == 204
+        assert client.call("GET", "/")[0] == 200
+        vmm.terminate()
+        with open(reader, encoding="utf-8") as pipe:
+            lines = pipe.read().splitlines()
+        vmm.wait(60)
+    finally:
+        vmm.kill()
+        vmm.wait()
+    assert all(LINE.match(x) for x in lines)
+    assert any(re.search(r"\] \d+ log lines were lost", x) for x in lines)
+    assert "intercepting signal" in "".join(lines[-3:])
+    assert "exiting" in lines[-1]

@@ -183,7 +183,7 @@ static void rtc_goes_on(void **state)
 }
 
 /* Where an IOAPIC's messages and routes end up. */
-struct sink {
+struct irq_sink {
 	unsigned int sent;
 	uint32_t routes;
 	struct msi route[IOAPIC_PINS];
@@ -191,7 +191,7 @@ struct sink {
 
 static void on_send(void *ctx, const struct msi *msi)
 {
-	struct sink *s = ctx;
+	struct irq_sink *s = ctx;
 
 	(void)msi;
 	s->sent++;
@@ -199,7 +199,7 @@ static void on_send(void *ctx, const struct msi *msi)
 
 static void on_route(void *ctx, unsigned int gsi, const struct msi *msi)
 {
-	struct sink *s = ctx;
+	struct irq_sink *s = ctx;
 
 	s->routes &= ~(1u << gsi);
 	if (msi) {
@@ -218,7 +218,7 @@ static void put(struct ioapic *io, uint8_t reg, uint32_t v)
 
 static void ioapic_goes_on(void **state)
 {
-	struct sink sink[2] = {0};
+	struct irq_sink sink[2] = {0};
 	const struct msi_sink to[2] = {{on_send, on_route, &sink[0]},
 				       {on_send, on_route, &sink[1]}};
 	struct ioapic a = {0}, b = {0};
@@ -259,7 +259,7 @@ static void ioapic_refuses(void **state)
 		1ull << 12 /* delivery status */,
 		1ull << 14 /* remote IRR of an edge */,
 	};
-	const struct msi_sink none = {on_send, on_route, &(struct sink){0}};
+	const struct msi_sink none = {on_send, on_route, &(struct irq_sink){0}};
 	struct ioapic_state s;
 	struct ioapic io = {0};
 	struct err err;

@@ -5,12 +5,15 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <pty.h>
 #include <regex.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
-#include "base/fd.h"
 #include "base/log.h"
 
 static int pipe_ends[2];
@@ -21,7 +24,7 @@ static int use_pipe(void **state)
 	if (pipe2(pipe_ends, O_NONBLOCK | O_CLOEXEC) < 0)
 		return -1;
 	log_settings = (struct log_settings){
-		.fd = pipe_ends[1],
+		.out = {.fd = pipe_ends[1], .kind = SINK_OWN},
 		.level = LOG_INFO,
 		.id = "vm-1",
 	};
@@ -33,7 +36,7 @@ static int drop_pipe(void **state)
 	(void)state;
 	(void)close(pipe_ends[0]);
 	(void)close(pipe_ends[1]);
-	log_settings.fd = -1;
+	log_settings.out = SINK_CLOSED;
 	return 0;
 }
 
@@ -121,25 +124,135 @@ static void level_names(void **state)
 		assert_false(log_level_parse(bad[i], &level));
 }
 
-/* A reader that sleeps: lines are lost and counted, nothing blocks. */
+#define LINES 4000
+
+/*
+ * What a reader got that slept: line numbers go up, each line is whole, and
+ * where some are missing a note says how many. Return: those that it told.
+ */
+static int told(char *text)
+{
+	int next = 0, lost = 0, n;
+
+	for (char *line = strtok_r(text, "\n", &text); line;
+	     line = strtok_r(NULL, "\n", &text)) {
+		const char *rest = strchr(line, ']');
+
+		assert_non_null(rest);
+		if (sscanf(rest, "] %d log lines were lost", &n) == 1) {
+			lost += n;
+			next += n;
+			continue;
+		}
+		assert_int_equal(sscanf(rest, "] line %d of sleep", &n), 1);
+		assert_int_equal(n, next);
+		next++;
+	}
+	assert_int_equal(next, LINES);
+	return lost;
+}
+
+/* Log to a reader that sleeps, then read @step bytes at a time. */
+static int sleep_and_read(int fd, size_t step)
+{
+	char *text = calloc(1, (size_t)LINES * 100);
+	size_t len = 0;
+	ssize_t n;
+	int lost;
+
+	assert_non_null(text);
+	for (int i = 0; i < LINES; i++)
+		log_info("line %d of sleep", i);
+	while ((n = read(fd, text + len, step)) > 0) {
+		len += (size_t)n;
+		log_flush();
+	}
+	lost = told(text);
+	free(text);
+	return lost;
+}
+
+/* Lines are lost, the last ones not, and nothing blocks. */
 static void full_target(void **state)
 {
 	uint64_t before = log_dropped();
-	uint64_t lost;
-	int whole = 0;
-	char c, last = '\n';
+	int lost = sleep_and_read(pipe_ends[0], 4096);
 
 	(void)state;
-	for (int i = 0; i < 4000; i++)
-		log_info("line %d of a reader that sleeps", i);
-	lost = log_dropped() - before;
-	assert_true(lost > 0 && lost < 4000);
-	while (read(pipe_ends[0], &c, 1) == 1) {
-		whole += c == '\n';
-		last = c;
+	assert_true(lost > 0 && lost < LINES);
+	assert_int_equal(log_dropped() - before, lost);
+}
+
+/* A terminal takes parts of lines: the rest comes first, wherever it stops. */
+static void no_line_is_torn(void **state)
+{
+	struct termios raw;
+	int master, slave;
+
+	(void)state;
+	for (size_t step = 1; step < 1000; step = step * 3 + 1) {
+		assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+		assert_int_equal(tcgetattr(slave, &raw), 0);
+		cfmakeraw(&raw);
+		assert_int_equal(tcsetattr(slave, TCSANOW, &raw), 0);
+		assert_int_equal(fcntl(master, F_SETFL, O_NONBLOCK), 0);
+		sink_borrow(&log_settings.out, slave);
+		assert_true(sleep_and_read(master, step) > 0);
+		sink_close(&log_settings.out);
+		(void)close(master);
+		(void)close(slave);
 	}
-	assert_int_equal(last, '\n');
-	assert_int_equal(whole + (int)lost, 4000);
+}
+
+/* At the end there is a moment more for a slow reader. */
+static void the_last_line_is_waited_for(void **state)
+{
+	static char text[8192];
+	ssize_t n, last = 0;
+	pid_t pid;
+
+	(void)state;
+	for (int i = 0; i < LINES; i++)
+		log_info("line %d of sleep", i);
+	pid = fork();
+	if (pid == 0) {
+		log_error("why it ended");
+		log_finish();
+		_exit(0);
+	}
+	(void)close(pipe_ends[1]);
+	assert_int_equal(fcntl(pipe_ends[0], F_SETFL, 0), 0);
+	while ((n = read(pipe_ends[0], text, sizeof(text) - 1)) > 0)
+		last = n;
+	text[last] = '\0';
+	assert_non_null(strstr(text, "why it ended\n"));
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	log_settings.out = SINK_CLOSED;
+	log_flush();
+}
+
+/* What is on its way goes to the old target, or not at all. */
+static void moving_tears_nothing(void **state)
+{
+	struct sink to = SINK_CLOSED;
+	const char *text;
+	bool moved = false;
+	int ends[2];
+
+	(void)state;
+	for (int i = 0; i < LINES; i++)
+		log_info("line %d of sleep", i);
+	assert_int_equal(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
+	to = (struct sink){.fd = ends[1], .kind = SINK_OWN, .owned = true};
+	log_move(&to);
+	log_info("moved");
+	(void)close(pipe_ends[0]);
+	pipe_ends[0] = ends[0];
+	assert_matches(logged(), STAMP ".* log lines were lost");
+	while (*(text = logged()))
+		moved = strstr(text, "moved\n") != NULL;
+	assert_true(moved);
+	sink_close(&log_settings.out);
 }
 
 static void long_line_is_cut(void **state)
@@ -171,44 +284,20 @@ static void rate_limit(void **state)
 	assert_int_equal(lines, 10);
 }
 
-static void sink_kinds(void **state)
-{
-	char path[] = "/tmp/volt-log-XXXXXX";
-	struct stat st;
-	int fd;
-
-	(void)state;
-	assert_non_null(mkdtemp(path));
-	assert_int_equal(chdir(path), 0);
-	fd = fd_open_sink("new");
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, "a", 1), 1);
-	fd_close(&fd);
-	fd = fd_open_sink("new"); /* appends */
-	assert_int_equal(write(fd, "b", 1), 1);
-	assert_int_equal(fstat(fd, &st), 0);
-	assert_int_equal(st.st_size, 2);
-	fd_close(&fd);
-	assert_int_equal(mkfifo("fifo", 0600), 0);
-	fd = fd_open_sink("fifo"); /* without a reader */
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, "a", 1), 1);
-	fd_close(&fd);
-	assert_true(fd_open_sink(path) < 0);
-	assert_true(fd_open_sink("no/such") < 0);
-	(void)unlink("new");
-	(void)unlink("fifo");
-	assert_int_equal(chdir("/"), 0);
-	assert_int_equal(rmdir(path), 0);
-}
-
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, use_pipe, drop_pipe)
 	const struct CMUnitTest tests[] = {
-		TEST(line_format), TEST(level_filter), TEST(module_filter),
-		TEST(level_names), TEST(full_target),  TEST(long_line_is_cut),
-		TEST(rate_limit),  TEST(sink_kinds),
+		TEST(line_format),
+		TEST(level_filter),
+		TEST(module_filter),
+		TEST(level_names),
+		TEST(full_target),
+		TEST(no_line_is_torn),
+		TEST(the_last_line_is_waited_for),
+		TEST(moving_tears_nothing),
+		TEST(long_line_is_cut),
+		TEST(rate_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

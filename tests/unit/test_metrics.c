@@ -237,10 +237,10 @@ static void full_fifo(void **state)
 		metrics_write(&m);
 	missed = metric_read(&m.own.missed_metrics_count);
 	assert_true(missed > 0 && missed < 64);
-	while ((n = read(m.fd, text + len, PIPE_BYTES - len)) > 0)
+	while ((n = read(m.out.fd, text + len, PIPE_BYTES - len)) > 0)
 		len += (size_t)n;
 	metrics_write(&m); /* first the rest of the line that was begun */
-	while ((n = read(m.fd, text + len, PIPE_BYTES - len)) > 0)
+	while ((n = read(m.out.fd, text + len, PIPE_BYTES - len)) > 0)
 		len += (size_t)n;
 	assert_int_equal(count_lines(text, len) + (int)missed, 65);
 	assert_int_equal(metric_read(&m.own.metrics_fails), 0);

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sink.h - where log, metrics and console go: writes that never block
+ *
+ * Theory of operation
+ *
+ * Whoever reads our output may have stopped: a pipe that nobody empties, a
+ * terminal that is held with Ctrl-S, a full disk. The VM and its API go on all
+ * the same, so a write takes what there is room for and says so.
+ *
+ * O_NONBLOCK belongs to a description, and that of stdout and stderr is shared
+ * with the shell and other processes: it must not be set under them. So:
+ *
+ *   a path                opened by us, O_NONBLOCK; a FIFO for both directions,
+ *                         so that it works without a reader
+ *   stdout, stderr
+ *     pipe, FIFO, tty     opened anew through /proc/self/fd, a terminal that
+ *                         belongs to somebody else as /dev/tty: a description
+ *                         of our own
+ *     socket              MSG_DONTWAIT
+ *     regular file        does not block
+ *     what is left        a pipe that may not be opened: RWF_NOWAIT (Linux 6.4
+ *                         for pipes), else poll() and then no more than fits
+ *
+ * Any thread may write; order and whole lines are the caller's.
+ */
+#pragma once
+
+#include "base/bits.h"
+
+#include <sys/types.h>
+
+enum sink_kind {
+	SINK_NONE, /* what is written is discarded */
+	SINK_OWN,  /* never blocks: a regular file, our own description */
+	SINK_SOCKET,
+	SINK_SHARED, /* a description of others that may block */
+};
+
+/**
+ * struct sink - one target
+ * @fd:		-1: SINK_NONE
+ * @owned:	sink_close() closes it
+ */
+struct sink {
+	int fd;
+	enum sink_kind kind;
+	bool owned;
+};
+
+#define SINK_CLOSED      \
+	(struct sink)    \
+	{                \
+		.fd = -1 \
+	}
+
+/**
+ * sink_open() - a file, FIFO or device to append to, made when missing
+ *
+ * Return: 0 or -errno; @sink is as it was then.
+ */
+int sink_open(struct sink *sink, const char *path) __must_check;
+
+/* @fd stays whose it is: stdout or stderr. A closed one gives SINK_NONE. */
+void sink_borrow(struct sink *sink, int fd);
+
+/* Harmless on a closed one. */
+void sink_close(struct sink *sink);
+
+/**
+ * sink_write() - as many of @len bytes as there is room for now
+ *
+ * Async-signal-safe. Up to PIPE_BUF bytes enter a pipe of our own whole or not
+ * at all.
+ *
+ * Return: bytes taken, -EAGAIN when there is no room, or -errno.
+ */
+ssize_t sink_write(const struct sink *sink, const void *data,
+		   size_t len) __must_check;
+
+/**
+ * sink_write_last() - all of it, for a process that is about to end
+ *
+ * A sink that takes nothing for a second, or not all in five, loses the rest.
+ */
+void sink_write_last(const struct sink *sink, const void *data, size_t len);
+
+/**
+ * sink_last_room() - sink_write_last() for those who have more than one piece
+ * @end_ms:	0 before the first call
+ *
+ * Return: true when there may be room; false when it is time to give up.
+ */
+bool sink_last_room(const struct sink *sink, int64_t *end_ms);
