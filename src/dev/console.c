@@ -19,10 +19,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define ESCAPE           0x01 /* Ctrl-A */
-#define SHARED_WRITE_MAX 512u
-#define LAST_STALL_MS    1000 /* a sink that takes nothing for so long */
-#define LAST_FLUSH_NS    5000000000ull
+#define ESCAPE 0x01 /* Ctrl-A */
 
 /* For signal handlers, which have no argument of ours. */
 static struct termios saved_tty;
@@ -31,75 +28,75 @@ static _Atomic bool tty_is_raw;
 static const char help_text[] =
 	"\r\nCtrl-A x  end the microVM\r\nCtrl-A Ctrl-A  send Ctrl-A\r\n";
 
-/* ---- output ---- */
-
-static ssize_t sink_write(struct console *con, const uint8_t *data, size_t len)
+/* Have the loop look. The serial port calls this on a vCPU thread, with its
+ * lock held. */
+static void kick(void *ctx)
 {
-	struct pollfd p = {.fd = con->out.fd, .events = POLLOUT};
+	static const uint64_t one = 1;
+	struct console *con = ctx;
 
-	switch (con->sink) {
-	case CONSOLE_SINK_SOCKET:
-		return send(con->out.fd, data, len,
-			    MSG_DONTWAIT | MSG_NOSIGNAL);
-	case CONSOLE_SINK_SHARED:
-		if (poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT)) {
-			errno = EAGAIN;
-			return -1;
-		}
-		return write(con->out.fd, data,
-			     len < SHARED_WRITE_MAX ? len : SHARED_WRITE_MAX);
-	default:
-		return write(con->out.fd, data, len);
-	}
+	/* A full counter is as good as a write: the loop will look. */
+	if (write(con->kick.fd, &one, sizeof(one)) < 0)
+		return;
 }
+
+/* ---- output ---- */
 
 static void give_up_sink(struct console *con, int error)
 {
-	if (error != 0)
-		log_warn("The serial output's reader is gone (%s): output is "
-			 "discarded from here",
-			 err_name(error));
+	log_warn("The serial output's reader is gone (%s): output is discarded "
+		 "from here",
+		 err_name(error));
 	loop_del(con->loop, &con->out);
-	if (con->out.fd > STDERR_FILENO)
-		fd_close(&con->out.fd);
-	con->sink = CONSOLE_SINK_NONE;
+	sink_close(&con->sink);
 }
 
-/* Return: true when the ring is empty, false when the sink is full. */
-static bool drain(struct console *con)
+enum drained {
+	DRAINED_ALL,
+	DRAINED_PART, /* a round's worth; there may be more */
+	DRAINED_FULL, /* the sink is full */
+};
+
+static enum drained drain(struct console *con)
 {
+	size_t left = CONSOLE_ROUND_BYTES;
 	const uint8_t *data;
 	size_t len;
 
 	while ((len = serial_peek_output(con->serial, &data)) > 0) {
-		ssize_t n = (ssize_t)len;
+		ssize_t n;
 
-		if (con->sink != CONSOLE_SINK_NONE)
-			n = sink_write(con, data, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN)
-			return false;
+		if (left == 0)
+			return DRAINED_PART;
+		n = sink_write(&con->sink, data, len < left ? len : left);
+		if (n == -EAGAIN)
+			return DRAINED_FULL;
 		if (n < 0) {
-			give_up_sink(con, errno);
+			give_up_sink(con, (int)n);
 			continue;
 		}
+		left -= (size_t)n;
 		serial_take_output(con->serial, (size_t)n);
 		if (con->callbacks.output)
 			con->callbacks.output(con->callbacks.ctx);
 	}
-	return true;
+	return DRAINED_ALL;
 }
 
 /* Watch the sink only while it is full: an idle pipe must not be polled. */
 static void pump_output(struct console *con)
 {
-	if (drain(con)) {
+	enum drained drained = drain(con);
+
+	if (drained == DRAINED_PART)
+		kick(con);
+	if (drained != DRAINED_FULL) {
 		loop_del(con->loop, &con->out);
 		return;
 	}
 	if (con->out.added)
 		return;
+	con->out.fd = con->sink.fd;
 	if (loop_add(con->loop, &con->out) < 0)
 		give_up_sink(con, EPERM);
 }
@@ -121,6 +118,16 @@ static void stop_input(struct console *con)
 	loop_del(con->loop, &con->in);
 }
 
+static void help(void)
+{
+	struct sink out;
+
+	sink_borrow(&out, STDERR_FILENO);
+	if (sink_write(&out, help_text, sizeof(help_text) - 1) < 0)
+		log_info("The terminal took no help text");
+	sink_close(&out);
+}
+
 /* Return: bytes left in @data after escapes were taken out. */
 static size_t take_escapes(struct console *con, uint8_t *data, size_t len)
 {
@@ -138,8 +145,7 @@ static size_t take_escapes(struct console *con, uint8_t *data, size_t len)
 				return kept;
 			}
 			if (data[i] != ESCAPE) {
-				(void)fwrite(help_text, 1,
-					     sizeof(help_text) - 1, stderr);
+				help();
 				continue;
 			}
 		}
@@ -168,24 +174,26 @@ static void watch_input(struct console *con, bool on)
 		stop_input(con);
 }
 
+/*
+ * One read a round: a second one might block, and a guest that takes as fast as
+ * a file gives would never let us go.
+ */
 static void pump_input(struct console *con)
 {
-	while (con->in_open && offer_held(con)) {
-		ssize_t n = read(con->in.fd, con->held, sizeof(con->held));
+	ssize_t n;
 
-		if (n < 0 && (errno == EINTR || errno == EAGAIN))
-			break;
-		if (n <= 0) {
+	if (con->in_open && offer_held(con)) {
+		n = read(con->in.fd, con->held, sizeof(con->held));
+		if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN)) {
 			stop_input(con);
 			return;
 		}
-		con->held_len = (size_t)n;
+		con->held_len = n > 0 ? (size_t)n : 0;
 		if (con->raw)
-			con->held_len = take_escapes(con, con->held, (size_t)n);
-		if (con->in_pollable) {
-			(void)offer_held(con);
-			break; /* a second read might block */
-		}
+			con->held_len =
+				take_escapes(con, con->held, con->held_len);
+		if (offer_held(con) && !con->in_pollable)
+			kick(con);
 	}
 	watch_input(con, con->in_open && con->held_len == 0);
 }
@@ -205,25 +213,12 @@ static void on_kick(struct loop_source *src, uint32_t events)
 	if (read(src->fd, &n, sizeof(n)) < 0)
 		return;
 	pump_output(con);
-	if (!con->in_open || con->held_len == 0)
+	if (!con->in_open)
 		return;
-	if (con->in_pollable) {
-		if (offer_held(con))
-			watch_input(con, true);
-	} else {
+	if (!con->in_pollable)
 		pump_input(con);
-	}
-}
-
-/* The serial port calls this on a vCPU thread, with its lock held. */
-static void kick(void *ctx)
-{
-	static const uint64_t one = 1;
-	struct console *con = ctx;
-
-	/* A full counter is as good as a write: the loop will look. */
-	if (write(con->kick.fd, &one, sizeof(one)) < 0)
-		return;
+	else if (con->held_len > 0 && offer_held(con))
+		watch_input(con, true);
 }
 
 /* ---- set-up ---- */
@@ -231,47 +226,19 @@ static void kick(void *ctx)
 static int open_sink_path(struct console *con, const char *path,
 			  struct err *err)
 {
-	struct stat st;
+	int fd = open(path,
+		      O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY |
+			      O_CLOEXEC,
+		      0600);
 
-	con->out.fd = open(path,
-			   O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK |
-				   O_NOCTTY | O_CLOEXEC,
-			   0600);
-	if (con->out.fd < 0 &&
-	    errno == ENXIO) /* a FIFO that nobody reads yet */
-		con->out.fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	if (con->out.fd < 0 || fstat(con->out.fd, &st) < 0)
+	if (fd < 0 && errno == ENXIO) /* a FIFO that nobody reads yet */
+		fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
 		return err_set(err, -errno,
 			       "Cannot open the serial output %s: %s", path,
 			       err_name(errno));
-	con->sink =
-		S_ISREG(st.st_mode) ? CONSOLE_SINK_FILE : CONSOLE_SINK_STREAM;
+	con->sink = (struct sink){.fd = fd, .kind = SINK_OWN, .owned = true};
 	return 0;
-}
-
-static void open_sink_stdout(struct console *con)
-{
-	struct stat st;
-	char path[32];
-
-	con->out.fd = STDOUT_FILENO;
-	if (fstat(STDOUT_FILENO, &st) < 0)
-		return; /* closed: CONSOLE_SINK_NONE */
-	if (S_ISREG(st.st_mode)) {
-		con->sink = CONSOLE_SINK_FILE;
-		return;
-	}
-	if (S_ISSOCK(st.st_mode)) {
-		con->sink = CONSOLE_SINK_SOCKET;
-		return;
-	}
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", STDOUT_FILENO);
-	con->out.fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	con->sink = CONSOLE_SINK_STREAM;
-	if (con->out.fd >= 0)
-		return;
-	con->out.fd = STDOUT_FILENO;
-	con->sink = errno == ENXIO ? CONSOLE_SINK_NONE : CONSOLE_SINK_SHARED;
 }
 
 int console_new(struct console *con, struct loop *loop, struct serial *serial,
@@ -303,7 +270,7 @@ int console_new(struct console *con, struct loop *loop, struct serial *serial,
 	if (out_path)
 		r = open_sink_path(con, out_path, err);
 	else
-		open_sink_stdout(con);
+		sink_borrow(&con->sink, STDOUT_FILENO);
 	if (r == 0)
 		r = loop_add(loop, &con->kick);
 	if (r < 0)
@@ -356,12 +323,14 @@ int console_start_input(struct console *con, struct err *err)
 
 static void flush_last(struct console *con)
 {
-	struct pollfd p = {.fd = con->out.fd, .events = POLLOUT};
-	uint64_t start = now_ns();
+	int64_t end_ms = 0;
+	enum drained drained;
 
-	while (!drain(con) && now_ns() - start < LAST_FLUSH_NS)
-		if (poll(&p, 1, LAST_STALL_MS) != 1)
-			return;
+	do
+		drained = drain(con);
+	while (drained == DRAINED_PART ||
+	       (drained == DRAINED_FULL &&
+		sink_last_room(&con->sink, &end_ms)));
 }
 
 void console_free(struct console *con)
@@ -369,13 +338,12 @@ void console_free(struct console *con)
 	if (!con->loop)
 		return;
 	serial_set_kick(con->serial, NULL, NULL);
-	if (con->out.fd >= 0)
+	if (con->sink.kind != SINK_NONE)
 		flush_last(con);
 	stop_input(con);
 	loop_del(con->loop, &con->out);
 	loop_del(con->loop, &con->kick);
-	if (con->out.fd > STDERR_FILENO)
-		fd_close(&con->out.fd);
+	sink_close(&con->sink);
 	fd_close(&con->kick.fd);
 	console_restore_tty();
 	con->loop = NULL;

@@ -6,12 +6,11 @@
  *
  * Runs on the VMM thread. Output goes to stdout or a file and must never block
  * the loop, whoever is behind: a pipe that nobody reads, a terminal that is
- * stopped, a reader that died. A description that other processes share must
- * not be made non-blocking under them, so pipes and terminals are opened anew
- * through /proc/self/fd; sockets are written with MSG_DONTWAIT; regular files
- * do not block. When the sink is full the loop waits for EPOLLOUT and the
- * serial port's ring takes what comes, then drops and counts. A sink that fails
- * for good is given up; the VM goes on.
+ * stopped, a reader that died (base/sink.h). When the sink is full the loop
+ * waits for EPOLLOUT and the serial port's ring takes what comes, then drops
+ * and counts. A sink that fails for good is given up; the VM goes on. A guest
+ * writes as fast as we do: one callback moves at most CONSOLE_ROUND_BYTES, then
+ * the loop goes round.
  *
  * Input comes from stdin, if there is one. On a terminal it is raw, and Ctrl-A
  * is the escape: Ctrl-A x ends the VM, Ctrl-A Ctrl-A is a Ctrl-A, Ctrl-A h
@@ -22,22 +21,14 @@
  */
 #pragma once
 
+#include "base/sink.h"
 #include "dev/serial.h"
 #include "host/loop.h"
 
 #include <stdatomic.h>
 
-#define CONSOLE_CHUNK 4096u
-
-/* How a write to the sink behaves. */
-enum console_sink {
-	CONSOLE_SINK_NONE,
-	CONSOLE_SINK_FILE,   /* never blocks */
-	CONSOLE_SINK_STREAM, /* own non-blocking description */
-	CONSOLE_SINK_SOCKET,
-	CONSOLE_SINK_SHARED, /* could not be reopened: poll, then write little
-			      */
-};
+#define CONSOLE_CHUNK       4096u
+#define CONSOLE_ROUND_BYTES SERIAL_OUT_BYTES
 
 /**
  * struct console_callbacks - what the machine wants to know
@@ -52,6 +43,7 @@ struct console_callbacks {
 
 /**
  * struct console - owner: the VMM thread
+ * @out:	watches @sink while it is full
  * @kick:	eventfd: the serial port has output, or room again
  * @held:	input that the serial port refused
  */
@@ -59,7 +51,7 @@ struct console {
 	struct loop *loop;
 	struct serial *serial;
 	struct console_callbacks callbacks;
-	enum console_sink sink;
+	struct sink sink;
 	struct loop_source kick;
 	struct loop_source out;
 	struct loop_source in;
