@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from conftest import BUILD, Api, Case
+from own_disk import OwnDisk
 from test_snapshot import restore, snapshot, start
 
 
@@ -29,50 +30,38 @@ def start_behind(vmm, folder, *wrapper):
     return run, api
 
 
-def in_namespace_of(pid, *argv):
-    return subprocess.run(["nsenter", "-t", str(pid), "-m", "-r", *argv], text=True,
-                          capture_output=True, check=True).stdout
-
-
 @pytest.fixture
 def small_disk(vmm, tmp_path):
-    """A VM that sees a disk with room for one snapshot, not for two."""
-    if os.geteuid() != 0:
-        pytest.skip("mounts a file system")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    run, api = start_behind(
-        vmm, tmp_path, "unshare", "--mount", "sh", "-c",
-        f"mount -t tmpfs -o size=200k,mode=700 none {disk} && exec \"$@\"",
-        "sh")
+    """A VM, and a disk that holds one snapshot of it and has no room for
+    another."""
+    disk = OwnDisk("size=200k", "mode=700")
+    if not disk.path:
+        pytest.skip(disk.why)
+    run, api = start(vmm, tmp_path)
     run.wait_for("tick 3")
-    assert snapshot(api, disk).returncode == 0
-    return run, api, disk
-
-
-def listing(run, disk):
-    return in_namespace_of(run.pid, "sh", "-c",
-                           f"ls -A {disk}; cksum {disk}/*")
+    assert snapshot(api, disk.path).returncode == 0
+    yield run, api, disk
+    disk.close()
 
 
 def test_no_space_left(small_disk):
     run, api, disk = small_disk
-    before = listing(run, disk)
-    failed = snapshot(api, disk)
+    before = files_of(disk.path)
+    failed = snapshot(api, disk.path)
     assert failed.returncode == 1
     assert "No space left on device" in failed.stderr
-    assert listing(run, disk) == before
+    assert files_of(disk.path) == before
     run.wait_for("tick")
 
 
 def test_a_disk_that_became_read_only(small_disk):
     run, api, disk = small_disk
-    in_namespace_of(run.pid, "mount", "-o", "remount,ro", disk)
-    before = listing(run, disk)
-    failed = snapshot(api, disk)
+    disk.make_read_only()
+    before = files_of(disk.path)
+    failed = snapshot(api, disk.path)
     assert failed.returncode == 1
     assert "Read-only file system" in failed.stderr
-    assert listing(run, disk) == before
+    assert files_of(disk.path) == before
     run.wait_for("tick")
 
 

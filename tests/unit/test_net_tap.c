@@ -255,10 +255,15 @@ int main(void)
 		ROW(deleted),
 	};
 
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0 ||
-	    access("/dev/net/tun", R_OK | W_OK) < 0) {
-		(void)fprintf(stderr, "no namespaces or no /dev/net/tun\n");
+	/* In a chroot there are no user namespaces, but then this is root. */
+	if (unshare(CLONE_NEWNET) < 0 &&
+	    unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0) {
+		(void)fprintf(stderr, "no network namespace of its own\n");
 		return 77; /* skipped */
+	}
+	if (access("/dev/net/tun", R_OK | W_OK) < 0) {
+		(void)fprintf(stderr, "no usable /dev/net/tun\n");
+		return 77;
 	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
