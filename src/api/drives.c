@@ -133,7 +133,10 @@ static const struct schema_object patch_schema = {
 
 static void init(struct api_call *call)
 {
-	((struct drive_config *)call->body)->fd = -1;
+	struct drive_config *body = call->body;
+
+	body->fd = -1;
+	body->lock_fd = -1;
 }
 
 /* In the config file there is no path that could differ. */
@@ -190,7 +193,9 @@ static int check_form(struct api_call *call, const struct drive_config *body)
 
 static int put(struct api_call *call)
 {
+	struct vm_config *config = &call->api->vm->config;
 	struct drive_config *body = call->body;
+	struct drive_config *old;
 	char os[96];
 	int r;
 
@@ -201,17 +206,24 @@ static int put(struct api_call *call)
 		return r;
 	body->fd = drive_open(body->path_on_host, body->is_read_only);
 	if (body->fd < 0)
-		return err_set(call->err, body->fd, CANNOT_CREATE BAD_FILE,
-			       api_os_error(body->fd, os), body->path_on_host);
+		return err_set(call->err, body->fd, CANNOT_CREATE BAD_FILE "%s",
+			       api_os_error(body->fd, os), body->path_on_host,
+			       drive_open_hint(body->fd));
+	old = drives_find(config, body->drive_id);
+	r = drive_lock(config, body, old, call->err);
+	if (r < 0) {
+		drive_unlock(body, old);
+		return err_prefix_api(call->err, CANNOT_CREATE);
+	}
 	/* Buckets without a limit are none. */
 	rate_limiter_config_update(&body->rate_limiter, &body->rate_limiter);
 	/* From here on they have a value, and GET tells it. */
 	body->has_is_read_only = true;
 	body->has_io_engine = true;
-	r = drives_set(&call->api->vm->config, body);
+	r = drives_set(config, body);
 	if (r == 0)
 		return 0;
-	fd_close(&body->fd);
+	drive_unlock(body, old);
 	return err_set(call->err, r, "Drive config error: %s",
 		       r == -EEXIST ? "A root block device already exists!"
 				    : "Out of memory.");
@@ -220,20 +232,27 @@ static int put(struct api_call *call)
 static int patch_path(struct api_call *call, struct drive_config *drive,
 		      const char *path)
 {
+	struct vm *vm = call->api->vm;
 	cleanup_fd int fd = drive_open(path, drive->is_read_only);
 	int r = fd < 0 ? fd : 0;
+	struct drive_claim claim;
 	char os[96];
 
+	if (r == 0 &&
+	    drive_claim(&vm->config, drive, path, fd, &claim, call->err) < 0) {
+		vm_drive_count_update(vm, drive, true);
+		return err_prefix_api(call->err, CANNOT_PATCH "Block: ");
+	}
 	if (r == 0)
-		r = vm_drive_set_file(call->api->vm, drive, path, &fd);
-	vm_drive_count_update(call->api->vm, drive, r < 0);
+		r = vm_drive_set_file(vm, drive, path, &fd, &claim);
+	vm_drive_count_update(vm, drive, r < 0);
 	if (r == 0)
 		return 0;
 	return err_set(call->err, r,
 		       CANNOT_PATCH "Block: " BAD_FILE
-				    " Please verify the request "
+				    "%s Please verify the request "
 				    "arguments.",
-		       api_os_error(r, os), path);
+		       api_os_error(r, os), path, drive_open_hint(r));
 }
 
 static int patch(struct api_call *call)

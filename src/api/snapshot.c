@@ -247,7 +247,7 @@ static int create(struct api_call *call)
 				    : create_in_directory(call, &phases);
 
 	if (r < 0) {
-		err_prefix(call->err, "Create snapshot error: ");
+		err_prefix_api(call->err, "Create snapshot error: ");
 		return r;
 	}
 	us = phases_total(&phases) / 1000;
@@ -297,7 +297,7 @@ static int go_on(struct api *api, const struct vm_restore *how, struct err *err)
 	uint64_t us = phases_total(phases) / 1000;
 
 	if (r < 0) {
-		err_prefix(err, "Load snapshot error: ");
+		err_prefix_api(err, "Load snapshot error: ");
 		return r;
 	}
 	metric_store(&api->counters.latencies.load_snapshot, us);

@@ -27,6 +27,8 @@ static const char help_text[] =
 	"\n"
 	"  --name NAME      letters, digits and '-' (default: vm-PID)\n"
 	"  --disk ID=PATH   another file for a drive\n"
+	"  --share-drives   also with disks whose files another VM or program "
+	"uses\n"
 	"  --net ID=TAP     another tap for a network interface\n"
 	"  --vsock SOCKET   another path for the vsock device's socket\n"
 	"  --paused         wait for PATCH /vm instead of running at once\n"
@@ -37,7 +39,9 @@ static const char help_text[] =
 	"\n"
 	"Clones share what the snapshot names: a drive that is written to needs "
 	"a copy of\n"
-	"its own, a tap and a vsock socket one of their own. "
+	"its own (while another VM has its file the restore is refused), a tap "
+	"and a vsock\n"
+	"socket one of their own. "
 	"`volt snapshot inspect DIR`\n"
 	"tells which there are, and their ids.\n"
 	"\n"
@@ -54,6 +58,7 @@ static const char help_text[] =
  */
 struct given {
 	const char *name;
+	bool share_drives;
 	struct {
 		const char *flag;
 		const char *value;
@@ -72,6 +77,8 @@ static int start(struct launch *launch, const struct given *given,
 	if (launch_begin(launch, given->name, &err) < 0)
 		return cli_complain(1, NAME, "%s", err.text);
 	launch_add(launch, "--restore", dir);
+	if (!given->share_drives)
+		launch_add_switch(launch, "--lock-drives");
 	for (unsigned int i = 0; i < given->nr_flags; i++)
 		if (given->flags[i].value)
 			launch_add(launch, given->flags[i].flag,
@@ -93,6 +100,7 @@ static int parse(int argc, char **argv, struct given *given)
 		{"vsock", required_argument, NULL, 'p'},
 		{"clock", required_argument, NULL, 'p'},
 		{"paused", no_argument, NULL, 'p'},
+		{"share-drives", no_argument, NULL, 's'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
@@ -107,8 +115,10 @@ static int parse(int argc, char **argv, struct given *given)
 			return 1;
 		if (opt == '?' || given->nr_flags == FLAGS_MAX)
 			return -EINVAL;
-		if (opt == 'n') {
-			given->name = optarg;
+		if (opt == 'n' || opt == 's') {
+			if (opt == 'n')
+				given->name = optarg;
+			given->share_drives |= opt == 's';
 			continue;
 		}
 		given->flags[given->nr_flags].flag = flags[index];

@@ -44,6 +44,8 @@ static const char help_text[] =
 	"given several\n"
 	"                   times; without an initrd the first is the root "
 	"file system\n"
+	"  --share-drives   also with disks whose files another VM or program "
+	"uses\n"
 	"  --net tap=NAME[,mac=MAC][,mtu=N][,vhost]\n"
 	"                   a network interface on a tap that `volt net add` "
 	"made; may be\n"
@@ -75,6 +77,7 @@ struct run {
 	const char *memory;
 	const char *cpus;
 	struct list disks;
+	bool share_drives;
 	struct list nets;
 	const char *vsock;
 	char **rest;
@@ -136,6 +139,8 @@ static int build_args(struct run *run, struct err *err)
 	launch_add(l, "--cpus", run->cpus);
 	for (unsigned int i = 0; i < run->disks.nr; i++)
 		launch_add(l, "--disk", run->disks.text[i]);
+	if (!run->share_drives)
+		launch_add_switch(l, "--lock-drives");
 	for (unsigned int i = 0; i < run->nets.nr; i++)
 		launch_add(l, "--net", run->nets.text[i]);
 	launch_add(l, "--vsock", run->vsock);
@@ -175,6 +180,7 @@ static int parse(struct run *run, int argc, char **argv)
 		{"memory", required_argument, NULL, 'm'},
 		{"cpus", required_argument, NULL, 'p'},
 		{"disk", required_argument, NULL, 'd'},
+		{"share-drives", no_argument, NULL, 's'},
 		{"net", required_argument, NULL, 't'},
 		{"vsock", required_argument, NULL, 'v'},
 		{"help", no_argument, NULL, 'h'},
@@ -198,6 +204,7 @@ static int parse(struct run *run, int argc, char **argv)
 		for (size_t i = 0; i < ARRAY_SIZE(values); i++)
 			if (values[i].opt == opt)
 				*values[i].value = optarg;
+		run->share_drives |= opt == 's';
 		if ((opt == 'd' && add_to_list(&run->disks, "--disk") < 0) ||
 		    (opt == 't' && add_to_list(&run->nets, "--net") < 0))
 			return -EINVAL;

@@ -19,11 +19,12 @@ void vm_config_init(struct vm_config *config)
 void drive_config_free(struct drive_config *drive)
 {
 	fd_close(&drive->fd);
+	fd_close(&drive->lock_fd);
 	free(drive->drive_id);
 	free(drive->partuuid);
 	free(drive->path_on_host);
 	free(drive->socket);
-	*drive = (struct drive_config){.fd = -1};
+	*drive = (struct drive_config){.fd = -1, .lock_fd = -1};
 }
 
 void net_config_free(struct net_config *net)

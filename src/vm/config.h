@@ -107,6 +107,8 @@ enum config_io_engine {
 /**
  * struct drive_config - a block device
  * @fd:		of path_on_host, opened when it is set; -1 when absent
+ * @locked:	nobody else may use the file (drive_lock.h)
+ * @lock_fd:	where the lock is, when it is not on @fd; else -1
  */
 struct drive_config {
 	char *drive_id;
@@ -124,6 +126,8 @@ struct drive_config {
 	enum config_io_engine io_engine;
 	struct rate_limiter_config rate_limiter;
 	int fd;
+	int lock_fd;
+	bool locked;
 };
 
 /**
@@ -181,6 +185,8 @@ struct balloon_config {
  * @drives:	the root device first, then in the order in which they were set
  * @nets:	in that order
  * @entry:	protocol by which an ELF kernel is entered
+ * @lock_drives: a drive's file that somebody else uses is refused, not only
+ *		warned of
  * @boot_timer:	offer the boot timer device (a guest write to it is logged)
  */
 struct vm_config {
@@ -198,6 +204,7 @@ struct vm_config {
 	enum config_irqchip irqchip;
 	enum config_entry entry;
 	bool boot_timer;
+	bool lock_drives;
 };
 
 /* Frees what it holds, but not the struct itself. */

@@ -288,18 +288,27 @@ static int open_drives(struct config_state *s, struct vm_config *to,
 		struct drive_config *d = &drives[i];
 		int r;
 
+		d->lock_fd = -1;
 		d->fd = drive_open(d->path_on_host, d->is_read_only);
 		r = d->fd < 0 ? d->fd : 0;
 		if (r < 0)
 			return err_set(err, r,
 				       "Virtio backend error: Error "
 				       "manipulating the backing file: %s (os "
-				       "error %d) %s",
-				       err_name(r), -r, d->path_on_host);
-		r = drives_set(to, d);
-		if (r < 0)
-			return err_set(err, r, "Drive %s: %s", d->drive_id,
-				       err_name(r));
+				       "error %d) %s%s",
+				       err_name(r), -r, d->path_on_host,
+				       drive_open_hint(r));
+		r = drive_lock(to, d, NULL, err);
+		if (r == 0) {
+			r = drives_set(to, d);
+			if (r < 0)
+				(void)err_set(err, r, "Drive %s: %s",
+					      d->drive_id, err_name(r));
+		}
+		if (r < 0) {
+			drive_unlock(d, NULL);
+			return r;
+		}
 	}
 	return 0;
 }

@@ -11,16 +11,21 @@
 #pragma once
 
 #include "vm/config.h"
+#include "vm/drive_lock.h"
 
 struct vm;
 
 /**
  * drive_open() - open a drive's file or block device
  *
- * Return: the descriptor; -EISDIR, -ENOTBLK (neither file nor block device) or
- * -errno of open().
+ * Return: the descriptor; -EISDIR, -ENOTBLK (neither file nor block device),
+ * -EBUSY for a block device that the host has mounted, as swap, or in another
+ * device, or -errno of open().
  */
 int drive_open(const char *path, bool read_only) __must_check;
+
+/* What an error of drive_open() needs behind its name; perhaps nothing. */
+const char *drive_open_hint(int rc);
 
 /* NULL when there is none of that id. */
 struct drive_config *drives_find(struct vm_config *config, const char *id);
@@ -47,11 +52,13 @@ int drives_root_words(const struct vm_config *config, char *words,
  * vm_drive_set_file() - a started VM's drive goes on with another file
  * @path:	for GET /vm/config
  * @fd:		taken over on success, and -1 then
+ * @claim:	of it
  *
  * Return: 0 or -errno; the drive is then as before.
  */
 int vm_drive_set_file(struct vm *vm, struct drive_config *drive,
-		      const char *path, int *fd) __must_check;
+		      const char *path, int *fd,
+		      const struct drive_claim *claim) __must_check;
 
 /* Change the buckets that are present in @limiter. */
 void vm_drive_set_limits(struct vm *vm, struct drive_config *drive,

@@ -364,18 +364,19 @@ static int read_once(struct snapshot_reader *reader,
 	if (r == 0) {
 		r = snapshot_decode(reader->text, reader->len, s, err);
 		if (r < 0)
-			err_prefix(err, "Failed to load snapshot state from "
-					"file: ");
+			err_prefix_api(err,
+				       "Failed to load snapshot state from "
+				       "file: ");
 	}
 	if (r < 0) {
-		err_prefix(err, FROM_STATE);
+		err_prefix_api(err, FROM_STATE);
 		return r;
 	}
 	if (how->uffd_path)
 		return 0;
 	r = open_memory(reader, how, s, err);
 	if (r < 0)
-		err_prefix(err, FROM_FILE);
+		err_prefix_api(err, FROM_FILE);
 	return r;
 }
 
@@ -425,7 +426,7 @@ static int restore(struct vm *vm, const struct vm_restore *how,
 		return r;
 	r = config_state_load(&vm->config, &s->config, &how->overrides, err);
 	if (r < 0) {
-		err_prefix(err, FROM_STATE);
+		err_prefix_api(err, FROM_STATE);
 		return r;
 	}
 	if (how->has_huge_pages && how->huge_pages == HUGE_PAGES_2M &&
@@ -467,7 +468,7 @@ int vm_restore(struct vm *vm, const struct vm_restore *how,
 	timeline_mark(&vm->timeline, TIMELINE_START);
 	r = restore(vm, how, s, &reader, phases, err);
 	if (r < 0)
-		err_prefix(err, FROM_SNAPSHOT);
+		err_prefix_api(err, FROM_SNAPSHOT);
 	else
 		phases_log(phases);
 	snapshot_reader_end(&reader);

@@ -67,11 +67,12 @@ static struct blk *find(struct vm *vm, const struct drive_config *drive)
 }
 
 int vm_drive_set_file(struct vm *vm, struct drive_config *drive,
-		      const char *path, int *fd)
+		      const char *path, int *fd,
+		      const struct drive_claim *claim)
 {
 	cleanup_free char *copy = strdup(path);
 	struct blk_file file;
-	int r;
+	int old_fd, r;
 
 	if (!copy)
 		return -ENOMEM;
@@ -80,8 +81,9 @@ int vm_drive_set_file(struct vm *vm, struct drive_config *drive,
 		r = blk_set_file(find(vm, drive), &file);
 	if (r < 0)
 		return r;
-	fd_close(&drive->fd);
+	old_fd = drive->fd;
 	drive->fd = fd_steal(fd);
+	drive_claim_take(drive, claim, &old_fd);
 	free(drive->path_on_host);
 	drive->path_on_host = ptr_steal(copy);
 	return 0;

@@ -83,8 +83,12 @@ static int enter(struct vm_config *config, struct drive_config *drive,
 			       drive->drive_id);
 	drive->fd = drive_open(drive->path_on_host, drive->is_read_only);
 	if (drive->fd < 0)
-		return err_set(err, drive->fd, "Cannot open the disk %s: %s",
-			       drive->path_on_host, err_name(drive->fd));
+		return err_set(err, drive->fd, "Cannot open the disk %s: %s%s",
+			       drive->path_on_host, err_name(drive->fd),
+			       drive_open_hint(drive->fd));
+	r = drive_lock(config, drive, NULL, err);
+	if (r < 0)
+		return r;
 	r = drives_set(config, drive);
 	return r == -ENOMEM ? no_memory(err)
 	       : r < 0      ? err_set(err, r, "There are two root devices")
@@ -96,6 +100,7 @@ int option_disk_apply(const char *text, unsigned int index, bool root,
 {
 	struct drive_config drive = {
 		.fd = -1,
+		.lock_fd = -1,
 		.is_root_device = root,
 		.has_is_read_only = true,
 		.has_io_engine = true,

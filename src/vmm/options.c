@@ -119,6 +119,9 @@ static const struct option table[] = {
 	 AT(track_dirty_pages),
 	 .help = "note which memory the guest writes: diff snapshots hold\n"
 		 "what changed since the last one (docs/snapshots.md)"},
+	{"lock-drives", OPTION_FLAG, SECTION_PEOPLE, AT(lock_drives),
+	 .help = "refuse a drive whose file another VM or program uses, where\n"
+		 "the log warns else"},
 	{"timing", OPTION_FLAG, SECTION_PEOPLE, AT(timing),
 	 .help = "print a timeline of the start to stderr at the end"},
 

@@ -92,6 +92,7 @@ struct options {
 	bool timing;
 	bool paused;
 	bool track_dirty_pages;
+	bool lock_drives;
 	enum options_clock clock;
 	struct options_list disks;
 	struct options_list nets;

@@ -96,7 +96,7 @@ def test_a_clone_with_back_ends_of_its_own(cli, with_devices, tmp_path):
         assert line in shown.splitlines()
     clone = restore(cli, with_devices, "second", "--disk",
                     f"data={tmp_path}/c.img", "--vsock", tmp_path / "v2.sock",
-                    "--clock", "realtime")
+                    "--clock", "realtime", "--share-drives")
     clone.wait_for("tick")
     config = config_of(cli, "second")
     assert [d["path_on_host"] for d in config["drives"]] == [
@@ -125,7 +125,8 @@ def test_a_clone_that_waits(cli, saved):
     (["--clock", "now"], 153, "expected snapshot|realtime"),
 ])
 def test_a_clone_that_cannot_be(cli, with_devices, args, code, text):
-    result = restore(cli, with_devices, "second", *args).finish()
+    result = restore(cli, with_devices, "second", "--share-drives",
+                     *args).finish()
     assert result.code == code
     assert text in result.log
 

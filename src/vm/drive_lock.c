@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * drive_lock.c - nobody else writes to a drive's file meanwhile (theory of
+ * operation: drive_lock.h)
+ */
+#include "vm/drive_lock.h"
+
+#include "base/fd.h"
+#include "base/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define HOLDER_MAX  192
+#define COMMAND_MAX 2048
+
+/* ---- locks ---- */
+
+/* Return: 0; -EAGAIN when somebody else has it; -errno of fcntl(). */
+static int set_lock(int fd, int type)
+{
+	struct flock lock = {
+		.l_type = (short)type,
+		.l_whence = SEEK_SET,
+	};
+
+	return fcntl(fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
+}
+
+static int kind_of_lock(const struct drive_config *drive)
+{
+	return drive->is_read_only ? F_RDLCK : F_WRLCK;
+}
+
+/* The descriptor that has the drive's lock. */
+static int lock_of(const struct drive_config *drive)
+{
+	return drive->lock_fd >= 0 ? drive->lock_fd : drive->fd;
+}
+
+static bool same_file(int a, int b)
+{
+	struct stat x, y;
+
+	return a >= 0 && b >= 0 && fstat(a, &x) == 0 && fstat(b, &y) == 0 &&
+	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* ---- who has it ---- */
+
+/* Has process @pid a lock on the file with this mark? */
+static bool has_lock(const char *pid, const char *mark)
+{
+	char path[64];
+	bool found = false;
+	struct dirent *entry;
+	DIR *dir;
+
+	(void)snprintf(path, sizeof(path), "/proc/%.20s/fdinfo", pid);
+	dir = opendir(path);
+	while (dir && !found && (entry = readdir(dir))) {
+		char text[1024];
+		const char *line;
+		int fd = openat(dirfd(dir), entry->d_name,
+				O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+		fd_close(&fd);
+		if (n < 0)
+			continue;
+		text[n] = '\0';
+		line = strstr(text, "\nlock:");
+		found = line && strstr(line, mark);
+	}
+	if (dir)
+		(void)closedir(dir);
+	return found;
+}
+
+/* What follows "--id" on the command line of a VMM; NULL: it has none. */
+static const char *id_of(const char *words, size_t len)
+{
+	const char *end = words + len;
+
+	for (const char *word = words; word < end; word += strlen(word) + 1)
+		if (strcmp(word, "--id") == 0 && word + 5 < end)
+			return word + 5;
+	return NULL;
+}
+
+static ssize_t read_file(const char *pid, const char *name, char *text,
+			 size_t size)
+{
+	char path[64];
+	cleanup_fd int fd = -1;
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%.20s/%s", pid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, size - 1);
+	text[n < 0 ? 0 : n] = '\0';
+	return n;
+}
+
+/* Names come from other processes: what could move a cursor is left out. */
+static void make_plain(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
+}
+
+static void describe(const char *pid, char *text, size_t size)
+{
+	char words[COMMAND_MAX], name[32];
+	ssize_t n = read_file(pid, "cmdline", words, sizeof(words));
+	const char *id = n > 0 ? id_of(words, (size_t)n) : NULL;
+
+	(void)read_file(pid, "comm", name, sizeof(name));
+	name[strcspn(name, "\n")] = '\0';
+	if (id && strcmp(name, "firecracker") == 0)
+		(void)snprintf(text, size, " by VM %.64s (process %.20s)", id,
+			       pid);
+	else
+		(void)snprintf(text, size, " by process %.20s (%s)", pid, name);
+	make_plain(text);
+}
+
+void drive_lock_holder(int fd, char *text, size_t size)
+{
+	struct stat st;
+	struct dirent *entry;
+	char mark[64], self[24];
+	DIR *dir;
+
+	text[0] = '\0';
+	if (fstat(fd, &st) < 0)
+		return;
+	/* As in /proc/locks (fs/locks.c). */
+	(void)snprintf(mark, sizeof(mark), " %02x:%02x:%llu ", major(st.st_dev),
+		       minor(st.st_dev), (unsigned long long)st.st_ino);
+	(void)snprintf(self, sizeof(self), "%d", getpid());
+	dir = opendir("/proc");
+	while (dir && !text[0] && (entry = readdir(dir)))
+		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
+		    strcmp(entry->d_name, self) != 0 &&
+		    has_lock(entry->d_name, mark))
+			describe(entry->d_name, text, size);
+	if (dir)
+		(void)closedir(dir);
+}
+
+/* Another drive of this VM has the file, unless it is @except. */
+static const char *own_holder(const struct vm_config *config, int fd,
+			      const char *except)
+{
+	for (size_t i = 0; i < config->nr_drives; i++) {
+		const struct drive_config *d = &config->drives[i];
+
+		if (strcmp(d->drive_id, except) != 0 && same_file(d->fd, fd))
+			return d->drive_id;
+	}
+	return NULL;
+}
+
+static void find_holder(const struct vm_config *config, int fd,
+			const char *except, char *text, size_t size)
+{
+	const char *own = own_holder(config, fd, except);
+
+	if (own)
+		(void)snprintf(text, size, " by drive %.64s of this VM", own);
+	else
+		drive_lock_holder(fd, text, size);
+}
+
+/* ---- claims ---- */
+
+static int conflict(const struct vm_config *config,
+		    const struct drive_config *drive, const char *path, int fd,
+		    struct err *err)
+{
+	const char *what = drive->is_read_only
+				   ? "which is written to"
+				   : "and this VM would write to it";
+	char holder[HOLDER_MAX];
+
+	find_holder(config, fd, drive->drive_id, holder, sizeof(holder));
+	if (config->lock_drives)
+		return err_set(err, -EBUSY,
+			       "Drive %s: %s is in use%s, %s; give each VM a "
+			       "copy of its own",
+			       drive->drive_id, path,
+			       holder[0] ? holder : " by another process",
+			       what);
+	log_warn("Drive %s: %s is shared: it is in use%s, %s", drive->drive_id,
+		 path, holder[0] ? holder : " by another process",
+		 drive->is_read_only ? what : "and this VM may write to it");
+	return 0;
+}
+
+static int claim_file(const struct vm_config *config,
+		      const struct drive_config *drive, const char *path,
+		      int fd, bool *locked, struct err *err)
+{
+	int r = set_lock(fd, kind_of_lock(drive));
+
+	*locked = r == 0;
+	if (r == -EAGAIN || r == -EACCES)
+		return conflict(config, drive, path, fd, err);
+	if (r < 0)
+		log_info("Drive %s: no lock on %s (%s): nobody is warned of "
+			 "another VM that uses it",
+			 drive->drive_id, path, err_name(r));
+	return 0;
+}
+
+int drive_claim(const struct vm_config *config,
+		const struct drive_config *drive, const char *path, int fd,
+		struct drive_claim *claim, struct err *err)
+{
+	claim->keeps = drive->locked && same_file(lock_of(drive), fd);
+	claim->locked = claim->keeps;
+	return claim->keeps ? 0
+			    : claim_file(config, drive, path, fd,
+					 &claim->locked, err);
+}
+
+void drive_claim_take(struct drive_config *drive,
+		      const struct drive_claim *claim, int *old_fd)
+{
+	drive->locked = claim->locked;
+	if (!claim->keeps)
+		fd_close(&drive->lock_fd);
+	else if (drive->lock_fd < 0)
+		drive->lock_fd = fd_steal(old_fd);
+	fd_close(old_fd);
+}
+
+int drive_lock(const struct vm_config *config, struct drive_config *drive,
+	       struct drive_config *old, struct err *err)
+{
+	if (old && old->locked && same_file(lock_of(old), drive->fd))
+		(void)set_lock(lock_of(old), F_UNLCK);
+	return claim_file(config, drive, drive->path_on_host, drive->fd,
+			  &drive->locked, err);
+}
+
+void drive_unlock(struct drive_config *drive, struct drive_config *old)
+{
+	fd_close(&drive->fd);
+	drive->locked = false;
+	if (old && old->locked)
+		old->locked = set_lock(lock_of(old), kind_of_lock(old)) == 0;
+}
