@@ -107,8 +107,10 @@ static bool uring_add(struct blk_engine *e, const struct blk_call *c, void *tag)
 		io_uring_prep_fsync(sqe, c->fd, IORING_FSYNC_DATASYNC);
 		break;
 	default:
-		io_uring_prep_fallocate(sqe, c->fd, c->flags, (off_t)c->off,
-					(off_t)c->len);
+		/* liburing's own takes signed or unsigned, by its version. */
+		io_uring_prep_rw(IORING_OP_FALLOCATE, sqe, c->fd, NULL,
+				 (unsigned int)c->flags, c->off);
+		sqe->addr = c->len;
 		break;
 	}
 	io_uring_sqe_set_data(sqe, tag);
