@@ -37,6 +37,20 @@ def test_install(build, tmp_path):
     assert list(tmp_path.glob("**/doc/volt/LICENSE"))
 
 
+def test_a_warning_is_no_error_in_a_users_build(tmp_path):
+    """A newer compiler says more: that must not end anybody's build."""
+    env = {**os.environ, "CC": "gcc -Wpadded"}
+    for name, option in (("user", []), ("ci", ["-Dwerror=true"])):
+        subprocess.run(["meson", "setup", tmp_path / name, ROOT, *option],
+                       env=env, timeout=120, capture_output=True, check=True)
+        for goal in ("src/base/libbase.a", "tests/guest/ticker.elf"):
+            run = subprocess.run(["ninja", "-C", tmp_path / name, goal],
+                                 timeout=120, capture_output=True, text=True,
+                                 check=False)
+            assert "-Wpadded" in run.stdout or "-Werror=padded" in run.stdout
+            assert (run.returncode != 0) == bool(option), run.stdout
+
+
 def packages():
     """(group, package) of each line of the list."""
     lines = (ROOT / "tools/packages.txt").read_text().splitlines()
