@@ -4,7 +4,8 @@
  */
 #include "api/http.h"
 
-#include <http_parser.h>
+#include "base/http_parse.h"
+
 #include <stdio.h>
 #include <strings.h>
 
@@ -21,51 +22,23 @@ static enum http_state fail(struct http_scan *scan, const char *text)
 	return HTTP_ERROR;
 }
 
+/* What the first line names. */
+struct line {
+	const char *target;
+	size_t target_len;
+};
+
 /**
- * struct head - what the parser's callbacks collect
- * @field:	name of the header that is being read
- * @body_len:	Content-Length, 0 without one
+ * struct headers - what the headers say
  * @names_identity: Accept-Encoding says something about it
  * @refuses_identity, @refuses_others: by q=0; others is "*"
  */
-struct head {
-	const char *url;
-	size_t url_len;
-	const char *field;
-	size_t field_len;
-	uint64_t body_len;
-	bool chunked;
+struct headers {
 	bool expects;
 	bool names_identity;
 	bool refuses_identity;
 	bool refuses_others;
 };
-
-static int on_url(http_parser *parser, const char *at, size_t len)
-{
-	struct head *head = parser->data;
-
-	if (!head->url)
-		head->url = at;
-	head->url_len += len;
-	return 0;
-}
-
-static int on_field(http_parser *parser, const char *at, size_t len)
-{
-	struct head *head = parser->data;
-
-	/* The whole head is one piece of memory: so is every name. */
-	head->field = at;
-	head->field_len = len;
-	return 0;
-}
-
-static bool is_name(const struct head *head, const char *name)
-{
-	return head->field_len == strlen(name) &&
-	       strncasecmp(head->field, name, head->field_len) == 0;
-}
 
 /* A piece of a header's value; not NUL-terminated. */
 struct piece {
@@ -123,64 +96,32 @@ static bool is_q_zero(struct piece p)
 }
 
 /* RFC 9110, 12.5.3. Several such headers are one list. */
-static void take_encodings(struct head *head, const char *at, size_t len)
+static void take_encodings(struct headers *headers, struct piece list)
 {
-	struct piece list = {at, len};
-
 	while (list.len > 0) {
 		struct piece rest = cut(&list, ',');
 		struct piece coding = cut(&rest, ';');
 		bool zero = is_q_zero(trim(rest));
 
 		if (equals(coding, "identity")) {
-			head->names_identity = true;
-			head->refuses_identity |= zero;
+			headers->names_identity = true;
+			headers->refuses_identity |= zero;
 		} else if (equals(coding, "*")) {
-			head->refuses_others |= zero;
+			headers->refuses_others |= zero;
 		}
 	}
 }
 
-static int on_value(http_parser *parser, const char *at, size_t len)
+static void on_header(void *ctx, const char *name, size_t name_len,
+		      const char *value, size_t len)
 {
-	struct head *head = parser->data;
+	struct piece key = {name, name_len}, val = {value, len};
+	struct headers *headers = ctx;
 
-	if (is_name(head, "expect"))
-		head->expects =
-			len == 12 && strncasecmp(at, "100-continue", len) == 0;
-	if (is_name(head, "accept-encoding"))
-		take_encodings(head, at, len);
-	return 0;
-}
-
-static int on_headers_complete(http_parser *parser)
-{
-	struct head *head = parser->data;
-
-	if (parser->flags & F_CONTENTLENGTH)
-		head->body_len = parser->content_length;
-	head->chunked = parser->flags & F_CHUNKED;
-	return 0;
-}
-
-static bool map_method(unsigned int parsed, enum api_method *method)
-{
-	switch (parsed) {
-	case HTTP_GET:
-		*method = API_GET;
-		return true;
-	case HTTP_PUT:
-		*method = API_PUT;
-		return true;
-	case HTTP_PATCH:
-		*method = API_PATCH;
-		return true;
-	case HTTP_DELETE:
-		*method = API_DELETE;
-		return true;
-	default:
-		return false;
-	}
+	if (equals(key, "expect"))
+		headers->expects = equals(val, "100-continue");
+	if (equals(key, "accept-encoding"))
+		take_encodings(headers, val);
 }
 
 static bool is_utf8(const char *data, size_t len)
@@ -195,11 +136,11 @@ static bool is_utf8(const char *data, size_t len)
 
 /* The path of "/x" or "http://host/x"; empty for "*". */
 static void set_path(struct http_scan *scan, const char *data,
-		     const struct head *head)
+		     const struct line *line)
 {
 	static const char scheme[] = "http://";
-	const char *path = head->url;
-	size_t len = head->url_len;
+	const char *path = line->target;
+	size_t len = line->target_len;
 
 	if (len >= strlen(scheme) &&
 	    strncasecmp(path, scheme, strlen(scheme)) == 0) {
@@ -216,89 +157,100 @@ static void set_path(struct http_scan *scan, const char *data,
 	scan->request.path_len = len;
 }
 
+static bool map_method(const char *name, size_t len, enum api_method *method)
+{
+	static const char *const names[API_NR_METHODS] = {
+		[API_GET] = "GET",
+		[API_PUT] = "PUT",
+		[API_PATCH] = "PATCH",
+		[API_DELETE] = "DELETE",
+	};
+
+	for (unsigned int i = 0; i < API_NR_METHODS; i++) {
+		if (len == strlen(names[i]) &&
+		    memcmp(name, names[i], len) == 0) {
+			*method = (enum api_method)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static const char *find_space(const char *at, const char *end)
+{
+	return memchr(at, ' ', (size_t)(end - at));
+}
+
+/*
+ * The first line, faults in Firecracker's order. Its words are what one space
+ * separates: two of them leave an empty target between.
+ */
+static enum http_state parse_line(struct http_scan *scan, const char *data,
+				  size_t len, struct line *line)
+{
+	const char *end = (const char *)memchr(data, '\n', len) - 1;
+	const char *first = find_space(data, end);
+	const char *second = first ? find_space(first + 1, end) : NULL;
+
+	if (!second)
+		return fail(scan, "Invalid request.");
+	if (!map_method(data, (size_t)(first - data), &scan->request.method))
+		return fail(scan, "Invalid HTTP Method: Unsupported HTTP "
+				  "method.");
+	line->target = first + 1;
+	line->target_len = (size_t)(second - line->target);
+	if (line->target_len == 0)
+		return fail(scan, "Invalid URI: Empty URI not allowed.");
+	if (end - second != 9 || (memcmp(second, " HTTP/1.1", 9) != 0 &&
+				  memcmp(second, " HTTP/1.0", 9) != 0))
+		return fail(scan, "Invalid HTTP Version: Unsupported HTTP "
+				  "version.");
+	return HTTP_WANT_BODY;
+}
+
 static enum http_state parse_head(struct http_scan *scan, const char *data,
 				  size_t len, uint64_t body_max)
 {
-	static const http_parser_settings settings = {
-		.on_url = on_url,
-		.on_header_field = on_field,
-		.on_header_value = on_value,
-		.on_headers_complete = on_headers_complete,
+	static const char *const faults[] = {
+		[HTTP_FAULT_TARGET] = "Invalid URI: Malformed URI.",
+		[HTTP_FAULT_HEADER] = "Invalid header. Reason: Header is "
+				      "incorrectly formatted.",
+		[HTTP_FAULT_LENGTH] = "Invalid header. Reason: Invalid value. "
+				      "Key:Content-Length or "
+				      "Transfer-Encoding",
 	};
 	struct http_request *request = &scan->request;
-	struct head head = {0};
-	http_parser parser;
-	size_t used;
+	struct headers headers = {0};
+	struct line line = {0};
+	enum http_fault fault;
+	uint64_t body_len;
 
 	if (!is_utf8(data, len))
 		return fail(scan, "Invalid header. Reason: Header contains "
 				  "invalid characters.");
-	/* The parser would skip empty lines before the request. */
-	if (data[0] == '\r' || data[0] == '\n')
-		return fail(scan, "Invalid request.");
-	http_parser_init(&parser, HTTP_REQUEST);
-	parser.data = &head;
-	used = http_parser_execute(&parser, &settings, data, len);
-	if (HTTP_PARSER_ERRNO(&parser) == HPE_INVALID_METHOD)
-		return fail(scan, "Invalid HTTP Method: Unsupported HTTP "
-				  "method.");
-	if (HTTP_PARSER_ERRNO(&parser) == HPE_INVALID_VERSION)
-		return fail(scan, "Invalid HTTP Version: Unsupported HTTP "
-				  "version.");
-	if (HTTP_PARSER_ERRNO(&parser) != HPE_OK || used != len) {
-		(void)snprintf(
-			scan->error, sizeof(scan->error),
-			"Invalid request: %s.",
-			http_errno_description(HTTP_PARSER_ERRNO(&parser)));
+	if (parse_line(scan, data, len, &line) == HTTP_ERROR)
 		return HTTP_ERROR;
-	}
-	if (!map_method(parser.method, &request->method))
-		return fail(scan, "Invalid HTTP Method: Unsupported HTTP "
-				  "method.");
-	if (parser.http_major != 1 || parser.http_minor > 1)
-		return fail(scan, "Invalid HTTP Version: Unsupported HTTP "
-				  "version.");
-	/* One space behind the method, not more. */
-	if ((const char *)memchr(data, ' ', len) + 1 != head.url)
-		return fail(scan, "Invalid URI: Empty URI not allowed.");
-	if (head.chunked)
-		return fail(scan, "Invalid header. Reason: Unsupported value. "
-				  "Key:Transfer-Encoding; Value: chunked");
-	if (head.refuses_identity ||
-	    (head.refuses_others && !head.names_identity))
+	fault = http_parse_head(data, len, line.target, line.target_len,
+				on_header, &headers, &body_len);
+	if (fault)
+		return fail(scan, faults[fault]);
+	if (headers.refuses_identity ||
+	    (headers.refuses_others && !headers.names_identity))
 		return fail(scan, "Invalid header. Reason: Invalid value. "
 				  "Key:Accept-Encoding");
-	request->expects = head.expects;
+	request->expects = headers.expects;
 	request->head_len = len;
-	if (head.body_len > body_max) {
+	if (body_len > body_max) {
 		(void)snprintf(scan->error, sizeof(scan->error),
 			       "Request payload with size %llu is larger than "
 			       "the limit of %llu allowed by server.",
-			       (unsigned long long)head.body_len,
+			       (unsigned long long)body_len,
 			       (unsigned long long)body_max);
 		return HTTP_ERROR;
 	}
-	request->body_len = (size_t)head.body_len;
-	set_path(scan, data, &head);
+	request->body_len = (size_t)body_len;
+	set_path(scan, data, &line);
 	return HTTP_WANT_BODY;
-}
-
-/*
- * What other readers of HTTP understand in different ways (RFC 9112, 5.1 and
- * 5.2): a blank before the colon; a line that begins with one, which continues
- * the header before it, or nothing where it is the first. Return: NULL, or
- * what is wrong.
- */
-static const char *check_header(const char *line, size_t len)
-{
-	const char *colon = memchr(line, ':', len);
-
-	if (line[0] == ' ' || line[0] == '\t')
-		return "Invalid header. Reason: a line that begins with a "
-		       "blank.";
-	if (colon && colon > line && (colon[-1] == ' ' || colon[-1] == '\t'))
-		return "Invalid header. Reason: a blank before the colon.";
-	return NULL;
 }
 
 /*
@@ -311,7 +263,6 @@ static enum http_state scan_lines(struct http_scan *scan, const char *data,
 	while (scan->scanned < len) {
 		size_t i = scan->scanned++;
 		size_t line_len = i - scan->line_start;
-		const char *bad;
 
 		if (data[i] == '\n') {
 			if (line_len == 0 || data[i - 1] != '\r')
@@ -319,12 +270,6 @@ static enum http_state scan_lines(struct http_scan *scan, const char *data,
 						  "that does not end in CRLF.");
 			if (line_len == 1)
 				return HTTP_COMPLETE;
-			bad = scan->line_start == 0
-				      ? NULL
-				      : check_header(data + scan->line_start,
-						     line_len);
-			if (bad)
-				return fail(scan, bad);
 			scan->line_start = i + 1;
 		} else if (line_len > HTTP_LINE_MAX) {
 			return fail(scan, scan->line_start == 0

@@ -7,9 +7,10 @@
  * A connection's input is one buffer; http_scan() is called with it whenever
  * bytes came and says whether a whole request stands at its beginning. Lines
  * are checked as they arrive (length, CRLF), so a line that never ends is
- * refused early. The head is parsed once, when it is complete, by the system's
- * http_parser; what Firecracker is stricter about is checked on top. The body
- * is what Content-Length says; it is never decoded.
+ * refused early. The head is parsed once, when it is complete: the request line
+ * here, as Firecracker does it, the rest by the system's library
+ * (base/http_parse.h). The body is what Content-Length says; it is never
+ * decoded.
  *
  * After an error nothing in the buffer can be trusted to be the start of a
  * request: the connection answers it and is closed.

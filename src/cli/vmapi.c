@@ -5,10 +5,10 @@
 #include "cli/vmapi.h"
 
 #include "base/fd.h"
+#include "base/http_parse.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <http_parser.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,6 +18,7 @@
 
 #define REQUEST_MAX  1024
 #define ANSWER_MAX   65536 /* larger than any answer but MMDS */
+#define HEAD_MAX     4096
 #define WAIT_SECONDS 10
 
 int vmapi_check_name(const char *name, struct err *err)
@@ -138,58 +139,35 @@ static int send_all(int fd, const char *data, size_t len)
 
 /**
  * struct answer - a response on its way in
+ * @raw:	all of it that has come, @got bytes
  */
 struct answer {
-	char *body;
+	char body[ANSWER_MAX];
 	size_t len;
-	bool complete;
+	char raw[ANSWER_MAX + HEAD_MAX];
+	size_t got;
 };
-
-static int on_body(http_parser *parser, const char *at, size_t len)
-{
-	struct answer *a = parser->data;
-
-	if (len > ANSWER_MAX - a->len)
-		return 1;
-	memcpy(a->body + a->len, at, len);
-	a->len += len;
-	return 0;
-}
-
-static int on_complete(http_parser *parser)
-{
-	struct answer *a = parser->data;
-
-	a->complete = true;
-	return 0;
-}
 
 /* Read one response. Return: its status, or -errno. */
 static int receive(int fd, struct answer *a)
 {
-	const http_parser_settings settings = {
-		.on_body = on_body,
-		.on_message_complete = on_complete,
-	};
-	http_parser parser;
-	char buf[2048];
-	ssize_t n;
+	int r = -EAGAIN;
 
-	http_parser_init(&parser, HTTP_RESPONSE);
-	parser.data = a;
-	while (!a->complete) {
-		n = recv(fd, buf, sizeof(buf), 0);
+	while (r == -EAGAIN) {
+		ssize_t n =
+			recv(fd, a->raw + a->got, sizeof(a->raw) - a->got, 0);
+
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return errno == EAGAIN ? -ETIMEDOUT : -errno;
-		if (n == 0)
+		if (n == 0) /* or there is no room for more */
 			return -ECONNRESET;
-		if (http_parser_execute(&parser, &settings, buf, (size_t)n) !=
-		    (size_t)n)
-			return -EBADMSG;
+		a->got += (size_t)n;
+		r = http_parse_response(a->raw, a->got, a->body,
+					sizeof(a->body), &a->len);
 	}
-	return (int)parser.status_code;
+	return r;
 }
 
 /* @status and body as a result; takes @root over. */
@@ -214,13 +192,13 @@ static int conclude(int status, json_t *root, json_t **answer, struct err *err)
 int vmapi_call(struct vmapi *api, const char *method, const char *url,
 	       const char *body, json_t **answer, struct err *err)
 {
-	cleanup_free char *room = malloc(ANSWER_MAX);
-	struct answer a = {.body = room};
+	cleanup_free struct answer *a = malloc(sizeof(*a));
 	char request[REQUEST_MAX];
 	int n, status, r;
 
-	if (!room)
+	if (!a)
 		return err_set(err, -ENOMEM, "Out of memory");
+	a->len = a->got = 0;
 	n = snprintf(request, sizeof(request),
 		     "%s %s HTTP/1.1\r\nHost: localhost\r\n"
 		     "Content-Type: application/json\r\n"
@@ -229,11 +207,11 @@ int vmapi_call(struct vmapi *api, const char *method, const char *url,
 	if (n < 0 || (size_t)n >= sizeof(request))
 		return err_set(err, -E2BIG, "The request is too long");
 	r = send_all(api->fd, request, (size_t)n);
-	status = r < 0 ? r : receive(api->fd, &a);
+	status = r < 0 ? r : receive(api->fd, a);
 	if (status < 0)
 		return err_set(err, status, "The VM does not answer: %s",
 			       err_name(status));
 	return conclude(status,
-			a.len ? json_loadb(a.body, a.len, 0, NULL) : NULL,
+			a->len ? json_loadb(a->body, a->len, 0, NULL) : NULL,
 			answer, err);
 }

@@ -64,11 +64,15 @@ def test_every_package_has_a_reason():
     assert len(names) == len(set(names))
 
 
-def deps(folder, missing, *groups):
-    """tools/deps as an ordinary user without sudo who lacks one package."""
+def deps(folder, missing, *groups, packaged="*"):
+    """tools/deps as an ordinary user without sudo.
+
+    @missing and @packaged, what the archive has, are patterns of the shell.
+    """
+    last = "for x; do :; done; case $x in"
     for name, line in {
-            "dpkg-query": f'for x; do :; done; [ "$x" != {missing} ] && '
-                          "echo installed",
+            "dpkg-query": f"{last} {missing}) ;; *) echo installed ;; esac",
+            "apt-cache": f"{last} {packaged}) echo there ;; esac",
             "id": "echo 1000",
             "apt-get": "echo apt-get was called >&2; exit 1"}.items():
         (folder / name).write_text(f"#!/bin/sh\n{line}\n")
@@ -93,6 +97,18 @@ def test_deps_names_what_is_missing(tmp_path):
     assert run.returncode == 1
     assert "apt-get install --no-install-recommends meson\n" in run.stderr
     assert "apt-get was called" not in run.stderr
+
+
+def test_deps_takes_what_the_release_has(tmp_path):
+    old, new = "libhttp-parser-dev", "libllhttp-dev"
+    for i, (missing, packaged, named) in enumerate((
+            (old, "*", ""), (new, "*", ""), (f"{old}|{new}", "*", new),
+            (f"{old}|{new}", old, old), (f"{old}|{new}", "none", old))):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        run = deps(folder, missing, "build", packaged=packaged)
+        assert run.returncode == (1 if named else 0), run.stderr
+        assert not named or run.stderr.endswith(f"recommends {named}\n")
 
 
 def test_deps_knows_its_groups(tmp_path):

@@ -4,11 +4,13 @@
  */
 #include "unit.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/http.h"
+#include "base/http_parse.h"
 
 #define BODY_MAX 100u
 
@@ -137,6 +139,27 @@ static void bad_heads(void **state)
 		"GET / HTTP/1.1\r\n Host: x\r\n\r\n",
 		"GET / HTTP/1.1\r\n \r\n\r\n",
 		"\x16\x03\x01\r\n\r\n",
+		/* What llhttp and http_parser differ in. */
+		"GET http:// HTTP/1.1\r\n\r\n",
+		"GET http://?a HTTP/1.1\r\n\r\n",
+		"GET ftp://a/ HTTP/1.1\r\n\r\n",
+		"GET a/ HTTP/1.1\r\n\r\n",
+		"GET */ HTTP/1.1\r\n\r\n",
+		"GET /\t HTTP/1.1\r\n\r\n",
+		"GET /\xc3\xa4 HTTP/1.1\r\n\r\n",
+		"GET / HTTP/0.9\r\n\r\n",
+		"GET / HTTP/2.0\r\n\r\n",
+		"GET / http/1.1\r\n\r\n",
+		"QUERY / HTTP/1.1\r\n\r\n",
+		"GET / HTTP/1.1\r\nX: a\r\n b\r\n\r\n",
+		"GET / HTTP/1.1\r\n X: a\r\n\r\n",
+		"GET / HTTP/1.1\r\nX : a\r\n\r\n",
+		"GET / HTTP/1.1\r\nX Y: a\r\n\r\n",
+		"GET / HTTP/1.1\r\nX: a\rb\r\n\r\n",
+		"GET / HTTP/1.1\r\nX: a\x01\r\n\r\n",
+		"GET / HTTP/1.1\r\nX: a\x7f\r\n\r\n",
+		"GET / HTTP/1.1\r\nTransfer-Encoding: identity\r\n\r\n",
+		"GET / HTTP/1.1\r\nTransfer-Encoding:\r\n\r\n",
 	};
 	struct http_scan scan;
 
@@ -146,6 +169,85 @@ static void bad_heads(void **state)
 			fail_msg("accepted: %s", texts[i]);
 		assert_true(strlen(scan.error) > 0);
 	}
+}
+
+/* The sentences are ours, whichever library reads. */
+static void sentences(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *error;
+	} rows[] = {
+		{"GET\r\n\r\n", "Invalid request."},
+		{"FOO\r\n\r\n", "Invalid request."},
+		{"FOO / HTTP/2\r\nx\r\n\r\n",
+		 "Invalid HTTP Method: Unsupported HTTP method."},
+		{"GET  / HTTP/2\r\n\r\n",
+		 "Invalid URI: Empty URI not allowed."},
+		{"GET x HTTP/2\r\n\r\n",
+		 "Invalid HTTP Version: Unsupported HTTP version."},
+		{"GET x HTTP/1.1\r\nx\r\n\r\n", "Invalid URI: Malformed URI."},
+		{"GET / HTTP/1.1\r\nContent-Length: x\r\ny\r\n\r\n",
+		 "Invalid header. Reason: Header is incorrectly formatted."},
+		{"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+		 "Invalid header. Reason: Invalid value. Key:Content-Length or "
+		 "Transfer-Encoding"},
+		{"GET / HTTP/1.1\r\nTransfer-Encoding: x\r\n\r\n",
+		 "Invalid header. Reason: Invalid value. Key:Content-Length or "
+		 "Transfer-Encoding"},
+	};
+	struct http_scan scan;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(scan_all(&scan, rows[i].text), HTTP_ERROR);
+		assert_string_equal(scan.error, rows[i].error);
+	}
+}
+
+/* Each prefix of a response is not complete, in an exact copy. */
+static void one_response(const char *text, int status, const char *body)
+{
+	char got[8];
+	size_t len;
+
+	for (size_t i = 0; i <= strlen(text); i++) {
+		char *copy = malloc(i + 1);
+		int r;
+
+		assert_non_null(copy);
+		memcpy(copy, text, i);
+		r = http_parse_response(copy, i, got, sizeof(got), &len);
+		assert_int_equal(r, i < strlen(text) ? -EAGAIN : status);
+		free(copy);
+	}
+	assert_int_equal(len, strlen(body));
+	assert_memory_equal(got, body, len);
+}
+
+static void responses_of_a_vm(void **state)
+{
+	char body[8];
+	size_t len;
+
+	(void)state;
+	one_response("HTTP/1.1 204 \r\nServer: Firecracker API\r\n"
+		     "Connection: keep-alive\r\n\r\n",
+		     204, "");
+	one_response("HTTP/1.1 400 \r\nConnection: close\r\n"
+		     "Content-Length: 8\r\n\r\n{\"a\": 1}",
+		     400, "{\"a\": 1}");
+	one_response("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+		     "2\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
+		     200, "abc");
+	assert_int_equal(
+		http_parse_response("HTTP/1.1 200 \r\nContent-Length: 9\r\n\r\n"
+				    "123456789",
+				    46, body, sizeof(body), &len),
+		-EMSGSIZE);
+	assert_int_equal(http_parse_response("SSH-2.0-x\r\n", 11, body,
+					     sizeof(body), &len),
+			 -EBADMSG);
 }
 
 /* security.md H6: a length that is not one. */
@@ -173,6 +275,8 @@ static void content_lengths(void **state)
 		{"Content-Length: 99999999999999999999999999", HTTP_ERROR},
 		{"Content-Length: 5\r\nTransfer-Encoding: chunked", HTTP_ERROR},
 		{"Transfer-Encoding: chunked\r\nContent-Length: 5", HTTP_ERROR},
+		{"Content-Length: 5\r\nTransfer-EncodingX: 5", HTTP_ERROR},
+		{"Transfer-EncodingX: 5\r\nContent-Length: 5", HTTP_ERROR},
 	};
 	struct http_scan scan;
 	char text[256];
@@ -284,6 +388,8 @@ int main(void)
 		cmocka_unit_test(byte_by_byte),
 		cmocka_unit_test(good_heads),
 		cmocka_unit_test(bad_heads),
+		cmocka_unit_test(sentences),
+		cmocka_unit_test(responses_of_a_vm),
 		cmocka_unit_test(content_lengths),
 		cmocka_unit_test(long_lines),
 		cmocka_unit_test(many_headers),
