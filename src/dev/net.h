@@ -16,10 +16,11 @@
  *
  * Receiving (net_rx.c). How long the next frame is cannot be known before it is
  * read. Chains are taken from the queue ahead until they could hold the longest
- * frame, and are kept from frame to frame; with MRG_RXBUF a frame then uses as
- * many of them as it needs, without it the first one. Behind them lies memory
- * of ours: a frame that reaches it did not fit. If more buffers can come, what
- * is there is kept and copied behind the rest when they do: a slow driver loses
+ * frame, or there are no more, and are kept from frame to frame; with MRG_RXBUF
+ * a frame then uses as many of them as it needs, without it the first one.
+ * Behind them lies memory of ours: a frame that reaches it did not fit. If more
+ * buffers can come, what is there is kept and copied behind the rest when they
+ * do: a slow driver loses nothing, and one whose whole ring is small waits for
  * nothing. Otherwise, and after NET_LATE_NS, it is dropped and counted.
  *
  * Nothing spins and nothing freezes: each state in which no frame is read has
@@ -29,11 +30,12 @@
  *   IDLE      nobody has looked yet           a kick
  *   ARMED     the tap has none                the tap is readable
  *   STARVED   the guest has no buffers        a kick
- *   SCARCE    less than the longest frame     a kick; or NET_PATIENCE_NS, after
- *             needs, more may be on the way   which what there is must do
  *   LATE      less than this frame needs      a kick; or NET_LATE_NS
  *   LIMITED   the rate limiter                its timer
  *   DOWN      reading failed                  a timer, NET_RETRY_NS
+ *
+ * A burst that ends while a frame is LATE has a kick of its own follow: the tap
+ * need not have another frame.
  *
  * A frame that the limiter refuses has been read already: it waits in the
  * guest's buffers, not yet shown, until the limiter lets it pass. For a
@@ -55,16 +57,15 @@
 #include "host/rate_limiter.h"
 #include "virtio/device.h"
 
-#define NET_HDR_BYTES   12u
-#define NET_MAC_BYTES   6u
-#define NET_MIN_FRAME   14u    /* an Ethernet header */
-#define NET_MAX_FRAME   65550u /* 64 KiB behind an Ethernet header (5.1.6.3) */
-#define NET_MAX_PACKET  (NET_HDR_BYTES + NET_MAX_FRAME)
-#define NET_RX_IOV      1024u /* what readv() takes */
-#define NET_BURST       128u  /* frames before the loop has its turn */
-#define NET_PATIENCE_NS 2000000u
-#define NET_LATE_NS     1000000000u
-#define NET_RETRY_NS    500000000u
+#define NET_HDR_BYTES  12u
+#define NET_MAC_BYTES  6u
+#define NET_MIN_FRAME  14u    /* an Ethernet header */
+#define NET_MAX_FRAME  65550u /* 64 KiB behind an Ethernet header (5.1.6.3) */
+#define NET_MAX_PACKET (NET_HDR_BYTES + NET_MAX_FRAME)
+#define NET_RX_IOV     1024u /* what readv() takes */
+#define NET_BURST      128u  /* frames before the loop has its turn */
+#define NET_LATE_NS    1000000000u
+#define NET_RETRY_NS   500000000u
 
 enum net_queue {
 	NET_QUEUE_RX,
@@ -105,6 +106,7 @@ struct net_hdr {
 static_assert(sizeof(struct net_hdr) == NET_HDR_BYTES, "virtio 1.2, 5.1.6");
 
 #define NET_HDR_F_NEEDS_CSUM 1u
+#define NET_HDR_F_DATA_VALID 2u
 
 enum net_gso {
 	NET_GSO_NONE = 0,
@@ -161,7 +163,6 @@ enum net_rx_state {
 	NET_RX_IDLE,
 	NET_RX_ARMED,
 	NET_RX_STARVED,
-	NET_RX_SCARCE,
 	NET_RX_LATE,
 	NET_RX_LIMITED,
 	NET_RX_DOWN,
@@ -186,7 +187,6 @@ struct net_rx_chain {
  * @deferred:	bytes of a frame that lies in them and waits for the limiter
  * @late:	bytes of a frame that did not fit; the first @in_chains of them
  *lie in the chains that were held, the rest in @beyond
- * @hurry:	more buffers did not come in time
  * @malformed:	of the queue's, how many are counted in the metrics
  */
 struct net_rx {
@@ -202,7 +202,6 @@ struct net_rx {
 	uint32_t deferred;
 	uint32_t late;
 	uint32_t in_chains;
-	bool hurry;
 	uint64_t malformed;
 	struct net_rx_chain chain[VIRTQ_MAX_SIZE];
 	struct iovec iov[NET_RX_IOV];

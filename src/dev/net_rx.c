@@ -9,8 +9,6 @@
 
 #include <errno.h>
 
-#define FRAME_PLAIN     1514u /* 5.1.6.3.1: without segmentation offloads */
-#define VLAN_BYTES      4u
 #define NUM_BUFFERS_OFF offsetof(struct net_hdr, num_buffers)
 
 /* ---- chains ahead ---- */
@@ -107,8 +105,6 @@ static void settle(struct net_dev *n, enum net_rx_state state)
 		unwatch(n);
 	if (state == NET_RX_DOWN)
 		wait = NET_RETRY_NS;
-	else if (state == NET_RX_SCARCE)
-		wait = NET_PATIENCE_NS;
 	else if (state == NET_RX_LATE)
 		wait = NET_LATE_NS;
 	if (wait > 0 && timer_set(&rx->timer, wait, 0) < 0) {
@@ -131,22 +127,6 @@ static void read_failed(struct net_dev *n, int error)
 }
 
 /* ---- frames ---- */
-
-/* The least that is worth a read while more buffers may come. */
-static uint32_t enough(const struct net_dev *n)
-{
-	const uint64_t large = NET_F_GUEST_TSO4 | NET_F_GUEST_TSO6 |
-			       NET_F_GUEST_UFO | NET_F_GUEST_USO4 |
-			       NET_F_GUEST_USO6;
-	uint32_t frame = n->config.mtu + NET_MIN_FRAME + VLAN_BYTES;
-
-	if (!virtio_dev_has(&n->dev, NET_F_MRG_RXBUF) || n->rx.hurry)
-		return 1;
-	if (virtio_dev_has(&n->dev, large) || frame > NET_MAX_FRAME)
-		return NET_MAX_PACKET;
-	return frame > FRAME_PLAIN ? NET_HDR_BYTES + frame
-				   : NET_HDR_BYTES + FRAME_PLAIN;
-}
 
 static ssize_t read_frame(struct net_dev *n)
 {
@@ -188,6 +168,33 @@ static bool suits(const struct net_dev *n)
 		virtio_dev_has(&n->dev, features[type]));
 }
 
+/* 5.1.6.4.1: no flags for a driver that did not ask for checksums. The bits
+ * that are left are those of features that it has. */
+static uint8_t flags_for(const struct net_dev *n, uint8_t flags)
+{
+	const uint8_t known = NET_HDR_F_NEEDS_CSUM | NET_HDR_F_DATA_VALID;
+
+	return virtio_dev_has(&n->dev, NET_F_GUEST_CSUM) ? flags & known : 0;
+}
+
+/* What the tap does not write, or not for this driver: not seen before the
+ * caller publishes. */
+static void finish_header(const struct net_dev *n, const struct iovec *iov,
+			  unsigned int nr_iov, uint16_t nr_buffers)
+{
+	uint8_t num_buffers[2];
+	uint8_t flags = 0;
+
+	(void)iov_read(iov, nr_iov, 0, &flags, 1);
+	if (flags_for(n, flags) != flags) {
+		flags = flags_for(n, flags);
+		(void)iov_write(iov, nr_iov, 0, &flags, 1);
+	}
+	store_le16(num_buffers, nr_buffers);
+	(void)iov_write(iov, nr_iov, NUM_BUFFERS_OFF, num_buffers,
+			sizeof(num_buffers));
+}
+
 /* Show the guest the frame of @len bytes in the first held chains. */
 static void deliver(struct net_dev *n, uint32_t len)
 {
@@ -195,7 +202,6 @@ static void deliver(struct net_dev *n, uint32_t len)
 	struct net_rx *rx = &n->rx;
 	const struct iovec *iov = &rx->iov[rx->first_iov];
 	unsigned int nr_iov = rx->nr_iov;
-	uint8_t num_buffers[2];
 	uint16_t used = 0;
 	uint32_t left = len;
 
@@ -212,10 +218,7 @@ static void deliver(struct net_dev *n, uint32_t len)
 		rx->first_chain++;
 		rx->nr_chains--;
 	}
-	/* Not seen before the caller publishes. */
-	store_le16(num_buffers, used);
-	(void)iov_write(iov, nr_iov, NUM_BUFFERS_OFF, num_buffers,
-			sizeof(num_buffers));
+	finish_header(n, iov, nr_iov, used);
 	metric_inc(&n->metrics.rx_packets_count);
 	metric_inc(&n->metrics.rx_count);
 	metric_add(&n->metrics.rx_bytes_count, len - NET_HDR_BYTES);
@@ -251,17 +254,16 @@ static void drop_late(struct net_dev *n)
 	n->rx.late = 0;
 }
 
-/* Read, if there is enough room. Return: as receive(), 1 with *@len. */
+/* Read, if there is any room. Return: as receive(), 1 with *@len. */
 static int next_frame(struct net_dev *n, struct virtq *q, ssize_t *len)
 {
 	struct net_rx *rx = &n->rx;
 
-	/* Crumbs fill our tables before they hold much: that must do then. */
-	if (rx->bytes == 0 || (rx->bytes < enough(n) && make_room(rx))) {
+	if (rx->bytes == 0) {
 		if (virtq_enable_kicks(q))
 			return 1;
 		metric_inc(&n->metrics.no_rx_avail_buffer);
-		settle(n, rx->bytes == 0 ? NET_RX_STARVED : NET_RX_SCARCE);
+		settle(n, NET_RX_STARVED);
 		return 0;
 	}
 	*len = read_frame(n);
@@ -273,7 +275,6 @@ static int next_frame(struct net_dev *n, struct virtq *q, ssize_t *len)
 		read_failed(n, *len < 0 ? (int)-*len : EPIPE);
 		return 0;
 	}
-	rx->hurry = false;
 	if ((uint64_t)*len > rx->bytes && *len <= (ssize_t)NET_MAX_PACKET &&
 	    more_may_come(n, q)) {
 		rx->late = (uint32_t)*len;
@@ -328,6 +329,18 @@ static int receive(struct net_dev *n, struct virtq *q)
 	return pass(n, (uint32_t)len);
 }
 
+/* Others have their turn first. The tap says when it has more; of a frame that
+ * was read already nobody would. */
+static void yield(struct net_dev *n)
+{
+	if (n->rx.late == 0) {
+		settle(n, NET_RX_ARMED);
+		return;
+	}
+	settle(n, NET_RX_IDLE);
+	virtio_dev_kick(&n->dev);
+}
+
 void net_rx_run(struct net_dev *n)
 {
 	struct virtq *q = &n->dev.queue[NET_QUEUE_RX];
@@ -344,17 +357,16 @@ void net_rx_run(struct net_dev *n)
 		r = receive(n, q);
 	net_count_malformed(q, &rx->malformed, &n->metrics.rx_fails);
 	virtio_dev_publish(&n->dev, q);
-	if (r > 0)
-		settle(n, NET_RX_ARMED); /* others have their turn first */
-	else if (r < 0)
+	if (r < 0)
 		virtio_dev_broken(&n->dev, "an impossible receive ring");
+	else if (r > 0)
+		yield(n);
 }
 
 void net_rx_kick(struct net_dev *n)
 {
 	switch (n->rx.state) {
 	case NET_RX_STARVED:
-	case NET_RX_SCARCE:
 	case NET_RX_LATE:
 		if (!virtq_has_work(&n->dev.queue[NET_QUEUE_RX]))
 			return; /* the kick was for the other queue */
@@ -380,7 +392,6 @@ void net_rx_reset(struct net_dev *n)
 	rx->bytes = 0;
 	rx->deferred = 0;
 	rx->late = 0;
-	rx->hurry = false;
 }
 
 void net_rx_drain(struct net_dev *n)
@@ -424,11 +435,8 @@ static void on_timer(struct timer *timer)
 	struct net_rx *rx = &n->rx;
 
 	virtio_dev_enter(&n->dev);
-	if (rx->state == NET_RX_SCARCE || rx->state == NET_RX_LATE ||
-	    rx->state == NET_RX_DOWN) {
-		if (rx->state == NET_RX_LATE)
-			drop_late(n);
-		rx->hurry = rx->state != NET_RX_DOWN;
+	if (rx->state == NET_RX_LATE || rx->state == NET_RX_DOWN) {
+		drop_late(n);
 		rx->state = NET_RX_IDLE;
 		if (virtio_dev_running(&n->dev))
 			net_rx_run(n);
