@@ -60,13 +60,14 @@ enum drained {
 static enum drained drain(struct console *con)
 {
 	size_t left = CONSOLE_ROUND_BYTES;
+	unsigned int writes = 0;
 	const uint8_t *data;
 	size_t len;
 
 	while ((len = serial_peek_output(con->serial, &data)) > 0) {
 		ssize_t n;
 
-		if (left == 0)
+		if (left == 0 || writes++ == CONSOLE_ROUND_WRITES)
 			return DRAINED_PART;
 		n = sink_write(&con->sink, data, len < left ? len : left);
 		if (n == -EAGAIN)

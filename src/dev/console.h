@@ -9,8 +9,8 @@
  * stopped, a reader that died (base/sink.h). When the sink is full the loop
  * waits for EPOLLOUT and the serial port's ring takes what comes, then drops
  * and counts. A sink that fails for good is given up; the VM goes on. A guest
- * writes as fast as we do: one callback moves at most CONSOLE_ROUND_BYTES, then
- * the loop goes round.
+ * writes as fast as we do: one callback moves at most CONSOLE_ROUND_BYTES, in
+ * at most CONSOLE_ROUND_WRITES pieces, then the loop goes round.
  *
  * Input comes from stdin, if there is one. On a terminal it is raw, and Ctrl-A
  * is the escape: Ctrl-A x ends the VM, Ctrl-A Ctrl-A is a Ctrl-A, Ctrl-A h
@@ -27,8 +27,9 @@
 
 #include <stdatomic.h>
 
-#define CONSOLE_CHUNK       4096u
-#define CONSOLE_ROUND_BYTES SERIAL_OUT_BYTES
+#define CONSOLE_CHUNK        4096u
+#define CONSOLE_ROUND_BYTES  SERIAL_OUT_BYTES
+#define CONSOLE_ROUND_WRITES 64u
 
 /**
  * struct console_callbacks - what the machine wants to know

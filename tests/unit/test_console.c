@@ -21,13 +21,15 @@
 
 /**
  * struct fixture - a console whose guest never rests
- * @writes:	it writes again as soon as room is made
+ * @writes:	so much again as soon as room is made
+ * @pieces:	that the sink was given
  */
 struct fixture {
 	struct loop loop;
 	struct serial serial;
 	struct console con;
-	bool writes;
+	size_t writes;
+	unsigned int pieces;
 };
 
 static void guest_writes(struct fixture *f, size_t len)
@@ -56,8 +58,8 @@ static void on_output(void *ctx)
 {
 	struct fixture *f = ctx;
 
-	if (f->writes)
-		guest_writes(f, SERIAL_OUT_BYTES);
+	f->pieces++;
+	guest_writes(f, f->writes);
 }
 
 static void on_line(void *ctx, unsigned int gsi, bool level)
@@ -87,7 +89,7 @@ static void open_console(struct fixture *f, const char *path, bool input)
 
 static void close_console(struct fixture *f)
 {
-	f->writes = false;
+	f->writes = 0;
 	console_free(&f->con);
 	serial_free(&f->serial);
 	loop_free(&f->loop);
@@ -107,17 +109,19 @@ static void output_goes_in_rounds(void **state)
 	(void)state;
 	open_console(&f, "/dev/null", false);
 	guest_writes(&f, 1);
-	f.writes = true;
 	for (unsigned int i = 0; i < 20; i++) {
 		uint64_t before = taken(&f);
 
+		f.writes = i < 10 ? SERIAL_OUT_BYTES : 1;
+		f.pieces = 0;
 		(void)alarm(60); /* without an end there is none */
 		assert_int_equal(loop_step(&f.loop, 0), 0);
 		(void)alarm(0);
 		assert_true(taken(&f) > before);
 		assert_true(taken(&f) - before <= CONSOLE_ROUND_BYTES);
+		assert_true(f.pieces <= CONSOLE_ROUND_WRITES);
 	}
-	f.writes = false;
+	f.writes = 0;
 	for (unsigned int i = 0; i < 4; i++)
 		assert_int_equal(loop_step(&f.loop, 0), 0);
 	assert_int_equal(f.serial.out_head, f.serial.out_tail);
