@@ -117,9 +117,37 @@ static void first_notify(void *ctx, const struct virtio_mmio *mmio)
 			 mmio->dev->name, err_name(r));
 }
 
+static void on_repeat(struct timer *timer)
+{
+	struct virtio_slots *slots =
+		container_of(timer, struct virtio_slots, repeat);
+
+	for (unsigned int i = 0; i < slots->nr; i++) {
+		struct virtio_slot *slot = &slots->slot[i];
+		bool waits = virtio_dev_isr(slot->dev) != 0;
+
+		/* Twice in a row: not one that is just on its way. */
+		if (waits && slot->waited)
+			virtio_dev_repeat_interrupt(slot->dev);
+		slot->waited = waits;
+	}
+}
+
+/* @period_ns: 0 while the VM is paused. Return: 0 or -errno. */
+static int repeat_every(struct machine *m, uint64_t period_ns)
+{
+	struct timer *timer = &m->virtio.repeat;
+
+	if (m->kvm_vm.split || m->virtio.nr == 0)
+		return 0;
+	if (!timer->loop)
+		timer_init(timer, m->vm->loop, on_repeat);
+	return timer_set(timer, period_ns, period_ns);
+}
+
 int virtio_connect(struct machine *m, struct err *err)
 {
-	int r = 0;
+	int r = repeat_every(m, VIRTIO_REPEAT_NS);
 
 	for (unsigned int i = 0; i < m->virtio.nr && r == 0; i++) {
 		struct virtio_slot *slot = &m->virtio.slot[i];
@@ -146,8 +174,10 @@ void virtio_unmasked(struct machine *m, unsigned int gsi)
 		virtio_dev_repeat_interrupt(m->virtio.slot[i].dev);
 }
 
+/* The timer is there since virtio_connect(): setting it does not fail. */
 void virtio_pause(struct machine *m)
 {
+	(void)!repeat_every(m, 0);
 	for (unsigned int i = 0; i < m->virtio.nr; i++)
 		virtio_dev_pause(m->virtio.slot[i].dev);
 }
@@ -156,10 +186,13 @@ void virtio_resume(struct machine *m)
 {
 	for (unsigned int i = 0; i < m->virtio.nr; i++)
 		virtio_dev_resume(m->virtio.slot[i].dev);
+	(void)!repeat_every(m, VIRTIO_REPEAT_NS);
 }
 
 void virtio_free_devices(struct machine *m)
 {
+	if (m->virtio.repeat.loop)
+		timer_free(&m->virtio.repeat);
 	while (m->virtio.nr > 0) {
 		const struct virtio_slot *slot =
 			&m->virtio.slot[--m->virtio.nr];

@@ -49,12 +49,14 @@ extern const struct virtio_kind virtio_kind_vsock;
 extern const struct virtio_kind virtio_kind_entropy;
 
 #define VIRTIO_LIMITERS_MAX 2u
+#define VIRTIO_REPEAT_NS    100000000u
 
 /**
  * struct virtio_slot - a device in its window
  * @index:	of the device within its kind
  * @counters:	its metrics, or NULL
  * @limiter:	its rate limiters
+ * @waited:	it had something to say at the last virtio_slots.repeat
  * @mmio:	its windows: that of the command line, that of ACPI
  */
 struct virtio_slot {
@@ -64,11 +66,19 @@ struct virtio_slot {
 	unsigned int nr_limiters;
 	struct rate_limiter *limiter[VIRTIO_LIMITERS_MAX];
 	struct virtio_dev *dev;
+	bool waited;
 	struct virtio_mmio mmio[2];
 };
 
+/**
+ * struct virtio_slots - all of them
+ * @repeat:	KVM's own IOAPIC drops what comes while a pin is masked, and
+ *says nobody when it is unmasked: what a driver has not taken for
+ *		VIRTIO_REPEAT_NS is said again. Not set up with ours
+ */
 struct virtio_slots {
 	unsigned int nr;
+	struct timer repeat;
 	struct virtio_slot slot[LAYOUT_VIRTIO_MAX];
 };
 
@@ -92,7 +102,7 @@ int virtio_add_counters(struct machine *m, const struct metric_group *group,
 int virtio_connect(struct machine *m, struct err *err) __must_check;
 
 /**
- * virtio_unmasked() - the guest has unmasked (or moved) pin @gsi of the IOAPIC
+ * virtio_unmasked() - the guest has unmasked (or moved) pin @gsi of our IOAPIC
  *
  * While a pin is masked KVM drops what comes by its irqfd; a device that still
  * has something to say says it again. Any thread.

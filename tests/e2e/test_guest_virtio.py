@@ -16,7 +16,7 @@ BALLOON = {"balloon": {"amount_mib": 16, "deflate_on_oom": True,
 CASES = [
     Case("rng", devices=ENTROPY),
     Case("rng-pvh", devices=ENTROPY, cpus=2),
-    Case("rng", "full", irqchip="full", devices=ENTROPY),
+    Case("rng", irqchip="full", devices=ENTROPY),
     Case("hostile", devices=ENTROPY),
     Case("balloon", devices=BALLOON),
 ]
