@@ -63,6 +63,20 @@ static unsigned int in_count(const struct serial *s)
 	return s->in_head - s->in_tail;
 }
 
+/* The guest looks at the receiver, or is called to. */
+static void fill_fifo(struct serial *s)
+{
+	unsigned int n = in_count(s);
+
+	s->in_fifo = n < SERIAL_FIFO_BYTES ? n : SERIAL_FIFO_BYTES;
+}
+
+static void clear_fifo(struct serial *s)
+{
+	s->in_tail += s->in_fifo;
+	s->in_fifo = 0;
+}
+
 static bool rda(const struct serial *s)
 {
 	return (s->regs.ier & IER_RDA) && in_count(s) > 0;
@@ -78,6 +92,8 @@ static void update_irq(struct serial *s, bool fresh)
 {
 	bool high = rda(s) || thre(s);
 
+	if (rda(s))
+		fill_fifo(s);
 	if (high && s->irq_high && fresh)
 		irq_line_set(&s->irq, false);
 	else if (high == s->irq_high)
@@ -149,6 +165,7 @@ static uint8_t read_rbr(struct serial *s)
 	if (in_count(s) > 0) {
 		byte = s->in[s->in_tail % SERIAL_IN_BYTES];
 		s->in_tail++;
+		fill_fifo(s);
 		metric_inc(&s->metrics.read_count);
 	} else {
 		metric_inc(&s->metrics.missed_read_count);
@@ -174,6 +191,7 @@ static uint8_t read_iir(struct serial *s)
 	uint8_t v = IIR_NONE;
 
 	if (rda(s)) {
+		fill_fifo(s);
 		v = IIR_RDA;
 	} else if (thre(s)) {
 		v = IIR_THRE;
@@ -216,6 +234,7 @@ static uint8_t read_reg(struct serial *s, uint64_t off)
 	case REG_MCR:
 		return s->regs.mcr;
 	case REG_LSR:
+		fill_fifo(s);
 		return (uint8_t)(LSR_EMPTY | (in_count(s) > 0 ? LSR_DR : 0));
 	case REG_MSR:
 		return read_msr(s);
@@ -244,9 +263,10 @@ static void write_reg(struct serial *s, uint64_t off, uint8_t v)
 	case REG_IIR:
 		s->regs.fcr = v & FCR_KEPT;
 		if (v & FCR_CLEAR)
-			s->in_tail = s->in_head;
+			clear_fifo(s);
 		feed(s);
-		update_irq(s, false);
+		/* What comes into an empty FIFO is a cause of its own. */
+		update_irq(s, v & FCR_CLEAR && in_count(s) > 0);
 		break;
 	case REG_LCR:
 		s->regs.lcr = v;
@@ -347,6 +367,7 @@ int serial_load(struct serial *s, const struct serial_state *state,
 	s->regs = state->regs;
 	s->in_tail = 0;
 	s->in_head = state->nr_input;
+	s->in_fifo = 0;
 	memcpy(s->in, state->input, state->nr_input);
 	s->irq_high = rda(s) || thre(s);
 	s->limit.tokens = at_most(state->limit_tokens, s->limit.size);

@@ -17,6 +17,11 @@
  * when it is full; it then stops reading its descriptor until the guest has
  * made room, which kicks the VMM thread too.
  *
+ * The chip's FIFO are the first SERIAL_FIFO_BYTES of that queue, as far as the
+ * guest could have seen them; the rest is still on the wire. So a guest that
+ * clears the FIFO, as drivers do when they open the port, loses what the chip
+ * would have lost, and not what was typed or piped ahead.
+ *
  * Interrupt: one line, level inside, but on an edge-triggered pin: a cause that
  * arises anew while the line is high lowers and raises it, so that no edge is
  * lost. Causes and their priority: receive data, transmitter empty.
@@ -31,8 +36,9 @@
 
 #include <pthread.h>
 
-#define SERIAL_OUT_BYTES 65536u
-#define SERIAL_IN_BYTES  4096u
+#define SERIAL_OUT_BYTES  65536u
+#define SERIAL_IN_BYTES   4096u
+#define SERIAL_FIFO_BYTES 16u
 
 /* Firecracker's `uart` metrics. */
 struct serial_metrics {
@@ -82,6 +88,8 @@ struct serial_state {
 /**
  * struct serial - @lock guards all below it
  * @kick:	wakes the VMM thread; called with the lock held, any thread
+ * @in_fifo:	bytes of the input that are in the FIFO; not saved: a restored
+ *		guest has seen none
  * @starved:	the console was refused and waits for room
  */
 struct serial {
@@ -97,6 +105,7 @@ struct serial {
 	unsigned int out_tail;
 	unsigned int in_head;
 	unsigned int in_tail;
+	unsigned int in_fifo;
 	bool starved;
 	uint8_t in[SERIAL_IN_BYTES];
 	uint8_t out[SERIAL_OUT_BYTES];

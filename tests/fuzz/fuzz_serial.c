@@ -7,7 +7,8 @@
  * offers input again only after a kick when some was refused. Judged after each
  * step:
  *
- * - both queues are bounded, and hold what was put in, in order;
+ * - both queues are bounded, and hold what was put in, in order, but for the
+ *   FIFO's bytes that the guest clears;
  * - a byte of output is stored, dropped or limited, and counted as such;
  * - the interrupt line is high exactly when a cause is pending;
  * - nobody is forgotten: output waits only for a console that was kicked, and
@@ -102,9 +103,9 @@ static void guest_write(struct world *w, uint64_t reg, uint8_t v)
 			write_thr(w, v);
 		return;
 	}
-	fuzz_check(serial_bus_ops.write(&w->s, reg, &v, 1) == 0);
 	if (reg == 2 && (v & 2))
-		w->in.tail = w->in.head;
+		w->in.tail += w->s.in_fifo; /* judged before */
+	fuzz_check(serial_bus_ops.write(&w->s, reg, &v, 1) == 0);
 }
 
 static void guest_read(struct world *w, uint64_t reg)
@@ -197,6 +198,8 @@ static void judge(const struct world *w)
 	fuzz_check(s->in_head - s->in_tail == held(&w->in));
 	fuzz_check(held(&w->out) <= SERIAL_OUT_BYTES);
 	fuzz_check(held(&w->in) <= SERIAL_IN_BYTES);
+	fuzz_check(s->in_fifo <= SERIAL_FIFO_BYTES &&
+		   s->in_fifo <= held(&w->in));
 	fuzz_check(w->line.high == (rda || thre));
 	fuzz_check(held(&w->out) == 0 || w->kicked_out || w->busy);
 	fuzz_check(!w->refused || w->kicked_in ||

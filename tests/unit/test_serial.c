@@ -148,17 +148,61 @@ static void full_input_is_refused(void **state)
 	assert_int_equal(p->s->metrics.missed_read_count, 1);
 }
 
-/* A guest that clears the FIFO takes the input as one that reads it. */
-static void cleared_input_is_room(void **state)
-{
-	static uint8_t much[SERIAL_IN_BYTES + 1];
-	struct port *p = *state;
+static uint8_t numbered[SERIAL_IN_BYTES + 1];
 
-	assert_int_equal(serial_put_input(p->s, much, sizeof(much)),
+/* All that the queue takes, byte after byte another. */
+static void type_much(struct port *p)
+{
+	for (unsigned int i = 0; i < sizeof(numbered); i++)
+		numbered[i] = (uint8_t)(i * 7);
+	assert_int_equal(serial_put_input(p->s, numbered, sizeof(numbered)),
 			 SERIAL_IN_BYTES);
+}
+
+/* A 16550A has 16 bytes to lose, and those only once. */
+static void clearing_the_fifo_clears_no_more(void **state)
+{
+	struct port *p = *state;
+	unsigned int at = 16;
+
+	type_much(p);
+	out(p, 2, 0x03); /* nobody has seen any of it */
+	assert_int_equal(in(p, 0), numbered[0]);
+	out(p, 2, 0x03); /* what came behind the one that was read */
+	at = 17;
+	/* As Linux opens a port. */
+	out(p, 2, 0x01);
+	out(p, 2, 0x07);
+	out(p, 2, 0x00);
+	out(p, 2, 0x01);
+	for (; in(p, 5) & 1; at++)
+		assert_int_equal(in(p, 0), numbered[at]);
+	assert_int_equal(at, SERIAL_IN_BYTES);
+	/* Empty is empty. */
+	(void)serial_put_input(p->s, numbered, 3);
+	assert_int_equal(in(p, 5) & 1, 1);
 	out(p, 2, 0x03);
-	assert_int_equal(p->kicks, 1);
-	assert_int_equal(serial_put_input(p->s, much, 1), 1);
+	assert_int_equal(in(p, 5) & 1, 0);
+}
+
+/* An edge for what is there after it, and room for what is not. */
+static void a_cleared_fifo_fills_again(void **state)
+{
+	struct port *p = *state;
+	unsigned int rises;
+
+	out(p, 1, 0x01);
+	type_much(p);
+	rises = p->irq.rises;
+	for (unsigned int i = 0; i < SERIAL_IN_BYTES / 16; i++) {
+		assert_int_equal(p->kicks, i * 16 >= SERIAL_IN_BYTES / 2);
+		assert_true(p->irq.high);
+		assert_int_equal(p->irq.rises, rises + i);
+		out(p, 2, 0x03);
+	}
+	assert_false(p->irq.high);
+	assert_int_equal(serial_put_input(p->s, numbered, 1), 1);
+	assert_true(p->irq.high);
 }
 
 static void interrupt_causes(void **state)
@@ -221,7 +265,8 @@ int main(void)
 		CASE(one_kick_a_burst),
 		CASE(full_output_drops_and_counts),
 		CASE(full_input_is_refused),
-		CASE(cleared_input_is_room),
+		CASE(clearing_the_fifo_clears_no_more),
+		CASE(a_cleared_fifo_fills_again),
 		CASE(interrupt_causes),
 		CASE(wide_accesses_are_nobodys),
 		CASE(rate_limit_drops),
