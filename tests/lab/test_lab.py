@@ -125,6 +125,25 @@ def test_lab_writes_to_the_host(lab, tmp_path):
     assert os.readlink(tmp_path / 'a/link') == 'b/file'
 
 
+def test_host_copies_what_is_copied(lab, tmp_path):
+    source, target = tmp_path / 'source', tmp_path / 'target'
+    with open(source, 'wb') as file:
+        file.truncate(300 << 20)
+        for at in (0, 100 << 20, (300 << 20) - 7):
+            file.seek(at)
+            file.write(b'a part.')
+    ended = run(lab, 'cp', source, target)
+    assert (ended.returncode, ended.stderr) == (0, b'')
+    assert target.stat().st_blocks <= source.stat().st_blocks
+    with open(source, 'rb') as one, open(target, 'rb') as other:
+        while data := one.read(1 << 20):
+            assert other.read(1 << 20) == data
+        assert other.read() == b''
+    ended = run(lab, 'cp', source, '/usr/lab-was-here')
+    assert ended.returncode == 1
+    assert not os.path.exists('/usr/lab-was-here')
+
+
 def test_rest_of_the_host_is_read_only(lab):
     ended = run(lab, 'touch', '/usr/lab-was-here')
     assert ended.returncode == 1
