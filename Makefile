@@ -28,6 +28,11 @@ check:
 	@tools/deps build demo test
 	@tools/ci/check
 
+# The tests that take long, an hour and more: whole Debians, load, soak.
+check-long:
+	@tools/deps build demo test
+	@tools/ci/check build long
+
 # Formatting, static analysis and the rules of the tree only.
 lint:
 	@tools/deps build demo test
@@ -60,6 +65,7 @@ help:
 	@echo '               both: VOLT_CPUS=2 VOLT_MEMORY=512 (MiB)'
 	@echo 'make check     all tests; ends with "N passed, N failed, N skipped"'
 	@echo '               one lane: tools/ci/check unit (see CONTRIBUTING.md)'
+	@echo 'make check-long what takes an hour and more: whole Debians, load'
 	@echo 'make lint      formatting and static analysis only'
 	@echo 'make fuzz      the fuzz targets only'
 	@echo 'make bench     figures against QEMU and a bare probe'
@@ -69,4 +75,4 @@ help:
 	@echo 'Where this host cannot run Linux guests, a software-emulated one does:'
 	@echo 'tests/lab/run COMMAND. What it can run: $(BUILD)/volt doctor.'
 
-.PHONY: all demo shell check lint fuzz bench install clean help
+.PHONY: all demo shell check check-long lint fuzz bench install clean help

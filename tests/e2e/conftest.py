@@ -26,6 +26,15 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = (ROOT / os.environ.get("VOLT_BUILD", "build")).resolve()
 LAB = ROOT / "tests/lab/run"
 
+# A test that can do more, given hours, does so in `make check-long`.
+LONG = os.environ.get("VOLT_TEST_LONG") == "1"
+
+
+def long_only(what):
+    """A mark for a test that always takes long; @what does."""
+    return pytest.mark.skipif(not LONG, reason=f"{what}: make check-long")
+
+
 # The most that one guest may take in the lab; most take one second.
 CASE_SECONDS = 60
 

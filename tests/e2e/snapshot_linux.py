@@ -8,7 +8,6 @@ case.
 """
 
 import ctypes
-import os
 import re
 import shutil
 import socket
@@ -20,12 +19,12 @@ import time
 import traceback
 from pathlib import Path
 
-from conftest import Api, Running
+from conftest import LONG, Api, Running
 from netns import Namespace
 from vsock_host import connect, echo
 
 # What one step may take; a round takes some 6, times the guests that run.
-SECONDS = 360 if os.environ.get("VOLT_TEST_LONG") == "1" else 90
+SECONDS = 360 if LONG else 90
 CALM = 600  # seconds of guest time between two rounds: more is a jump
 LINE = b"TCP of a guest\n"
 FORKED = "crng reseeded due to virtual machine fork"

@@ -2,17 +2,14 @@
 """The socket device with a bare-metal guest, and real sockets on the host."""
 
 import json
-import os
 import socket
 import subprocess
 
 import pytest
 
-from conftest import BUILD, Api, Case
+from conftest import BUILD, Api, Case, long_only
 from vsock_host import allow_descriptors, connect, echo, listen
 
-LONG = pytest.mark.skipif(os.environ.get("VOLT_TEST_LONG") != "1",
-                          reason="1 GiB: set VOLT_TEST_LONG=1")
 QUIT = 1
 
 
@@ -52,7 +49,7 @@ def test_both_ways(guest):
     guest.finish()
 
 
-@LONG
+@long_only("1 GiB")
 def test_one_gibibyte_both_ways(guest):
     sent, got = echo(guest.connect(), 1 << 30)
     assert got == sent

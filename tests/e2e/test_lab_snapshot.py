@@ -2,24 +2,22 @@
 """What depends on the host's KVM, with a stock one: in the lab.
 
 Which pages KVM notes as written, and which of its MSRs go on by themselves.
-VOLT_TEST_LONG=1: it takes a minute and a half.
+In make check-long: it takes a minute and a half.
 """
 
-import os
 import sys
 from pathlib import Path
 
 import pytest
 
-from conftest import BUILD, in_lab, need_lab
+from conftest import BUILD, in_lab, long_only, need_lab
 
 HERE = Path(__file__).parent
 FILES = ("test_snapshot_diff.py", "test_snapshot_state.py")
 
 
 @pytest.mark.lab
-@pytest.mark.skipif(os.environ.get("VOLT_TEST_LONG") != "1",
-                    reason="a minute and a half: set VOLT_TEST_LONG=1")
+@long_only("a minute and a half")
 def test_snapshots_on_a_stock_kvm(build, tmp_path):
     need_lab()
     out, log = in_lab(

@@ -3,21 +3,19 @@
 
 Both engines: data verified past the page cache, fstrim, a drive that grows,
 fio with checksums, discards and flushes on a drive of its own, and kill -9 of
-the VMM in a load with fsync. In the lab, in one go. VOLT_TEST_LONG=1 verifies
+the VMM in a load with fsync. In the lab, in one go. make check-long verifies
 384 MB instead of 2.4 MB, and 128 MiB by fio instead of 8, for some minutes.
 """
 
 import json
-import os
 import shutil
 import subprocess
 
 import pytest
 
-from conftest import BUILD, ROOT, in_lab, mkfs_ext4, need_lab, said
+from conftest import BUILD, LONG, ROOT, in_lab, mkfs_ext4, need_lab, said
 
 IMAGE_MIB = 64
-LONG = os.environ.get("VOLT_TEST_LONG") == "1"
 ENGINES = ("Sync", "Async")
 
 

@@ -3,7 +3,7 @@
 
 Debian's kernel as the guest; in the lab unless this host's KVM runs Linux.
 All of it twice, without vhost and with it, and then the bare-metal guests of
-vhost_guests.py. VOLT_TEST_LONG=1 lets each run of iperf3 last 30 seconds
+vhost_guests.py. make check-long lets each run of iperf3 last 30 seconds
 instead of one.
 """
 
@@ -16,10 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import LAB, ROOT, runs_linux
+from conftest import LAB, LONG, ROOT, runs_linux
 
 SCRIPT = Path(__file__).with_name("linux_net.sh")
-LONG = os.environ.get("VOLT_TEST_LONG") == "1"
 MODES = {"plain": "", "vhost": "vhost"}
 SECONDS = 30 if LONG else 1
 MODE_SECONDS = 600 if LONG else 150

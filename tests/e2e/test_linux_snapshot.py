@@ -10,7 +10,7 @@ Debian's cloud kernel has no driver for the VM generation ID, so what is compare
 there is the device's numbers, and more of them than the driver had fetched
 before the snapshot: those few are in the guest's memory, so clones share them.
 The slim kernel, which takes part when somebody has built it, has that driver:
-it has to say that it heard, and getrandom() has to differ. VOLT_TEST_LONG=1: ten
+it has to say that it heard, and getrandom() has to differ. make check-long: ten
 clones and a chain of twenty instead of two and three.
 """
 
@@ -21,8 +21,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import (BUILD, NO_SLIM, ROOT, in_lab, mkfs_ext4, need_lab, said,
-                      slim_kernel, vsock_guest_image)
+from conftest import (BUILD, LONG, NO_SLIM, ROOT, in_lab, mkfs_ext4, need_lab,
+                      said, slim_kernel, vsock_guest_image)
 
 CASES = {
     "stock": ["original", "clones", "random_numbers", "vsock", "tcp", "chain"],
@@ -30,7 +30,6 @@ CASES = {
     "slim": ["original", "clones", "random_numbers", "reseeded", "vsock",
              "tcp"],
 }
-LONG = os.environ.get("VOLT_TEST_LONG") == "1"
 CLONES, DEPTH = (10, 20) if LONG else (2, 3)
 HERE = Path(__file__).parent
 SCRIPT = """\

@@ -2,20 +2,18 @@
 """The socket device under Linux's own driver, in the lab.
 
 A stock kernel with vmw_vsock_virtio_transport as a module; vsockguest.c in it,
-vsock_linux.py and vsock_host.py on its host. VOLT_TEST_LONG=1: 1 GiB instead
+vsock_linux.py and vsock_host.py on its host. make check-long: 1 GiB instead
 of a few MiB, and 1,000 connections.
 """
 
-import os
 import sys
 from pathlib import Path
 
 import pytest
 
-from conftest import BUILD, ROOT, in_lab, need_lab, said, vsock_guest_image
+from conftest import BUILD, LONG, ROOT, in_lab, need_lab, said, vsock_guest_image
 
 CASES = ["calls", "call-transfer", "transfer", "clients", "refused", "end"]
-LONG = os.environ.get("VOLT_TEST_LONG") == "1"
 MIB, CONNECTIONS = (1024, 500) if LONG else (8, 100)
 HERE = Path(__file__).parent
 SCRIPT = """\

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BUILD, Api, Case
+from conftest import BUILD, Api, Case, long_only
 from test_snapshot import snapshot, start
 
 HANDLER = Path(__file__).with_name("uffd_handler.py")
@@ -173,8 +173,7 @@ def test_a_handler_that_stops_serving(vmm, tmp_path, saved, handler):
     assert run.finish().code == -15
 
 
-@pytest.mark.skipif(os.environ.get("VOLT_TEST_LONG") != "1",
-                    reason="half a minute: set VOLT_TEST_LONG=1")
+@long_only("half a minute")
 def test_a_handler_that_never_serves(vmm, tmp_path, saved, handler):
     run, _, status, answer = load(vmm, tmp_path, handler(0))
     assert status == 400
@@ -183,8 +182,7 @@ def test_a_handler_that_never_serves(vmm, tmp_path, saved, handler):
     assert run.finish().code == 1
 
 
-@pytest.mark.skipif(os.environ.get("VOLT_TEST_LONG") != "1",
-                    reason="half a minute: set VOLT_TEST_LONG=1")
+@long_only("half a minute")
 def test_a_pause_does_not_wait_for_ever(vmm, tmp_path, saved, handler):
     """A vCPU that waits for its page: out of it by the signal, or an error."""
     server = handler(20)
