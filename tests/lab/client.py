@@ -36,8 +36,12 @@ def start(folder, *, idle=None):
     command. Otherwise it ends with this process, or when the descriptor that
     is returned is closed.
     """
-    image.qemu()  # what the two say, they say here
-    image.initramfs(image.kernel()['modules'])
+    try:
+        image.qemu()  # what these say, they say here
+        image.initramfs(image.kernel()['modules'])
+    except LabError:
+        os.rmdir(folder)
+        raise
     command = ['/usr/bin/python3', LABD, folder]
     reader, writer = os.pipe()
     command += ['--idle', str(idle)] if idle else ['--parent', str(reader)]

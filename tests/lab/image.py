@@ -41,7 +41,8 @@ def facts(*command):
 
 def kernel():
     """What tools/kernel/fetch says of the lab's kernel: a dict of paths."""
-    return facts(FETCH)
+    series = os.environ.get('VOLT_LAB_KERNEL')
+    return facts(FETCH, *(('--series', series) if series else ()))
 
 
 def qemu():
@@ -86,6 +87,8 @@ def initramfs(modules_tree):
     except FileNotFoundError as failure:
         raise LabError('no C compiler (apt-get install gcc libc6-dev)'
                        ) from failure
+    except subprocess.CalledProcessError as failure:
+        raise LabError(f'{failure.cmd[0]} failed') from failure
     finally:
         if os.path.exists(agent):
             os.unlink(agent)

@@ -248,6 +248,43 @@ def test_first_line_says_what_it_runs_on(alone):
                     + re.escape(release) + '[:;] ', line), line
 
 
+NEW_KERNEL = """
+import ctypes, fcntl, mmap, os, struct
+print(os.uname().release)
+print(ctypes.CDLL(None).syscall(444, None, 0, 1))  # Landlock's ABI
+memory = mmap.mmap(-1, 8 * 4096)
+memory[0] = memory[3 * 4096] = 1
+start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+found = (ctypes.c_uint64 * 24)()
+with open("/proc/self/pagemap", "rb") as pagemap:
+    # PAGEMAP_SCAN of PAGE_IS_PRESENT (linux/fs.h)
+    count = fcntl.ioctl(pagemap, 0xc0606610, bytearray(struct.pack(
+        "12Q", 96, 0, start, start + len(memory), 0,
+        ctypes.addressof(found), 8, 0, 0, 8, 0, 8)))
+print([(found[i] - start) // 4096 for i in range(0, 3 * count, 3)])
+with open("/dev/kvm", "rb") as kvm:
+    print(fcntl.ioctl(kvm, 0xae00))
+"""
+
+
+def test_newer_kernel(alone):
+    env, _ = alone
+    ended = run({**env, 'VOLT_LAB_KERNEL': '6.12'}, '/usr/bin/python3', '-c',
+                NEW_KERNEL)
+    release, landlock, pages, kvm = ended.stdout.decode().splitlines()
+    assert release.startswith('6.12.') and release.encode() in ended.stderr
+    assert int(landlock) >= 6
+    assert (pages, kvm) == ('[0, 3]', '12')
+
+
+def test_no_such_kernel(alone):
+    env, folder = alone
+    ended = run({**env, 'VOLT_LAB_KERNEL': '6'}, 'true')
+    assert ended.returncode == 125
+    assert b'--series 6: not of the form 6.12' in ended.stderr
+    until(lambda: not os.listdir(folder))
+
+
 def test_killed_client_takes_its_lab_along(alone):
     env, folder = alone
     with subprocess.Popen([RUN, 'sh', '-c', 'echo up; sleep 100'], env=env,

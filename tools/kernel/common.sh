@@ -135,25 +135,46 @@ meta_target()
 		sed -n "s/^ *Depends: \($2\)\$/\1/p" | head -n 1
 }
 
-# get_deb PACKAGE [META_PATTERN]: downloads PACKAGE, or what it depends on that
-# matches META_PATTERN, into the current folder and sets $deb to its file name.
-# With the system's package lists first; with fresh ones of our own if those
-# know no such package or name a version that is gone.
+# try_deb PACKAGE [META_PATTERN]: downloads PACKAGE, or what it depends on that
+# matches META_PATTERN, into the current folder by the apt that $apt_how names,
+# and sets $deb to its file name.
+try_deb()
+{
+	pkg=$1
+	[ -z "${2:-}" ] || pkg=$(meta_target "$1" "$2")
+	[ -n "$pkg" ] || return 1
+	say "downloading $pkg"
+	"$apt_how" apt-get -qq download "$pkg" >apt.out 2>&1 || return 1
+	deb=$(ls -- "${pkg}"_*.deb)
+}
+
+# get_deb PACKAGE [META_PATTERN]: try_deb with the system's package lists first;
+# with fresh ones of our own if those know no such package or name a version
+# that is gone.
 get_deb()
 {
-	for apt_how in system_apt private_apt; do
-		if [ "$apt_how" = private_apt ]; then
-			say "refreshing package lists of our own"
-			private_apt apt-get -qq update >&2 || return 1
-		fi
-		pkg=$1
-		[ -z "${2:-}" ] || pkg=$(meta_target "$1" "$2")
-		[ -n "$pkg" ] || continue
-		say "downloading $pkg"
-		if "$apt_how" apt-get -qq download "$pkg" >apt.out 2>&1; then
-			deb=$(ls -- "${pkg}"_*.deb)
-			return 0
-		fi
+	apt_how=system_apt
+	try_deb "$@" && return
+	say "refreshing package lists of our own"
+	private_apt apt-get -qq update >&2 || return 1
+	apt_how=private_apt
+	try_deb "$@" && return
+	cat apt.out >&2 2>/dev/null
+	return 1
+}
+
+# get_deb_of SUITES PACKAGE META_PATTERN: try_deb with the system's package
+# lists first, then with those of the SUITES, one after the other.
+get_deb_of()
+{
+	suites=$1
+	shift
+	apt_how=system_apt
+	try_deb "$@" && return
+	apt_how=suite_apt
+	for release in $suites; do
+		say "looking in Debian's $release"
+		open_suites "$release" && try_deb "$@" && return
 	done
 	cat apt.out >&2 2>/dev/null
 	return 1
