@@ -90,7 +90,7 @@ struct client {
 
 /**
  * struct api_server - the listener and its clients
- * @path:	of the socket, which is ours to remove
+ * @path:	of the socket; ours to remove while it names @file
  * @starved:	accept() failed for lack of something; @timer tries again
  */
 struct api_server {
@@ -99,6 +99,7 @@ struct api_server {
 	struct loop *loop;
 	struct timer timer;
 	char *path;
+	struct file_id file;
 	bool starved;
 	struct client clients[CLIENTS_MAX];
 };
@@ -491,6 +492,7 @@ static int bind_socket(struct api_server *server, const char *path,
 			       "Failed to open the API socket at: %s. %s", path,
 			       err_name(r));
 	}
+	server->file = file_id_of(path);
 	server->path = strdup(path);
 	if (!server->path || listen(server->src.fd, BACKLOG) < 0) {
 		r = server->path ? -errno : -ENOMEM;
@@ -547,7 +549,7 @@ void api_server_free(struct api_server *server)
 	loop_del(server->loop, &server->src);
 	fd_close(&server->src.fd);
 	if (server->path)
-		(void)unlink(server->path);
+		file_unlink_own(server->path, server->file);
 	free(server->path);
 	timer_free(&server->timer);
 	free(server);

@@ -5,6 +5,8 @@
 #include "base/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void fd_close(int *fd)
@@ -52,4 +54,34 @@ int fd_write_full(int fd, const void *buf, size_t len)
 		len -= (size_t)n;
 	}
 	return 0;
+}
+
+int fd_fill_standard(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR | O_NOCTTY);
+		if (fd < 0)
+			return -errno;
+	} while (fd <= STDERR_FILENO);
+	(void)close(fd);
+	return 0;
+}
+
+struct file_id file_id_of(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return (struct file_id){0};
+	return (struct file_id){st.st_dev, st.st_ino};
+}
+
+void file_unlink_own(const char *path, struct file_id id)
+{
+	const struct file_id now = file_id_of(path);
+
+	if (id.ino != 0 && now.dev == id.dev && now.ino == id.ino)
+		(void)unlink(path);
 }

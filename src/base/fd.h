@@ -50,3 +50,27 @@ int fd_read_full(int fd, void *buf, size_t len, off_t off) __must_check;
  * Return: 0 or -errno. For files and pipes that may block.
  */
 int fd_write_full(int fd, const void *buf, size_t len) __must_check;
+
+/**
+ * fd_fill_standard() - /dev/null for each of descriptors 0 to 2 that is closed
+ *
+ * Else the next file or socket that is opened takes the number, and what is
+ * printed goes into it. Call it first in main().
+ *
+ * Return: 0 or -errno.
+ */
+int fd_fill_standard(void) __must_check;
+
+/**
+ * struct file_id - which file a path named; zeroed, it is none
+ */
+struct file_id {
+	uint64_t dev;
+	uint64_t ino;
+};
+
+/* What @path names now, a link itself; none when it names nothing. */
+struct file_id file_id_of(const char *path);
+
+/* Remove @path if it still names @id. */
+void file_unlink_own(const char *path, struct file_id id);

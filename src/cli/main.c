@@ -4,6 +4,8 @@
  */
 #include "cli/cli.h"
 
+#include "base/fd.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -65,6 +67,8 @@ int main(int argc, char **argv)
 	const char *word = argc > 1 ? argv[1] : NULL;
 	const struct command *command;
 
+	if (fd_fill_standard() < 0)
+		return CLI_EXIT_FAILED;
 	if (!word) {
 		print_help(stderr);
 		return CLI_EXIT_USAGE;

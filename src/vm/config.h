@@ -153,7 +153,7 @@ struct net_config {
  * struct vsock_config - the socket device
  * @vsock_id:	deprecated, ignored
  * @fd:		listens on uds_path, since it was set; -1 when absent
- * @dev, @ino:	of the socket's file, to remove no other
+ * @file:	the socket's, to remove no other
  */
 struct vsock_config {
 	bool present;
@@ -161,8 +161,7 @@ struct vsock_config {
 	char *uds_path;
 	char *vsock_id;
 	int fd;
-	uint64_t dev;
-	uint64_t ino;
+	struct file_id file;
 };
 
 struct entropy_config {

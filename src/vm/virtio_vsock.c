@@ -13,15 +13,12 @@
 
 #include <errno.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 int vsock_config_bind(struct vsock_config *vsock, struct err *err)
 {
 	static const char what[] =
 		"Cannot create backend for vsock device: Error binding to the "
 		"host-side Unix socket:";
-	struct stat st;
 	int fd = vsock_listen(vsock->uds_path);
 
 	if (fd == -ENAMETOOLONG)
@@ -33,20 +30,14 @@ int vsock_config_bind(struct vsock_config *vsock, struct err *err)
 		return err_set(err, fd, "%s %s (os error %d)", what,
 			       err_name(fd), -fd);
 	vsock->fd = fd;
-	if (lstat(vsock->uds_path, &st) == 0) {
-		vsock->dev = st.st_dev;
-		vsock->ino = st.st_ino;
-	}
+	vsock->file = file_id_of(vsock->uds_path);
 	return 0;
 }
 
 void vsock_config_free(struct vsock_config *vsock)
 {
-	struct stat st;
-
-	if (vsock->fd >= 0 && lstat(vsock->uds_path, &st) == 0 &&
-	    st.st_dev == vsock->dev && st.st_ino == vsock->ino)
-		(void)unlink(vsock->uds_path);
+	if (vsock->fd >= 0)
+		file_unlink_own(vsock->uds_path, vsock->file);
 	fd_close(&vsock->fd);
 	free(vsock->uds_path);
 	free(vsock->vsock_id);

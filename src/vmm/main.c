@@ -11,6 +11,7 @@
  * in reverse. Only this file prints to stderr and chooses the exit code.
  */
 #include "api/api.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "dev/console.h"
 #include "vm/machine.h"
@@ -254,6 +255,8 @@ int main(int argc, char **argv)
 	int code;
 
 	timeline_mark(&v.vm.timeline, TIMELINE_PROCESS);
+	if (fd_fill_standard() < 0)
+		return VM_EXIT_GENERIC;          /* and nowhere to say why */
 	(void)prctl(PR_SET_NAME, "firecracker"); /* what clients look for */
 	(void)umask(077);
 	if (options_parse(&v.opts, argc, argv, &err) < 0)

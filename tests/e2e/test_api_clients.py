@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients that are slow, many, greedy or die in the middle."""
 
+import os
 import resource
 import shutil
 import socket
@@ -253,6 +254,36 @@ def test_socket_belongs_to_the_process(build, tmp_path):
         api.process.terminate()
         api.process.wait(60)
         assert not api.socket.exists()
+
+
+def test_socket_of_another_vm_stays(build, tmp_path):
+    """A path that was taken over meanwhile is not removed at the end."""
+    with apiclient.Api(build, tmp_path) as first:
+        first.socket.unlink()
+        (tmp_path / "second").mkdir()
+        with apiclient.Api(build, tmp_path / "second") as second:
+            (tmp_path / "second/api.sock").rename(first.socket)
+            first.process.terminate()
+            first.process.wait(60)
+            second.socket = first.socket
+            assert second.alive()
+
+
+def test_closed_descriptors_get_dev_null(build, tmp_path):
+    """The API's socket is not where a message for stderr goes."""
+    vmm = subprocess.Popen(
+        ["sh", "-c", 'exec "$0" --api-sock api.sock --level Debug '
+         '<&- >&- 2>&-', build / "volt-vmm"], cwd=tmp_path)
+    try:
+        end = time.monotonic() + 60
+        while not (tmp_path / "api.sock").exists():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        for fd in range(3):
+            assert os.readlink(f"/proc/{vmm.pid}/fd/{fd}") == "/dev/null"
+    finally:
+        vmm.terminate()
+        vmm.wait(60)
 
 
 def test_socket_path_that_is_too_long(build, tmp_path):
