@@ -7,6 +7,8 @@
  */
 #include "base/log.h"
 
+#include "base/clean.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -227,6 +229,17 @@ void log_move(const struct sink *to)
 	(void)pthread_mutex_unlock(&queue.lock);
 }
 
+/* One record stays one line, and is only letters. Not inlined: two such
+ * buffers are too much for one frame. */
+static __attribute__((noinline)) void put_record(const char *text, size_t len)
+{
+	char out[LOG_LINE_MAX];
+	size_t n = clean_text(out, sizeof(out), text, len);
+
+	out[n++] = '\n';
+	deliver(out, n);
+}
+
 void log_line(enum log_level level, const char *file, int line, const char *fmt,
 	      ...)
 {
@@ -248,11 +261,7 @@ void log_line(enum log_level level, const char *file, int line, const char *fmt,
 		n += (size_t)k;
 	if (n > sizeof(buf) - 1)
 		n = sizeof(buf) - 1;
-	for (size_t i = 0; i < n; i++) /* one record stays one line */
-		if (buf[i] == '\n')
-			buf[i] = ' ';
-	buf[n++] = '\n';
-	deliver(buf, n);
+	put_record(buf, n);
 }
 
 bool log_site_pass(struct log_site *site, const char *file, int line)

@@ -74,7 +74,7 @@ static void line_format(void **state)
 	log_error("two\nlines");
 	assert_matches(logged(),
 		       STAMP "\\[vm-1:test_log:ERROR:"
-			     "[^:]*test_log.c:[0-9]+\\] two lines\n$");
+			     "[^:]*test_log.c:[0-9]+\\] two\\\\nlines\n$");
 }
 
 static void level_filter(void **state)
