@@ -11,6 +11,7 @@
  * in reverse. Only this file prints to stderr and chooses the exit code.
  */
 #include "api/api.h"
+#include "base/clean.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "dev/console.h"
@@ -46,7 +47,7 @@ static bool for_person(const struct options *o)
 }
 
 /* Whoever should read it may not: the VM's end must not wait for ever. */
-static void say(const char *text, size_t n)
+static void put_stderr(const char *text, size_t n)
 {
 	struct sink out;
 
@@ -55,17 +56,23 @@ static void say(const char *text, size_t n)
 	sink_close(&out);
 }
 
+static void say(const char *text)
+{
+	char line[2 * ERR_TEXT_MAX] = "volt-vmm: ";
+	size_t n = strlen(line);
+
+	n += clean_text(line + n, sizeof(line) - 1 - n, text, strlen(text));
+	line[n++] = '\n';
+	put_stderr(line, n);
+}
+
 /*
  * One sentence, where its reader looks: on the terminal for a person, in the
  * log for a client, once where that is the same place.
  */
 static int complain(const struct options *o, const struct err *err, int code)
 {
-	char text[sizeof(err->text) + 16];
-	int n = snprintf(text, sizeof(text), "volt-vmm: %s\n",
-			 for_person(o) ? err_for_person(err) : err->text);
-
-	say(text, (size_t)n);
+	say(for_person(o) ? err_for_person(err) : err->text);
 	if (log_settings.moved)
 		log_error("%s", err->text);
 	return code;
@@ -86,8 +93,7 @@ static int print_and_exit(const struct options *opts, struct err *err)
 {
 	switch (opts->action) {
 	case OPTIONS_HELP:
-		options_print_help("volt-vmm");
-		return VM_EXIT_OK;
+		return options_print_help() < 0 ? VM_EXIT_GENERIC : VM_EXIT_OK;
 	case OPTIONS_VERSION:
 		options_print_version();
 		return VM_EXIT_OK;
@@ -101,6 +107,19 @@ static int print_and_exit(const struct options *opts, struct err *err)
 			return complain(opts, err, VM_EXIT_GENERIC);
 		return VM_EXIT_OK;
 	}
+}
+
+/* Has all that was printed arrived? */
+static int flush(int code)
+{
+	char text[96];
+
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	(void)snprintf(text, sizeof(text),
+		       "Cannot write to standard output: %s", err_name(errno));
+	say(text);
+	return VM_EXIT_GENERIC;
 }
 
 /* A client that was given no flag at all still expects the API. */
@@ -201,11 +220,11 @@ static void print_timing(const struct vmm *v)
 		return;
 	n = timeline_format(&v->vm.timeline, v->vm.machine->kvm.stats.ns,
 			    v->vm.machine->kvm.stats.calls, text, sizeof(text));
-	say(text, n);
+	put_stderr(text, n);
 	if (v->vm.restore_phases.nr == 0)
 		return;
 	n = phases_format(&v->vm.restore_phases, text, sizeof(text));
-	say(text, n);
+	put_stderr(text, n);
 }
 
 static int run(struct vmm *v, struct err *err)
@@ -259,10 +278,12 @@ int main(int argc, char **argv)
 		return VM_EXIT_GENERIC;          /* and nowhere to say why */
 	(void)prctl(PR_SET_NAME, "firecracker"); /* what clients look for */
 	(void)umask(077);
-	if (options_parse(&v.opts, argc, argv, &err) < 0)
-		return complain(&v.opts, &err, VM_EXIT_BAD_ARGUMENTS);
+	if (options_parse(&v.opts, argc, argv, &err) < 0) {
+		say(err.text);
+		return VM_EXIT_BAD_ARGUMENTS;
+	}
 	if (v.opts.action != OPTIONS_RUN)
-		return print_and_exit(&v.opts, &err);
+		return flush(print_and_exit(&v.opts, &err));
 	sink_borrow(&log_settings.out, STDERR_FILENO);
 	log_settings.id = v.opts.id;
 	if (loop_init(&v.loop) < 0 || vm_init(&v.vm, &v.loop) < 0) {

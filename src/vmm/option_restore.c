@@ -10,7 +10,7 @@
 
 /* Return: one half of ID=NAME for each of @list, or -EINVAL. */
 static int split(const char *flag, const char *what,
-		 const struct options_list *list, struct config_override *to,
+		 const struct arg_list *list, struct config_override *to,
 		 struct err *err)
 {
 	for (unsigned int i = 0; i < list->nr; i++) {
@@ -56,7 +56,7 @@ int option_restore_fill(const struct options *opts, struct option_restore *o,
 
 void option_restore_free(struct option_restore *o)
 {
-	for (unsigned int i = 0; i < OPTIONS_LIST_MAX; i++) {
+	for (unsigned int i = 0; i < ARGS_LIST_MAX; i++) {
 		free(o->drives[i].id);
 		free(o->drives[i].to);
 		free(o->nets[i].id);

@@ -3,18 +3,17 @@
  * options.h - the command line of volt-vmm
  *
  * Firecracker's flags with their names, defaults, error texts and exit codes,
- * and Volt's own flags for people. One const table (options.c) says everything
- * about each of them: how it is parsed, what it excludes and its line of help.
+ * and Volt's own flags for people. One const table (page.c) says everything
+ * about each of them: how it is parsed, what it excludes and its help.
  */
 #pragma once
 
+#include "base/args.h"
 #include "vm/snapshot.h"
 
 #define OPTIONS_API_SOCK_DEFAULT "/run/firecracker.socket"
 #define OPTIONS_ID_DEFAULT       "anonymous-instance"
 #define OPTIONS_PAYLOAD_DEFAULT  51200u
-
-#define OPTIONS_LIST_MAX         16
 
 /* What main() shall do. */
 enum options_action {
@@ -30,12 +29,6 @@ enum options_action {
 enum options_clock {
 	OPTIONS_CLOCK_SNAPSHOT, /* goes on where it stood */
 	OPTIONS_CLOCK_REALTIME, /* the time between is added */
-};
-
-/* A flag that may be given several times. */
-struct options_list {
-	unsigned int nr;
-	const char *text[OPTIONS_LIST_MAX];
 };
 
 /**
@@ -71,6 +64,7 @@ struct options {
 	bool enable_pci;
 	bool has_mmds_size_limit;
 	bool snapshot_version;
+	bool version;
 	bool has_start_time_us;
 	bool has_start_time_cpu_us;
 	uint64_t start_time_us;
@@ -84,7 +78,7 @@ struct options {
 	const char *kernel;
 	const char *initrd;
 	const char *cmdline;
-	unsigned int cpus;
+	uint64_t cpus;
 	uint64_t memory_mib;
 	const char *vsock;
 	enum config_irqchip irqchip;
@@ -94,8 +88,8 @@ struct options {
 	bool track_dirty_pages;
 	bool lock_drives;
 	enum options_clock clock;
-	struct options_list disks;
-	struct options_list nets;
+	struct arg_list disks;
+	struct arg_list nets;
 };
 
 /**
@@ -107,8 +101,8 @@ struct options {
 int options_parse(struct options *opts, int argc, char **argv,
 		  struct err *err) __must_check;
 
-/* Print --help: what the program is, examples, every flag. */
-void options_print_help(const char *program);
+/* Print --help. Return: 0 or -ENOMEM. */
+int options_print_help(void) __must_check;
 
 /* Print --version: Firecracker's line for clients, a blank line, then ours. */
 void options_print_version(void);
@@ -148,8 +142,8 @@ int option_net_apply(const char *text, unsigned int index,
  */
 struct option_restore {
 	struct vm_restore how;
-	struct config_override drives[OPTIONS_LIST_MAX];
-	struct config_override nets[OPTIONS_LIST_MAX];
+	struct config_override drives[ARGS_LIST_MAX];
+	struct config_override nets[ARGS_LIST_MAX];
 };
 
 /**

@@ -30,9 +30,10 @@ def test_version(vmm_says):
 
 def test_help(vmm_says):
     """--help wins over all else, fits 80 columns and shows every flag."""
+    assert vmm_says("-h") == vmm_says("--help") == vmm_says("--hel")
     code, out, err = vmm_says("--nonsense", "--help")
     assert code == 0 and not err
-    assert max(len(x) for x in out.splitlines()) <= 100
+    assert max(len(x) for x in out.splitlines()) <= 80
     for flag in """api-sock id config-file no-api metadata seccomp-filter
             no-seccomp log-path level module show-level show-log-origin
             metrics-path boot-timer http-api-max-payload-size mmds-size-limit
@@ -47,8 +48,11 @@ def test_help(vmm_says):
     (["--nonsense"], "Found argument 'nonsense' which wasn't expected, or "
                      "isn't valid in this context."),
     (["nonsense"], "Found argument 'nonsense' which wasn't expected"),
-    (["-h"], "Found argument '-h' which wasn't expected"),
-    (["--api-sock=x"], "Found argument 'api-sock=x' which wasn't expected"),
+    (["-x"], "Found argument '-x' which wasn't expected"),
+    (["--no-api=yes"], "--no-api takes no value"),
+    (["--met", "x"], "'--met' is short for --metadata and for --metrics-path"),
+    (["--nonsense=x"], "Found argument 'nonsense=x' which wasn't expected"),
+    (["--=x"], "Found argument '=x' which wasn't expected"),
     (["--api-sock"], "The argument 'api-sock' requires a value, but none was "
                      "supplied."),
     (["--api-sock", "--no-api"], "The argument 'api-sock' requires a value"),
@@ -67,6 +71,20 @@ def test_help(vmm_says):
      "The argument 'clock' does not take 'now': expected snapshot|realtime."),
     (["--restore", "d", "--paused"],
      "Argument 'api-sock' required, but not found."),
+    (["--restore", "d", "--paused", "--no-api", "--api-sock", "s"],
+     "Argument 'no-api' cannot be used together with argument 'api-sock'."),
+    (["--restore", "d", "--paused", "--no-api"],
+     "Argument 'no-api' cannot be used together with argument 'paused'."),
+    (["--restore", "d", "--no-api", "--api-sock", "s"],
+     "Argument 'no-api' cannot be used together with argument 'api-sock'."),
+    (["--kernel", "k", "--no-api", "--api-sock", "s"],
+     "Argument 'no-api' cannot be used together with argument 'api-sock'."),
+    (["--snapshot", "d", "--no-api"],
+     "Argument 'no-api' cannot be used together with argument 'snapshot'."),
+    (["--snapshot", "d", "--restore", "d", "--api-sock", "s"],
+     "Argument 'restore' cannot be used together with argument 'snapshot'."),
+    (["--restore", "d", "--config-file", "f"],
+     "Argument 'restore' cannot be used together with argument"),
     (["--initrd", "x"], "Argument 'kernel' required, but not found."),
     (["--kernel", "x", "--config-file", "y"],
      "Argument 'kernel' cannot be used together with argument"),
@@ -94,6 +112,36 @@ def test_bad_arguments(vmm_says, args, text):
     assert not out
     assert "Arguments parsing error: " in err
     assert text in err
+
+
+@pytest.mark.parametrize("args", [
+    ["--kernel", "nope"], ["--kernel=nope"], ["--ker", "nope"],
+    ["--kern=nope"], ["--kernel=nope", "--mem=64", "--cpu", "2"],
+    ["--kernel=nope", "--cmdline=--x", "--", "--nonsense"]])
+def test_one_grammar(vmm_says, args):
+    """A value after the name or behind "=", names cut short."""
+    code, _, err = vmm_says(*args)
+    assert code == 152
+    assert "Cannot open the kernel nope: No such file" in err
+
+
+def test_hostile_words_are_escaped(vmm_says):
+    for word in ("--a\x1b[2Jb", "\nvolt-vmm: all is well", "--\x9b31m", b"--\xff"):
+        code, _, err = vmm_says(word)
+        assert code == 153
+        assert len(err.splitlines()) == 1
+        assert not set(err[:-1]) & set(map(chr, [*range(32), *range(127, 160)]))
+
+
+def test_full_stdout(build):
+    with open("/dev/full", "w") as full:
+        for flag in ("--help", "--version", "--snapshot-version"):
+            done = subprocess.run([build / "volt-vmm", flag], stdout=full,
+                                  stderr=subprocess.PIPE, text=True,
+                                  check=False)
+            assert done.returncode == 1
+            assert done.stderr == ("volt-vmm: Cannot write to standard output: "
+                                   "No space left on device\n")
 
 
 def test_bad_level(vmm_says):
