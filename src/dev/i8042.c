@@ -49,6 +49,10 @@
 #define KBD_ACK           0xfa
 #define KBD_BAT_OK        0xaa
 
+/* Linux takes only 1 to 0xf9 for a failure of the test. */
+#define AUX_CLOCK_LOW 0x01
+#define AUX_RESEND    0xfe
+
 static const struct metric metrics[] = {
 	METRIC(struct i8042_metrics, error_count),
 	METRIC(struct i8042_metrics, missed_read_count),
@@ -80,6 +84,13 @@ static void put(struct i8042 *k, uint8_t byte)
 	k->regs.queue[k->regs.nr_queued++] = byte;
 	if (k->regs.nr_queued == 1)
 		raise_if_wanted(k);
+}
+
+/* The controller's own answer: never lost, never behind another byte. */
+static void answer(struct i8042 *k, uint8_t byte)
+{
+	k->regs.nr_queued = 0;
+	put(k, byte);
 }
 
 static uint8_t take(struct i8042 *k)
@@ -145,7 +156,13 @@ static bool write_data(struct i8042 *k, uint8_t byte)
 	case CMD_WRITE_KBD_OUT:
 		put(k, byte);
 		break;
-	default: /* for the aux port, which is not there */
+	case CMD_WRITE_AUX_OUT:
+		answer(k, byte);
+		break;
+	case CMD_WRITE_AUX:
+		answer(k, AUX_RESEND);
+		break;
+	default:
 		break;
 	}
 	return false;
@@ -156,18 +173,17 @@ static bool write_command(struct i8042 *k, uint8_t byte)
 	k->regs.pending = 0;
 	switch (byte) {
 	case CMD_READ_CONTROL:
-		put(k, k->regs.control);
+		answer(k, k->regs.control);
 		break;
 	case CMD_SELF_TEST:
-		k->regs.nr_queued = 0;
 		k->regs.control |= CONTROL_SYSTEM;
-		put(k, SELF_TEST_OK);
+		answer(k, SELF_TEST_OK);
 		break;
 	case CMD_KBD_TEST:
-		put(k, 0);
+		answer(k, 0);
 		break;
 	case CMD_AUX_TEST:
-		put(k, 0xff); /* no aux port */
+		answer(k, AUX_CLOCK_LOW);
 		break;
 	case CMD_KBD_OFF:
 		k->regs.control |= CONTROL_KBD_OFF;
@@ -176,7 +192,7 @@ static bool write_command(struct i8042 *k, uint8_t byte)
 		k->regs.control &= (uint8_t)~CONTROL_KBD_OFF;
 		break;
 	case CMD_READ_OUTPUT:
-		put(k, k->regs.output);
+		answer(k, k->regs.output);
 		break;
 	case CMD_WRITE_CONTROL:
 	case CMD_WRITE_OUTPUT:

@@ -5,12 +5,19 @@
  * Theory of operation
  *
  * Enough of a controller with a keyboard behind it that Linux probes it without
- * a time-out, and no more: no aux port. Bytes for the guest wait in a bounded
- * queue; each that becomes readable raises IRQ 1 once (edge). The keyboard
- * answers every command at once. Scan codes are set 2, or set 1 when the guest
- * has switched the controller's translation on. Command 0xfe pulses the reset
- * line: the VM's end. Called on vCPU threads and, for Ctrl-Alt-Del, on the VMM
- * thread; one lock guards all.
+ * a time-out, and no more. Bytes for the guest wait in a bounded queue; each
+ * that becomes readable raises IRQ 1 once (edge). The keyboard answers every
+ * command at once. So does the controller, and its answer takes the place of
+ * whatever still waits: a driver that asked takes the next byte for the answer,
+ * and one that never came costs it half a second of reads of the status.
+ *
+ * There is no aux port, and the commands for one say so at once: what is looped
+ * through it (0xd3) comes back as a byte of the keyboard's, the test of it
+ * (0xa9) finds a line stuck, its device (0xd4) refuses, and bit 5 of the
+ * command byte stays as it was (0xa7, 0xa8). Scan codes are set 2, or set 1
+ * when the guest has switched the controller's translation on. Command 0xfe
+ * pulses the reset line: the VM's end. Called on vCPU threads and, for
+ * Ctrl-Alt-Del, on the VMM thread; one lock guards all.
  */
 #pragma once
 

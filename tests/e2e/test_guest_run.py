@@ -28,6 +28,7 @@ EVERYWHERE = [
     Case("smp-pvh", cpus=4, irqchip="full"),
     Case("memtest", memory=16),
     Case("memtest", memory=129),
+    Case("kbdprobe"),
 ]
 
 ON_HOST = EVERYWHERE + [

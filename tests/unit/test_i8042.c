@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * test_i8042.c - keyboard controller: commands, keys, reset
+ *
+ * A driver waits half a second for an answer that does not come, so every
+ * command that Linux's sends is here, with what it takes for "no aux port".
  */
 #include "unit.h"
 
@@ -134,7 +137,7 @@ static void keys_nobody_reads_are_bounded(void **state)
 	for (unsigned int i = 0; i < I8042_QUEUE / 4; i++)
 		assert_int_equal(i8042_send_ctrl_alt_del(&b->k), 0);
 	assert_int_equal(i8042_send_ctrl_alt_del(&b->k), -ENOSPC);
-	command(b, 0x20); /* an answer with no place is lost and counted */
+	data(b, 0xf4); /* an ACK with no place is lost and counted */
 	assert_int_equal(b->k.metrics.error_count, 1);
 }
 
@@ -153,6 +156,78 @@ static void ways_to_reset(void **state)
 	assert_int_equal(b->k.metrics.reset_count, 2);
 }
 
+/* What a driver reads for controller command @v; 0x100: it waits in vain. */
+static unsigned int answer_to(struct board *b, uint8_t v)
+{
+	command(b, v);
+	return status(b) & 1 ? get(b) : 0x100;
+}
+
+static void no_aux_port_and_no_time_out(void **state)
+{
+	struct board *b = *state;
+
+	command(b, 0xd3);
+	data(b, 0x5a);
+	/* An answer, and not as one of the aux port: bit 5. The driver does
+	 * not read it, and goes on. */
+	assert_int_equal(status(b) & 0x21, 0x01);
+	assert_int_equal(answer_to(b, 0xa9), 0x01);
+	assert_int_equal(status(b) & 1, 0);
+	for (uint8_t v = 0xa7; v <= 0xa8; v++) {
+		command(b, v);
+		assert_int_equal(answer_to(b, 0x20) & 0x20, 0x20);
+	}
+	command(b, 0xd4); /* to a device that is not there */
+	data(b, 0xf2);
+	assert_int_equal(status(b) & 1, 1);
+	assert_int_equal(get(b), 0xfe);
+	assert_int_equal(status(b) & 1, 0);
+	assert_int_equal(b->k.metrics.missed_write_count, 0);
+	assert_int_equal(b->k.metrics.error_count, 0);
+}
+
+/* Keys that nobody reads neither keep an answer away nor are taken for it. */
+static void answers_come_first(void **state)
+{
+	static const struct {
+		uint8_t command;
+		uint8_t answer;
+	} rows[] = {
+		{0x20, 0x25}, {0xaa, 0x55}, {0xab, 0x00},
+		{0xa9, 0x01}, {0xd0, 0x03},
+	};
+	struct board *b = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		while (i8042_send_ctrl_alt_del(&b->k) == 0)
+			;
+		assert_int_equal(answer_to(b, rows[i].command), rows[i].answer);
+		assert_int_equal(status(b) & 1, 0);
+	}
+	assert_int_equal(b->k.metrics.error_count, 0);
+}
+
+/* What atkbd sends: an ACK each, arguments too, and no byte more. */
+static void keyboard_answers_every_byte(void **state)
+{
+	static const uint8_t bytes[] = {0xf5, 0xed, 0x00, 0xf3, 0x00,
+					0xf4, 0xf0, 0x02, 0xea, 0xf6};
+	struct board *b = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(bytes); i++) {
+		data(b, bytes[i]);
+		assert_int_equal(get(b), 0xfa);
+		assert_int_equal(status(b) & 1, 0);
+	}
+	data(b, 0xff);
+	assert_int_equal(get(b), 0xfa);
+	assert_int_equal(get(b), 0xaa);
+	data(b, 0xee);
+	assert_int_equal(get(b), 0xee);
+	assert_int_equal(status(b) & 1, 0);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -163,6 +238,9 @@ int main(void)
 		CASE(translated_keys),
 		CASE(keys_nobody_reads_are_bounded),
 		CASE(ways_to_reset),
+		CASE(no_aux_port_and_no_time_out),
+		CASE(answers_come_first),
+		CASE(keyboard_answers_every_byte),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
