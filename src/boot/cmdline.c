@@ -57,6 +57,24 @@ int cmdline_append(struct cmdline *cmdline, const char *word)
 	return 0;
 }
 
+bool cmdline_has(const struct cmdline *cmdline, const char *name)
+{
+	const char *end = cmdline->text + kernel_part(cmdline);
+	size_t len = strlen(name);
+	bool quoted = false, starts = true;
+
+	for (const char *p = cmdline->text; p < end; p++) {
+		if (*p == '"') { /* it may stand before a word: still a start */
+			quoted = !quoted;
+			continue;
+		}
+		if (starts && strncmp(p, name, len) == 0)
+			return true;
+		starts = !quoted && (*p == ' ' || (*p >= '\t' && *p <= '\r'));
+	}
+	return false;
+}
+
 int cmdline_append_devices(struct cmdline *cmdline,
 			   const struct boot_platform *plat)
 {

@@ -31,6 +31,15 @@ int cmdline_set(struct cmdline *cmdline, const char *text) __must_check;
  */
 int cmdline_append(struct cmdline *cmdline, const char *word) __must_check;
 
+/**
+ * cmdline_has() - does the kernel's part give the parameter @name?
+ * @name:	with its "="
+ *
+ * Words are told apart as the kernel does it: by white space outside double
+ * quotes, and a word may begin with one.
+ */
+bool cmdline_has(const struct cmdline *cmdline, const char *name);
+
 /* virtio_mmio.device= for each window of @plat. Return: 0 or -E2BIG. */
 int cmdline_append_devices(struct cmdline *cmdline,
 			   const struct boot_platform *plat) __must_check;

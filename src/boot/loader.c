@@ -55,19 +55,39 @@ static int load_initrd(struct handover *give, struct gmem *mem,
 	return 0;
 }
 
+/* What the user gave, and what the machine adds. */
+static int make_cmdline(struct cmdline *cmdline, const struct boot_image *img,
+			const struct boot_platform *plat, bool pci_off,
+			unsigned int max)
+{
+	int r = cmdline_set(cmdline, img->cmdline);
+
+	if (r == 0 && pci_off && !cmdline_has(cmdline, "pci="))
+		r = cmdline_append(cmdline, "pci=off");
+	if (r == 0 && img->root && *img->root)
+		r = cmdline_append(cmdline, img->root);
+	if (r == 0)
+		r = cmdline_append_devices(cmdline, plat);
+	if (r == 0 && cmdline->len > max)
+		r = -E2BIG;
+	return r;
+}
+
+/*
+ * The machine has no PCI, and a kernel that is told so does not look for it
+ * nor complain. Where there is no room for the word it does: that is better
+ * than not to start.
+ */
 static int load_cmdline(struct gmem *mem, const struct boot_image *img,
 			const struct kernel *kernel,
 			const struct boot_platform *plat, struct err *err)
 {
 	struct cmdline cmdline;
-	int r = cmdline_set(&cmdline, img->cmdline);
+	int r = make_cmdline(&cmdline, img, plat, true, kernel->cmdline_max);
 
-	if (r == 0 && img->root && *img->root)
-		r = cmdline_append(&cmdline, img->root);
-	if (r == 0)
-		r = cmdline_append_devices(&cmdline, plat);
-	if (r == 0 && cmdline.len > kernel->cmdline_max)
-		r = -E2BIG;
+	if (r == -E2BIG)
+		r = make_cmdline(&cmdline, img, plat, false,
+				 kernel->cmdline_max);
 	if (r < 0)
 		return err_set(err, r,
 			       PREFIX_CMDLINE

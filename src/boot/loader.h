@@ -31,7 +31,7 @@
  * struct boot_image - what to boot
  * @kernel_fd:	open for reading; the paths serve messages only
  * @initrd_fd:	-1: none
- * @cmdline:	as the user gave it; device entries are added here
+ * @cmdline:	as the user gave it; pci=off and device entries are added here
  * @root:	words about the root device, added before those; may be empty
  */
 struct boot_image {

@@ -261,7 +261,7 @@ def test_root_device_words(vmm, tmp_path):
         assert result.code == 0
         cmdline = [x for x in result.lines() if "root=" in x]
         assert len(cmdline) == 1
-        assert f"first {want} virtio_mmio.device=" in cmdline[0]
+        assert f"first pci=off {want} virtio_mmio.device=" in cmdline[0]
         assert cmdline[0].rstrip().endswith("-- init")
 
 

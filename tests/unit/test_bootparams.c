@@ -121,7 +121,7 @@ static void zero_page_is_complete(void **state)
 			assert_int_equal(e->type, want(row, i).type);
 		}
 		assert_string_equal(gmem_find(&mem, LAYOUT_CMDLINE, 2048),
-				    "console=ttyS0");
+				    "console=ttyS0 pci=off");
 		gmem_free(&mem);
 	}
 	(void)close(fd);
@@ -154,7 +154,7 @@ static void start_info_is_complete(void **state)
 		assert_memory_equal(gmem_find(&mem, load_le64(module), 12),
 				    "initrd bytes", 12);
 		assert_string_equal(gmem_find(&mem, load_le64(si + 24), 2048),
-				    "console=ttyS0");
+				    "console=ttyS0 pci=off");
 		assert_int_equal(load_le64(si + 32), LAYOUT_ACPI);
 		map = gmem_find(&mem, load_le64(si + 40), 24 * 8);
 		assert_int_equal(load_le32(si + 48), 3 + maps[row].nr);
@@ -384,7 +384,43 @@ static void initrd_that_is_no_file(void **state)
 	(void)close(dir);
 }
 
-/* H1: a command line at the limit, and one byte more because of a device. */
+/* pci=off in front of what else is added, but for who says more of PCI. */
+static void a_kernel_is_told_that_there_is_no_pci(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *want;
+	} rows[] = {
+		{"", "pci=off root=/dev/vda"},
+		{"quiet", "quiet pci=off root=/dev/vda"},
+		{"quiet -- pci=x", "quiet pci=off root=/dev/vda -- pci=x"},
+		{"pci=conf1", "pci=conf1 root=/dev/vda"},
+	};
+	struct boot_platform plat = kit_platform();
+	struct boot_image img = {
+		.kernel_fd = kernel_file(MIB(2), MIB(1), false),
+		.kernel_path = "/k/kernel",
+		.initrd_fd = -1,
+		.root = "root=/dev/vda",
+	};
+	struct boot_entry entry;
+	struct gmem mem;
+	struct err err = {0};
+
+	(void)state;
+	kit_memory(&mem, MIB(16));
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		img.cmdline = rows[i].text;
+		assert_int_equal(boot_load(&mem, &img, &plat, &entry, &err), 0);
+		assert_string_equal(gmem_find(&mem, LAYOUT_CMDLINE, 2048),
+				    rows[i].want);
+	}
+	gmem_free(&mem);
+	(void)close(img.kernel_fd);
+}
+
+/* H1: a command line at the limit, and one byte more because of a device;
+ * where there is no room for pci=off it is left out. */
 static void h1_cmdline_at_the_limit(void **state)
 {
 	struct boot_platform plat = kit_platform();
@@ -427,6 +463,7 @@ int main(void)
 		cmocka_unit_test(initrd_stays_in_low_memory),
 		cmocka_unit_test(h1_initrd_too_big),
 		cmocka_unit_test(initrd_that_is_no_file),
+		cmocka_unit_test(a_kernel_is_told_that_there_is_no_pci),
 		cmocka_unit_test(h1_cmdline_at_the_limit),
 	};
 

@@ -37,6 +37,43 @@ static void append_keeps_init_part(void **state)
 	}
 }
 
+static void words_as_the_kernel_takes_them(void **state)
+{
+	static const struct {
+		const char *text;
+		bool has;
+	} rows[] = {
+		{"", false},
+		{"pci=off", true},
+		{"pci=nomsi,noaer quiet", true},
+		{"quiet pci=", true},
+		{"a\tpci=off", true},
+		{"a\npci=off", true},
+		{"\"pci=off\" a", true},
+		{"a=\"b c\" pci=off", true},
+		{"pci", false},
+		{"pci off", false},
+		{"pcie=off", false},
+		{"xpci=off", false},
+		{"x.pci=off", false},
+		{"PCI=off", false},
+		{"a=pci=off", false},
+		{"a=\"b pci=off\"", false},
+		{"a=\"b pci=off", false},
+		{"-- pci=off", false},
+		{"quiet -- pci=off", false},
+		{"pci=off -- quiet", true},
+	};
+	struct cmdline c;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(cmdline_set(&c, rows[i].text), 0);
+		if (cmdline_has(&c, "pci=") != rows[i].has)
+			fail_msg("%s", rows[i].text);
+	}
+}
+
 /* H1: command line at the limit. */
 static void h1_limit_is_2048_with_nul(void **state)
 {
@@ -92,6 +129,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(append_keeps_init_part),
+		cmocka_unit_test(words_as_the_kernel_takes_them),
 		cmocka_unit_test(h1_limit_is_2048_with_nul),
 		cmocka_unit_test(devices_in_order),
 	};
