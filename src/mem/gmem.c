@@ -39,15 +39,52 @@ static int check_size(uint64_t size, struct err *err)
 	return 0;
 }
 
-static int map_region(struct gmem_region *r, int flags, int fd, off_t off)
+static_assert(GMEM_HOLE_END % GMEM_HUGE_BYTES == 0, "regions are aligned");
+
+/*
+ * Moves a mapping that nobody has touched to where a huge page can back it.
+ * Kernels since 6.7 put most mappings there by themselves. Return: its new
+ * place, or @p where there is no room for that.
+ */
+static void *move_aligned(void *p, uint64_t size)
+{
+	uint64_t room = size + GMEM_HUGE_BYTES;
+	uint8_t *start =
+		mmap(NULL, room, PROT_NONE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *end, *at;
+	void *got;
+
+	if (start == MAP_FAILED)
+		return p;
+	at = start + (-(uintptr_t)start & (GMEM_HUGE_BYTES - 1));
+	end = at + size;
+	got = mremap(p, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, at);
+	if (got == MAP_FAILED) {
+		(void)munmap(start, room);
+		return p;
+	}
+	if (at > start)
+		(void)munmap(start, (size_t)(at - start));
+	if (end < start + room)
+		(void)munmap(end, (size_t)(start + room - end));
+	return at;
+}
+
+static int map_region(struct gmem_region *r, enum gmem_pages pages, int flags,
+		      int fd, off_t off)
 {
 	void *p = mmap(NULL, r->size, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_NORESERVE | flags, fd, off);
 
 	if (p == MAP_FAILED)
 		return -errno;
+	if (!is_aligned((uintptr_t)p, GMEM_HUGE_BYTES))
+		p = move_aligned(p, r->size);
 	r->hva = p;
 	(void)madvise(p, r->size, MADV_DONTDUMP);
+	if (pages == GMEM_PAGES_TRANSPARENT)
+		(void)madvise(p, r->size, MADV_HUGEPAGE);
 	return 0;
 }
 
@@ -78,7 +115,7 @@ int gmem_new(struct gmem *mem, uint64_t size, enum gmem_pages pages,
 	if (pages == GMEM_PAGES_2M)
 		flags |= MAP_HUGETLB | (21 << MAP_HUGE_SHIFT);
 	for (unsigned int i = 0; i < mem->nr_regions; i++) {
-		r = map_region(&mem->region[i], flags, -1, 0);
+		r = map_region(&mem->region[i], pages, flags, -1, 0);
 		if (r < 0) {
 			gmem_free(mem);
 			return err_set(err, r,
@@ -91,15 +128,12 @@ int gmem_new(struct gmem *mem, uint64_t size, enum gmem_pages pages,
 					       : "",
 				       err_name(r));
 		}
-		if (pages == GMEM_PAGES_TRANSPARENT)
-			(void)madvise(mem->region[i].hva, mem->region[i].size,
-				      MADV_HUGEPAGE);
 	}
 	return 0;
 }
 
-int gmem_new_from_file(struct gmem *mem, uint64_t size, int fd, off_t off,
-		       struct err *err)
+int gmem_new_from_file(struct gmem *mem, uint64_t size, enum gmem_pages pages,
+		       int fd, off_t off, struct err *err)
 {
 	struct stat st;
 	int r = check_size(size, err);
@@ -117,7 +151,7 @@ int gmem_new_from_file(struct gmem *mem, uint64_t size, int fd, off_t off,
 	lay_out(mem, size);
 	mem->origin = GMEM_FILE;
 	for (unsigned int i = 0; i < mem->nr_regions; i++) {
-		r = map_region(&mem->region[i], 0, fd, off);
+		r = map_region(&mem->region[i], pages, 0, fd, off);
 		if (r == 0)
 			r = note_file(mem, mem->region[i].gpa,
 				      mem->region[i].size, fd, off);

@@ -15,6 +15,11 @@
  * it once, check the copy and use the copy. Values shared with the guest while
  * it runs (ring indices) go through the atomic accessors.
  *
+ * A region lies at the same place within 2 MiB here as in the guest, so that
+ * one huge page can back what is one for the guest and for KVM. Whether any
+ * does is the host's policy, or MADV_HUGEPAGE where the user asks for it
+ * (GMEM_PAGES_TRANSPARENT).
+ *
  * With gmem_track() every write that comes through here is noted. That are all
  * of this process' while the guest runs: gmem_write() and its kin,
  * gmem_discard() and the queues (virtio/queue.c), which note what they write
@@ -37,6 +42,7 @@ typedef uint64_t gpa_t;
 #define GMEM_HOLE_START  GIB(3)
 #define GMEM_HOLE_END    GIB(4)
 #define GMEM_MAX_REGIONS 2
+#define GMEM_HUGE_BYTES  MIB(2)
 
 enum gmem_pages {
 	GMEM_PAGES_DEFAULT,     /* as the host decides */
@@ -113,14 +119,19 @@ int gmem_new(struct gmem *mem, uint64_t size, enum gmem_pages pages,
 
 /**
  * gmem_new_from_file() - map RAM MAP_PRIVATE from a file of that very size
+ * @pages:	GMEM_PAGES_2M: as by default, a file has none
  * @fd:		a regular file (or memfd) that holds all RAM, regions in order;
  *		it stays open as long as @mem
  * @off:	where RAM starts in it, page aligned
  *
+ * A page that is written becomes an ordinary one. Huge are at most those that
+ * the page cache holds as such (tmpfs, file systems with large folios); for
+ * GMEM_PAGES_TRANSPARENT it reads them that way.
+ *
  * Return: 0, -EINVAL when the file is shorter than @off + @size, or -errno.
  */
-int gmem_new_from_file(struct gmem *mem, uint64_t size, int fd, off_t off,
-		       struct err *err) __must_check;
+int gmem_new_from_file(struct gmem *mem, uint64_t size, enum gmem_pages pages,
+		       int fd, off_t off, struct err *err) __must_check;
 
 /* Unmaps; accepts a zeroed or half-built @mem. */
 void gmem_free(struct gmem *mem);

@@ -630,10 +630,11 @@ static int memory_from_file(struct machine *m, struct machine_source *src,
 
 	m->memory_fd = fd_steal(&src->memory_fd);
 	m->memory_path = strdup(src->memory_path);
-	r = m->memory_path
-		    ? gmem_new_from_file(&m->mem, src->snapshot->memory_bytes,
-					 m->memory_fd, 0, err)
-		    : err_set(err, -ENOMEM, "Out of memory");
+	r = m->memory_path ? gmem_new_from_file(
+				     &m->mem, src->snapshot->memory_bytes,
+				     pages_of(m->vm->config.machine.huge_pages),
+				     m->memory_fd, 0, err)
+			   : err_set(err, -ENOMEM, "Out of memory");
 	if (r == 0)
 		r = note_file(&m->file[0], m->memory_fd, m->memory_path, err);
 	if (r < 0)

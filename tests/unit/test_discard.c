@@ -109,7 +109,9 @@ static void test_d12_restored_memory(void **state)
 	int fd = pattern_file(RAM);
 
 	(void)state;
-	assert_int_equal(gmem_new_from_file(&mem, RAM, fd, 0, &err), 0);
+	assert_int_equal(
+		gmem_new_from_file(&mem, RAM, GMEM_PAGES_DEFAULT, fd, 0, &err),
+		0);
 	assert_int_equal(gmem_fill(&mem, 0x5000, 0x77, 0x1000), 0);
 	assert_int_equal(gmem_discard(&mem, 0x4000, 0x3000), 0);
 	for (gpa_t gpa = 0x4000; gpa < 0x7000; gpa += 0x800)
@@ -157,7 +159,9 @@ static void test_d12_no_more_mappings(void **state)
 	char *p;
 
 	(void)state;
-	assert_int_equal(gmem_new_from_file(&mem, RAM, fd, 0, &err), 0);
+	assert_int_equal(
+		gmem_new_from_file(&mem, RAM, GMEM_PAGES_DEFAULT, fd, 0, &err),
+		0);
 	p = mmap(NULL, pages * PAGE_SIZE, PROT_NONE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	assert_ptr_not_equal(p, MAP_FAILED);

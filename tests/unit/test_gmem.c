@@ -122,13 +122,52 @@ static void file_pages_are_private(void **state)
 	assert_false(gmem_owns(&mem, &mem, &gpa));
 	gmem_free(&mem);
 	/* A file shorter than the RAM it should be is refused. */
-	assert_int_equal(gmem_new_from_file(&mem, MIB(16), fd, 0, &err),
+	assert_int_equal(gmem_new_from_file(&mem, MIB(16), GMEM_PAGES_DEFAULT,
+					    fd, 0, &err),
 			 -EINVAL);
 	assert_int_equal(ftruncate(fd, (off_t)MIB(16)), 0);
-	assert_int_equal(gmem_new_from_file(&mem, MIB(16), fd, 0, &err), 0);
+	assert_int_equal(gmem_new_from_file(&mem, MIB(16), GMEM_PAGES_DEFAULT,
+					    fd, 0, &err),
+			 0);
 	assert_int_equal(gmem_read(&mem, 4096, got, 4), 0);
 	assert_memory_equal(got, "page", 4);
 	gmem_free(&mem);
+	(void)close(fd);
+}
+
+/* Also at sizes where no kernel aligns a mapping by itself. */
+static void huge_pages_can_back_it(void **state)
+{
+	static const uint64_t sizes[] = {
+		MIB(16), MIB(17), MIB(19), MIB(33), GIB(3) + MIB(1),
+	};
+	int fd = memfd_create("t", 0);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)(GIB(3) + MIB(2))), 0);
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(sizes); i++) {
+		uint64_t size = sizes[i / 2];
+		struct gmem mem;
+		struct err err;
+		int r = i % 2 ? gmem_new_from_file(&mem, size,
+						   GMEM_PAGES_TRANSPARENT, fd,
+						   0, &err)
+			      : gmem_new(&mem, size, GMEM_PAGES_DEFAULT, &err);
+
+		assert_int_equal(r, 0);
+		for (unsigned int k = 0; k < mem.nr_regions; k++) {
+			const struct gmem_region *region = &mem.region[k];
+
+			assert_int_equal(
+				(region->gpa ^ (uintptr_t)region->hva) %
+					GMEM_HUGE_BYTES,
+				0);
+			region->hva[region->size - 1] = 1;
+			region->hva[0] = 1;
+		}
+		gmem_free(&mem);
+	}
 	(void)close(fd);
 }
 
@@ -188,6 +227,7 @@ int main(void)
 		cmocka_unit_test(copies_refuse_whole),
 		cmocka_unit_test(sizes_refused),
 		cmocka_unit_test(file_pages_are_private),
+		cmocka_unit_test(huge_pages_can_back_it),
 		cmocka_unit_test(writes_are_noted),
 	};
 
