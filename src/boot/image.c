@@ -113,8 +113,8 @@ int image_place(struct image *img, struct gmem *mem, gpa_t gpa, uint64_t off,
 		return truncated(img, off, len, err);
 	head = align_down(PAGE_SIZE - 1 + gpa, PAGE_SIZE) - gpa;
 	body = len > head ? align_down(len - head, PAGE_SIZE) : 0;
-	if (body < IMAGE_MAP_MIN_BYTES || mem->pages == GMEM_PAGES_2M ||
-	    !is_aligned(gpa ^ off, PAGE_SIZE) ||
+	if (body < BOOT_MAP_MIN_BYTES || mem->huge ||
+	    mem->pages == GMEM_PAGES_2M || !is_aligned(gpa ^ off, PAGE_SIZE) ||
 	    entry->nr_mapped == BOOT_MAPPED_MAX)
 		return copy_in(img, mem, gpa, off, len, err);
 	r = copy_in(img, mem, gpa, off, head, err);

@@ -12,9 +12,6 @@
 
 #define IMAGE_WINDOW_BYTES 1024u
 
-/* Fewer bytes are copied: that is cheaper than one more mapping. */
-#define IMAGE_MAP_MIN_BYTES KIB(64)
-
 /**
  * struct image - an open kernel or initrd
  * @what:	"kernel" or "initrd", for messages
@@ -51,8 +48,9 @@ int image_read(struct image *img, uint64_t off, void *buf, uint64_t len,
  * @entry:	gets an entry in its list of mappings
  *
  * Whole pages are mapped where guest and file addresses agree modulo the page
- * size and there are enough of them; the rest is copied. Bytes of a page that
- * lie outside [@gpa, +@len) keep their value.
+ * size and there are enough of them; the rest is copied, and all of it where
+ * huge pages will back the memory: a mapping would keep them away. Bytes of a
+ * page that lie outside [@gpa, +@len) keep their value.
  *
  * Return: 0, -ENOMEM when that is not RAM, -errno.
  */

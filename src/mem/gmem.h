@@ -94,6 +94,7 @@ enum gmem_origin {
  * @dirty:	bit per page, regions in order: written since gmem_clean(), as
  *		far as it was written through here; NULL: not tracked
  * @nr_holes:	pieces cut out of file mappings
+ * @huge:	huge pages will back it, see gmem_ask_policy()
  */
 struct gmem {
 	struct gmem_region region[GMEM_MAX_REGIONS];
@@ -106,6 +107,7 @@ struct gmem {
 	uint64_t *given_back;
 	_Atomic uint64_t *dirty;
 	unsigned int nr_holes;
+	bool huge;
 };
 
 /**
@@ -132,6 +134,19 @@ int gmem_new(struct gmem *mem, uint64_t size, enum gmem_pages pages,
  */
 int gmem_new_from_file(struct gmem *mem, uint64_t size, enum gmem_pages pages,
 		       int fd, off_t off, struct err *err) __must_check;
+
+/**
+ * gmem_ask_policy() - will the host back this memory with huge pages?
+ *
+ * Sets @huge: by the kind of pages that was asked for, the policy in
+ * /sys/kernel/mm/transparent_hugepage/enabled and PR_SET_THP_DISABLE. No, where
+ * there is no /sys. A file that is mapped into such memory keeps huge pages
+ * away from all blocks that it touches.
+ */
+void gmem_ask_policy(struct gmem *mem);
+
+/* What the policy's @text ("always [madvise] never") means for @pages. */
+bool gmem_policy_is_huge(const char *text, enum gmem_pages pages);
 
 /* Unmaps; accepts a zeroed or half-built @mem. */
 void gmem_free(struct gmem *mem);

@@ -522,6 +522,9 @@ static int load(struct machine *m, struct err *err)
 			      err);
 	if (r < 0)
 		return r;
+	if (m->file[0].size >= (off_t)BOOT_MAP_MIN_BYTES ||
+	    m->file[1].size >= (off_t)BOOT_MAP_MIN_BYTES)
+		gmem_ask_policy(&m->mem);
 	return boot_load(&m->mem, &image, &platform, &m->entry, err);
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kernel and initrd files: mapped, read right, and truncated at run time."""
 
+import json
 import os
 import sys
 
@@ -15,6 +16,7 @@ from lib import elf  # noqa: E402
 SIGBUS_CODE = 149
 PAYLOAD_MIB = 8
 PAYLOAD_GPA = 16 << 20
+MEMORY_MIB = 66  # like no other mapping
 
 
 @pytest.fixture
@@ -27,8 +29,18 @@ def big_kernel(tmp_path):
     return path
 
 
+# Runs the rest of its arguments without huge pages: where the host's policy
+# gives some to everybody, kernel and initrd are copied and not mapped.
+PR_SET_THP_DISABLE = 41
+MAPPED = [sys.executable, "-c", f"""
+import ctypes, os, sys
+ctypes.CDLL(None).prctl({PR_SET_THP_DISABLE}, 1, 0, 0, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""]
+
+
 def argv(kernel, *more):
-    return [BUILD / "volt-vmm", "--no-api", "--kernel", kernel, *more]
+    return [*MAPPED, BUILD / "volt-vmm", "--no-api", "--kernel", kernel, *more]
 
 
 @pytest.mark.parametrize("guest", ["hello", "hello-pvh"])
@@ -66,6 +78,30 @@ def test_kernel_pages_stay_in_the_page_cache(vmm, big_kernel):
                 private += int(line.split()[1])
     assert total >= PAYLOAD_MIB << 10
     assert private < 1024
+
+
+def test_huge_pages_are_left_whole(vmm, tmp_path, big_kernel):
+    """A VM that asks for huge pages: memory where they fit, nothing mapped."""
+    policy = "/sys/kernel/mm/transparent_hugepage/enabled"
+    if not os.path.exists(policy) or "[never]" in open(
+            policy, encoding="ascii").read():
+        pytest.skip("this host's policy is to give no huge pages")
+    config = tmp_path / "vm.json"
+    config.write_text(json.dumps({
+        "boot-source": {"kernel_image_path": str(big_kernel),
+                        "boot_args": read_cmdline()},
+        "machine-config": {"vcpu_count": 1, "mem_size_mib": MEMORY_MIB,
+                           "huge_pages": "Transparent"}, "drives": []}))
+    run = vmm.spawn([BUILD / "volt-vmm", "--no-api", "--config-file", config])
+    run.wait_for("tick 2")
+    with open(f"/proc/{run.pid}/maps", encoding="ascii") as maps:
+        ranges = [line.split()[0].split("-") for line in maps
+                  if str(big_kernel) not in line]
+        maps.seek(0)
+        assert str(big_kernel) not in maps.read()
+    sizes = {int(end, 16) - int(start, 16): int(start, 16)
+             for start, end in ranges}
+    assert sizes[MEMORY_MIB << 20] % (2 << 20) == 0
 
 
 @pytest.mark.parametrize("left", [0, 4096, (PAYLOAD_MIB << 20) // 2])

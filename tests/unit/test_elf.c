@@ -178,6 +178,31 @@ static void segments_land_where_they_belong(void **state)
 	(void)close(fd);
 }
 
+/* A mapping would keep huge pages away: the same bytes, and no mapping. */
+static void huge_pages_are_left_whole(void **state)
+{
+	struct image img;
+	struct boot_entry entry;
+	struct gmem mem;
+	struct err err = {0};
+	int fd;
+
+	(void)state;
+	image_init(&img);
+	fd = image_write(&img);
+	kit_memory(&mem, MIB(16));
+	mem.huge = true;
+	assert_int_equal(kit_load(&mem, fd, -1, &entry, &err), 0);
+	assert_int_equal(entry.nr_mapped, 0);
+	assert_int_equal(mem.nr_files, 0);
+	same_as_file(&mem, 0x100000, 0x1000, KIB(96));
+	same_as_file(&mem, 0x120345, 0x1a345, 0x15000);
+	all_zero(&mem, 0x120000, 0x345);
+	all_zero(&mem, 0x135345, 0x3000 + 0x1000);
+	gmem_free(&mem);
+	(void)close(fd);
+}
+
 /* Guest and file offsets differ modulo the page size: copied, not mapped. */
 static void unaligned_segment_is_copied(void **state)
 {
@@ -662,6 +687,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(segments_land_where_they_belong),
+		cmocka_unit_test(huge_pages_are_left_whole),
 		cmocka_unit_test(unaligned_segment_is_copied),
 		cmocka_unit_test(huge_pages_are_filled_by_copy),
 		cmocka_unit_test(segments_may_share_a_page),

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "mem/gmem.h"
@@ -171,6 +172,43 @@ static void huge_pages_can_back_it(void **state)
 	(void)close(fd);
 }
 
+static void policy_of_the_host(void **state)
+{
+	static const struct {
+		const char *text;
+		bool by_default;
+		bool transparent;
+	} rows[] = {
+		{"[always] madvise never\n", true, true},
+		{"always [madvise] never\n", false, true},
+		{"always madvise [never]\n", false, false},
+		{"", false, false},
+		{"always", false, false},
+	};
+	struct gmem mem;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const char *text = rows[i].text;
+
+		assert_int_equal(gmem_policy_is_huge(text, GMEM_PAGES_DEFAULT),
+				 rows[i].by_default);
+		assert_int_equal(
+			gmem_policy_is_huge(text, GMEM_PAGES_TRANSPARENT),
+			rows[i].transparent);
+		assert_true(gmem_policy_is_huge(text, GMEM_PAGES_2M));
+	}
+	/* Whatever the host's policy is, this process may be out of it. */
+	assert_int_equal(gmem_new(&mem, MIB(16), GMEM_PAGES_TRANSPARENT, &err),
+			 0);
+	assert_int_equal(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
+	gmem_ask_policy(&mem);
+	assert_int_equal(prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0), 0);
+	assert_false(mem.huge);
+	gmem_free(&mem);
+}
+
 static uint64_t count_dirty(const struct gmem *mem)
 {
 	uint64_t nr = 0;
@@ -228,6 +266,7 @@ int main(void)
 		cmocka_unit_test(sizes_refused),
 		cmocka_unit_test(file_pages_are_private),
 		cmocka_unit_test(huge_pages_can_back_it),
+		cmocka_unit_test(policy_of_the_host),
 		cmocka_unit_test(writes_are_noted),
 	};
 
