@@ -70,6 +70,7 @@
 #define LAYOUT_GSI_GENID   3u
 #define LAYOUT_GSI_SERIAL  4u
 #define LAYOUT_GSI_VIRTIO  5u /* to 23 */
+#define LAYOUT_GSI_RTC     8u /* never raised; Linux wants a pin for it */
 
 /* Ports */
 #define LAYOUT_SERIAL_PORT  0x3f8u
@@ -93,6 +94,19 @@
 #define LAYOUT_ACPI_S5_TYPE        5u
 #define LAYOUT_ACPI_SLP_EN         0x20u
 #define LAYOUT_ACPI_SLP_TYPE_SHIFT 2u
+
+/*
+ * Pins that the split irqchip's IOAPIC says it has: those of a machine with
+ * @nr_virtio devices. The others are there as well, but Linux accesses the
+ * registers of each pin that it is told of four times as it starts and six
+ * times as it ends, two exits each.
+ */
+static inline unsigned int layout_ioapic_pins(unsigned int nr_virtio)
+{
+	unsigned int pins = LAYOUT_GSI_VIRTIO + nr_virtio;
+
+	return pins > LAYOUT_GSI_RTC ? pins : LAYOUT_GSI_RTC + 1;
+}
 
 /* GSI and base address of virtio window @slot (below LAYOUT_VIRTIO_MAX). */
 static inline unsigned int layout_virtio_gsi(unsigned int slot)

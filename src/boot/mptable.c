@@ -17,7 +17,8 @@
 
 #define SPEC_REV       4u
 #define LAPIC_VERSION  0x14u
-#define IOAPIC_VERSION 0x11u
+#define IOAPIC_VERSION 0x20u /* with an EOI register, as Volt's is */
+#define IOAPIC_OF_KVM  0x11u
 #define CPU_ENABLED    1u
 #define CPU_BOOT       2u
 #define CPU_SIGNATURE  0x600u
@@ -132,7 +133,7 @@ static unsigned int add_chips(struct tab *tab, const struct boot_platform *plat)
 	struct mp_ioapic ioapic = {
 		.type = ENTRY_IOAPIC,
 		.id = (uint8_t)plat->nr_cpus,
-		.version = IOAPIC_VERSION,
+		.version = plat->split_irqchip ? IOAPIC_VERSION : IOAPIC_OF_KVM,
 		.flags = IOAPIC_ENABLED,
 		.addr = LAYOUT_IOAPIC,
 	};
@@ -159,9 +160,12 @@ static void add_int(struct tab *tab, uint8_t type, uint8_t int_type,
 
 static unsigned int add_ints(struct tab *tab, const struct boot_platform *plat)
 {
+	unsigned int pins = plat->split_irqchip
+				    ? layout_ioapic_pins(plat->nr_virtio)
+				    : LAYOUT_IOAPIC_PINS;
 	unsigned int nr = 0;
 
-	for (uint8_t i = plat->split_irqchip; i < LAYOUT_IOAPIC_PINS; i++) {
+	for (uint8_t i = plat->split_irqchip; i < pins; i++) {
 		if (i == CASCADE_IRQ)
 			continue;
 		add_int(tab, ENTRY_INT, INT_VECTORED, i, (uint8_t)plat->nr_cpus,

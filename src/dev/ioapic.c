@@ -15,7 +15,8 @@
 #define REG_ARB     0x02
 #define REG_ENTRY   0x10
 
-#define VERSION     (0x20u | (IOAPIC_PINS - 1) << 16)
+#define VERSION     0x20u
+#define LAST_SHIFT  16 /* in the version register: the last pin */
 #define ID_SHIFT    24
 #define ID_MASK     0x0fu
 
@@ -162,7 +163,7 @@ static uint32_t read_window(const struct ioapic *io)
 	case REG_ARB:
 		return (uint32_t)io->regs.id << ID_SHIFT;
 	case REG_VERSION:
-		return VERSION;
+		return VERSION | (io->nr_shown - 1) << LAST_SHIFT;
 	default:
 		break;
 	}
@@ -277,9 +278,16 @@ const struct bus_ops ioapic_bus_ops = {ioapic_read, ioapic_write};
 void ioapic_init(struct ioapic *io, const struct msi_sink *sink)
 {
 	io->sink = *sink;
+	io->nr_shown = IOAPIC_PINS;
 	(void)pthread_mutex_init(&io->lock, NULL);
 	for (unsigned int pin = 0; pin < IOAPIC_PINS; pin++)
 		io->regs.entry[pin] = ENTRY_MASKED;
+}
+
+void ioapic_show_pins(struct ioapic *io, unsigned int nr)
+{
+	assert(nr >= 1 && nr <= IOAPIC_PINS);
+	io->nr_shown = nr;
 }
 
 void ioapic_free(struct ioapic *io)

@@ -5,10 +5,11 @@
  * Theory of operation
  *
  * Register model of the 82093AA with the EOI register of later parts
- * (version 0x20): 24 pins, each with a redirection entry that names vector,
- * delivery mode, destination, trigger mode and mask. There is no bus behind it:
- * an interrupt leaves as an MSI (Intel SDM 3A 11.11) through struct msi_sink,
- * to the LAPICs in the kernel.
+ * (version 0x20): 24 pins, of which the version register tells the guest as
+ * many as it has use for (ioapic_show_pins()), each with a redirection entry
+ * that names vector, delivery mode, destination, trigger mode and mask. There
+ * is no bus behind it: an interrupt leaves as an MSI (Intel SDM 3A 11.11)
+ * through struct msi_sink, to the LAPICs in the kernel.
  *
  * Edge pins send on a rising line. Level pins send while the line is high and
  * remote IRR is clear; sending sets it, the guest's EOI (ioapic_eoi(), or a
@@ -45,6 +46,7 @@ struct ioapic_state {
 
 struct ioapic {
 	struct msi_sink sink;
+	unsigned int nr_shown;
 	pthread_mutex_t lock;
 	struct ioapic_state regs;
 };
@@ -54,6 +56,15 @@ extern const struct bus_ops ioapic_bus_ops;
 
 void ioapic_init(struct ioapic *io, const struct msi_sink *sink);
 void ioapic_free(struct ioapic *io);
+
+/**
+ * ioapic_show_pins() - what the version register says from now on
+ * @nr:	1 to IOAPIC_PINS
+ *
+ * The other pins work all the same: a guest from a snapshot may know of them.
+ * Before the guest runs.
+ */
+void ioapic_show_pins(struct ioapic *io, unsigned int nr);
 
 /* Drive pin @pin. Any thread; pins that do not exist are ignored. */
 void ioapic_set_level(struct ioapic *io, unsigned int pin, bool level);

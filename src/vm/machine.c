@@ -437,6 +437,8 @@ static int add_devices(struct machine *m, struct err *err)
 			return err_set(err, r, "%s: %s", devices[i].name,
 				       why.rc ? why.text : err_name(r));
 	}
+	if (m->kvm_vm.split)
+		ioapic_show_pins(&m->ioapic, layout_ioapic_pins(m->virtio.nr));
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 
 enum {
 	PINS = 24,
+	PINS_IN_USE = 9,
 	SERIAL_PIN = 4,
 	VECTOR = 0x34,
 	REG_ID = 0,
@@ -24,8 +25,8 @@ enum {
 #define WRITABLE 0xff0000000001afffULL
 
 /* A level source that stays interrupts again before the code that waits for it
- * gets to its next instruction: only the handler can clear it, here at interrupt
- * number clear_at. 0: never. */
+ * gets to its next instruction: only the handler can clear it, here at
+ * interrupt number clear_at. 0: never. */
 static volatile uint32_t irqs, clear_at;
 static volatile bool mask_in_service;
 static volatile uint64_t entry_seen;
@@ -66,13 +67,20 @@ static void settle(void)
 		irq_window();
 }
 
+/* Ours tells of those that a machine without devices has use for, KVM's of
+ * all. All are there. */
+static unsigned int pins_told(void)
+{
+	return cmdline_has("full") ? PINS : PINS_IN_USE;
+}
+
 static void check_registers(void)
 {
 	uint32_t version = ioapic_read(REG_VERSION);
 	unsigned int i, unmasked = 0;
 
 	print("# version 0x%x\n", version);
-	check_eq("pins", (version >> 16 & 0xff) + 1, PINS);
+	check_eq("pins", (version >> 16 & 0xff) + 1, pins_told());
 	check_info("version", (version & 0xff) >= 0x11, version, 0);
 	for (i = 0; i < PINS; i++)
 		unmasked += !(ioapic_read_redir(i) & REDIR_MASKED);
@@ -266,7 +274,7 @@ static void check_odd_accesses(void)
 	}
 	check(true, "odd-accesses-survived");
 	check_eq("pins-after-fuzz", (ioapic_read(REG_VERSION) >> 16 & 0xff) + 1,
-		 PINS);
+		 pins_told());
 }
 
 void guest_main(void)
