@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import boot, host, report, stats
+from . import host, linux, report, stats
 from .network import TAP, Namespace
 from .part import Table, ms, once
 
@@ -44,7 +44,7 @@ def config(folder, kernel, initrd, memory, which):
     disk.write_bytes(bytes(8 << 20))
     vm = {"boot-source": {"kernel_image_path": str(kernel),
                           "initrd_path": str(initrd),
-                          "boot_args": boot.CMDLINE},
+                          "boot_args": linux.CMDLINE},
           "machine-config": {"vcpu_count": 1, "mem_size_mib": memory},
           "drives": []}
     if which == "all":
@@ -94,15 +94,13 @@ def compare(ctx, space, name, kernel, initrd):
 
 def measure(ctx):
     """Here when KVM runs Linux, else in the lab."""
-    kernels, initrd = dict(ctx.boot_kernel), ctx.boot_initrd
-    if not kernels:
-        kernels, initrd = boot.guests(ctx.slim, "--modules")
+    kernels, initrd = linux.wanted(ctx, "--modules")
     if not kernels or not initrd:
         print("no guest kernel or initramfs: no figures with devices")
         return None
     if not host.runs_linux():
-        return boot.in_lab(ctx, NAME, kernels, initrd,
-                           f"--devices-runs={ctx.devices_runs}")
+        return linux.in_lab(ctx, NAME, kernels, initrd,
+                            f"--devices-runs={ctx.devices_runs}")
     with Namespace() as space:
         if not space.works or not os.access("/dev/net/tun", os.W_OK):
             print("no network namespace or tap: no figures with devices")

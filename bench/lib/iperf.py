@@ -16,13 +16,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import boot, host, kvmstat, lab, network, proc, report
+from . import host, kvmstat, lab, linux, network, proc, report
 from .part import Table
 
 NAME = "iperf"
 GUEST = "10.2.0.2"
 WAYS = {"to the guest": (), "from the guest": ("-R",)}
-CMDLINE = (boot.CMDLINE + f" volt.run=net volt.ip={GUEST} volt.mtu=1500")
+CMDLINE = (linux.CMDLINE + f" volt.run=net volt.ip={GUEST} volt.mtu=1500")
 MIB = 1 << 20
 
 
@@ -42,7 +42,7 @@ def volt(tree, more=""):
 
 
 def qemu(more=""):
-    machine = boot.qemu(
+    machine = linux.qemu(
         "microvm,pit=off,pic=off,rtc=off,acpi=on",
         "-global", "virtio-mmio.force-legacy=false", "-netdev",
         f"tap,id=n0,ifname={network.TAP},script=no,downscript=no{more}",

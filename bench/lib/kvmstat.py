@@ -12,6 +12,12 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+# What KVM counts of a VM, by what it is called in a table. "other" is the rest
+# of the exits: MSRs, CPUID, faults of nested paging and what a host has more.
+EXITS = {"port": "io_exits", "MMIO": "mmio_exits", "HLT": "halt_exits",
+         "interrupt": "irq_exits", "window": "irq_window_exits"}
+PAGES = {"faults": "pf_fixed", "4 KiB": "pages_4k", "2 MiB": "pages_2m"}
+
 PIDFD_GETFD = 438
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -58,6 +64,12 @@ class Vm:
             return int((self.folder / name).read_text()) if self.fd else None
         except OSError:
             return None
+
+    def all_counts(self):
+        """EXITS and PAGES and the sum of all exits, as they stand; or None."""
+        found = {name: self.count(name) for name in
+                 ("exits", *EXITS.values(), *PAGES.values())}
+        return None if None in found.values() else found
 
     def close(self):
         if self.fd is not None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The VMMs that are compared, and how each is started."""
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,14 @@ class Peer:
     argv: list
     pvh: bool = False
     has_mark: bool = True
+
+    def __str__(self):
+        """As --peer takes it."""
+        return f"{self.name}={shlex.join(self.argv)}"
+
+    def boots_linux(self):
+        """One of the user's that is for a Linux guest, not for the start."""
+        return any("{initrd}" in a for a in self.argv)
 
     def command(self, kernel, memory):
         return [a.replace("{kernel}", str(kernel))

@@ -14,7 +14,8 @@ def measure(ctx):
 
     Each round begins with another one: who runs after QEMU finds cold caches.
     """
-    field = peers.field(ctx.tree, ctx.memory) + ctx.peer
+    field = peers.field(ctx.tree, ctx.memory) + [
+        p for p in ctx.peer if not p.boots_linux()]
     times = {p.name: {"mark": [], "exit": []} for p in field}
     for number in range(-3, ctx.runs):
         first = number % len(field)
