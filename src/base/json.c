@@ -441,9 +441,9 @@ bool json_take_key(struct json *json, bool *first, const char *key)
 			return false;
 		pos = behind_space(json, pos + 1);
 	}
-	if (pos == json->len || text[pos++] != '"')
+	if (pos == json->len || text[pos] != '"')
 		return false;
-	for (; *key; key++, pos++)
+	for (pos++; *key; key++, pos++)
 		if (pos == json->len || text[pos] != *key)
 			return false;
 	if (json->len - pos < 2 || text[pos] != '"' || text[pos + 1] != ':')

@@ -70,11 +70,11 @@ static bool find_newest(DIR *dir, char *name, size_t size)
 	struct timespec newest = {0};
 	const struct dirent *e;
 	bool found = false;
+	int fd = dirfd(dir);
 	struct stat st;
 
-	while ((e = readdir(dir))) {
-		if (!is_initrd(e->d_name) ||
-		    fstatat(dirfd(dir), e->d_name, &st, 0) < 0)
+	while (fd >= 0 && (e = readdir(dir))) {
+		if (!is_initrd(e->d_name) || fstatat(fd, e->d_name, &st, 0) < 0)
 			continue;
 		if (found && (st.st_mtim.tv_sec < newest.tv_sec ||
 			      (st.st_mtim.tv_sec == newest.tv_sec &&

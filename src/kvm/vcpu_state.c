@@ -39,7 +39,7 @@ static uint32_t xsave_bytes(struct kvm *kvm)
 static int get_mp_state(struct kvm_vcpu *vcpu, struct vcpu_state *s,
 			struct err *err)
 {
-	struct kvm_mp_state mp;
+	struct kvm_mp_state mp = {0};
 	int r = CALL(vcpu, KVM_GET_MP_STATE, &mp, err);
 
 	if (r == 0)
