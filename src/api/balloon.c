@@ -12,7 +12,8 @@
 
 #define FLAG(member)                                      \
 	{                                                 \
-		.name = #member, .type = SCHEMA_BOOL,     \
+		.name = #member,                          \
+		.type = SCHEMA_BOOL,                      \
 		SCHEMA_AT(struct balloon_config, member), \
 	}
 
@@ -72,11 +73,12 @@ static const struct schema_field start_fields[] = {
 	},
 };
 
-#define OBJECT(name_, fields_, type_, ...)                                    \
-	{                                                                     \
-		.name = (name_), .fields = (fields_),                         \
-		.nr = ARRAY_SIZE(fields_), .size = sizeof(type_), __VA_ARGS__ \
-	}
+#define OBJECT(name_, fields_, type_, ...) \
+	{.name = (name_),                  \
+	 .fields = (fields_),              \
+	 .nr = ARRAY_SIZE(fields_),        \
+	 .size = sizeof(type_),            \
+	 __VA_ARGS__}
 
 static const struct schema_object put_schema =
 	OBJECT("BalloonDeviceConfig", put_fields, struct balloon_config);

@@ -11,15 +11,9 @@
 #include <errno.h>
 #include <time.h>
 
-#define STORE(group, member)                                    \
-	{                                                       \
-#member, API_COUNT(group.member), METRIC_STORED \
-	}
-#define DELTA(group, member)                                   \
-	{                                                      \
-#member, API_COUNT(group.member), METRIC_DELTA \
-	}
-#define TWO(group, name) DELTA(group, name##_count), DELTA(group, name##_fails)
+#define STORE(group, member) {#member, API_COUNT(group.member), METRIC_STORED}
+#define DELTA(group, member) {#member, API_COUNT(group.member), METRIC_DELTA}
+#define TWO(group, name)     DELTA(group, name##_count), DELTA(group, name##_fails)
 
 static const struct metric server[] = {
 	STORE(server, process_startup_time_us),

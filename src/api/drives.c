@@ -38,21 +38,24 @@ static const struct schema_enum engines = {
 	ARRAY_SIZE(engine_names),
 };
 
-#define FIELD_ID                                           \
-	{                                                  \
-		.name = "drive_id", .type = SCHEMA_STRING, \
-		.flags = SCHEMA_REQUIRED,                  \
-		SCHEMA_AT(struct drive_config, drive_id),  \
+#define FIELD_ID                                          \
+	{                                                 \
+		.name = "drive_id",                       \
+		.type = SCHEMA_STRING,                    \
+		.flags = SCHEMA_REQUIRED,                 \
+		SCHEMA_AT(struct drive_config, drive_id), \
 	}
-#define FIELD_PATH                                             \
-	{                                                      \
-		.name = "path_on_host", .type = SCHEMA_STRING, \
-		.flags = SCHEMA_NULL,                          \
-		SCHEMA_AT(struct drive_config, path_on_host),  \
+#define FIELD_PATH                                            \
+	{                                                     \
+		.name = "path_on_host",                       \
+		.type = SCHEMA_STRING,                        \
+		.flags = SCHEMA_NULL,                         \
+		SCHEMA_AT(struct drive_config, path_on_host), \
 	}
 #define FIELD_LIMITER                                                       \
 	{                                                                   \
-		.name = "rate_limiter", .type = SCHEMA_OBJECT,              \
+		.name = "rate_limiter",                                     \
+		.type = SCHEMA_OBJECT,                                      \
 		.flags = SCHEMA_NULL | SCHEMA_HAS,                          \
 		SCHEMA_AT(struct drive_config, rate_limiter),               \
 		.has = offsetof(struct drive_config, rate_limiter.present), \

@@ -28,7 +28,8 @@ static const struct schema_parser mac_parser = {parse_mac, show_mac};
 
 #define LIMITER(member)                                             \
 	{                                                           \
-		.name = #member, .type = SCHEMA_OBJECT,             \
+		.name = #member,                                    \
+		.type = SCHEMA_OBJECT,                              \
 		.flags = SCHEMA_NULL | SCHEMA_HAS,                  \
 		SCHEMA_AT(struct net_config, member),               \
 		.has = offsetof(struct net_config, member.present), \

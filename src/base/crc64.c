@@ -8,7 +8,7 @@
  */
 #include "base/crc64.h"
 
-#define BIT(i, n, value) ((i) >> (n)&1 ? (value) : 0)
+#define BIT(i, n, value) ((i) >> (n) & 1 ? (value) : 0)
 #define ENTRY(i, b0, b1, b2, b3, b4, b5, b6, b7)                         \
 	(BIT(i, 0, b0) ^ BIT(i, 1, b1) ^ BIT(i, 2, b2) ^ BIT(i, 3, b3) ^ \
 	 BIT(i, 4, b4) ^ BIT(i, 5, b5) ^ BIT(i, 6, b6) ^ BIT(i, 7, b7))
@@ -53,11 +53,9 @@
 #define SIXTY_FOUR(f, i)                                           \
 	SIXTEEN(f, i), SIXTEEN(f, (i) + 16), SIXTEEN(f, (i) + 32), \
 		SIXTEEN(f, (i) + 48)
-#define ALL(f)                                                           \
-	{                                                                \
-		SIXTY_FOUR(f, 0), SIXTY_FOUR(f, 64), SIXTY_FOUR(f, 128), \
-			SIXTY_FOUR(f, 192)                               \
-	}
+#define ALL(f)                                                    \
+	{SIXTY_FOUR(f, 0), SIXTY_FOUR(f, 64), SIXTY_FOUR(f, 128), \
+	 SIXTY_FOUR(f, 192)}
 
 static const uint64_t table[8][256] = {
 	ALL(BYTE_0), ALL(BYTE_1), ALL(BYTE_2), ALL(BYTE_3),

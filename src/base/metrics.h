@@ -58,20 +58,15 @@ struct metric {
 	enum metric_kind kind;
 };
 
-#define METRIC(type, member)                                  \
-	{                                                     \
-#member, offsetof(type, member), METRIC_DELTA \
-	}
-#define METRIC_STORE(type, member)                             \
-	{                                                      \
-#member, offsetof(type, member), METRIC_STORED \
-	}
+#define METRIC(type, member) {#member, offsetof(type, member), METRIC_DELTA}
+#define METRIC_STORE(type, member) \
+	{#member, offsetof(type, member), METRIC_STORED}
 #define METRIC_AGG(type, member)                                               \
 	{#member ".min_us", offsetof(type, member.min_us), METRIC_STORED},     \
 		{#member ".max_us", offsetof(type, member.max_us),             \
 		 METRIC_STORED},                                               \
 	{                                                                      \
-#member ".sum_us", offsetof(type, member.sum_us), METRIC_DELTA \
+		#member ".sum_us", offsetof(type, member.sum_us), METRIC_DELTA \
 	}
 
 struct metric_group {

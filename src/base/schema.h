@@ -190,70 +190,53 @@ struct schema_object {
 #define SCHEMA_STATE(name_, kind, type_, member)                   \
 	.name = (name_), .type = (kind), .flags = SCHEMA_REQUIRED, \
 	SCHEMA_AT(type_, member)
-#define SCHEMA_STATE_UINT_NAMED(name_, type_, member)                \
-	{                                                            \
-		SCHEMA_STATE(name_, SCHEMA_UINT, type_, member),     \
-			.range = SCHEMA_SIZEOF(type_, member) == 1   \
-					 ? &schema_u8                \
-				 : SCHEMA_SIZEOF(type_, member) == 2 \
-					 ? &schema_u16               \
-				 : SCHEMA_SIZEOF(type_, member) == 4 \
-					 ? &schema_u32               \
-					 : &schema_u64               \
-	}
+#define SCHEMA_STATE_UINT_NAMED(name_, type_, member)               \
+	{SCHEMA_STATE(name_, SCHEMA_UINT, type_, member),           \
+	 .range = SCHEMA_SIZEOF(type_, member) == 1   ? &schema_u8  \
+		  : SCHEMA_SIZEOF(type_, member) == 2 ? &schema_u16 \
+		  : SCHEMA_SIZEOF(type_, member) == 4 ? &schema_u32 \
+						      : &schema_u64}
 #define SCHEMA_STATE_UINT(type_, member) \
 	SCHEMA_STATE_UINT_NAMED(#member, type_, member)
-#define SCHEMA_STATE_BOOL(type_, member)                          \
-	{                                                         \
-		SCHEMA_STATE(#member, SCHEMA_BOOL, type_, member) \
-	}
-#define SCHEMA_STATE_BITS(type_, member)                          \
-	{                                                         \
-		SCHEMA_STATE(#member, SCHEMA_BITS, type_, member) \
-	}
-#define SCHEMA_STATE_HEX(type_, member)                          \
-	{                                                        \
-		SCHEMA_STATE(#member, SCHEMA_HEX, type_, member) \
-	}
-#define SCHEMA_STATE_OBJECT(type_, member, object_)                  \
-	{                                                            \
-		SCHEMA_STATE(#member, SCHEMA_OBJECT, type_, member), \
-			.object = (object_)                          \
-	}
+#define SCHEMA_STATE_BOOL(type_, member) \
+	{SCHEMA_STATE(#member, SCHEMA_BOOL, type_, member)}
+#define SCHEMA_STATE_BITS(type_, member) \
+	{SCHEMA_STATE(#member, SCHEMA_BITS, type_, member)}
+#define SCHEMA_STATE_HEX(type_, member) \
+	{SCHEMA_STATE(#member, SCHEMA_HEX, type_, member)}
+#define SCHEMA_STATE_OBJECT(type_, member, object_)           \
+	{SCHEMA_STATE(#member, SCHEMA_OBJECT, type_, member), \
+	 .object = (object_)}
 /* A whole array, or as many items of it as @count_ says. */
-#define SCHEMA_STATE_ARRAY(type_, member, item_)                    \
-	{                                                           \
-		SCHEMA_STATE(#member, SCHEMA_ARRAY, type_, member), \
-			.item = (item_)                             \
-	}
-#define SCHEMA_STATE_COUNTED(kind, type_, member, count_, ...)              \
-	{                                                                   \
-		.name = #member, .type = (kind),                            \
-		.flags = SCHEMA_REQUIRED | SCHEMA_COUNTED,                  \
-		SCHEMA_AT(type_, member), .count = offsetof(type_, count_), \
-		__VA_ARGS__                                                 \
-	}
+#define SCHEMA_STATE_ARRAY(type_, member, item_) \
+	{SCHEMA_STATE(#member, SCHEMA_ARRAY, type_, member), .item = (item_)}
+#define SCHEMA_STATE_COUNTED(kind, type_, member, count_, ...) \
+	{.name = #member,                                      \
+	 .type = (kind),                                       \
+	 .flags = SCHEMA_REQUIRED | SCHEMA_COUNTED,            \
+	 SCHEMA_AT(type_, member),                             \
+	 .count = offsetof(type_, count_),                     \
+	 __VA_ARGS__}
 /* The object of a table of fields. */
-#define SCHEMA_STATE_OF(type_, fields_)                          \
-	{                                                        \
-		.name = #type_, .fields = (fields_),             \
-		.nr = ARRAY_SIZE(fields_), .size = sizeof(type_) \
-	}
-#define SCHEMA_STATE_ROW_OF(type_, fields_)                                   \
-	{                                                                     \
-		.name = #type_, .fields = (fields_),                          \
-		.nr = ARRAY_SIZE(fields_), .size = sizeof(type_), .row = true \
-	}
+#define SCHEMA_STATE_OF(type_, fields_) \
+	{.name = #type_,                \
+	 .fields = (fields_),           \
+	 .nr = ARRAY_SIZE(fields_),     \
+	 .size = sizeof(type_)}
+#define SCHEMA_STATE_ROW_OF(type_, fields_) \
+	{.name = #type_,                    \
+	 .fields = (fields_),               \
+	 .nr = ARRAY_SIZE(fields_),         \
+	 .size = sizeof(type_),             \
+	 .row = true}
 /* Initialises a struct schema_item of objects. */
-#define SCHEMA_STATE_ITEM(type_, object_)              \
-	{                                              \
-		.field =                               \
-			&(const struct schema_field){  \
-				.type = SCHEMA_OBJECT, \
-				.object = (object_),   \
-			},                             \
-		.size = sizeof(type_)                  \
-	}
+#define SCHEMA_STATE_ITEM(type_, object_)       \
+	{.field =                               \
+		 &(const struct schema_field){  \
+			 .type = SCHEMA_OBJECT, \
+			 .object = (object_),   \
+		 },                             \
+	 .size = sizeof(type_)}
 
 /**
  * struct schema_seen - what a text contained

@@ -48,11 +48,7 @@ struct sink {
 	bool owned;
 };
 
-#define SINK_CLOSED      \
-	(struct sink)    \
-	{                \
-		.fd = -1 \
-	}
+#define SINK_CLOSED (struct sink){.fd = -1}
 
 /**
  * sink_open() - a file, FIFO or device to append to, made when missing

@@ -12,37 +12,53 @@
 
 #define VM_CPUS_MAX 32
 
-#define VM_ARG_KERNEL(...)                                                     \
-	{                                                                      \
-		.name = "kernel", .kind = ARG_TEXT, .value = "FILE",           \
-		.help = "kernel to boot: ELF vmlinux or bzImage", __VA_ARGS__, \
+#define VM_ARG_KERNEL(...)                                        \
+	{                                                         \
+		.name = "kernel",                                 \
+		.kind = ARG_TEXT,                                 \
+		.value = "FILE",                                  \
+		.help = "kernel to boot: ELF vmlinux or bzImage", \
+		__VA_ARGS__,                                      \
 	}
-#define VM_ARG_INITRD(...)                                           \
-	{                                                            \
-		.name = "initrd", .kind = ARG_TEXT, .value = "FILE", \
-		.help = "initial RAM disk", __VA_ARGS__,             \
+#define VM_ARG_INITRD(...)                  \
+	{                                   \
+		.name = "initrd",           \
+		.kind = ARG_TEXT,           \
+		.value = "FILE",            \
+		.help = "initial RAM disk", \
+		__VA_ARGS__,                \
 	}
-#define VM_ARG_CMDLINE(DEFAULT, ...)                                  \
-	{                                                             \
-		.name = "cmdline", .kind = ARG_TEXT, .value = "TEXT", \
-		.help = "kernel command line" DEFAULT, __VA_ARGS__,   \
+#define VM_ARG_CMDLINE(DEFAULT, ...)                   \
+	{                                              \
+		.name = "cmdline",                     \
+		.kind = ARG_TEXT,                      \
+		.value = "TEXT",                       \
+		.help = "kernel command line" DEFAULT, \
+		__VA_ARGS__,                           \
 	}
-#define VM_ARG_CPUS(...)                                                    \
-	{                                                                   \
-		.name = "cpus", .kind = ARG_NUMBER, .value = "N", .min = 1, \
-		.max = VM_CPUS_MAX,                                         \
-		.help = "number of CPUs, 1 to 32 (default 1)", __VA_ARGS__, \
+#define VM_ARG_CPUS(...)                                       \
+	{                                                      \
+		.name = "cpus",                                \
+		.kind = ARG_NUMBER,                            \
+		.value = "N",                                  \
+		.min = 1,                                      \
+		.max = VM_CPUS_MAX,                            \
+		.help = "number of CPUs, 1 to 32 (default 1)", \
+		__VA_ARGS__,                                   \
 	}
 #define VM_ARG_MEMORY(DEFAULT, ...)                                       \
 	{                                                                 \
-		.name = "memory", .kind = ARG_SIZE, .value = "SIZE",      \
+		.name = "memory",                                         \
+		.kind = ARG_SIZE,                                         \
+		.value = "SIZE",                                          \
 		.help = "guest memory in MiB, or with a unit: 512M, 2G; " \
 			"16 or more (default " DEFAULT ")",               \
 		__VA_ARGS__,                                              \
 	}
 #define VM_ARG_DISK(MORE, ...)                                              \
 	{                                                                   \
-		.name = "disk", .kind = ARG_LIST,                           \
+		.name = "disk",                                             \
+		.kind = ARG_LIST,                                           \
 		.value = "PATH[,ro][,id=ID][,engine=async][,cache=unsafe]", \
 		.help = "raw image or block device; without --initrd the "  \
 			"first one is the root file system; may be given "  \
@@ -51,7 +67,8 @@
 	}
 #define VM_ARG_NET(MORE, ...)                                                 \
 	{                                                                     \
-		.name = "net", .kind = ARG_LIST,                              \
+		.name = "net",                                                \
+		.kind = ARG_LIST,                                             \
 		.value = "tap=NAME[,mac=MAC][,mtu=N][,vhost]",                \
 		.help = "network interface on a tap that `volt net add` "     \
 			"made; vhost: the host kernel moves the frames; may " \
@@ -60,20 +77,24 @@
 	}
 #define VM_ARG_VSOCK(MORE, ...)                                        \
 	{                                                              \
-		.name = "vsock", .kind = ARG_TEXT,                     \
+		.name = "vsock",                                       \
+		.kind = ARG_TEXT,                                      \
 		.value = "cid=N,path=SOCKET",                          \
 		.help = "sockets between guest and host; cid is 3 or " \
 			"more (default 3)" MORE,                       \
 		__VA_ARGS__,                                           \
 	}
-#define VM_ARG_PAUSED(...)                                                  \
-	{                                                                   \
-		.name = "paused", .kind = ARG_FLAG,                         \
-		.help = "the restored VM waits for PATCH /vm", __VA_ARGS__, \
+#define VM_ARG_PAUSED(...)                                     \
+	{                                                      \
+		.name = "paused",                              \
+		.kind = ARG_FLAG,                              \
+		.help = "the restored VM waits for PATCH /vm", \
+		__VA_ARGS__,                                   \
 	}
 #define VM_ARG_CLOCK(...)                                                \
 	{                                                                \
-		.name = "clock", .kind = ARG_CHOICE,                     \
+		.name = "clock",                                         \
+		.kind = ARG_CHOICE,                                      \
 		.value = "snapshot|realtime",                            \
 		ARG_CHOICES("snapshot", "realtime"),                     \
 		.help = "the restored guest's clock goes on where it "   \

@@ -35,7 +35,7 @@ int launch_begin(struct launch *launch, const char *name, struct err *err)
 		(void)unlink(launch->socket);
 	if (r != -ENOENT && r != -ECONNREFUSED)
 		return r;
-	launch->args[launch->nr++] = (char *)(uintptr_t) "volt-vmm";
+	launch->args[launch->nr++] = (char *)(uintptr_t)"volt-vmm";
 	launch_add(launch, "--id", name);
 	launch_add(launch, "--api-sock", launch->socket);
 	return 0;

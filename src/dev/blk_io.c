@@ -17,12 +17,9 @@
 #define ZERO_PIECES 64u
 static const uint8_t zeroes[PAGE_SIZE];
 /* Only read from: a write's buffers are not const. */
-#define ZERO_PAGE                                    \
-	{                                            \
-		(void *)(uintptr_t)zeroes, PAGE_SIZE \
-	}
-#define ZERO_4  ZERO_PAGE, ZERO_PAGE, ZERO_PAGE, ZERO_PAGE
-#define ZERO_16 ZERO_4, ZERO_4, ZERO_4, ZERO_4
+#define ZERO_PAGE {(void *)(uintptr_t)zeroes, PAGE_SIZE}
+#define ZERO_4    ZERO_PAGE, ZERO_PAGE, ZERO_PAGE, ZERO_PAGE
+#define ZERO_16   ZERO_4, ZERO_4, ZERO_4, ZERO_4
 static const struct iovec zero_iov[] = {ZERO_16, ZERO_16, ZERO_16, ZERO_16};
 
 static_assert(ARRAY_SIZE(zero_iov) == ZERO_PIECES, "as many as are used");

@@ -217,8 +217,8 @@ static void add_status(struct virtio_dev *dev, uint8_t new)
 	if (added & VIRTIO_STATUS_FEATURES_OK &&
 	    ((dev->acked & ~dev->offered) != 0 ||
 	     !virtio_dev_has(dev, VIRTIO_F_VERSION_1))) {
-		new &= (uint8_t) ~(VIRTIO_STATUS_FEATURES_OK |
-				   VIRTIO_STATUS_DRIVER_OK);
+		new &= (uint8_t)~(VIRTIO_STATUS_FEATURES_OK |
+				  VIRTIO_STATUS_DRIVER_OK);
 		added = 0;
 	}
 	dev->status = new;

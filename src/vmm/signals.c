@@ -161,10 +161,7 @@ int signals_final(void)
 	return state.final;
 }
 
-#define COUNT(name, sig, kind)                       \
-	{                                            \
-		name, (sig) * sizeof(metric_t), kind \
-	}
+#define COUNT(name, sig, kind) {name, (sig) * sizeof(metric_t), kind}
 
 /* Firecracker's names and kinds. */
 static const struct metric metrics_of_signals[] = {

@@ -226,8 +226,6 @@ static inline bool disk_is_zero(int fd, uint64_t sector, uint64_t nr)
 
 /* Every test that has both engines: the prestate is the engine. */
 #define ENGINE(state) (*(state) ? ASYNC : SYNC)
-#define BOTH(test)                                                     \
-	{#test " sync", test, NULL, NULL, NULL},                       \
-	{                                                              \
-#test " async", test, NULL, NULL, (void *)(uintptr_t)1 \
-	}
+#define BOTH(test)                               \
+	{#test " sync", test, NULL, NULL, NULL}, \
+		{#test " async", test, NULL, NULL, (void *)(uintptr_t)1}

@@ -143,11 +143,13 @@ static bool passes(struct net_kit *f, const struct net_hdr *hdr,
 }
 
 /* A TCP segment to cut: flags, type, header length, segment size. */
-#define GSO(flags_, type_, hdr_len_, size_)                                    \
-	{                                                                      \
-		.flags = (flags_), .gso_type = (type_), .hdr_len = (hdr_len_), \
-		.gso_size = (size_), .csum_start = 34, .csum_offset = 16       \
-	}
+#define GSO(flags_, type_, hdr_len_, size_) \
+	{.flags = (flags_),                 \
+	 .gso_type = (type_),               \
+	 .hdr_len = (hdr_len_),             \
+	 .gso_size = (size_),               \
+	 .csum_start = 34,                  \
+	 .csum_offset = 16}
 
 /* D4: the offload header is the guest's word only. */
 static void test_d4_header(void **state)
