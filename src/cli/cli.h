@@ -19,8 +19,10 @@
 
 int cmd_doctor(int argc, char **argv);
 int cmd_net(int argc, char **argv);
+int cmd_pause(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
+int cmd_resume(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_snapshot(int argc, char **argv);
 int cmd_stop(int argc, char **argv);

@@ -30,9 +30,12 @@ static const char help_text[] =
 	"used. A\n"
 	"snapshot that is there already is replaced as a whole, once the new "
 	"one is on\n"
-	"the disk. The VM stands still meanwhile, then goes on.\n"
+	"the disk. The VM stands still meanwhile, then goes on. However long it "
+	"takes,\n"
+	"standard error tells how far it is.\n"
 	"\n"
-	"  --pause    the VM stays paused\n"
+	"  --pause    the VM stays paused, unless the snapshot fails; `volt "
+	"resume NAME`\n"
 	"  --diff     only the memory that was written since the VM was "
 	"restored, or, where\n"
 	"             it tracks that, since its last snapshot "
@@ -77,19 +80,70 @@ struct flags {
 	bool verify;
 };
 
-static int save(const char *name, const char *dir, const struct flags *flags,
-		struct err *err)
+/**
+ * struct saving - a snapshot that is being made
+ * @before:	what the VM's process had written when it began
+ * @line:	a line for a terminal was begun
+ */
+struct saving {
+	struct vmapi api;
+	uint64_t before;
+	bool line;
+};
+
+/* What the VM's process has written so far, to whatever file; 0: unknown. */
+static uint64_t written(pid_t pid)
+{
+	char path[64], line[128];
+	unsigned long long bytes = 0;
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/io", pid);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "wchar: %llu", &bytes) == 1)
+			break;
+	if (file)
+		(void)fclose(file);
+	return bytes;
+}
+
+/* A terminal sees each second, a log every tenth. */
+static void say_saving(struct vmapi *api, unsigned int seconds)
+{
+	struct saving *saving = container_of(api, struct saving, api);
+	bool person = isatty(STDERR_FILENO);
+	uint64_t bytes = written(api->pid);
+
+	if (!person && seconds % 10 != 0)
+		return;
+	(void)fprintf(stderr, "%svolt snapshot: saving, %u s, %llu MiB%s",
+		      person ? "\r" : "", seconds,
+		      (unsigned long long)(bytes - saving->before) >> 20,
+		      person ? "  " : "\n");
+	saving->line = person;
+}
+
+/* It paused for this snapshot only, and there is none. */
+static void resume_after_failure(struct saving *saving, const char *name,
+				 struct err *err)
+{
+	const struct err first = *err;
+	struct err other;
+
+	if (vmapi_set_paused(&saving->api, false, &other) < 0)
+		(void)err_set(err, first.rc,
+			      "%s The VM is still paused, `volt resume %s`: %s",
+			      first.text, name, other.text);
+}
+
+static int create(struct saving *saving, const char *name, const char *path,
+		  const struct flags *flags, struct err *err)
 {
 	cleanup_buf struct buf body = {0};
-	cleanup_free char *path = NULL;
-	struct vmapi api;
-	int r = absolute(dir, &path, err);
+	struct vmapi *api = &saving->api;
+	int paused = 0, r = 0;
 
-	if (r == 0)
-		r = vmapi_open(&api, name, err);
-	if (r < 0)
-		return r;
-	assert(path);
 	buf_add_str(&body, "{\"snapshot_path\":");
 	buf_add_json(&body, path, strlen(path));
 	if (flags->diff)
@@ -98,14 +152,38 @@ static int save(const char *name, const char *dir, const struct flags *flags,
 		buf_add_str(&body, ",\"memory_checksum\":true");
 	buf_add(&body, "}", sizeof("}")); /* with its NUL */
 	if (body.failed)
-		r = err_set(err, -ENOMEM, "Out of memory");
-	if (r == 0 && flags->pause)
-		r = vmapi_call(&api, "PATCH", "/vm", "{\"state\":\"Paused\"}",
-			       NULL, err);
+		return err_set(err, -ENOMEM, "Out of memory");
+	if (flags->pause) {
+		paused = vmapi_is_paused(api, err);
+		r = paused < 0 ? paused : vmapi_set_paused(api, true, err);
+	}
+	if (r < 0)
+		return r;
+	saving->before = written(api->pid);
+	api->waiting = say_saving;
+	r = vmapi_call(api, "PUT", "/snapshot/create", body.data, NULL, err);
+	api->waiting = vmapi_say_waiting;
+	if (saving->line)
+		(void)fputc('\n', stderr);
+	if (r < 0 && flags->pause && !paused)
+		resume_after_failure(saving, name, err);
+	return r;
+}
+
+static int save(const char *name, const char *dir, const struct flags *flags,
+		struct err *err)
+{
+	cleanup_free char *path = NULL;
+	struct saving saving = {.before = 0};
+	int r = vmapi_open(&saving.api, name, err);
+
+	if (r < 0)
+		return r;
+	saving.api.waiting = vmapi_say_waiting;
+	r = absolute(dir, &path, err);
 	if (r == 0)
-		r = vmapi_call(&api, "PUT", "/snapshot/create", body.data, NULL,
-			       err);
-	vmapi_close(&api);
+		r = create(&saving, name, path, flags, err);
+	vmapi_close(&saving.api);
 	return r;
 }
 

@@ -24,6 +24,8 @@ static const struct command commands[] = {
 	{"run", cmd_run, "start a VM with its console on this terminal"},
 	{"ps", cmd_ps, "the VMs that run"},
 	{"stop", cmd_stop, "end a VM"},
+	{"pause", cmd_pause, "have a VM stand still"},
+	{"resume", cmd_resume, "have it go on"},
 	{"snapshot", cmd_snapshot, "save a VM, or tell what was saved"},
 	{"restore", cmd_restore, "go on from a snapshot, on this terminal"},
 	{"net", cmd_net, "make, list and delete taps for guests (as root)"},

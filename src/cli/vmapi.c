@@ -76,6 +76,13 @@ int vmapi_socket(const char *name, char *out, bool make, struct err *err)
 	return 0;
 }
 
+static int set_patience(int fd, int seconds)
+{
+	const struct timeval wait = {.tv_sec = seconds};
+
+	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+}
+
 static int connect_to(int fd, const char *path, pid_t *pid)
 {
 	const struct timeval wait = {.tv_sec = WAIT_SECONDS};
@@ -84,7 +91,7 @@ static int connect_to(int fd, const char *path, pid_t *pid)
 	socklen_t len = sizeof(cred);
 
 	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0 ||
+	if (set_patience(fd, WAIT_SECONDS) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) < 0 ||
 	    connect(fd, (const struct sockaddr *)&sun, sizeof(sun)) < 0 ||
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
@@ -100,6 +107,7 @@ int vmapi_open(struct vmapi *api, const char *name, struct err *err)
 	int r = vmapi_socket(name, path, false, err);
 
 	api->fd = -1;
+	api->waiting = NULL;
 	if (r < 0)
 		return r;
 	if (fd < 0)
@@ -149,16 +157,22 @@ struct answer {
 };
 
 /* Read one response. Return: its status, or -errno. */
-static int receive(int fd, struct answer *a)
+static int receive(struct vmapi *api, struct answer *a)
 {
+	unsigned int seconds = 0;
 	int r = -EAGAIN;
 
+	(void)set_patience(api->fd, api->waiting ? 1 : WAIT_SECONDS);
 	while (r == -EAGAIN) {
-		ssize_t n =
-			recv(fd, a->raw + a->got, sizeof(a->raw) - a->got, 0);
+		ssize_t n = recv(api->fd, a->raw + a->got,
+				 sizeof(a->raw) - a->got, 0);
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno == EAGAIN && api->waiting) {
+			api->waiting(api, ++seconds);
+			continue;
+		}
 		if (n < 0)
 			return errno == EAGAIN ? -ETIMEDOUT : -errno;
 		if (n == 0) /* or there is no room for more */
@@ -207,11 +221,42 @@ int vmapi_call(struct vmapi *api, const char *method, const char *url,
 	if (n < 0 || (size_t)n >= sizeof(request))
 		return err_set(err, -E2BIG, "The request is too long");
 	r = send_all(api->fd, request, (size_t)n);
-	status = r < 0 ? r : receive(api->fd, a);
+	status = r < 0 ? r : receive(api, a);
 	if (status < 0)
 		return err_set(err, status, "The VM does not answer: %s",
 			       err_name(status));
 	return conclude(status,
 			a->len ? json_loadb(a->body, a->len, 0, NULL) : NULL,
 			answer, err);
+}
+
+void vmapi_say_waiting(struct vmapi *api, unsigned int seconds)
+{
+	if (seconds % 10 == 0)
+		(void)fprintf(stderr,
+			      "volt: process %d has not answered for %u s; it "
+			      "is busy, or stopped\n",
+			      api->pid, seconds);
+}
+
+int vmapi_set_paused(struct vmapi *api, bool paused, struct err *err)
+{
+	return vmapi_call(api, "PATCH", "/vm",
+			  paused ? "{\"state\":\"Paused\"}"
+				 : "{\"state\":\"Resumed\"}",
+			  NULL, err);
+}
+
+int vmapi_is_paused(struct vmapi *api, struct err *err)
+{
+	json_t *answer = NULL;
+	const char *state;
+	int r = vmapi_call(api, "GET", "/", NULL, &answer, err);
+
+	if (r < 0)
+		return r;
+	state = json_string_value(json_object_get(answer, "state"));
+	r = state && strcmp(state, "Paused") == 0;
+	json_decref(answer);
+	return r;
 }

@@ -21,10 +21,15 @@
 /**
  * struct vmapi - a connection to one VM
  * @pid:	its volt-vmm
+ * @waiting:	called with each second without an answer; then there is no
+ *		limit, because the VM does what it was asked whether or not
+ *		somebody waits for it. NULL, as vmapi_open() leaves it: the VM
+ *		has ten seconds
  */
 struct vmapi {
 	int fd;
 	pid_t pid;
+	void (*waiting)(struct vmapi *api, unsigned int seconds);
 };
 
 /* What volt-vmm takes as --id: 1 to 64 letters, digits and '-'. */
@@ -51,6 +56,16 @@ int vmapi_socket(const char *name, char *out, bool make,
 int vmapi_open(struct vmapi *api, const char *name,
 	       struct err *err) __must_check;
 void vmapi_close(struct vmapi *api);
+
+/* For @waiting: tells a person every ten seconds, on standard error. */
+void vmapi_say_waiting(struct vmapi *api, unsigned int seconds);
+
+/* Pause the VM, or let it go on. Return: as vmapi_call(). */
+int vmapi_set_paused(struct vmapi *api, bool paused,
+		     struct err *err) __must_check;
+
+/* Is it paused? Return: 1, 0, or as vmapi_call(). */
+int vmapi_is_paused(struct vmapi *api, struct err *err) __must_check;
 
 /**
  * vmapi_call() - one request

@@ -2,7 +2,9 @@
 """volt snapshot, restore and inspect, with bare-metal guests."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 
 import pytest
@@ -86,6 +88,74 @@ def with_devices(cli, tmp_path):
 
 def config_of(cli, name):
     return Api(cli.folder / f"volt/{name}.sock").call("GET", "/vm/config")[1]
+
+
+def state_of(cli, name):
+    return Api(cli.folder / f"volt/{name}.sock").call("GET", "/")[1]["state"]
+
+
+def test_pause_and_resume(cli):
+    run = cli.start("ticker", "--name", "web")
+    run.wait_for("tick")
+    for _ in range(2):  # twice is no error
+        done = cli("pause", "web")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert state_of(cli, "web") == "Paused"
+    while run.read_some(0.2):
+        pass  # what was on its way
+    assert run.read_some(0.5) is None
+    for _ in range(2):
+        done = cli("resume", "web")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert state_of(cli, "web") == "Running"
+    run.wait_for("tick")
+
+
+def test_pause_and_resume_of_whom(cli):
+    for command in "pause", "resume":
+        done = cli(command, "nobody")
+        assert done.returncode == 1 and "No VM named nobody" in done.stderr
+        for args in (), ("a", "b"), ("../x",), ("--frob", "a"):
+            assert cli(command, *args).returncode == 64
+        assert cli(command, "--help").stdout.startswith(
+            f"Usage: volt {command} NAME")
+
+
+def test_a_snapshot_that_fails_pauses_nobody(cli, tmp_path):
+    """With --pause too, unless the VM was paused before."""
+    run = cli.start("ticker", "--name", "web")
+    run.wait_for("tick")
+    (tmp_path / "snap/state.json").mkdir(parents=True)
+    for args in (), ("--pause",):
+        done = cli("snapshot", *args, "web", tmp_path / "snap")
+        assert done.returncode == 1 and "The VM answers: " in done.stderr
+        assert state_of(cli, "web") == "Running"
+    assert cli("pause", "web").returncode == 0
+    assert cli("snapshot", "--pause", "web", tmp_path / "snap").returncode == 1
+    assert state_of(cli, "web") == "Paused"
+
+
+def test_a_snapshot_of_nobody_leaves_nothing(cli, tmp_path):
+    assert cli("snapshot", "nobody", tmp_path / "x").returncode == 1
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_snapshot_that_takes_long(cli, tmp_path):
+    """There is no limit, and somebody who waits is told."""
+    run = cli.start("ticker", "--name", "web")
+    run.wait_for("tick")
+    words = [f"{key}={value}" for key, value in cli.env.items()]
+    vmm = Api(cli.folder / "volt/web.sock")
+    os.kill(run.pid, signal.SIGSTOP)
+    with subprocess.Popen(["env", *words, VOLT, "snapshot", "web",
+                           tmp_path / "snap"], text=True,
+                          stderr=subprocess.PIPE) as saving:
+        line = saving.stderr.readline()  # after ten seconds, and it goes on
+        os.kill(run.pid, signal.SIGCONT)
+        assert line == "volt snapshot: saving, 10 s, 0 MiB\n"
+        assert saving.wait(60) == 0
+    assert vmm.call("GET", "/")[1]["state"] == "Running"
+    assert cli("snapshot", "inspect", tmp_path / "snap").returncode == 0
 
 
 def test_a_clone_with_back_ends_of_its_own(cli, with_devices, tmp_path):
