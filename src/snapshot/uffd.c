@@ -18,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 /* Since Linux 6.1; the UAPI headers of Debian 12 have it, older ones do not. */
@@ -133,13 +134,17 @@ static int send_with_fd(int sock, const struct buf *text, int fd)
 		n = sendmsg(sock, &msg, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return -errno;
+		return errno == EAGAIN ? -ETIMEDOUT : -errno;
 	/* So short a text goes whole into an empty socket. */
 	return (size_t)n == text->len ? 0 : -EIO;
 }
 
-static int connect_to(const char *path, struct err *err)
+int uffd_dial(const char *path, int limit_ms, struct err *err)
 {
+	const struct timeval limit = {
+		.tv_sec = limit_ms / 1000,
+		.tv_usec = limit_ms % 1000 * 1000,
+	};
 	struct sockaddr_un addr;
 	cleanup_fd int sock = -1;
 	int r = unix_address(&addr, path);
@@ -149,10 +154,18 @@ static int connect_to(const char *path, struct err *err)
 		return fail(err, "Failed to connect to UDS Unix stream");
 	}
 	sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (sock < 0 ||
-	    connect(sock, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return fail(err, "Failed to connect to UDS Unix stream");
-	return fd_steal(&sock);
+	/* connect() waits as long for room in the listener's backlog. */
+	if (sock < 0 || setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &limit,
+				   sizeof(limit)) < 0)
+		return fail(err, "Cannot create a socket");
+	if (connect(sock, (const struct sockaddr *)&addr, sizeof(addr)) == 0)
+		return fd_steal(&sock);
+	if (errno == EAGAIN)
+		return err_set(err, -ETIMEDOUT,
+			       "The process that serves the guest's memory did "
+			       "not accept the connection within %d s",
+			       limit_ms / 1000);
+	return fail(err, "Failed to connect to UDS Unix stream");
 }
 
 static void one_is_gone(struct uffd *u, struct loop_source *src)
@@ -318,12 +331,11 @@ static int watch(struct uffd *u, int sock, struct err *err)
 		     : 0;
 }
 
-int uffd_connect(struct uffd *u, const struct gmem *mem, const char *path,
+int uffd_connect(struct uffd *u, const struct gmem *mem, int *sock,
 		 struct loop *loop, void (*gone)(void *ctx), void *ctx,
 		 struct err *err)
 {
 	cleanup_buf struct buf text = {0};
-	cleanup_fd int sock = -1;
 	int r = open_uffd(u, err);
 
 	u->mem = mem;
@@ -334,19 +346,16 @@ int uffd_connect(struct uffd *u, const struct gmem *mem, const char *path,
 		r = register_memory(u, mem, err);
 	if (r < 0)
 		return r;
-	sock = connect_to(path, err);
-	if (sock < 0)
-		return sock;
 	describe(mem, &text);
 	if (text.failed)
 		return err_set(err, -ENOMEM, "Out of memory");
-	r = send_with_fd(sock, &text, u->fd);
+	r = send_with_fd(*sock, &text, u->fd);
 	if (r < 0) {
 		errno = -r;
 		return fail(err, "Failed to send the userfaultfd to its "
 				 "handler");
 	}
-	return watch(u, fd_steal(&sock), err);
+	return watch(u, fd_steal(sock), err);
 }
 
 int uffd_settle(struct uffd *u, struct err *err)

@@ -25,7 +25,8 @@
  * away (the VMM thread, which has the loop, may be one of them), and gone() is
  * called: the VM ends.
  *
- * A handler that lives but does not serve is another matter. While the VM is
+ * A handler that lives but does not serve is another matter. One that does not
+ * accept has UFFD_RESTORE_MS. While the VM is
  * restored the VMM thread touches some pages itself; for all of them together a
  * handler has UFFD_RESTORE_MS, then the restore fails. Afterwards there is no
  * limit: a vCPU waits for its page as long as it takes, and so does the VMM
@@ -76,14 +77,24 @@ struct uffd {
 void uffd_init(struct uffd *u);
 
 /**
- * uffd_connect() - register @mem and hand it to the handler at @path
+ * uffd_dial() - connect to the handler that listens at @path
+ * @limit_ms:	for room in its backlog, and later for room in its socket
+ *
+ * Return: the socket, or -errno with a sentence, in Firecracker's words where
+ * it has some; -ETIMEDOUT after @limit_ms.
+ */
+int uffd_dial(const char *path, int limit_ms, struct err *err) __must_check;
+
+/**
+ * uffd_connect() - register @mem and hand it to its handler
  * @mem:	fresh: no page was touched
+ * @sock:	of uffd_dial(); taken over on success, and -1 then
  * @gone:	called once when the handler's process has ended
  *
  * Return: 0, or -errno with a sentence (in Firecracker's words where it has
  * some); uffd_free() in any case.
  */
-int uffd_connect(struct uffd *u, const struct gmem *mem, const char *path,
+int uffd_connect(struct uffd *u, const struct gmem *mem, int *sock,
 		 struct loop *loop, void (*gone)(void *ctx), void *ctx,
 		 struct err *err) __must_check;
 

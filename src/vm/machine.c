@@ -611,7 +611,7 @@ static void handler_gone(void *ctx)
 	vm_end(m->vm, VM_EXIT_GENERIC);
 }
 
-static int memory_by_uffd(struct machine *m, const struct machine_source *src,
+static int memory_by_uffd(struct machine *m, struct machine_source *src,
 			  struct err *err)
 {
 	const struct machine_config *c = &m->vm->config.machine;
@@ -620,7 +620,7 @@ static int memory_by_uffd(struct machine *m, const struct machine_source *src,
 
 	m->mem.origin = GMEM_SERVED;
 	if (r == 0)
-		r = uffd_connect(&m->uffd, &m->mem, src->memory_path,
+		r = uffd_connect(&m->uffd, &m->mem, &src->uffd_sock,
 				 m->vm->loop, handler_gone, m, err);
 	if (r < 0)
 		err_prefix(err, "Failed to load guest memory: Error creating "

@@ -86,8 +86,9 @@ struct machine {
 /**
  * struct machine_source - what a machine is restored from
  * @memory_fd:	of the memory file, taken over by the machine (then -1)
- * @memory_path:	for messages; or where the handler listens
- * @uffd:	a handler at @memory_path serves the memory
+ * @memory_path:	for messages
+ * @uffd:	a handler serves the memory
+ * @uffd_sock:	the connection to it (uffd_dial()), taken over likewise
  * @advance_clock:	by the real time since the snapshot
  */
 struct machine_source {
@@ -95,6 +96,7 @@ struct machine_source {
 	int memory_fd;
 	const char *memory_path;
 	bool uffd;
+	int uffd_sock;
 	bool advance_clock;
 	struct phases *phases;
 };

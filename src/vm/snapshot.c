@@ -325,6 +325,9 @@ int vm_snapshot(struct vm *vm, const struct snapshot_paths *paths,
 
 #define FROM_SNAPSHOT "Failed to restore from snapshot: "
 #define FROM_STATE    "Failed to get snapshot state from file: "
+#define FROM_UFFD                                                        \
+	"Failed to load guest memory: Error creating guest memory from " \
+	"uffd: "
 #define FROM_FILE                                                        \
 	"Failed to load guest memory: Error creating guest memory from " \
 	"file: "
@@ -407,15 +410,73 @@ static int run(struct vm *vm, bool resume, struct err *err)
 	return resume ? vm_resume(vm, err) : 0;
 }
 
+/* Before anything else is opened, as Firecracker does. */
+static int dial(const struct vm_restore *how, struct machine_source *source,
+		struct err *err)
+{
+	if (!how->uffd_path)
+		return 0;
+	source->uffd_sock = uffd_dial(how->uffd_path, UFFD_RESTORE_MS, err);
+	if (source->uffd_sock >= 0)
+		return 0;
+	return err_prefix_api(err, FROM_UFFD);
+}
+
+/* What the request says of memory. */
+static int set_memory(struct machine_config *machine,
+		      const struct vm_restore *how, struct err *err)
+{
+	if (how->has_huge_pages && how->huge_pages == HUGE_PAGES_2M &&
+	    !how->uffd_path)
+		return err_set(err, -EINVAL,
+			       FROM_FILE "2 MiB pages cannot be mapped from a "
+					 "file: use a Uffd back end");
+	if (how->has_huge_pages)
+		machine->huge_pages = how->huge_pages;
+	if (machine->huge_pages == HUGE_PAGES_2M && !how->uffd_path) {
+		log_warn("2 MiB pages cannot be mapped from a file: the guest "
+			 "gets ordinary ones");
+		machine->huge_pages = HUGE_PAGES_NONE;
+	}
+	if (how->track_dirty_pages)
+		machine->track_dirty_pages = true;
+	return 0;
+}
+
+static int build(struct vm *vm, const struct vm_restore *how,
+		 struct machine_source *source, struct err *err)
+{
+	const struct snapshot *s = source->snapshot;
+	int r = dial(how, source, err);
+
+	if (r < 0)
+		return r;
+	r = config_state_load(&vm->config, &s->config, &how->overrides, err);
+	if (r < 0) {
+		err_prefix_api(err, FROM_STATE);
+		return r;
+	}
+	r = set_memory(&vm->config.machine, how, err);
+	phases_end(source->phases, "configuration and back ends");
+	if (r == 0)
+		r = machine_new(&vm->machine, vm, source, err);
+	vm->base_id = s->head.id;
+	if (r == 0)
+		r = run(vm, how->resume, err);
+	phases_end(source->phases, "vCPU threads");
+	return r;
+}
+
 static int restore(struct vm *vm, const struct vm_restore *how,
 		   struct snapshot *s, struct snapshot_reader *reader,
 		   struct phases *phases, struct err *err)
 {
 	struct machine_source source = {
 		.snapshot = s,
-		.memory_path =
-			how->uffd_path ? how->uffd_path : how->paths.memory,
+		.memory_fd = -1,
+		.memory_path = how->paths.memory,
 		.uffd = how->uffd_path != NULL,
+		.uffd_sock = -1,
 		.advance_clock = how->advance_clock,
 		.phases = phases,
 	};
@@ -424,33 +485,10 @@ static int restore(struct vm *vm, const struct vm_restore *how,
 	phases_end(phases, "state load + JSON parse + CRC verify");
 	if (r < 0)
 		return r;
-	r = config_state_load(&vm->config, &s->config, &how->overrides, err);
-	if (r < 0) {
-		err_prefix_api(err, FROM_STATE);
-		return r;
-	}
-	if (how->has_huge_pages && how->huge_pages == HUGE_PAGES_2M &&
-	    !how->uffd_path)
-		return err_set(err, -EINVAL,
-			       FROM_FILE "2 MiB pages cannot be mapped from a "
-					 "file: use a Uffd back end");
-	if (how->has_huge_pages)
-		vm->config.machine.huge_pages = how->huge_pages;
-	if (vm->config.machine.huge_pages == HUGE_PAGES_2M && !how->uffd_path) {
-		log_warn("2 MiB pages cannot be mapped from a file: the guest "
-			 "gets ordinary ones");
-		vm->config.machine.huge_pages = HUGE_PAGES_NONE;
-	}
-	if (how->track_dirty_pages)
-		vm->config.machine.track_dirty_pages = true;
 	source.memory_fd = fd_steal(&reader->memory_fd);
-	phases_end(phases, "configuration and back ends");
-	r = machine_new(&vm->machine, vm, &source, err);
+	r = build(vm, how, &source, err);
 	fd_close(&source.memory_fd);
-	vm->base_id = s->head.id;
-	if (r == 0)
-		r = run(vm, how->resume, err);
-	phases_end(phases, "vCPU threads");
+	fd_close(&source.uffd_sock);
 	return r;
 }
 

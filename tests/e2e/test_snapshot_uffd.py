@@ -3,6 +3,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -226,3 +227,59 @@ def test_2_mib_pages(vmm, tmp_path, saved, handler):
     asked(clone, f"c 0 {PAGES} 7", "right")
     end(clone)
     assert "the guest gets ordinary ones" in clone.log()
+
+
+def ask_load(vmm, folder, state, path):
+    sock = folder / f"load{len(vmm.started)}.sock"
+    run = vmm.spawn([BUILD / "volt-vmm", "--api-sock", sock])
+    api = Api(sock)
+    api.wait()
+    return run, api, {"snapshot_path": str(state / "state.json"),
+                      "mem_backend": {"backend_type": "Uffd",
+                                      "backend_path": str(path)}}
+
+
+def test_the_handler_is_called_before_drives_are_opened(vmm, tmp_path):
+    """Firecracker's order, told by which of two faults is named."""
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(bytes(1 << 20))
+    case = Case("ticker", memory=32, devices={"drives/a": {
+        "drive_id": "a", "path_on_host": str(disk), "is_root_device": False}})
+    run, api = vmm.start_api(case)
+    run.wait_for("tick")
+    assert snapshot(api, tmp_path / "s").returncode == 0
+    disk.unlink()
+    run, api, body = ask_load(vmm, tmp_path, tmp_path / "s", tmp_path / "none")
+    status, answer = api.call("PUT", "/snapshot/load", body)
+    assert status == 400
+    assert answer["fault_message"] == (
+        "Load snapshot error: Failed to restore from snapshot: Failed to load "
+        "guest memory: Error creating guest memory from uffd: Failed to "
+        "connect to UDS Unix stream: No such file or directory (os error 2)")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "handler"))
+        listener.listen(1)
+        listener.settimeout(60)
+        run, api, body = ask_load(vmm, tmp_path, tmp_path / "s",
+                                  tmp_path / "handler")
+        status, answer = api.call("PUT", "/snapshot/load", body)
+        assert status == 400 and str(disk) in answer["fault_message"]
+        conn = listener.accept()[0]
+        assert conn.recv(100) == b""  # it was there, and nothing came of it
+
+
+def test_which_refusals_end_the_process(vmm, tmp_path, saved):
+    """One that failed on the way does, as Firecracker's; one that was refused
+    before does not, and can be repeated."""
+    run, api, body = ask_load(vmm, tmp_path, tmp_path / "s", tmp_path / "none")
+    api.set("PUT", "/machine-config", {"vcpu_count": 1, "mem_size_mib": 32})
+    for _ in range(2):
+        status, answer = api.call("PUT", "/snapshot/load", body)
+        assert status == 400
+        assert "not allowed after configuring" in answer["fault_message"]
+    status, _ = api.call("PUT", "/snapshot/load", {"snapshot_path": 1})
+    assert status == 400
+    assert api.call("GET", "/")[1]["state"] == "Not started"
+    run, api, body = ask_load(vmm, tmp_path, tmp_path / "s", tmp_path / "none")
+    assert api.call("PUT", "/snapshot/load", body)[0] == 400
+    assert run.finish().code != 0

@@ -139,6 +139,19 @@ static bool skip_when_denied(const struct err *err, int r)
 	return true;
 }
 
+static int connect_to(struct uffd *u, const struct gmem *mem, const char *path,
+		      struct loop *loop, struct err *err)
+{
+	int sock = uffd_dial(path, 10000, err);
+	int r;
+
+	if (sock < 0)
+		return sock;
+	r = uffd_connect(u, mem, &sock, loop, on_gone, NULL, err);
+	fd_close(&sock);
+	return r;
+}
+
 static void expect_page(const struct gmem *mem, gpa_t gpa, uint8_t want)
 {
 	uint8_t got;
@@ -168,7 +181,7 @@ static void test_pages_come_and_death_is_seen(void **state)
 	while (access(SOCKET "2", F_OK) < 0)
 		(void)usleep(1000);
 	uffd_init(&u);
-	r = uffd_connect(&u, &mem, SOCKET, &loop, on_gone, NULL, &err);
+	r = connect_to(&u, &mem, SOCKET, &loop, &err);
 	if (skip_when_denied(&err, r)) {
 		(void)kill(child, SIGKILL);
 	} else {
@@ -209,7 +222,7 @@ static void test_worker_may_hang_up(void **state)
 	}
 	(void)close(listener);
 	uffd_init(&u);
-	r = uffd_connect(&u, &mem, SOCKET, &loop, on_gone, NULL, &err);
+	r = connect_to(&u, &mem, SOCKET, &loop, &err);
 	if (skip_when_denied(&err, r)) {
 		(void)kill(child, SIGKILL);
 	} else {
@@ -246,7 +259,7 @@ static bool connect_handler(struct uffd *u, struct gmem *mem, struct loop *loop,
 		(void)usleep(1000);
 	uffd_init(u);
 	u->limit_ms = limit_ms;
-	r = uffd_connect(u, mem, SOCKET, loop, on_gone, NULL, &err);
+	r = connect_to(u, mem, SOCKET, loop, &err);
 	if (skip_when_denied(&err, r))
 		return false;
 	assert_int_equal(r, 0);
@@ -345,49 +358,50 @@ static void test_free_lets_go(void **state)
 
 static void test_nobody_listens(void **state)
 {
-	struct loop loop;
-	struct gmem mem;
-	struct uffd u;
 	struct err err;
-	int r;
 
 	(void)state;
-	make_memory(&mem);
-	assert_int_equal(loop_init(&loop), 0);
-	uffd_init(&u);
-	r = uffd_connect(&u, &mem, "nope", &loop, on_gone, NULL, &err);
-	if (!skip_when_denied(&err, r)) {
-		assert_int_equal(r, -ENOENT);
-		assert_string_equal(err.text,
-				    "Failed to connect to UDS Unix stream: No "
-				    "such file or directory (os error 2)");
-	}
-	uffd_free(&u);
-	gmem_free(&mem);
-	loop_free(&loop);
+	assert_int_equal(uffd_dial("nope", 10000, &err), -ENOENT);
+	assert_string_equal(err.text,
+			    "Failed to connect to UDS Unix stream: No "
+			    "such file or directory (os error 2)");
 }
 
-static void test_path_too_long(void **state)
+static void test_paths_that_are_none(void **state)
 {
-	struct loop loop;
-	struct gmem mem;
-	struct uffd u;
 	struct err err;
 	char path[200];
-	int r;
 
 	(void)state;
 	memset(path, 'x', sizeof(path));
 	path[sizeof(path) - 1] = '\0';
-	make_memory(&mem);
-	assert_int_equal(loop_init(&loop), 0);
-	uffd_init(&u);
-	r = uffd_connect(&u, &mem, path, &loop, on_gone, NULL, &err);
-	if (!skip_when_denied(&err, r))
-		assert_int_equal(r, -ENAMETOOLONG);
-	uffd_free(&u);
-	gmem_free(&mem);
-	loop_free(&loop);
+	assert_int_equal(uffd_dial(path, 10000, &err), -ENAMETOOLONG);
+	assert_int_equal(uffd_dial("", 10000, &err), -EINVAL);
+}
+
+/* A handler that does not accept: connect() waits in the kernel for room. */
+static void test_full_backlog(void **state)
+{
+	int listener = listen_here();
+	int fds[16], nr = 0, r;
+	struct err err;
+
+	(void)state;
+	do
+		r = uffd_dial(SOCKET, 50, &err);
+	while (r >= 0 && (fds[nr++] = r) >= 0 && nr < 16);
+	assert_int_equal(r, -ETIMEDOUT);
+	assert_non_null(strstr(err.text, "did not accept the connection"));
+	/* Room, and it does not matter how long that took. */
+	r = accept(listener, NULL, NULL);
+	assert_true(r >= 0);
+	fd_close(&r);
+	r = uffd_dial(SOCKET, 10000, &err);
+	assert_true(r >= 0);
+	fd_close(&r);
+	while (nr > 0)
+		fd_close(&fds[--nr]);
+	fd_close(&listener);
 }
 
 int main(void)
@@ -399,7 +413,8 @@ int main(void)
 		cmocka_unit_test(test_death_before_a_removal_is_read),
 		cmocka_unit_test(test_free_lets_go),
 		cmocka_unit_test(test_nobody_listens),
-		cmocka_unit_test(test_path_too_long),
+		cmocka_unit_test(test_paths_that_are_none),
+		cmocka_unit_test(test_full_backlog),
 	};
 	char folder[] = "/tmp/volt-uffd-XXXXXX";
 	int r;
