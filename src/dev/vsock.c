@@ -389,7 +389,10 @@ static void resumed(struct virtio_dev *dev)
 	if (v->stale)
 		drop_all(v);
 	if (v->holding) {
-		v->hold_until_ns = now_ns() + VSOCK_HOLD_NS;
+		if (v->hold_until_ns == UINT64_MAX)
+			v->hold_until_ns = now_ns() + VSOCK_HOLD_NS;
+		else
+			v->hold_until_ns += pause_ns;
 		vsock_start_tick(v);
 	}
 	for (struct list *at = v->conns.next; at != &v->conns; at = next) {

@@ -161,7 +161,7 @@ struct vsock_rx_chain {
  * @transport_reset: the event is owed to the guest
  * @holding:	restored: no new connection before the guest took the reset
  * @event_mark:	the event queue's available index when it has taken all events
- * @hold_until_ns: nor after this time; set when the guest runs
+ * @hold_until_ns: nor after this time; UINT64_MAX until the guest runs
  * @paused_ns:	when the device was paused; 0: it runs, or was made paused
  * @ticking:	@tick runs
  * @resets:	ring of @nr_resets, from @first_reset on
