@@ -241,7 +241,7 @@ static int take_option(struct parser *p, int argc, char **argv, int *i)
 	const char *word = argv[*i];
 	const char *name = word + 2;
 	const char *text = strchr(name, '=');
-	const struct arg *arg;
+	const struct arg *arg = NULL;
 	size_t len = text ? (size_t)(text++ - name) : strlen(name);
 	int r = find(p, word, name, len, &arg);
 
