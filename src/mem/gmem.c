@@ -42,27 +42,29 @@ static int check_size(uint64_t size, struct err *err)
 static_assert(GMEM_HOLE_END % GMEM_HUGE_BYTES == 0, "regions are aligned");
 
 /*
- * Moves a mapping that nobody has touched to where a huge page can back it.
- * Kernels since 6.7 put most mappings there by themselves. Return: its new
- * place, or @p where there is no room for that.
+ * Maps where a huge page can back it; kernels since 6.7 mostly do that by
+ * themselves. Not by mremap(): where the old place shares its first or last 2
+ * MiB with another mapping, that leaves a page table at the new one, and no
+ * huge page comes there any more.
+ *
+ * Return: MAP_FAILED where there is no room for that.
  */
-static void *move_aligned(void *p, uint64_t size)
+static void *map_aligned(uint64_t size, int flags, int fd, off_t off)
 {
 	uint64_t room = size + GMEM_HUGE_BYTES;
 	uint8_t *start =
 		mmap(NULL, room, PROT_NONE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	uint8_t *end, *at;
-	void *got;
 
 	if (start == MAP_FAILED)
-		return p;
+		return start;
 	at = start + (-(uintptr_t)start & (GMEM_HUGE_BYTES - 1));
 	end = at + size;
-	got = mremap(p, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, at);
-	if (got == MAP_FAILED) {
+	if (mmap(at, size, PROT_READ | PROT_WRITE, MAP_FIXED | flags, fd,
+		 off) == MAP_FAILED) {
 		(void)munmap(start, room);
-		return p;
+		return MAP_FAILED;
 	}
 	if (at > start)
 		(void)munmap(start, (size_t)(at - start));
@@ -74,13 +76,19 @@ static void *move_aligned(void *p, uint64_t size)
 static int map_region(struct gmem_region *r, enum gmem_pages pages, int flags,
 		      int fd, off_t off)
 {
-	void *p = mmap(NULL, r->size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_NORESERVE | flags, fd, off);
+	void *p, *better;
 
+	flags |= MAP_PRIVATE | MAP_NORESERVE;
+	p = mmap(NULL, r->size, PROT_READ | PROT_WRITE, flags, fd, off);
 	if (p == MAP_FAILED)
 		return -errno;
-	if (!is_aligned((uintptr_t)p, GMEM_HUGE_BYTES))
-		p = move_aligned(p, r->size);
+	if (!is_aligned((uintptr_t)p, GMEM_HUGE_BYTES)) {
+		better = map_aligned(r->size, flags, fd, off);
+		if (better != MAP_FAILED) {
+			(void)munmap(p, r->size);
+			p = better;
+		}
+	}
 	r->hva = p;
 	(void)madvise(p, r->size, MADV_DONTDUMP);
 	if (pages == GMEM_PAGES_TRANSPARENT)
