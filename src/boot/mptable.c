@@ -165,11 +165,11 @@ static unsigned int add_ints(struct tab *tab, const struct boot_platform *plat)
 				    : LAYOUT_IOAPIC_PINS;
 	unsigned int nr = 0;
 
-	for (uint8_t i = plat->split_irqchip; i < pins; i++) {
+	for (unsigned int i = plat->split_irqchip; i < pins; i++) {
 		if (i == CASCADE_IRQ)
 			continue;
-		add_int(tab, ENTRY_INT, INT_VECTORED, i, (uint8_t)plat->nr_cpus,
-			i);
+		add_int(tab, ENTRY_INT, INT_VECTORED, (uint8_t)i,
+			(uint8_t)plat->nr_cpus, (uint8_t)i);
 		nr++;
 	}
 	if (!plat->split_irqchip) {
