@@ -10,10 +10,11 @@
 #include <stdint.h>
 #include <string.h>
 
-#define KIB(n)        ((uint64_t)(n) << 10)
-#define MIB(n)        ((uint64_t)(n) << 20)
-#define GIB(n)        ((uint64_t)(n) << 30)
+#define KIB(n) ((uint64_t)(n) << 10)
+#define MIB(n) ((uint64_t)(n) << 20)
+#define GIB(n) ((uint64_t)(n) << 30)
 
+#undef PAGE_SIZE /* musl's <limits.h> has one, too */
 #define PAGE_SIZE     4096u
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

@@ -15,6 +15,10 @@
 #include "base/pages.h"
 #include "base/unix_address.h"
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14, newer than musl's headers */
+#endif
+
 static void range_fits_edges(void **state)
 {
 	(void)state;
