@@ -4,6 +4,9 @@
  */
 #include "cli/cli.h"
 
+#include "base/clean.h"
+#include "base/err.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -11,13 +14,14 @@
 
 int cli_complain(int code, const char *command, const char *fmt, ...)
 {
+	char text[ERR_TEXT_MAX], shown[2 * ERR_TEXT_MAX];
 	va_list ap;
 
-	(void)fprintf(stderr, "volt %s: ", command);
 	va_start(ap, fmt);
-	(void)vfprintf(stderr, fmt, ap);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	(void)fputc('\n', stderr);
+	(void)clean_text(shown, sizeof(shown), text, strlen(text));
+	(void)fprintf(stderr, "volt %s: %s\n", command, shown);
 	return code;
 }
 
