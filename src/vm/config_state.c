@@ -381,6 +381,12 @@ int config_state_load(struct vm_config *config, const struct schema_raw *text,
 		       s->config.machine.vcpu_count > CONFIG_VCPUS_MAX))
 		r = err_set(err, -EINVAL, "%u vCPUs are not possible",
 			    s->config.machine.vcpu_count);
+	/* Their numbers of pages are products that must not overflow. */
+	if (r == 0 && s->config.balloon.present &&
+	    s->config.balloon.amount_mib > s->config.machine.mem_size_mib)
+		r = err_set(err, -EINVAL,
+			    "A balloon of %u MiB is larger than the memory",
+			    s->config.balloon.amount_mib);
 	if (r == 0)
 		r = override(s, overrides, err);
 	if (r == 0)

@@ -656,7 +656,8 @@ static int check_source(struct machine *m, const struct snapshot *s,
 	int r = 0;
 
 	if (s->nr_vcpus != m->vm->config.machine.vcpu_count ||
-	    s->memory_bytes != MIB(m->vm->config.machine.mem_size_mib) ||
+	    s->memory_bytes % MIB(1) != 0 || /* no product that overflows */
+	    s->memory_bytes / MIB(1) != m->vm->config.machine.mem_size_mib ||
 	    s->vm.has_chips != (m->vm->config.irqchip == IRQCHIP_FULL))
 		return err_set(err, -EINVAL,
 			       "The parts of the snapshot do not belong "
