@@ -71,6 +71,16 @@ void kvm_vcpu_free(struct kvm_vcpu *vcpu)
 		fd_close(&vcpu->fd);
 }
 
+bool kvm_vcpu_translate(struct kvm_vcpu *vcpu, uint64_t gva, uint64_t *gpa)
+{
+	struct kvm_translation t = {.linear_address = gva};
+
+	if (ioctl(vcpu->fd, KVM_TRANSLATE, &t) < 0 || !t.valid)
+		return false;
+	*gpa = t.physical_address;
+	return true;
+}
+
 static int call(struct kvm_vcpu *vcpu, unsigned long request, const char *name,
 		void *arg, struct err *err)
 {

@@ -25,6 +25,10 @@ int kvm_vcpu_new(struct kvm_vcpu *vcpu, struct kvm_vm *vm, unsigned int id,
 		 struct err *err) __must_check;
 void kvm_vcpu_free(struct kvm_vcpu *vcpu);
 
+/* The physical address behind a virtual one, by the vCPU's page tables. Return:
+ * false: there is none. The vCPU does not run. */
+bool kvm_vcpu_translate(struct kvm_vcpu *vcpu, uint64_t gva, uint64_t *gpa);
+
 int kvm_vcpu_set_cpuid(struct kvm_vcpu *vcpu, const struct cpuid_table *table,
 		       struct err *err) __must_check;
 
