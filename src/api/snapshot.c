@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct create_body {
 	unsigned int snapshot_type; /* enum memory_kind */
@@ -220,18 +221,22 @@ static int create_in_directory(struct api_call *call, struct phases *phases)
 	const struct vm_save how = {body->snapshot_type, body->memory_checksum};
 	bool ran = call->api->vm->state == VM_RUNNING;
 	struct snapshot_paths paths;
+	bool made;
 	int r;
 
-	if (mkdir(body->snapshot_path, 0700) < 0 && errno != EEXIST)
-		return err_set(call->err, -errno,
-			       "Cannot make the directory %s: %s",
-			       body->snapshot_path, err_name(errno));
 	if (snapshot_paths_in(&paths, body->snapshot_path) < 0)
 		return err_set(call->err, -ENOMEM, "Out of memory");
+	r = snapshot_dir_make(body->snapshot_path, &made, call->err);
+	if (r < 0) {
+		snapshot_paths_free(&paths);
+		return r;
+	}
 	r = vm_pause(call->api->vm, call->err);
 	if (r == 0)
 		r = vm_snapshot(call->api->vm, &paths, &how, phases, call->err);
 	snapshot_paths_free(&paths);
+	if (r < 0 && made)
+		(void)rmdir(body->snapshot_path);
 	if (ran && vm_resume(call->api->vm, NULL) < 0)
 		log_error("The microVM cannot be resumed");
 	return r;
@@ -341,10 +346,8 @@ static int load(struct api_call *call)
 		how.paths.memory = body->backend.path;
 	else if (!body->mem_file_path)
 		r = snapshot_paths_in(&in_dir, body->snapshot_path);
-	if (in_dir.state) {
+	if (in_dir.state)
 		how.paths = in_dir;
-		how.in_directory = true;
-	}
 	r = r < 0 ? err_set(call->err, r, "Out of memory")
 		  : go_on(call->api, &how, call->err);
 	snapshot_paths_free(&in_dir);
@@ -360,7 +363,6 @@ int api_restore(struct api *api, const char *dir, struct vm_restore *how,
 
 	if (r < 0)
 		return err_set(err, r, "Out of memory");
-	how->in_directory = true;
 	r = go_on(api, how, err);
 	snapshot_paths_free(&how->paths);
 	return r;

@@ -5,27 +5,19 @@
 #include "snapshot/files.h"
 
 #include "base/fd.h"
-#include "base/pages.h"
+#include "snapshot/journal.h"
 #include "snapshot/state.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ID_DIGITS   16u
-#define ID_ATTR     "user.volt.snapshot"
-#define BASE_ATTR   "user.volt.base"
 #define TEMP_SUFFIX ".tmp"
+#define LOCK_SUFFIX ".lock"
 
-/* Ten seconds for another writer to be done with its names. */
-#define LOCK_TRIES    1000
-#define LOCK_PAUSE_NS 10000000
 /* Room for ".<id>.tmp" behind a name. */
 #define SUFFIX_MAX (1 + ID_DIGITS + sizeof(TEMP_SUFFIX))
 
@@ -49,6 +41,49 @@ void snapshot_paths_free(struct snapshot_paths *paths)
 	*paths = (struct snapshot_paths){0};
 }
 
+/* The directory that the last name of @path is in; slashes at its end do not
+ * count. Return: owned, or NULL. */
+static char *parent_of(const char *path)
+{
+	size_t len = strlen(path);
+
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	while (len > 0 && path[len - 1] != '/')
+		len--;
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	return len > 0 ? strndup(path, len) : strdup(".");
+}
+
+static int sync_dir(const char *path)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
+int snapshot_dir_make(const char *dir, bool *made, struct err *err)
+{
+	cleanup_free char *parent = parent_of(dir);
+	int r = parent ? 0 : -ENOMEM;
+
+	*made = false;
+	if (r == 0 && mkdir(dir, 0700) < 0) {
+		if (errno == EEXIST)
+			return 0;
+		r = -errno;
+	} else if (r == 0) {
+		r = sync_dir(parent);
+		*made = r == 0;
+		if (r < 0)
+			(void)rmdir(dir);
+	}
+	return r < 0 ? err_set(err, r, "Cannot make the directory %s: %s", dir,
+			       err_name(r))
+		     : 0;
+}
+
 /* <name>.<id><suffix> */
 static void name_with_id(char out[static NAME_MAX + 1], const char *name,
 			 uint64_t id, const char *suffix)
@@ -58,7 +93,7 @@ static void name_with_id(char out[static NAME_MAX + 1], const char *name,
 		       (unsigned long long)id, suffix);
 }
 
-/* ---- writing ---- */
+/* ---- places ---- */
 
 static int open_failed(const char *what, int rc, struct err *err)
 {
@@ -81,10 +116,7 @@ static int open_place(struct snapshot_file *f, const char *path)
 	if (strlen(name) > NAME_MAX - SUFFIX_MAX)
 		return -ENAMETOOLONG;
 	(void)snprintf(f->name, sizeof(f->name), "%s", name);
-	if (slash)
-		dir = strndup(path, slash > path ? (size_t)(slash - path) : 1);
-	else
-		dir = strdup(".");
+	dir = parent_of(path);
 	if (!dir)
 		return -ENOMEM;
 	f->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -98,14 +130,76 @@ static int open_place(struct snapshot_file *f, const char *path)
 	return S_ISREG(st.st_mode) || S_ISLNK(st.st_mode) ? 0 : -EEXIST;
 }
 
-/* A nameless file where there are such; else one with the temporary name. */
-static int open_temp(struct snapshot_file *f, const char *temp)
+static bool same_dir(int a, int b)
 {
-	f->fd = openat(f->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (f->fd >= 0)
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_ino == y.st_ino &&
+	       x.st_dev == y.st_dev;
+}
+
+/* "<name>.<16 hex digits>" */
+static bool has_id(const char *entry, const char *name)
+{
+	size_t len = strlen(name);
+
+	return strncmp(entry, name, len) == 0 && entry[len] == '.' &&
+	       strspn(entry + len + 1, "0123456789abcdef") == ID_DIGITS &&
+	       entry[len + 1 + ID_DIGITS] == '\0';
+}
+
+/* One directory can have several paths, so that paths tell nothing. */
+static int check_names(const struct snapshot_files *f, struct err *err)
+{
+	const char *state = f->state.name, *memory = f->memory.name;
+
+	if (!same_dir(f->state.dir, f->memory.dir))
 		return 0;
-	if (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT)
+	if (strcmp(state, memory) == 0)
+		return err_set(err, -EINVAL,
+			       "State and memory cannot be the same file");
+	if (strcmp(memory, f->lock_name) == 0 || has_id(state, memory))
+		return err_set(err, -EINVAL,
+			       "Choose other names: %s and %s are what Volt "
+			       "calls files for a moment while it saves one "
+			       "of the two",
+			       state, memory);
+	return 0;
+}
+
+/* ---- names ---- */
+
+/* Could the nameless file be given a name? A name that is taken is refused
+ * only to those who may. */
+static bool can_be_named(const struct snapshot_file *f)
+{
+	char self[32];
+
+	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", f->fd);
+	return (linkat(f->fd, "", f->dir, ".", AT_EMPTY_PATH) < 0 &&
+		errno == EEXIST) ||
+	       (linkat(AT_FDCWD, self, f->dir, ".", AT_SYMLINK_FOLLOW) < 0 &&
+		errno == EEXIST);
+}
+
+/* A nameless file where there are such; else one with the temporary name. */
+static int open_temp(struct snapshot_files *files, struct snapshot_file *f,
+		     const char *suffix)
+{
+	char temp[NAME_MAX + 1];
+	int r;
+
+	f->fd = openat(f->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (f->fd >= 0 && can_be_named(f))
+		return 0;
+	if (f->fd < 0 && errno != EOPNOTSUPP && errno != EISDIR &&
+	    errno != ENOENT)
 		return -errno;
+	fd_close(&f->fd);
+	name_with_id(temp, f->name, files->label.id, suffix);
+	r = journal_note(files->lock, f->dir, temp, 0);
+	if (r < 0)
+		return r;
 	f->fd = openat(f->dir, temp,
 		       O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW,
 		       0600);
@@ -115,72 +209,25 @@ static int open_temp(struct snapshot_file *f, const char *temp)
 	return 0;
 }
 
-static int open_file(struct snapshot_file *f, const char *path,
-		     const char *suffix, uint64_t id)
+/* Make the file known by its temporary name. */
+static int give_name(struct snapshot_files *files, struct snapshot_file *f,
+		     const char *suffix)
 {
-	char temp[NAME_MAX + 1];
-	int r = open_place(f, path);
-
-	if (r < 0)
-		return r;
-	name_with_id(temp, f->name, id, suffix);
-	r = open_temp(f, temp);
-	if (r == 0) /* tells tidy() that it is in use */
-		(void)flock(f->fd, LOCK_EX | LOCK_NB);
-	return r;
-}
-
-/* Make the file known as @temp, which its temporary name is from now on. */
-static int give_name(struct snapshot_file *f, const char *temp)
-{
-	char self[32];
+	char self[32], temp[NAME_MAX + 1];
+	int r;
 
 	if (f->temp[0] != '\0')
 		return 0;
+	name_with_id(temp, f->name, files->label.id, suffix);
+	r = journal_note(files->lock, f->dir, temp, 0);
+	if (r < 0)
+		return r;
 	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", f->fd);
 	if (linkat(f->fd, "", f->dir, temp, AT_EMPTY_PATH) < 0 &&
 	    linkat(AT_FDCWD, self, f->dir, temp, AT_SYMLINK_FOLLOW) < 0)
 		return -errno;
 	(void)snprintf(f->temp, sizeof(f->temp), "%s", temp);
 	return 0;
-}
-
-/* "<name>.<id><suffix>" */
-static bool is_leftover(const char *entry, const char *name, const char *suffix)
-{
-	size_t len = strlen(name);
-
-	return strncmp(entry, name, len) == 0 && entry[len] == '.' &&
-	       strspn(entry + len + 1, "0123456789abcdef") == ID_DIGITS &&
-	       strcmp(entry + len + 1 + ID_DIGITS, suffix) == 0;
-}
-
-/* Somebody is writing it. */
-static bool in_use(int dir, const char *name)
-{
-	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	bool locked = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0;
-
-	fd_close(&fd);
-	return locked;
-}
-
-/* Remove what killed processes have left. */
-static void tidy(const struct snapshot_file *f, const char *suffix)
-{
-	int fd = openat(f->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
-
-	if (!dir) {
-		fd_close(&fd);
-		return;
-	}
-	while ((entry = readdir(dir)) != NULL)
-		if (is_leftover(entry->d_name, f->name, suffix) &&
-		    !in_use(f->dir, entry->d_name))
-			(void)unlinkat(f->dir, entry->d_name, 0);
-	(void)closedir(dir);
 }
 
 /* The id of the snapshot that is there. Return: false when there is none. */
@@ -204,86 +251,108 @@ static bool old_id(const struct snapshot_file *state, uint64_t *id)
 	return true;
 }
 
+/* The old memory gets its second name. */
+static int set_aside(struct snapshot_files *f)
+{
+	const struct snapshot_file *m = &f->memory;
+	struct stat st;
+	uint64_t old;
+	int r;
+
+	if (!old_id(&f->state, &old) ||
+	    fstatat(m->dir, m->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	name_with_id(f->aside, m->name, old, "");
+	r = journal_note(f->lock, m->dir, f->aside, st.st_ino);
+	if (r == 0 && linkat(m->dir, m->name, m->dir, f->aside, 0) == 0)
+		return 0;
+	if (r == 0 && errno != EEXIST &&
+	    renameat(m->dir, m->name, m->dir, f->aside) == 0) {
+		f->moved = true;
+		return 0;
+	}
+	if (r == 0 && errno != EEXIST)
+		r = -errno;
+	f->aside[0] = '\0'; /* what has the name already keeps it */
+	return r;
+}
+
+/* ---- from begin to end ---- */
+
+/* What a killed process left here. */
+static int recover(const struct snapshot_files *f)
+{
+	const int dirs[2] = {f->state.dir, f->memory.dir};
+	char suffix[ID_DIGITS + 2] = "";
+	uint64_t id;
+
+	if (old_id(&f->state, &id))
+		(void)snprintf(suffix, sizeof(suffix), ".%016llx",
+			       (unsigned long long)id);
+	return journal_replay(f->lock, dirs, 2, suffix);
+}
+
+static int take_lock(struct snapshot_files *f, struct err *err)
+{
+	int r;
+
+	(void)snprintf(f->lock_name, sizeof(f->lock_name), "%.*s%s",
+		       (int)(NAME_MAX - SUFFIX_MAX), f->state.name,
+		       LOCK_SUFFIX);
+	r = check_names(f, err);
+	if (r < 0)
+		return r;
+	f->lock = journal_open(f->state.dir, f->lock_name);
+	if (f->lock == -EBUSY)
+		return err_set(err, -EBUSY,
+			       "Another process writes a snapshot in this "
+			       "place and holds the lock %s: try again when "
+			       "it is done",
+			       f->lock_name);
+	if (f->lock == -EEXIST)
+		return err_set(err, -EEXIST,
+			       "%s is in the place of the lock file and is "
+			       "none of Volt's: move it away",
+			       f->lock_name);
+	r = f->lock < 0 ? f->lock : recover(f);
+	return r < 0 ? open_failed("snapshot", r, err) : 0;
+}
+
 int snapshot_files_begin(struct snapshot_files *f,
 			 const struct snapshot_paths *paths, uint64_t id,
 			 struct err *err)
 {
 	int r;
 
-	memset(f, 0, sizeof(*f));
-	f->id = id;
-	f->state.dir = f->memory.dir = f->state.fd = f->memory.fd = -1;
-	if (strcmp(paths->state, paths->memory) == 0)
-		return err_set(err, -EINVAL,
-			       "State and memory cannot be the same file");
-	r = open_file(&f->state, paths->state, TEMP_SUFFIX, id);
+	*f = SNAPSHOT_FILES_NONE;
+	f->label.id = id;
+	r = open_place(&f->state, paths->state);
 	if (r < 0)
 		return open_failed("snapshot", r, err);
-	r = open_file(&f->memory, paths->memory, "", id);
+	r = open_place(&f->memory, paths->memory);
 	if (r < 0)
 		return open_failed("memory", r, err);
-	return 0;
-}
-
-/*
- * One writer at a time. A file system without locks has them all at once: that
- * is the business of those who use one name for two snapshots.
- */
-static int lock(const struct snapshot_file *f)
-{
-	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
-
-	for (int i = 0; i < LOCK_TRIES; i++) {
-		if (flock(f->dir, LOCK_EX | LOCK_NB) == 0 ||
-		    errno != EWOULDBLOCK)
-			return 0;
-		(void)nanosleep(&pause, NULL);
-	}
-	return -EBUSY;
-}
-
-/* The old memory gets its second name. */
-static int set_aside(struct snapshot_files *f)
-{
-	const struct snapshot_file *m = &f->memory;
-	uint64_t old;
-
-	if (!old_id(&f->state, &old))
-		return 0;
-	name_with_id(f->aside, m->name, old, "");
-	if (linkat(m->dir, m->name, m->dir, f->aside, 0) == 0)
-		return 0;
-	if (errno == EEXIST || errno == ENOENT) {
-		f->aside[0] = '\0'; /* it has that name already, or none */
-		return 0;
-	}
-	if (renameat(m->dir, m->name, m->dir, f->aside) < 0)
-		return -errno;
-	f->moved = true;
-	return 0;
+	r = take_lock(f, err);
+	if (r < 0)
+		return r;
+	r = open_temp(f, &f->state, TEMP_SUFFIX);
+	if (r < 0)
+		return open_failed("snapshot", r, err);
+	r = open_temp(f, &f->memory, "");
+	return r < 0 ? open_failed("memory", r, err) : 0;
 }
 
 /* Up to the moment before the state takes its name. */
 static int prepare(struct snapshot_files *f)
 {
-	char temp[NAME_MAX + 1];
 	int r;
 
-	(void)fsetxattr(f->memory.fd, ID_ATTR, &f->id, sizeof(f->id), 0);
-	if (f->base != 0)
-		(void)fsetxattr(f->memory.fd, BASE_ATTR, &f->base,
-				sizeof(f->base), 0);
+	snapshot_label_set(f->memory.fd, &f->label);
 	if (fsync(f->memory.fd) < 0 || fsync(f->state.fd) < 0)
 		return -errno;
-	r = lock(&f->state);
-	if (r < 0)
-		return r;
-	name_with_id(temp, f->memory.name, f->id, "");
-	r = give_name(&f->memory, temp);
-	if (r < 0)
-		return r;
-	name_with_id(temp, f->state.name, f->id, TEMP_SUFFIX);
-	r = give_name(&f->state, temp);
+	r = give_name(f, &f->memory, "");
+	if (r == 0)
+		r = give_name(f, &f->state, TEMP_SUFFIX);
 	if (r == 0)
 		r = set_aside(f);
 	if (r == 0 && fsync(f->memory.dir) < 0)
@@ -303,144 +372,49 @@ int snapshot_files_commit(struct snapshot_files *f, struct err *err)
 {
 	int r = prepare(f);
 
-	if (r < 0)
-		return err_set(err, r, "Cannot store the snapshot: %s",
-			       err_name(r));
-	r = take_name(&f->state);
-	f->committed = f->state.temp[0] == '\0';
-	if (r < 0)
-		return err_set(err, r, "Cannot store the snapshot: %s",
-			       err_name(r));
-	/* It is complete: what fails from here on costs only beauty. */
-	if (take_name(&f->memory) == 0) {
-		tidy(&f->memory, "");
-		tidy(&f->state, TEMP_SUFFIX);
+	if (r == 0) {
+		r = take_name(&f->state);
+		f->committed = f->state.temp[0] == '\0';
 	}
+	if (r < 0)
+		return err_set(err, r, "Cannot store the snapshot: %s",
+			       err_name(r));
+	/* It is complete: what fails from here on the next one makes good. */
+	(void)take_name(&f->memory);
 	return 0;
 }
 
-static void end_file(struct snapshot_file *f, bool committed)
+/* Return: true when nothing of it is left. */
+static bool end_file(struct snapshot_file *f, bool committed)
 {
-	if (f->temp[0] != '\0' && !committed)
-		(void)unlinkat(f->dir, f->temp, 0);
+	bool clean = f->temp[0] == '\0' ||
+		     (!committed && unlinkat(f->dir, f->temp, 0) == 0);
+
 	fd_close(&f->fd);
-	fd_close(&f->dir);
+	return clean;
+}
+
+static bool end_aside(const struct snapshot_files *f)
+{
+	const struct snapshot_file *m = &f->memory;
+
+	if (f->aside[0] == '\0')
+		return true;
+	if (f->moved && !f->committed)
+		return renameat(m->dir, f->aside, m->dir, m->name) == 0;
+	/* It is the memory of the state that is there until that is gone. */
+	return (!f->committed || m->temp[0] == '\0') &&
+	       unlinkat(m->dir, f->aside, 0) == 0;
 }
 
 void snapshot_files_end(struct snapshot_files *f)
 {
-	const struct snapshot_file *m = &f->memory;
+	bool clean = end_aside(f);
 
-	if (f->moved && !f->committed)
-		(void)renameat(m->dir, f->aside, m->dir, m->name);
-	else if (f->aside[0] != '\0' && !f->committed)
-		(void)unlinkat(m->dir, f->aside, 0);
-	end_file(&f->memory, f->committed);
-	end_file(&f->state, f->committed);
-}
-
-/* ---- reading ---- */
-
-static int read_failed(int rc, struct err *err)
-{
-	return err_set(err, rc,
-		       "Failed to open snapshot file: %s (os error %d)",
-		       err_name(rc), -rc);
-}
-
-int snapshot_read_state(struct snapshot_reader *r, const char *path,
-			struct err *err)
-{
-	struct stat st;
-	int rc;
-
-	*r = (struct snapshot_reader){.state_fd = -1, .memory_fd = -1};
-	r->state_fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (r->state_fd < 0 || fstat(r->state_fd, &st) < 0)
-		return read_failed(-errno, err);
-	if (!S_ISREG(st.st_mode) || st.st_size > (off_t)SNAPSHOT_STATE_MAX)
-		return err_set(err, -EINVAL,
-			       "%s is not the state of a snapshot: %s", path,
-			       S_ISREG(st.st_mode) ? "it is too large"
-						   : "it is no file");
-	r->len = (size_t)st.st_size;
-	r->text = pages_new(r->len + 1, r->len + 1);
-	if (!r->text)
-		return err_set(err, -ENOMEM, "Out of memory");
-	rc = fd_read_full(r->state_fd, r->text, r->len, 0);
-	return rc < 0 ? read_failed(rc, err) : 0;
-}
-
-static int open_memory(const char *path, uint64_t id)
-{
-	const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-	char *aside;
-	int fd;
-
-	if (asprintf(&aside, "%s.%016llx", path, (unsigned long long)id) < 0)
-		return -ENOMEM;
-	fd = open(aside, flags);
-	free(aside);
-	if (fd >= 0 || (errno != ENOENT && errno != ENAMETOOLONG))
-		return fd < 0 ? -errno : fd;
-	fd = open(path, flags);
-	return fd < 0 ? -errno : fd;
-}
-
-static bool state_replaced(const struct snapshot_reader *r, const char *path)
-{
-	struct stat here, now;
-
-	return fstat(r->state_fd, &here) == 0 && stat(path, &now) == 0 &&
-	       (here.st_ino != now.st_ino || here.st_dev != now.st_dev);
-}
-
-bool snapshot_memory_id(int fd, uint64_t *id)
-{
-	return fgetxattr(fd, ID_ATTR, id, sizeof(*id)) == sizeof(*id);
-}
-
-bool snapshot_memory_base(int fd, uint64_t *base)
-{
-	return fgetxattr(fd, BASE_ATTR, base, sizeof(*base)) == sizeof(*base);
-}
-
-int snapshot_open_memory(struct snapshot_reader *r,
-			 const struct snapshot_paths *paths, uint64_t id,
-			 uint64_t base, struct err *err)
-{
-	struct stat st;
-	uint64_t theirs;
-	int fd = open_memory(paths->memory, id);
-
-	if (state_replaced(r, paths->state)) {
-		if (fd >= 0)
-			fd_close(&fd);
-		return err_set(err, -ESTALE,
-			       "The snapshot was replaced while it was read");
-	}
-	if (fd < 0)
-		return err_set(err, fd,
-			       "Failed to load guest memory: %s (os error %d)",
-			       err_name(fd), -fd);
-	r->memory_fd = fd;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return err_set(err, -EINVAL,
-			       "Failed to load guest memory: %s is no file",
-			       paths->memory);
-	if (snapshot_memory_id(fd, &theirs) && theirs != id &&
-	    (base == 0 || theirs != base))
-		return err_set(err, -EINVAL,
-			       "Failed to load guest memory: %s is the memory "
-			       "of another snapshot than %s",
-			       paths->memory, paths->state);
-	return 0;
-}
-
-void snapshot_reader_end(struct snapshot_reader *r)
-{
-	pages_free(r->text, r->len + 1);
-	r->text = NULL;
-	fd_close(&r->state_fd);
-	fd_close(&r->memory_fd);
+	clean &= end_file(&f->memory, f->committed);
+	clean &= end_file(&f->state, f->committed);
+	if (f->lock >= 0)
+		journal_close(&f->lock, f->state.dir, f->lock_name, clean);
+	fd_close(&f->memory.dir);
+	fd_close(&f->state.dir);
 }

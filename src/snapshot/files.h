@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * files.h - the two files of a snapshot: replaced together, found together
+ * files.h - the two files of a snapshot, replaced together
  *
  * Theory of operation
  *
@@ -11,6 +11,7 @@
  * takes the place of an old one (A) so:
  *
  *   what is done                         the state that is there finds
+ *   <state>.lock appears, and is locked  A: <memory>
  *   memory and state are written and     A: <memory>
  *   synced, without names where the
  *   file system can (O_TMPFILE)
@@ -20,26 +21,34 @@
  *   <state>.B.tmp is renamed <state>     B: <memory>.B
  *   ... and the directory synced: done
  *   <memory>.B is renamed <memory>       B: <memory>
- *   <memory>.A is removed
+ *   <memory>.A and the lock are removed
  *
- * Whatever stops this, the old snapshot or the new one is whole. What a killed
- * process leaves beside them the next one removes; what is in use it knows by a
- * lock (flock) on the file. The steps from the second on happen under a lock on
- * the state's directory, so that two writers come one after the other. Readers
- * take no lock: they look whether the state is still the same after they opened
- * the memory.
+ * Whatever stops this, the old snapshot or the new one is whole. Ids are never
+ * used twice, also not by a merge (state.h: moment), so that no name that a
+ * killed process left is in the way of the next one.
  *
- * The memory file carries the id as an extended attribute, where the file
- * system has such: a state does not take another snapshot's memory. That of a
- * diff also has the id of what it differs from.
+ * One writer at a time. The lock is held from the first step to the last and
+ * nobody waits for it: a guest may stand still meanwhile. It is a file of its
+ * own, of mode 0600, since a directory can be locked by all who can read it. It
+ * is the journal, too: each name is written there, with the inode where that is
+ * known, before it is made. The next writer finds the lock of one that was
+ * killed, completes a <memory>.<id> that the state there needs, and removes the
+ * other names that the journal has: those, and nothing that only looks alike.
+ * Names in a directory that is not one of its own two it leaves.
+ *
+ * Readers take no lock: they look whether the state is still the same after
+ * they opened the memory (find.h).
+ *
+ * Who cannot give a nameless file a name (linkat() by descriptor asks for
+ * /proc, a capability, or Linux 6.10) is told by the kernel when the file is
+ * made, not after all memory was written, and uses a name from the start.
  *
  * A VM may be saved over the files that it was restored from: it has them open,
  * and new files take the names.
  */
 #pragma once
 
-#include "base/buf.h"
-#include "base/err.h"
+#include "snapshot/identity.h"
 
 #include <limits.h>
 
@@ -60,6 +69,15 @@ int snapshot_paths_in(struct snapshot_paths *paths,
 void snapshot_paths_free(struct snapshot_paths *paths);
 
 /**
+ * snapshot_dir_make() - make the directory of a snapshot, if it is not there
+ * @made:	it was not; its name is on the disk now
+ *
+ * Return: 0 or -errno with a sentence.
+ */
+int snapshot_dir_make(const char *dir, bool *made,
+		      struct err *err) __must_check;
+
+/**
  * struct snapshot_file - one of the two, on its way
  * @dir:	its directory
  * @name:	the name it shall get
@@ -75,25 +93,36 @@ struct snapshot_file {
 
 /**
  * struct snapshot_files - a snapshot that is being written
- * @base:	of a diff that is not whole: what it needs. 0 at first
+ * @label:	whose the memory is. @id is set by begin, the rest before commit
  * @aside:	the second name of the old memory; "" when there is none
  * @moved:	... is the only one: the file system has no hard links
+ * @lock:	the lock file; -1: not held
  */
 struct snapshot_files {
 	struct snapshot_file state;
 	struct snapshot_file memory;
-	uint64_t id;
-	uint64_t base;
+	struct snapshot_label label;
 	char aside[NAME_MAX + 1];
 	bool moved;
 	bool committed;
+	int lock;
+	char lock_name[NAME_MAX + 1];
 };
 
+/* Nothing is open: snapshot_files_end() has nothing to do. */
+#define SNAPSHOT_FILES_NONE                      \
+	((struct snapshot_files){                \
+		.state = {.dir = -1, .fd = -1},  \
+		.memory = {.dir = -1, .fd = -1}, \
+		.lock = -1,                      \
+	})
+
 /**
- * snapshot_files_begin() - two new files to write to
+ * snapshot_files_begin() - two new files to write to, in a tidy place
  * @id:		of the new snapshot
  *
- * snapshot_files_end() in any case. Return: 0 or -errno with a sentence.
+ * snapshot_files_end() in any case. Return: 0; -EBUSY when another process
+ * writes there; -errno; with a sentence.
  */
 int snapshot_files_begin(struct snapshot_files *f,
 			 const struct snapshot_paths *paths, uint64_t id,
@@ -105,39 +134,3 @@ int snapshot_files_commit(struct snapshot_files *f,
 
 /* Closes; removes what was not committed. */
 void snapshot_files_end(struct snapshot_files *f);
-
-/**
- * struct snapshot_reader - a snapshot that is being read
- * @text:	the state; owned
- * @state_fd, @memory_fd:	-1 when not open
- */
-struct snapshot_reader {
-	char *text;
-	size_t len;
-	int state_fd;
-	int memory_fd;
-};
-
-/* Read the state. Return: 0 or -errno with a sentence. */
-int snapshot_read_state(struct snapshot_reader *r, const char *path,
-			struct err *err) __must_check;
-
-/**
- * snapshot_open_memory() - open the memory that belongs to state @id
- * @base:	0, or the file may say that it is that snapshot's: a diff's
- *state with a memory file into which the diff was merged
- *
- * Return: 0; -ESTALE when the state at its path is not the one that was read
- * any more (begin again); -EINVAL for another snapshot's memory; -errno.
- */
-int snapshot_open_memory(struct snapshot_reader *r,
-			 const struct snapshot_paths *paths, uint64_t id,
-			 uint64_t base, struct err *err) __must_check;
-
-/* The id that the memory file @fd says it belongs to. Return: false: none. */
-bool snapshot_memory_id(int fd, uint64_t *id);
-
-/* The same for the id of what it differs from, as a diff. */
-bool snapshot_memory_base(int fd, uint64_t *base);
-
-void snapshot_reader_end(struct snapshot_reader *r);

@@ -62,6 +62,23 @@ static int write_at(int fd, const uint8_t *data, uint64_t len, uint64_t off)
 	return 0;
 }
 
+/* [@from, @to) of the region is written to the file. */
+static void note_fresh(struct writer *w, uint64_t from, uint64_t to)
+{
+	const struct gmem *mem = w->mem;
+	struct memory_picks *fresh = &w->stats->fresh;
+	uint64_t first = w->region_off / PAGE_SIZE;
+
+	if (w->kind != MEMORY_FULL || !mem->dirty) {
+		memory_picks_add(fresh, first + from / PAGE_SIZE,
+				 (to - from) / PAGE_SIZE);
+		return;
+	}
+	for (uint64_t at = from; at < to; at += PAGE_SIZE)
+		if (gmem_is_dirty(mem, w->region->gpa + at))
+			memory_picks_add(fresh, first + at / PAGE_SIZE, 1);
+}
+
 /* [@from, @to) of the region, through the mapping. */
 static int write_pages(struct writer *w, uint64_t from, uint64_t to)
 {
@@ -80,6 +97,7 @@ static int write_pages(struct writer *w, uint64_t from, uint64_t to)
 		if (r < 0)
 			return r;
 		w->stats->written += at - start;
+		note_fresh(w, start, at);
 		start = at + PAGE_SIZE;
 	}
 	return 0;
@@ -282,17 +300,7 @@ static int copy_by_hand(int from, int to, uint64_t off, uint64_t end)
 	return r;
 }
 
-/**
- * struct extent - a walk over the parts of a file that are no holes
- * @at, @end:	the one that was found, page aligned outwards
- */
-struct extent {
-	uint64_t at;
-	uint64_t end;
-};
-
-/* The next one. Return: false at the end of the file. */
-static bool next_extent(int fd, uint64_t size, struct extent *e)
+bool memory_next_extent(int fd, uint64_t size, struct memory_extent *e)
 {
 	off_t data, hole;
 
@@ -312,16 +320,16 @@ static bool next_extent(int fd, uint64_t size, struct extent *e)
 
 uint64_t memory_stored(int fd, uint64_t size)
 {
-	struct extent e = {0};
+	struct memory_extent e = {0};
 	uint64_t bytes = 0;
 
-	while (next_extent(fd, size, &e))
+	while (memory_next_extent(fd, size, &e))
 		bytes += e.end - e.at;
 	return bytes;
 }
 
 /* The extent of the file, @chunk at a time. */
-static int crc_extent(int fd, uint8_t *chunk, const struct extent *e,
+static int crc_extent(int fd, uint8_t *chunk, const struct memory_extent *e,
 		      bool zeros, uint64_t *crc)
 {
 	for (uint64_t at = e->at; at < e->end;) {
@@ -349,7 +357,7 @@ int memory_crc(int fd, uint64_t size, bool zeros, uint64_t *crc,
 	       struct err *err)
 {
 	cleanup_free uint8_t *chunk = malloc(COPY_CHUNK);
-	struct extent e = {0};
+	struct memory_extent e = {0};
 	uint8_t start[8];
 	uint64_t sum;
 	int r = chunk ? 0 : -ENOMEM;
@@ -357,7 +365,7 @@ int memory_crc(int fd, uint64_t size, bool zeros, uint64_t *crc,
 	/* Not 0, which zeros would leave as it is. */
 	store_le64(start, size);
 	sum = crc64(0, start, sizeof(start));
-	while (r == 0 && next_extent(fd, size, &e))
+	while (r == 0 && memory_next_extent(fd, size, &e))
 		r = crc_extent(fd, chunk, &e, zeros, &sum);
 	if (r < 0)
 		return err_set(err, r, "Cannot read the memory file: %s",
@@ -368,10 +376,10 @@ int memory_crc(int fd, uint64_t size, bool zeros, uint64_t *crc,
 
 int memory_copy(int from, int to, uint64_t size, struct err *err)
 {
-	struct extent e = {0};
+	struct memory_extent e = {0};
 	int r = 0;
 
-	while (r == 0 && next_extent(from, size, &e)) {
+	while (r == 0 && memory_next_extent(from, size, &e)) {
 		int64_t n = copy_range(from, e.at, to, e.at, e.end - e.at);
 
 		r = n < 0 ? (int)n

@@ -28,6 +28,7 @@
 #pragma once
 
 #include "mem/gmem.h"
+#include "snapshot/proof.h"
 
 enum memory_kind {
 	MEMORY_FULL,
@@ -39,11 +40,26 @@ enum memory_kind {
  * struct memory_stats - what went where, bytes
  * @written:	from memory
  * @copied:	from the file that the memory is mapped from
+ * @fresh:	some of the pages that were written since the last snapshot, or
+ *of memory that is not tracked since the start
  */
 struct memory_stats {
 	uint64_t written;
 	uint64_t copied;
+	struct memory_picks fresh;
 };
+
+/**
+ * struct memory_extent - a walk over the parts of a file that are no holes
+ * @at, @end:	the one that was found, page aligned outwards
+ */
+struct memory_extent {
+	uint64_t at;
+	uint64_t end;
+};
+
+/* The next one; @e is zero at first. Return: false at the end of the file. */
+bool memory_next_extent(int fd, uint64_t size, struct memory_extent *e);
 
 /**
  * memory_copy() - the contents of a memory file, without its holes

@@ -5,11 +5,12 @@
 #include "snapshot/merge.h"
 
 #include "base/fd.h"
+#include "snapshot/find.h"
 #include "snapshot/memory.h"
-#include "snapshot/state.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,23 +20,8 @@
 struct part {
 	struct snapshot_reader reader;
 	struct snapshot *s;
+	struct snapshot_identity who;
 };
-
-static int check_memory(const struct part *p, const struct snapshot_paths *path,
-			struct err *err)
-{
-	struct stat st;
-
-	if (fstat(p->reader.memory_fd, &st) < 0)
-		return err_set(err, -errno, "Cannot stat %s: %s", path->memory,
-			       err_name(errno));
-	if ((uint64_t)st.st_size != p->s->memory_bytes)
-		return err_set(err, -EINVAL,
-			       "%s has %lld bytes, not %llu: it is damaged",
-			       path->memory, (long long)st.st_size,
-			       (unsigned long long)p->s->memory_bytes);
-	return 0;
-}
 
 /* What does not hold what it should is not given a new CRC. */
 static int check_contents(const struct part *p,
@@ -66,14 +52,9 @@ static int read_part(struct part *p, const struct snapshot_paths *path,
 	p->s = calloc(1, sizeof(*p->s));
 	if (!p->s)
 		return err_set(err, -ENOMEM, "Out of memory");
-	r = snapshot_read_state(&p->reader, path->state, err);
+	r = snapshot_find(&p->reader, path, true, p->s, err);
 	if (r == 0)
-		r = snapshot_decode(p->reader.text, p->reader.len, p->s, err);
-	if (r == 0)
-		r = snapshot_open_memory(&p->reader, path, p->s->head.id, 0,
-					 err);
-	if (r == 0)
-		r = check_memory(p, path, err);
+		snapshot_identity_of(p->s, &p->who);
 	if (r == 0)
 		r = check_contents(p, path, err);
 	if (r < 0)
@@ -81,29 +62,53 @@ static int read_part(struct part *p, const struct snapshot_paths *path,
 	return r;
 }
 
-static int belong_together(const struct snapshot *base,
-			   const struct snapshot *diff, struct err *err)
+static int belong_together(const struct part *base, const struct part *diff,
+			   struct err *err)
 {
-	char id[SNAPSHOT_ID_TEXT];
+	const struct snapshot_label *a = &base->who.label;
+	const struct snapshot_label *b = &diff->who.label;
 
-	if (diff->storage != SNAPSHOT_DIFF)
+	if (b->base == 0)
 		return err_set(err, -EINVAL,
 			       "The second snapshot is whole already");
-	snapshot_id_text(base->head.id, id);
-	if (strcmp(diff->base, id) != 0)
-		return err_set(
-			err, -EINVAL,
-			"The diff needs snapshot %s, the first one is %s",
-			diff->base, id);
-	if (base->storage != SNAPSHOT_RAW)
+	if (diff->reader.held != MEMORY_PART)
+		return err_set(err, -EINVAL,
+			       "The memory of the second snapshot is whole "
+			       "already: another program has merged it");
+	if (b->base != a->moment)
+		return err_set(err, -EINVAL,
+			       "The diff needs snapshot %016llx, the first "
+			       "one is %016llx",
+			       (unsigned long long)b->base,
+			       (unsigned long long)a->moment);
+	if (base->reader.held != MEMORY_WHOLE)
 		return err_set(err, -EINVAL,
 			       "The first snapshot is a diff itself: merge it "
-			       "with snapshot %s first",
-			       base->base);
-	if (base->memory_bytes != diff->memory_bytes)
+			       "with snapshot %016llx first",
+			       (unsigned long long)a->base);
+	if (base->who.size != diff->who.size)
 		return err_set(err, -EINVAL,
 			       "The snapshots differ in the size of memory");
 	return 0;
+}
+
+/* Is it what the diff's VM had? Where format 2.0 cannot tell, it has to be. */
+static int check_result(const struct part *diff, int fd, struct err *err)
+{
+	int r = diff->who.proof.bytes == 0
+			? MEMORY_WHOLE
+			: memory_match(&diff->who.proof, false, fd,
+				       diff->who.size);
+
+	if (r < 0)
+		return err_set(err, r, "Cannot read what was merged: %s",
+			       err_name(r));
+	return r == MEMORY_WHOLE
+		       ? 0
+		       : err_set(err, -EBADMSG,
+				 "What comes out is not the memory that the "
+				 "diff's VM had: the first snapshot's memory "
+				 "was changed since the diff was taken");
 }
 
 /* Base and diff, one on top of the other. */
@@ -121,6 +126,8 @@ static int write_memory(const struct part *base, struct part *diff, int to,
 		r = memory_copy(base->reader.memory_fd, to, size, err);
 	if (r == 0)
 		r = memory_copy(diff->reader.memory_fd, to, size, err);
+	if (r == 0)
+		r = check_result(diff, to, err);
 	if (r < 0 || diff->s->memory_crc[0] == '\0')
 		return r;
 	r = memory_crc(to, size, false, &crc, err);
@@ -134,8 +141,6 @@ static int write_state(struct snapshot *s, int to, struct err *err)
 	cleanup_buf struct buf text = {0};
 	int r;
 
-	s->storage = SNAPSHOT_RAW;
-	s->base[0] = '\0';
 	snapshot_encode(s, &text);
 	if (text.failed)
 		return err_set(err, -ENOMEM, "Out of memory");
@@ -145,14 +150,41 @@ static int write_state(struct snapshot *s, int to, struct err *err)
 		     : 0;
 }
 
+/* It was read before the place was locked. */
+static int still_there(const struct part *diff, const struct snapshot_paths *to,
+		       struct err *err)
+{
+	struct stat here, now;
+
+	if (fstat(diff->reader.state_fd, &here) == 0 &&
+	    stat(to->state, &now) == 0 && here.st_ino == now.st_ino &&
+	    here.st_dev == now.st_dev)
+		return 0;
+	return err_set(err, -ESTALE,
+		       "The second snapshot was replaced by another one while "
+		       "it was read");
+}
+
 static int write_whole(const struct part *base, struct part *diff,
 		       const struct snapshot_paths *to, struct err *err)
 {
+	struct snapshot_identity *who = &diff->who;
 	struct snapshot_files files;
-	int r = snapshot_files_begin(&files, to, diff->s->head.id, err);
+	uint64_t id;
+	int r;
 
+	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
+		return err_set(err, -EIO, "No random numbers");
+	r = snapshot_files_begin(&files, to, id, err);
+	who->label.id = id;
+	who->label.base = 0;
+	files.label = who->label;
+	if (r == 0)
+		r = still_there(diff, to, err);
 	if (r == 0)
 		r = write_memory(base, diff, files.memory.fd, err);
+	who->proof.extents = who->proof.own = 0;
+	snapshot_set_identity(diff->s, who);
 	if (r == 0)
 		r = write_state(diff->s, files.state.fd, err);
 	if (r == 0)
@@ -177,7 +209,7 @@ int snapshot_merge(const struct snapshot_paths *base,
 	if (r == 0)
 		r = read_part(&b, diff, err);
 	if (r == 0)
-		r = belong_together(a.s, b.s, err);
+		r = belong_together(&a, &b, err);
 	if (r == 0)
 		r = write_whole(&a, &b, diff, err);
 	free_part(&a);

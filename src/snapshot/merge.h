@@ -4,9 +4,10 @@
  *
  * The diff's state is already whole; of memory it has what changed since its
  * base. The result takes the place of the diff (files.h: as a whole, or not at
- * all) and keeps its id, as a later diff may have it for its base. While it
- * does so the old state, a diff, may find the new memory: it is complete in any
- * case. The base stays as it is.
+ * all). Its files have an id of their own, so that no state but theirs finds
+ * them and no earlier try is in their way; the moment that they hold is the
+ * diff's, as a later diff may have it for its base. It is checked by the diff's
+ * proof before it is called whole. The base stays as it is.
  */
 #pragma once
 

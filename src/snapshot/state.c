@@ -96,6 +96,12 @@ static const struct schema_field fields[] = {
 	  .names = &storage },
 	{ .name = "memory_base", .type = SCHEMA_PARSED,
 	  SCHEMA_AT(struct snapshot, base), .parser = &text_parser },
+	{ .name = "memory_moment", .type = SCHEMA_BITS,
+	  SCHEMA_AT(struct snapshot, moment) },
+	{ .name = "memory_run", .type = SCHEMA_BITS,
+	  SCHEMA_AT(struct snapshot, run) },
+	{ .name = "memory_proof", .type = SCHEMA_OBJECT,
+	  SCHEMA_AT(struct snapshot, proof), .object = &memory_proof_schema },
 	{ .name = "memory_crc64", .type = SCHEMA_PARSED,
 	  SCHEMA_AT(struct snapshot, memory_crc), .parser = &text_parser },
 	{ SCHEMA_STATE("config", SCHEMA_RAW, struct snapshot, config) },
@@ -228,9 +234,33 @@ void snapshot_id_text(uint64_t id, char text[static SNAPSHOT_ID_TEXT])
 		       (unsigned long long)id);
 }
 
-uint64_t snapshot_base(const struct snapshot *s)
+void snapshot_identity_of(const struct snapshot *s,
+			  struct snapshot_identity *who)
 {
-	return s->storage == SNAPSHOT_DIFF ? strtoull(s->base, NULL, 16) : 0;
+	who->label = (struct snapshot_label){
+		.id = s->head.id,
+		.moment = s->moment ? s->moment : s->head.id,
+		.base = s->storage == SNAPSHOT_DIFF
+				? strtoull(s->base, NULL, 16)
+				: 0,
+		.run = s->run,
+	};
+	who->size = s->memory_bytes;
+	who->proof = s->proof;
+}
+
+void snapshot_set_identity(struct snapshot *s,
+			   const struct snapshot_identity *who)
+{
+	s->head.id = who->label.id;
+	s->moment = who->label.moment;
+	s->run = who->label.run;
+	s->storage = who->label.base ? SNAPSHOT_DIFF : SNAPSHOT_RAW;
+	s->base[0] = '\0';
+	if (who->label.base)
+		snapshot_id_text(who->label.base, s->base);
+	s->memory_bytes = who->size;
+	s->proof = who->proof;
 }
 
 void snapshot_encode(const struct snapshot *s, struct buf *out)
@@ -303,7 +333,7 @@ static bool take_word(struct cursor *c, char word[static SNAPSHOT_TEXT_MAX])
 	size_t n = 0;
 
 	while (c->at < c->end && *c->at != '"' && *c->at > ' ' &&
-	       *c->at != '\\' && n + 1 < SNAPSHOT_TEXT_MAX)
+	       *c->at < 0x7f && *c->at != '\\' && n + 1 < SNAPSHOT_TEXT_MAX)
 		word[n++] = *c->at++;
 	word[n] = '\0';
 	return n > 0 && c->at < c->end && *c->at == '"';

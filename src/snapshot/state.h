@@ -16,8 +16,8 @@
  *
  *   created, host    when and where
  *   memory           size, how the memory file stores it, its CRC if that was
- *                    asked for, and for a diff the id of the snapshot that has
- *                    the rest
+ *                    asked for, for a diff the moment that the rest is of;
+ *                    since 2.1 moment, run and proof (identity.h, proof.h)
  *   config           what the VM was made of (the machine's own table)
  *   vm, vcpus        KVM's part. A segment, MSR, XCR or CPUID entry is a row:
  *                    the values of its struct, in their order
@@ -30,6 +30,7 @@
 
 #include "kvm/vcpu_state.h"
 #include "kvm/vm_state.h"
+#include "snapshot/identity.h"
 
 #define SNAPSHOT_VERSION     "2.1.0"
 #define SNAPSHOT_VCPUS_MAX   32u
@@ -80,7 +81,8 @@ enum snapshot_storage {
  * struct snapshot - one VM
  * @created_ns:	CLOCK_REALTIME
  * @memory_crc:	memory_crc() of the memory file, 16 hex digits; empty: none
- * @base:	id of the snapshot that a diff needs; empty otherwise
+ * @base:	the moment that a diff needs; empty otherwise
+ * @moment, @run, @proof:	of the memory; empty in format 2.0
  */
 struct snapshot {
 	struct snapshot_head head;
@@ -90,6 +92,9 @@ struct snapshot {
 	uint64_t memory_bytes;
 	enum snapshot_storage storage;
 	char base[SNAPSHOT_TEXT_MAX];
+	uint64_t moment;
+	uint64_t run;
+	struct memory_proof proof;
 	char memory_crc[SNAPSHOT_TEXT_MAX];
 	struct schema_raw config;
 	struct kvm_vm_state vm;
@@ -114,8 +119,13 @@ bool snapshot_same_host(const struct snapshot *s);
 /* The text of an id, or of a CRC. */
 void snapshot_id_text(uint64_t id, char text[static SNAPSHOT_ID_TEXT]);
 
-/* What a diff needs to be whole; 0: it is whole. */
-uint64_t snapshot_base(const struct snapshot *s);
+/* How its memory is known. */
+void snapshot_identity_of(const struct snapshot *s,
+			  struct snapshot_identity *who);
+
+/* @s is of the memory that @who says. */
+void snapshot_set_identity(struct snapshot *s,
+			   const struct snapshot_identity *who);
 
 /* The text of state.json; @out->failed when memory is short. */
 void snapshot_encode(const struct snapshot *s, struct buf *out);

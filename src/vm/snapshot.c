@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/pages.h"
 #include "host/timer.h"
+#include "snapshot/place.h"
 #include "vm/machine.h"
 
 #include <errno.h>
@@ -17,24 +18,23 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define DRAIN_NS   5000000000ull
-#define READ_TRIES 5
+#define DRAIN_NS  5000000000ull
+#define HOT_PAGES 8
 
 /* ---- saving ---- */
 
 /**
  * struct saving - a snapshot on its way
+ * @who:	of what comes out
  * @kind:	of the memory file
- * @base:	what it needs to be whole; 0: nothing
  * @stored:	bytes of a diff that were there before
  * @devices, @config:	what @s refers to
  */
 struct saving {
 	struct vm *vm;
-	uint64_t id;
+	struct snapshot_identity who;
 	enum memory_kind kind;
 	bool checksum;
-	uint64_t base;
 	uint64_t stored;
 	struct phases *phases;
 	struct snapshot_files files;
@@ -52,11 +52,7 @@ static int collect(struct saving *saving, struct err *err)
 	saving->s = s;
 	if (!s)
 		return err_set(err, -ENOMEM, "Out of memory");
-	snapshot_describe(s, saving->id);
-	if (saving->base != 0) {
-		s->storage = SNAPSHOT_DIFF;
-		snapshot_id_text(saving->base, s->base);
-	}
+	snapshot_describe(s, saving->who.label.id);
 	r = machine_save(vm->machine, s, &saving->devices, err);
 	phases_end(saving->phases, "vCPU, IRQ chip and device state");
 	if (r < 0)
@@ -73,6 +69,7 @@ static int write_state(struct saving *saving, struct err *err)
 	cleanup_buf struct buf text = {0};
 	int r;
 
+	snapshot_set_identity(saving->s, &saving->who);
 	snapshot_encode(saving->s, &text);
 	if (text.failed)
 		return err_set(err, -ENOMEM, "Out of memory");
@@ -91,87 +88,29 @@ static void saving_end(struct saving *saving)
 	free(saving->s);
 }
 
-/**
- * struct there - what is in the place that a diff goes to
- * @fd:		the memory file, as large as it has to be; -1: there is none
- * @id:		whose it is; 0: not known
- * @base:	what it differs from itself; 0: nothing, or not known
- */
-struct there {
-	int fd;
-	uint64_t id;
-	uint64_t base;
-};
-
-static void look_at_state(struct there *there, const char *path)
-{
-	struct snapshot *s = calloc(1, sizeof(*s));
-	struct snapshot_reader reader;
-	struct err err;
-
-	if (s && snapshot_read_state(&reader, path, &err) == 0) {
-		if (snapshot_decode(reader.text, reader.len, s, &err) == 0) {
-			there->id = s->head.id;
-			there->base = snapshot_base(s);
-		}
-		snapshot_reader_end(&reader);
-	}
-	free(s);
-}
-
-/* The memory file itself tells, or else the state beside it. */
-static void look(struct there *there, const struct snapshot_paths *paths,
-		 uint64_t size)
-{
-	struct stat st;
-
-	*there = (struct there){
-		.fd = open(paths->memory,
-			   O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY),
-	};
-	if (there->fd < 0)
-		return;
-	if (fstat(there->fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-	    (uint64_t)st.st_size != size)
-		fd_close(&there->fd);
-	else if (snapshot_memory_id(there->fd, &there->id))
-		(void)snapshot_memory_base(there->fd, &there->base);
-	else
-		look_at_state(there, paths->state);
-}
-
-/*
- * A diff that finds a memory file in its place goes on top of it, and needs
- * then what that file needs.
- */
+/* A diff may find something in its place that it goes on top of. */
 static int begin_diff(struct saving *saving, const struct snapshot_paths *paths,
 		      struct err *err)
 {
 	const struct vm *vm = saving->vm;
-	const struct gmem *mem = &vm->machine->mem;
+	const struct snapshot_place place = {
+		.paths = paths,
+		.base = &vm->base,
+		.run = vm->run,
+		.tracked = vm->machine->mem.dirty != NULL,
+	};
+	uint64_t size = vm->machine->mem.size;
 	int to = saving->files.memory.fd;
-	struct there there;
-	int r = 0;
+	int under = -1;
+	int r;
 
-	if (vm->base_id == 0)
+	if (vm->base.label.moment == 0)
 		return 0; /* it will be whole, whatever is there */
-	look(&there, paths, mem->size);
-	if (there.fd < 0)
-		saving->base = vm->base_id;
-	else if ((mem->dirty && there.id != 0 && there.id != vm->base_id) ||
-		 (!mem->dirty && there.base != 0 && there.base != vm->base_id))
-		r = err_set(err, -EINVAL,
-			    "%s is of snapshot %016llx, from which this VM "
-			    "does not differ by what it has noted; a diff on "
-			    "top of it would be a mix: choose another name",
-			    paths->memory, (unsigned long long)there.id);
-	else
-		saving->base = there.base;
-	if (r == 0 && there.fd >= 0)
-		r = memory_copy(there.fd, to, mem->size, err);
-	fd_close(&there.fd);
-	saving->files.base = saving->base;
-	saving->stored = memory_stored(to, mem->size);
+	r = snapshot_layer(&place, &under, &saving->who.label.base, err);
+	if (r == 0 && under >= 0)
+		r = memory_copy(under, to, size, err);
+	fd_close(&under);
+	saving->stored = memory_stored(to, size);
 	return r;
 }
 
@@ -181,8 +120,8 @@ static int add_checksum(struct saving *saving, struct err *err)
 {
 	uint64_t crc;
 	int r = memory_crc(saving->files.memory.fd,
-			   saving->vm->machine->mem.size, saving->base != 0,
-			   &crc, err);
+			   saving->vm->machine->mem.size,
+			   saving->who.label.base != 0, &crc, err);
 
 	if (r == 0)
 		snapshot_id_text(crc, saving->s->memory_crc);
@@ -198,11 +137,49 @@ static int check_holes(struct saving *saving, const struct memory_stats *stats,
 	uint64_t now = memory_stored(saving->files.memory.fd,
 				     saving->vm->machine->mem.size);
 
-	if (saving->base == 0 || now <= saving->stored + stats->written)
+	if (saving->who.label.base == 0 ||
+	    now <= saving->stored + stats->written)
 		return 0;
 	return err_set(err, -EOPNOTSUPP,
 		       "This file system does not keep the holes of a diff: "
 		       "take a full snapshot, or another place");
+}
+
+/* Pages that no other VM has, and no other moment of this one: numbers in the
+ * memory file. Return: how many. */
+static unsigned int hot_pages(struct saving *saving,
+			      uint64_t page[static HOT_PAGES])
+{
+	struct machine *m = saving->vm->machine;
+	unsigned int nr = 0;
+	uint64_t gpa;
+
+	page[nr++] = gmem_page(&m->mem, m->vmgenid.gpa);
+	for (unsigned int i = 0; i < m->vcpus.nr && nr < HOT_PAGES; i++)
+		if (kvm_vcpu_translate(&m->vcpus.vcpu[i].kvm,
+				       saving->s->vcpus[i].regs.rsp, &gpa))
+			page[nr++] = gmem_page(&m->mem, gpa);
+	return nr;
+}
+
+static int prove_memory(struct saving *saving, const struct memory_stats *stats,
+			struct err *err)
+{
+	uint64_t hot[HOT_PAGES];
+	const struct memory_prove from = {
+		.fd = saving->files.memory.fd,
+		.size = saving->who.size,
+		.diff = saving->who.label.base != 0,
+		.fresh = &stats->fresh,
+		.hot = hot,
+		.nr_hot = hot_pages(saving, hot),
+		.base = &saving->vm->base.proof,
+	};
+	int r = memory_prove(&from, &saving->who.proof);
+
+	return r < 0 ? err_set(err, r, "Cannot read the memory file: %s",
+			       err_name(r))
+		     : 0;
 }
 
 static int write_memory(struct saving *saving, struct err *err)
@@ -222,6 +199,8 @@ static int write_memory(struct saving *saving, struct err *err)
 		 (unsigned long long)(stats.copied >> 10),
 		 (unsigned long long)(m->mem.size >> 10));
 	r = check_holes(saving, &stats, err);
+	if (r == 0)
+		r = prove_memory(saving, &stats, err);
 	return r == 0 && saving->checksum ? add_checksum(saving, err) : r;
 }
 
@@ -234,6 +213,35 @@ static int note_dirty(struct machine *m, struct err *err)
 		     : 0;
 }
 
+static int new_id(uint64_t *id, struct err *err)
+{
+	while (*id == 0)
+		if (getrandom(id, sizeof(*id), 0) != sizeof(*id))
+			return err_set(err, -EIO, "No random numbers");
+	return 0;
+}
+
+/* Whatever has to be known before the files are there. */
+static int begin(struct saving *saving, const struct snapshot_paths *paths,
+		 bool diff, struct err *err)
+{
+	struct vm *vm = saving->vm;
+	struct snapshot_label *label = &saving->who.label;
+	int r = new_id(&label->id, err);
+
+	if (r == 0)
+		r = new_id(&vm->run, err);
+	label->moment = label->id;
+	label->run = vm->run;
+	saving->who.size = vm->machine->mem.size;
+	if (r == 0)
+		r = snapshot_files_begin(&saving->files, paths, label->id, err);
+	if (r == 0 && diff)
+		r = begin_diff(saving, paths, err);
+	saving->files.label = *label;
+	return r;
+}
+
 static int save(struct vm *vm, const struct snapshot_paths *paths,
 		const struct vm_save *how, struct phases *phases,
 		struct err *err)
@@ -244,16 +252,14 @@ static int save(struct vm *vm, const struct snapshot_paths *paths,
 		.kind = how->kind,
 		.checksum = how->checksum,
 		.phases = phases,
+		.files = SNAPSHOT_FILES_NONE,
 	};
 	int r;
 
-	if (how->kind == MEMORY_DIFF && mem->dirty && vm->base_id != 0)
+	if (how->kind == MEMORY_DIFF && mem->dirty &&
+	    vm->base.label.moment != 0)
 		saving.kind = MEMORY_DIRTY;
-	if (getrandom(&saving.id, sizeof(saving.id), 0) != sizeof(saving.id))
-		return err_set(err, -EIO, "No random numbers");
-	r = snapshot_files_begin(&saving.files, paths, saving.id, err);
-	if (r == 0 && how->kind == MEMORY_DIFF)
-		r = begin_diff(&saving, paths, err);
+	r = begin(&saving, paths, how->kind == MEMORY_DIFF, err);
 	if (r == 0)
 		r = collect(&saving, err);
 	if (r == 0)
@@ -268,7 +274,7 @@ static int save(struct vm *vm, const struct snapshot_paths *paths,
 	}
 	if (r == 0 && mem->dirty) {
 		gmem_clean(mem);
-		vm->base_id = saving.id;
+		vm->base = saving.who;
 	}
 	saving_end(&saving);
 	return r;
@@ -332,71 +338,22 @@ int vm_snapshot(struct vm *vm, const struct snapshot_paths *paths,
 	"Failed to load guest memory: Error creating guest memory from " \
 	"file: "
 
-/*
- * A diff's memory is whole once another program merged it into that of its
- * base, which then still has the base's name on it, or none where it was
- * copied. What Volt puts into a directory is a diff, whatever lost the name.
- */
-static int open_memory(struct snapshot_reader *reader,
-		       const struct vm_restore *how, const struct snapshot *s,
-		       struct err *err)
-{
-	uint64_t base = snapshot_base(s);
-	uint64_t id = how->in_directory ? s->head.id : 0;
-	int r = snapshot_open_memory(reader, &how->paths, s->head.id, base,
-				     err);
-
-	if (r < 0 || base == 0)
-		return r;
-	(void)snapshot_memory_id(reader->memory_fd, &id);
-	if (id != s->head.id)
-		return 0;
-	return err_set(err, -EINVAL,
-		       "%s holds only what changed since snapshot %s: merge "
-		       "the two first (volt snapshot merge)",
-		       how->paths.memory, s->base);
-}
-
-/* One look at both files. */
-static int read_once(struct snapshot_reader *reader,
-		     const struct vm_restore *how, struct snapshot *s,
-		     struct err *err)
-{
-	int r = snapshot_read_state(reader, how->paths.state, err);
-
-	if (r == 0) {
-		r = snapshot_decode(reader->text, reader->len, s, err);
-		if (r < 0)
-			err_prefix_api(err,
-				       "Failed to load snapshot state from "
-				       "file: ");
-	}
-	if (r < 0) {
-		err_prefix_api(err, FROM_STATE);
-		return r;
-	}
-	if (how->uffd_path)
-		return 0;
-	r = open_memory(reader, how, s, err);
-	if (r < 0)
-		err_prefix_api(err, FROM_FILE);
-	return r;
-}
-
-/* Somebody may put a new snapshot there meanwhile. */
+/* A diff's memory may be whole: another program has merged it then. */
 static int read_files(struct snapshot_reader *reader,
 		      const struct vm_restore *how, struct snapshot *s,
 		      struct err *err)
 {
-	int r = -ESTALE;
+	int r = snapshot_find(reader, &how->paths, !how->uffd_path, s, err);
 
-	for (int i = 0; i < READ_TRIES && r == -ESTALE; i++) {
-		if (i > 0) {
-			snapshot_reader_end(reader);
-			memset(s, 0, sizeof(*s));
-		}
-		r = read_once(reader, how, s, err);
-	}
+	if (r == 0 && !how->uffd_path && reader->held == MEMORY_PART)
+		r = err_set(err, -EINVAL,
+			    "%s holds only what changed since snapshot %s: "
+			    "merge the two first (volt snapshot merge)",
+			    reader->memory_path, s->base);
+	if (r < 0)
+		err_prefix_api(err, reader->stage < SNAPSHOT_STATE_RIGHT
+					    ? FROM_STATE
+					    : FROM_FILE);
 	return r;
 }
 
@@ -460,7 +417,7 @@ static int build(struct vm *vm, const struct vm_restore *how,
 	phases_end(source->phases, "configuration and back ends");
 	if (r == 0)
 		r = machine_new(&vm->machine, vm, source, err);
-	vm->base_id = s->head.id;
+	snapshot_identity_of(s, &vm->base);
 	if (r == 0)
 		r = run(vm, how->resume, err);
 	phases_end(source->phases, "vCPU threads");

@@ -16,11 +16,12 @@
  * pages are tracked, the last one that was made. A diff without a base is
  * whole. One with a base says so in its state, and is refused by a restore
  * until it was merged (snapshot/merge.h), or was written on top of the memory
- * file that it found in its place, as Firecracker's clients have it.
+ * file that it found in its place, as Firecracker's clients have it
+ * (snapshot/place.h).
  */
 #pragma once
 
-#include "snapshot/files.h"
+#include "snapshot/find.h"
 #include "snapshot/memory.h"
 #include "vm/config_state.h"
 #include "vm/phases.h"
@@ -49,7 +50,6 @@ int vm_snapshot(struct vm *vm, const struct snapshot_paths *paths,
 /**
  * struct vm_restore - how
  * @paths:	memory may be NULL with @uffd_path
- * @in_directory:	they are Volt's own names
  * @uffd_path:	where a handler listens that serves the memory, or NULL
  * @resume:	run at once; else stay paused
  * @advance_clock:	by the real time since the snapshot
@@ -57,7 +57,6 @@ int vm_snapshot(struct vm *vm, const struct snapshot_paths *paths,
  */
 struct vm_restore {
 	struct snapshot_paths paths;
-	bool in_directory;
 	const char *uffd_path;
 	struct config_overrides overrides;
 	bool resume;

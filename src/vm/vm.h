@@ -15,6 +15,7 @@
 #pragma once
 
 #include "host/loop.h"
+#include "snapshot/identity.h"
 #include "vm/config.h"
 #include "vm/phases.h"
 #include "vm/timeline.h"
@@ -57,7 +58,8 @@ struct metrics;
  * @metrics:	registry for the devices' counters, or NULL
  * @machine:	NULL until started
  * @exit_code:	an enum vm_exit_code once it ended, -1 while it lives
- * @base_id:	of the snapshot that a diff of now would differ from; 0: none
+ * @base:	the snapshot that a diff of now would differ from; moment 0: none
+ * @run:	random; what this process saves has it. 0: it has saved nothing
  * @end:	eventfd by which vm_end() reaches the loop
  */
 struct vm {
@@ -70,7 +72,8 @@ struct vm {
 	struct loop_source end;
 	struct timeline timeline;
 	struct phases restore_phases; /* none after a start */
-	uint64_t base_id;
+	struct snapshot_identity base;
+	uint64_t run;
 };
 
 /* Return: 0 or -errno. */

@@ -15,6 +15,9 @@ from test_snapshot import snapshot
 DIFFERS = (
     ("crc64", "covers the rest"),
     ("id", "names the snapshot, at random"),
+    ("memory_moment", "the same"),
+    ("memory_run", "names the process, at random"),
+    ("memory_proof/samples", "of memory, where the generation ID is new"),
     ("created", "when it was taken"),
     ("created_ns", "when it was taken"),
     ("vm/clock_ns", "the guest's clock goes on"),

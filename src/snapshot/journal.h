@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * journal.h - the lock file of a snapshot's place, and what it notes
+ *
+ * One record for each name that a writer is about to make (files.h). The file
+ * is removed by who leaves the place tidy. Another process of the same user may
+ * hold it or write to it; others cannot.
+ */
+#pragma once
+
+#include "base/bits.h"
+
+#include <sys/types.h>
+
+/**
+ * journal_open() - make and lock @name in @dir; never waits
+ *
+ * Return: a descriptor; -EBUSY: somebody holds it; -EEXIST: the file that has
+ * the name is none of ours; -errno. A file system without locks is as good as
+ * one with.
+ */
+int journal_open(int dir, const char *name) __must_check;
+
+/**
+ * journal_note() - @name will be made in @dir
+ * @ino:	its inode; 0: a name that nobody else can have chosen
+ *
+ * Return: 0 or -errno.
+ */
+int journal_note(int journal, int dir, const char *name,
+		 ino_t ino) __must_check;
+
+/**
+ * journal_replay() - tidy up after who has left this journal, and empty it
+ * @dirs:	names in other directories stay
+ * @suffix:	what has it at its end loses it, and is kept; "": nothing has
+ *
+ * Return: 0 or -errno.
+ */
+int journal_replay(int journal, const int *dirs, size_t nr,
+		   const char *suffix) __must_check;
+
+/* Unlocks; removes the file when the place is @clean. */
+void journal_close(int *journal, int dir, const char *name, bool clean);

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * place.c - what a diff does with the memory that lies where it goes (place.h)
+ */
+#include "snapshot/place.h"
+
+#include "base/fd.h"
+#include "snapshot/find.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+/**
+ * struct there - what is in the place
+ * @s:		the state, when there is one that can be read
+ */
+struct there {
+	struct snapshot_reader reader;
+	struct snapshot *s;
+	bool has_state;
+};
+
+static int look(struct there *there, const struct snapshot_paths *paths,
+		struct err *err)
+{
+	struct snapshot_reader *r = &there->reader;
+	int rc;
+
+	there->s = calloc(1, sizeof(*there->s));
+	if (!there->s)
+		return err_set(err, -ENOMEM, "Out of memory");
+	(void)!snapshot_find(r, paths, true, there->s, NULL);
+	there->has_state = r->stage >= SNAPSHOT_STATE_RIGHT;
+	if (r->memory_fd < 0)
+		r->memory_fd =
+			open(paths->memory,
+			     O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	rc = r->memory_fd < 0 && errno != ENOENT ? -errno : 0;
+	return rc < 0 ? err_set(err, rc, "Cannot open %s: %s", paths->memory,
+				err_name(rc))
+		      : 0;
+}
+
+/* Whose the memory is. Return: false: it does not show. */
+static bool is_of(const struct there *there,
+		  const struct snapshot_identity *base,
+		  struct snapshot_label *label)
+{
+	int fd = there->reader.memory_fd;
+	struct snapshot_identity who;
+	int held;
+
+	if (snapshot_label_get(fd, label) == LABEL_SURE)
+		return true;
+	held = snapshot_identify(fd, base, "", NULL);
+	if (held >= 0) {
+		/* Without a label and without a proof it is but believed. */
+		if (base->proof.bytes == 0 && label->id != base->label.id)
+			return false;
+		*label = base->label;
+	} else if (there->reader.stage == SNAPSHOT_MEMORY_KNOWN) {
+		snapshot_identity_of(there->s, &who);
+		if (who.proof.bytes == 0 && label->id != who.label.id)
+			return false;
+		held = (int)there->reader.held;
+		*label = who.label;
+	} else {
+		return false;
+	}
+	if (held == MEMORY_WHOLE)
+		label->base = 0;
+	return true;
+}
+
+static int unknown(const struct snapshot_place *place, struct err *err)
+{
+	return err_set(err, -EINVAL,
+		       "%s cannot be told to be the memory of snapshot "
+		       "%016llx, which this diff differs from: choose another "
+		       "name for the diff, or take a full snapshot",
+		       place->paths->memory,
+		       (unsigned long long)place->base->label.moment);
+}
+
+static int mix(const struct snapshot_place *place,
+	       const struct snapshot_label *label, struct err *err)
+{
+	return err_set(err, -EINVAL,
+		       "%s is of snapshot %016llx, and this diff differs from "
+		       "snapshot %016llx; one on top of the other would be a "
+		       "mix: choose another name for the diff, or take a full "
+		       "snapshot",
+		       place->paths->memory, (unsigned long long)label->moment,
+		       (unsigned long long)place->base->label.moment);
+}
+
+static int decide(const struct snapshot_place *place, struct there *there,
+		  int *fd, uint64_t *needs, struct err *err)
+{
+	const struct snapshot_label *base = &place->base->label;
+	struct snapshot_label label;
+	struct stat st;
+
+	*fd = -1;
+	*needs = base->moment;
+	if (there->reader.memory_fd < 0 ||
+	    (fstat(there->reader.memory_fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	     st.st_size == 0))
+		return 0;
+	if (!is_of(there, place->base, &label) ||
+	    (uint64_t)st.st_size != place->base->size)
+		return unknown(place, err);
+	if (label.moment != base->moment &&
+	    (place->tracked || label.run == 0 || label.run != place->run ||
+	     (label.base != 0 && label.base != base->moment)))
+		return mix(place, &label, err);
+	if (label.moment != base->moment && label.base != 0)
+		return 0; /* the new diff has all that this one has */
+	*fd = fd_steal(&there->reader.memory_fd);
+	*needs = label.base;
+	return 0;
+}
+
+int snapshot_layer(const struct snapshot_place *place, int *fd, uint64_t *needs,
+		   struct err *err)
+{
+	struct there there = {.reader = {.state_fd = -1, .memory_fd = -1}};
+	int r = look(&there, place->paths, err);
+
+	if (r == 0)
+		r = decide(place, &there, fd, needs, err);
+	snapshot_reader_end(&there.reader);
+	free(there.s);
+	return r;
+}
