@@ -2,28 +2,24 @@
 /*
  * inspect.c - what is in a snapshot
  *
- * Read as any program could: state.json is JSON, its first line holds the
- * CRC-64/ECMA-182 of all that follows that line (src/snapshot/state.h has the
- * format, src/snapshot/files.h says which memory file belongs to it). Nothing
+ * State and memory are found and checked as a restore does it
+ * (snapshot/find.h), so what is called right here is not refused there for its
+ * files. What is printed is taken from the state's JSON, whole or not. Nothing
  * of the VM is taken over, so this works on every host.
  */
 #include "cli/inspect.h"
 
-#include "base/crc64.h"
+#include "base/clean.h"
 #include "base/fd.h"
-
+#include "snapshot/find.h"
 #include "snapshot/memory.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#define STATE_MAX   MIB(16)
 #define BLOCK_BYTES 512u
 #define NAMES_MAX   1024
 
@@ -36,19 +32,18 @@ enum contents {
 
 /**
  * struct facts - what was found
- * @path:	of the state
- * @crc_ok:	the state is as it was written
- * @memory_ok:	the memory file is there, and as large as it has to be
- * @stored:	bytes of it that take room on the disk
+ * @s:		the state, when @reader.stage says that it is right
+ * @why:	what a restore would say; empty: nothing
+ * @state:	the state again, for what is printed
+ * @stored:	bytes of the memory file that take room on the disk
  * @contents:	what came of looking at what is in it
  */
 struct facts {
-	char path[PATH_MAX];
+	struct snapshot_paths paths;
+	struct snapshot_reader reader;
+	struct snapshot *s;
+	struct err why;
 	json_t *state;
-	uint64_t state_bytes;
-	bool crc_ok;
-	bool memory_ok;
-	char memory[PATH_MAX];
 	uint64_t memory_bytes;
 	uint64_t stored;
 	enum contents contents;
@@ -62,88 +57,64 @@ static const char *text_of(const json_t *object, const char *key)
 	return text ? text : "?";
 }
 
-static int read_state(const char *path, char **text, size_t *len,
-		      struct err *err)
+static bool state_ok(const struct facts *f)
 {
-	cleanup_fd int fd = -1;
-	struct stat st;
-	int r;
-
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_set(err, -errno, "Cannot read %s: %s%s", path,
-			       err_name(errno),
-			       errno == ENOENT ? " (is this the directory of a "
-						 "snapshot?)"
-					       : "");
-	if (!S_ISREG(st.st_mode) || st.st_size <= 0 ||
-	    (uint64_t)st.st_size > STATE_MAX)
-		return err_set(err, -EINVAL, "%s is not a snapshot's state",
-			       path);
-	*len = (size_t)st.st_size;
-	*text = malloc(*len);
-	if (!*text)
-		return err_set(err, -ENOMEM, "Out of memory");
-	r = fd_read_full(fd, *text, *len, 0);
-	return r < 0 ? err_set(err, r, "Cannot read %s: %s", path, err_name(r))
-		     : 0;
+	return f->reader.stage >= SNAPSHOT_STATE_RIGHT;
 }
 
-static bool check_crc(const char *text, size_t len, const json_t *state)
+/* It is as it was written, whether or not this program can read it. */
+static bool crc_ok(const struct facts *f)
 {
-	const char *line = memchr(text, '\n', len);
-	char want[17];
+	const struct snapshot_reader *r = &f->reader;
+	struct snapshot_head head;
+	size_t covered;
 
-	if (!line)
-		return false;
-	line++;
-	(void)snprintf(want, sizeof(want), "%016" PRIx64,
-		       crc64(0, line, len - (size_t)(line - text)));
-	return strcmp(want, text_of(state, "crc64")) == 0;
+	return snapshot_read_head(r->text, r->len, &head, &covered, NULL) ==
+		       0 &&
+	       snapshot_check_crc(&head, r->text + covered, r->len - covered,
+				  NULL) == 0;
 }
 
-/* memory.snap, or memory.snap.<id> while a snapshot is being replaced. */
-static void look_at_memory(const char *dir, struct facts *f)
+static bool memory_ok(const struct facts *f)
 {
-	uint64_t want = (uint64_t)json_integer_value(
-		json_object_get(f->state, "memory_bytes"));
+	return f->reader.stage == SNAPSHOT_MEMORY_KNOWN;
+}
+
+static const char *memory_path(const struct facts *f)
+{
+	return f->reader.memory_path ? f->reader.memory_path : f->paths.memory;
+}
+
+static void look_at_memory(struct facts *f)
+{
 	struct stat st;
 
-	(void)snprintf(f->memory, sizeof(f->memory), "%s/memory.snap.%s", dir,
-		       text_of(f->state, "id"));
-	if (stat(f->memory, &st) < 0) {
-		(void)snprintf(f->memory, sizeof(f->memory), "%s/memory.snap",
-			       dir);
-		if (stat(f->memory, &st) < 0)
-			return;
-	}
+	if (f->reader.memory_fd < 0 || fstat(f->reader.memory_fd, &st) < 0)
+		return;
 	f->memory_bytes = (uint64_t)st.st_size;
 	f->stored = (uint64_t)st.st_blocks * BLOCK_BYTES;
-	f->memory_ok = want != 0 && f->memory_bytes == want;
 }
 
 /* Reads all that is in the memory file. */
 static int verify_memory(struct facts *f, struct err *err)
 {
-	const char *want = text_of(f->state, "memory_crc64");
-	bool diff = strcmp(text_of(f->state, "memory_storage"), "diff") == 0;
-	cleanup_fd int fd = open(f->memory, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	char got[17];
+	char got[SNAPSHOT_ID_TEXT];
 	uint64_t crc;
 	int r;
 
-	f->contents = CONTENTS_NO_CRC;
-	if (strlen(want) != 16)
-		return 0;
 	f->contents = CONTENTS_WRONG;
-	if (fd < 0 || !f->memory_ok)
+	if (!memory_ok(f))
 		return 0;
-	r = memory_crc(fd, f->memory_bytes, diff, &crc, err);
+	f->contents = CONTENTS_NO_CRC;
+	if (f->s->memory_crc[0] == '\0')
+		return 0;
+	r = memory_crc(f->reader.memory_fd, f->memory_bytes,
+		       f->s->storage == SNAPSHOT_DIFF, &crc, err);
 	if (r < 0)
 		return r;
-	(void)snprintf(got, sizeof(got), "%016" PRIx64, crc);
-	if (strcmp(got, want) == 0)
-		f->contents = CONTENTS_RIGHT;
+	snapshot_id_text(crc, got);
+	f->contents = strcmp(got, f->s->memory_crc) == 0 ? CONTENTS_RIGHT
+							 : CONTENTS_WRONG;
 	return 0;
 }
 
@@ -172,27 +143,47 @@ static void list_devices(struct facts *f)
 	}
 }
 
+/* A state is a stranger's: no string of it may talk to the terminal. */
+static void make_printable(json_t *value)
+{
+	const char *text = json_string_value(value);
+	const char *key;
+	json_t *item;
+	size_t i;
+
+	json_object_foreach(value, key, item) make_printable(item);
+	json_array_foreach(value, i, item) make_printable(item);
+	if (text) {
+		cleanup_free char *shown = malloc(4 * strlen(text) + 1);
+
+		if (shown)
+			(void)clean_text(shown, 4 * strlen(text) + 1, text,
+					 strlen(text));
+		(void)json_string_set(value, shown ? shown : "?");
+	}
+}
+
 static int find_facts(const char *dir, struct facts *f, struct err *err)
 {
-	cleanup_free char *text = NULL;
 	json_error_t why;
-	size_t len = 0;
-	int r;
+	int r = snapshot_paths_in(&f->paths, dir);
 
-	(void)snprintf(f->path, sizeof(f->path), "%s/state.json", dir);
-	r = read_state(f->path, &text, &len, err);
-	if (r < 0)
-		return r;
-	assert(text);
-	f->state = json_loadb(text, len, 0, &why);
+	f->s = calloc(1, sizeof(*f->s));
+	if (r < 0 || !f->s)
+		return err_set(err, -ENOMEM, "Out of memory");
+	r = snapshot_find(&f->reader, &f->paths, true, f->s, &f->why);
+	if (f->reader.stage < SNAPSHOT_STATE_READ)
+		return err_set(err, r, "Cannot read %s: %s%s", f->paths.state,
+			       f->why.text,
+			       r == -ENOENT ? " (is this the directory of a "
+					      "snapshot?)"
+					    : "");
+	f->state = json_loadb(f->reader.text, f->reader.len, 0, &why);
 	if (!json_is_object(f->state))
-		return err_set(err, -EINVAL,
-			       "%s is damaged: %s, "
-			       "line %d",
-			       f->path, why.text, why.line);
-	f->state_bytes = len;
-	f->crc_ok = check_crc(text, len, f->state);
-	look_at_memory(dir, f);
+		return err_set(err, -EINVAL, "%s is damaged: %s, line %d",
+			       f->paths.state, why.text, why.line);
+	make_printable(f->state);
+	look_at_memory(f);
 	list_devices(f);
 	return 0;
 }
@@ -232,9 +223,29 @@ static void print_diff(const struct facts *f)
 {
 	const char *base = text_of(f->state, "memory_base");
 
-	if (strlen(base) == 16)
+	if (strlen(base) != 16)
+		return;
+	if (memory_ok(f) && f->reader.held == MEMORY_WHOLE)
+		(void)printf("diff      of snapshot %s: another program has "
+			     "merged it\n",
+			     base);
+	else
 		(void)printf("diff      of snapshot %s: to be merged with it\n",
 			     base);
+}
+
+/* What a restore would say, if it is about this: it may hold a piece of the
+ * state. */
+static void print_right(const struct facts *f, bool right, const char *wrong)
+{
+	char shown[2 * ERR_TEXT_MAX];
+
+	(void)clean_text(shown, sizeof(shown), f->why.text,
+			 strlen(f->why.text));
+	if (right)
+		(void)printf("right\n");
+	else
+		(void)printf("WRONG%s: %s\n", wrong, shown);
 }
 
 static void print_contents(const struct facts *f)
@@ -271,21 +282,31 @@ static void print_text(const struct facts *f)
 			     20);
 	(void)printf("devices   %s\n", f->devices);
 	print_back_ends(f);
-	(void)printf("state     %llu KiB, CRC-64 %s: %s\n", kib(f->state_bytes),
-		     text_of(f->state, "crc64"),
-		     f->crc_ok ? "right" : "WRONG, the file was changed");
+	(void)printf("state     %llu KiB, CRC-64 %s: ", kib(f->reader.len),
+		     text_of(f->state, "crc64"));
+	print_right(f, state_ok(f), crc_ok(f) ? "" : ", the file was changed");
 	print_diff(f);
-	(void)printf("memory    %s: %llu KiB, of them %llu KiB on disk: %s\n",
-		     f->memory, kib(f->memory_bytes), kib(f->stored),
-		     f->memory_ok ? "right" : "WRONG size, or missing");
+	if (state_ok(f)) {
+		(void)printf("memory    %s: %llu KiB, of them %llu KiB on "
+			     "disk: ",
+			     memory_path(f), kib(f->memory_bytes),
+			     kib(f->stored));
+		print_right(f, memory_ok(f),
+			    f->memory_bytes == f->s->memory_bytes
+				    ? ""
+				    : " size, or missing");
+	}
 	print_contents(f);
 }
 
 static int print_json(const struct facts *f)
 {
+	char shown[2 * ERR_TEXT_MAX];
+	size_t shown_len = clean_text(shown, sizeof(shown), f->why.text,
+				      strlen(f->why.text));
 	json_t *out = json_pack(
 		"{s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:i, s:s, s:I, s:b, s:s, "
-		"s:I, s:I, s:b, s:O?, s:O?, s:O?, s:o?}",
+		"s:I, s:I, s:b, s:O?, s:O?, s:O?, s:o?, s:s?}",
 		"version", json_object_get(f->state, "version"), "volt_version",
 		json_object_get(f->state, "volt_version"), "created",
 		json_object_get(f->state, "created"), "id",
@@ -293,20 +314,22 @@ static int print_json(const struct facts *f)
 		json_object_get(f->state, "host"), "memory_bytes",
 		json_object_get(f->state, "memory_bytes"), "vcpus",
 		(int)json_array_size(json_object_get(f->state, "vcpus")),
-		"devices", f->devices, "state_bytes",
-		(json_int_t)f->state_bytes, "crc_ok", f->crc_ok, "memory_file",
-		f->memory, "memory_file_bytes", (json_int_t)f->memory_bytes,
+		"devices", f->devices, "state_bytes", (json_int_t)f->reader.len,
+		"crc_ok", crc_ok(f), "memory_file", memory_path(f),
+		"memory_file_bytes", (json_int_t)f->memory_bytes,
 		"memory_file_stored_bytes", (json_int_t)f->stored, "memory_ok",
-		f->memory_ok, "config", json_object_get(f->state, "config"),
+		memory_ok(f), "config", json_object_get(f->state, "config"),
 		"memory_base", json_object_get(f->state, "memory_base"),
 		"memory_crc64", json_object_get(f->state, "memory_crc64"),
 		"memory_crc_ok",
 		f->contents == CONTENTS_RIGHT   ? json_true()
 		: f->contents == CONTENTS_WRONG ? json_false()
-						: NULL);
+						: NULL,
+		"refused", shown_len ? shown : NULL);
 	int r = -ENOMEM;
 
-	if (out && json_dumpf(out, stdout, JSON_INDENT(2)) == 0) {
+	if (out &&
+	    json_dumpf(out, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) == 0) {
 		(void)putchar('\n');
 		r = 0;
 	}
@@ -322,6 +345,7 @@ int inspect_snapshot(const char *dir, bool as_json, bool verify,
 
 	if (!f)
 		return err_set(err, -ENOMEM, "Out of memory");
+	f->reader = (struct snapshot_reader){.state_fd = -1, .memory_fd = -1};
 	r = find_facts(dir, f, err);
 	if (r == 0 && verify)
 		r = verify_memory(f, err);
@@ -330,10 +354,11 @@ int inspect_snapshot(const char *dir, bool as_json, bool verify,
 	else if (r == 0 && !as_json)
 		print_text(f);
 	if (r == 0)
-		r = f->crc_ok && f->memory_ok && f->contents <= CONTENTS_RIGHT
-			    ? 0
-			    : 1;
+		r = memory_ok(f) && f->contents <= CONTENTS_RIGHT ? 0 : 1;
 	json_decref(f->state);
+	snapshot_reader_end(&f->reader);
+	snapshot_paths_free(&f->paths);
+	free(f->s);
 	free(f);
 	return r;
 }
