@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SIGKILL at every system call of a merge, of a diff and of a full save.
+
+What is there is the old or the new snapshot, and the same command works
+afterwards and leaves nothing but its result. strace makes the list of calls
+and kills at each. Without VOLT_TEST_LONG=1 a save is killed at each kind of
+call, first and last, and at some others.
+"""
+
+import collections
+import contextlib
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from conftest import BUILD
+from test_snapshot_diff import VOLT, asked, check_clone, save, start
+
+LONG = os.environ.get("VOLT_TEST_LONG") == "1"
+NAMES = ["memory.snap", "state.json"]
+
+
+def calls_in(trace, begin):
+    """(name, n) of each call from the first one that has @begin on."""
+    seen, found, begun = collections.Counter(), [], False
+    for pid, name, rest in re.findall(r"^(\d+) +(\w+)\((.*)", trace, re.M):
+        seen[pid, name] += 1
+        begun = begun or begin in rest
+        if begun:
+            found.append((name, seen[pid, name]))
+    return found
+
+
+def some(calls):
+    """All of them, or the first and last of a kind and each seventh."""
+    if LONG:
+        return calls
+    by_name = collections.defaultdict(list)
+    for name, number in calls:
+        by_name[name].append(number)
+    ends = {(n, k) for n, ks in by_name.items() for k in (ks[0], ks[-1])}
+    return [c for i, c in enumerate(calls) if c in ends or i % 7 == 0]
+
+
+def moment(folder):
+    return json.loads((folder / "state.json").read_text())["memory_moment"]
+
+
+def a_chain(vmm, folder):
+    """A base and a diff of it; checks of the diff's memory when whole."""
+    run, api = start(vmm, folder, "--track-dirty-pages")
+    asked(run, "w 0 100 1", "wrote")
+    save(api, folder / "base", "Full")
+    asked(run, "w 50 10 2", "wrote")
+    save(api, folder / "diff")
+    run.process.kill()
+    return "c 0 50 1", "c 50 10 2", "c 60 40 1"
+
+
+def test_killed_at_every_call_of_a_merge(vmm, tmp_path):
+    checks = a_chain(vmm, tmp_path)
+    diff, trace = tmp_path / "d", tmp_path / "trace"
+    argv = [VOLT, "snapshot", "merge", tmp_path / "base", diff]
+
+    def merge(*strace):
+        return subprocess.run([*strace, *argv], capture_output=True, text=True,
+                              check=False)
+
+    def fresh():
+        shutil.rmtree(diff, ignore_errors=True)
+        subprocess.run(["cp", "-a", tmp_path / "diff", diff], check=True)
+
+    fresh()
+    done = merge("strace", "-f", "-o", trace)
+    assert done.returncode == 0, done.stderr
+    calls = calls_in(trace.read_text(), "base/state.json")
+    assert len(calls) > 60
+    outcomes = collections.Counter()
+    for name, number in calls:
+        fresh()
+        merge("strace", "-f", "-o", trace, "-e",
+              f"inject={name}:signal=KILL:when={number}")
+        left = sorted(os.listdir(diff))
+        whole = '"memory_storage":"raw"' in (diff / "state.json").read_text()
+        if whole and outcomes["whole"] < 3:
+            check_clone(vmm, diff, *checks)
+        shown = subprocess.run([VOLT, "snapshot", "inspect", diff],
+                               capture_output=True, text=True, check=False)
+        assert shown.returncode == 0, (name, number, left, shown.stdout)
+        assert moment(diff) == moment(tmp_path / "diff")
+        again = merge()
+        if whole:
+            assert again.returncode == 1 and "whole already" in again.stderr
+        else:
+            assert again.returncode == 0, (name, number, left, again.stderr)
+            assert sorted(os.listdir(diff)) == NAMES, (name, number, left)
+        outcomes["whole" if whole else "diff"] += 1
+    assert outcomes["whole"] > 3 and outcomes["diff"] > 30
+    check_clone(vmm, diff, *checks)
+
+
+class Saves:
+    """VMs that are killed in the midst of saving to one directory."""
+
+    def __init__(self, vmm, folder, kind):
+        self.vmm, self.folder, self.kind = vmm, folder, kind
+        self.trace = folder / "trace"
+        self.place = folder / "s"
+        run, api = start(vmm, folder)
+        asked(run, "w 0 100 1", "wrote")
+        save(api, folder / "old", "Full")
+        run.process.kill()
+
+    def save(self, *inject):
+        """A VM saves over what it comes from, with strace at its side."""
+        shutil.rmtree(self.place, ignore_errors=True)
+        subprocess.run(["cp", "-a", self.folder / "old", self.place],
+                       check=True)
+        run, api = start(self.vmm, self.folder, "--track-dirty-pages",
+                         restore=self.place)
+        asked(run, "w 50 10 2", "wrote")
+        api.set("PATCH", "/vm", {"state": "Paused"})
+        with subprocess.Popen(
+                ["strace", "-f", "-p", str(run.pid), "-o", self.trace,
+                 *inject], stderr=subprocess.PIPE, text=True) as strace:
+            while "attached" not in strace.stderr.readline():
+                assert strace.poll() is None
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                api.call("PUT", "/snapshot/create", {
+                    "snapshot_path": f"{self.place}/",
+                    "snapshot_type": self.kind})
+            if not inject:
+                run.process.kill()
+            code = run.process.wait(60)
+            strace.wait(60)
+        assert code == -signal.SIGKILL
+        return run
+
+    def check(self, what):
+        """Old or new, whole; and the next save is undisturbed."""
+        new = moment(self.place) != moment(self.folder / "old")
+        check_clone(self.vmm, self.place, "c 0 50 1",
+                    f"c 50 10 {2 if new else 1}", "c 60 40 1")
+        run, api = start(self.vmm, self.folder, "--track-dirty-pages",
+                         restore=self.place)
+        asked(run, "w 70 1 3", "wrote")
+        save(api, self.place, self.kind)
+        run.process.kill()
+        assert sorted(os.listdir(self.place)) == NAMES, what
+        return new
+
+
+@pytest.mark.parametrize("kind", ["Full", "Diff"])
+def test_killed_at_every_call_of_a_save(vmm, tmp_path, kind):
+    saves = Saves(vmm, tmp_path, kind)
+    saves.save()
+    calls = calls_in(saves.trace.read_text(), "state.json.lock")
+    assert len(calls) > 40
+    outcomes = collections.Counter()
+    for name, number in some(calls):
+        saves.save("-e", f"inject={name}:signal=KILL:when={number}")
+        outcomes[saves.check((name, number))] += 1
+    assert outcomes[False] > 10 and outcomes[True] > 2
+    check_clone(vmm, saves.place, "c 0 50 1", "c 50 10 2", "c 70 1 3")
