@@ -173,8 +173,7 @@ static int find_facts(const char *dir, struct facts *f, struct err *err)
 		return err_set(err, -ENOMEM, "Out of memory");
 	r = snapshot_find(&f->reader, &f->paths, true, f->s, &f->why);
 	if (f->reader.stage < SNAPSHOT_STATE_READ)
-		return err_set(err, r, "Cannot read %s: %s%s", f->paths.state,
-			       f->why.text,
+		return err_set(err, r, "%s%s", err_for_person(&f->why),
 			       r == -ENOENT ? " (is this the directory of a "
 					      "snapshot?)"
 					    : "");
@@ -238,10 +237,10 @@ static void print_diff(const struct facts *f)
  * state. */
 static void print_right(const struct facts *f, bool right, const char *wrong)
 {
+	const char *why = err_for_person(&f->why);
 	char shown[2 * ERR_TEXT_MAX];
 
-	(void)clean_text(shown, sizeof(shown), f->why.text,
-			 strlen(f->why.text));
+	(void)clean_text(shown, sizeof(shown), why, strlen(why));
 	if (right)
 		(void)printf("right\n");
 	else
@@ -302,8 +301,8 @@ static void print_text(const struct facts *f)
 static int print_json(const struct facts *f)
 {
 	char shown[2 * ERR_TEXT_MAX];
-	size_t shown_len = clean_text(shown, sizeof(shown), f->why.text,
-				      strlen(f->why.text));
+	const char *why = err_for_person(&f->why);
+	size_t shown_len = clean_text(shown, sizeof(shown), why, strlen(why));
 	json_t *out = json_pack(
 		"{s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:i, s:s, s:I, s:b, s:s, "
 		"s:I, s:I, s:b, s:O?, s:O?, s:O?, s:o?, s:s?}",
