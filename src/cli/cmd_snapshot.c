@@ -12,9 +12,9 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define NAME "snapshot"
@@ -56,13 +56,27 @@ static const char help_text[] =
 	"\n"
 	"Exit code: 0 done; 1 failed, or a check failed; 64 bad usage.\n";
 
+/* A directory that is not there: its parent is, and the VM's process will make
+ * it, and remove it again when the snapshot fails. */
+static char *absolute_new(const char *dir)
+{
+	cleanup_free char *for_parent = strdup(dir), *for_name = strdup(dir);
+	cleanup_free char *parent = NULL;
+	char *path = NULL;
+
+	if (for_parent && for_name)
+		parent = realpath(dirname(for_parent), NULL);
+	if (parent && asprintf(&path, "%s/%s/", parent, basename(for_name)) < 0)
+		path = NULL;
+	return path;
+}
+
 /* The VM's process has a working directory of its own. */
 static int absolute(const char *dir, char **path, struct err *err)
 {
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		return err_set(err, -errno, "Cannot make %s: %s", dir,
-			       err_name(errno));
 	*path = realpath(dir, NULL);
+	if (!*path && errno == ENOENT)
+		*path = absolute_new(dir);
 	if (!*path)
 		return err_set(err, -errno, "Cannot find %s: %s", dir,
 			       err_name(errno));

@@ -247,6 +247,24 @@ def test_errors_say_what_is_wrong(cli, tmp_path):
     assert done.returncode == 1 and "nothing" in done.stderr
 
 
+def test_a_new_directory(cli, tmp_path, monkeypatch):
+    """Of any spelling; a snapshot that fails leaves none."""
+    run = cli.start("ticker", "--name", "first")
+    run.wait_for("tick")
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "./b/", f"{tmp_path}/c"):
+        done = cli("snapshot", "first", name)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert cli("snapshot", "inspect", name).returncode == 0
+    subprocess.run(["prlimit", f"--pid={run.pid}", "--fsize=65536:"],
+                   check=True)
+    assert cli("snapshot", "first", "d").returncode == 1
+    assert cli("snapshot", "first", "none/e").returncode == 1
+    assert cli("snapshot", "nobody", "f").returncode == 1
+    for name in ("d", "none", "f"):
+        assert not (tmp_path / name).exists()
+
+
 def test_help_teaches(cli):
     for command in ("snapshot", "restore"):
         done = cli(command, "--help")

@@ -26,3 +26,16 @@ def test_snapshots_on_a_stock_kvm(build, tmp_path):
         tmp_path, 900)
     last = out.splitlines()[-1] if out else log[-2000:]
     assert " passed" in last and "failed" not in last, out[-5000:]
+
+
+@pytest.mark.lab
+@pytest.mark.skipif(os.environ.get("VOLT_TEST_LONG") != "1",
+                    reason="as long as the lab's boot: set VOLT_TEST_LONG=1")
+def test_files_on_an_older_kernel(build, tmp_path):
+    """Linux 6.1: no name for a nameless file without a capability; a tmpfs
+    without extended attributes."""
+    need_lab()
+    out, log = in_lab([BUILD / "tests/unit/test_snapshot_files"], tmp_path, 300)
+    text = out + log
+    assert "[  PASSED  ]" in text and "FAILED" not in text, text[-5000:]
+    assert "in_a_jail" in text and "SKIPPED" not in text.split("in_a_jail")[1]

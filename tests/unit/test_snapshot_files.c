@@ -338,6 +338,73 @@ static void another_snapshots_memory(void **state)
 	assert_non_null(strstr(err.text, "of another snapshot"));
 }
 
+#define NOBODY 65534
+
+/* As before Linux 6.10, for who has no capability. */
+static bool old_kernel;
+
+int __real_linkat(int from, const char *name, int to, const char *other,
+		  int flags);
+int __wrap_linkat(int from, const char *name, int to, const char *other,
+		  int flags);
+
+int __wrap_linkat(int from, const char *name, int to, const char *other,
+		  int flags)
+{
+	if (old_kernel && flags & AT_EMPTY_PATH) {
+		errno = ENOENT;
+		return -1;
+	}
+	return __real_linkat(from, name, to, other, flags);
+}
+
+/* What is left when somebody is killed before he commits. Return: files. */
+static unsigned int saved_in_jail(const struct world *w, bool commit)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct world jail = {
+			.paths = {(char *)(uintptr_t) "/state.json",
+				  (char *)(uintptr_t) "/memory.snap"},
+		};
+		struct snapshot_files files;
+
+		if (chroot(w->dir) < 0 || chdir("/") < 0 ||
+		    setgid(NOBODY) < 0 || setuid(NOBODY) < 0)
+			_exit(90);
+		if (commit)
+			_exit(-save(&jail, 7, true) | -save(&jail, 8, true));
+		_exit(-snapshot_files_begin(&files, &jail.paths, 9, NULL));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	return count(w, false);
+}
+
+/* A real user without rights, and no /proc: names from the start. */
+static void in_a_jail(void **state)
+{
+	const struct world *w = *state;
+
+	if (geteuid() != 0)
+		skip(); /* chroot() takes root */
+	assert_int_equal(chown(w->dir, NOBODY, NOBODY), 0);
+	for (int old = 0; old < 2; old++) {
+		old_kernel = old;
+		assert_int_equal(saved_in_jail(w, true), 2);
+		assert_int_equal(load(w), 8);
+		/* The lock; the two names, where there had to be some. */
+		assert_in_range(saved_in_jail(w, false), old ? 5 : 3, 5);
+		assert_int_equal(load(w), 8);
+		assert_int_equal(saved_in_jail(w, true), 2);
+	}
+	old_kernel = false;
+}
+
 static void places_that_do_not_work(void **state)
 {
 	const struct world *w = *state;
@@ -515,6 +582,7 @@ int main(void)
 		CASE(a_strangers_lock_file),
 		CASE(two_names_of_one_file),
 		CASE(another_snapshots_memory),
+		CASE(in_a_jail),
 		CASE(places_that_do_not_work),
 		cmocka_unit_test(the_text_and_back),
 		cmocka_unit_test(every_length),
