@@ -147,12 +147,12 @@ static void list_devices(struct facts *f)
 static void make_printable(json_t *value)
 {
 	const char *text = json_string_value(value);
-	const char *key;
-	json_t *item;
-	size_t i;
 
-	json_object_foreach(value, key, item) make_printable(item);
-	json_array_foreach(value, i, item) make_printable(item);
+	for (void *i = json_object_iter(value); i;
+	     i = json_object_iter_next(value, i))
+		make_printable(json_object_iter_value(i));
+	for (size_t i = 0; i < json_array_size(value); i++)
+		make_printable(json_array_get(value, i));
 	if (text) {
 		cleanup_free char *shown = malloc(4 * strlen(text) + 1);
 

@@ -58,7 +58,8 @@ struct metrics;
  * @metrics:	registry for the devices' counters, or NULL
  * @machine:	NULL until started
  * @exit_code:	an enum vm_exit_code once it ended, -1 while it lives
- * @base:	the snapshot that a diff of now would differ from; moment 0: none
+ * @base:	the snapshot that a diff of now would differ from; moment 0:
+ * none
  * @run:	random; what this process saves has it. 0: it has saved nothing
  * @end:	eventfd by which vm_end() reaches the loop
  */
