@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "host/timer.h"
+#include "vm/interrupts.h"
 #include "vm/machine.h"
 #include "vm/vm.h"
 
@@ -134,7 +135,7 @@ static bool on_mmio(struct vcpu *vcpu)
 
 static bool on_eoi(struct vcpu *vcpu)
 {
-	machine_eoi(vcpu->set->machine, vcpu->kvm.run->eoi.vector);
+	interrupts_eoi(vcpu->set->machine, vcpu->kvm.run->eoi.vector);
 	return true;
 }
 

@@ -8,63 +8,13 @@
 #include "base/pages.h"
 #include "vm/drives.h"
 #include "vm/exits.h"
+#include "vm/interrupts.h"
 #include "vm/vm.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-
-/* ---- interrupts: one line type above, two kinds of chip below ---- */
-
-static void line_full(void *ctx, unsigned int gsi, bool level)
-{
-	struct machine *m = ctx;
-
-	kvm_irq_line(&m->kvm_vm, gsi, level);
-}
-
-static void line_split(void *ctx, unsigned int gsi, bool level)
-{
-	struct machine *m = ctx;
-
-	ioapic_set_level(&m->ioapic, gsi, level);
-}
-
-static void msi_send(void *ctx, const struct msi *msi)
-{
-	struct machine *m = ctx;
-
-	kvm_msi_send(&m->kvm_vm, msi);
-}
-
-static void msi_route(void *ctx, unsigned int gsi, const struct msi *msi)
-{
-	struct machine *m = ctx;
-	bool level = msi && msi->data & IOAPIC_MSI_LEVEL;
-	int r = kvm_route_set(&m->kvm_vm, gsi, msi, level);
-
-	if (r < 0)
-		log_guest(LOG_ERROR, "Cannot route GSI %u: %s", gsi,
-			  err_name(r));
-	else if (msi)
-		virtio_unmasked(m, gsi);
-}
-
-static struct irq_line line_of(struct machine *m, unsigned int gsi)
-{
-	return (struct irq_line){
-		.set = m->kvm_vm.split ? line_split : line_full,
-		.ctx = m,
-		.gsi = gsi,
-	};
-}
-
-void machine_eoi(struct machine *m, uint8_t vector)
-{
-	if (m->kvm_vm.split)
-		ioapic_eoi(&m->ioapic, vector);
-}
 
 /* ---- what the guest can do to the VM ---- */
 
@@ -109,7 +59,7 @@ static void boot_timer_fired(void *ctx)
 
 static int add_ioapic(struct machine *m, struct err *err)
 {
-	const struct msi_sink sink = {msi_send, msi_route, m};
+	const struct msi_sink sink = interrupts_sink(m);
 
 	(void)err;
 	if (!m->kvm_vm.split)
@@ -121,7 +71,7 @@ static int add_ioapic(struct machine *m, struct err *err)
 
 static int add_i8042(struct machine *m, struct err *err)
 {
-	const struct irq_line irq = line_of(m, LAYOUT_GSI_I8042);
+	const struct irq_line irq = interrupts_line(m, LAYOUT_GSI_I8042);
 	int r;
 
 	(void)err;
@@ -141,7 +91,7 @@ static int add_serial(struct machine *m, struct err *err)
 {
 	const struct serial_config *config = &m->vm->config.serial;
 	const struct token_bucket_config *limit = &config->rate_limiter;
-	const struct irq_line irq = line_of(m, LAYOUT_GSI_SERIAL);
+	const struct irq_line irq = interrupts_line(m, LAYOUT_GSI_SERIAL);
 	const struct console_callbacks callbacks = {
 		.escape = person_left,
 		.output = first_output,
@@ -198,7 +148,7 @@ static int add_acpi_pm(struct machine *m, struct err *err)
 
 static int add_vmgenid(struct machine *m, struct err *err)
 {
-	const struct irq_line irq = line_of(m, LAYOUT_GSI_GENID);
+	const struct irq_line irq = interrupts_line(m, LAYOUT_GSI_GENID);
 
 	return vmgenid_init(&m->vmgenid, &m->mem, LAYOUT_GENID, &irq, err);
 }

@@ -131,9 +131,6 @@ void machine_free(struct machine *m);
 /* Return: 0, or -errno with a sentence when the keyboard's queue is full. */
 int machine_send_ctrl_alt_del(struct machine *m, struct err *err) __must_check;
 
-/* The guest's end of interrupt for a level-triggered @vector. Any thread. */
-void machine_eoi(struct machine *m, uint8_t vector);
-
 /**
  * machine_truncated_file() - which mapped file is now shorter than it was
  *

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * interrupts.h - one kind of line for the devices, two kinds of chip below
+ *
+ * Split irqchip: our IOAPIC (dev/ioapic.h), whose messages KVM takes. Full:
+ * KVM's chips. Virtio devices raise theirs by an irqfd (vm/virtio.h).
+ */
+#pragma once
+
+#include "bus/irq.h"
+
+#include <stdint.h>
+
+struct machine;
+
+/* The line of a device that has pin @gsi. */
+struct irq_line interrupts_line(struct machine *m, unsigned int gsi);
+
+/* Where our IOAPIC's messages go. */
+struct msi_sink interrupts_sink(struct machine *m);
+
+/* The guest's end of interrupt for a level-triggered @vector. Any thread. */
+void interrupts_eoi(struct machine *m, uint8_t vector);
