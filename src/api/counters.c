@@ -92,8 +92,6 @@ static const struct {
 	{"i8042",
 	 NAMES("error_count", "missed_read_count", "missed_write_count",
 	       "read_count", "reset_count", "write_count")},
-	{"rtc",
-	 NAMES("error_count", "missed_read_count", "missed_write_count")},
 	{"uart", NAMES("error_count", "flush_count", "missed_read_count",
 		       "missed_write_count", "read_count", "write_count",
 		       "rate_limiter_dropped_bytes")},

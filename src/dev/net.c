@@ -162,6 +162,16 @@ static void kick(struct virtio_dev *dev)
 		net_rx_kick(n);
 }
 
+/* Nothing there is the driver's to change. */
+static void config_write(struct virtio_dev *dev, uint32_t off, const void *data,
+			 uint32_t len)
+{
+	(void)off;
+	(void)data;
+	(void)len;
+	metric_inc(&net_of(dev)->metrics.cfg_fails);
+}
+
 static void pausing(struct virtio_dev *dev)
 {
 	net_vhost_stop(&net_of(dev)->vhost, dev);
@@ -204,6 +214,7 @@ static const struct virtio_dev_ops ops = {
 	.activate = activate,
 	.kick = kick,
 	.reset = reset,
+	.config_write = config_write,
 	.drain = drain,
 	.pausing = pausing,
 	.resumed = resumed,

@@ -165,6 +165,8 @@ static int send_next(struct net_dev *n, struct virtq *q)
 
 	if (r <= 0)
 		return r;
+	metric_add(&n->metrics.tx_remaining_reqs_count,
+		   (uint16_t)(virtq_avail_index(q) - q->next_avail));
 	if (!send_chain(n, &chain)) {
 		virtq_unpop(q);
 		metric_inc(&n->metrics.tx_rate_limiter_throttled);
@@ -182,6 +184,8 @@ void net_tx_run(struct net_dev *n)
 
 	if (n->tx.limiter.blocked)
 		return;
+	if (!virtq_has_work(q))
+		metric_inc(&n->metrics.no_tx_avail_buffer);
 	virtq_disable_kicks(q);
 	do {
 		r = send_next(n, q);

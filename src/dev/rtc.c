@@ -27,18 +27,6 @@
 #define HOURS_PM      0x80
 #define INDEX_MASK    0x7f /* bit 7 masks NMIs on a PC */
 
-static const struct metric metrics[] = {
-	METRIC(struct rtc_metrics, error_count),
-	METRIC(struct rtc_metrics, missed_read_count),
-	METRIC(struct rtc_metrics, missed_write_count),
-};
-
-const struct metric_group rtc_metric_group = {
-	"rtc",
-	metrics,
-	ARRAY_SIZE(metrics),
-};
-
 static uint8_t encode(const struct rtc *rtc, int v)
 {
 	if (rtc->regs.ram[REG_B] & B_BINARY)
@@ -91,10 +79,8 @@ static int rtc_read(void *dev, uint64_t off, void *data, unsigned int len)
 {
 	struct rtc *rtc = dev;
 
-	if (len != 1 || off != 1) { /* the index cannot be read back */
-		metric_inc(&rtc->metrics.missed_read_count);
+	if (len != 1 || off != 1) /* the index cannot be read back */
 		return -EINVAL;
-	}
 	(void)pthread_mutex_lock(&rtc->lock);
 	*(uint8_t *)data = read_reg(rtc);
 	(void)pthread_mutex_unlock(&rtc->lock);
@@ -107,10 +93,8 @@ static int rtc_write(void *dev, uint64_t off, const void *data,
 	struct rtc *rtc = dev;
 	uint8_t v = *(const uint8_t *)data;
 
-	if (len != 1) {
-		metric_inc(&rtc->metrics.missed_write_count);
+	if (len != 1)
 		return -EINVAL;
-	}
 	(void)pthread_mutex_lock(&rtc->lock);
 	if (off == 0)
 		rtc->regs.index = v & INDEX_MASK;

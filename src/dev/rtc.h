@@ -9,7 +9,6 @@
  */
 #pragma once
 
-#include "base/metrics.h"
 #include "base/schema.h"
 #include "bus/bus.h"
 
@@ -17,15 +16,6 @@
 #include <time.h>
 
 #define RTC_BYTES 128u
-
-/* Firecracker's `rtc` metrics. */
-struct rtc_metrics {
-	metric_t error_count;
-	metric_t missed_read_count;
-	metric_t missed_write_count;
-};
-
-extern const struct metric_group rtc_metric_group;
 
 /* Index and bytes, as saved in a snapshot. */
 struct rtc_state {
@@ -39,7 +29,6 @@ struct rtc_state {
  */
 struct rtc {
 	time_t (*clock)(time_t *out);
-	struct rtc_metrics metrics;
 	pthread_mutex_t lock;
 	struct rtc_state regs;
 };

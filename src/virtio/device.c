@@ -91,10 +91,17 @@ void virtio_dev_fini(struct virtio_dev *dev)
 
 /* ---- for devices ---- */
 
+static void signal_irq(struct virtio_dev *dev)
+{
+	if (dev->triggers)
+		metric_inc(dev->triggers);
+	signal_fd(dev->irq_fd);
+}
+
 static void raise_interrupt(struct virtio_dev *dev, uint32_t cause)
 {
 	atomic_fetch_or_explicit(&dev->isr, cause, memory_order_release);
-	signal_fd(dev->irq_fd);
+	signal_irq(dev);
 }
 
 void virtio_dev_interrupt(struct virtio_dev *dev)
@@ -286,7 +293,7 @@ void virtio_dev_write_config(struct virtio_dev *dev, uint64_t off,
 void virtio_dev_repeat_interrupt(struct virtio_dev *dev)
 {
 	if (virtio_dev_isr(dev) != 0)
-		signal_fd(dev->irq_fd);
+		signal_irq(dev);
 }
 
 void virtio_dev_pause(struct virtio_dev *dev)

@@ -46,6 +46,7 @@
  */
 #pragma once
 
+#include "base/metrics.h"
 #include "base/schema.h"
 #include "host/loop.h"
 #include "virtio/queue.h"
@@ -143,6 +144,7 @@ struct virtio_dev_ops {
  * @isr:	interrupt status; any thread
  * @isr_always:	bits that read as set whatever @isr is: interrupts that the host
  *		kernel raises itself; any thread
+ * @triggers:	counts interrupts; NULL, or set before the guest runs
  * @kick_fd, @irq_fd: eventfds
  * @lock:	guards everything but @isr and what never changes
  */
@@ -160,6 +162,7 @@ struct virtio_dev {
 	bool resetting;
 	_Atomic uint32_t isr;
 	_Atomic uint32_t isr_always;
+	metric_t *triggers;
 	int kick_fd;
 	int irq_fd;
 	struct loop *loop;

@@ -7,10 +7,23 @@
 #include "base/log.h"
 #include "vm/machine.h"
 
+static const struct metric metrics[] = {
+	METRIC(struct interrupts_metrics, triggers),
+	METRIC(struct interrupts_metrics, config_updates),
+};
+
+const struct metric_group interrupts_metric_group = {
+	"interrupts",
+	metrics,
+	ARRAY_SIZE(metrics),
+};
+
 static void line_full(void *ctx, unsigned int gsi, bool level)
 {
 	struct machine *m = ctx;
 
+	if (level)
+		metric_inc(&m->interrupts.triggers);
 	kvm_irq_line(&m->kvm_vm, gsi, level);
 }
 
@@ -25,6 +38,7 @@ static void msi_send(void *ctx, const struct msi *msi)
 {
 	struct machine *m = ctx;
 
+	metric_inc(&m->interrupts.triggers);
 	kvm_msi_send(&m->kvm_vm, msi);
 }
 
@@ -32,7 +46,10 @@ static void msi_route(void *ctx, unsigned int gsi, const struct msi *msi)
 {
 	struct machine *m = ctx;
 	bool level = msi && msi->data & IOAPIC_MSI_LEVEL;
-	int r = kvm_route_set(&m->kvm_vm, gsi, msi, level);
+	int r;
+
+	metric_inc(&m->interrupts.config_updates);
+	r = kvm_route_set(&m->kvm_vm, gsi, msi, level);
 
 	if (r < 0)
 		log_guest(LOG_ERROR, "Cannot route GSI %u: %s", gsi,

@@ -4,14 +4,23 @@
  *
  * Split irqchip: our IOAPIC (dev/ioapic.h), whose messages KVM takes. Full:
  * KVM's chips. Virtio devices raise theirs by an irqfd (vm/virtio.h).
+ *
+ * Counted is what this process raises: not what vhost-net does in the kernel.
  */
 #pragma once
 
+#include "base/metrics.h"
 #include "bus/irq.h"
 
-#include <stdint.h>
-
 struct machine;
+
+/* Firecracker's `interrupts` metrics. */
+struct interrupts_metrics {
+	metric_t triggers;
+	metric_t config_updates;
+};
+
+extern const struct metric_group interrupts_metric_group;
 
 /* The line of a device that has pin @gsi. */
 struct irq_line interrupts_line(struct machine *m, unsigned int gsi);

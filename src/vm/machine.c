@@ -117,14 +117,8 @@ static int add_serial(struct machine *m, struct err *err)
 
 static int add_rtc(struct machine *m, struct err *err)
 {
-	int r;
-
 	(void)err;
 	rtc_init(&m->rtc);
-	r = metrics_add(m->vm->metrics, &rtc_metric_group, NULL,
-			&m->rtc.metrics);
-	if (r < 0)
-		return r;
 	return bus_add(&m->pio, LAYOUT_RTC_PORT, LAYOUT_RTC_BYTES, &rtc_bus_ops,
 		       &m->rtc);
 }
@@ -183,7 +177,6 @@ static void free_serial(struct machine *m)
 
 static void free_rtc(struct machine *m)
 {
-	metrics_remove(m->vm->metrics, &m->rtc.metrics);
 	rtc_free(&m->rtc);
 }
 
@@ -748,6 +741,9 @@ int machine_new(struct machine **out, struct vm *vm,
 	vcpus_init(&m->vcpus, m);
 	r = metrics_add(vm->metrics, &vcpu_metric_group, NULL,
 			&m->vcpus.counters);
+	if (r == 0)
+		r = metrics_add(vm->metrics, &interrupts_metric_group, NULL,
+				&m->interrupts);
 	if (r < 0)
 		(void)err_set(err, r, "Out of memory");
 	else
@@ -776,6 +772,7 @@ void machine_free(struct machine *m)
 	uffd_free(&m->uffd); /* lets go who waits for a page */
 	vcpus_free(&m->vcpus);
 	metrics_remove(m->vm->metrics, &m->vcpus.counters);
+	metrics_remove(m->vm->metrics, &m->interrupts);
 	for (size_t i = m->nr_devices; i-- > 0;)
 		if (devices[i].free)
 			devices[i].free(m);

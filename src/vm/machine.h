@@ -29,6 +29,7 @@
 #include "mem/gmem.h"
 #include "snapshot/state.h"
 #include "snapshot/uffd.h"
+#include "vm/interrupts.h"
 #include "vm/phases.h"
 #include "vm/vcpus.h"
 #include "vm/virtio.h"
@@ -66,6 +67,7 @@ struct machine {
 	struct bus pio;
 	struct bus mmio;
 	struct ioapic ioapic;
+	struct interrupts_metrics interrupts;
 	struct i8042 i8042;
 	struct rtc rtc;
 	struct acpi_pm acpi_pm;

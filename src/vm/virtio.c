@@ -156,6 +156,7 @@ int virtio_connect(struct machine *m, struct err *err)
 			slot->mmio[window].ctx = m;
 			slot->mmio[window].first_notify = first_notify;
 		}
+		slot->dev->triggers = &m->interrupts.triggers;
 		r = kvm_irqfd_add(&m->kvm_vm, slot->dev->irq_fd,
 				  layout_virtio_gsi(i));
 	}

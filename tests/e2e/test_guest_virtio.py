@@ -58,6 +58,19 @@ def test_entropy_is_counted(vmm, tmp_path):
     assert sum(e["entropy_event_fails"] for e in entropy) == 5
 
 
+@pytest.mark.parametrize("irqchip", ["split", "full"])
+def test_interrupts_are_counted(vmm, tmp_path, irqchip):
+    """The guest asks for some with and some without an interrupt."""
+    metrics = tmp_path / "metrics"
+    vmm.run(Case("rng", devices=ENTROPY, irqchip=irqchip,
+                 extra=("--metrics-path", str(metrics)))).assert_passed()
+    lines = [json.loads(x)["interrupts"]
+             for x in metrics.read_text().splitlines()]
+    assert sum(x["triggers"] for x in lines) > 100
+    assert (sum(x["config_updates"] for x in lines) > 0) == \
+        (irqchip == "split")  # KVM keeps its own table to itself
+
+
 def test_platform_devices_are_counted(vmm, tmp_path):
     """The guest prints, and resets by the keyboard controller at the end."""
     metrics = tmp_path / "metrics"

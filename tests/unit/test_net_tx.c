@@ -326,6 +326,21 @@ static void long_queue_in_order(void **state)
 	assert_in_range(kit_irqs(&f->kit), 1, 2);
 }
 
+/* What waits behind each frame; and a driver that writes where it may not. */
+static void counters_move(void **state)
+{
+	struct net_kit *f = *state;
+	struct net_hdr hdr = {0};
+
+	kit_start(&f->kit, 0, 16);
+	for (unsigned int i = 0; i < 3; i++)
+		(void)net_kit_send(f, &hdr, 60, 1);
+	kick(f);
+	assert_int_equal(f->net->metrics.tx_remaining_reqs_count, 2 + 1 + 0);
+	kit_set_config(&f->kit, 0, 0x99, 1);
+	assert_int_equal(f->net->metrics.cfg_fails, 1);
+}
+
 static void limit(struct rate_limiter *l, uint64_t bytes, uint64_t ops,
 		  uint64_t refill_ms)
 {
@@ -480,6 +495,7 @@ int main(void)
 		ROW(test_v8_d16_chain_shapes),
 		ROW(foreign_mac_is_counted_and_sent),
 		ROW(long_queue_in_order),
+		ROW(counters_move),
 		ROW(limited_frames_wait),
 		ROW(frame_above_the_bucket_passes),
 		ROW(write_errors_drop),
