@@ -280,18 +280,17 @@ static enum fate take_stats(struct balloon *b, const struct virtq_chain *chain,
 	}
 	read_stats(b, chain);
 	b->stats_head = chain->head;
+	b->stats_at = (uint16_t)(b->dev.queue[b->queue_stats].next_avail - 1);
 	b->holds_stats = true;
 	return FATE_HELD;
 }
 
+/* The timer is there since balloon_new(): setting it does not fail. */
 static void arm(struct balloon *b)
 {
 	uint64_t ns = b->stats_s * NS_PER_S;
 
-	if (timer_set(&b->timer, ns, ns) < 0)
-		metric_inc(&b->metrics.stats_update_fails);
-	else
-		b->polling = true;
+	b->polling = timer_set(&b->timer, ns, ns) == 0;
 }
 
 static void on_timer(struct timer *timer)
@@ -405,14 +404,19 @@ static void config_write(struct virtio_dev *dev, uint32_t off, const void *data,
 		metric_inc(&b->metrics.cfg_fails);
 }
 
+/* Behind the buffer that we hold a malformed chain may have gone back: then it
+ * cannot go into the queue again, and the driver gets it early. */
 static int drain(struct virtio_dev *dev, uint64_t deadline_ns)
 {
 	struct balloon *b = balloon_of(dev);
+	struct virtq *q = &dev->queue[b->queue_stats];
 
 	(void)deadline_ns;
-	if (b->holds_stats)
-		virtq_unpop(&dev->queue[b->queue_stats]);
-	b->holds_stats = false;
+	if (b->holds_stats && b->stats_at == (uint16_t)(q->next_avail - 1)) {
+		virtq_unpop(q);
+		b->holds_stats = false;
+	}
+	return_stats(b);
 	return 0;
 }
 
@@ -536,6 +540,13 @@ int balloon_new(struct balloon **out, const struct balloon_params *params,
 	}
 	timer_init(&b->timer, params->loop, on_timer);
 	r = virtio_dev_init(&b->dev, &common, err);
+	/* Short of descriptors later, the driver's buffer would stay here. */
+	if (r == 0 && params->stats_s > 0) {
+		r = timer_open(&b->timer);
+		if (r < 0)
+			err_set(err, r, "Cannot create a timer: %s",
+				err_name(r));
+	}
 	if (r < 0) {
 		destroy(&b->dev);
 		return r;

@@ -110,7 +110,8 @@ struct balloon_hinting {
  * @space:	the config space; guarded by the lock
  * @stats_s:	polling interval in seconds; 0 for ever or never
  * @polling:	the timer is armed; VMM thread
- * @holds_stats: @stats_head is ours until the next poll
+ * @holds_stats: @stats_head, @stats_at in the available ring, is ours until the
+ *		next poll
  * @reported:	bytes that are done of the report at the head of its queue
  * @queue_*:	their numbers; 0 for those that are not offered
  */
@@ -126,6 +127,7 @@ struct balloon {
 	bool polling;
 	bool holds_stats;
 	uint16_t stats_head;
+	uint16_t stats_at;
 	uint64_t reported;
 	unsigned int queue_stats;
 	unsigned int queue_hinting;

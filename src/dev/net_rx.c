@@ -107,10 +107,10 @@ static void settle(struct net_dev *n, enum net_rx_state state)
 		wait = NET_RETRY_NS;
 	else if (state == NET_RX_LATE)
 		wait = NET_LATE_NS;
-	if (wait > 0 && timer_set(&rx->timer, wait, 0) < 0) {
+	/* It is there since net_new(), so that nobody is forgotten for lack of
+	 * a descriptor. */
+	if (wait > 0 && timer_set(&rx->timer, wait, 0) < 0)
 		metric_inc(&n->metrics.event_fails);
-		state = NET_RX_IDLE; /* the next kick tries again */
-	}
 	rx->state = state;
 }
 

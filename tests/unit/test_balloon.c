@@ -9,6 +9,7 @@
 #include "dev/balloon.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 
 #define PATTERN 0x5a
 #define BASE    0x800000u /* pages of the tests: from 8 MiB */
@@ -388,6 +389,51 @@ static void drain_puts_statistics_back(void **state)
 	assert_false(kit_used(k, STATS, &used));
 }
 
+/* A malformed chain behind the buffer that is held: each comes back once. */
+static void drain_puts_back_what_is_held(void **state)
+{
+	struct fixture *f = *state;
+	struct kit *k = &f->kit;
+	struct kit_buf buf = {kit_alloc(k, 10), 10, false};
+	struct kit_buf bad = {KIT_RAM_BYTES, 10, false};
+	struct kit_used used;
+	uint16_t held;
+
+	start(f);
+	put_stat(kit_hva(k, buf.gpa, 10), 4, 7);
+	held = kit_add(k, STATS, &buf, 1);
+	kit_kick(k, STATS);
+	kit_pump(k);
+	(void)kit_add(k, STATS, &bad, 1);
+	kit_kick(k, STATS);
+	kit_pump(k);
+	assert_true(kit_used(k, STATS, &used));
+	virtio_dev_pause(k->dev);
+	assert_int_equal(virtio_dev_drain(k->dev, 0), 0);
+	assert_true(kit_used(k, STATS, &used));
+	assert_int_equal(used.head, held);
+	virtio_dev_resume(k->dev);
+	kit_pump(k);
+	assert_false(kit_used(k, STATS, &used));
+	assert_false(f->balloon->holds_stats);
+	assert_true(k->dev->active);
+}
+
+/* No descriptor is left: what the device needs it has. */
+static void polls_without_descriptors(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit old, none;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	none = old;
+	none.rlim_cur = 1; /* and that is in use */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	start(f);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_true(f->balloon->polling);
+}
+
 /* ---- ranges ---- */
 
 static void reported_ranges_go(void **state)
@@ -636,6 +682,8 @@ int main(void)
 		balloon_test(test_d11_huge_statistics),
 		balloon_test(interval_is_polled),
 		balloon_test(drain_puts_statistics_back),
+		balloon_test(drain_puts_back_what_is_held),
+		balloon_test(polls_without_descriptors),
 		balloon_test(reported_ranges_go),
 		balloon_test(hinting_runs),
 		balloon_test(what_is_written_after_a_hint_stays),

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #define RX_TSO (NET_F_GUEST_CSUM | NET_F_GUEST_TSO4 | NET_F_GUEST_TSO6)
 
@@ -611,6 +612,33 @@ static void read_errors_heal(void **state)
 	assert_int_equal(used.len, 112);
 }
 
+/* The same while no descriptor can be had. */
+static void heals_without_descriptors(void **state)
+{
+	struct net_kit *f = *state;
+	struct kit_used used = {0};
+	struct rlimit old, none;
+	int tap, peer;
+
+	kit_start(&f->kit, 0, 16);
+	(void)net_kit_offer(f, 2048);
+	kick(f);
+	net_kit_pair(&tap, &peer);
+	kit_must(getrlimit(RLIMIT_NOFILE, &old) == 0);
+	none = old;
+	none.rlim_cur = 1; /* and that is in use */
+	kit_must(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	(void)close(f->peer);
+	kit_pump(&f->kit);
+	kit_must(setrlimit(RLIMIT_NOFILE, &old) == 0);
+	assert_int_equal(f->net->rx.state, NET_RX_DOWN);
+	f->peer = peer;
+	kit_must(dup2(tap, f->tap) == f->tap);
+	(void)close(tap);
+	net_kit_inject(f, 100, 1);
+	assert_true(kit_wait_used(&f->kit, NET_QUEUE_RX, &used));
+}
+
 /* D9: an error in the middle of a frame: it is lost and counted, the frames
  * around it come exactly once. */
 static void test_d9_partial_read(void **state)
@@ -701,6 +729,7 @@ int main(void)
 		ROW(test_v15_reset_forgets),
 		ROW(paused_reads_nothing),
 		ROW(read_errors_heal),
+		ROW(heals_without_descriptors),
 		ROW(test_d9_partial_read),
 		ROW(long_stream_in_order),
 	};
