@@ -18,7 +18,7 @@
 /* Another look at a ring, in pages: it may be empty as often as we look. */
 #define LOOK_PAGES 256u
 /* Of one report in one round: some milliseconds. */
-#define REPORT_BYTES MIB(16)
+#define REPORT_BYTES MIB(8)
 
 /* What becomes of a chain. */
 enum fate {
