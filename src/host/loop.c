@@ -59,10 +59,16 @@ int loop_add(struct loop *loop, struct loop_source *src)
 
 int loop_mod(struct loop *loop, struct loop_source *src, uint32_t events)
 {
-	if (src->events == events)
+	uint32_t was = src->events;
+	int r;
+
+	if (was == events)
 		return 0;
 	src->events = events;
-	return control(loop, EPOLL_CTL_MOD, src);
+	r = control(loop, EPOLL_CTL_MOD, src);
+	if (r < 0)
+		src->events = was; /* still what the kernel watches */
+	return r;
 }
 
 void loop_del(struct loop *loop, struct loop_source *src)

@@ -53,6 +53,23 @@ static void removal_in_one_round(void **state)
 	loop_free(&p.loop);
 }
 
+/* What did not change can be asked for again. */
+static void a_failed_change_is_none(void **state)
+{
+	struct loop loop;
+	struct loop_source src = {.fd = eventfd(1, 0),
+				  .events = EPOLLIN,
+				  .kind = LOOP_OTHER,
+				  .cb = remove_other};
+
+	(void)state;
+	assert_int_equal(loop_init(&loop), 0);
+	assert_true(loop_mod(&loop, &src, 0) < 0); /* it is not there */
+	assert_int_equal(src.events, EPOLLIN);
+	(void)close(src.fd);
+	loop_free(&loop);
+}
+
 static int fired;
 
 static void on_timer(struct timer *timer)
@@ -90,6 +107,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(removal_in_one_round),
+		cmocka_unit_test(a_failed_change_is_none),
 		cmocka_unit_test(timer_fires_and_disarms),
 		cmocka_unit_test(kinds_have_names),
 	};
