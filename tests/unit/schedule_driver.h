@@ -126,17 +126,14 @@ static inline void driver_kick(struct driver *d, unsigned int queue,
 		kit_kick(&d->kit, queue);
 }
 
-/* What an interrupt makes a driver do: @answer for each chain that is back. */
-static inline void
-driver_collect(struct driver *d, void (*answer)(unsigned int queue,
-						unsigned int tag, uint32_t len))
+/* What to do with a chain that is back. */
+typedef void driver_answer_fn(unsigned int queue, unsigned int tag,
+			      uint32_t len);
+
+static inline void driver_look(struct driver *d, driver_answer_fn *answer)
 {
 	struct kit_used used;
 
-	if (kit_irqs(&d->kit) == 0)
-		return;
-	kit_write(&d->kit, KIT_INTERRUPT_ACK,
-		  kit_read(&d->kit, KIT_INTERRUPT_STATUS));
 	for (unsigned int i = 0; i < d->kit.dev->nr_queues; i++) {
 		while (kit_used(&d->kit, i, &used)) {
 			unsigned int tag = used.head / DRIVER_DESCS;
@@ -153,6 +150,16 @@ driver_collect(struct driver *d, void (*answer)(unsigned int queue,
 				  d->kit.queue[i].used_idx);
 		}
 	}
+}
+
+/* What an interrupt makes a driver do. */
+static inline void driver_collect(struct driver *d, driver_answer_fn *answer)
+{
+	if (kit_irqs(&d->kit) == 0)
+		return;
+	kit_write(&d->kit, KIT_INTERRUPT_ACK,
+		  kit_read(&d->kit, KIT_INTERRUPT_STATUS));
+	driver_look(d, answer);
 }
 
 /* The loop comes to rest; @one is a step of it. */

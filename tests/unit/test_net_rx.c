@@ -672,6 +672,23 @@ static void test_d9_partial_read(void **state)
 	no_used(f);
 }
 
+/* A burst a callback, whatever the tap has. */
+static void bursts_have_an_end(void **state)
+{
+	struct net_kit *f = *state;
+
+	kit_start(&f->kit, 0, 256);
+	for (unsigned int i = 0; i < 250; i++)
+		(void)net_kit_offer(f, 2048);
+	kick(f);
+	for (unsigned int i = 0; i < 250; i++)
+		net_kit_inject(f, 100, 1);
+	kit_must(loop_step(&f->kit.loop, 0) == 0);
+	assert_int_equal(f->net->metrics.rx_packets_count, NET_BURST);
+	kit_pump(&f->kit);
+	assert_int_equal(f->net->metrics.rx_packets_count, 250);
+}
+
 /* Many frames through few buffers, used and offered again, in order. */
 static void long_stream_in_order(void **state)
 {
@@ -731,6 +748,7 @@ int main(void)
 		ROW(read_errors_heal),
 		ROW(heals_without_descriptors),
 		ROW(test_d9_partial_read),
+		ROW(bursts_have_an_end),
 		ROW(long_stream_in_order),
 	};
 
