@@ -367,8 +367,8 @@ static unsigned int saved_in_jail(const struct world *w, bool commit)
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		struct world jail = {
-			.paths = {(char *)(uintptr_t) "/state.json",
-				  (char *)(uintptr_t) "/memory.snap"},
+			.paths = {(char *)(uintptr_t)"/state.json",
+				  (char *)(uintptr_t)"/memory.snap"},
 		};
 		struct snapshot_files files;
 

@@ -28,18 +28,10 @@ enum unit_jump { UNIT_FAILED = 1, UNIT_SKIPPED };
 
 static jmp_buf unit_runner;
 
-#define cmocka_unit_test(f)             \
-	{                               \
-#f, f, NULL, NULL, NULL \
-	}
-#define cmocka_unit_test_setup(f, setup) \
-	{                                \
-#f, f, setup, NULL, NULL \
-	}
+#define cmocka_unit_test(f)              {#f, f, NULL, NULL, NULL}
+#define cmocka_unit_test_setup(f, setup) {#f, f, setup, NULL, NULL}
 #define cmocka_unit_test_setup_teardown(f, setup, teardown) \
-	{                                                   \
-#f, f, setup, teardown, NULL                \
-	}
+	{#f, f, setup, teardown, NULL}
 
 #define print_message(...) ((void)printf(__VA_ARGS__))
 #define print_error(...)   ((void)fprintf(stderr, __VA_ARGS__))
