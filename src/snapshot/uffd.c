@@ -143,7 +143,7 @@ int uffd_dial(const char *path, int limit_ms, struct err *err)
 {
 	const struct timeval limit = {
 		.tv_sec = limit_ms / 1000,
-		.tv_usec = limit_ms % 1000 * 1000,
+		.tv_usec = limit_ms % 1000 * 1000L,
 	};
 	struct sockaddr_un addr;
 	cleanup_fd int sock = -1;
