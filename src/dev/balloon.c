@@ -17,8 +17,10 @@
 #define CHUNK         256u
 /* Another look at a ring, in pages: it may be empty as often as we look. */
 #define LOOK_PAGES 256u
+/* Of a wake-up; the request or report that is begun with the last is done. */
+#define WAKE_PAGES 1024u
 /* Of one report in one round: some milliseconds. */
-#define REPORT_BYTES MIB(8)
+#define REPORT_BYTES MIB(4)
 
 /* What becomes of a chain. */
 enum fate {
@@ -366,7 +368,7 @@ static unsigned int serve(struct balloon *b, unsigned int queue,
 static void kick(struct virtio_dev *dev)
 {
 	struct balloon *b = balloon_of(dev);
-	unsigned int budget = BALLOON_PFNS_MAX;
+	unsigned int budget = WAKE_PAGES;
 
 	for (unsigned int i = 0; i < dev->nr_queues && dev->active; i++)
 		budget = serve(b, i, budget);

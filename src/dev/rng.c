@@ -9,7 +9,7 @@
 #include <sys/random.h>
 
 /* What one wake-up serves before the loop goes round. */
-#define BATCH_BYTES (4 * RNG_REQUEST_MAX)
+#define BATCH_BYTES RNG_REQUEST_MAX
 /* Another look at the ring counts as much: it may be empty when we look. */
 #define LOOK_BYTES (BATCH_BYTES / 16)
 

@@ -3,7 +3,7 @@
  * greedy.c - guest: work without end for the VMM, for measuring its API
  *
  * Says "greedy" and never stops. Needs 64 MiB, of which all from 32 MiB on is
- * for buffers. Command line, do=
+ * for buffers. Command line, do= (anything else: nothing)
  *   serial      a character as fast as it is taken
  *   log         a broken ring, which the log tells of, a reset, and again
  *   entropy     256 requests of 64 KiB at a time
@@ -112,13 +112,13 @@ static void do_reads(void)
 		unsigned int nr = 0;
 
 		blk_fill(&requests[i], BLK_IN, 0);
-		bufs[nr++] = (struct virtio_buf){(uint64_t)&requests[i], 16,
-						 false};
+		bufs[nr++] =
+			(struct virtio_buf){(uint64_t)&requests[i], 16, false};
 		for (k = 0; k < 127; k++)
-			bufs[nr++] = (struct virtio_buf){AREA, AREA_BYTES,
-							 true};
-		bufs[nr++] = (struct virtio_buf){
-			(uint64_t)&requests[i].status, 1, true};
+			bufs[nr++] =
+				(struct virtio_buf){AREA, AREA_BYTES, true};
+		bufs[nr++] = (struct virtio_buf){(uint64_t)&requests[i].status,
+						 1, true};
 		virtq_add_indirect(q, virtio_alloc(SIZE * 16), bufs, nr);
 	}
 	again(q);
@@ -161,12 +161,9 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } deeds[] = {
-	{"serial", do_serial},
-	{"log", do_log},
-	{"entropy", do_entropy},
-	{"reports", do_reports},
-	{"reads", do_reads},
-	{"zeroes", do_zeroes},
+	{"serial", do_serial},       {"log", do_log},
+	{"entropy", do_entropy},     {"reports", do_reports},
+	{"reads", do_reads},         {"zeroes", do_zeroes},
 	{"malformed", do_malformed},
 };
 
@@ -178,5 +175,6 @@ void guest_main(void)
 	for (i = 0; i < ARRAY_SIZE(deeds); i++)
 		if (cmdline_is("do", deeds[i].name))
 			deeds[i].run();
-	print("FAIL nothing to do\n");
+	for (;;)
+		cpu_pause();
 }

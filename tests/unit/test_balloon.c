@@ -615,7 +615,7 @@ static void test_d11_reports_are_divided(void **state)
 
 		assert_int_equal(loop_step(&k->loop, 0), 0);
 		freed = f->balloon->metrics.free_page_report_freed;
-		assert_true(freed - before <= MIB(16));
+		assert_true(freed - before <= MIB(8));
 		assert_true(freed > before);
 		before = freed;
 		rounds++;

@@ -25,7 +25,7 @@
 #define STATS_BYTES 20u
 #define REPORTS     3u /* buffers of one report */
 /* The pages of a wake-up, and a round of a report begun with the last one. */
-#define ROUND_BYTES (BALLOON_PFNS_MAX * PAGE_SIZE + MIB(8))
+#define ROUND_BYTES (1024u * PAGE_SIZE + MIB(4))
 
 enum {
 	INFLATE,

@@ -14,7 +14,7 @@
 #include <sys/random.h>
 
 #define BUF_BYTES   100000u /* more than a request yields */
-#define ROUND_BYTES (5 * RNG_REQUEST_MAX)
+#define ROUND_BYTES (2 * RNG_REQUEST_MAX)
 
 /* What a chain may be like. */
 enum form {
