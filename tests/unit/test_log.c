@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <pty.h>
 #include <regex.h>
 #include <stdio.h>
@@ -204,6 +205,53 @@ static void no_line_is_torn(void **state)
 	}
 }
 
+#define THREADS 4
+
+static void *log_some(void *name)
+{
+	for (int i = 0; i < LINES / THREADS; i++)
+		log_info("%s %d of sleep", (const char *)name, i);
+	return NULL;
+}
+
+/* Lines of several threads are whole, and those of each in order. */
+static void threads_do_not_mix(void **state)
+{
+	static char text[1 << 20];
+	char names[THREADS][2] = {"a", "b", "c", "d"};
+	pthread_t thread[THREADS];
+	int next[THREADS] = {0};
+	char *line, *rest = text;
+	size_t len = 0;
+	ssize_t n;
+
+	(void)state;
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(
+			pthread_create(&thread[i], NULL, log_some, names[i]),
+			0);
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_join(thread[i], NULL), 0);
+	while ((n = read(pipe_ends[0], text + len, sizeof(text) - 1 - len)) >
+	       0) {
+		len += (size_t)n;
+		log_flush();
+	}
+	while ((line = strtok_r(rest, "\n", &rest))) {
+		const char *end = strchr(line, ']');
+		char who;
+		int at;
+
+		assert_non_null(end);
+		if (strstr(end, "log lines were lost"))
+			continue;
+		assert_int_equal(sscanf(end, "] %c %d of sleep", &who, &at), 2);
+		assert_in_range(who, 'a', 'a' + THREADS - 1);
+		assert_true(at >= next[who - 'a']);
+		next[who - 'a'] = at + 1;
+	}
+}
+
 /* At the end there is a moment more for a slow reader. */
 static void the_last_line_is_waited_for(void **state)
 {
@@ -288,15 +336,11 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, use_pipe, drop_pipe)
 	const struct CMUnitTest tests[] = {
-		TEST(line_format),
-		TEST(level_filter),
-		TEST(module_filter),
-		TEST(level_names),
-		TEST(full_target),
-		TEST(no_line_is_torn),
-		TEST(the_last_line_is_waited_for),
-		TEST(moving_tears_nothing),
-		TEST(long_line_is_cut),
+		TEST(line_format),          TEST(level_filter),
+		TEST(module_filter),        TEST(level_names),
+		TEST(full_target),          TEST(no_line_is_torn),
+		TEST(threads_do_not_mix),   TEST(the_last_line_is_waited_for),
+		TEST(moving_tears_nothing), TEST(long_line_is_cut),
 		TEST(rate_limit),
 	};
 
