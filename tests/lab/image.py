@@ -52,7 +52,7 @@ def qemu():
 
 def loses_interrupts(version):
     """Whether QEMU of VERSION does; labd.py says which and why."""
-    return int(version.partition('.')[0]) < 10
+    return [int(x) for x in version.split('.')[:2]] < [10, 2]
 
 
 def about(parts, kernel_paths):

@@ -87,13 +87,13 @@ def machine(tmp_path):
 
 
 def test_archive_is_asked_once_and_unpacked(machine):
-    machine.archive('10.0.13')
+    machine.archive('11.1.3')
     facts, err = machine.fetch()
-    assert (facts['version'], facts['source']) == ('10.0.13', 'Debian trixie')
+    assert (facts['version'], facts['source']) == ('11.1.3', 'Debian trixie-backports')
     assert 'downloading QEMU' in err and '5 MB' in err
     out = subprocess.run([facts['program'], '--version'], check=True,
                          capture_output=True, text=True).stdout
-    assert out == 'QEMU emulator version 10.0.13\n'
+    assert out == 'QEMU emulator version 11.1.3\n'
     assert not list(machine.folder.glob('cache/**/doc'))
     asked = machine.calls('apt-get')
     assert machine.fetch() == (facts, '')
@@ -102,7 +102,7 @@ def test_archive_is_asked_once_and_unpacked(machine):
 
 
 def test_two_at_once_fetch_it_once(machine):
-    machine.archive('10.0.13')
+    machine.archive('11.1.3')
     started = [machine.start() for _ in range(3)]
     facts = [answer(process)[0] for process in started]
     assert facts[0] == facts[1] == facts[2]
@@ -118,12 +118,12 @@ def test_no_network_falls_back_and_is_not_asked_each_time(machine):
     asked = machine.calls('apt-get')
     assert machine.fetch() == (facts, '')
     assert machine.calls('apt-get') == asked
-    machine.archive('10.0.13')
-    assert machine.fetch('--update')[0]['version'] == '10.0.13'
+    machine.archive('11.1.3')
+    assert machine.fetch('--update')[0]['version'] == '11.1.3'
 
 
-@pytest.mark.parametrize('version,deb', [('10.0.13', 'bad.deb'),
-                                         ('9.2.1', 'good.deb'),
+@pytest.mark.parametrize('version,deb', [('11.1.3', 'bad.deb'),
+                                         ('7.2.9', 'good.deb'),
                                          ('', 'good.deb')],
                          ids=['broken', 'old', 'mute'])
 def test_what_does_not_serve_is_not_kept(machine, version, deb):
@@ -134,22 +134,39 @@ def test_what_does_not_serve_is_not_kept(machine, version, deb):
 
 
 def test_killed_fetch_leaves_nothing_in_the_way(machine):
-    machine.archive('10.0.13')
+    machine.archive('11.1.3')
     machine.program('dpkg-deb', 'kill -KILL $PPID; exit 1')
     process = machine.start()
     process.communicate(timeout=120)
     assert process.returncode == -9
     assert machine.leftovers()
     (machine.bin / 'dpkg-deb').unlink()
-    assert machine.fetch()[0]['version'] == '10.0.13'
+    assert machine.fetch()[0]['version'] == '11.1.3'
     assert not machine.leftovers()
+
+
+def test_better_one_replaces_what_is_there(machine):
+    """What was the best a day ago serves until there is a better one."""
+    machine.archive('10.0.13')
+    facts, _ = machine.fetch()
+    assert facts['version'] == '10.0.13'
+    asked = machine.calls('apt-get')
+    assert machine.fetch() == (facts, '')
+    assert machine.calls('apt-get') == asked
+    tried = machine.folder / 'cache/qemu/tried'
+    os.utime(tried, (0, 0))
+    assert machine.fetch()[0] == facts
+    machine.archive('11.1.3')
+    assert machine.fetch()[0] == facts
+    os.utime(tried, (0, 0))
+    assert machine.fetch()[0]['version'] == '11.1.3'
 
 
 def test_good_one_that_is_installed_is_taken(machine):
     machine.program('qemu-system-x86_64',
-                    'echo "QEMU emulator version 10.1.2 (Debian 1:10.1.2)"')
+                    'echo "QEMU emulator version 10.2.1 (Debian 1:10.2.1)"')
     facts, err = machine.fetch()
-    assert (facts['version'], facts['source']) == ('10.1.2', 'installed')
+    assert (facts['version'], facts['source']) == ('10.2.1', 'installed')
     assert (err, machine.calls('apt-get')) == ('', [])
 
 
@@ -164,8 +181,8 @@ def test_chosen_one(machine):
 
 def test_first_line_warns_of_the_old_one():
     kernel = {'modules': '/lib/modules/6.1.0-1'}
-    for version, warned in (('7.2.22', True), ('9.9', True), ('10.0.2', False),
-                            ('11.1.0', False)):
+    for version, warned in (('7.2.22', True), ('9.9', True), ('10.1.2', True),
+                            ('10.2.0', False), ('11.1.3', False)):
         text = image.about({'version': version, 'source': 'x'}, kernel)
         assert text.startswith(f'QEMU {version} (x), Linux 6.1.0-1')
         assert ('warning' in text) == warned

@@ -101,8 +101,8 @@ open_suites()
 		APT::Update::Error-Mode "any";
 		Acquire::Languages "none";
 		Acquire::Retries "1";
-		Acquire::http::Timeout "15";
-		Acquire::https::Timeout "15";
+		Acquire::http::Timeout "10";
+		Acquire::https::Timeout "10";
 		Debug::NoLocking "true";
 		#clear APT::Update::Post-Invoke;
 		#clear APT::Update::Post-Invoke-Success;
