@@ -396,7 +396,7 @@ def vsock_guest_image(folder, name, text):
     return image
 
 
-def in_lab(argv, folder, seconds):
+def in_lab(argv, folder, seconds, user=0):
     """What a command printed in the lab, and what it said on stderr.
 
     A command that hangs leaves what it printed until then.
@@ -405,9 +405,9 @@ def in_lab(argv, folder, seconds):
     out, log = folder / "lab.out", folder / "lab.log"
     with open(out, "wb") as output, open(log, "wb") as errors:
         try:
-            subprocess.run([LAB, *argv], timeout=seconds, check=False,
-                           stdin=subprocess.DEVNULL, stdout=output,
-                           stderr=errors)
+            subprocess.run([LAB, "--user", str(user), *argv], check=False,
+                           timeout=seconds, stdin=subprocess.DEVNULL,
+                           stdout=output, stderr=errors)
         except subprocess.TimeoutExpired:
             load = Path("/proc/loadavg").read_text(encoding="ascii")
             errors.write(f"ended after {seconds} s, load {load}".encode())

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What needs no root, done by a real ordinary user.
+
+Root's capabilities, his files and his cache hide what only they make possible.
+So the tree, the programs and what was downloaded are copied to a user who owns
+nothing else, and is in no group. README's first command is tried on this host
+(he makes his own lab); the programs, with a KVM that is open to everybody, in
+the lab. make check-long tries more of them.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from conftest import BUILD, LONG, ROOT, in_lab, need_lab
+
+USER = 65534
+HERE = Path(__file__).parent
+FILES = ("test_cli_run.py",) + ((
+    "test_cli_snapshot.py", "test_guest_console.py", "test_guest_ends.py",
+    "test_snapshot_faults.py") if LONG else ())
+
+
+def copied_cache(target):
+    """The kernels, and the QEMU of the lab, if it is not the installed one."""
+    said = subprocess.run([ROOT / "tests/lab/fetch-qemu"], check=True,
+                          stdout=subprocess.PIPE, text=True).stdout
+    stock = subprocess.run([ROOT / "tools/kernel/fetch", "--print", "config"],
+                           check=True, stdout=subprocess.PIPE, text=True).stdout
+    folders = [(Path(stock.strip()).parent, "kernel", "stock")]
+    program = dict(x.split("=", 1) for x in said.splitlines())["program"]
+    if os.path.isabs(program) and not os.environ.get("VOLT_LAB_QEMU"):
+        folders.append((Path(program).parent, "qemu", "current"))
+    for folder, kind, link in folders:
+        subprocess.run(["mkdir", "-p", target / kind], check=True)
+        subprocess.run(["cp", "-r", folder, target / kind], check=True)
+        (target / kind / link).symlink_to(folder.name)
+
+
+@pytest.fixture(scope="module")
+def home(build):
+    """A folder of the user's, with the tree in volt/ and a cache."""
+    if os.geteuid() != 0:
+        pytest.skip("this is an ordinary user: all other tests are his")
+    need_lab()
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="volt-user-"))
+    tree = folder / "volt"
+    for name in ("tests", "tools", "bench"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.
+                        ignore_patterns("corpus", "__pycache__"))
+    shutil.copytree(BUILD / "tests/guest", tree / "build/tests/guest")
+    for name in ("volt", "volt-vmm"):
+        shutil.copy(BUILD / name, tree / "build")
+    copied_cache(folder / "cache")
+    subprocess.run(["chown", "-R", f"{USER}:{USER}", folder], check=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.lab
+def test_demo(home):
+    """From the programs to Linux, with a lab of his own where it takes one."""
+    run = subprocess.run(
+        ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups",
+         "--no-new-privs", "--bounding-set=-all", "tools/demo"],
+        cwd=home / "volt", stdin=subprocess.DEVNULL, timeout=600, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+        env={"HOME": str(home), "VOLT_CACHE": str(home / "cache"),
+             "PATH": os.environ["PATH"], "TMPDIR": str(home)})
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert "\n==> Linux " in run.stdout and "VOLT-END" in run.stdout
+
+
+@pytest.mark.lab
+def test_virtual_machines(home):
+    """The programs, on a stock KVM."""
+    tree = home / "volt"
+    out, log = in_lab(
+        ["env", "VOLT_BUILD=build", f"HOME={home}", "TMPDIR=/tmp",
+         "PYTHONDONTWRITEBYTECODE=1", "sh", "-c",
+         f"cd {tree} && id -u && exec /usr/bin/python3 -m pytest -q -rs "
+         f"-p no:cacheprovider {' '.join(f'tests/e2e/{x}' for x in FILES)}"],
+        home, 3600 if LONG else 600, user=USER)
+    lines = out.splitlines()
+    assert lines and lines[0] == str(USER), log[-3000:]
+    assert " passed" in lines[-1] and "failed" not in lines[-1], out[-5000:]
