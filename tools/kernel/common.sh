@@ -86,6 +86,7 @@ open_suites()
 {
 	mkdir -p suites/lists/partial suites/archives/partial
 	: >suites/status
+	for preferred in "$@"; do :; done
 	cat >suites/apt.conf <<-EOF
 		Dir::Etc::SourceList "$PWD/suites/sources.list";
 		Dir::Etc::SourceParts "/dev/null";
@@ -96,7 +97,7 @@ open_suites()
 		Dir::Cache "$PWD/suites";
 		APT::Architecture "amd64";
 		APT::Architectures { "amd64"; };
-		APT::Default-Release "$(eval echo "\${$#}")";
+		APT::Default-Release "$preferred";
 		APT::Sandbox::User "";
 		APT::Update::Error-Mode "any";
 		Acquire::Languages "none";
@@ -108,7 +109,7 @@ open_suites()
 		#clear APT::Update::Post-Invoke-Success;
 		#clear DPkg::Post-Invoke;
 	EOF
-	keys=/usr/share/keyrings/debian-archive-keyring
+	keys=/usr/share/keyrings/debian-archive-keyring # .pgp in later ones
 	for keyring in $keys.gpg $keys.pgp ''; do
 		[ ! -e "$keyring" ] || break
 	done
