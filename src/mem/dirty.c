@@ -20,16 +20,30 @@ int gmem_track(struct gmem *mem)
 	return mem->dirty ? 0 : -ENOMEM;
 }
 
+/* A guest can name the same 4 GiB as often as it likes: a word at a time, and
+ * no write where nothing changes. */
+static void mark_word(const struct gmem *mem, uint64_t word, uint64_t bits)
+{
+	_Atomic uint64_t *w = &mem->dirty[word];
+
+	if (bits & ~atomic_load_explicit(w, memory_order_relaxed))
+		atomic_fetch_or_explicit(w, bits, memory_order_relaxed);
+}
+
 void gmem_mark_pages(const struct gmem *mem, gpa_t gpa, uint64_t len)
 {
 	uint64_t page = gmem_page(mem, gpa);
 	uint64_t end =
 		page + (gpa % PAGE_SIZE + len + PAGE_SIZE - 1) / PAGE_SIZE;
 
-	for (; page < end; page++)
-		atomic_fetch_or_explicit(&mem->dirty[page / BITS],
-					 1ull << page % BITS,
-					 memory_order_relaxed);
+	while (page < end) {
+		uint64_t at = page % BITS, nr = BITS - at;
+
+		if (nr > end - page)
+			nr = end - page;
+		mark_word(mem, page / BITS, UINT64_MAX >> (BITS - nr) << at);
+		page += nr;
+	}
 }
 
 void gmem_mark_bits(const struct gmem *mem, unsigned int region,

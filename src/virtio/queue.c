@@ -160,12 +160,10 @@ static bool add_buffer(struct walk *w, const struct desc *d)
 	    c->in_bytes > UINT32_MAX - c->out_bytes)
 		return false;
 	w->iov[at] = (struct iovec){hva, d->len};
-	if (write) {
-		gmem_mark(w->q->mem, d->addr, d->len);
+	if (write)
 		c->nr_in++;
-	} else {
+	else
 		c->nr_out++;
-	}
 	return true;
 }
 
@@ -196,16 +194,33 @@ static bool walk_table(struct walk *w, const uint8_t *table, uint32_t nr,
 	}
 }
 
+/*
+ * 2.7.5.3.1 bounds a chain by the queue's size. Linux makes them as long as the
+ * size that we offered, also where it found no memory for such a queue, so that
+ * is the bound here.
+ */
 static bool walk_indirect(struct walk *w, const struct desc *d)
 {
 	uint32_t nr = d->len / VIRTQ_DESC_BYTES;
 	const uint8_t *table;
 
-	if (nr == 0 || d->len % VIRTQ_DESC_BYTES != 0 || nr > w->q->size)
+	if (nr == 0 || d->len % VIRTQ_DESC_BYTES != 0 || nr > w->q->max)
 		return false;
 	table = gmem_find(w->q->mem, d->addr, d->len);
 	w->left = nr;
 	return table && walk_table(w, table, nr, 0, NULL);
+}
+
+/* The device will write there. Not before the whole chain is known to be good:
+ * one that is not dirties nothing. */
+static void mark_buffers(const struct virtq *q, const struct virtq_chain *c)
+{
+	for (unsigned int i = 0; q->mem->dirty && i < c->nr_in; i++) {
+		gpa_t gpa;
+
+		if (gmem_owns(q->mem, c->in[i].iov_base, &gpa))
+			gmem_mark(q->mem, gpa, c->in[i].iov_len);
+	}
 }
 
 static bool collect(struct virtq *q, struct walk *w)
@@ -218,14 +233,15 @@ static bool collect(struct virtq *q, struct walk *w)
 		return false;
 	w->chain->out = w->iov;
 	w->chain->in = w->iov + w->chain->nr_out;
+	mark_buffers(q, w->chain);
 	return true;
 }
 
 int virtq_pop(struct virtq *q, struct iovec *iov, unsigned int max_iov,
 	      struct virtq_chain *chain)
 {
-	/* A driver that goes on adding malformed chains must not keep us. */
-	unsigned int left = q->size;
+	/* Each is up to two tables of work that no device's budget sees. */
+	unsigned int left = VIRTQ_MALFORMED_MAX;
 
 	while (q->ready && !q->broken) {
 		int waiting = pending(q);

@@ -25,7 +25,9 @@
  *  - Our positions (next_avail, next_used) are our own: nothing that we wrote
  *    to the ring is ever read back.
  *  - A walk is bounded: a chain has at most as many descriptors as the queue
- *    has entries, an indirect table too, and the bytes of a chain fit 32 bits.
+ *    has entries, an indirect table as many as the queue could have, and the
+ *    bytes of a chain fit 32 bits. What is malformed is met a few times in a
+ *    call (virtq_pop()) and marks no page as written.
  *  - A buffer is RAM within one region (gmem_find), or the chain is refused.
  *  - No more chains are taken than the driver can have: the queue's size, less
  *    those that it has not been told we are done with (virtq_publish()). So
@@ -51,6 +53,8 @@
 
 #define VIRTQ_MAX_SIZE   256u
 #define VIRTQ_DESC_BYTES 16u
+/* Malformed chains that one virtq_pop() returns on its way */
+#define VIRTQ_MALFORMED_MAX 8u
 
 /**
  * struct virtq - one queue
@@ -126,7 +130,7 @@ int virtq_set_ready(struct virtq *q) __must_check;
  *
  * Return: 1 and *@chain; 0 when there is none; -EPROTO when the queue is
  * broken. Malformed chains are pushed on the way: publish after a 0, too. After
- * as many of them as the queue has entries it is 0 as well, whatever waits;
+ * VIRTQ_MALFORMED_MAX of them it is 0 as well, whatever waits;
  * virtq_enable_kicks() tells.
  */
 int virtq_pop(struct virtq *q, struct iovec *iov, unsigned int max_iov,
