@@ -31,13 +31,18 @@ struct record {
 	char name[NAME_MAX + 1];
 };
 
-/* Empty, as of one who was killed at once, or with a record of ours. */
+/*
+ * Empty, as of one who was killed at once, or with a record of ours. What it
+ * says is obeyed: another user, who may have put a file of that name into a
+ * directory like /tmp, is not.
+ */
 static bool is_ours(int fd)
 {
 	char magic[8];
 	struct stat st;
 
 	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	       st.st_uid == geteuid() && (st.st_mode & 077) == 0 &&
 	       (st.st_size == 0 ||
 		(fd_read_full(fd, magic, sizeof(magic), 0) == 0 &&
 		 memcmp(magic, MAGIC, sizeof(magic)) == 0));

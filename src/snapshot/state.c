@@ -234,15 +234,23 @@ void snapshot_id_text(uint64_t id, char text[static SNAPSHOT_ID_TEXT])
 		       (unsigned long long)id);
 }
 
+/* A diff of what cannot be read is still none that is whole. */
+static uint64_t base_of(const struct snapshot *s)
+{
+	uint64_t base = strtoull(s->base, NULL, 16);
+
+	if (s->storage != SNAPSHOT_DIFF)
+		return 0;
+	return base != 0 ? base : UINT64_MAX;
+}
+
 void snapshot_identity_of(const struct snapshot *s,
 			  struct snapshot_identity *who)
 {
 	who->label = (struct snapshot_label){
 		.id = s->head.id,
 		.moment = s->moment ? s->moment : s->head.id,
-		.base = s->storage == SNAPSHOT_DIFF
-				? strtoull(s->base, NULL, 16)
-				: 0,
+		.base = base_of(s),
 		.run = s->run,
 	};
 	who->size = s->memory_bytes;

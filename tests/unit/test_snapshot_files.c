@@ -275,6 +275,17 @@ static void a_strangers_lock_file(void **state)
 	assert_int_equal(unlink(lock), 0);
 	assert_int_equal(symlink("elsewhere", lock), 0);
 	assert_int_equal(save(w, 1, true), -EEXIST);
+	/* Another user's journal would be obeyed. */
+	assert_int_equal(unlink(lock), 0);
+	fd = open(lock, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	assert_int_equal(fchmod(fd, 0622), 0);
+	assert_int_equal(save(w, 1, true), -EEXIST);
+	assert_int_equal(fchmod(fd, 0600), 0);
+	if (geteuid() == 0) {
+		assert_int_equal(fchown(fd, 65534, 65534), 0);
+		assert_int_equal(save(w, 1, true), -EEXIST);
+	}
+	fd_close(&fd);
 	assert_int_equal(count(w, false), 1);
 }
 
@@ -366,10 +377,8 @@ static unsigned int saved_in_jail(const struct world *w, bool commit)
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		struct world jail = {
-			.paths = {(char *)(uintptr_t)"/state.json",
-				  (char *)(uintptr_t)"/memory.snap"},
-		};
+		char state[] = "/state.json", memory[] = "/memory.snap";
+		const struct world jail = {.paths = {state, memory}};
 		struct snapshot_files files;
 
 		if (chroot(w->dir) < 0 || chdir("/") < 0 ||
