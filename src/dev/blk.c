@@ -66,14 +66,7 @@ static void on_done(struct loop_source *src, uint32_t events)
 
 	(void)events;
 	virtio_dev_enter(&blk->dev);
-	/* Also while paused: until it is drained, I/O goes on. */
-	blk->published_ns = now_ns();
-	if (virtio_dev_running(&blk->dev))
-		blk->starved = false; /* the round is below */
-	blk_turn(blk);
-	virtio_dev_publish(&blk->dev, blk_queue(blk));
-	if (virtio_dev_running(&blk->dev))
-		blk_serve(blk);
+	blk_serve(blk); /* also while paused: results are taken */
 	virtio_dev_leave(&blk->dev);
 }
 
@@ -129,11 +122,7 @@ static int reset(struct virtio_dev *dev)
 
 static int drain(struct virtio_dev *dev, uint64_t deadline_ns)
 {
-	struct blk *blk = self(dev);
-	int r = blk_settle(blk, deadline_ns);
-
-	virtio_dev_publish(dev, blk_queue(blk));
-	return r;
+	return blk_settle(self(dev), deadline_ns);
 }
 
 static void resumed(struct virtio_dev *dev)
@@ -149,8 +138,14 @@ static void destroy(struct virtio_dev *dev)
 {
 	struct blk *blk = self(dev);
 	struct blk_engine *e = blk->engine;
+	uint64_t deadline_ns = now_ns() + DESTROY_NS;
+	bool in_time = true;
 
-	if (e && blk_settle(blk, now_ns() + DESTROY_NS) < 0)
+	/* As a reset: what has begun ends, the rest never does. */
+	blk->dev.resetting = true;
+	while (e && !blk_reap_reset(blk) && in_time)
+		in_time = e->ops->wait(e, deadline_ns);
+	if (!in_time)
 		log_warn("%s: %u requests are lost: the host has not done them",
 			 dev->name, blk->in_flight);
 	rate_limiter_free(&blk->limiter);
@@ -378,7 +373,6 @@ int blk_set_file(struct blk *blk, const struct blk_file *file)
 
 	virtio_dev_enter(&blk->dev);
 	r = blk_settle(blk, now_ns() + SET_FILE_NS);
-	virtio_dev_publish(&blk->dev, blk_queue(blk));
 	if (r == 0) {
 		blk->file = *file;
 		blk->config.capacity = file->sectors;

@@ -15,9 +15,22 @@
  * flight is bounded. Engine Sync has one slot: the VMM thread does a request
  * and takes the next. Async (io_uring) has many: all that wait are submitted in
  * one system call, and what the page cache had is complete when that returns.
- * The used ring is shown to the guest once a round, with one interrupt at most.
- * A round ends after some requests or milliseconds, so that nothing else on the
- * VMM thread starves.
+ * As long as there is something to do the driver is neither asked to kick nor
+ * interrupted: the used ring is shown to it when the queue is empty.
+ *
+ * A guest can ask for gigabytes in one request, and for hundreds of them. So a
+ * request is done in pieces (blk_io.h), and a callback of the loop begins about
+ * a piece's worth of bytes and takes a bounded number of chains (a round); then
+ * it asks for another one, and the others on the VMM thread have their turn.
+ * What takes more than one piece is large. It is the last one that is taken
+ * until it is done, and Async leaves its copying to the kernel's workers. To
+ * settle for a snapshot or a new file is to wait for single pieces: the large
+ * request goes back into the queue, as the last one that was popped, and begins
+ * anew afterwards.
+ *
+ * A slot that becomes free, and nothing else, calls for the round that found
+ * none: however it came about, nobody else would look at the queue again, as
+ * the driver was asked not to kick.
  *
  * Slots know the head of their chain only to return it: a driver that makes one
  * head available twice has two requests on the same memory, and gets two

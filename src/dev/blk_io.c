@@ -48,20 +48,51 @@ int blk_file_init(struct blk_file *file, int fd)
 
 /* ---- the next call ---- */
 
-static void call_transfer(struct blk_io *io, struct blk_call *call)
+static bool transfers(const struct blk_io *io)
+{
+	return io->kind == BLK_IO_READ || io->kind == BLK_IO_WRITE;
+}
+
+/* All of the last buffer again. */
+static void uncut(struct blk_io *io)
+{
+	if (io->cut > 0)
+		io->iov[io->nr_asked - 1].iov_len += (size_t)io->cut;
+	io->cut = 0;
+}
+
+/* The buffers of a piece. Return: its bytes. */
+static uint64_t cut(struct blk_io *io, uint64_t piece)
+{
+	uint64_t bytes = 0;
+
+	uncut(io);
+	io->nr_asked = 0;
+	while (io->nr_asked < io->nr_iov && bytes < piece)
+		bytes += io->iov[io->nr_asked++].iov_len;
+	if (bytes <= piece)
+		return bytes;
+	io->cut = bytes - piece;
+	io->iov[io->nr_asked - 1].iov_len -= (size_t)io->cut;
+	return piece;
+}
+
+static void call_transfer(struct blk_io *io, uint64_t piece,
+			  struct blk_call *call)
 {
 	bool read = io->kind == BLK_IO_READ;
 
 	call->kind = read ? BLK_CALL_READ : BLK_CALL_WRITE;
 	call->flags = !read && io->stable ? RWF_DSYNC : 0;
+	call->len = cut(io, piece);
 	call->iov = io->iov;
-	call->nr_iov = io->nr_iov;
-	call->len = io->left;
+	call->nr_iov = io->nr_asked;
 }
 
-static void call_zeroes(struct blk_io *io, struct blk_call *call)
+static void call_zeroes(struct blk_io *io, uint64_t piece,
+			struct blk_call *call)
 {
-	uint64_t pages = io->left / PAGE_SIZE;
+	uint64_t pages = (io->left < piece ? io->left : piece) / PAGE_SIZE;
 
 	call->kind = BLK_CALL_WRITE;
 	if (pages == 0) {
@@ -78,9 +109,13 @@ static void call_zeroes(struct blk_io *io, struct blk_call *call)
 }
 
 static void call_range(const struct blk_io *io, const struct blk_file *file,
-		       struct blk_call *call)
+		       uint64_t piece, struct blk_call *call)
 {
-	call->len = io->left;
+	/* To the next multiple: blocks of the host's stay whole. */
+	uint64_t range = piece * BLK_RANGE_BYTES;
+	uint64_t len = range - io->off % range;
+
+	call->len = io->left < len ? io->left : len;
 	if (io->kind == BLK_IO_DISCARD && file->is_device) {
 		call->kind = BLK_CALL_DISCARD;
 		return;
@@ -91,7 +126,7 @@ static void call_range(const struct blk_io *io, const struct blk_file *file,
 					       : FALLOC_FL_PUNCH_HOLE);
 }
 
-void blk_io_call(struct blk_io *io, const struct blk_file *file,
+void blk_io_call(struct blk_io *io, const struct blk_file *file, uint64_t piece,
 		 struct blk_call *call)
 {
 	*call = (struct blk_call){
@@ -99,13 +134,29 @@ void blk_io_call(struct blk_io *io, const struct blk_file *file,
 		.fd = file->fd,
 		.off = io->off,
 	};
-	if (io->kind == BLK_IO_READ || io->kind == BLK_IO_WRITE)
-		call_transfer(io, call);
+	if (transfers(io))
+		call_transfer(io, piece, call);
 	else if (io->left > 0 && io->by_hand)
-		call_zeroes(io, call);
+		call_zeroes(io, piece, call);
 	else if (io->left > 0)
-		call_range(io, file, call);
+		call_range(io, file, piece, call);
 	io->asked = call->len;
+}
+
+uint64_t blk_call_cost(const struct blk_call *call)
+{
+	bool range = call->kind == BLK_CALL_FALLOCATE ||
+		     call->kind == BLK_CALL_DISCARD;
+
+	return range ? call->len / BLK_RANGE_BYTES : call->len;
+}
+
+bool blk_io_is_large(const struct blk_io *io, uint64_t piece)
+{
+	/* UNMAP and ZERO may have to be written. */
+	if (io->kind == BLK_IO_DISCARD)
+		piece *= BLK_RANGE_BYTES;
+	return io->left > piece;
 }
 
 /* ---- its result ---- */
@@ -128,6 +179,7 @@ static void advance(struct blk_io *io, uint64_t n)
 
 static int step_transfer(struct blk_io *io, int64_t result)
 {
+	uncut(io);
 	if (result < 0)
 		return (int)result;
 	if (result == 0)
@@ -168,7 +220,7 @@ int blk_io_step(struct blk_io *io, int64_t result)
 {
 	if (result == -EINTR)
 		return 1;
-	if (io->kind == BLK_IO_READ || io->kind == BLK_IO_WRITE)
+	if (transfers(io))
 		return step_transfer(io, result);
 	if (io->left > 0)
 		return step_range(io, result);

@@ -10,13 +10,17 @@
  * whether another one follows (short transfers, EINTR, zeroes that are written
  * where no hole can be punched, and their way to stable storage).
  *
+ * A call moves a bounded number of bytes, the engine's piece: whoever does it,
+ * the VMM thread or a worker of the kernel's, is free again soon. An operation
+ * of more than a piece is large (blk_io_is_large()).
+ *
  * An engine does such calls, whatever they are for. Sync (blk_sync.c) does one
  * when it is asked for the result. Async (blk_uring.c) gives many of them to
  * the kernel in one system call and learns of their ends from a ring in shared
  * memory; its descriptor becomes readable then, so it sits on the event loop as
  * it is. What an engine does not take, blk_call_run() does at once.
  *
- *	blk_io_call(&io, &file, &call);
+ *	blk_io_call(&io, &file, e->ops->piece, &call);
  *	e->ops->add(e, &call, tag);
  *	e->ops->submit(e);
  *	while (e->ops->next(e, &tag, &result))
@@ -70,6 +74,8 @@ enum blk_io_kind {
  * @off:	bytes from the start of the file
  * @left:	bytes still to do; 0 for FLUSH
  * @asked:	bytes that the last call was asked to do
+ * @cut:	of its last buffer, hidden because the piece ends there
+ * @nr_asked:	READ, WRITE: buffers of the last call
  * @rest:	zeroes, less than a page
  */
 struct blk_io {
@@ -81,6 +87,8 @@ struct blk_io {
 	uint64_t off;
 	uint64_t left;
 	uint64_t asked;
+	uint64_t cut;
+	unsigned int nr_asked;
 	struct iovec rest;
 };
 
@@ -94,11 +102,13 @@ enum blk_call_kind {
 
 /**
  * struct blk_call - one system call of an operation
+ * @large:	one of many: not to be done on the thread that submits it
  * @flags:	WRITE: RWF_DSYNC or 0
  * @iov:	READ, WRITE: stay as they are until the call is done
  */
 struct blk_call {
 	enum blk_call_kind kind;
+	bool large;
 	int fd;
 	int flags;
 	unsigned int nr_iov;
@@ -107,9 +117,24 @@ struct blk_call {
 	uint64_t len;
 };
 
-/* The next call of @io, which is not over; the same one if asked again. */
-void blk_io_call(struct blk_io *io, const struct blk_file *file,
+/* A punched hole costs the host what a transfer of so much less does. */
+#define BLK_RANGE_BYTES 16u
+
+/**
+ * blk_io_call() - the next call of @io, which is not over
+ * @piece:	bytes that a transfer moves at most, a multiple of 4 KiB; other
+ *		calls BLK_RANGE_BYTES as many
+ *
+ * The same one if asked again.
+ */
+void blk_io_call(struct blk_io *io, const struct blk_file *file, uint64_t piece,
 		 struct blk_call *call);
+
+/* Bytes that somebody has to move for it. */
+uint64_t blk_call_cost(const struct blk_call *call);
+
+/* True when @io may take more than one piece. */
+bool blk_io_is_large(const struct blk_io *io, uint64_t piece);
 
 /**
  * blk_io_step() - account for the result of the call
@@ -123,11 +148,15 @@ int blk_io_step(struct blk_io *io, int64_t result) __must_check;
 /* Do it now. Return: as the kernel gave it, -errno for an error. */
 int64_t blk_call_run(const struct blk_call *call) __must_check;
 
+/* The pieces of both engines: some 200 us of copying. */
+#define BLK_PIECE MIB(2)
+
 struct blk_engine;
 
 /**
  * struct blk_engine_ops - a way to do calls
  * @slots:	calls in flight at most
+ * @piece:	bytes of a transfer at most
  * @fd:		readable while results wait; -1: there is none, and next() has
  *		all results at once
  * @add:	take a call, which submit() begins; @tag, not NULL, comes back
@@ -142,6 +171,7 @@ struct blk_engine;
  */
 struct blk_engine_ops {
 	unsigned int slots;
+	uint64_t piece;
 	int (*fd)(struct blk_engine *e);
 	bool (*add)(struct blk_engine *e, const struct blk_call *call,
 		    void *tag);

@@ -64,6 +64,7 @@ static_assert(sizeof(struct blk_config) == 64, "60 bytes, and padding");
  * @start_ns:	when it was begun
  * @link:	among free ones, or among those with another call to begin
  * @plain:	its call is done at once: the engine could not
+ * @cost:	what the limiter has taken for it
  */
 struct blk_slot {
 	struct blk_io io;
@@ -71,6 +72,7 @@ struct blk_slot {
 	struct iovec *many;
 	uint8_t *status;
 	uint64_t start_ns;
+	uint64_t cost;
 	uint32_t bytes;
 	uint32_t total;
 	uint16_t head;
@@ -89,8 +91,12 @@ struct blk_slot {
  * @free:	the last one used first: few of them are ever touched
  * @later:	requests with another call to begin
  * @in_flight:	requests in slots
- * @starved:	a round ended for want of a slot; the next free one calls for
- *		another round
+ * @large:	the one request in flight of many pieces: the last that was
+ *		taken, and none is until it is done; NULL: there is none
+ * @starved:	a round ended for want of a slot, or because of @large; the next
+ *		free slot calls for another round
+ * @settling:	blk_settle() is at work: @large goes back into the queue
+ * @bytes_left, @chains_left: what may still be begun in this callback
  * @round_ns, @last_ns, @published_ns: when the round began, a request was last
  *		done, and the guest was last shown
  * @iov:	the chain that is being looked at
@@ -110,6 +116,10 @@ struct blk {
 	struct loop_source done;
 	unsigned int in_flight;
 	bool starved;
+	bool settling;
+	struct blk_slot *large;
+	int64_t bytes_left;
+	int64_t chains_left;
 	struct blk_slot *slots;
 	struct list free;
 	struct list later;
@@ -139,16 +149,19 @@ static inline struct virtq *blk_queue(struct blk *blk)
 
 /* ---- blk_round.c; with the lock held ---- */
 
-/* A round: take requests, begin them, end what is done. VMM thread. */
+/*
+ * blk_serve() - one callback's worth: end what is done, go on with what is
+ * begun, take more, if the device runs. VMM thread.
+ */
 void blk_serve(struct blk *blk);
 
-/* Begin what is to be begun, end what is done. VMM thread. */
-void blk_turn(struct blk *blk);
-
 /**
- * blk_settle() - wait for all that is in flight; publish then
+ * blk_settle() - wait for all that is in flight
  *
- * Return: 0 or -ETIME.
+ * A request of many pieces goes back into the queue instead: who comes after us
+ * begins it anew. VMM thread.
+ *
+ * Return: 0 or -ETIME; the guest is shown what is done in any case.
  */
 int blk_settle(struct blk *blk, uint64_t deadline_ns) __must_check;
 

@@ -16,12 +16,16 @@
 #define NS_PER_US 1000u
 #define NS_PER_MS 1000000u
 
-/* A round on the VMM thread ends after so much, and the loop has its turn. */
-#define ROUND_REQUESTS 256u
-#define ROUND_NS       (10ull * NS_PER_MS)
-/* What is done is shown to the guest before the round ends, when it took long
- * enough that one interrupt more does not matter. */
-#define PUBLISH_NS (100ull * NS_PER_US)
+/*
+ * A callback of the loop ends after so many chains, a piece's worth of bytes
+ * (at most one piece more was begun then), or so much time, and the others have
+ * their turn.
+ */
+#define ROUND_CHAINS 256
+#define ROUND_NS     (10ull * NS_PER_MS)
+/* What is done is shown to the guest before a round ends on a slow disk only:
+ * an interrupt for each request costs a fast one more than it gains. */
+#define PUBLISH_NS (1ull * NS_PER_MS)
 
 /* ---- slots ---- */
 
@@ -51,6 +55,8 @@ static void slot_give(struct blk *blk, struct blk_slot *slot)
 	list_del(&slot->link);
 	list_add_tail(&blk->free, &slot->link);
 	blk->in_flight--;
+	if (blk->large == slot)
+		blk->large = NULL;
 	if (blk->starved)
 		virtio_dev_kick(&blk->dev);
 	blk->starved = false;
@@ -142,7 +148,9 @@ static void begin(struct blk *blk, struct blk_slot *slot)
 	bool plain = slot->plain;
 
 	slot->plain = false;
-	blk_io_call(&slot->io, &blk->file, &call);
+	blk_io_call(&slot->io, &blk->file, e->ops->piece, &call);
+	call.large = slot == blk->large;
+	blk->bytes_left -= (int64_t)blk_call_cost(&call);
 	if (plain || !e->ops->add(e, &call, slot))
 		step(blk, slot, blk_call_run(&call));
 }
@@ -203,17 +211,53 @@ static void abandon(struct blk *blk)
 		slot_give(blk, first(&blk->later));
 }
 
+/* The last request that was taken: the queue has it again, as if it never
+ * was. What is done of it is done once more, perhaps on another file. */
+static void put_back(struct blk *blk, struct blk_slot *slot)
+{
+	virtq_unpop(blk_queue(blk));
+	rate_limiter_give_back(&blk->limiter, slot->cost);
+	slot_give(blk, slot);
+	virtio_dev_kick(&blk->dev);
+}
+
+static void round_begin(struct blk *blk)
+{
+	blk->bytes_left = (int64_t)blk->engine->ops->piece;
+	blk->chains_left = ROUND_CHAINS;
+	blk->round_ns = now_ns();
+	blk->last_ns = blk->round_ns;
+	blk->published_ns = blk->round_ns;
+}
+
+static bool round_is_over(const struct blk *blk)
+{
+	return blk->bytes_left <= 0 || blk->chains_left <= 0 ||
+	       blk->last_ns - blk->round_ns > ROUND_NS;
+}
+
+/* Paused or broken, a device begins nothing, unless it is to settle. */
+static bool may_begin(const struct blk *blk)
+{
+	return (virtio_dev_running(&blk->dev) || blk->settling) &&
+	       !list_empty(&blk->later) && !round_is_over(blk);
+}
+
 static void begin_later(struct blk *blk)
 {
-	while (!list_empty(&blk->later)) {
+	while (may_begin(blk)) {
 		struct blk_slot *slot = first(&blk->later);
 
 		list_del(&slot->link);
-		begin(blk, slot);
+		if (blk->settling && slot == blk->large)
+			put_back(blk, slot);
+		else
+			begin(blk, slot);
 	}
 }
 
-void blk_turn(struct blk *blk)
+/* Begin what is to be begun, end what is done. */
+static void turn(struct blk *blk)
 {
 	if (blk->dev.resetting)
 		abandon(blk);
@@ -221,7 +265,7 @@ void blk_turn(struct blk *blk)
 		begin_later(blk);
 		submit(blk);
 		reap(blk);
-	} while (!list_empty(&blk->later));
+	} while (may_begin(blk));
 	if (blk->dev.resetting && blk->in_flight == 0)
 		virtio_dev_reset_done(&blk->dev);
 }
@@ -233,15 +277,32 @@ bool blk_reap_reset(struct blk *blk)
 	return blk->in_flight == 0;
 }
 
-int blk_settle(struct blk *blk, uint64_t deadline_ns)
+static int settle(struct blk *blk, uint64_t deadline_ns)
 {
+	struct blk_engine *e = blk->engine;
+
 	for (;;) {
-		blk_turn(blk);
+		round_begin(blk);
+		turn(blk);
 		if (blk->in_flight == 0)
 			return 0;
-		if (!blk->engine->ops->wait(blk->engine, deadline_ns))
+		if (list_empty(&blk->later) ? !e->ops->wait(e, deadline_ns)
+					    : now_ns() >= deadline_ns)
 			return -ETIME;
 	}
+}
+
+int blk_settle(struct blk *blk, uint64_t deadline_ns)
+{
+	int r;
+
+	blk->settling = true;
+	r = settle(blk, deadline_ns);
+	blk->settling = false;
+	virtio_dev_publish(&blk->dev, blk_queue(blk));
+	if (r < 0)
+		virtio_dev_kick(&blk->dev);
+	return r;
 }
 
 /* ---- rounds ---- */
@@ -256,29 +317,43 @@ enum stop {
 	STOP_ROUND,  /* enough for now */
 };
 
+static bool has_room(const struct blk *blk)
+{
+	return !list_empty(&blk->free) && !blk->large;
+}
+
+static void begin_new(struct blk *blk, struct blk_slot *slot)
+{
+	slot_take(blk, slot);
+	slot->start_ns = now_ns();
+	if (blk_io_is_large(&slot->io, blk->engine->ops->piece))
+		blk->large = slot;
+	begin(blk, slot);
+}
+
 static enum stop take(struct blk *blk)
 {
 	struct virtq *q = blk_queue(blk);
 	struct blk_slot *slot = slot_free(blk);
+	uint64_t malformed = q->malformed;
 	struct virtq_chain chain;
 	int r;
 
-	if (!slot)
-		return STOP_SLOTS;
 	r = virtq_pop(q, blk->iov, ARRAY_SIZE(blk->iov), &chain);
+	/* Empty counts: it may be filled as often as we look. */
+	blk->chains_left -= (int64_t)(q->malformed - malformed) + 1;
 	if (r <= 0)
 		return r < 0 ? STOP_BROKEN : STOP_EMPTY;
 	r = blk_parse(blk, &chain, slot);
+	slot->cost = r > 0 ? blk_cost(slot) : 0;
 	/* What moves no data, and what makes no sense, is an operation, too. */
-	if (!rate_limiter_take(&blk->limiter, r > 0 ? blk_cost(slot) : 0)) {
+	if (!rate_limiter_take(&blk->limiter, slot->cost)) {
 		metric_inc(&blk->counters.rate_limiter_throttled_events);
 		virtq_unpop(q);
 		return STOP_LIMIT;
 	}
 	if (r > 0) {
-		slot_take(blk, slot);
-		slot->start_ns = now_ns();
-		begin(blk, slot);
+		begin_new(blk, slot);
 		return STOP_NOT;
 	}
 	if (r < 0)
@@ -290,28 +365,41 @@ static enum stop take(struct blk *blk)
 	return STOP_NOT;
 }
 
-static enum stop take_many(struct blk *blk, unsigned int *left)
+static enum stop take_many(struct blk *blk)
 {
-	enum stop stop;
+	for (;;) {
+		enum stop stop;
 
-	do {
+		if (blk->limiter.blocked)
+			return STOP_LIMIT;
+		if (!has_room(blk))
+			return STOP_SLOTS;
+		if (round_is_over(blk))
+			return STOP_ROUND;
 		stop = take(blk);
-		/* Empty counts: it may be filled as often as we look. */
-		if ((stop == STOP_NOT || stop == STOP_EMPTY) &&
-		    (--*left == 0 || blk->last_ns - blk->round_ns > ROUND_NS))
-			stop = STOP_ROUND;
-	} while (stop == STOP_NOT);
-	return stop;
+		if (stop != STOP_NOT)
+			return stop;
+	}
 }
 
-/* Another look at the queue before the round ends? */
+/* What stopped us is over already. */
+static bool goes_on(struct blk *blk, enum stop stop)
+{
+	if (round_is_over(blk))
+		return false;
+	return stop == STOP_SLOTS
+		       ? has_room(blk)
+		       : stop == STOP_EMPTY && virtq_has_work(blk_queue(blk));
+}
+
+/* See to it that somebody comes back. Return: it is up to us, at once. */
 static bool look_again(struct blk *blk, enum stop stop)
 {
 	switch (stop) {
 	case STOP_EMPTY:
 		return virtq_enable_kicks(blk_queue(blk));
 	case STOP_SLOTS:
-		if (slot_free(blk))
+		if (has_room(blk))
 			return true;
 		blk->starved = true;
 		metric_inc(&blk->counters.io_engine_throttled_events);
@@ -327,24 +415,38 @@ static bool look_again(struct blk *blk, enum stop stop)
 	}
 }
 
-void blk_serve(struct blk *blk)
+/*
+ * The driver is not asked to kick, and not interrupted, as long as there is
+ * something to do: what it adds meanwhile is found by another look.
+ */
+static void take_and_begin(struct blk *blk)
 {
 	struct virtq *q = blk_queue(blk);
-	unsigned int left = ROUND_REQUESTS;
 	enum stop stop;
 
 	blk->starved = false;
-	if (blk->limiter.blocked)
-		return;
-	blk->round_ns = now_ns();
-	blk->last_ns = blk->round_ns;
-	blk->published_ns = blk->round_ns;
 	do {
 		virtq_disable_kicks(q);
-		stop = take_many(blk, &left);
-		blk_turn(blk);
+		do {
+			stop = take_many(blk);
+			turn(blk);
+		} while (goes_on(blk, stop));
 		virtio_dev_publish(&blk->dev, q);
 	} while (look_again(blk, stop));
 	if (stop != STOP_EMPTY && virtq_has_work(q))
 		metric_inc(&blk->counters.remaining_reqs_count);
+}
+
+void blk_serve(struct blk *blk)
+{
+	round_begin(blk);
+	if (virtio_dev_running(&blk->dev))
+		blk->starved = false; /* we are the round */
+	turn(blk);
+	if (virtio_dev_running(&blk->dev))
+		take_and_begin(blk);
+	else
+		virtio_dev_publish(&blk->dev, blk_queue(blk));
+	if (virtio_dev_running(&blk->dev) && !list_empty(&blk->later))
+		virtio_dev_kick(&blk->dev);
 }

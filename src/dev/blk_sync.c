@@ -75,6 +75,7 @@ static void sync_free(struct blk_engine *e)
 
 static const struct blk_engine_ops ops = {
 	.slots = 1,
+	.piece = BLK_PIECE,
 	.fd = sync_fd,
 	.add = sync_add,
 	.submit = sync_submit,

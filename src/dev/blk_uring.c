@@ -52,13 +52,15 @@ static int restrict_ring(struct io_uring *ring)
 		IORING_OP_READ,   IORING_OP_READV, IORING_OP_WRITE,
 		IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_FALLOCATE,
 	};
-	struct io_uring_restriction rules[ARRAY_SIZE(ops)] = {0};
+	struct io_uring_restriction rules[ARRAY_SIZE(ops) + 1] = {0};
 	int r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
 		rules[i].opcode = IORING_RESTRICTION_SQE_OP;
 		rules[i].sqe_op = ops[i];
 	}
+	rules[ARRAY_SIZE(ops)].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+	rules[ARRAY_SIZE(ops)].sqe_flags = IOSQE_ASYNC;
 	r = io_uring_register_restrictions(ring, rules, ARRAY_SIZE(rules));
 	return r < 0 ? r : io_uring_enable_rings(ring);
 }
@@ -113,6 +115,9 @@ static bool uring_add(struct blk_engine *e, const struct blk_call *c, void *tag)
 		sqe->addr = c->len;
 		break;
 	}
+	/* The kernel's workers do it, or submitting is the copying. */
+	if (c->large)
+		sqe->flags |= IOSQE_ASYNC;
 	io_uring_sqe_set_data(sqe, tag);
 	return true;
 }
@@ -181,6 +186,7 @@ static bool uring_wait(struct blk_engine *e, uint64_t deadline_ns)
 
 static const struct blk_engine_ops ops = {
 	.slots = SLOTS,
+	.piece = BLK_PIECE,
 	.fd = uring_fd,
 	.add = uring_add,
 	.submit = uring_submit,

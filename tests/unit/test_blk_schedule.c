@@ -22,6 +22,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
+#define PIECE     4096u /* bytes of a call; larger requests are large */
 #define SLOTS     6u
 #define TAGS      40u
 #define EACH      16u /* sectors of a tag */
@@ -105,11 +106,13 @@ struct op {
  * @order:	of ops that were added, the last one last
  * @fd:		an eventfd, readable while results wait
  * @hung:	no call ends
+ * @cost:	of the calls that were begun, and done at once
  */
 struct fake {
 	struct blk_engine engine;
 	int fd;
 	bool hung;
+	uint64_t cost;
 	struct op op[SLOTS];
 	unsigned int nr_added;
 	struct op *added[SLOTS];
@@ -135,6 +138,16 @@ static struct world {
 } w;
 
 /* ---- the engine ---- */
+
+int64_t __real_blk_call_run(const struct blk_call *call);
+int64_t __wrap_blk_call_run(const struct blk_call *call);
+
+/* The device does it itself. */
+int64_t __wrap_blk_call_run(const struct blk_call *call)
+{
+	w.fake->cost += blk_call_cost(call);
+	return __real_blk_call_run(call);
+}
 
 static struct fake *fake_of(struct blk_engine *e)
 {
@@ -181,12 +194,12 @@ static int64_t run_short(const struct blk_call *call)
 	struct iovec iov;
 
 	if (call->nr_iov == 0)
-		return blk_call_run(call);
+		return __real_blk_call_run(call);
 	iov = *call->iov;
 	iov.iov_len = schedule_below(iov.iov_len) + 1;
 	part.iov = &iov;
 	part.nr_iov = 1;
-	return blk_call_run(&part);
+	return __real_blk_call_run(&part);
 }
 
 static void complete(struct op *op)
@@ -209,7 +222,7 @@ static void complete(struct op *op)
 		op->result = run_short(&op->call);
 		break;
 	default:
-		op->result = blk_call_run(&op->call);
+		op->result = __real_blk_call_run(&op->call);
 		break;
 	}
 	op->state = OP_DONE;
@@ -229,6 +242,7 @@ static bool fake_add(struct blk_engine *e, const struct blk_call *call,
 	if (schedule_once_in(50))
 		return false;
 	schedule_check(op != NULL);
+	schedule_check(blk_call_cost(call) <= PIECE);
 	op->call = *call;
 	op->tag = tag;
 	op->state = OP_ADDED;
@@ -248,6 +262,7 @@ static int fake_submit(struct blk_engine *e)
 		memmove(f->added, f->added + 1,
 			--f->nr_added * sizeof(f->added[0]));
 		op->state = OP_BEGUN;
+		f->cost += blk_call_cost(&op->call);
 		if (!f->hung && schedule_once_in(3))
 			complete(op);
 	}
@@ -310,6 +325,7 @@ static void fake_free(struct blk_engine *e)
 
 static const struct blk_engine_ops fake_ops = {
 	.slots = SLOTS,
+	.piece = PIECE,
 	.fd = fake_fd,
 	.add = fake_add,
 	.submit = fake_submit,
@@ -654,9 +670,12 @@ static void collect(void)
 
 /* ---- what happens ---- */
 
+/* One step of the loop calls the kick's and the engine's source at most. */
 static void one_callback(void)
 {
+	w.fake->cost = 0;
 	schedule_check(loop_step(&w.kit.loop, 0) == 0);
+	schedule_check(w.fake->cost <= 2 * 2 * PIECE);
 }
 
 /* The loop comes to rest. */
