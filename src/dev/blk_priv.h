@@ -139,7 +139,8 @@ struct blk {
 int blk_parse(struct blk *blk, const struct virtq_chain *c,
 	      struct blk_slot *slot) __must_check;
 
-/* Bytes as the limiter counts them: zeroes that are written, too. */
+/* Bytes as the limiter counts them: zeroes that are written, too. Those of an
+ * UNMAP, which seldom are, it is charged with when they are. */
 uint64_t blk_cost(const struct blk_slot *slot);
 
 static inline struct virtq *blk_queue(struct blk *blk)

@@ -132,8 +132,14 @@ static void finish(struct blk *blk, struct blk_slot *slot, int r)
 /* The result of a request's call: it is done, or goes on later. */
 static void step(struct blk *blk, struct blk_slot *slot, int64_t result)
 {
-	int r = blk_io_step(&slot->io, result);
+	int r;
 
+	/* Nobody knew that it would be written. */
+	if (slot->io.kind == BLK_IO_UNMAP && slot->io.by_hand && result > 0) {
+		rate_limiter_charge(&blk->limiter, (uint64_t)result);
+		slot->cost += (uint64_t)result;
+	}
+	r = blk_io_step(&slot->io, result);
 	if (r > 0)
 		list_add_tail(&blk->later, &slot->link);
 	else

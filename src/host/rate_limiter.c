@@ -7,6 +7,13 @@
 static const struct schema_field level_fields[] = {
 	SCHEMA_STATE_UINT(struct token_bucket_level, tokens),
 	SCHEMA_STATE_UINT(struct token_bucket_level, burst),
+	/* Not in snapshots of before there was debt: none. */
+	{
+		.name = "debt",
+		.type = SCHEMA_UINT,
+		SCHEMA_AT(struct token_bucket_level, debt),
+		.range = &schema_u64,
+	},
 };
 static const struct schema_object level =
 	SCHEMA_STATE_OF(struct token_bucket_level, level_fields);
@@ -39,23 +46,29 @@ void rate_limiter_free(struct rate_limiter *limiter)
 	timer_free(&limiter->timer);
 }
 
-/* Return: nanoseconds until both buckets let it pass; 0: they did. */
+int rate_limiter_open(struct rate_limiter *limiter)
+{
+	return timer_open(&limiter->timer);
+}
+
+/* Both let it pass, or neither is touched. Return: nanoseconds to wait. */
 static uint64_t take_both(struct rate_limiter *limiter, uint64_t bytes)
 {
+	struct token_bucket *bandwidth = &limiter->bandwidth;
+	struct token_bucket *ops = &limiter->ops;
 	uint64_t now = now_ns();
-	uint64_t wait_bytes, wait_ops;
+	uint64_t for_bytes = token_bucket_wait_ns(bandwidth, bytes, now);
+	uint64_t for_ops = token_bucket_wait_ns(ops, 1, now);
+	bool both = for_bytes == 0 && for_ops == 0;
 
-	if (!token_bucket_take(&limiter->ops, 1, now)) {
-		wait_ops = token_bucket_wait_ns(&limiter->ops, 1, now);
-		return wait_ops ? wait_ops : 1;
-	}
-	if (!token_bucket_take(&limiter->bandwidth, bytes, now)) {
-		token_bucket_give_back(&limiter->ops, 1);
-		wait_bytes =
-			token_bucket_wait_ns(&limiter->bandwidth, bytes, now);
-		return wait_bytes ? wait_bytes : 1;
-	}
-	return 0;
+	if (both && token_bucket_take(bandwidth, bytes, now) &&
+	    token_bucket_take(ops, 1, now))
+		return 0;
+	if (for_bytes > 0)
+		token_bucket_await(bandwidth);
+	if (for_ops > 0)
+		token_bucket_await(ops);
+	return for_bytes > for_ops ? for_bytes : for_ops;
 }
 
 bool rate_limiter_take(struct rate_limiter *limiter, uint64_t bytes)
@@ -70,26 +83,33 @@ bool rate_limiter_take(struct rate_limiter *limiter, uint64_t bytes)
 	wait = take_both(limiter, bytes);
 	if (wait == 0)
 		return true;
-	/* Without a timer nobody would come back: better let it pass. */
-	if (timer_set(&limiter->timer, wait, 0) < 0)
+	/* Without a timer nobody would come back: it passes, and is owed. */
+	if (timer_set(&limiter->timer, wait, 0) < 0) {
+		rate_limiter_charge(limiter, bytes);
+		token_bucket_charge(&limiter->ops, 1, now_ns());
 		return true;
+	}
 	limiter->blocked = true;
 	return false;
 }
 
+void rate_limiter_charge(struct rate_limiter *limiter, uint64_t bytes)
+{
+	token_bucket_charge(&limiter->bandwidth, bytes, now_ns());
+}
+
 void rate_limiter_give_back(struct rate_limiter *limiter, uint64_t bytes)
 {
-	if (token_bucket_limits(&limiter->ops))
-		token_bucket_give_back(&limiter->ops, 1);
-	if (token_bucket_limits(&limiter->bandwidth))
-		token_bucket_give_back(&limiter->bandwidth, bytes);
+	token_bucket_give_back(&limiter->ops, 1);
+	token_bucket_give_back(&limiter->bandwidth, bytes);
 }
 
 void rate_limiter_changed(struct rate_limiter *limiter)
 {
-	/* By way of the timer: ready() takes the lock that our caller has. */
-	if (limiter->blocked && timer_set(&limiter->timer, 1, 0) < 0)
-		limiter->blocked = false;
+	/* By way of the timer: ready() takes the lock that our caller has. If
+	 * that cannot be set, it still goes off as it was. */
+	if (limiter->blocked)
+		(void)!timer_set(&limiter->timer, 1, 0);
 }
 
 void rate_limiter_save(struct rate_limiter *limiter,

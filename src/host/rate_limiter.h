@@ -8,7 +8,9 @@
  * when both let it. A device asks before it does the work. Refused, it stops
  * looking at that queue: the timer is armed for the moment when the request
  * would pass, and ready() is called then, on the VMM thread, without any lock.
- * A device with no limit set pays two comparisons.
+ * A request above what a bucket holds passes when that is full, and what it
+ * took too much is paid back before the next (token_bucket.h). A device with no
+ * limit set pays two comparisons.
  *
  * Context: the VMM thread, under the device's lock.
  */
@@ -44,12 +46,23 @@ void rate_limiter_init(struct rate_limiter *limiter, struct loop *loop,
 void rate_limiter_free(struct rate_limiter *limiter);
 
 /**
+ * rate_limiter_open() - make the timer; before limits are set
+ *
+ * Refusing a request takes the timer, and there may be no descriptor left for
+ * it by then. Return: 0 or -errno.
+ */
+int rate_limiter_open(struct rate_limiter *limiter) __must_check;
+
+/**
  * rate_limiter_take() - may a request of @bytes pass now?
  *
  * Return: true, and it is accounted for; false: ready() will be called.
  */
 bool rate_limiter_take(struct rate_limiter *limiter,
 		       uint64_t bytes) __must_check;
+
+/* @bytes more were moved than was asked for: they are owed. */
+void rate_limiter_charge(struct rate_limiter *limiter, uint64_t bytes);
 
 /* A request that passed was not done after all. */
 void rate_limiter_give_back(struct rate_limiter *limiter, uint64_t bytes);

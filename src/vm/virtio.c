@@ -223,20 +223,37 @@ static void set_bucket(struct token_bucket *bucket,
 			config->refill_time, now_ns());
 }
 
-void virtio_set_limits(struct rate_limiter *limiter,
-		       const struct rate_limiter_config *config)
+static bool limits(const struct token_bucket_config *config)
 {
+	return config->present && config->size && config->refill_time;
+}
+
+int virtio_set_limits(struct rate_limiter *limiter,
+		      const struct rate_limiter_config *config)
+{
+	int r = limits(&config->bandwidth) || limits(&config->ops)
+			? rate_limiter_open(limiter)
+			: 0;
+
+	if (r < 0)
+		return r;
 	set_bucket(&limiter->bandwidth, &config->bandwidth);
 	set_bucket(&limiter->ops, &config->ops);
 	rate_limiter_changed(limiter);
+	return 0;
 }
 
-void virtio_add_limiter(struct machine *m, struct rate_limiter *limiter,
-			const struct rate_limiter_config *config)
+int virtio_add_limiter(struct machine *m, struct rate_limiter *limiter,
+		       const struct rate_limiter_config *config,
+		       struct err *err)
 {
 	struct virtio_slot *slot = &m->virtio.slot[m->virtio.nr];
+	int r = virtio_set_limits(limiter, config);
 
+	if (r < 0)
+		return err_set(err, r, "Cannot make a rate limiter's timer: %s",
+			       err_name(r));
 	assert(slot->nr_limiters < VIRTIO_LIMITERS_MAX);
 	slot->limiter[slot->nr_limiters++] = limiter;
-	virtio_set_limits(limiter, config);
+	return 0;
 }

@@ -135,11 +135,18 @@ struct balloon *virtio_balloon(struct machine *m);
 /**
  * virtio_add_limiter() - for make(): a limiter of the device
  *
- * Sets it from the configuration; its level is saved in snapshots.
+ * Sets it from the configuration; its level is saved in snapshots. Return: 0 or
+ * -errno with a sentence.
  */
-void virtio_add_limiter(struct machine *m, struct rate_limiter *limiter,
-			const struct rate_limiter_config *config);
+int virtio_add_limiter(struct machine *m, struct rate_limiter *limiter,
+		       const struct rate_limiter_config *config,
+		       struct err *err) __must_check;
 
-/* Set a limiter from the configuration: what is absent stays as it is. */
-void virtio_set_limits(struct rate_limiter *limiter,
-		       const struct rate_limiter_config *config);
+/**
+ * virtio_set_limits() - set a limiter from the configuration
+ *
+ * What is absent stays as it is. Return: 0; -errno when there is no timer to
+ * keep a limit with, and nothing has changed.
+ */
+int virtio_set_limits(struct rate_limiter *limiter,
+		      const struct rate_limiter_config *config) __must_check;

@@ -37,9 +37,10 @@ static int make(struct machine *m, size_t i, struct virtio_dev **out,
 	r = blk_new(&blk, &params, err);
 	if (r < 0)
 		return r;
-	virtio_add_limiter(m, blk_limiter(blk), &drive->rate_limiter);
-	r = virtio_add_counters(m, &blk_metric_group, drive->drive_id,
-				blk_counters(blk), err);
+	r = virtio_add_limiter(m, blk_limiter(blk), &drive->rate_limiter, err);
+	if (r == 0)
+		r = virtio_add_counters(m, &blk_metric_group, drive->drive_id,
+					blk_counters(blk), err);
 	if (r < 0) {
 		blk_dev(blk)->ops->destroy(blk_dev(blk));
 		return r;
@@ -89,15 +90,18 @@ int vm_drive_set_file(struct vm *vm, struct drive_config *drive,
 	return 0;
 }
 
-void vm_drive_set_limits(struct vm *vm, struct drive_config *drive,
-			 const struct rate_limiter_config *limiter)
+int vm_drive_set_limits(struct vm *vm, struct drive_config *drive,
+			const struct rate_limiter_config *limiter)
 {
 	struct blk *blk = find(vm, drive);
+	int r;
 
 	virtio_dev_enter(blk_dev(blk));
-	virtio_set_limits(blk_limiter(blk), limiter);
+	r = virtio_set_limits(blk_limiter(blk), limiter);
 	virtio_dev_leave(blk_dev(blk));
-	rate_limiter_config_update(&drive->rate_limiter, limiter);
+	if (r == 0)
+		rate_limiter_config_update(&drive->rate_limiter, limiter);
+	return r;
 }
 
 void vm_drive_count_update(struct vm *vm, const struct drive_config *drive,

@@ -2,9 +2,10 @@
 /*
  * fuzz_rate_limiter.c - token buckets of any size at any time (H11)
  *
- * Against exact arithmetic in 128 bits: a bucket never holds more than its
- * size, in any stretch of time it hands out no more than what it held and what
- * flowed in, and who waits for as long as it says gets what was asked for.
+ * Against exact arithmetic in 128 bits: a bucket never holds more than its size
+ * and what flowed in while it was waited for, in any stretch of time it hands
+ * out no more than what it held, what flowed in and what is owed, and who waits
+ * for as long as it says gets what was asked for.
  */
 #include "dev_fuzz.h"
 
@@ -45,34 +46,37 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	room = (unsigned __int128)bytes + burst;
 	for (unsigned int i = 0; i < 64 && s.left > 0; i++) {
 		uint64_t amount = any_value(&s), step = any_value(&s), wait;
-		bool full;
 
 		if (__builtin_add_overflow(now, step, &now))
 			now = UINT64_MAX;
 		wait = token_bucket_wait_ns(&b, amount, now);
-		full = b.tokens == b.size;
 		if (!token_bucket_limits(&b)) {
 			fuzz_check(wait == 0);
 			fuzz_check(token_bucket_take(&b, amount, now));
 			continue;
 		}
-		fuzz_check(b.tokens <= b.size && b.last_ns <= now);
+		fuzz_check(b.last_ns <= now);
 		if (token_bucket_take(&b, amount, now)) {
 			fuzz_check(wait == 0);
-			/* Beyond its size only from a full bucket, which
-			 * counts as all that there was. */
-			taken += full && amount > b.size ? b.size : amount;
-			fuzz_check(taken <= room + flowed(&b, now - start));
+			taken += amount;
 		} else {
 			fuzz_check(wait > 0);
+			token_bucket_await(&b);
 			if (!__builtin_add_overflow(now, wait, &now)) {
-				fuzz_check(token_bucket_take(&b, amount, now));
-				taken += amount > b.size ? b.size : amount;
+				fuzz_check(wait == UINT64_MAX ||
+					   token_bucket_take(&b, amount, now));
+				taken += wait == UINT64_MAX ? 0 : amount;
 			} else {
 				now = UINT64_MAX;
 			}
 		}
-		fuzz_check(b.tokens <= b.size && b.burst <= burst);
+		/* A debt of more than can be counted is paid too early. */
+		fuzz_check(b.debt == 0 || b.tokens == 0);
+		if (b.debt > UINT64_MAX / 2)
+			break;
+		fuzz_check(taken <= room + flowed(&b, now - start) + b.debt);
+		fuzz_check(b.tokens <= room + flowed(&b, now - start));
+		fuzz_check(b.burst <= burst);
 	}
 	return 0;
 }

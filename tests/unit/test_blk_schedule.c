@@ -771,6 +771,14 @@ static void set_limits(void)
 
 static void patch_limits(void)
 {
+	int r;
+
+	schedule.timer_error = schedule_once_in(4) ? EMFILE : 0;
+	virtio_dev_enter(w.kit.dev);
+	r = rate_limiter_open(blk_limiter(w.blk));
+	virtio_dev_leave(w.kit.dev);
+	if (r < 0)
+		return;
 	w.limit[0] = schedule_below(8);
 	w.limit[1] = schedule_below(20);
 	w.limit[2] = schedule_below(3) * (schedule_below(30000) + 200);
@@ -808,6 +816,9 @@ static void save_and_load(void)
 	rate_limiter_save(blk_limiter(w.blk), &limits);
 	ops->destroy(w.kit.dev);
 	make_device();
+	schedule.timer_error = 0;
+	schedule_check(rate_limiter_open(blk_limiter(w.blk)) == 0);
+	schedule.timer_error = EMFILE;
 	set_limits();
 	schedule_check(ops->load(w.kit.dev, device, &err) == 0);
 	rate_limiter_load(blk_limiter(w.blk), &limits);

@@ -17,7 +17,7 @@ static void burst_then_bucket_then_none(void **state)
 	assert_true(token_bucket_take(&b, 50, 0));
 	assert_true(token_bucket_take(&b, 100, 0));
 	assert_false(token_bucket_take(&b, 1, 0));
-	assert_int_equal(token_bucket_wait_ns(&b, 1, 0), 10 * MS + 1);
+	assert_int_equal(token_bucket_wait_ns(&b, 1, 0), 10 * MS);
 	assert_true(token_bucket_take(&b, 1, 10 * MS));
 	assert_false(token_bucket_take(&b, 1, 10 * MS));
 }
@@ -64,10 +64,14 @@ static void larger_than_the_bucket(void **state)
 
 	(void)state;
 	token_bucket_init(&b, 10, 0, 1000, 0);
-	assert_true(token_bucket_take(&b, 1000, 0)); /* full: passes, empties */
-	assert_false(token_bucket_take(&b, 1, 0));
-	assert_int_equal(token_bucket_wait_ns(&b, 1000, 0), 1000 * MS + 1);
-	assert_true(token_bucket_take(&b, 1000, 1000 * MS));
+	assert_true(
+		token_bucket_take(&b, 1000, 0)); /* full: passes, and owes */
+	assert_int_equal(b.debt, 990);
+	assert_false(token_bucket_take(&b, 1, 99 * 1000 * MS));
+	assert_int_equal(token_bucket_wait_ns(&b, 1, 99 * 1000 * MS), 100 * MS);
+	assert_int_equal(token_bucket_wait_ns(&b, 1000, 99 * 1000 * MS),
+			 1000 * MS);
+	assert_true(token_bucket_take(&b, 1000, 100 * 1000 * MS));
 }
 
 static void no_limit(void **state)
@@ -141,13 +145,109 @@ static void test_level(void **state)
 	token_bucket_set_level(&c, &level, 5);
 	assert_false(token_bucket_take(&c, 701, 5));
 	assert_true(token_bucket_take(&c, 700, 5));
-	assert_int_equal(token_bucket_wait_ns(&c, 1, 5), 1000001);
+	assert_int_equal(token_bucket_wait_ns(&c, 1, 5), 1000000);
 	token_bucket_init(&c, 1000, 50, 1000, 5);
-	level = (struct token_bucket_level){UINT64_MAX, UINT64_MAX};
+	level = (struct token_bucket_level){UINT64_MAX, UINT64_MAX, 0};
 	token_bucket_set_level(&c, &level, 5);
 	level = token_bucket_level(&c, 5);
 	assert_int_equal(level.tokens, 1000);
 	assert_int_equal(level.burst, 50);
+	/* What is owed stays owed. */
+	assert_true(token_bucket_take(&c, 5050, 5));
+	level = token_bucket_level(&c, 1000 * MS + 5);
+	assert_int_equal(level.debt, 3000);
+	token_bucket_init(&b, 1000, 50, 1000, 0);
+	token_bucket_set_level(&b, &level, 0);
+	assert_int_equal(token_bucket_wait_ns(&b, 1, 0), 3001 * MS);
+}
+
+/*
+ * A device with always something to do, that is up to @late_ns late when it may
+ * go on. Return: amounts that passed in 100 s, beyond the first bucket.
+ */
+static uint64_t passed(uint64_t size, uint64_t refill_ms, uint64_t amount,
+		       uint64_t late_ns)
+{
+	const uint64_t end = 100 * 1000 * MS;
+	uint64_t now = 0, seed = 1, got = 0;
+	struct token_bucket b;
+
+	token_bucket_init(&b, size, 0, refill_ms, now);
+	while (now < end) {
+		uint64_t wait = token_bucket_wait_ns(&b, amount, now);
+
+		if (wait == 0) {
+			assert_true(token_bucket_take(&b, amount, now));
+			got += amount;
+			continue;
+		}
+		token_bucket_await(&b);
+		seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+		now += wait;
+		assert_int_equal(token_bucket_wait_ns(&b, amount, now), 0);
+		now += (seed >> 33) % (late_ns + 1);
+	}
+	return got - (got < size ? got : size);
+}
+
+/* The rate is what was asked for, however large requests and bucket are and
+ * however late the timer; sizes around one refill are no exception. */
+static void long_run_rate(void **state)
+{
+	static const uint64_t limits[][2] = {
+		{1, 1},      {1, 10},       {3, 7},          {1500, 10},
+		{4095, 1},   {4096, 1},     {65536, 100},    {1000, 1000},
+		{100000, 5}, {1 << 20, 50}, {10 << 20, 100},
+	};
+	static const uint64_t amounts[] = {1,    512,   4094,  4095,
+					   4096, 60000, 65536, 1 << 20};
+	static const uint64_t late[] = {0, 360000, 3000000};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
+		for (size_t j = 0; j < ARRAY_SIZE(amounts); j++)
+			for (size_t k = 0; k < ARRAY_SIZE(late); k++) {
+				uint64_t size = limits[i][0];
+				uint64_t all = size * 100000 / limits[i][1];
+				uint64_t got, slack;
+
+				/* at least some 100 of them, at most 10^7 */
+				if (all / amounts[j] < 100 ||
+				    all / amounts[j] > 10000000)
+					continue;
+				got = passed(size, limits[i][1], amounts[j],
+					     late[k]);
+				slack = all / 50;
+				if (got < all - slack || got > all + slack)
+					fail_msg("%llu per %llu ms by %llu: "
+						 "%llu instead of %llu",
+						 (unsigned long long)size,
+						 (unsigned long long)
+							 limits[i][1],
+						 (unsigned long long)amounts[j],
+						 (unsigned long long)got,
+						 (unsigned long long)all);
+			}
+}
+
+/* Who is not waited for has no more than a bucket. */
+static void idle_time_is_not_saved(void **state)
+{
+	struct token_bucket b;
+
+	(void)state;
+	token_bucket_init(&b, 10, 0, 10, 0);
+	assert_true(token_bucket_take(&b, 10, 0));
+	assert_false(token_bucket_take(&b, 1, 0));
+	token_bucket_await(&b);
+	assert_true(token_bucket_take(&b, 1, 15 * MS)); /* 5 late */
+	assert_int_equal(b.tokens, 14);
+	for (unsigned int i = 0; i < 14; i++)
+		assert_true(token_bucket_take(&b, 1, 3600000 * MS));
+	assert_false(token_bucket_take(&b, 1, 3600000 * MS));
+	/* Late by an hour is not late, but something else. */
+	token_bucket_await(&b);
+	assert_int_equal(token_bucket_level(&b, 7200000 * MS).tokens, 110);
 }
 
 int main(void)
@@ -161,6 +261,8 @@ int main(void)
 		cmocka_unit_test(no_limit),
 		cmocka_unit_test(give_back_never_overfills),
 		cmocka_unit_test(edges),
+		cmocka_unit_test(long_run_rate),
+		cmocka_unit_test(idle_time_is_not_saved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
