@@ -25,7 +25,7 @@
 #define ROUND_NS     (10ull * NS_PER_MS)
 /* What is done is shown to the guest before a round ends on a slow disk only:
  * an interrupt for each request costs a fast one more than it gains. */
-#define PUBLISH_NS (1ull * NS_PER_MS)
+#define PUBLISH_NS (4ull * NS_PER_MS)
 
 /* ---- slots ---- */
 
