@@ -66,6 +66,7 @@ enum form {
  * @may_fail:	the engine failed a call of it, or the file changed meanwhile
  * @crossed:	the file changed meanwhile
  * @unmap:	WRITE_ZEROES: the flag
+ * @epoch:	limits that it was offered under
  * @base:	of its header, table, status and data
  */
 struct tag {
@@ -78,6 +79,7 @@ struct tag {
 	uint32_t sector;
 	uint32_t sectors;
 	uint8_t byte;
+	uint64_t epoch;
 	gpa_t base;
 };
 
@@ -122,7 +124,11 @@ struct fake {
  * struct world - the device, its driver, and what they should be like
  * @file, @shadow: two disks, and what is in their sectors
  * @at:		the one that is in use
+ * @no_holes:	nothing can be punched
  * @queue:	at which addresses a restart puts the rings
+ * @limit:	bytes, in ms; operations, in ms
+ * @epoch, @since: of these limits
+ * @ops, @bytes: done of what was offered under them
  */
 static struct world {
 	struct kit kit;
@@ -131,10 +137,18 @@ static struct world {
 	struct blk_file file[2];
 	int16_t shadow[2][SECTORS];
 	unsigned int at;
+	bool no_holes;
 	struct kit_queue queue;
 	uint64_t features;
 	struct tag tag[TAGS];
-	uint64_t limit[4];
+	struct limit {
+		uint64_t size;
+		uint64_t ms;
+	} limit[2];
+	uint64_t epoch;
+	uint64_t since;
+	uint64_t ops;
+	uint64_t bytes;
 } w;
 
 /* ---- the engine ---- */
@@ -142,11 +156,18 @@ static struct world {
 int64_t __real_blk_call_run(const struct blk_call *call);
 int64_t __wrap_blk_call_run(const struct blk_call *call);
 
+static int64_t run(const struct blk_call *call)
+{
+	if (call->kind == BLK_CALL_FALLOCATE && w.no_holes)
+		return -EOPNOTSUPP;
+	return __real_blk_call_run(call);
+}
+
 /* The device does it itself. */
 int64_t __wrap_blk_call_run(const struct blk_call *call)
 {
 	w.fake->cost += blk_call_cost(call);
-	return __real_blk_call_run(call);
+	return run(call);
 }
 
 static struct fake *fake_of(struct blk_engine *e)
@@ -194,7 +215,7 @@ static int64_t run_short(const struct blk_call *call)
 	struct iovec iov;
 
 	if (call->nr_iov == 0)
-		return __real_blk_call_run(call);
+		return run(call);
 	iov = *call->iov;
 	iov.iov_len = schedule_below(iov.iov_len) + 1;
 	part.iov = &iov;
@@ -222,7 +243,7 @@ static void complete(struct op *op)
 		op->result = run_short(&op->call);
 		break;
 	default:
-		op->result = __real_blk_call_run(&op->call);
+		op->result = run(&op->call);
 		break;
 	}
 	op->state = OP_DONE;
@@ -401,6 +422,7 @@ static void open_world(void)
 	kit_open(&w.kit);
 	new_file(&w.file[0], 0, SECTORS);
 	new_file(&w.file[1], 1, SECTORS / 2);
+	w.no_holes = schedule_once_in(3);
 	w.queue = (struct kit_queue){.size = SIZE};
 	w.queue.desc = kit_alloc(&w.kit, SIZE * 16);
 	w.queue.avail = kit_alloc(&w.kit, 6 + SIZE * 2);
@@ -536,6 +558,7 @@ static void offer(void)
 			continue;
 		choose_request(i);
 		t->out = true;
+		t->epoch = w.epoch;
 		t->may_fail = false;
 		t->crossed = false;
 		put_chain(i);
@@ -621,12 +644,39 @@ static void check_done(const struct tag *t, uint32_t len)
 		forget(t);
 }
 
+/* No more is done than a bucket, what flowed in, and one request too large. */
+static void check_limit(const struct limit *l, uint64_t done, uint64_t largest)
+{
+	uint64_t flowed = (schedule.now - w.since) / 1000 * l->size;
+
+	if (l->size > 0 && l->ms > 0)
+		schedule_check(done <= l->size + flowed / (l->ms * 1000) +
+					       largest + l->size / 1000 + 1);
+}
+
+static void count_answer(const struct tag *t, uint8_t status)
+{
+	bool written = t->type == T_WRITE_ZEROES &&
+		       (!t->unmap || (w.no_holes && !t->crossed));
+
+	if (t->epoch != w.epoch || t->form == FORM_MALFORMED)
+		return;
+	w.ops++;
+	if (status == S_OK && (t->type == T_IN || t->type == T_OUT || written))
+		w.bytes += t->sectors * SECTOR;
+	/* Of zeroes it is known late what they cost: all slots may have some.
+	 */
+	check_limit(&w.limit[0], w.bytes, (w.no_holes ? SLOTS : 1) * TAG_LEN);
+	check_limit(&w.limit[1], w.ops, 0);
+}
+
 static void check_answer(struct tag *t, uint32_t len)
 {
 	uint8_t status = *tag_mem(t, AT_STATUS, 1);
 
 	schedule_check(t->out);
 	t->out = false;
+	count_answer(t, status);
 	schedule_note(len);
 	schedule_note(status);
 	if (t->form != FORM_GOOD) {
@@ -764,8 +814,9 @@ static void set_limits(void)
 {
 	struct rate_limiter *l = blk_limiter(w.blk);
 
-	token_bucket_init(&l->ops, w.limit[0], 0, w.limit[1], schedule.now);
-	token_bucket_init(&l->bandwidth, w.limit[2], 0, w.limit[3],
+	token_bucket_init(&l->bandwidth, w.limit[0].size, 0, w.limit[0].ms,
+			  schedule.now);
+	token_bucket_init(&l->ops, w.limit[1].size, 0, w.limit[1].ms,
 			  schedule.now);
 }
 
@@ -779,10 +830,14 @@ static void patch_limits(void)
 	virtio_dev_leave(w.kit.dev);
 	if (r < 0)
 		return;
-	w.limit[0] = schedule_below(8);
-	w.limit[1] = schedule_below(20);
-	w.limit[2] = schedule_below(3) * (schedule_below(30000) + 200);
-	w.limit[3] = schedule_below(20);
+	w.limit[0].size = schedule_below(3) * (schedule_below(30000) + 200);
+	w.limit[0].ms = schedule_below(20);
+	w.limit[1].size = schedule_below(8);
+	w.limit[1].ms = schedule_below(20);
+	w.epoch++;
+	w.since = schedule.now;
+	w.ops = 0;
+	w.bytes = 0;
 	virtio_dev_enter(w.kit.dev);
 	set_limits();
 	rate_limiter_changed(blk_limiter(w.blk));
