@@ -218,13 +218,13 @@ static void abandon(struct blk *blk)
 }
 
 /* The last request that was taken: the queue has it again, as if it never
- * was. What is done of it is done once more, perhaps on another file. */
+ * was. What is done of it is done once more, perhaps on another file. Since it
+ * was taken every round ended for want of room, so its slot calls for one. */
 static void put_back(struct blk *blk, struct blk_slot *slot)
 {
 	virtq_unpop(blk_queue(blk));
 	rate_limiter_give_back(&blk->limiter, slot->cost);
 	slot_give(blk, slot);
-	virtio_dev_kick(&blk->dev);
 }
 
 static void round_begin(struct blk *blk)
@@ -449,10 +449,9 @@ void blk_serve(struct blk *blk)
 	if (virtio_dev_running(&blk->dev))
 		blk->starved = false; /* we are the round */
 	turn(blk);
+	/* Else what is done is shown by blk_settle(), or when it resumes. */
 	if (virtio_dev_running(&blk->dev))
 		take_and_begin(blk);
-	else
-		virtio_dev_publish(&blk->dev, blk_queue(blk));
 	if (virtio_dev_running(&blk->dev) && !list_empty(&blk->later))
 		virtio_dev_kick(&blk->dev);
 }

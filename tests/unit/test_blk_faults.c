@@ -193,6 +193,26 @@ static void test_eintr_and_short_transfers(void **state)
 	rig_close(&rig);
 }
 
+/* Nobody knew that an UNMAP would be written: it is owed afterwards. */
+static void test_unmap_that_is_written_is_charged(void **state)
+{
+	struct token_bucket *bandwidth;
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, SYNC);
+	bandwidth = &blk_limiter(rig.blk)->bandwidth;
+	token_bucket_init(bandwidth, 4096, 0, 3600000, now_ns());
+	assert_int_equal(rig_range(&rig, T_WRITE_ZEROES, 0, 16, 1), S_OK);
+	assert_int_equal(bandwidth->tokens, 4096);
+	wrapped.error = EOPNOTSUPP;
+	wrapped.fails = 1;
+	assert_int_equal(rig_range(&rig, T_WRITE_ZEROES, 0, 16, 1), S_OK);
+	assert_int_equal(bandwidth->tokens, 0);
+	assert_in_range(bandwidth->debt, 4000, 4096);
+	rig_close(&rig);
+}
+
 /* "One readv per request": a request is one call, however it is cut. */
 static void test_one_call_per_request(void **state)
 {
@@ -951,6 +971,7 @@ int main(void)
 		EACH(test_uring_takes_nothing),
 		EACH(test_drain),
 		EACH(test_completion_while_paused),
+		EACH(test_unmap_that_is_written_is_charged),
 		EACH(test_new_file_waits_for_the_old_one),
 		EACH(test_new_file_and_more_requests_than_slots),
 		EACH(test_ring_is_restricted),

@@ -88,6 +88,8 @@ struct tag {
 #define AT_STATUS 112u
 #define AT_DATA   128u
 
+static void offer(void);
+
 /* A call in the engine. */
 enum op_state {
 	OP_FREE,
@@ -108,12 +110,14 @@ struct op {
  * @order:	of ops that were added, the last one last
  * @fd:		an eventfd, readable while results wait
  * @hung:	no call ends
+ * @settling:	the device may begin calls though it is paused
  * @cost:	of the calls that were begun, and done at once
  */
 struct fake {
 	struct blk_engine engine;
 	int fd;
 	bool hung;
+	bool settling;
 	uint64_t cost;
 	struct op op[SLOTS];
 	unsigned int nr_added;
@@ -125,6 +129,7 @@ struct fake {
  * @file, @shadow: two disks, and what is in their sectors
  * @at:		the one that is in use
  * @no_holes:	nothing can be punched
+ * @quiet:	the driver adds nothing
  * @queue:	at which addresses a restart puts the rings
  * @limit:	bytes, in ms; operations, in ms
  * @epoch, @since: of these limits
@@ -138,6 +143,7 @@ static struct world {
 	int16_t shadow[2][SECTORS];
 	unsigned int at;
 	bool no_holes;
+	bool quiet;
 	struct kit_queue queue;
 	uint64_t features;
 	struct tag tag[TAGS];
@@ -264,6 +270,7 @@ static bool fake_add(struct blk_engine *e, const struct blk_call *call,
 		return false;
 	schedule_check(op != NULL);
 	schedule_check(blk_call_cost(call) <= PIECE);
+	schedule_check(!w.kit.dev->paused || f->settling);
 	op->call = *call;
 	op->tag = tag;
 	op->state = OP_ADDED;
@@ -274,6 +281,10 @@ static bool fake_add(struct blk_engine *e, const struct blk_call *call,
 static int fake_submit(struct blk_engine *e)
 {
 	struct fake *f = fake_of(e);
+
+	/* Another CPU does not wait for us. */
+	if (schedule_once_in(10) && !w.kit.dev->paused)
+		offer();
 
 	while (f->nr_added > 0) {
 		struct op *op = f->added[0];
@@ -332,6 +343,9 @@ static bool fake_wait(struct blk_engine *e, uint64_t deadline_ns)
 	}
 	complete(op);
 	set_readable(f);
+	/* A slow host: the deadline passes with this result. */
+	if (schedule_once_in(10) && schedule.now < deadline_ns)
+		schedule.now = deadline_ns;
 	return true;
 }
 
@@ -342,6 +356,17 @@ static void fake_free(struct blk_engine *e)
 	(void)close(f->fd);
 	free(f);
 	w.fake = NULL;
+}
+
+bool __real_virtq_enable_kicks(struct virtq *q);
+bool __wrap_virtq_enable_kicks(struct virtq *q);
+
+/* The driver adds something just before it could know that we want a kick. */
+bool __wrap_virtq_enable_kicks(struct virtq *q)
+{
+	if (schedule_once_in(4))
+		offer();
+	return __real_virtq_enable_kicks(q);
 }
 
 static const struct blk_engine_ops fake_ops = {
@@ -548,8 +573,8 @@ static void offer(void)
 {
 	uint16_t old = w.kit.queue[0].avail_idx;
 
-	if (!w.kit.dev->active && broken())
-		return;
+	if (!w.kit.dev->active || w.quiet)
+		return; /* not by the register: also with the lock held */
 	for (uint64_t left = schedule_below(12) + 1; left > 0; left--) {
 		unsigned int i = (unsigned int)schedule_below(TAGS);
 		struct tag *t = &w.tag[i];
@@ -784,7 +809,9 @@ static int drain(void)
 	int r;
 
 	pause_vm();
+	w.fake->settling = true;
 	r = virtio_dev_drain(w.kit.dev, schedule.now + 5 * NS_PER_S);
+	w.fake->settling = false;
 	schedule_check(r == 0 || r == -ETIME);
 	schedule_check(r < 0 || (!any_op(OP_ADDED) && !any_op(OP_BEGUN) &&
 				 !any_op(OP_DONE)));
@@ -799,8 +826,11 @@ static void drain_vm(void)
 static void patch_file(void)
 {
 	unsigned int to = (unsigned int)schedule_below(2);
-	int r = blk_set_file(w.blk, &w.file[to]);
+	int r;
 
+	w.fake->settling = true;
+	r = blk_set_file(w.blk, &w.file[to]);
+	w.fake->settling = false;
 	schedule_check(r == 0 || r == -ETIME);
 	if (r < 0)
 		return;
@@ -926,6 +956,7 @@ static void settle(void)
 {
 	unsigned int left = 5000;
 
+	w.quiet = true;
 	w.fake->hung = false;
 	resume_vm();
 	if (broken())
@@ -941,6 +972,7 @@ static void settle(void)
 		collect();
 		schedule_advance(20 * NS_PER_MS);
 	}
+	w.quiet = false;
 	schedule_check(!any_op(OP_ADDED) && !any_op(OP_BEGUN) &&
 		       !any_op(OP_DONE));
 }
