@@ -464,49 +464,6 @@ static void test_partial_sector_is_out_of_reach(void **state)
 	rig_close(&rig);
 }
 
-static void test_only_files_and_block_devices(void **state)
-{
-	struct blk_file file;
-	int dir = open(".", O_RDONLY | O_CLOEXEC);
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	(void)state;
-	assert_int_equal(blk_file_init(&file, dir), -EISDIR);
-	assert_int_equal(blk_file_init(&file, null), -ENOTBLK);
-	assert_int_equal(blk_file_init(&file, -1), -EBADF);
-	(void)close(dir);
-	(void)close(null);
-}
-
-/* They look like files, and /proc/self/mem would be our own memory. */
-static void test_no_files_of_the_kernel(void **state)
-{
-	static const struct {
-		const char *path;
-		int flags;
-	} files[] = {
-		{"/proc/self/mem", O_RDWR},
-		{"/proc/kcore", O_RDONLY},
-		{"/proc/self/clear_refs", O_WRONLY},
-		{"/proc/sys/kernel/hostname", O_RDONLY},
-		{"/sys/kernel/notes", O_RDONLY},
-	};
-	unsigned int tried = 0;
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		int fd = open(files[i].path, files[i].flags | O_CLOEXEC);
-		struct blk_file file;
-
-		if (fd < 0)
-			continue; /* not on this host, or not for us */
-		assert_int_equal(blk_file_init(&file, fd), -ENOTBLK);
-		(void)close(fd);
-		tried++;
-	}
-	assert_true(tried >= 2);
-}
-
 /* D7: what the guest writes is data, whatever it looks like. */
 static void test_d7_raw_stays_raw(void **state)
 {
@@ -982,8 +939,6 @@ int main(void)
 		BOTH(test_no_discard),
 		BOTH(test_flush_only_when_it_means_something),
 		BOTH(test_partial_sector_is_out_of_reach),
-		cmocka_unit_test(test_only_files_and_block_devices),
-		cmocka_unit_test(test_no_files_of_the_kernel),
 		BOTH(test_d7_raw_stays_raw),
 		BOTH(test_discard_gives_space_back),
 		BOTH(test_write_zeroes),

@@ -12,18 +12,15 @@
  */
 #include "unit.h"
 
-#include "schedule.h"
+#include "blk_fake.h"
 
 #include "base/log.h"
 #include "dev/blk.h"
 #include "virtio/state.h"
 #include "virtio_kit.h"
 
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 
-#define PIECE     4096u /* bytes of a call; larger requests are large */
-#define SLOTS     6u
 #define TAGS      40u
 #define EACH      16u /* sectors of a tag */
 #define SECTOR    512u
@@ -88,48 +85,13 @@ struct tag {
 #define AT_STATUS 112u
 #define AT_DATA   128u
 
-static void offer(void);
-
-/* A call in the engine. */
-enum op_state {
-	OP_FREE,
-	OP_ADDED,
-	OP_BEGUN,
-	OP_DONE,
-};
-
-struct op {
-	enum op_state state;
-	struct blk_call call;
-	void *tag;
-	int64_t result;
-};
-
-/**
- * struct fake - the engine
- * @order:	of ops that were added, the last one last
- * @fd:		an eventfd, readable while results wait
- * @hung:	no call ends
- * @settling:	the device may begin calls though it is paused
- * @cost:	of the calls that were begun, and done at once
- */
-struct fake {
-	struct blk_engine engine;
-	int fd;
-	bool hung;
-	bool settling;
-	uint64_t cost;
-	struct op op[SLOTS];
-	unsigned int nr_added;
-	struct op *added[SLOTS];
-};
-
 /**
  * struct world - the device, its driver, and what they should be like
  * @file, @shadow: two disks, and what is in their sectors
  * @at:		the one that is in use
  * @no_holes:	nothing can be punched
  * @quiet:	the driver adds nothing
+ * @settling:	the device may begin calls though it is paused
  * @queue:	at which addresses a restart puts the rings
  * @limit:	bytes, in ms; operations, in ms
  * @epoch, @since: of these limits
@@ -138,12 +100,12 @@ struct fake {
 static struct world {
 	struct kit kit;
 	struct blk *blk;
-	struct fake *fake;
 	struct blk_file file[2];
 	int16_t shadow[2][SECTORS];
 	unsigned int at;
 	bool no_holes;
 	bool quiet;
+	bool settling;
 	struct kit_queue queue;
 	uint64_t features;
 	struct tag tag[TAGS];
@@ -157,56 +119,12 @@ static struct world {
 	uint64_t bytes;
 } w;
 
-/* ---- the engine ---- */
+/* ---- what the engine asks ---- */
 
-int64_t __real_blk_call_run(const struct blk_call *call);
-int64_t __wrap_blk_call_run(const struct blk_call *call);
-
-static int64_t run(const struct blk_call *call)
-{
-	if (call->kind == BLK_CALL_FALLOCATE && w.no_holes)
-		return -EOPNOTSUPP;
-	return __real_blk_call_run(call);
-}
-
-/* The device does it itself. */
-int64_t __wrap_blk_call_run(const struct blk_call *call)
-{
-	w.fake->cost += blk_call_cost(call);
-	return run(call);
-}
-
-static struct fake *fake_of(struct blk_engine *e)
-{
-	return container_of(e, struct fake, engine);
-}
-
-static struct op *any_op(enum op_state state)
-{
-	unsigned int from = (unsigned int)schedule_below(SLOTS);
-
-	for (unsigned int i = 0; i < SLOTS; i++) {
-		struct op *op = &w.fake->op[(from + i) % SLOTS];
-
-		if (op->state == state)
-			return op;
-	}
-	return NULL;
-}
-
-static void set_readable(struct fake *f)
-{
-	uint64_t count = 1;
-
-	if (any_op(OP_DONE))
-		schedule_check(write(f->fd, &count, sizeof(count)) ==
-			       sizeof(count));
-	else
-		(void)!read(f->fd, &count, sizeof(count));
-}
+static void offer(void);
 
 /* A failed call fails its request. */
-static void hurt(const struct blk_call *call)
+static void fake_hurt(const struct blk_call *call)
 {
 	for (unsigned int i = 0; i < TAGS; i++)
 		if (w.tag[i].out &&
@@ -214,148 +132,21 @@ static void hurt(const struct blk_call *call)
 			w.tag[i].may_fail = true;
 }
 
-/* A part of a transfer. */
-static int64_t run_short(const struct blk_call *call)
+static void fake_meanwhile(void)
 {
-	struct blk_call part = *call;
-	struct iovec iov;
-
-	if (call->nr_iov == 0)
-		return run(call);
-	iov = *call->iov;
-	iov.iov_len = schedule_below(iov.iov_len) + 1;
-	part.iov = &iov;
-	part.nr_iov = 1;
-	return __real_blk_call_run(&part);
-}
-
-static void complete(struct op *op)
-{
-	static const int plain[] = {EAGAIN, EINVAL, EOPNOTSUPP};
-
-	switch (schedule_below(16)) {
-	case 0:
-		op->result = -EIO;
-		hurt(&op->call);
-		break;
-	case 1:
-		op->result = -EINTR;
-		break;
-	case 2:
-		op->result = -plain[schedule_below(ARRAY_SIZE(plain))];
-		break;
-	case 3:
-	case 4:
-		op->result = run_short(&op->call);
-		break;
-	default:
-		op->result = run(&op->call);
-		break;
-	}
-	op->state = OP_DONE;
-}
-
-static int fake_fd(struct blk_engine *e)
-{
-	return fake_of(e)->fd;
-}
-
-static bool fake_add(struct blk_engine *e, const struct blk_call *call,
-		     void *tag)
-{
-	struct fake *f = fake_of(e);
-	struct op *op = any_op(OP_FREE);
-
-	if (schedule_once_in(50))
-		return false;
-	schedule_check(op != NULL);
-	schedule_check(blk_call_cost(call) <= PIECE);
-	schedule_check(!w.kit.dev->paused || f->settling);
-	op->call = *call;
-	op->tag = tag;
-	op->state = OP_ADDED;
-	f->added[f->nr_added++] = op;
-	return true;
-}
-
-static int fake_submit(struct blk_engine *e)
-{
-	struct fake *f = fake_of(e);
-
 	/* Another CPU does not wait for us. */
 	if (schedule_once_in(10) && !w.kit.dev->paused)
 		offer();
-
-	while (f->nr_added > 0) {
-		struct op *op = f->added[0];
-
-		if (schedule_once_in(100))
-			return -EAGAIN;
-		memmove(f->added, f->added + 1,
-			--f->nr_added * sizeof(f->added[0]));
-		op->state = OP_BEGUN;
-		f->cost += blk_call_cost(&op->call);
-		if (!f->hung && schedule_once_in(3))
-			complete(op);
-	}
-	set_readable(f);
-	return 0;
 }
 
-static bool fake_take_back(struct blk_engine *e, void **tag)
+static bool fake_may_begin(void)
 {
-	struct fake *f = fake_of(e);
-	struct op *op;
-
-	if (f->nr_added == 0)
-		return false;
-	op = f->added[--f->nr_added];
-	op->state = OP_FREE;
-	*tag = op->tag;
-	set_readable(f);
-	return true;
+	return !w.kit.dev->paused || w.settling;
 }
 
-static bool fake_next(struct blk_engine *e, void **tag, int64_t *result)
+static bool fake_has_holes(void)
 {
-	struct op *op = any_op(OP_DONE);
-
-	if (!op)
-		return false;
-	*tag = op->tag;
-	*result = op->result;
-	op->state = OP_FREE;
-	set_readable(fake_of(e));
-	return true;
-}
-
-static bool fake_wait(struct blk_engine *e, uint64_t deadline_ns)
-{
-	struct fake *f = fake_of(e);
-	struct op *op = any_op(OP_BEGUN);
-
-	if (any_op(OP_DONE))
-		return true;
-	if (f->hung || !op || schedule_once_in(20)) {
-		if (schedule.now < deadline_ns)
-			schedule.now = deadline_ns;
-		return false;
-	}
-	complete(op);
-	set_readable(f);
-	/* A slow host: the deadline passes with this result. */
-	if (schedule_once_in(10) && schedule.now < deadline_ns)
-		schedule.now = deadline_ns;
-	return true;
-}
-
-static void fake_free(struct blk_engine *e)
-{
-	struct fake *f = fake_of(e);
-
-	(void)close(f->fd);
-	free(f);
-	w.fake = NULL;
+	return !w.no_holes;
 }
 
 bool __real_virtq_enable_kicks(struct virtq *q);
@@ -367,28 +158,6 @@ bool __wrap_virtq_enable_kicks(struct virtq *q)
 	if (schedule_once_in(4))
 		offer();
 	return __real_virtq_enable_kicks(q);
-}
-
-static const struct blk_engine_ops fake_ops = {
-	.slots = SLOTS,
-	.piece = PIECE,
-	.fd = fake_fd,
-	.add = fake_add,
-	.submit = fake_submit,
-	.take_back = fake_take_back,
-	.next = fake_next,
-	.wait = fake_wait,
-	.free = fake_free,
-};
-
-static struct blk_engine *fake_new(void)
-{
-	w.fake = calloc(1, sizeof(*w.fake));
-	schedule_check(w.fake != NULL);
-	w.fake->engine.ops = &fake_ops;
-	w.fake->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	schedule_check(w.fake->fd >= 0);
-	return &w.fake->engine;
 }
 
 /* ---- the device ---- */
@@ -691,7 +460,8 @@ static void count_answer(const struct tag *t, uint8_t status)
 		w.bytes += t->sectors * SECTOR;
 	/* Of zeroes it is known late what they cost: all slots may have some.
 	 */
-	check_limit(&w.limit[0], w.bytes, (w.no_holes ? SLOTS : 1) * TAG_LEN);
+	check_limit(&w.limit[0], w.bytes,
+		    (w.no_holes ? FAKE_SLOTS : 1) * TAG_LEN);
 	check_limit(&w.limit[1], w.ops, 0);
 }
 
@@ -748,9 +518,9 @@ static void collect(void)
 /* One step of the loop calls the kick's and the engine's source at most. */
 static void one_callback(void)
 {
-	w.fake->cost = 0;
+	fake->cost = 0;
 	schedule_check(loop_step(&w.kit.loop, 0) == 0);
-	schedule_check(w.fake->cost <= 2 * 2 * PIECE);
+	schedule_check(fake->cost <= 2 * 2 * FAKE_PIECE);
 }
 
 /* The loop comes to rest. */
@@ -774,21 +544,21 @@ static void complete_one(void)
 {
 	struct op *op = any_op(OP_BEGUN);
 
-	if (!op || w.fake->hung)
+	if (!op || fake->hung)
 		return;
 	complete(op);
-	set_readable(w.fake);
+	set_readable(fake);
 }
 
 static void complete_all(void)
 {
-	while (!w.fake->hung && any_op(OP_BEGUN))
+	while (!fake->hung && any_op(OP_BEGUN))
 		complete_one();
 }
 
 static void hang(void)
 {
-	w.fake->hung = !w.fake->hung;
+	fake->hung = !fake->hung;
 }
 
 static void pause_vm(void)
@@ -809,9 +579,9 @@ static int drain(void)
 	int r;
 
 	pause_vm();
-	w.fake->settling = true;
+	w.settling = true;
 	r = virtio_dev_drain(w.kit.dev, schedule.now + 5 * NS_PER_S);
-	w.fake->settling = false;
+	w.settling = false;
 	schedule_check(r == 0 || r == -ETIME);
 	schedule_check(r < 0 || (!any_op(OP_ADDED) && !any_op(OP_BEGUN) &&
 				 !any_op(OP_DONE)));
@@ -828,9 +598,9 @@ static void patch_file(void)
 	unsigned int to = (unsigned int)schedule_below(2);
 	int r;
 
-	w.fake->settling = true;
+	w.settling = true;
 	r = blk_set_file(w.blk, &w.file[to]);
-	w.fake->settling = false;
+	w.settling = false;
 	schedule_check(r == 0 || r == -ETIME);
 	if (r < 0)
 		return;
@@ -920,7 +690,7 @@ static void reset(void)
 	kit_write(&w.kit, KIT_STATUS, 0);
 	while (kit_read(&w.kit, KIT_STATUS) != 0) {
 		schedule_check(left-- > 0);
-		w.fake->hung = false;
+		fake->hung = false;
 		complete_all();
 		pump();
 	}
@@ -957,7 +727,7 @@ static void settle(void)
 	unsigned int left = 5000;
 
 	w.quiet = true;
-	w.fake->hung = false;
+	fake->hung = false;
 	resume_vm();
 	if (broken())
 		reset();
