@@ -6,7 +6,7 @@
 
 #define NS_PER_MS 1000000u
 /* Who waits is at most so late for what he waits for. */
-#define LATE_NS (100ull * NS_PER_MS)
+#define LATE_NS 100000000ull
 
 typedef unsigned __int128 u128;
 
