@@ -50,8 +50,8 @@ int cache_find_kernel(char *path, struct err *err)
 	if (access(path, R_OK) < 0)
 		return err_set(err, -ENOENT,
 			       "There is no kernel at %s yet: give one with "
-			       "--kernel, or fetch Debian's with "
-			       "`tools/kernel/fetch`",
+			       "--kernel; `make shell` in Volt's source "
+			       "fetches Debian's",
 			       path);
 	return 0;
 }
@@ -105,8 +105,8 @@ int cache_find_initrd(char *path, struct err *err)
 	if (!found)
 		return err_set(err, -ENOENT,
 			       "There is no initramfs in %s yet: give one with "
-			       "--initrd, or make one with "
-			       "`tests/initramfs/build`",
+			       "--initrd; `make shell` in Volt's source "
+			       "builds it",
 			       path);
 	len = strlen(path);
 	n = snprintf(path + len, PATH_MAX - len, "/%s", name);

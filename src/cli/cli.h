@@ -2,14 +2,19 @@
 /*
  * cli.h - what the commands of `volt` share
  *
- * A command is one file, cmd_<name>.c, and one line in the table of main.c. It
- * parses its own options (argv[0] is the command's name), prints its results on
- * standard output and its complaints on standard error, and returns the exit
- * code of the program.
+ * A command is one file, cmd_<name>.c: a page (base/args.h), which is its
+ * options and its help, and a function that gets the parsed command line. The
+ * table of them is in commands.c. A command prints its results on standard
+ * output and its complaints on standard error, and returns the exit code of the
+ * program. Whether the results arrived is looked at once, in main().
+ *
+ * What comes from elsewhere (names, paths, answers of a VM, a snapshot's state)
+ * is made harmless before it is printed: cli_complain() does it for all that it
+ * prints, cli_clean() for results.
  */
 #pragma once
 
-#include "base/err.h"
+#include "base/args.h"
 
 /* Exit code for a command line that makes no sense (EX_USAGE of sysexits.h);
  * 0, 1 and 2 belong to the commands. */
@@ -17,31 +22,86 @@
 /* Exit code when the program itself cannot do its work (EX_IOERR). */
 #define CLI_EXIT_FAILED 74
 
-int cmd_doctor(int argc, char **argv);
-int cmd_net(int argc, char **argv);
-int cmd_pause(int argc, char **argv);
-int cmd_ps(int argc, char **argv);
-int cmd_restore(int argc, char **argv);
-int cmd_resume(int argc, char **argv);
-int cmd_run(int argc, char **argv);
-int cmd_snapshot(int argc, char **argv);
-int cmd_stop(int argc, char **argv);
+/**
+ * struct command - one command, or a form of one that has options of its own
+ * @run:	NULL: it only has forms, which help tells of
+ */
+struct command {
+	const struct args_page *page;
+	int (*run)(const struct args_page *page, int argc, char **argv);
+};
+
+/* In the order of help: a form follows its command. */
+extern const struct command cli_commands[];
+extern const size_t cli_nr_commands;
+
+extern const struct args_page cmd_doctor_page;
+extern const struct args_page cmd_net_page;
+extern const struct args_page cmd_net_add_page;
+extern const struct args_page cmd_net_del_page;
+extern const struct args_page cmd_net_list_page;
+extern const struct args_page cmd_pause_page;
+extern const struct args_page cmd_ps_page;
+extern const struct args_page cmd_restore_page;
+extern const struct args_page cmd_resume_page;
+extern const struct args_page cmd_run_page;
+extern const struct args_page cmd_snapshot_page;
+extern const struct args_page cmd_snapshot_inspect_page;
+extern const struct args_page cmd_snapshot_merge_page;
+extern const struct args_page cmd_stop_page;
+
+int cmd_doctor(const struct args_page *page, int argc, char **argv);
+int cmd_net_add(const struct args_page *page, int argc, char **argv);
+int cmd_net_del(const struct args_page *page, int argc, char **argv);
+int cmd_net_list(const struct args_page *page, int argc, char **argv);
+int cmd_pause(const struct args_page *page, int argc, char **argv);
+int cmd_ps(const struct args_page *page, int argc, char **argv);
+int cmd_restore(const struct args_page *page, int argc, char **argv);
+int cmd_resume(const struct args_page *page, int argc, char **argv);
+int cmd_run(const struct args_page *page, int argc, char **argv);
+int cmd_snapshot(const struct args_page *page, int argc, char **argv);
+int cmd_snapshot_inspect(const struct args_page *page, int argc, char **argv);
+int cmd_snapshot_merge(const struct args_page *page, int argc, char **argv);
+int cmd_stop(const struct args_page *page, int argc, char **argv);
+
+/* What cli_parse() returns when there is something to do. */
+#define CLI_GO_ON (-1)
+
+/**
+ * cli_parse() - read the command line; print help or what is wrong with it
+ * @words:	how many words it has to have; fewer is wrong
+ *
+ * Return: CLI_GO_ON, or an exit code.
+ */
+int cli_parse(const struct args_page *page, int argc, char **argv,
+	      unsigned int words, void *base, struct args *args) __must_check;
+
+/* Print a page's help. Return: an exit code. */
+int cli_help(const struct args_page *page);
 
 /**
  * cli_complain() - "volt COMMAND: <sentence>" on standard error
+ * @page:	of the command; NULL for the program
  *
  * Return: @code, so that a command can `return cli_complain(...)`.
  */
-int cli_complain(int code, const char *command, const char *fmt, ...)
+int cli_complain(int code, const struct args_page *page, const char *fmt, ...)
 	__printf_like(3, 4);
 
-/**
- * cli_parse_number() - a decimal number and nothing else
- *
- * Return: false when @text is not one, or is outside [@min, @max].
- */
-bool cli_parse_number(const char *text, uint64_t min, uint64_t max,
-		      uint64_t *out);
+/* The same of an error, in a person's words. */
+int cli_fail(int code, const struct args_page *page, const struct err *err);
 
-/* After getopt complained: point at --help. Return: CLI_EXIT_USAGE. */
-int cli_usage_error(const char *command);
+/* A mistake in the command line, and where to read more. */
+int cli_misuse(const struct args_page *page, const char *fmt, ...)
+	__printf_like(2, 3);
+
+#define CLI_CLEAN_MAX 512
+
+/**
+ * cli_clean() - @text without what would change the terminal
+ *
+ * For printf(): cli_clean(text, (char[CLI_CLEAN_MAX]){0}).
+ *
+ * Return: @room.
+ */
+const char *cli_clean(const char *text, char room[static CLI_CLEAN_MAX]);

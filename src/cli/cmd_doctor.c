@@ -7,70 +7,58 @@
 
 #include "base/fd.h"
 
-#include <getopt.h>
 #include <stdio.h>
 
-static const char help_text[] =
-	"Usage: volt doctor [--json]\n"
-	"\n"
-	"Tells what this host can run, from what it measures: a tiny guest "
-	"shows how\n"
-	"fast KVM runs kernel code and which instructions it refuses. Under "
-	"each line,\n"
-	"\"->\" says what to do about something missing. Changes nothing.\n"
-	"\n"
-	"  --json   the same as one JSON object (docs/doctor.md)\n"
-	"  --help   this text\n"
-	"\n"
-	"Exit code: 0 Linux guests run here; 1 only bare-metal guests do;\n"
-	"2 KVM cannot be used; 64 bad usage.\n";
+struct doctor {
+	bool json;
+};
 
-static int run_doctor(bool json)
+/* clang-format off */
+static const struct arg args[] = {
+	{"json", NULL, "the same as one JSON object", .kind = ARG_FLAG,
+	 .offset = offsetof(struct doctor, json)},
+};
+/* clang-format on */
+
+const struct args_page cmd_doctor_page = {
+	.name = "volt doctor",
+	.summary = "what this host can run, and what it lacks",
+	.usage = "[--json]",
+	.about = "Tells what this host can run, from what it measures: a tiny "
+		 "guest shows how fast KVM runs kernel code and which "
+		 "instructions it refuses. Under each line, \"->\" says what "
+		 "to do about something missing. Changes nothing.\n",
+	.args = args,
+	.nr_args = ARRAY_SIZE(args),
+	.exit = "0 Linux guests run here; 1 only bare-metal guests do; 2 KVM "
+		"cannot be used; 64 bad usage.",
+};
+
+static int run_doctor(const struct args_page *page, bool json)
 {
 	cleanup_free struct doctor_facts *facts = malloc(sizeof(*facts));
 	cleanup_free struct doctor_report *report = malloc(sizeof(*report));
 	int r = 0;
 
 	if (!facts || !report)
-		return cli_complain(CLI_EXIT_FAILED, "doctor", "out of memory");
+		return cli_complain(CLI_EXIT_FAILED, page, "out of memory");
 	doctor_collect(facts);
 	doctor_judge(facts, report);
 	if (json)
 		r = doctor_show_json(facts, report);
 	else
 		doctor_show_text(facts, report);
-	if (r < 0 || fflush(stdout) == EOF || ferror(stdout))
-		return cli_complain(CLI_EXIT_FAILED, "doctor",
+	if (r < 0)
+		return cli_complain(CLI_EXIT_FAILED, page,
 				    "cannot write the report");
 	return doctor_exit_code(report);
 }
 
-int cmd_doctor(int argc, char **argv)
+int cmd_doctor(const struct args_page *page, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
-	bool json = false;
-	int opt;
+	struct doctor o = {0};
+	struct args words;
+	int code = cli_parse(page, argc, argv, 0, &o, &words);
 
-	while ((opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		switch (opt) {
-		case 'j':
-			json = true;
-			break;
-		case 'h':
-			(void)fputs(help_text, stdout);
-			return 0;
-		default:
-			return cli_usage_error("doctor");
-		}
-	}
-	if (optind < argc) {
-		(void)cli_complain(0, "doctor", "'%s' is one word too many",
-				   argv[optind]);
-		return cli_usage_error("doctor");
-	}
-	return run_doctor(json);
+	return code == CLI_GO_ON ? run_doctor(page, o.json) : code;
 }

@@ -8,49 +8,96 @@
 #include "base/fd.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define NAME        "net"
 #define MTU_DEFAULT 1500
 #define MTU_MIN     68
 #define MTU_MAX     65521
 #define MAX_LISTED  1024
 
-static const char help_text[] =
-	"Usage: volt net add NAME [OPTIONS]   make a tap, or change it\n"
-	"       volt net del NAME             take it and all it brought away\n"
-	"       volt net list                 the taps made here\n"
-	"\n"
-	"A tap is the host's end of a guest's network card. It has an address, "
-	"stays\n"
-	"until it is deleted (or the host restarts), and an ordinary user can "
-	"then give\n"
-	"it to a VM: \"host_dev_name\": \"NAME\" in the VM's "
-	"network-interfaces.\n"
-	"add and del need root (CAP_NET_ADMIN); the VM does not.\n"
-	"\n"
-	"Options of add:\n"
-	"  --address CIDR  the host's address on it, such as 172.16.0.1/24\n"
-	"                  (default: the first 172.16.N.1/24 that is free)\n"
-	"  --no-nat        reach only this host, not what is behind it\n"
-	"  --nat           the default: guests reach out in this host's name "
-	"(nft),\n"
-	"                  nobody but this host reaches in; switches IPv4 "
-	"forwarding on\n"
-	"                  and, with the last such tap, off again\n"
-	"  --user UID      who may use it (default: who called sudo)\n"
-	"  --mtu N         default 1500\n"
-	"\n"
-	"Exit code: 0 done, or nothing to do; 1 failed; 64 bad usage.\n"
-	"\n"
-	"Example:\n"
-	"  sudo volt net add vtap0 && volt net list && sudo volt net del "
-	"vtap0\n";
+struct add {
+	const char *address;
+	uint64_t mtu;
+	uint64_t user;
+	bool has_user;
+	bool nat;
+	bool no_nat;
+};
+
+#define AT(member) .offset = offsetof(struct add, member)
+
+/* clang-format off */
+static const struct arg add_args[] = {
+	{"address", "CIDR", "the host's address on it, such as 172.16.0.1/24 "
+	 "(default: the first 172.16.N.1/24 that is free)", .kind = ARG_TEXT,
+	 AT(address)},
+	{"no-nat", NULL, "guests reach only this host, not what is behind it",
+	 .kind = ARG_FLAG, AT(no_nat), .forbids = "nat"},
+	{"nat", NULL, "the default: guests reach out in this host's name "
+	 "(nft), nobody but this host reaches in; switches IPv4 forwarding on "
+	 "and, with the last such tap, off again", .kind = ARG_FLAG, AT(nat)},
+	{"user", "UID", "who may use it (default: who called sudo)",
+	 .kind = ARG_NUMBER, .max = UINT32_MAX - 1, AT(user),
+	 .has = offsetof(struct add, has_user)},
+	{"mtu", "N", "68 to 65521 (default 1500)", .kind = ARG_NUMBER,
+	 .min = MTU_MIN, .max = MTU_MAX, AT(mtu)},
+};
+/* clang-format on */
+
+#define NET_EXIT "0 done, or nothing to do; 1 failed; 64 bad usage."
+
+const struct args_page cmd_net_page = {
+	.name = "volt net",
+	.summary = "make, list and delete taps for guests (as root)",
+	.usage = "add NAME [OPTIONS]\n"
+		 "del NAME\n"
+		 "list",
+	.about = "A tap is the host's end of a guest's network card. It has an "
+		 "address, stays until it is deleted (or the host restarts), "
+		 "and an ordinary user can then give it to a VM: `volt run "
+		 "--net tap=NAME`, or \"host_dev_name\" in the API. add and "
+		 "del need root (CAP_NET_ADMIN); the VM does not.\n"
+		 "\n"
+		 "`volt net add --help` tells of its options.\n",
+	.exit = NET_EXIT,
+	.examples = "  sudo volt net add vtap0\n"
+		    "  volt net list\n"
+		    "  sudo volt net del vtap0\n",
+};
+
+const struct args_page cmd_net_add_page = {
+	.name = "volt net add",
+	.summary = "make a tap, or change it",
+	.usage = "NAME [OPTIONS]",
+	.about = "Makes a tap for a guest, or makes one that was made here as "
+		 "it is wished now.\n",
+	.args = add_args,
+	.nr_args = ARRAY_SIZE(add_args),
+	.exit = NET_EXIT,
+	.nr_words = 1,
+};
+
+const struct args_page cmd_net_del_page = {
+	.name = "volt net del",
+	.summary = "take a tap and all it brought away",
+	.usage = "NAME",
+	.about = "Takes a tap that `volt net add` made away, with its "
+		 "address and its NAT.\n",
+	.exit = NET_EXIT,
+	.nr_words = 1,
+};
+
+const struct args_page cmd_net_list_page = {
+	.name = "volt net list",
+	.summary = "the taps made here",
+	.usage = "",
+	.about = "Lists the taps that `volt net add` made.\n",
+	.exit = "0 listed; 1 failed; 64 bad usage.",
+};
 
 /* The effective capabilities of this thread; root in a user namespace of its
  * own has this one too. */
@@ -66,12 +113,11 @@ static bool may_admin_net(void)
 	return (data[0].effective >> CAP_NET_ADMIN) & 1;
 }
 
-static int need_root(const char *verb)
+static int need_root(const struct args_page *page, const char *name)
 {
-	return cli_complain(1, NAME,
-			    "%s needs root (CAP_NET_ADMIN): try `sudo volt "
-			    "net %s ...`",
-			    verb, verb);
+	return cli_complain(1, page,
+			    "it needs root (CAP_NET_ADMIN): try `sudo %s %s`",
+			    page->name, name);
 }
 
 /* Who called sudo, else who runs this. */
@@ -80,7 +126,7 @@ static uint32_t default_owner(void)
 	const char *text = getenv("SUDO_UID");
 	uint64_t uid;
 
-	if (text && cli_parse_number(text, 0, UINT32_MAX - 1, &uid))
+	if (text && args_number(text, 0, UINT32_MAX - 1, &uid))
 		return (uint32_t)uid;
 	return getuid();
 }
@@ -103,131 +149,72 @@ static void print_added(const struct net_wish *wish,
 		     text, (int)strcspn(host, "/"), host);
 }
 
-static int add_tap(const struct net_wish *wish)
+static int add_tap(const struct args_page *page, const struct net_wish *wish)
 {
+	cleanup_fd int lock = -1;
 	struct net_cidr address;
 	struct err err;
 	struct rtnl nl;
 	int r;
 
 	if (!may_admin_net())
-		return need_root("add");
-	r = rtnl_open(&nl, &err);
-	if (r < 0)
-		return cli_complain(1, NAME, "%s", err.text);
+		return need_root(page, wish->name);
+	if (net_lock(&lock, &err) < 0 || rtnl_open(&nl, &err) < 0)
+		return cli_fail(1, page, &err);
 	r = net_add_tap(&nl, wish, &address, &err);
 	rtnl_close(&nl);
 	if (r < 0)
-		return cli_complain(1, NAME, "%s", err.text);
+		return cli_fail(1, page, &err);
 	print_added(wish, &address);
 	return 0;
 }
 
-enum add_option {
-	OPT_ADDRESS = 1,
-	OPT_NAT,
-	OPT_NO_NAT,
-	OPT_USER,
-	OPT_MTU,
-	OPT_HELP,
-};
-
-/* One option of add. Return: 0, or -EINVAL with a sentence. */
-static int take_option(struct net_wish *wish, int opt, const char *value,
-		       struct err *err)
+int cmd_net_add(const struct args_page *page, int argc, char **argv)
 {
-	uint64_t n;
-
-	switch (opt) {
-	case OPT_ADDRESS:
-		wish->has_address = true;
-		return net_parse_cidr(value, &wish->address, err);
-	case OPT_NAT:
-	case OPT_NO_NAT:
-		wish->nat = opt == OPT_NAT;
-		return 0;
-	case OPT_USER:
-		if (!cli_parse_number(value, 0, UINT32_MAX - 1, &n))
-			return err_set(err, -EINVAL,
-				       "'%s' is not a user's number; `id -u "
-				       "NAME` tells it",
-				       value);
-		wish->owner = (uint32_t)n;
-		return 0;
-	case OPT_MTU:
-		if (!cli_parse_number(value, MTU_MIN, MTU_MAX, &n))
-			return err_set(err, -EINVAL,
-				       "The MTU '%s' is not a number from %d "
-				       "to %d",
-				       value, MTU_MIN, MTU_MAX);
-		wish->mtu = (uint32_t)n;
-		return 0;
-	default:
-		return err_set(err, -EINVAL, "No such option");
-	}
-}
-
-static int run_add(int argc, char **argv)
-{
-	static const struct option options[] = {
-		{"address", required_argument, NULL, OPT_ADDRESS},
-		{"nat", no_argument, NULL, OPT_NAT},
-		{"no-nat", no_argument, NULL, OPT_NO_NAT},
-		{"user", required_argument, NULL, OPT_USER},
-		{"mtu", required_argument, NULL, OPT_MTU},
-		{"help", no_argument, NULL, OPT_HELP},
-		{NULL, 0, NULL, 0},
-	};
-	struct net_wish wish = {.nat = true, .mtu = MTU_DEFAULT};
+	struct add o = {.mtu = MTU_DEFAULT};
+	struct net_wish wish = {0};
+	struct args args;
 	struct err err;
-	int opt;
+	int code = cli_parse(page, argc, argv, 1, &o, &args);
 
-	wish.owner = default_owner();
-	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (opt == OPT_HELP) {
-			(void)fputs(help_text, stdout);
-			return 0;
-		}
-		if (opt == '?')
-			return cli_usage_error(NAME);
-		if (take_option(&wish, opt, optarg, &err) < 0)
-			return cli_complain(CLI_EXIT_USAGE, NAME, "%s",
-					    err.text);
-	}
-	if (argc - optind != 1) {
-		(void)cli_complain(0, NAME, "add takes one name");
-		return cli_usage_error(NAME);
-	}
-	wish.name = argv[optind];
-	if (net_check_name(wish.name, &err) < 0)
-		return cli_complain(CLI_EXIT_USAGE, NAME, "%s", err.text);
-	return add_tap(&wish);
+	if (code != CLI_GO_ON)
+		return code;
+	wish = (struct net_wish){
+		.name = args.words[0],
+		.has_address = o.address != NULL,
+		.nat = !o.no_nat,
+		.owner = o.has_user ? (uint32_t)o.user : default_owner(),
+		.mtu = (uint32_t)o.mtu,
+	};
+	if (net_check_name(wish.name, &err) < 0 ||
+	    (o.address && net_parse_cidr(o.address, &wish.address, &err) < 0))
+		return cli_fail(CLI_EXIT_USAGE, page, &err);
+	return add_tap(page, &wish);
 }
 
-static int run_del(int argc, char **argv)
+int cmd_net_del(const struct args_page *page, int argc, char **argv)
 {
+	cleanup_fd int lock = -1;
+	struct args args;
 	struct err err;
 	struct rtnl nl;
-	int r;
+	int r = cli_parse(page, argc, argv, 1, NULL, &args);
 
-	if (argc != 2) {
-		(void)cli_complain(0, NAME, "del takes one name");
-		return cli_usage_error(NAME);
-	}
-	if (net_check_name(argv[1], &err) < 0)
-		return cli_complain(CLI_EXIT_USAGE, NAME, "%s", err.text);
+	if (r != CLI_GO_ON)
+		return r;
+	if (net_check_name(args.words[0], &err) < 0)
+		return cli_fail(CLI_EXIT_USAGE, page, &err);
 	if (!may_admin_net())
-		return need_root("del");
-	r = rtnl_open(&nl, &err);
-	if (r < 0)
-		return cli_complain(1, NAME, "%s", err.text);
-	r = net_del_tap(&nl, argv[1], &err);
+		return need_root(page, args.words[0]);
+	if (net_lock(&lock, &err) < 0 || rtnl_open(&nl, &err) < 0)
+		return cli_fail(1, page, &err);
+	r = net_del_tap(&nl, args.words[0], &err);
 	rtnl_close(&nl);
 	if (r == -ENODEV) {
-		(void)printf("%s: not there, nothing to do\n", argv[1]);
+		(void)printf("%s: not there, nothing to do\n", args.words[0]);
 		return 0;
 	}
-	return r < 0 ? cli_complain(1, NAME, "%s", err.text) : 0;
+	return r < 0 ? cli_fail(1, page, &err) : 0;
 }
 
 /**
@@ -261,7 +248,7 @@ static int list_addr(const struct rtnl_addr *addr, void *arg)
 
 static void print_listing(const struct listing *l)
 {
-	char address[NET_CIDR_TEXT_MAX];
+	char address[NET_CIDR_TEXT_MAX], name[CLI_CLEAN_MAX];
 
 	(void)printf("%-15s %-18s %5s %10s %-4s %s\n", "NAME", "ADDRESS", "MTU",
 		     "UID", "NAT", "STATE");
@@ -269,7 +256,8 @@ static void print_listing(const struct listing *l)
 		const struct rtnl_link *link = &l->link[i];
 
 		net_format_cidr(&l->address[i], address);
-		(void)printf("%-15s %-18s %5u %10lld %-4s %s\n", link->name,
+		(void)printf("%-15s %-18s %5u %10lld %-4s %s\n",
+			     cli_clean(link->name, name),
 			     l->address[i].prefix ? address : "none", link->mtu,
 			     (long long)link->owner,
 			     net_parse_mark(link->alias).nat ? "yes" : "no",
@@ -279,46 +267,27 @@ static void print_listing(const struct listing *l)
 	}
 }
 
-static int run_list(int argc, char **argv)
+int cmd_net_list(const struct args_page *page, int argc, char **argv)
 {
 	cleanup_free struct listing *l = calloc(1, sizeof(*l));
+	struct args args;
 	struct err err;
 	struct rtnl nl;
-	int r;
+	int r = cli_parse(page, argc, argv, 0, NULL, &args);
 
-	(void)argv;
-	if (argc != 1)
-		return cli_usage_error(NAME);
+	if (r != CLI_GO_ON)
+		return r;
 	if (!l)
-		return cli_complain(1, NAME, "out of memory");
-	r = rtnl_open(&nl, &err);
-	if (r < 0)
-		return cli_complain(1, NAME, "%s", err.text);
+		return cli_complain(1, page, "out of memory");
+	if (rtnl_open(&nl, &err) < 0)
+		return cli_fail(1, page, &err);
 	r = rtnl_each_link(&nl, list_link, l);
 	if (r == 0)
 		r = rtnl_each_addr(&nl, list_addr, l);
 	rtnl_close(&nl);
 	if (r < 0)
-		return cli_complain(1, NAME, "cannot list interfaces: %s",
+		return cli_complain(1, page, "cannot list interfaces: %s",
 				    err_name(r));
 	print_listing(l);
 	return 0;
-}
-
-int cmd_net(int argc, char **argv)
-{
-	const char *verb = argc > 1 ? argv[1] : "";
-
-	if (strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0) {
-		(void)fputs(help_text, stdout);
-		return 0;
-	}
-	if (strcmp(verb, "add") == 0)
-		return run_add(argc - 1, argv + 1);
-	if (strcmp(verb, "del") == 0)
-		return run_del(argc - 1, argv + 1);
-	if (strcmp(verb, "list") == 0)
-		return run_list(argc - 1, argv + 1);
-	(void)cli_complain(0, NAME, "add, del or list?");
-	return cli_usage_error(NAME);
 }

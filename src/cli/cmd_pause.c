@@ -5,26 +5,27 @@
 #include "cli/cli.h"
 #include "cli/vmapi.h"
 
-#include <getopt.h>
-#include <stdio.h>
+const struct args_page cmd_pause_page = {
+	.name = "volt pause",
+	.summary = "have a VM stand still",
+	.usage = "NAME",
+	.about = "VM NAME stands still, CPUs and devices, until `volt resume "
+		 "NAME`; its memory and connections stay. Nothing happens to "
+		 "one that is paused already.\n",
+	.exit = "0 it is paused; 1 failed; 64 bad usage.",
+	.nr_words = 1,
+};
 
-static const char pause_help[] =
-	"Usage: volt pause NAME\n"
-	"\n"
-	"VM NAME stands still, CPUs and devices, until `volt resume NAME`; its "
-	"memory and\n"
-	"connections stay. Nothing happens to one that is paused already.\n"
-	"\n"
-	"Exit code: 0 it is paused; 1 failed; 64 bad usage.\n";
-
-static const char resume_help[] =
-	"Usage: volt resume NAME\n"
-	"\n"
-	"VM NAME, which `volt pause`, `volt snapshot --pause` or `volt restore "
-	"--paused` has\n"
-	"left paused, goes on. Nothing happens to one that runs.\n"
-	"\n"
-	"Exit code: 0 it runs; 1 failed; 64 bad usage.\n";
+const struct args_page cmd_resume_page = {
+	.name = "volt resume",
+	.summary = "have it go on",
+	.usage = "NAME",
+	.about = "VM NAME, which `volt pause`, `volt snapshot --pause` or "
+		 "`volt restore --paused` has left paused, goes on. Nothing "
+		 "happens to one that runs.\n",
+	.exit = "0 it runs; 1 failed; 64 bad usage.",
+	.nr_words = 1,
+};
 
 static int set_state(const char *name, bool paused, struct err *err)
 {
@@ -39,40 +40,27 @@ static int set_state(const char *name, bool paused, struct err *err)
 	return r;
 }
 
-static int run(int argc, char **argv, const char *command, const char *help,
-	       bool paused)
+static int run(const struct args_page *page, int argc, char **argv, bool paused)
 {
-	static const struct option options[] = {
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
+	struct args args;
 	struct err err;
-	int opt;
+	int code = cli_parse(page, argc, argv, 1, NULL, &args);
 
-	while ((opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (opt == 'h') {
-			(void)fputs(help, stdout);
-			return 0;
-		}
-		return cli_usage_error(command);
-	}
-	if (argc - optind != 1) {
-		(void)cli_complain(0, command, "which VM? Give one name");
-		return cli_usage_error(command);
-	}
-	if (vmapi_check_name(argv[optind], &err) < 0)
-		return cli_complain(CLI_EXIT_USAGE, command, "%s", err.text);
-	if (set_state(argv[optind], paused, &err) < 0)
-		return cli_complain(1, command, "%s", err.text);
-	return 0;
+	if (code != CLI_GO_ON)
+		return code;
+	if (vmapi_check_name(args.words[0], &err) < 0)
+		return cli_fail(CLI_EXIT_USAGE, page, &err);
+	return set_state(args.words[0], paused, &err) < 0
+		       ? cli_fail(1, page, &err)
+		       : 0;
 }
 
-int cmd_pause(int argc, char **argv)
+int cmd_pause(const struct args_page *page, int argc, char **argv)
 {
-	return run(argc, argv, "pause", pause_help, true);
+	return run(page, argc, argv, true);
 }
 
-int cmd_resume(int argc, char **argv)
+int cmd_resume(const struct args_page *page, int argc, char **argv)
 {
-	return run(argc, argv, "resume", resume_help, false);
+	return run(page, argc, argv, false);
 }

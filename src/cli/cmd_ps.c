@@ -10,36 +10,49 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NAME   "ps"
 #define SUFFIX ".sock"
 
-static const char help_text[] =
-	"Usage: volt ps\n"
-	"\n"
-	"Lists the VMs that `volt run` started for this user and that run.\n"
-	"\n"
-	"Exit code: 0 listed, also when there are none; 1 failed; 64 bad "
-	"usage.\n";
+/* The API answers at once, or the VM is busy with something. */
+#define PATIENCE_SECONDS 2
 
-static void print_vm(const char *name, struct vmapi *api)
+const struct args_page cmd_ps_page = {
+	.name = "volt ps",
+	.summary = "the VMs that run",
+	.usage = "",
+	.about = "Lists the VMs that `volt run` and `volt restore` started for "
+		 "this user and that run, each with the socket of its API. A "
+		 "volt-vmm that was started by itself is not among them.\n",
+	.exit = "0 listed, also when there are none; 1 failed; 64 bad usage.",
+};
+
+static void print_vm(const char *name, const char *socket, struct vmapi *api)
 {
-	const char *state = NULL;
+	char state[CLI_CLEAN_MAX], path[CLI_CLEAN_MAX];
 	json_t *info = NULL, *machine = NULL;
-	long long cpus, memory;
-	struct err err;
+	const char *text = NULL;
+	int r;
 
-	if (vmapi_call(api, "GET", "/", NULL, &info, &err) == 0 &&
-	    vmapi_call(api, "GET", "/machine-config", NULL, &machine, &err) ==
-		    0)
-		state = json_string_value(json_object_get(info, "state"));
-	cpus = json_integer_value(json_object_get(machine, "vcpu_count"));
-	memory = json_integer_value(json_object_get(machine, "mem_size_mib"));
-	if (state)
-		(void)printf("%-20s %-12s %4lld %10lld %8d\n", name, state,
-			     cpus, memory, api->pid);
+	vmapi_set_patience(api, PATIENCE_SECONDS);
+	r = vmapi_call(api, "GET", "/", NULL, &info, NULL);
+	if (r == 0)
+		r = vmapi_call(api, "GET", "/machine-config", NULL, &machine,
+			       NULL);
+	if (r == 0)
+		text = json_string_value(json_object_get(info, "state"));
+	(void)cli_clean(socket, path);
+	if (text)
+		(void)printf("%-20s %-12s %4lld %10lld %8d %s\n", name,
+			     cli_clean(text, state),
+			     json_integer_value(
+				     json_object_get(machine, "vcpu_count")),
+			     json_integer_value(
+				     json_object_get(machine, "mem_size_mib")),
+			     api->pid, path);
 	else
-		(void)printf("%-20s %-12s %4s %10s %8d\n", name, "no answer",
-			     "-", "-", api->pid);
+		(void)printf("%-20s %-12s %4s %10s %8d %s\n", name,
+			     r == -ETIMEDOUT || r == -EBUSY ? "busy"
+							    : "no answer",
+			     "-", "-", api->pid, path);
 	json_decref(info);
 	json_decref(machine);
 }
@@ -57,9 +70,9 @@ static bool take_name(const char *file, char *name)
 	return vmapi_check_name(name, NULL) == 0;
 }
 
-static int list_folder(const char *folder)
+static int list_folder(const struct args_page *page, const char *folder)
 {
-	char name[VMAPI_NAME_MAX + 1];
+	char name[VMAPI_NAME_MAX + 1], socket[VMAPI_PATH_MAX];
 	struct dirent **list;
 	struct vmapi api;
 	int n = scandir(folder, &list, NULL, alphasort);
@@ -67,12 +80,13 @@ static int list_folder(const char *folder)
 	if (n < 0)
 		return errno == ENOENT
 			       ? 0
-			       : cli_complain(1, NAME, "cannot list %s: %s",
+			       : cli_complain(1, page, "cannot list %s: %s",
 					      folder, err_name(errno));
 	for (int i = 0; i < n; i++) {
 		if (take_name(list[i]->d_name, name) &&
+		    vmapi_socket(name, socket, false, NULL) == 0 &&
 		    vmapi_open(&api, name, NULL) == 0) {
-			print_vm(name, &api);
+			print_vm(name, socket, &api);
 			vmapi_close(&api);
 		}
 		free(list[i]);
@@ -81,22 +95,18 @@ static int list_folder(const char *folder)
 	return 0;
 }
 
-int cmd_ps(int argc, char **argv)
+int cmd_ps(const struct args_page *page, int argc, char **argv)
 {
 	char folder[VMAPI_PATH_MAX];
+	struct args args;
 	struct err err;
+	int code = cli_parse(page, argc, argv, 0, NULL, &args);
 
-	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-		(void)fputs(help_text, stdout);
-		return 0;
-	}
-	if (argc != 1) {
-		(void)cli_complain(0, NAME, "'%s' means nothing here", argv[1]);
-		return cli_usage_error(NAME);
-	}
+	if (code != CLI_GO_ON)
+		return code;
 	if (vmapi_folder(folder, false, &err) < 0)
-		return cli_complain(1, NAME, "%s", err.text);
-	(void)printf("%-20s %-12s %4s %10s %8s\n", "NAME", "STATE", "CPUS",
-		     "MEMORY/MiB", "PID");
-	return list_folder(folder);
+		return cli_fail(1, page, &err);
+	(void)printf("%-20s %-12s %4s %10s %8s %s\n", "NAME", "STATE", "CPUS",
+		     "MEMORY/MiB", "PID", "API");
+	return list_folder(page, folder);
 }

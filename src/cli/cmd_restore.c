@@ -6,152 +6,116 @@
 #include "cli/launch.h"
 
 #include "base/fd.h"
+#include "base/vm_args.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define NAME      "restore"
-#define FLAGS_MAX 40
-
-static const char help_text[] =
-	"Usage: volt restore [OPTIONS] DIR [-- VOLT-VMM-OPTIONS]\n"
-	"\n"
-	"Starts a VM that goes on where the snapshot in DIR was taken, with its "
-	"console\n"
-	"on this terminal; Ctrl-A x ends it. As often as you like, also at the "
-	"same time:\n"
-	"memory that no clone has changed is there once.\n"
-	"\n"
-	"  --name NAME      letters, digits and '-' (default: vm-PID)\n"
-	"  --disk ID=PATH   another file for a drive\n"
-	"  --share-drives   also with disks whose files another VM or program "
-	"uses\n"
-	"  --net ID=TAP     another tap for a network interface\n"
-	"  --vsock SOCKET   another path for the vsock device's socket\n"
-	"  --paused         wait for PATCH /vm instead of running at once\n"
-	"  --clock snapshot|realtime\n"
-	"                   the guest's clock goes on where it stood (default), "
-	"or the time\n"
-	"                   between is added\n"
-	"\n"
-	"Clones share what the snapshot names: a drive that is written to needs "
-	"a copy of\n"
-	"its own (while another VM has its file the restore is refused), a tap "
-	"and a vsock\n"
-	"socket one of their own. "
-	"`volt snapshot inspect DIR`\n"
-	"tells which there are, and their ids.\n"
-	"\n"
-	"Example:\n"
-	"  cp disk.img second.img\n"
-	"  volt restore --name second --disk disk0=second.img snap\n"
-	"\n"
-	"Exit code: volt-vmm's (docs/exit-codes.md); 1 it did not start; 64 "
-	"bad usage.\n";
-
 /**
- * struct given - the command line
- * @flags:	volt-vmm's, and their values (NULL for a switch)
+ * struct restore - the command line
  */
-struct given {
+struct restore {
 	const char *name;
+	struct arg_list disks;
+	struct arg_list nets;
+	const char *vsock;
+	bool paused;
 	bool share_drives;
-	struct {
-		const char *flag;
-		const char *value;
-	} flags[FLAGS_MAX];
-	unsigned int nr_flags;
+	unsigned int clock;
+	struct args args;
+	struct launch launch;
 };
 
-static int start(struct launch *launch, const struct given *given,
-		 const char *dir, char **rest)
-{
-	struct err err;
+#define AT(member) .offset = offsetof(struct restore, member)
 
+/* clang-format off */
+static const struct arg args[] = {
+	LAUNCH_ARG_NAME(AT(name)),
+	{"disk", "ID=PATH", "another file for a drive; may be given several "
+	 "times", .kind = ARG_LIST, AT(disks)},
+	LAUNCH_ARG_SHARE_DRIVES(AT(share_drives)),
+	{"net", "ID=TAP", "another tap for a network interface; may be given "
+	 "several times", .kind = ARG_LIST, AT(nets)},
+	{"vsock", "SOCKET", "another path for the vsock device's socket",
+	 .kind = ARG_TEXT, AT(vsock)},
+	VM_ARG_PAUSED(AT(paused)),
+	VM_ARG_CLOCK(AT(clock)),
+};
+/* clang-format on */
+
+const struct args_page cmd_restore_page = {
+	.name = "volt restore",
+	.summary = "go on from a snapshot, on this terminal",
+	.usage = "[OPTIONS] DIR [-- VOLT-VMM-OPTIONS]",
+	.about = "Starts a VM that goes on where the snapshot in DIR was "
+		 "taken, with its console on this terminal; Ctrl-A x ends it. "
+		 "As often as you like, also at the same time: memory that no "
+		 "clone has changed is there once.\n"
+		 "\n"
+		 "Clones share what the snapshot names: a drive that is "
+		 "written to needs a copy of its own, a tap and a vsock socket "
+		 "one of their own. `volt snapshot inspect DIR` tells which "
+		 "there are, and their ids.\n",
+	.args = args,
+	.nr_args = ARRAY_SIZE(args),
+	.exit = "volt-vmm's (docs/exit-codes.md); 1 it did not start; 64 bad "
+		"usage.",
+	.examples = "  cp disk.img second.img\n"
+		    "  volt restore --name second --disk disk0=second.img "
+		    "snap\n",
+	.nr_words = 1,
+	.rest = ARGS_REST_PASS,
+};
+
+static int check_directory(const char *dir, struct err *err)
+{
+	struct stat st;
+
+	if (stat(dir, &st) < 0)
+		return err_set(err, -errno, "cannot read %s: %s", dir,
+			       err_name(errno));
+	if (!S_ISDIR(st.st_mode))
+		return err_set(err, -ENOTDIR,
+			       "%s is no directory: give the directory that "
+			       "`volt snapshot` saved into",
+			       dir);
 	if (access(dir, R_OK | X_OK) < 0)
-		return cli_complain(1, NAME, "cannot read %s: %s", dir,
-				    err_name(errno));
-	if (launch_begin(launch, given->name, &err) < 0)
-		return cli_complain(1, NAME, "%s", err.text);
-	launch_add(launch, "--restore", dir);
-	if (!given->share_drives)
-		launch_add_switch(launch, "--lock-drives");
-	for (unsigned int i = 0; i < given->nr_flags; i++)
-		if (given->flags[i].value)
-			launch_add(launch, given->flags[i].flag,
-				   given->flags[i].value);
-		else
-			launch_add_switch(launch, given->flags[i].flag);
-	if (launch_add_rest(launch, rest, &err) < 0)
-		return cli_complain(1, NAME, "%s", err.text);
-	return launch_exec(launch, NAME);
-}
-
-/* Return: 0; 1 when help was asked for; -EINVAL. */
-static int parse(int argc, char **argv, struct given *given)
-{
-	static const struct option options[] = {
-		{"name", required_argument, NULL, 'n'},
-		{"disk", required_argument, NULL, 'p'},
-		{"net", required_argument, NULL, 'p'},
-		{"vsock", required_argument, NULL, 'p'},
-		{"clock", required_argument, NULL, 'p'},
-		{"paused", no_argument, NULL, 'p'},
-		{"share-drives", no_argument, NULL, 's'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
-	static const char *const flags[] = {
-		NULL, "--disk", "--net", "--vsock", "--clock", "--paused",
-	};
-	int index = 0;
-	int opt;
-
-	while ((opt = getopt_long(argc, argv, "+", options, &index)) != -1) {
-		if (opt == 'h')
-			return 1;
-		if (opt == '?' || given->nr_flags == FLAGS_MAX)
-			return -EINVAL;
-		if (opt == 'n' || opt == 's') {
-			if (opt == 'n')
-				given->name = optarg;
-			given->share_drives |= opt == 's';
-			continue;
-		}
-		given->flags[given->nr_flags].flag = flags[index];
-		given->flags[given->nr_flags++].value = optarg;
-	}
+		return err_set(err, -errno, "cannot read %s: %s", dir,
+			       err_name(errno));
 	return 0;
 }
 
-int cmd_restore(int argc, char **argv)
+static int start(const struct args_page *page, struct restore *o)
 {
-	cleanup_free struct launch *launch = calloc(1, sizeof(*launch));
-	struct given given = {0};
 	struct err err;
-	char **rest;
-	int r;
 
-	if (!launch)
-		return cli_complain(1, NAME, "out of memory");
-	r = parse(argc, argv, &given);
-	if (r > 0) {
-		(void)fputs(help_text, stdout);
-		return 0;
-	}
-	if (r < 0)
-		return cli_usage_error(NAME);
-	if (given.name && vmapi_check_name(given.name, &err) < 0)
-		return cli_complain(CLI_EXIT_USAGE, NAME, "%s", err.text);
-	rest = argv + optind + 1;
-	if (optind == argc || (*rest && strcmp(*rest, "--") != 0)) {
-		(void)cli_complain(0, NAME,
-				   "give one directory; options of "
-				   "volt-vmm come after --");
-		return cli_usage_error(NAME);
-	}
-	return start(launch, &given, argv[optind], *rest ? rest + 1 : rest);
+	if (check_directory(o->args.words[0], &err) < 0 ||
+	    launch_begin(&o->launch, o->name, &err) < 0)
+		return cli_fail(1, page, &err);
+	launch_add(&o->launch, "restore", o->args.words[0]);
+	launch_add_given(&o->launch, &o->args);
+	if (launch_add_rest(&o->launch, o->args.rest, &err) < 0)
+		return cli_fail(1, page, &err);
+	return launch_exec(&o->launch, page);
+}
+
+int cmd_restore(const struct args_page *page, int argc, char **argv)
+{
+	struct restore *o = calloc(1, sizeof(*o));
+	struct err err;
+	int code;
+
+	if (!o)
+		return cli_complain(1, page, "out of memory");
+	code = cli_parse(page, argc, argv, 1, o, &o->args);
+	if (code == CLI_GO_ON && o->name && vmapi_check_name(o->name, &err) < 0)
+		code = cli_fail(CLI_EXIT_USAGE, page, &err);
+	if (code == CLI_GO_ON)
+		code = start(page, o);
+	launch_free(&o->launch);
+	free(o);
+	return code;
 }

@@ -10,61 +10,15 @@
 #include "cli/launch.h"
 
 #include "base/fd.h"
+#include "base/vm_args.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#define NAME          "run"
-#define MAX_LIST      16
-
 #define CMDLINE       "console=ttyS0 reboot=k panic=1"
 #define CMDLINE_SHELL CMDLINE " quiet volt.quiet volt.end=shell"
-
-static const char help_text[] =
-	"Usage: volt run [OPTIONS] [-- VOLT-VMM-OPTIONS]\n"
-	"\n"
-	"Starts a VM with its console on this terminal; Ctrl-A x ends it. "
-	"`volt ps` and\n"
-	"`volt stop` see it, from elsewhere. Without --kernel: Debian's cloud "
-	"kernel and\n"
-	"a shell, as tools/kernel/fetch and tests/initramfs/build have left "
-	"them.\n"
-	"\n"
-	"  --name NAME      letters, digits and '-' (default: vm-PID)\n"
-	"  --kernel FILE    vmlinux or bzImage\n"
-	"  --initrd FILE\n"
-	"  --cmdline TEXT   default: " CMDLINE "\n"
-	"  --memory MIB     default 128 (256 without --kernel)\n"
-	"  --cpus N         default 1\n"
-	"  --disk PATH[,ro][,id=ID][,engine=async][,cache=unsafe]\n"
-	"                   a raw image or block device as /dev/vda; may be "
-	"given several\n"
-	"                   times; without an initrd the first is the root "
-	"file system\n"
-	"  --share-drives   also with disks whose files another VM or program "
-	"uses\n"
-	"  --net tap=NAME[,mac=MAC][,mtu=N][,vhost]\n"
-	"                   a network interface on a tap that `volt net add` "
-	"made; may be\n"
-	"                   given several times\n"
-	"  --vsock cid=N,path=SOCKET\n"
-	"                   sockets between guest and host\n"
-	"\n"
-	"Exit code: volt-vmm's (docs/exit-codes.md); 1 it did not start; 64 "
-	"bad usage.\n"
-	"\n"
-	"Example:\n"
-	"  volt run --name web --kernel vmlinux --initrd web.cpio --memory 512 "
-	"--cpus 2\n";
-
-/* What may be given several times. */
-struct list {
-	unsigned int nr;
-	const char *text[MAX_LIST];
-};
 
 /**
  * struct run - the command line
@@ -74,16 +28,51 @@ struct run {
 	const char *kernel;
 	const char *initrd;
 	const char *cmdline;
-	const char *memory;
-	const char *cpus;
-	struct list disks;
-	bool share_drives;
-	struct list nets;
 	const char *vsock;
-	char **rest;
+	uint64_t memory_mib;
+	uint64_t cpus;
+	struct arg_list disks;
+	struct arg_list nets;
+	bool share_drives;
+	struct args args;
 	char default_kernel[PATH_MAX];
 	char default_initrd[PATH_MAX];
 	struct launch launch;
+};
+
+#define AT(member) .offset = offsetof(struct run, member)
+
+/* clang-format off */
+static const struct arg args[] = {
+	LAUNCH_ARG_NAME(AT(name)),
+	VM_ARG_KERNEL(AT(kernel)),
+	VM_ARG_INITRD(AT(initrd)),
+	VM_ARG_CMDLINE(" (default: " CMDLINE ")", AT(cmdline)),
+	VM_ARG_MEMORY("128; 256 without --kernel", AT(memory_mib)),
+	VM_ARG_CPUS(AT(cpus)),
+	VM_ARG_DISK("", AT(disks)),
+	LAUNCH_ARG_SHARE_DRIVES(AT(share_drives)),
+	VM_ARG_NET("", AT(nets)),
+	VM_ARG_VSOCK("", AT(vsock)),
+};
+/* clang-format on */
+
+const struct args_page cmd_run_page = {
+	.name = "volt run",
+	.summary = "start a VM with its console on this terminal",
+	.usage = "[OPTIONS] [-- VOLT-VMM-OPTIONS]",
+	.about = "Starts a VM with its console on this terminal; Ctrl-A x ends "
+		 "it, the end of standard input does not. `volt ps` and `volt "
+		 "stop` see it, from elsewhere. Without --kernel: Debian's "
+		 "cloud kernel and a shell, which `make shell` in Volt's "
+		 "source fetches and builds.\n",
+	.args = args,
+	.nr_args = ARRAY_SIZE(args),
+	.exit = "volt-vmm's (docs/exit-codes.md); 1 it did not start; 64 bad "
+		"usage.",
+	.examples = "  volt run --name web --kernel vmlinux --initrd web.cpio "
+		    "--memory 512M --cpus 2\n",
+	.rest = ARGS_REST_PASS,
 };
 
 /* Would a Linux kernel run here? Better a sentence now than a silent minute
@@ -100,8 +89,8 @@ static int check_host(struct err *err)
 	if (report->guests == GUESTS_LINUX)
 		return 0;
 	return err_set(err, -ENOTSUP,
-		       "%s `volt doctor` tells why; `tests/lab/run volt run` "
-		       "runs it in the lab",
+		       "%s `volt doctor` tells why; `make shell` in Volt's "
+		       "source runs this guest on an emulated host",
 		       report->verdict);
 }
 
@@ -121,121 +110,55 @@ static int fill_defaults(struct run *run, struct err *err)
 	if (r < 0)
 		return r;
 	run->kernel = run->default_kernel;
-	run->memory = run->memory ? run->memory : "256";
 	if (!run->cmdline)
 		run->cmdline = run->initrd ? CMDLINE : CMDLINE_SHELL;
 	run->initrd = run->initrd ? run->initrd : run->default_initrd;
 	return 0;
 }
 
+/* What was given goes on as it was given. */
 static int build_args(struct run *run, struct err *err)
 {
 	struct launch *l = &run->launch;
 
-	launch_add(l, "--kernel", run->kernel);
-	launch_add(l, "--initrd", run->initrd);
-	launch_add(l, "--cmdline", run->cmdline);
-	launch_add(l, "--memory", run->memory);
-	launch_add(l, "--cpus", run->cpus);
-	for (unsigned int i = 0; i < run->disks.nr; i++)
-		launch_add(l, "--disk", run->disks.text[i]);
-	if (!run->share_drives)
-		launch_add_switch(l, "--lock-drives");
-	for (unsigned int i = 0; i < run->nets.nr; i++)
-		launch_add(l, "--net", run->nets.text[i]);
-	launch_add(l, "--vsock", run->vsock);
-	return launch_add_rest(l, run->rest, err);
+	launch_add_given(l, &run->args);
+	if (!args_has(&run->args, "kernel"))
+		launch_add(l, "kernel", run->kernel);
+	if (!args_has(&run->args, "initrd") && run->initrd)
+		launch_add(l, "initrd", run->initrd);
+	if (!args_has(&run->args, "cmdline"))
+		launch_add(l, "cmdline", run->cmdline);
+	if (!args_has(&run->args, "kernel") && !run->memory_mib)
+		launch_add(l, "memory", "256");
+	return launch_add_rest(l, run->args.rest, err);
 }
 
-static int start(struct run *run)
+static int start(const struct args_page *page, struct run *run)
 {
 	struct err err;
 
 	if (fill_defaults(run, &err) < 0 ||
 	    launch_begin(&run->launch, run->name, &err) < 0 ||
 	    build_args(run, &err) < 0)
-		return cli_complain(1, NAME, "%s", err.text);
-	return launch_exec(&run->launch, NAME);
+		return cli_fail(1, page, &err);
+	return launch_exec(&run->launch, page);
 }
 
-static int add_to_list(struct list *list, const char *flag)
+int cmd_run(const struct args_page *page, int argc, char **argv)
 {
-	if (list->nr == MAX_LIST) {
-		(void)cli_complain(0, NAME, "more than %d times %s", MAX_LIST,
-				   flag);
-		return -EINVAL;
-	}
-	list->text[list->nr++] = optarg;
-	return 0;
-}
-
-/* Return: 0, 1 after --help, or -EINVAL. */
-static int parse(struct run *run, int argc, char **argv)
-{
-	static const struct option options[] = {
-		{"name", required_argument, NULL, 'n'},
-		{"kernel", required_argument, NULL, 'k'},
-		{"initrd", required_argument, NULL, 'i'},
-		{"cmdline", required_argument, NULL, 'c'},
-		{"memory", required_argument, NULL, 'm'},
-		{"cpus", required_argument, NULL, 'p'},
-		{"disk", required_argument, NULL, 'd'},
-		{"share-drives", no_argument, NULL, 's'},
-		{"net", required_argument, NULL, 't'},
-		{"vsock", required_argument, NULL, 'v'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
-	const struct {
-		int opt;
-		const char **value;
-	} values[] = {
-		{'n', &run->name},    {'k', &run->kernel}, {'i', &run->initrd},
-		{'c', &run->cmdline}, {'m', &run->memory}, {'p', &run->cpus},
-		{'v', &run->vsock},
-	};
-	int opt;
-
-	while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
-		if (opt == 'h')
-			return 1;
-		if (opt == '?')
-			return -EINVAL;
-		for (size_t i = 0; i < ARRAY_SIZE(values); i++)
-			if (values[i].opt == opt)
-				*values[i].value = optarg;
-		run->share_drives |= opt == 's';
-		if ((opt == 'd' && add_to_list(&run->disks, "--disk") < 0) ||
-		    (opt == 't' && add_to_list(&run->nets, "--net") < 0))
-			return -EINVAL;
-	}
-	run->rest = argv + optind;
-	if (optind < argc && strcmp(argv[optind - 1], "--") != 0) {
-		(void)cli_complain(0, NAME,
-				   "'%s' is one word too many; options of "
-				   "volt-vmm come after --",
-				   argv[optind]);
-		return -EINVAL;
-	}
-	return 0;
-}
-
-int cmd_run(int argc, char **argv)
-{
-	cleanup_free struct run *run = calloc(1, sizeof(*run));
+	struct run *run = calloc(1, sizeof(*run));
 	struct err err;
-	int r;
+	int code;
 
 	if (!run)
-		return cli_complain(1, NAME, "out of memory");
-	r = parse(run, argc, argv);
-	if (r > 0) {
-		(void)fputs(help_text, stdout);
-		return 0;
-	}
-	if (r < 0)
-		return cli_usage_error(NAME);
-	if (run->name && vmapi_check_name(run->name, &err) < 0)
-		return cli_complain(CLI_EXIT_USAGE, NAME, "%s", err.text);
-	return start(run);
+		return cli_complain(1, page, "out of memory");
+	code = cli_parse(page, argc, argv, 0, run, &run->args);
+	if (code == CLI_GO_ON && run->name &&
+	    vmapi_check_name(run->name, &err) < 0)
+		code = cli_fail(CLI_EXIT_USAGE, page, &err);
+	if (code == CLI_GO_ON)
+		code = start(page, run);
+	launch_free(&run->launch);
+	free(run);
+	return code;
 }

@@ -11,50 +11,101 @@
 #include "base/fd.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define NAME "snapshot"
+#define BLOCK_BYTES 512u
 
-static const char help_text[] =
-	"Usage: volt snapshot [--pause] [--diff] [--checksum] NAME DIR\n"
-	"       volt snapshot merge BASE DIFF\n"
-	"       volt snapshot inspect [--json] [--verify] DIR\n"
-	"\n"
-	"Saves VM NAME into DIR, which is made if it is not there: state.json, "
-	"readable,\n"
-	"and memory.snap, which takes the room of the memory that the guest has "
-	"used. A\n"
-	"snapshot that is there already is replaced as a whole, once the new "
-	"one is on\n"
-	"the disk. The VM stands still meanwhile, then goes on. However long it "
-	"takes,\n"
-	"standard error tells how far it is.\n"
-	"\n"
-	"  --pause    the VM stays paused, unless the snapshot fails; `volt "
-	"resume NAME`\n"
-	"  --diff     only the memory that was written since the VM was "
-	"restored, or, where\n"
-	"             it tracks that, since its last snapshot "
-	"(docs/snapshots.md)\n"
-	"  --checksum the state gets a CRC of the memory file, for inspect "
-	"--verify; it\n"
-	"             costs about a second a GiB of used memory\n"
-	"\n"
-	"merge completes the diff in DIFF by the snapshot in BASE that it was "
-	"made after;\n"
-	"only then can it be restored. BASE stays as it is.\n"
-	"\n"
-	"inspect tells what DIR holds and checks it: sizes, devices, the CRC of "
-	"the state;\n"
-	"with --verify it reads the memory, too, and checks the CRC that "
-	"--checksum made.\n"
-	"`volt restore DIR` goes on from it.\n"
-	"\n"
-	"Exit code: 0 done; 1 failed, or a check failed; 64 bad usage.\n";
+struct save {
+	bool pause;
+	bool diff;
+	bool checksum;
+};
+
+#define AT(member) .offset = offsetof(struct save, member)
+
+/* clang-format off */
+static const struct arg save_args[] = {
+	{"pause", NULL, "the VM stays paused, unless the snapshot fails; "
+	 "`volt resume NAME` lets it go on", .kind = ARG_FLAG, AT(pause)},
+	{"diff", NULL, "only the memory that was written since the VM was "
+	 "restored, or, where it tracks that, since its last snapshot",
+	 .kind = ARG_FLAG, AT(diff)},
+	{"checksum", NULL, "the state gets a CRC of the memory file, for "
+	 "inspect --verify; it costs about a second a GiB of used memory",
+	 .kind = ARG_FLAG, AT(checksum)},
+};
+/* clang-format on */
+
+const struct args_page cmd_snapshot_page = {
+	.name = "volt snapshot",
+	.summary = "save a VM, or tell what was saved",
+	.usage = "[OPTIONS] NAME DIR\n"
+		 "inspect [--json] [--verify] DIR\n"
+		 "merge BASE DIFF",
+	.about = "Saves VM NAME into DIR, which is made if it is not there: "
+		 "state.json, readable, and memory.snap, which takes the room "
+		 "of the memory that the guest has used. A snapshot that is "
+		 "there already is replaced as a whole, once the new one is on "
+		 "the disk. The VM stands still meanwhile, then goes on. "
+		 "However long it takes, standard error tells how far it is. "
+		 "`volt restore DIR` starts from it.\n"
+		 "\n"
+		 "`volt snapshot inspect --help` and `volt snapshot merge "
+		 "--help` tell of the other forms.\n",
+	.args = save_args,
+	.nr_args = ARRAY_SIZE(save_args),
+	.exit = "0 done; 1 failed, or a check failed; 64 bad usage.",
+	.examples = "  volt snapshot web snap\n"
+		    "  volt snapshot inspect snap\n"
+		    "  volt restore --name second snap\n",
+	.nr_words = 2,
+};
+
+struct inspect {
+	bool json;
+	bool verify;
+};
+
+#undef AT
+#define AT(member) .offset = offsetof(struct inspect, member)
+
+/* clang-format off */
+static const struct arg inspect_args[] = {
+	{"json", NULL, "the same as one JSON object", .kind = ARG_FLAG,
+	 AT(json)},
+	{"verify", NULL, "read the memory, too, and check the CRC that "
+	 "--checksum made", .kind = ARG_FLAG, AT(verify)},
+};
+/* clang-format on */
+
+const struct args_page cmd_snapshot_inspect_page = {
+	.name = "volt snapshot inspect",
+	.summary = "what a snapshot holds, and whether it is whole",
+	.usage = "[--json] [--verify] DIR",
+	.about = "Tells what DIR holds and checks it: sizes, devices, the CRC "
+		 "of the state. What a clone needs of its own (drives, taps, "
+		 "the vsock socket) is listed under the id by which `volt "
+		 "restore` replaces it.\n",
+	.args = inspect_args,
+	.nr_args = ARRAY_SIZE(inspect_args),
+	.exit = "0 whole; 1 damaged, or no snapshot; 64 bad usage.",
+	.nr_words = 1,
+};
+
+const struct args_page cmd_snapshot_merge_page = {
+	.name = "volt snapshot merge",
+	.summary = "make a diff whole by the snapshot that it was made after",
+	.usage = "BASE DIFF",
+	.about = "Completes the diff in DIFF by the snapshot in BASE that it "
+		 "was made after; only then can it be restored. BASE stays as "
+		 "it is.\n",
+	.exit = "0 done; 1 failed; 64 bad usage.",
+	.nr_words = 2,
+};
 
 /* A directory that is not there: its parent is, and the VM's process will make
  * it, and remove it again when the snapshot fails. */
@@ -74,25 +125,21 @@ static char *absolute_new(const char *dir)
 /* The VM's process has a working directory of its own. */
 static int absolute(const char *dir, char **path, struct err *err)
 {
+	struct stat st;
+
 	*path = realpath(dir, NULL);
 	if (!*path && errno == ENOENT)
 		*path = absolute_new(dir);
 	if (!*path)
-		return err_set(err, -errno, "Cannot find %s: %s", dir,
+		return err_set(err, -errno, "cannot find %s: %s", dir,
 			       err_name(errno));
+	if (stat(*path, &st) == 0 && !S_ISDIR(st.st_mode))
+		return err_set(err, -ENOTDIR,
+			       "%s is no directory: give one, or a name that "
+			       "is free",
+			       dir);
 	return 0;
 }
-
-/**
- * struct flags - of the command line
- */
-struct flags {
-	bool pause;
-	bool diff;
-	bool json;
-	bool checksum;
-	bool verify;
-};
 
 /**
  * struct saving - a snapshot that is being made
@@ -108,16 +155,15 @@ struct saving {
 /* What the VM's process has written so far, to whatever file; 0: unknown. */
 static uint64_t written(pid_t pid)
 {
-	static const char key[] = "wchar: ";
 	char path[64], line[128];
-	uint64_t bytes = 0;
+	unsigned long long bytes = 0;
 	FILE *file;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/io", pid);
 	file = fopen(path, "re");
 	while (file && fgets(line, sizeof(line), file))
-		if (strncmp(line, key, sizeof(key) - 1) == 0)
-			bytes = strtoull(line + sizeof(key) - 1, NULL, 10);
+		if (sscanf(line, "wchar: %llu", &bytes) == 1)
+			break;
 	if (file)
 		(void)fclose(file);
 	return bytes;
@@ -139,37 +185,50 @@ static void say_saving(struct vmapi *api, unsigned int seconds)
 	saving->line = person;
 }
 
-/* It paused for this snapshot only, and there is none. */
-static void resume_after_failure(struct saving *saving, const char *name,
-				 struct err *err)
+/* It paused for this snapshot only, and there is none. Not inlined: its errors
+ * and the caller's are too much for one frame. */
+static __attribute__((noinline)) void
+resume_after_failure(struct saving *saving, const char *name, struct err *err)
 {
 	const struct err first = *err;
 	struct err other;
 
 	if (vmapi_set_paused(&saving->api, false, &other) < 0)
 		(void)err_set(err, first.rc,
-			      "%s The VM is still paused, `volt resume %s`: %s",
-			      first.text, name, other.text);
+			      "%s; the VM is still paused, `volt resume %s`: "
+			      "%s",
+			      err_for_person(&first), name, other.text);
+}
+
+/* What the API owes to Firecracker's clients goes. */
+static void in_plain_words(struct err *err)
+{
+	static const char prefix[] = "Create snapshot error: ";
+	const char *why = strstr(err->text, prefix);
+
+	if (why)
+		(void)err_plain(err, "the VM cannot be saved: %.*s",
+				ERR_PLAIN_MAX / 2, why + strlen(prefix));
 }
 
 static int create(struct saving *saving, const char *name, const char *path,
-		  const struct flags *flags, struct err *err)
+		  const struct save *o, struct err *err)
 {
 	cleanup_buf struct buf body = {0};
 	struct vmapi *api = &saving->api;
 	int paused = 0, r = 0;
 
-	assert(path);
 	buf_add_str(&body, "{\"snapshot_path\":");
+	assert(path);
 	buf_add_json(&body, path, strlen(path));
-	if (flags->diff)
+	if (o->diff)
 		buf_add_str(&body, ",\"snapshot_type\":\"Diff\"");
-	if (flags->checksum)
+	if (o->checksum)
 		buf_add_str(&body, ",\"memory_checksum\":true");
 	buf_add(&body, "}", sizeof("}")); /* with its NUL */
 	if (body.failed)
 		return err_set(err, -ENOMEM, "Out of memory");
-	if (flags->pause) {
+	if (o->pause) {
 		paused = vmapi_is_paused(api, err);
 		r = paused < 0 ? paused : vmapi_set_paused(api, true, err);
 	}
@@ -181,12 +240,36 @@ static int create(struct saving *saving, const char *name, const char *path,
 	api->waiting = vmapi_say_waiting;
 	if (saving->line)
 		(void)fputc('\n', stderr);
-	if (r < 0 && flags->pause && !paused)
+	if (r < 0)
+		in_plain_words(err);
+	if (r < 0 && o->pause && !paused)
 		resume_after_failure(saving, name, err);
 	return r;
 }
 
-static int save(const char *name, const char *dir, const struct flags *flags,
+static void tell(const char *name, const char *dir, const char *path,
+		 const struct save *o)
+{
+	char room[CLI_CLEAN_MAX];
+	cleanup_free char *file = NULL;
+	struct stat st = {0};
+
+	if (asprintf(&file, "%s/memory.snap", path) < 0)
+		file = NULL;
+	if (file && stat(file, &st) == 0)
+		(void)printf("saved %s%s into %s: %llu MiB of memory, %llu KiB "
+			     "on the disk%s\n",
+			     o->diff ? "what changed of " : "", name,
+			     cli_clean(dir, room),
+			     (unsigned long long)st.st_size >> 20,
+			     (unsigned long long)st.st_blocks * BLOCK_BYTES >>
+				     10,
+			     o->pause ? "; it stays paused" : "");
+	else
+		(void)printf("saved %s into %s\n", name, cli_clean(dir, room));
+}
+
+static int save(const char *name, const char *dir, const struct save *o,
 		struct err *err)
 {
 	cleanup_free char *path = NULL;
@@ -198,86 +281,57 @@ static int save(const char *name, const char *dir, const struct flags *flags,
 	saving.api.waiting = vmapi_say_waiting;
 	r = absolute(dir, &path, err);
 	if (r == 0)
-		r = create(&saving, name, path, flags, err);
+		r = create(&saving, name, path, o, err);
 	vmapi_close(&saving.api);
+	if (r == 0)
+		tell(name, dir, path, o);
 	return r;
 }
 
-static int merge(const char *base_dir, const char *diff_dir, struct err *err)
+int cmd_snapshot(const struct args_page *page, int argc, char **argv)
+{
+	struct save o = {0};
+	struct args args;
+	struct err err;
+	int code = cli_parse(page, argc, argv, 2, &o, &args);
+
+	if (code != CLI_GO_ON)
+		return code;
+	if (vmapi_check_name(args.words[0], &err) < 0)
+		return cli_fail(CLI_EXIT_USAGE, page, &err);
+	return save(args.words[0], args.words[1], &o, &err) < 0
+		       ? cli_fail(1, page, &err)
+		       : 0;
+}
+
+int cmd_snapshot_inspect(const struct args_page *page, int argc, char **argv)
+{
+	struct inspect o = {0};
+	struct args args;
+	struct err err;
+	int r = cli_parse(page, argc, argv, 1, &o, &args);
+
+	if (r != CLI_GO_ON)
+		return r;
+	r = inspect_snapshot(args.words[0], o.json, o.verify, &err);
+	return r < 0 ? cli_fail(1, page, &err) : r;
+}
+
+int cmd_snapshot_merge(const struct args_page *page, int argc, char **argv)
 {
 	struct snapshot_paths base = {0}, diff = {0};
-	int r = snapshot_paths_in(&base, base_dir);
+	struct args args;
+	struct err err;
+	int r = cli_parse(page, argc, argv, 2, NULL, &args);
 
+	if (r != CLI_GO_ON)
+		return r;
+	r = snapshot_paths_in(&base, args.words[0]);
 	if (r == 0)
-		r = snapshot_paths_in(&diff, diff_dir);
-	r = r < 0 ? err_set(err, r, "Out of memory")
-		  : snapshot_merge(&base, &diff, err);
+		r = snapshot_paths_in(&diff, args.words[1]);
+	r = r < 0 ? err_set(&err, r, "out of memory")
+		  : snapshot_merge(&base, &diff, &err);
 	snapshot_paths_free(&base);
 	snapshot_paths_free(&diff);
-	return r;
-}
-
-/* Return: 0; 1 when help was asked for; -EINVAL. */
-static int parse(int argc, char **argv, struct flags *flags)
-{
-	static const struct option options[] = {
-		{"pause", no_argument, NULL, 'p'},
-		{"diff", no_argument, NULL, 'd'},
-		{"json", no_argument, NULL, 'j'},
-		{"checksum", no_argument, NULL, 'c'},
-		{"verify", no_argument, NULL, 'v'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
-	int opt;
-
-	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (opt == '?')
-			return -EINVAL;
-		if (opt == 'h')
-			return 1;
-		*(opt == 'p'   ? &flags->pause
-		  : opt == 'd' ? &flags->diff
-		  : opt == 'c' ? &flags->checksum
-		  : opt == 'v' ? &flags->verify
-			       : &flags->json) = true;
-	}
-	return 0;
-}
-
-/* Return: an exit code. */
-static int perform(char **word, int nr, const struct flags *flags)
-{
-	struct err err;
-	int r;
-
-	if (nr == 3 && strcmp(word[0], "merge") == 0) {
-		r = merge(word[1], word[2], &err);
-	} else if (nr != 2) {
-		(void)cli_complain(0, NAME,
-				   "give a VM and a directory, `inspect` and a "
-				   "directory, or `merge` and two");
-		return cli_usage_error(NAME);
-	} else if (strcmp(word[0], "inspect") == 0) {
-		r = inspect_snapshot(word[1], flags->json, flags->verify, &err);
-	} else if (vmapi_check_name(word[0], &err) < 0) {
-		return cli_complain(CLI_EXIT_USAGE, NAME, "%s", err.text);
-	} else {
-		r = save(word[0], word[1], flags, &err);
-	}
-	return r < 0 ? cli_complain(1, NAME, "%s", err.text) : r;
-}
-
-int cmd_snapshot(int argc, char **argv)
-{
-	struct flags flags = {0};
-	int r = parse(argc, argv, &flags);
-
-	if (r > 0) {
-		(void)fputs(help_text, stdout);
-		return 0;
-	}
-	if (r < 0)
-		return cli_usage_error(NAME);
-	return perform(argv + optind, argc - optind, &flags);
+	return r < 0 ? cli_fail(1, page, &err) : 0;
 }

@@ -4,9 +4,15 @@
  *
  * Theory of operation: first the guest is asked, by Ctrl-Alt-Del, on which
  * Linux restarts and so ends the VM. A guest that does not listen, or has not
- * gone after --wait seconds, is ended with SIGTERM to its volt-vmm, which
- * leaves in order; one that is paused or stuck in that gets SIGKILL. A pidfd
- * taken while the connection stands makes sure that the signal and the waiting
+ * gone after --wait seconds, and one that is paused, is ended with SIGTERM to
+ * its volt-vmm, which leaves in order.
+ *
+ * A VM that does not answer is not one whose guest does not listen: its
+ * volt-vmm may be in the midst of a save, or all places of its API are taken.
+ * Asking is tried again until the time is over. SIGTERM waits behind a save, so
+ * none is cut off. SIGKILL would cut it off: only --kill sends it.
+ *
+ * A pidfd taken while the connection stands makes sure that signals and waiting
  * mean that very process.
  */
 #include "cli/cli.h"
@@ -15,119 +21,219 @@
 #include "base/fd.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/pidfd.h>
-#include <unistd.h>
+#include <time.h>
 
-#define NAME         "stop"
 #define WAIT_DEFAULT 10
-#define WAIT_MAX     3600
-#define TERM_SECONDS 5
+#define TERM_SECONDS 30 /* a save may be going on */
+#define KILL_SECONDS 10
+#define RETRY_MS     200
 
-static const char help_text[] =
-	"Usage: volt stop [--wait SECONDS] NAME\n"
-	"\n"
-	"Asks the guest to shut down (Ctrl-Alt-Del) and waits for that; after "
-	"SECONDS\n"
-	"(default 10; 0: do not ask) the VM is ended whatever its guest "
-	"does.\n"
-	"\n"
-	"Exit code: 0 it has ended; 1 failed; 64 bad usage.\n";
+struct stop {
+	uint64_t wait;
+	bool kill;
+};
+
+#define AT(member) .offset = offsetof(struct stop, member)
+
+/* clang-format off */
+static const struct arg args[] = {
+	{"wait", "SECONDS", "how long the guest may take to shut down (default "
+	 "10); 0: do not ask it", .kind = ARG_NUMBER, .max = 3600, AT(wait)},
+	{"kill", NULL, "end the process as it stands (SIGKILL); a snapshot "
+	 "that is being saved is lost", .kind = ARG_FLAG, AT(kill),
+	 .forbids = "wait"},
+};
+/* clang-format on */
+
+const struct args_page cmd_stop_page = {
+	.name = "volt stop",
+	.summary = "end a VM",
+	.usage = "[--wait SECONDS] NAME\n--kill NAME",
+	.about = "Asks the guest to shut down (Ctrl-Alt-Del) and waits for "
+		 "that; after SECONDS the VM is ended whatever its guest does. "
+		 "A paused VM is ended at once. A save that is going on is "
+		 "completed first.\n",
+	.args = args,
+	.nr_args = ARRAY_SIZE(args),
+	.exit = "0 it has ended; 1 failed; 64 bad usage.",
+	.nr_words = 1,
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
 
 /* Return: 1 when the process has ended, 0 when it still lives, or -errno. */
-static int wait_end(int pidfd, unsigned int seconds)
+static int wait_end(int pidfd, int64_t ms)
 {
+	const int64_t end = now_ms() + ms;
 	struct pollfd p = {.fd = pidfd, .events = POLLIN};
 	int r;
 
-	do
-		r = poll(&p, 1, (int)seconds * 1000);
-	while (r < 0 && errno == EINTR);
+	do {
+		int64_t left = end - now_ms();
+
+		r = poll(&p, 1, left > 0 ? (int)left : 0);
+	} while (r < 0 && errno == EINTR);
 	return r < 0 ? -errno : r;
 }
 
-static int ask_guest(struct vmapi *api, int pidfd, unsigned int seconds)
+enum asked {
+	ASKED_HEARD,   /* the guest got Ctrl-Alt-Del */
+	ASKED_PAUSED,  /* it could not hear it */
+	ASKED_REFUSED, /* any other no of the VM */
+	ASKED_BUSY,    /* no answer, or no place to ask */
+};
+
+static bool is_paused(struct vmapi *api)
 {
-	if (seconds == 0 ||
-	    vmapi_call(api, "PUT", "/actions",
-		       "{\"action_type\": \"SendCtrlAltDel\"}", NULL, NULL) < 0)
-		return 0;
-	return wait_end(pidfd, seconds);
+	json_t *info = NULL;
+	const char *state;
+	bool paused;
+
+	if (vmapi_call(api, "GET", "/", NULL, &info, NULL) < 0)
+		return false;
+	state = json_string_value(json_object_get(info, "state"));
+	paused = state && strcmp(state, "Paused") == 0;
+	json_decref(info);
+	return paused;
 }
 
-static int end_process(int pidfd, struct err *err)
+static enum asked ask_once(const char *name, int64_t end)
 {
-	static const int signals[] = {SIGTERM, SIGKILL};
+	int64_t left = (end - now_ms()) / 1000;
+	enum asked asked = ASKED_BUSY;
+	struct vmapi api;
+	int r;
+
+	if (vmapi_open(&api, name, NULL) < 0)
+		return ASKED_BUSY;
+	vmapi_set_patience(&api, left > 1 ? (unsigned int)left : 1);
+	if (is_paused(&api)) {
+		asked = ASKED_PAUSED;
+	} else {
+		r = vmapi_call(&api, "PUT", "/actions",
+			       "{\"action_type\": \"SendCtrlAltDel\"}", NULL,
+			       NULL);
+		asked = r == 0            ? ASKED_HEARD
+			: r == -EREMOTEIO ? ASKED_REFUSED
+					  : ASKED_BUSY;
+	}
+	vmapi_close(&api);
+	return asked;
+}
+
+/*
+ * Ask until the guest was asked, then wait for it.
+ *
+ * @asked:	what became of it
+ *
+ * Return: 1 when the VM has ended, 0 when it has not, or -errno.
+ */
+static int ask_guest(const char *name, int pidfd, uint64_t seconds,
+		     enum asked *asked)
+{
+	const int64_t end = now_ms() + (int64_t)seconds * 1000;
 	int r = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(signals) && r == 0; i++) {
-		if (pidfd_send_signal(pidfd, signals[i], NULL, 0) < 0 &&
-		    errno != ESRCH)
-			return err_set(err, -errno,
-				       "Cannot signal the VM's process: %s",
-				       err_name(errno));
-		r = wait_end(pidfd, TERM_SECONDS);
+	*asked = ASKED_BUSY;
+	while (r == 0 && *asked == ASKED_BUSY && now_ms() < end) {
+		*asked = ask_once(name, end);
+		if (*asked == ASKED_BUSY)
+			r = wait_end(pidfd, RETRY_MS);
 	}
-	if (r == 0)
-		return err_set(err, -ETIMEDOUT,
-			       "The VM's process does not end, even by "
-			       "SIGKILL");
-	return r < 0 ? err_set(err, r, "Cannot wait: %s", err_name(r)) : 0;
+	return r == 0 && *asked == ASKED_HEARD ? wait_end(pidfd, end - now_ms())
+					       : r;
 }
 
-static int stop(const char *name, unsigned int seconds, struct err *err)
+static int end_process(const char *name, int pidfd, int sig, int seconds,
+		       struct err *err)
 {
-	cleanup_fd int pidfd = -1;
-	struct vmapi api;
-	int r = vmapi_open(&api, name, err);
+	int r;
 
+	if (pidfd_send_signal(pidfd, sig, NULL, 0) < 0 && errno != ESRCH)
+		return err_set(err, -errno, "cannot signal %s's process: %s",
+			       name, err_name(errno));
+	r = wait_end(pidfd, (int64_t)seconds * 1000);
+	if (r < 0)
+		return err_set(err, r, "cannot wait: %s", err_name(r));
+	if (r > 0)
+		return 0;
+	return sig == SIGKILL
+		       ? err_set(err, -ETIMEDOUT,
+				 "%s's process does not end, even by SIGKILL: "
+				 "the host's storage may hang",
+				 name)
+		       : err_set(err, -ETIMEDOUT,
+				 "%s has not ended in %d s; it may be saving, "
+				 "and ends when that is done. `volt stop "
+				 "--kill %s` does not wait",
+				 name, seconds, name);
+}
+
+static int stop(const char *name, int pidfd, const struct stop *o,
+		struct err *err)
+{
+	enum asked asked = ASKED_BUSY;
+	int r = 0;
+
+	if (!o->kill && o->wait > 0)
+		r = ask_guest(name, pidfd, o->wait, &asked);
+	if (r < 0)
+		return err_set(err, r, "cannot wait: %s", err_name(r));
+	if (r > 0) {
+		(void)printf("%s has shut down\n", name);
+		return 0;
+	}
+	r = end_process(name, pidfd, o->kill ? SIGKILL : SIGTERM,
+			o->kill ? KILL_SECONDS : TERM_SECONDS, err);
 	if (r < 0)
 		return r;
-	pidfd = pidfd_open(api.pid, 0);
-	if (pidfd < 0) {
-		vmapi_close(&api);
-		return err_set(err, -errno, "Cannot watch process %d: %s",
-			       api.pid, err_name(errno));
-	}
-	r = ask_guest(&api, pidfd, seconds);
-	vmapi_close(&api);
-	return r > 0 ? 0 : end_process(pidfd, err);
+	if (o->kill)
+		(void)printf("%s was killed\n", name);
+	else if (o->wait == 0)
+		(void)printf("%s was ended\n", name);
+	else if (asked == ASKED_PAUSED)
+		(void)printf("%s was paused; ended\n", name);
+	else if (asked == ASKED_REFUSED)
+		(void)printf("%s could not be asked to shut down; ended\n",
+			     name);
+	else
+		(void)printf("%s did not %s in %llu s; ended\n", name,
+			     asked == ASKED_BUSY ? "answer" : "shut down",
+			     (unsigned long long)o->wait);
+	return 0;
 }
 
-int cmd_stop(int argc, char **argv)
+int cmd_stop(const struct args_page *page, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"wait", required_argument, NULL, 'w'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
-	uint64_t seconds = WAIT_DEFAULT;
+	struct stop o = {.wait = WAIT_DEFAULT};
+	cleanup_fd int pidfd = -1;
+	struct vmapi api;
+	struct args words;
 	struct err err;
-	int opt;
+	int code = cli_parse(page, argc, argv, 1, &o, &words);
+	const char *name = words.words[0];
 
-	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (opt == 'h') {
-			(void)fputs(help_text, stdout);
-			return 0;
-		}
-		if (opt != 'w')
-			return cli_usage_error(NAME);
-		if (!cli_parse_number(optarg, 0, WAIT_MAX, &seconds))
-			return cli_complain(CLI_EXIT_USAGE, NAME,
-					    "--wait takes a number of seconds "
-					    "up to %d",
-					    WAIT_MAX);
-	}
-	if (argc - optind != 1) {
-		(void)cli_complain(0, NAME, "which VM? Give one name");
-		return cli_usage_error(NAME);
-	}
-	if (vmapi_check_name(argv[optind], &err) < 0)
-		return cli_complain(CLI_EXIT_USAGE, NAME, "%s", err.text);
-	if (stop(argv[optind], (unsigned int)seconds, &err) < 0)
-		return cli_complain(1, NAME, "%s", err.text);
-	return 0;
+	if (code != CLI_GO_ON)
+		return code;
+	if (vmapi_check_name(name, &err) < 0)
+		return cli_fail(CLI_EXIT_USAGE, page, &err);
+	if (vmapi_open(&api, name, &err) < 0)
+		return cli_fail(1, page, &err);
+	pidfd = pidfd_open(api.pid, 0);
+	vmapi_close(&api);
+	if (pidfd < 0)
+		return cli_complain(1, page, "cannot watch process %d: %s",
+				    api.pid, err_name(errno));
+	return stop(name, pidfd, &o, &err) < 0 ? cli_fail(1, page, &err) : 0;
 }

@@ -6,15 +6,82 @@
 
 #include "cli/cli.h"
 
+#include "base/fd.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/file.h>
 #include <unistd.h>
+
+#define UNIX_SOCKETS "/proc/net/unix"
+
+/* Does the kernel know @path as a socket's? Where it does not tell: yes. */
+static bool is_bound(const char *path)
+{
+	FILE *list = fopen(UNIX_SOCKETS, "re");
+	cleanup_free char *line = NULL;
+	size_t size = 0, len = strlen(path);
+	bool found = !list;
+	ssize_t n;
+
+	while (!found && (n = getline(&line, &size, list)) > 0) {
+		size_t end = (size_t)n - (line[n - 1] == '\n');
+
+		found = end > len && line[end - len - 1] == ' ' &&
+			memcmp(line + end - len, path, len) == 0;
+	}
+	if (list)
+		(void)fclose(list);
+	return found;
+}
+
+/* The lock of this user's names, on their folder; closing it gives it back. */
+static int lock_names(int *lock, struct err *err)
+{
+	char folder[VMAPI_PATH_MAX];
+	int r = vmapi_folder(folder, true, err);
+
+	if (r < 0)
+		return r;
+	*lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*lock < 0)
+		return err_set(err, -errno, "Cannot open %s: %s", folder,
+			       err_name(errno));
+	do
+		r = flock(*lock, LOCK_EX) < 0 ? -errno : 0;
+	while (r == -EINTR);
+	return r < 0 ? err_set(err, r, "Cannot lock %s: %s", folder,
+			       err_name(r))
+		     : 0;
+}
+
+static int claim(const char *name, const char *socket, struct err *err)
+{
+	cleanup_fd int lock = -1;
+	struct vmapi api;
+	int r = lock_names(&lock, err);
+
+	if (r < 0)
+		return r;
+	r = vmapi_open(&api, name, err);
+	if (r == 0)
+		vmapi_close(&api);
+	if (r == 0 || (r == -ECONNREFUSED && is_bound(socket)))
+		return err_set(err, -EEXIST,
+			       "a VM named %s runs already: `volt stop %s` "
+			       "ends it, --name gives this one another",
+			       name, name);
+	if (r == -ECONNREFUSED && unlink(socket) < 0 && errno != ENOENT)
+		return err_set(err, -errno, "Cannot remove %s: %s", socket,
+			       err_name(errno));
+	return r == -ENOENT || r == -ECONNREFUSED ? 0 : r;
+}
 
 int launch_begin(struct launch *launch, const char *name, struct err *err)
 {
-	struct vmapi api;
 	int r;
 
 	if (!name) {
@@ -23,45 +90,51 @@ int launch_begin(struct launch *launch, const char *name, struct err *err)
 		name = launch->default_name;
 	}
 	r = vmapi_socket(name, launch->socket, true, err);
+	if (r == 0)
+		r = claim(name, launch->socket, err);
 	if (r < 0)
 		return r;
-	r = vmapi_open(&api, name, err);
-	if (r == 0) {
-		vmapi_close(&api);
-		return err_set(err, -EEXIST, "A VM named %s runs already",
-			       name);
-	}
-	if (r == -ECONNREFUSED)
-		(void)unlink(launch->socket);
-	if (r != -ENOENT && r != -ECONNREFUSED)
-		return r;
 	launch->args[launch->nr++] = (char *)(uintptr_t)"volt-vmm";
-	launch_add(launch, "--id", name);
-	launch_add(launch, "--api-sock", launch->socket);
+	launch_add(launch, "id", name);
+	launch_add(launch, "api-sock", launch->socket);
 	return 0;
-}
-
-void launch_add_switch(struct launch *launch, const char *flag)
-{
-	if (launch->nr < LAUNCH_ARGS_MAX)
-		launch->args[launch->nr++] = (char *)(uintptr_t)flag;
 }
 
 void launch_add(struct launch *launch, const char *flag, const char *value)
 {
-	if (!value || launch->nr + 2 > LAUNCH_ARGS_MAX)
+	char *text;
+
+	if (launch->nr == LAUNCH_ARGS_MAX ||
+	    asprintf(&text, "--%s%s%s", flag, value ? "=" : "",
+		     value ? value : "") < 0) {
+		launch->failed = true;
 		return;
-	launch_add_switch(launch, flag);
-	launch_add_switch(launch, value);
+	}
+	launch->owned[launch->nr_owned++] = text;
+	launch->args[launch->nr++] = text;
+}
+
+void launch_add_given(struct launch *launch, const struct args *args)
+{
+	bool share = args_has(args, "share-drives");
+
+	for (unsigned int i = 0; i < args->nr_given; i++) {
+		const char *name = args->given[i].arg->name;
+
+		if (strcmp(name, "name") != 0 &&
+		    strcmp(name, "share-drives") != 0)
+			launch_add(launch, name, args->given[i].text);
+	}
+	if (!share)
+		launch_add(launch, "lock-drives", NULL);
 }
 
 int launch_add_rest(struct launch *launch, char **words, struct err *err)
 {
-	for (; *words; words++) {
-		if (launch->nr == LAUNCH_ARGS_MAX)
-			return err_set(err, -E2BIG, "Too many words");
+	for (; *words && launch->nr < LAUNCH_ARGS_MAX; words++)
 		launch->args[launch->nr++] = *words;
-	}
+	if (*words || launch->failed)
+		return err_set(err, -E2BIG, "Too many options, or no memory");
 	return 0;
 }
 
@@ -79,7 +152,7 @@ static void exec_beside(struct launch *launch, const char *program)
 
 /* volt-vmm beside this program, by the path that was called (perhaps a link)
  * and by the file's own, else as the shell would find it. */
-int launch_exec(struct launch *launch, const char *command)
+int launch_exec(struct launch *launch, const struct args_page *page)
 {
 	const char *called = (const char *)getauxval(AT_EXECFN);
 	ssize_t n = readlink("/proc/self/exe", launch->own,
@@ -92,7 +165,13 @@ int launch_exec(struct launch *launch, const char *command)
 		exec_beside(launch, launch->own);
 	}
 	(void)execvp("volt-vmm", launch->args);
-	return cli_complain(1, command,
+	return cli_complain(1, page,
 			    "cannot start volt-vmm: %s; it belongs beside volt",
 			    err_name(errno));
+}
+
+void launch_free(struct launch *launch)
+{
+	for (unsigned int i = 0; i < launch->nr_owned; i++)
+		free(launch->owned[i]);
 }

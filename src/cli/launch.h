@@ -2,21 +2,43 @@
 /*
  * launch.h - a command of `volt` that becomes volt-vmm
  *
+ * Theory of operation
+ *
  * No process stays in between, so the console, signals and the exit code are
  * volt-vmm's own. The VM has a name, which is free: `volt ps` and `volt stop`
  * find it by that.
+ *
+ * A name is a socket's path, and volt-vmm's bind() is what takes it: of two
+ * that start at once one finds the path there and ends. What a killed volt-vmm
+ * left there must go before, and nobody's living socket with it. So looking and
+ * removing happen under a lock that all of this user share, and a socket that
+ * refuses a connection is a dead one only if the kernel does not know it as
+ * bound: between bind() and listen() a living one refuses, too.
  */
 #pragma once
 
 #include "cli/vmapi.h"
 
+#include "base/args.h"
+
 #include <limits.h>
 
 #define LAUNCH_ARGS_MAX 128
 
+#define LAUNCH_ARG_NAME(...)                                          \
+	{"name", "NAME", "letters, digits and '-' (default: vm-PID)", \
+	 .kind = ARG_TEXT, __VA_ARGS__}
+#define LAUNCH_ARG_SHARE_DRIVES(...)                  \
+	{"share-drives", NULL,                        \
+	 "also with disks whose files another VM or " \
+	 "program uses",                              \
+	 .kind = ARG_FLAG, __VA_ARGS__}
+
 /**
  * struct launch - volt-vmm's command line under construction; zeroed at first
- * @args:	borrowed; NULL-terminated by being zeroed
+ * @args:	NULL-terminated by being zeroed
+ * @owned:	those of @args that launch_free() frees
+ * @failed:	an argument did not fit, or memory is short
  */
 struct launch {
 	char default_name[24];
@@ -24,7 +46,10 @@ struct launch {
 	char own[PATH_MAX];
 	char vmm[PATH_MAX];
 	char *args[LAUNCH_ARGS_MAX + 1];
+	char *owned[LAUNCH_ARGS_MAX];
 	unsigned int nr;
+	unsigned int nr_owned;
+	bool failed;
 };
 
 /**
@@ -35,15 +60,17 @@ struct launch {
 int launch_begin(struct launch *launch, const char *name,
 		 struct err *err) __must_check;
 
-/* A flag and its value; nothing when that is NULL. */
+/* "--flag=value", or "--flag" when @value is NULL. */
 void launch_add(struct launch *launch, const char *flag, const char *value);
 
-/* A flag that has no value. */
-void launch_add_switch(struct launch *launch, const char *flag);
+/* All options but those of LAUNCH_ARG_*, which are dealt with here. */
+void launch_add_given(struct launch *launch, const struct args *args);
 
-/* What came behind --. Return: 0 or -E2BIG. */
+/* What came behind --, as the last. Return: 0 or -errno. */
 int launch_add_rest(struct launch *launch, char **words,
 		    struct err *err) __must_check;
 
 /* Returns only when volt-vmm does not start, with the exit code. */
-int launch_exec(struct launch *launch, const char *command);
+int launch_exec(struct launch *launch, const struct args_page *page);
+
+void launch_free(struct launch *launch);

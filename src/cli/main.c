@@ -1,51 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * main.c - `volt`: the table of commands
+ * main.c - `volt`: finds the command that its words name
  */
 #include "cli/cli.h"
 
 #include "base/fd.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-/**
- * struct command - one word after `volt`
- * @summary:	a line of `volt --help`
- */
-struct command {
-	const char *name;
-	int (*run)(int argc, char **argv);
-	const char *summary;
-};
+static const char program[] = "volt ";
 
-static const struct command commands[] = {
-	{"doctor", cmd_doctor, "what this host can run, and what it lacks"},
-	{"run", cmd_run, "start a VM with its console on this terminal"},
-	{"ps", cmd_ps, "the VMs that run"},
-	{"stop", cmd_stop, "end a VM"},
-	{"pause", cmd_pause, "have a VM stand still"},
-	{"resume", cmd_resume, "have it go on"},
-	{"snapshot", cmd_snapshot, "save a VM, or tell what was saved"},
-	{"restore", cmd_restore, "go on from a snapshot, on this terminal"},
-	{"net", cmd_net, "make, list and delete taps for guests (as root)"},
-};
+/* Behind "volt "; a form has a blank in it. */
+static const char *words_of(const struct command *command)
+{
+	return command->page->name + strlen(program);
+}
+
+static bool is_form(const struct command *command)
+{
+	return strchr(words_of(command), ' ') != NULL;
+}
 
 static void print_help(FILE *out)
 {
-	(void)fputs("volt - microVMs on this machine\n"
+	(void)fputs("Usage: volt COMMAND [OPTIONS]\n"
+		    "       volt help COMMAND\n"
 		    "\n"
-		    "Usage: volt COMMAND [OPTIONS]\n"
-		    "       volt COMMAND --help\n"
+		    "microVMs on this machine.\n"
 		    "\n"
 		    "Commands:\n",
 		    out);
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		(void)fprintf(out, "  %-10s %s\n", commands[i].name,
-			      commands[i].summary);
+	for (size_t i = 0; i < cli_nr_commands; i++)
+		if (!is_form(&cli_commands[i]))
+			(void)fprintf(out, "  %-10s %s\n",
+				      words_of(&cli_commands[i]),
+				      cli_commands[i].page->summary);
 	(void)fputs(
 		"\n"
-		"  --help     this text\n"
+		"Options:\n"
+		"  --help     this text; -h does the same\n"
 		"  --version  the version\n"
 		"\n"
 		"New here? `volt doctor` first: it tells whether this machine "
@@ -56,41 +51,110 @@ static void print_help(FILE *out)
 		out);
 }
 
-static const struct command *find_command(const char *name)
+/* Does @words begin with @count words, @word[0] and so on? */
+static bool fits(const char *words, char **word, int count, int *nr)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		if (strcmp(commands[i].name, name) == 0)
-			return &commands[i];
-	return NULL;
+	*nr = 0;
+	while (*words) {
+		size_t len = strcspn(words, " ");
+
+		if (*nr == count || strlen(word[*nr]) != len ||
+		    memcmp(word[*nr], words, len) != 0)
+			return false;
+		++*nr;
+		words += len;
+		words += *words == ' ';
+	}
+	return true;
 }
 
-int main(int argc, char **argv)
+/* The command that the first words name, the longest. @nr: how many. */
+static const struct command *find_command(char **word, int count, int *nr)
+{
+	const struct command *best = NULL;
+	int n;
+
+	*nr = 0;
+	for (size_t i = 0; i < cli_nr_commands; i++) {
+		if (fits(words_of(&cli_commands[i]), word, count, &n) &&
+		    n > *nr) {
+			best = &cli_commands[i];
+			*nr = n;
+		}
+	}
+	return best;
+}
+
+static int unknown(const char *word)
+{
+	return cli_complain(CLI_EXIT_USAGE, NULL,
+			    "there is no command '%s'; `volt --help` lists "
+			    "them.",
+			    word);
+}
+
+/* volt help [COMMAND...] */
+static int help(char **word, int count)
+{
+	const struct command *command;
+	int nr;
+
+	if (count == 0 || word[0][0] == '-') {
+		print_help(stdout);
+		return 0;
+	}
+	command = find_command(word, count, &nr);
+	return command ? cli_help(command->page) : unknown(word[0]);
+}
+
+/* A command that only has forms. */
+static int show_forms(const struct command *command, int argc, char **argv)
+{
+	struct args args;
+	struct err err;
+
+	if (args_parse(command->page, argc, argv, NULL, &args, &err) == 0 &&
+	    args.help)
+		return cli_help(command->page);
+	return cli_misuse(command->page, "which of its forms?");
+}
+
+static int run(int argc, char **argv)
 {
 	const char *word = argc > 1 ? argv[1] : NULL;
 	const struct command *command;
+	int nr;
 
-	if (fd_fill_standard() < 0)
-		return CLI_EXIT_FAILED;
 	if (!word) {
 		print_help(stderr);
 		return CLI_EXIT_USAGE;
 	}
 	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 ||
-	    strcmp(word, "help") == 0) {
-		print_help(stdout);
-		return 0;
-	}
+	    strcmp(word, "help") == 0)
+		return help(argv + 2, argc - 2);
 	if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
 		(void)puts("volt " VOLT_VERSION);
 		return 0;
 	}
-	command = find_command(word);
-	if (!command) {
-		(void)fprintf(stderr,
-			      "volt: there is no command '%s'; `volt --help` "
-			      "lists them.\n",
-			      word);
-		return CLI_EXIT_USAGE;
-	}
-	return command->run(argc - 1, argv + 1);
+	command = find_command(argv + 1, argc - 1, &nr);
+	if (!command)
+		return unknown(word);
+	argc -= nr;
+	argv += nr;
+	return command->run ? command->run(command->page, argc, argv)
+			    : show_forms(command, argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+	int code;
+
+	if (fd_fill_standard() < 0)
+		return CLI_EXIT_FAILED;
+	code = run(argc, argv);
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	return cli_complain(CLI_EXIT_FAILED, NULL,
+			    "cannot write to standard output: %s",
+			    err_name(errno));
 }

@@ -92,6 +92,17 @@ struct net_wish {
 };
 
 /**
+ * net_lock() - one change of taps at a time
+ * @lock:	receives a descriptor; closing it gives the lock back
+ *
+ * Looking for a free address and taking it are two steps: two that make taps
+ * at once would take the same.
+ *
+ * Return: 0 or -errno.
+ */
+int net_lock(int *lock, struct err *err) __must_check;
+
+/**
  * net_add_tap() - make the tap, or make an earlier one as wished
  * @address:	receives its address
  *

@@ -54,6 +54,11 @@ int net_parse_cidr(const char *text, struct net_cidr *cidr, struct err *err)
 			       "/%d",
 			       text, PREFIX_MIN, PREFIX_MAX);
 	addr = ntohl(in.s_addr);
+	if (addr >> 24 == 0 || addr >> 24 == 127 || addr >> 28 >= 0xe)
+		return err_set(err, -EINVAL,
+			       "'%s' is no host's address: 0/8, 127/8, "
+			       "multicast and what is above it are none",
+			       text);
 	mask = mask_of((unsigned int)prefix);
 	if ((addr & ~mask) == 0 || (addr | mask) == ~0u)
 		return err_set(err, -EINVAL,

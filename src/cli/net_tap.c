@@ -11,6 +11,7 @@
 #include <linux/if_tun.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -284,6 +285,25 @@ static void take_back(struct rtnl *nl, const char *name, struct err *err)
 	}
 	if (r < 0 && r != -ENODEV)
 		(void)err_prefix(err, "(%s stays behind) ", name);
+}
+
+int net_lock(int *lock, struct err *err)
+{
+	int r;
+
+	*lock = open("/run/volt-net.lock",
+		     O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	/* Root of a user namespace may not: the network's own file, then. */
+	if (*lock < 0)
+		*lock = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (*lock < 0)
+		return err_set(err, -errno, "cannot lock the taps: %s",
+			       err_name(errno));
+	do
+		r = flock(*lock, LOCK_EX) < 0 ? -errno : 0;
+	while (r == -EINTR);
+	return r < 0 ? err_set(err, r, "cannot lock the taps: %s", err_name(r))
+		     : 0;
 }
 
 int net_add_tap(struct rtnl *nl, const struct net_wish *wish,

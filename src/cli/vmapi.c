@@ -33,21 +33,66 @@ int vmapi_check_name(const char *name, struct err *err)
 			       "'%s' cannot name a VM: at most %d letters, "
 			       "digits and '-'",
 			       name, VMAPI_NAME_MAX);
+	if (strcmp(name, "inspect") == 0 || strcmp(name, "merge") == 0)
+		return err_set(err, -EINVAL,
+			       "'%s' cannot name a VM: `volt snapshot %s` is "
+			       "a command",
+			       name, name);
+	return 0;
+}
+
+/* Where the system puts this user's runtime files, if it does. */
+static bool own_runtime_folder(char *out, size_t size)
+{
+	struct stat st;
+
+	(void)snprintf(out, size, "/run/user/%u", geteuid());
+	return lstat(out, &st) == 0 && S_ISDIR(st.st_mode) &&
+	       st.st_uid == geteuid() && (st.st_mode & 022) == 0;
+}
+
+/* A folder that is there is this user's, and nobody else's. */
+static int check_folder(const char *folder, struct err *err)
+{
+	struct stat st;
+
+	if (lstat(folder, &st) < 0)
+		return errno == ENOENT
+			       ? 0
+			       : err_set(err, -errno, "Cannot look at %s: %s",
+					 folder, err_name(errno));
+	if (!S_ISDIR(st.st_mode))
+		return err_set(err, -EPERM,
+			       "%s is no directory, but the sockets of VMs "
+			       "belong there: move it away",
+			       folder);
+	if (st.st_uid != geteuid())
+		return err_set(err, -EPERM,
+			       "%s belongs to uid %u, not to you (uid %u): set "
+			       "XDG_RUNTIME_DIR to a directory of your own",
+			       folder, st.st_uid, geteuid());
+	if ((st.st_mode & 077) != 0)
+		return err_set(err, -EPERM,
+			       "%s is open to other users (mode %03o): `chmod "
+			       "700 %s`",
+			       folder, st.st_mode & 0777, folder);
 	return 0;
 }
 
 int vmapi_folder(char *out, bool make, struct err *err)
 {
 	const char *base = getenv("XDG_RUNTIME_DIR");
+	char own[32];
 	int n;
 
 	if (!base || base[0] != '/') {
-		if (geteuid() != 0)
+		base = own_runtime_folder(own, sizeof(own)) ? own : "/run";
+		if (base != own && geteuid() != 0)
 			return err_set(err, -ENOENT,
-				       "XDG_RUNTIME_DIR is not set: name a "
-				       "folder of your own in it, for the "
-				       "sockets of VMs");
-		base = "/run";
+				       "XDG_RUNTIME_DIR is not set, and %s is "
+				       "not there: set it to a directory of "
+				       "your own, for the sockets of VMs",
+				       own);
 	}
 	n = snprintf(out, VMAPI_PATH_MAX, "%s/volt", base);
 	if (n < 0 || (size_t)n >= VMAPI_PATH_MAX)
@@ -56,7 +101,7 @@ int vmapi_folder(char *out, bool make, struct err *err)
 	if (make && mkdir(out, 0700) < 0 && errno != EEXIST)
 		return err_set(err, -errno, "Cannot create %s: %s", out,
 			       err_name(errno));
-	return 0;
+	return check_folder(out, err);
 }
 
 int vmapi_socket(const char *name, char *out, bool make, struct err *err)
@@ -76,24 +121,24 @@ int vmapi_socket(const char *name, char *out, bool make, struct err *err)
 	return 0;
 }
 
-static int set_patience(int fd, int seconds)
+/* Neither fails on a socket; without them a call takes longer. */
+static void set_patience(int fd, unsigned int seconds)
 {
-	const struct timeval wait = {.tv_sec = seconds};
+	const struct timeval wait = {.tv_sec = (time_t)seconds};
 
-	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
 }
 
 static int connect_to(int fd, const char *path, pid_t *pid)
 {
-	const struct timeval wait = {.tv_sec = WAIT_SECONDS};
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
 
 	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
-	if (set_patience(fd, WAIT_SECONDS) < 0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) < 0 ||
-	    connect(fd, (const struct sockaddr *)&sun, sizeof(sun)) < 0 ||
+	set_patience(fd, WAIT_SECONDS);
+	if (connect(fd, (const struct sockaddr *)&sun, sizeof(sun)) < 0 ||
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
 		return -errno;
 	*pid = cred.pid;
@@ -108,6 +153,7 @@ int vmapi_open(struct vmapi *api, const char *name, struct err *err)
 
 	api->fd = -1;
 	api->waiting = NULL;
+	api->patience = WAIT_SECONDS;
 	if (r < 0)
 		return r;
 	if (fd < 0)
@@ -116,7 +162,7 @@ int vmapi_open(struct vmapi *api, const char *name, struct err *err)
 	r = connect_to(fd, path, &api->pid);
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		return err_set(err, r,
-			       "No VM named %s runs; `volt ps` lists those "
+			       "no VM named %s runs; `volt ps` lists those "
 			       "that do",
 			       name);
 	if (r < 0)
@@ -124,6 +170,11 @@ int vmapi_open(struct vmapi *api, const char *name, struct err *err)
 			       err_name(r));
 	api->fd = fd_steal(&fd);
 	return 0;
+}
+
+void vmapi_set_patience(struct vmapi *api, unsigned int seconds)
+{
+	api->patience = seconds;
 }
 
 void vmapi_close(struct vmapi *api)
@@ -162,7 +213,7 @@ static int receive(struct vmapi *api, struct answer *a)
 	unsigned int seconds = 0;
 	int r = -EAGAIN;
 
-	(void)set_patience(api->fd, api->waiting ? 1 : WAIT_SECONDS);
+	set_patience(api->fd, api->waiting ? 1 : api->patience);
 	while (r == -EAGAIN) {
 		ssize_t n = recv(api->fd, a->raw + a->got,
 				 sizeof(a->raw) - a->got, 0);
@@ -189,6 +240,7 @@ static int conclude(int status, json_t *root, json_t **answer, struct err *err)
 {
 	const char *fault =
 		json_string_value(json_object_get(root, "fault_message"));
+	int r;
 
 	if (status >= 200 && status < 300) {
 		if (answer)
@@ -197,10 +249,16 @@ static int conclude(int status, json_t *root, json_t **answer, struct err *err)
 			json_decref(root);
 		return 0;
 	}
-	err_set(err, -EREMOTEIO, "The VM answers: %s",
-		fault ? fault : "(no reason)");
+	if (!fault)
+		fault = json_string_value(json_object_get(root, "error"));
+	if (status == 503)
+		r = err_set(err, -EBUSY,
+			    "all places of the VM's API are taken: try again");
+	else
+		r = err_set(err, -EREMOTEIO, "the VM answers: %s",
+			    fault ? fault : "it gives no reason");
 	json_decref(root);
-	return -EREMOTEIO;
+	return r;
 }
 
 int vmapi_call(struct vmapi *api, const char *method, const char *url,
@@ -223,7 +281,7 @@ int vmapi_call(struct vmapi *api, const char *method, const char *url,
 	r = send_all(api->fd, request, (size_t)n);
 	status = r < 0 ? r : receive(api, a);
 	if (status < 0)
-		return err_set(err, status, "The VM does not answer: %s",
+		return err_set(err, status, "the VM does not answer: %s",
 			       err_name(status));
 	return conclude(status,
 			a->len ? json_loadb(a->body, a->len, 0, NULL) : NULL,

@@ -24,22 +24,30 @@
  * @waiting:	called with each second without an answer; then there is no
  *		limit, because the VM does what it was asked whether or not
  *		somebody waits for it. NULL, as vmapi_open() leaves it: the VM
- *		has ten seconds
+ *		has @patience seconds
  */
 struct vmapi {
 	int fd;
 	pid_t pid;
 	void (*waiting)(struct vmapi *api, unsigned int seconds);
+	unsigned int patience;
 };
 
-/* What volt-vmm takes as --id: 1 to 64 letters, digits and '-'. */
+/* What volt-vmm takes as --id, 1 to 64 letters, digits and '-', but no word
+ * that `volt snapshot` takes for another thing. */
 int vmapi_check_name(const char *name, struct err *err) __must_check;
 
 /**
- * vmapi_folder() - $XDG_RUNTIME_DIR/volt, or /run/volt for root without one
+ * vmapi_folder() - where this user's sockets are
  * @make:	create it (0700) if it is not there
  *
- * Return: 0, -ENAMETOOLONG, -ENOENT without XDG_RUNTIME_DIR, or -errno.
+ * $XDG_RUNTIME_DIR/volt; without that variable /run/user/UID/volt where
+ * /run/user/UID is the user's own, else /run/volt for root. A folder that
+ * others could write to, or that is another's, is refused: who can put a socket
+ * there can pose as a VM.
+ *
+ * Return: 0, -ENAMETOOLONG, -ENOENT when there is no place for it, -EPERM, or
+ * -errno.
  */
 int vmapi_folder(char *out, bool make, struct err *err) __must_check;
 
@@ -67,13 +75,17 @@ int vmapi_set_paused(struct vmapi *api, bool paused,
 /* Is it paused? Return: 1, 0, or as vmapi_call(). */
 int vmapi_is_paused(struct vmapi *api, struct err *err) __must_check;
 
+/* How many seconds an answer may take without @waiting; at first 10. */
+void vmapi_set_patience(struct vmapi *api, unsigned int seconds);
+
 /**
  * vmapi_call() - one request
  * @body:	NULL for none
  * @answer:	receives the decoded body, NULL when there is none; NULL to
  *		drop it
  *
- * Return: 0; -EREMOTEIO with the VM's own words when it refuses; -errno.
+ * Return: 0; -EREMOTEIO with the VM's own words when it refuses; -EBUSY when
+ * all places of its API are taken; -ETIMEDOUT; -errno.
  */
 int vmapi_call(struct vmapi *api, const char *method, const char *url,
 	       const char *body, json_t **answer, struct err *err) __must_check;

@@ -2,13 +2,15 @@
 """volt run, ps and stop, with bare-metal guests."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
-from conftest import BUILD
+from conftest import BUILD, Api
 
 VOLT = BUILD / "volt"
 
@@ -40,8 +42,11 @@ class Cli:
         assert run.returncode == 0 and run.stderr == ""
         lines = run.stdout.splitlines()
         assert lines[0].split() == ["NAME", "STATE", "CPUS", "MEMORY/MiB",
-                                    "PID"]
-        return [line.split() for line in lines[1:]]
+                                    "PID", "API"]
+        rows = [line.split() for line in lines[1:]]
+        for row in rows:
+            assert row.pop() == f"{self.folder}/volt/{row[0]}.sock"
+        return rows
 
     def sockets(self):
         return sorted(p.name for p in (self.folder / "volt").glob("*"))
@@ -80,7 +85,8 @@ def test_options_after_dashes_are_the_vmms(cli):
 def test_stop_asks_the_guest(cli):
     run = cli.start("keys", "--name", "web", "--cmdline", "none")
     run.wait_for("waiting")
-    assert cli("stop", "--wait", "60", "web").returncode == 0
+    stop = cli("stop", "--wait", "60", "web")
+    assert (stop.returncode, stop.stdout) == (0, "web has shut down\n")
     assert run.finish().code == 0
     assert cli.sockets() == []
 
@@ -89,7 +95,10 @@ def test_stop_asks_the_guest(cli):
 def test_stop_ends_a_deaf_guest(cli, wait):
     run = cli.start("spin", "--name", "web")
     run.wait_for("spinning")
-    assert cli("stop", "--wait", wait, "web").returncode == 0
+    stop = cli("stop", "--wait", wait, "web")
+    assert stop.returncode == 0
+    assert stop.stdout == {"0": "web was ended\n",
+                           "1": "web did not shut down in 1 s; ended\n"}[wait]
     assert run.finish().code == -signal.SIGTERM
     assert cli.sockets() == [] and cli.rows() == []
 
@@ -111,7 +120,7 @@ def test_socket_of_a_killed_vm(cli):
     assert cli.sockets() == ["web.sock"]
     assert cli.rows() == []
     stop = cli("stop", "web")
-    assert stop.returncode == 1 and "No VM named web" in stop.stderr
+    assert stop.returncode == 1 and "no VM named web" in stop.stderr
     again = cli.start("hello", "--name", "web")
     again.process.stdin.close()
     assert again.finish().code == 0
@@ -125,15 +134,14 @@ def test_a_vm_that_does_not_answer(cli):
         deaf.bind(str(cli.folder / "volt/a-deaf-one.sock"))
         deaf.listen()
         rows = cli.rows()
-    assert rows == [["a-deaf-one", "no", "answer", "-", "-",
-                     str(os.getpid())],
+    assert rows == [["a-deaf-one", "busy", "-", "-", str(os.getpid())],
                     ["alive", "Running", "1", "32", str(run.pid)]]
 
 
 def test_answers_that_are_no_http(cli):
     """Whatever listens there: no answer, no crash."""
     path = cli.folder / "volt/web.sock"
-    path.parent.mkdir()
+    path.parent.mkdir(0o700)
     with socket.socket(socket.AF_UNIX) as odd:
         odd.bind(str(path))
         odd.listen()
@@ -161,7 +169,7 @@ def test_answers_that_are_no_http(cli):
 def test_without_a_kernel(cli):
     run = cli("run")
     assert run.returncode == 1
-    assert "--kernel" in run.stderr and "tools/kernel/fetch" in run.stderr
+    assert "--kernel" in run.stderr and "make shell" in run.stderr
 
 
 def test_without_a_run_folder(cli, vmm):
@@ -178,11 +186,136 @@ def test_without_a_run_folder(cli, vmm):
     ["run", "word"], ["run", "--name", "a/b"], ["run", "--name", ""],
     ["run", "--name", "x" * 65], ["run", "--kernel"], ["run", "--nope"],
     ["ps", "word"], ["stop"], ["stop", "a", "b"], ["stop", "../x"],
-    ["stop", "--wait", "soon", "web"]])
+    ["stop", "--wait", "soon", "web"], ["stop", "--kill", "--wait", "1", "w"],
+    ["run", "--name", "inspect"], ["run", "--name=merge"],
+    ["run", "--memory", "8X"], ["run", "--cpus", "33"], ["help", "nope"]])
 def test_bad_usage(cli, args):
     run = cli(*args)
     assert run.returncode == 64
-    assert run.stdout == "" and run.stderr != ""
+    assert run.stdout == ""
+    assert re.fullmatch(r"volt( [a-z]+)?: [^\n]+\n", run.stderr)
+
+
+def test_stop_ends_a_paused_vm_at_once(cli):
+    run = cli.start("spin", "--name", "web")
+    run.wait_for("spinning")
+    Api(cli.folder / "volt/web.sock").set("PATCH", "/vm", {"state": "Paused"})
+    stop = cli("stop", "--wait", "3600", "web")
+    assert (stop.returncode, stop.stdout) == (0, "web was paused; ended\n")
+    assert run.finish().code == -signal.SIGTERM
+
+
+def test_stop_waits_for_a_vm_that_does_not_answer(cli):
+    """A volt-vmm in the midst of a save does not answer: no SIGKILL."""
+    run = cli.start("spin", "--name", "web")
+    run.wait_for("spinning")
+    run.process.send_signal(signal.SIGSTOP)
+    stop = subprocess.Popen([VOLT, "stop", "--wait", "2", "web"], text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            env={**os.environ, **cli.env})
+    time.sleep(5)
+    assert stop.poll() is None and run.process.poll() is None
+    run.process.send_signal(signal.SIGCONT)
+    out, err = stop.communicate(timeout=60)
+    assert (stop.returncode, err) == (0, "")
+    assert out == "web did not answer in 2 s; ended\n"
+    # It leaves in order: the socket is gone.
+    assert run.finish().code == -signal.SIGTERM and cli.sockets() == []
+
+
+def test_stop_kill(cli):
+    run = cli.start("spin", "--name", "web")
+    run.wait_for("spinning")
+    stop = cli("stop", "--kill", "web")
+    assert (stop.returncode, stop.stdout) == (0, "web was killed\n")
+    assert run.finish().code == -signal.SIGKILL
+
+
+def test_one_of_many_that_start_at_once(cli):
+    """A dead VM's socket is there, and each would remove it."""
+    (cli.folder / "volt").mkdir(0o700)
+    for _ in range(5):
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(cli.folder / "volt/web.sock"))
+        runs = [cli.start("spin", "--name", "web") for _ in range(6)]
+        alive = []
+        end = time.monotonic() + 60
+        while len(alive) != 1 or not cli.rows():
+            alive = [x for x in runs if x.process.poll() is None]
+            assert alive and time.monotonic() < end
+            time.sleep(0.05)
+        assert {x.process.returncode for x in runs} == {None, 1}
+        assert cli.rows()[0][-1] == str(alive[0].pid)
+        assert cli("stop", "--wait", "0", "web").returncode == 0
+        assert cli.sockets() == []
+
+
+@pytest.mark.parametrize("what, words", [
+    ("file", "is no directory"), ("link", "is no directory"),
+    ("open", "chmod 700"), ("other", "belongs to uid 1")])
+def test_folder_that_is_not_ours_alone(cli, tmp_path, what, words):
+    folder = cli.folder / "volt"
+    if what == "file":
+        folder.write_text("")
+    elif what == "link":
+        (tmp_path / "own").mkdir(0o700)
+        folder.symlink_to(tmp_path / "own")
+    else:
+        folder.mkdir(0o700)
+        if what == "open":
+            folder.chmod(0o750)
+        elif os.geteuid() != 0:
+            pytest.skip("only root can give a folder away")
+        else:
+            os.chown(folder, 1, 1)
+    for args in (["ps"], ["stop", "web"], ["snapshot", "web", tmp_path / "s"],
+                 ["run", "--kernel", cli.vmm.guest("hello")]):
+        done = cli(*args)
+        assert done.returncode == 1
+        assert words in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "s").exists()
+
+
+def test_help_is_everywhere(cli):
+    for words in ([], ["run"], ["ps"], ["stop"], ["snapshot"], ["restore"],
+                  ["doctor"], ["net"], ["net", "add"], ["net", "del"],
+                  ["net", "list"], ["snapshot", "inspect"],
+                  ["snapshot", "merge"]):
+        shown = [cli(*words, "--help"), cli(*words, "-h"), cli("help", *words)]
+        for done in shown:
+            assert (done.returncode, done.stderr) == (0, "")
+            assert done.stdout == shown[0].stdout
+        assert shown[0].stdout.startswith(f"Usage: volt {' '.join(words)}")
+        assert max(map(len, shown[0].stdout.splitlines())) <= 80
+
+
+def test_full_stdout(cli):
+    with open("/dev/full", "w") as full:
+        for words in (["--help"], ["--version"], ["ps"], ["run", "--help"],
+                      ["net", "list"], ["doctor", "--json"]):
+            done = subprocess.run([VOLT, *words], stdout=full, text=True,
+                                  stderr=subprocess.PIPE, timeout=120,
+                                  env={**os.environ, **cli.env}, check=False)
+            assert done.returncode == 74
+            assert done.stderr == ("volt: cannot write to standard output: No "
+                                   "space left on device\n")
+
+
+def test_hostile_words_are_escaped(cli, tmp_path):
+    odd = "a\x1b[2J\nb\x7f\x9bc"
+    for words in ([odd], ["run", odd], ["run", f"--{odd}"], ["stop", odd],
+                  ["run", "--name", odd], ["snapshot", "inspect", odd],
+                  ["snapshot", odd, "d"], ["restore", odd], ["net", odd],
+                  ["net", "add", odd], ["snapshot", "merge", odd, odd],
+                  ["run", "--kernel", tmp_path / odd], ["help", odd],
+                  ["restore", b"\xff\xfe"], ["run", "--kernel", b"/\xff"],
+                  ["restore", "x" * 5000], ["stop", "x" * 5000]):
+        done = cli(*words)
+        assert done.returncode in (1, 64, 152), words
+        assert done.stdout == ""
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        bad = set(map(chr, [*range(32), *range(127, 160)])) - {"\n"}
+        assert not set(done.stderr) & bad
 
 
 def test_run_with_disks(cli, tmp_path):

@@ -114,7 +114,7 @@ def test_pause_and_resume(cli):
 def test_pause_and_resume_of_whom(cli):
     for command in "pause", "resume":
         done = cli(command, "nobody")
-        assert done.returncode == 1 and "No VM named nobody" in done.stderr
+        assert done.returncode == 1 and "no VM named nobody" in done.stderr
         for args in (), ("a", "b"), ("../x",), ("--frob", "a"):
             assert cli(command, *args).returncode == 64
         assert cli(command, "--help").stdout.startswith(
@@ -128,7 +128,7 @@ def test_a_snapshot_that_fails_pauses_nobody(cli, tmp_path):
     (tmp_path / "snap/state.json").mkdir(parents=True)
     for args in (), ("--pause",):
         done = cli("snapshot", *args, "web", tmp_path / "snap")
-        assert done.returncode == 1 and "The VM answers: " in done.stderr
+        assert done.returncode == 1 and "the VM cannot be saved: " in done.stderr
         assert state_of(cli, "web") == "Running"
     assert cli("pause", "web").returncode == 0
     assert cli("snapshot", "--pause", "web", tmp_path / "snap").returncode == 1
@@ -192,7 +192,7 @@ def test_a_clone_that_waits(cli, saved):
     (["--disk", "data=/none"], 1, "No such file or directory"),
     (["--net", "net0=vt9"], 1, "Unknown Network Device"),
     (["--vsock", "/none/v.sock"], 1, "No such file or directory"),
-    (["--clock", "now"], 153, "expected snapshot|realtime"),
+    (["--clock", "now"], 64, "--clock takes snapshot|realtime, not 'now'"),
 ])
 def test_a_clone_that_cannot_be(cli, with_devices, args, code, text):
     result = restore(cli, with_devices, "second", "--share-drives",
@@ -239,6 +239,27 @@ def test_pause(cli, tmp_path):
 def test_errors_say_what_is_wrong(cli, tmp_path):
     done = cli("snapshot", "nobody", tmp_path / "x")
     assert done.returncode == 1 and "nobody" in done.stderr
+    assert not (tmp_path / "x").exists()
+    (tmp_path / "file").write_text("")
+    run = cli.start("ticker", "--name", "web")
+    run.wait_for("tick")
+    for where, words in (("file", "no directory"), ("none/x", "cannot make"),
+                         ("file/x", "cannot make")):
+        done = cli("snapshot", "web", tmp_path / where)
+        assert done.returncode == 1 and words in done.stderr
+    # What was made for a save that fails is not left behind.
+    limit = ["prlimit", f"--pid={run.pid}"]
+    subprocess.run([*limit, "--fsize=1024:"], check=True)
+    done = cli("snapshot", "web", tmp_path / "d")
+    assert done.returncode == 1 and "File too large" in done.stderr
+    assert not (tmp_path / "d").exists()
+    subprocess.run([*limit, "--fsize=unlimited:"], check=True)
+    done = cli("snapshot", "web", tmp_path / "s")
+    assert done.returncode == 0
+    assert re.fullmatch(r"saved web into \S+: 32 MiB of memory, \d+ KiB on the "
+                        r"disk\n", done.stdout)
+    done = cli("restore", tmp_path / "file")
+    assert done.returncode == 1 and "no directory" in done.stderr
     done = cli("snapshot", "inspect", tmp_path / "nothing")
     assert done.returncode == 1 and "directory of a snapshot" in done.stderr
     assert cli("snapshot", "inspect").returncode == 64

@@ -80,8 +80,10 @@ def test_cli_has_volts_commands_and_flags(build):
     flags = {"--help", "--version"}
     for command in commands:
         assert re.search(rf"^\| `volt {command}\b", page, re.M), command
-        flags |= set(re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*",
-                                help_of(build, "volt", command)))
+        shown = help_of(build, "volt", command)
+        for form in re.findall(rf"`volt {command} ([a-z]+) --help`", shown):
+            shown += help_of(build, "volt", command, form)
+        flags |= set(re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*", shown))
     assert set(re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*", page)) == flags
 
 

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * commands.c - the table of `volt`'s commands
+ */
+#include "cli/cli.h"
+
+const struct command cli_commands[] = {
+	{&cmd_doctor_page, cmd_doctor},
+	{&cmd_run_page, cmd_run},
+	{&cmd_ps_page, cmd_ps},
+	{&cmd_stop_page, cmd_stop},
+	{&cmd_pause_page, cmd_pause},
+	{&cmd_resume_page, cmd_resume},
+	{&cmd_snapshot_page, cmd_snapshot},
+	{&cmd_snapshot_inspect_page, cmd_snapshot_inspect},
+	{&cmd_snapshot_merge_page, cmd_snapshot_merge},
+	{&cmd_restore_page, cmd_restore},
+	{&cmd_net_page, NULL},
+	{&cmd_net_add_page, cmd_net_add},
+	{&cmd_net_del_page, cmd_net_del},
+	{&cmd_net_list_page, cmd_net_list},
+};
+
+const size_t cli_nr_commands = ARRAY_SIZE(cli_commands);
