@@ -90,11 +90,33 @@ enum kvm_state {
 };
 
 /**
+ * struct door - who may open a device file, by the file itself
+ * @found:	it is there
+ * @mode:	permission bits; with an ACL the group's are its mask
+ * @has_acl:	it has an access control list
+ * @in_group:	this process is in the file's group
+ * @is_owner:	it runs as the file's owner
+ * @group:	name (or number) of the file's group
+ * @kvm_group:	the system has a group kvm
+ */
+struct door {
+	bool found;
+	bool has_acl;
+	bool in_group;
+	bool is_owner;
+	bool kvm_group;
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t mode;
+	char group[64];
+};
+
+/**
  * struct kvm_facts - /dev/kvm
  * @error:	one sentence, empty when usable
  * @modules:	modules named kvm_*, separated by spaces; may be empty
  * @kvm_loaded:	the common part, module kvm, is there
- * @group:	name (or number) of the group that owns /dev/kvm
+ * @door:	who may open it
  * @cap:	KVM_CHECK_EXTENSION of doctor_caps[], when it opens
  */
 struct kvm_facts {
@@ -102,7 +124,7 @@ struct kvm_facts {
 	char error[512];
 	char modules[128];
 	bool kvm_loaded;
-	char group[64];
+	struct door door;
 	int cap[DOCTOR_NR_CAPS];
 	struct probe probe;
 };
@@ -139,6 +161,7 @@ struct doctor_facts {
 	enum avail io_uring;
 	enum avail tun;
 	enum avail vhost_net;
+	struct door vhost_net_door;
 	enum avail vhost_vsock;
 	long pages_2m;
 	long pages_2m_free;
@@ -174,7 +197,7 @@ extern const char *const topic_names[TOPIC_NR];
 
 struct advice {
 	enum topic topic;
-	char text[256];
+	char text[384];
 };
 
 /**
@@ -192,6 +215,9 @@ struct doctor_report {
 
 /* Never fails: what cannot be found out is absent. Takes some 20 ms. */
 void doctor_collect(struct doctor_facts *facts);
+
+/* Who may open the device at @path; zeroed when it is not there. */
+void doctor_find_door(const char *path, struct door *door);
 
 /* doctor_collect()'s KVM part: runs the probe guest. */
 void doctor_collect_kvm(struct kvm_facts *facts);

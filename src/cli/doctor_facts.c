@@ -187,6 +187,7 @@ void doctor_collect(struct doctor_facts *facts)
 	facts->io_uring = io_uring_avail();
 	facts->tun = device_avail("/dev/net/tun");
 	facts->vhost_net = device_avail("/dev/vhost-net");
+	doctor_find_door("/dev/vhost-net", &facts->vhost_net_door);
 	facts->vhost_vsock = device_avail("/dev/vhost-vsock");
 	doctor_collect_kvm(&facts->kvm);
 }

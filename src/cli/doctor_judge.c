@@ -17,7 +17,7 @@ const char *const topic_names[TOPIC_NR] = {
 };
 
 /* The tree's software-emulated host, where everything runs, slowly. */
-#define LAB_HINT "`tests/lab/run COMMAND`"
+#define LAB_HINT "`make shell` in Volt's source"
 
 static void advise(struct doctor_report *report, enum topic topic,
 		   const char *fmt, ...) __printf_like(3, 4);
@@ -47,7 +47,7 @@ static void advise_absent(const struct doctor_facts *f,
 	if (f->kvm.modules[0])
 		advise(report, TOPIC_KVM,
 		       "KVM is loaded but /dev/kvm is not here: hand it to "
-		       "this container (--device /dev/kvm), or `mknod "
+		       "this container (--device /dev/kvm), or `sudo mknod "
 		       "/dev/kvm c 10 232`");
 	else if (cpu->flag && !cpu->flag_usable)
 		advise(report, TOPIC_KVM,
@@ -55,7 +55,7 @@ static void advise_absent(const struct doctor_facts *f,
 		       "set-up",
 		       cpu->flag, cpu->is_intel ? "Intel VT-x" : "AMD-V (SVM)");
 	else if (cpu->flag)
-		advise(report, TOPIC_KVM, "load the module: `modprobe %s`",
+		advise(report, TOPIC_KVM, "load the module: `sudo modprobe %s`",
 		       module);
 	else if (cpu->hypervisor)
 		advise(report, TOPIC_KVM,
@@ -64,8 +64,70 @@ static void advise_absent(const struct doctor_facts *f,
 		       "move to one that has it");
 	else
 		advise(report, TOPIC_KVM,
-		       "enable %s in the BIOS set-up, then `modprobe %s`",
+		       "enable %s in the BIOS set-up, then `sudo modprobe %s`",
 		       cpu->is_intel ? "Intel VT-x" : "AMD-V (SVM)", module);
+}
+
+/* Groups that are as good as root, or open more than one device. */
+static bool is_privileged(const struct door *door)
+{
+	static const char *const groups[] = {
+		"root",   "wheel",  "sudo",   "admin",       "adm",
+		"bin",    "daemon", "sys",    "disk",        "kmem",
+		"mem",    "shadow", "staff",  "operator",    "tty",
+		"docker", "lxd",    "incus",  "incus-admin", "libvirt",
+		"users",  "nobody", "nogroup"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
+		if (strcmp(door->group, groups[i]) == 0)
+			return true;
+	return door->gid == 0;
+}
+
+/*
+ * What lets this user through, by the owner, group, mode and ACL of the very
+ * file. Commands between backticks can be typed as they are.
+ */
+static void advise_door(struct doctor_report *report, enum topic topic,
+			const char *what, const char *path,
+			const struct door *door)
+{
+	const char *device = strrchr(path, '/') + 1;
+	bool group_may = (door->mode & 060) == 060;
+	bool file_lets_in = (door->mode & 06) == 06 ||
+			    (door->in_group && group_may && !door->has_acl) ||
+			    (door->is_owner && (door->mode & 0600) == 0600);
+
+	if (file_lets_in) {
+		advise(report, topic,
+		       "%s%s lets this user in, so a container's device rules "
+		       "or a security module forbid it: hand it to this "
+		       "container (--device %s), or look into `sudo dmesg`",
+		       what, path, path);
+	} else if (door->has_acl) {
+		advise(report, topic,
+		       "%sgive this user a line in the ACL of %s: `sudo "
+		       "setfacl -m u:$USER:rw %s`",
+		       what, path, path);
+	} else if (group_may && !is_privileged(door)) {
+		advise(report, topic,
+		       "%s%s is for group %s: `sudo usermod -aG %s $USER`, "
+		       "then log in again",
+		       what, path, door->group, door->group);
+	} else {
+		advise(report, topic,
+		       "%smake %s the device of group kvm: `%ssudo chgrp kvm "
+		       "%s; sudo chmod 660 %s; sudo usermod -aG kvm $USER`, "
+		       "then log in again",
+		       what, path,
+		       door->kvm_group ? "" : "sudo groupadd --system kvm; ",
+		       path, path);
+		advise(report, topic,
+		       "%sso that it stays so: `echo 'KERNEL==\"%s\", "
+		       "GROUP=\"kvm\", MODE=\"0660\"' | sudo tee "
+		       "/etc/udev/rules.d/65-volt-%s.rules`",
+		       what, device, device);
+	}
 }
 
 static void advise_no_kvm(const struct doctor_facts *f,
@@ -76,13 +138,11 @@ static void advise_no_kvm(const struct doctor_facts *f,
 		advise_absent(f, report);
 		break;
 	case KVM_DENIED:
-		advise(report, TOPIC_KVM,
-		       "`usermod -aG %s $USER` as root, then log in again",
-		       f->kvm.group[0] ? f->kvm.group : "kvm");
+		advise_door(report, TOPIC_KVM, "", "/dev/kvm", &f->kvm.door);
 		break;
 	case KVM_BROKEN:
 		advise(report, TOPIC_KVM,
-		       "look for the reason in `dmesg`; another hypervisor "
+		       "look for the reason in `sudo dmesg`; another hypervisor "
 		       "(VirtualBox, VMware) may hold the CPU's extensions");
 		break;
 	case KVM_USABLE:
@@ -184,7 +244,7 @@ static void judge_memory(const struct doctor_facts *f,
 	if (f->userfaultfd == AVAIL_DENIED)
 		advise(report, TOPIC_MEMORY,
 		       "userfaultfd (restore by demand): give this user "
-		       "/dev/userfaultfd, or `sysctl "
+		       "/dev/userfaultfd, or `sudo sysctl "
 		       "vm.unprivileged_userfaultfd=1`");
 	else if (f->userfaultfd == AVAIL_ABSENT)
 		advise(report, TOPIC_MEMORY,
@@ -192,7 +252,7 @@ static void judge_memory(const struct doctor_facts *f,
 		       "CONFIG_USERFAULTFD");
 	if (f->pages_2m == 0)
 		advise(report, TOPIC_MEMORY,
-		       "for guests in 2 MiB pages: `sysctl "
+		       "for guests in 2 MiB pages: `sudo sysctl "
 		       "vm.nr_hugepages=512` (1 GiB)");
 }
 
@@ -200,7 +260,7 @@ static void judge_io(const struct doctor_facts *f, struct doctor_report *report)
 {
 	if (f->io_uring == AVAIL_DENIED)
 		advise(report, TOPIC_IO,
-		       "io_uring (Async drives): `sysctl "
+		       "io_uring (Async drives): `sudo sysctl "
 		       "kernel.io_uring_disabled=0`, or allow it in this "
 		       "container's seccomp profile");
 	else if (f->io_uring == AVAIL_ABSENT)
@@ -214,19 +274,19 @@ static void judge_network(const struct doctor_facts *f,
 {
 	if (f->tun == AVAIL_DENIED)
 		advise(report, TOPIC_NETWORK,
-		       "network: `chmod 666 /dev/net/tun` (creating a tap "
+		       "network: `sudo chmod 666 /dev/net/tun` (creating a tap "
 		       "still needs root)");
 	else if (f->tun == AVAIL_ABSENT)
 		advise(report, TOPIC_NETWORK,
-		       "network: `modprobe tun`, or hand /dev/net/tun to "
+		       "network: `sudo modprobe tun`, or hand /dev/net/tun to "
 		       "this container");
 	if (f->vhost_net == AVAIL_DENIED)
-		advise(report, TOPIC_NETWORK,
-		       "vhost-net: give this user /dev/vhost-net (usually "
-		       "`usermod -aG kvm $USER`)");
+		advise_door(report, TOPIC_NETWORK,
+			    "vhost-net: ", "/dev/vhost-net",
+			    &f->vhost_net_door);
 	else if (f->vhost_net == AVAIL_ABSENT)
 		advise(report, TOPIC_NETWORK,
-		       "for vhost-net (optional): `modprobe vhost_net`");
+		       "for vhost-net (optional): `sudo modprobe vhost_net`");
 }
 
 static void set_verdict(const struct doctor_facts *f,

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* Modules by name; one built into the kernel is listed when it has
  * parameters, as all of these do. */
@@ -39,41 +38,6 @@ static void find_modules(struct kvm_facts *kvm)
 		(void)closedir(dir);
 }
 
-/* "kvm:x:106:alice" and 106 -> cuts @line to "kvm". */
-static bool is_group(char *line, gid_t gid)
-{
-	char *name_end = strchr(line, ':');
-	char *id = name_end ? strchr(name_end + 1, ':') : NULL;
-	char *end;
-
-	if (!id || strtoul(id + 1, &end, 10) != gid || *end != ':')
-		return false;
-	*name_end = '\0';
-	return true;
-}
-
-/* Not getgrgid(): a static program cannot load the resolver's plug-ins. */
-static void find_group(struct kvm_facts *kvm)
-{
-	char line[1024];
-	struct stat st;
-	FILE *f;
-
-	if (stat("/dev/kvm", &st) < 0)
-		return;
-	(void)snprintf(kvm->group, sizeof(kvm->group), "%u", st.st_gid);
-	f = fopen("/etc/group", "re");
-	while (f && fgets(line, sizeof(line), f)) {
-		if (is_group(line, st.st_gid)) {
-			(void)snprintf(kvm->group, sizeof(kvm->group), "%.63s",
-				       line);
-			break;
-		}
-	}
-	if (f)
-		(void)fclose(f);
-}
-
 static enum kvm_state state_of(int rc)
 {
 	switch (rc) {
@@ -98,7 +62,7 @@ void doctor_collect_kvm(struct kvm_facts *facts)
 	int r;
 
 	find_modules(facts);
-	find_group(facts);
+	doctor_find_door("/dev/kvm", &facts->door);
 	r = kvm_open(&kvm, &err);
 	facts->state = state_of(r);
 	if (r == 0) {

@@ -123,10 +123,10 @@ static void show_caps(const struct doctor_facts *f)
 static void show_sandbox(const struct doctor_facts *f)
 {
 	if (f->landlock_abi > 0)
-		(void)printf("Landlock ABI %d", f->landlock_abi);
+		(void)printf("the host has Landlock (ABI %d)", f->landlock_abi);
 	else
-		(void)printf("no Landlock");
-	(void)printf(", %s\n",
+		(void)printf("the host has no Landlock");
+	(void)printf(" and %s\n",
 		     f->seccomp ? "seccomp filters" : "no seccomp filters");
 }
 

@@ -18,7 +18,11 @@ static struct doctor_facts perfect_host(void)
 		.kvm = {.state = KVM_USABLE,
 			.modules = "kvm_intel",
 			.kvm_loaded = true,
-			.group = "kvm",
+			.door = {.found = true,
+				 .mode = 0660,
+				 .gid = 106,
+				 .kvm_group = true,
+				 .group = "kvm"},
 			.probe = {.guest_rate = 3e9, .host_rate = 3e9}},
 		.landlock_abi = 2,
 		.seccomp = true,
@@ -102,7 +106,64 @@ static void denied(struct doctor_facts *f)
 static void denied_odd_group(struct doctor_facts *f)
 {
 	f->kvm.state = KVM_DENIED;
-	(void)snprintf(f->kvm.group, sizeof(f->kvm.group), "virt");
+	(void)snprintf(f->kvm.door.group, sizeof(f->kvm.door.group), "virt");
+}
+
+/* crw------- root root: being in group root would not even help. */
+static void denied_root_only(struct doctor_facts *f)
+{
+	f->kvm.state = KVM_DENIED;
+	f->kvm.door.gid = 0;
+	f->kvm.door.mode = 0600;
+	(void)snprintf(f->kvm.door.group, sizeof(f->kvm.door.group), "root");
+}
+
+static void denied_root_group(struct doctor_facts *f)
+{
+	denied_root_only(f);
+	f->kvm.door.mode = 0660;
+}
+
+static void denied_no_kvm_group(struct doctor_facts *f)
+{
+	denied_root_only(f);
+	f->kvm.door.kvm_group = false;
+}
+
+static void denied_disk_group(struct doctor_facts *f)
+{
+	f->kvm.state = KVM_DENIED;
+	(void)snprintf(f->kvm.door.group, sizeof(f->kvm.door.group), "disk");
+}
+
+static void denied_group_reads(struct doctor_facts *f)
+{
+	f->kvm.state = KVM_DENIED;
+	f->kvm.door.mode = 0640;
+}
+
+static void denied_acl(struct doctor_facts *f)
+{
+	f->kvm.state = KVM_DENIED;
+	f->kvm.door.has_acl = true;
+}
+
+static void denied_open_to_all(struct doctor_facts *f)
+{
+	f->kvm.state = KVM_DENIED;
+	f->kvm.door.mode = 0666;
+}
+
+static void denied_member(struct doctor_facts *f)
+{
+	f->kvm.state = KVM_DENIED;
+	f->kvm.door.in_group = true;
+}
+
+static void denied_owner(struct doctor_facts *f)
+{
+	denied_root_only(f);
+	f->kvm.door.is_owner = true;
 }
 
 static void broken(struct doctor_facts *f)
@@ -207,6 +268,26 @@ static const struct host_case cases[] = {
 	 "usermod -aG kvm $USER"},
 	{"denied, group virt", denied_odd_group, GUESTS_NONE, false, 2,
 	 TOPIC_KVM, "usermod -aG virt $USER"},
+	{"denied, root only", denied_root_only, GUESTS_NONE, false, 2,
+	 TOPIC_KVM,
+	 "`sudo chgrp kvm /dev/kvm; sudo chmod 660 /dev/kvm; sudo "
+	 "usermod -aG kvm $USER`"},
+	{"denied, group root", denied_root_group, GUESTS_NONE, false, 2,
+	 TOPIC_KVM, "usermod -aG kvm $USER"},
+	{"denied, no group kvm", denied_no_kvm_group, GUESTS_NONE, false, 2,
+	 TOPIC_KVM, "`sudo groupadd --system kvm; "},
+	{"denied, group disk", denied_disk_group, GUESTS_NONE, false, 2,
+	 TOPIC_KVM, "sudo chgrp kvm"},
+	{"denied, group reads", denied_group_reads, GUESTS_NONE, false, 2,
+	 TOPIC_KVM, "chmod 660 /dev/kvm"},
+	{"denied, ACL", denied_acl, GUESTS_NONE, false, 2, TOPIC_KVM,
+	 "`sudo setfacl -m u:$USER:rw /dev/kvm`"},
+	{"denied, open to all", denied_open_to_all, GUESTS_NONE, false, 2,
+	 TOPIC_KVM, "--device /dev/kvm"},
+	{"denied, a member", denied_member, GUESTS_NONE, false, 2, TOPIC_KVM,
+	 "--device /dev/kvm"},
+	{"denied, the owner", denied_owner, GUESTS_NONE, false, 2, TOPIC_KVM,
+	 "--device /dev/kvm"},
 	{"broken", broken, GUESTS_NONE, false, 2, TOPIC_KVM, "dmesg"},
 	{"no module", no_module, GUESTS_NONE, false, 2, TOPIC_KVM,
 	 "modprobe kvm_intel"},
