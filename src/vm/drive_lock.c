@@ -5,10 +5,11 @@
  */
 #include "vm/drive_lock.h"
 
+#include "vm/holder.h"
+
 #include "base/fd.h"
 #include "base/log.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,8 +17,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define HOLDER_MAX  192
-#define COMMAND_MAX 2048
+#define HOLDER_MAX 192
 
 /* ---- locks ---- */
 
@@ -53,90 +53,10 @@ static bool same_file(int a, int b)
 
 /* ---- who has it ---- */
 
-/* Has process @pid a lock on the file with this mark? */
-static bool has_lock(const char *pid, const char *mark)
-{
-	char path[64];
-	bool found = false;
-	struct dirent *entry;
-	DIR *dir;
-
-	(void)snprintf(path, sizeof(path), "/proc/%.20s/fdinfo", pid);
-	dir = opendir(path);
-	while (dir && !found && (entry = readdir(dir))) {
-		char text[1024];
-		const char *line;
-		int fd = openat(dirfd(dir), entry->d_name,
-				O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-		ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-
-		fd_close(&fd);
-		if (n < 0)
-			continue;
-		text[n] = '\0';
-		line = strstr(text, "\nlock:");
-		found = line && strstr(line, mark);
-	}
-	if (dir)
-		(void)closedir(dir);
-	return found;
-}
-
-/* What follows "--id" on the command line of a VMM; NULL: it has none. */
-static const char *id_of(const char *words, size_t len)
-{
-	const char *end = words + len;
-
-	for (const char *word = words; word < end; word += strlen(word) + 1)
-		if (strcmp(word, "--id") == 0 && word + 5 < end)
-			return word + 5;
-	return NULL;
-}
-
-static ssize_t read_file(const char *pid, const char *name, char *text,
-			 size_t size)
-{
-	char path[64];
-	cleanup_fd int fd = -1;
-	ssize_t n;
-
-	(void)snprintf(path, sizeof(path), "/proc/%.20s/%s", pid, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, size - 1);
-	text[n < 0 ? 0 : n] = '\0';
-	return n;
-}
-
-/* Names come from other processes: what could move a cursor is left out. */
-static void make_plain(char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			*text = '?';
-}
-
-static void describe(const char *pid, char *text, size_t size)
-{
-	char words[COMMAND_MAX], name[32];
-	ssize_t n = read_file(pid, "cmdline", words, sizeof(words));
-	const char *id = n > 0 ? id_of(words, (size_t)n) : NULL;
-
-	(void)read_file(pid, "comm", name, sizeof(name));
-	name[strcspn(name, "\n")] = '\0';
-	if (id && strcmp(name, "firecracker") == 0)
-		(void)snprintf(text, size, " by VM %.64s (process %.20s)", id,
-			       pid);
-	else
-		(void)snprintf(text, size, " by process %.20s (%s)", pid, name);
-	make_plain(text);
-}
-
 void drive_lock_holder(int fd, char *text, size_t size)
 {
 	struct stat st;
-	struct dirent *entry;
-	char mark[64], self[24];
-	DIR *dir;
+	char mark[64];
 
 	text[0] = '\0';
 	if (fstat(fd, &st) < 0)
@@ -144,15 +64,7 @@ void drive_lock_holder(int fd, char *text, size_t size)
 	/* As in /proc/locks (fs/locks.c). */
 	(void)snprintf(mark, sizeof(mark), " %02x:%02x:%llu ", major(st.st_dev),
 		       minor(st.st_dev), (unsigned long long)st.st_ino);
-	(void)snprintf(self, sizeof(self), "%d", getpid());
-	dir = opendir("/proc");
-	while (dir && !text[0] && (entry = readdir(dir)))
-		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
-		    strcmp(entry->d_name, self) != 0 &&
-		    has_lock(entry->d_name, mark))
-			describe(entry->d_name, text, size);
-	if (dir)
-		(void)closedir(dir);
+	holder_find("lock:", mark, text, size);
 }
 
 /* Another drive of this VM has the file, unless it is @except. */

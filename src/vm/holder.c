@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * holder.c - which process has a thing of the host (holder.h)
+ */
+#include "vm/holder.h"
+
+#include "base/fd.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define COMMAND_MAX 2048
+
+static bool line_has(const char *text, const char *key, const char *mark)
+{
+	for (const char *line = text; *line; line += *line == '\n') {
+		size_t len = strcspn(line, "\n");
+
+		if (strncmp(line, key, strlen(key)) == 0 &&
+		    memmem(line, len + (line[len] == '\n'), mark, strlen(mark)))
+			return true;
+		line += len;
+	}
+	return false;
+}
+
+/* Has a descriptor of process @pid a line @key with @mark in it? */
+static bool has_mark(const char *pid, const char *key, const char *mark)
+{
+	char path[64];
+	bool found = false;
+	struct dirent *entry;
+	DIR *dir;
+
+	(void)snprintf(path, sizeof(path), "/proc/%.20s/fdinfo", pid);
+	dir = opendir(path);
+	while (dir && !found && (entry = readdir(dir))) {
+		char text[1024];
+		int fd = openat(dirfd(dir), entry->d_name,
+				O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+		fd_close(&fd);
+		if (n < 0)
+			continue;
+		text[n] = '\0';
+		found = line_has(text, key, mark);
+	}
+	if (dir)
+		(void)closedir(dir);
+	return found;
+}
+
+/* What follows "--id" on the command line of a VMM; NULL: it has none. */
+static const char *id_of(const char *words, size_t len)
+{
+	const char *end = words + len;
+
+	for (const char *word = words; word < end; word += strlen(word) + 1)
+		if (strcmp(word, "--id") == 0 && word + 5 < end)
+			return word + 5;
+	return NULL;
+}
+
+static ssize_t read_file(const char *pid, const char *name, char *text,
+			 size_t size)
+{
+	char path[64];
+	cleanup_fd int fd = -1;
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%.20s/%s", pid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, size - 1);
+	text[n < 0 ? 0 : n] = '\0';
+	return n;
+}
+
+/* Names come from other processes: what could move a cursor is left out. */
+static void make_plain(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
+}
+
+static void describe(const char *pid, char *text, size_t size)
+{
+	char words[COMMAND_MAX], name[32];
+	ssize_t n = read_file(pid, "cmdline", words, sizeof(words));
+	const char *id = n > 0 ? id_of(words, (size_t)n) : NULL;
+
+	(void)read_file(pid, "comm", name, sizeof(name));
+	name[strcspn(name, "\n")] = '\0';
+	if (id && strcmp(name, "firecracker") == 0)
+		(void)snprintf(text, size, " by VM %.64s (process %.20s)", id,
+			       pid);
+	else
+		(void)snprintf(text, size, " by process %.20s (%s)", pid, name);
+	make_plain(text);
+}
+
+void holder_find(const char *key, const char *mark, char *text, size_t size)
+{
+	struct dirent *entry;
+	char self[24];
+	DIR *dir = opendir("/proc");
+
+	text[0] = '\0';
+	(void)snprintf(self, sizeof(self), "%d", getpid());
+	while (dir && !text[0] && (entry = readdir(dir)))
+		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
+		    strcmp(entry->d_name, self) != 0 &&
+		    has_mark(entry->d_name, key, mark))
+			describe(entry->d_name, text, size);
+	if (dir)
+		(void)closedir(dir);
+}
