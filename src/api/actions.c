@@ -76,7 +76,7 @@ int api_vm_start(struct api *api, struct err *err)
 			       "without kernel configuration.");
 	r = vm_start(api->vm, err);
 	if (r < 0) {
-		err_prefix(err, "Start microvm error: ");
+		err_prefix_api(err, "Start microvm error: ");
 		return r;
 	}
 	api_metrics_start(api);
@@ -101,7 +101,7 @@ static int put(struct api_call *call)
 	}
 	r = vm_send_ctrl_alt_del(api->vm, call->err);
 	if (r < 0)
-		err_prefix(call->err, "Internal VMM error: ");
+		err_prefix_api(call->err, "Internal VMM error: ");
 	return r;
 }
 

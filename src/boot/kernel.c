@@ -56,7 +56,7 @@ static const struct {
  */
 void kernel_err_prefix(struct err *err)
 {
-	(void)err_prefix(err, "%s", PREFIX_BZIMAGE);
+	(void)err_prefix_api(err, "%s", PREFIX_BZIMAGE);
 }
 
 const char *kernel_err_plain(const char *text)
@@ -127,7 +127,7 @@ int kernel_load(struct kernel *kernel, struct gmem *mem, struct image *img,
 				    "CONFIG_PVH, or use the 64-bit entry",
 				    img->path);
 		if (r < 0)
-			(void)err_prefix(err, "%s", PREFIX_ELF);
+			(void)err_prefix_api(err, "%s", PREFIX_ELF);
 		return r;
 	}
 	if (r == 0 && memcmp(head + HDRS_OFFSET, "HdrS", 4) != 0)

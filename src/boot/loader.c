@@ -48,7 +48,7 @@ static int load_initrd(struct handover *give, struct gmem *mem,
 		r = image_place(&file, mem, give->initrd, 0, file.size, entry,
 				err);
 	if (r < 0) {
-		(void)err_prefix(err, "%s", PREFIX_INITRD);
+		(void)err_prefix_api(err, "%s", PREFIX_INITRD);
 		return r;
 	}
 	give->initrd_len = file.size;

@@ -100,18 +100,35 @@ int launch_begin(struct launch *launch, const char *name, struct err *err)
 	return 0;
 }
 
-void launch_add(struct launch *launch, const char *flag, const char *value)
+static void add_owned(struct launch *launch, const char *flag, const char *tie,
+		      const char *value)
 {
 	char *text;
 
 	if (launch->nr == LAUNCH_ARGS_MAX ||
-	    asprintf(&text, "--%s%s%s", flag, value ? "=" : "",
-		     value ? value : "") < 0) {
+	    asprintf(&text, "--%s%s%s", flag, tie, value) < 0) {
 		launch->failed = true;
 		return;
 	}
 	launch->owned[launch->nr_owned++] = text;
 	launch->args[launch->nr++] = text;
+}
+
+/* Two words, for those who look for "--id NAME" in /proc; a value that would
+ * be taken for an option needs the "=". */
+void launch_add(struct launch *launch, const char *flag, const char *value)
+{
+	if (value && strncmp(value, "--", 2) == 0) {
+		add_owned(launch, flag, "=", value);
+		return;
+	}
+	add_owned(launch, flag, "", "");
+	if (!value)
+		return;
+	if (launch->nr == LAUNCH_ARGS_MAX)
+		launch->failed = true;
+	else
+		launch->args[launch->nr++] = (char *)(uintptr_t)value;
 }
 
 void launch_add_given(struct launch *launch, const struct args *args)

@@ -60,7 +60,7 @@ struct launch {
 int launch_begin(struct launch *launch, const char *name,
 		 struct err *err) __must_check;
 
-/* "--flag=value", or "--flag" when @value is NULL. */
+/* A flag, and its value unless that is NULL; borrowed. */
 void launch_add(struct launch *launch, const char *flag, const char *value);
 
 /* All options but those of LAUNCH_ARG_*, which are dealt with here. */

@@ -12,6 +12,7 @@
 #include <net/if.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 /* Since Linux 6.2; the UAPI headers of Debian 12 are older. */
 #define TAP_F_USO4 0x20u
@@ -60,6 +61,22 @@ int tap_open(const char *name, struct err *err)
 			       err_name(errno));
 	r = attach(fd, name, err);
 	return r < 0 ? r : fd_steal(&fd);
+}
+
+int tap_look(const char *name)
+{
+	cleanup_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	size_t len = strnlen(name, TAP_NAME_MAX + 1);
+	struct ifreq ifr = {0};
+
+	if (len > TAP_NAME_MAX)
+		return -ENAMETOOLONG;
+	if (fd < 0)
+		return -errno;
+	memcpy(ifr.ifr_name, name, len);
+	if (ioctl(fd, SIOCGIFFLAGS, &ifr) < 0)
+		return -errno;
+	return ifr.ifr_flags & IFF_UP ? 0 : -ENETDOWN;
 }
 
 static unsigned int kernel_bits(unsigned int offload)

@@ -37,6 +37,10 @@ enum tap_offload {
  */
 int tap_open(const char *name, struct err *err) __must_check;
 
+/* Return: 0; -ENODEV: no interface of that name; -ENETDOWN: it is down; or
+ * -errno. */
+int tap_look(const char *name) __must_check;
+
 /* True when the host kernel takes UDP segmentation (Linux 6.2). */
 bool tap_has_uso(int fd);
 

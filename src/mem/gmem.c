@@ -30,12 +30,17 @@ static void lay_out(struct gmem *mem, uint64_t size)
 static int check_size(uint64_t size, struct err *err)
 {
 	if (size < GMEM_MIN_BYTES || !is_aligned(size, MIB(1)) ||
-	    size > GIB(1) * 4096)
-		return err_set(
-			err, -EINVAL,
-			"Guest memory of %llu bytes is not possible: use "
-			"whole MiB, from 16 MiB to 4 TiB",
+	    size > GIB(1) * 4096) {
+		err_set(err, -EINVAL,
+			"Guest memory of %llu bytes is not possible: use whole "
+			"MiB, from 16 MiB to 4 TiB",
 			(unsigned long long)size);
+		err_plain(err,
+			  "--memory %llu (MiB) is not possible: from 16 MiB to "
+			  "4 TiB (4096G)",
+			  (unsigned long long)(size >> 20));
+		return -EINVAL;
+	}
 	return 0;
 }
 

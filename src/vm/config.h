@@ -186,6 +186,8 @@ struct balloon_config {
  * @entry:	protocol by which an ELF kernel is entered
  * @lock_drives: a drive's file that somebody else uses is refused, not only
  *		warned of
+ * @taps_are_there: a tap that is not there is refused, not made, and one that
+ *		is down is
  * @boot_timer:	offer the boot timer device (a guest write to it is logged)
  */
 struct vm_config {
@@ -204,6 +206,7 @@ struct vm_config {
 	enum config_entry entry;
 	bool boot_timer;
 	bool lock_drives;
+	bool taps_are_there;
 };
 
 /* Frees what it holds, but not the struct itself. */

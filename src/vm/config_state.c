@@ -4,10 +4,12 @@
  */
 #include "vm/config_state.h"
 
+#include "dev/blk_io.h"
 #include "vm/drives.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 /**
  * struct config_state - a configuration whose lists are schema's
@@ -246,6 +248,27 @@ static int unknown_drive(const struct config_state *s, const char *id,
 		s->drives.nr > 0 && !names.failed ? names.data : " none");
 }
 
+/* The guest goes on in the middle of its file system: what is no disk at all
+ * is a mistake. What cannot be opened is told later. */
+static int check_override(const struct config_override *o, struct err *err)
+{
+	struct stat st;
+
+	if (stat(o->to, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    (st.st_size > 0 && st.st_size % BLK_SECTOR_BYTES == 0))
+		return 0;
+	if (st.st_size == 0)
+		return err_set(err, -EINVAL,
+			       "The file %s for drive %s is empty: it needs a "
+			       "copy of the drive as it was saved",
+			       o->to, o->id);
+	return err_set(err, -EINVAL,
+		       "The file %s for drive %s has %lld bytes, which is no "
+		       "multiple of %u: it needs a copy of the drive as it was "
+		       "saved",
+		       o->to, o->id, (long long)st.st_size, BLK_SECTOR_BYTES);
+}
+
 static int override_drives(struct config_state *s,
 			   const struct config_overrides *o, struct err *err)
 {
@@ -260,7 +283,10 @@ static int override_drives(struct config_state *s,
 			k++;
 		if (k == s->drives.nr)
 			return unknown_drive(s, o->drives[i].id, err);
-		r = replace_text(&drives[k].path_on_host, o->drives[i].to, err);
+		r = check_override(&o->drives[i], err);
+		if (r == 0)
+			r = replace_text(&drives[k].path_on_host,
+					 o->drives[i].to, err);
 	}
 	return r;
 }
@@ -279,6 +305,20 @@ static int override(struct config_state *s, const struct config_overrides *o,
 	return replace_text(&s->config.vsock.uds_path, o->vsock_uds_path, err);
 }
 
+static int open_failed(const struct drive_config *d, int r, struct err *err)
+{
+	err_set(err, r,
+		"Virtio backend error: Error manipulating the backing file: "
+		"%s (os error %d) %s%s",
+		err_name(r), -r, d->path_on_host, drive_open_hint(r));
+	err_plain(err,
+		  "cannot open %s, the file of drive %s: %s%s; --disk %s=PATH "
+		  "names another",
+		  d->path_on_host, d->drive_id, err_name(r), drive_open_hint(r),
+		  d->drive_id);
+	return r;
+}
+
 static int open_drives(struct config_state *s, struct vm_config *to,
 		       struct err *err)
 {
@@ -292,12 +332,7 @@ static int open_drives(struct config_state *s, struct vm_config *to,
 		d->fd = drive_open(d->path_on_host, d->is_read_only);
 		r = d->fd < 0 ? d->fd : 0;
 		if (r < 0)
-			return err_set(err, r,
-				       "Virtio backend error: Error "
-				       "manipulating the backing file: %s (os "
-				       "error %d) %s%s",
-				       err_name(r), -r, d->path_on_host,
-				       drive_open_hint(r));
+			return open_failed(d, r, err);
 		r = drive_lock(to, d, NULL, err);
 		if (r == 0) {
 			r = drives_set(to, d);

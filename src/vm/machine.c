@@ -566,8 +566,9 @@ static int memory_by_uffd(struct machine *m, struct machine_source *src,
 		r = uffd_connect(&m->uffd, &m->mem, &src->uffd_sock,
 				 m->vm->loop, handler_gone, m, err);
 	if (r < 0)
-		err_prefix(err, "Failed to load guest memory: Error creating "
-				"guest memory from uffd: ");
+		err_prefix_api(err,
+			       "Failed to load guest memory: Error creating "
+			       "guest memory from uffd: ");
 	return r;
 }
 
@@ -586,8 +587,9 @@ static int memory_from_file(struct machine *m, struct machine_source *src,
 	if (r == 0)
 		r = note_file(&m->file[0], m->memory_fd, m->memory_path, err);
 	if (r < 0)
-		err_prefix(err, "Failed to load guest memory: Error creating "
-				"guest memory from file: ");
+		err_prefix_api(err,
+			       "Failed to load guest memory: Error creating "
+			       "guest memory from file: ");
 	return r;
 }
 

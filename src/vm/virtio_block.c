@@ -2,16 +2,42 @@
 /*
  * virtio_block.c - the drives of the configuration as devices
  */
+#include "base/log.h"
 #include "dev/blk.h"
 #include "vm/drives.h"
 #include "vm/machine.h"
 #include "vm/vm.h"
 
 #include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static size_t count(const struct vm_config *config)
 {
 	return config->nr_drives;
+}
+
+/* What is legal, and mostly a mistake. */
+static void warn_of_file(const struct drive_config *drive,
+			 const struct blk_file *file)
+{
+	struct stat st;
+	char magic[4];
+
+	if (!file->is_device && fstat(file->fd, &st) == 0 &&
+	    st.st_size % BLK_SECTOR_BYTES != 0)
+		log_warn("Drive %s: the last %u bytes of %s are no whole "
+			 "sector: the guest does not see them",
+			 drive->drive_id,
+			 (unsigned int)(st.st_size % BLK_SECTOR_BYTES),
+			 drive->path_on_host);
+	if (pread(file->fd, magic, sizeof(magic), 0) == sizeof(magic) &&
+	    memcmp(magic, "QFI\xfb", sizeof(magic)) == 0)
+		log_warn("Drive %s: %s is a qcow2 image, and the guest gets it "
+			 "as it stands: `qemu-img convert -O raw %s NEW` makes "
+			 "a raw one",
+			 drive->drive_id, drive->path_on_host,
+			 drive->path_on_host);
 }
 
 static int make(struct machine *m, size_t i, struct virtio_dev **out,
@@ -34,6 +60,7 @@ static int make(struct machine *m, size_t i, struct virtio_dev **out,
 		return err_set(err, r, "The file of drive %s, %s: %s",
 			       drive->drive_id, drive->path_on_host,
 			       err_name(r));
+	warn_of_file(drive, &params.file);
 	r = blk_new(&blk, &params, err);
 	if (r < 0)
 		return r;

@@ -26,9 +26,13 @@ int vsock_config_bind(struct vsock_config *vsock, struct err *err)
 			       what);
 	if (fd == -EINVAL)
 		return err_set(err, fd, "%s the path is empty", what);
-	if (fd < 0)
-		return err_set(err, fd, "%s %s (os error %d)", what,
-			       err_name(fd), -fd);
+	if (fd < 0) {
+		err_set(err, fd, "%s %s (os error %d)", what, err_name(fd),
+			-fd);
+		err_plain(err, "cannot listen at %s: %s", vsock->uds_path,
+			  err_name(fd));
+		return fd;
+	}
 	vsock->fd = fd;
 	vsock->file = file_id_of(vsock->uds_path);
 	return 0;

@@ -167,6 +167,7 @@ static int configure(struct vmm *v, struct err *err)
 	const char *socket = api_path(o);
 
 	v->vm.config.lock_drives = o->lock_drives;
+	v->vm.config.taps_are_there = o->kernel || o->restore;
 	if (o->config_file && config_file_load(o->config_file, v->api, err) < 0)
 		return VM_EXIT_GENERIC;
 	if (options_apply(o, &v->vm.config, err) < 0)

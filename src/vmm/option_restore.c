@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Return: one half of ID=NAME for each of @list, or -EINVAL. */
 static int split(const char *flag, const char *what,
@@ -23,6 +24,11 @@ static int split(const char *flag, const char *what,
 				       "the id that the snapshot knows it by, "
 				       "not '%s'",
 				       flag, what, text);
+		for (unsigned int k = 0; k < i; k++)
+			if (strncmp(to[k].id, text, len) == 0 && !to[k].id[len])
+				return err_set(err, -EINVAL,
+					       "--%s: %s is given twice", flag,
+					       to[k].id);
 		to[i].id = strndup(text, len);
 		to[i].to = strdup(text + len + 1);
 		if (!to[i].id || !to[i].to)

@@ -238,6 +238,9 @@ def test_snapshot(wire):
 
 def flag(wire, *nets):
     """volt-vmm with --net, on the guest that says what it got."""
+    if "vt1" not in wire.ns.links():
+        wire.ns.run("ip", "tuntap", "add", "vt1", "mode", "tap")
+        wire.ns.run("ip", "link", "set", "vt1", "up")
     argv = [BUILD / "volt-vmm", "--no-api",
             "--kernel", wire.vmm.guest("netecho")]
     for net in nets:
@@ -258,11 +261,11 @@ def test_flag(wire):
     (["tap=vt0,mtu=1500x"], "no MTU"), (["tap=vt0,mtu=70000"], "no MTU"),
     (["tap=vt0,mtu=67"], "out of range"),
     (["tap=vt0,speed=9"], "unknown word"), (["tap=vt0,vhots"], "unknown word"),
-    (["tap=vt0", "tap=vt0"], "busy"),
-    (["tap=sixteen-letters-"], "Invalid interface name"),
-    (["tap=a,mac=06:00:00:00:00:01", "tap=b,mac=06:00:00:00:00:01"],
+    (["tap=vt0", "tap=vt0"], "in use by interface net0 of this VM"),
+    (["tap=sixteen-letters-"], "at most 15 characters"),
+    (["tap=vt0,mac=06:00:00:00:00:01", "tap=vt1,mac=06:00:00:00:00:01"],
      "already in use"),
-    (["tap=lo"], "no TAP"),
+    (["tap=lo"], "no tap"), (["tap=vt9"], "there is no tap vt9"),
 ])
 def test_bad_flag(wire, nets, says):
     result = flag(wire, *nets).finish()

@@ -184,6 +184,7 @@ def test_timers_and_cpus(vmm, tmp_path, irqchip):
 def test_a_clone_on_another_tap(vmm, taps, tmp_path):
     """And on another disk, with another socket, both VMs at once."""
     taps.run("ip", "tuntap", "add", "vt1", "mode", "tap")
+    taps.run("ip", "link", "set", "vt1", "up")
     first = Chain(vmm, tmp_path, *taps.join)
     first.spawn("--config-file", config(vmm, tmp_path, "split"))
     first.run.wait_for("ready\r\n")

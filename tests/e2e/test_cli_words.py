@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person reads when volt run, restore or snapshot cannot do it.
+
+One sentence: what failed, the name that was typed, what to type now. None of
+Firecracker's prefixes, no "os error", no second line.
+"""
+
+import os
+import subprocess
+
+import pytest
+
+import netns
+from test_cli_run import VOLT, Cli
+
+# What only a client of the API is owed.
+NOT_A_PERSONS = ("os error", "Start microvm error", "Load snapshot error",
+                 "Kernel Loader", "System configuration error",
+                 "Failed to restore", "Failed to get", "anonymous-instance",
+                 "Firecracker exiting", "Arguments parsing error", "ifreq",
+                 "Could not create the network device", "bytes is not")
+
+
+@pytest.fixture
+def cli(vmm, tmp_path):
+    return Cli(vmm, tmp_path)
+
+
+def assert_sentence(done, code, words):
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert words in done.stderr, done.stderr
+    for text in NOT_A_PERSONS:
+        assert text not in done.stderr, done.stderr
+
+
+def make_files(folder):
+    (folder / "dir").mkdir()
+    (folder / "text").write_text("no kernel at all, whatever it is named\n")
+    (folder / "empty").write_text("")
+    (folder / "odd").write_bytes(b"x" * 1000)
+
+
+RUN = [
+    (["--kernel", "none"], 152, "Cannot open the kernel none: No such file"),
+    (["--kernel", "dir"], 1, "dir is a directory: give the kernel file in it"),
+    (["--kernel", "text"], 1, "text is a text file; give an x86-64 Linux"),
+    (["--kernel", "empty"], 1, "The kernel empty is an empty file"),
+    (["--memory", "8"], 1, "--memory 8 (MiB) is not possible: from 16 MiB"),
+    (["--memory", "1024T"], 1, "from 16 MiB to 4 TiB"),
+    (["--initrd", "none"], 152, "Cannot open the initrd none: No such file"),
+    (["--initrd", "dir"], 1, "dir is a directory: give the initrd file in it"),
+    (["--disk", "none"], 152, "Cannot open the disk none: No such file"),
+    (["--disk", "dir"], 152, "Cannot open the disk dir: Is a directory"),
+    (["--disk", "/dev/null"], 152, "Cannot open the disk /dev/null"),
+    (["--disk", "odd", "--disk", "odd"], 152, "odd is in use by drive disk0"),
+    (["--disk", "odd,id=a", "--disk", "text,id=a"], 152, "two drives a"),
+    (["--disk", "odd,ro,zzz"], 152, "unknown word 'zzz'"),
+    (["--net", "tap=nope0"], 152, "there is no tap nope0: `sudo volt net add "
+                                  "nope0` makes one"),
+    (["--net", "tap=" + "x" * 16], 152, "at most 15 characters"),
+    (["--net", "tap=lo"], 152, "lo is no tap"),
+    (["--net", "tap="], 152, "no tap in"),
+    (["--vsock", "cid=1,path=v"], 152, "it takes path=SOCKET and cid=N"),
+    (["--vsock", "path=none/v"], 152, "cannot listen at none/v: No such file"),
+    (["--vsock", "path=text"], 152, "cannot listen at text: Address already"),
+    (["--cmdline", "x" * 3000], 152, "3000 characters; 2047 is the most"),
+    (["--cpus", "0"], 64, "--cpus takes a number from 1 to 32, not '0'"),
+    (["--kernel", "a", "--kernel", "b"], 64, "--kernel is given more than"),
+    (["--cmdline"], 64, "--cmdline needs a value"),
+]
+
+
+@pytest.mark.parametrize("args, code, words", RUN,
+                         ids=[" ".join(x[0])[:40] for x in RUN])
+def test_run(cli, tmp_path, args, code, words):
+    make_files(tmp_path)
+    if "--kernel" not in args:
+        args = ["--kernel", cli.vmm.guest("hello"), *args]
+    done = cli("run", "--name", "web", *args, cwd=tmp_path)
+    assert_sentence(done, code, words)
+    assert cli.sockets() == []
+
+
+@pytest.fixture(scope="module")
+def saved(build, tmp_path_factory):
+    """A snapshot of a VM with one disk."""
+    from conftest import Vmm
+    folder = tmp_path_factory.mktemp("saved")
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        pytest.skip("no usable /dev/kvm on this host")
+    cli = Cli(Vmm(folder), folder)
+    with open(folder / "disk", "wb") as disk:
+        disk.truncate(1 << 20)
+    run = cli.start("ticker", "--name", "web", "--disk", f"{folder}/disk")
+    run.wait_for("tick")
+    done = cli("snapshot", "web", folder / "s")
+    assert done.returncode == 0, done.stderr
+    assert cli("stop", "--wait", "0", "web").returncode == 0
+    cli.vmm.close()
+    return folder
+
+
+RESTORE = [
+    (["none"], 1, "cannot read none: No such file"),
+    (["text"], 1, "text is no directory"),
+    (["dir"], 1, "cannot read dir/state.json: No such file or directory; is "
+                 "this the directory of a snapshot?"),
+    (["S", "--disk", "disk0=none"], 1, "cannot open none, the file of drive "
+                                       "disk0: No such file or directory; "
+                                       "--disk disk0=PATH names another"),
+    (["S", "--disk", "disk0=empty"], 1, "empty for drive disk0 is empty"),
+    (["S", "--disk", "disk0=odd"], 1, "has 1000 bytes, which is no multiple"),
+    (["S", "--disk", "disk0=a", "--disk", "disk0=b"], 152,
+     "--disk: disk0 is given twice"),
+    (["S", "--net", "a=b", "--net", "a=c"], 152, "--net: a is given twice"),
+    (["S", "--disk", "disk0"], 152, "with --restore it takes ID=PATH"),
+    (["S", "--disk", "x=odd"], 1, "those of the snapshot: disk0"),
+    (["S", "--paused", "--", "--no-api"], 153, "cannot be used together"),
+    (["S", "T"], 64, "one word too many: 'T'"),
+    ([], 64, "it takes [OPTIONS] DIR"),
+]
+
+
+@pytest.mark.parametrize("args, code, words", RESTORE,
+                         ids=[" ".join(x[0])[:40] for x in RESTORE])
+def test_restore(cli, saved, tmp_path, args, code, words):
+    make_files(tmp_path)
+    args = [saved / "s" if x == "S" else x for x in args]
+    done = cli("restore", "--name", "web", *args, cwd=tmp_path)
+    if code == 153:  # volt-vmm's own options, in its own words
+        assert done.returncode == code and words in done.stderr
+    else:
+        assert_sentence(done, code, words)
+    assert cli.sockets() == []
+
+
+def test_one_sentence_to_each(build, tmp_path):
+    """A client reads Firecracker's words of the same mistake."""
+    done = subprocess.run(
+        [build / "volt-vmm", "--restore", "none", "--log-path", "log"],
+        cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("volt-vmm: cannot read none/state.json")
+    log = (tmp_path / "log").read_text()
+    assert ("Load snapshot error: Failed to restore from snapshot: Failed to "
+            "get snapshot state from file: Failed to open snapshot file: No "
+            "such file or directory (os error 2)") in log
+    assert "Firecracker exiting with error. exit_code=1" in log
+
+
+def test_odd_disks_are_named_in_the_log(cli, tmp_path):
+    make_files(tmp_path)
+    (tmp_path / "q.img").write_bytes(b"QFI\xfb" + bytes(1020))
+    done = cli("run", "--kernel", cli.vmm.guest("hello"), "--disk", "q.img",
+               "--disk", "odd", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "q.img is a qcow2 image" in done.stderr
+    assert "qemu-img convert -O raw q.img NEW" in done.stderr
+    assert "the last 488 bytes of odd" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+
+
+def test_taps(cli, tmp_path):
+    """A tap that is down, and one that another VM has."""
+    ns = netns.Namespace()
+    try:
+        ns.run("ip", "tuntap", "add", "vtap0", "mode", "tap")
+        words = ["env", *(f"{k}={v}" for k, v in cli.env.items()), VOLT, "run",
+                 "--kernel", cli.vmm.guest("spin"), "--net", "tap=vtap0"]
+        assert_sentence(ns.run(*words, ok=False), 152,
+                        "the tap vtap0 is down: `sudo ip link set vtap0 up`")
+        ns.run("ip", "link", "set", "vtap0", "up")
+        first = cli.vmm.spawn([*ns.join, *words, "--name", "web"])
+        first.wait_for("spinning")
+        assert_sentence(ns.run(*words, ok=False), 152,
+                        "the tap vtap0 is in use by VM web (process ")
+    finally:
+        ns.close()
