@@ -5,21 +5,35 @@ BUILD ?= build
 PREFIX ?= /usr/local
 DESTDIR ?=
 
+# The programs and their pages; what tests need, they build.
+PROGRAMS := volt volt-vmm src/docgen/volt.1 src/docgen/volt.fish
+
 # The programs, release build.
-all: $(BUILD)/build.ninja
-	@ninja -C $(BUILD)
+all: programs
+	@echo
+	@echo 'Built: $(BUILD)/volt and $(BUILD)/volt-vmm.'
+	@echo 'Next:  $(BUILD)/volt doctor    what this machine can run'
+	@echo '       make demo               Linux in a microVM'
+
+programs: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) $(PROGRAMS)
+
+# docs/cli.md, from the tables that the programs parse by.
+docs: programs
+	@$(BUILD)/src/docgen/docgen markdown >docs/cli.md
 
 $(BUILD)/build.ninja:
 	@tools/deps build demo
 	@meson setup $(BUILD) --prefix=$(PREFIX)
 
 # A microVM boots Debian's kernel: here, or in the lab.
-demo: all
+demo: programs
+	@ninja -C $(BUILD) tests/guest/hello.elf
 	@tools/deps build demo
 	@VOLT_BUILD=$(BUILD) tools/demo
 
 # An interactive shell in such a guest.
-shell: all
+shell: programs
 	@tools/deps build demo
 	@VOLT_BUILD=$(BUILD) tools/shell
 
@@ -44,11 +58,12 @@ fuzz:
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-20} tools/ci/check fuzz
 
 # Figures, against QEMU and a bare KVM probe in the same run.
-bench: all
+bench: programs
+	@ninja -C $(BUILD)
 	@tools/deps build demo test
 	@VOLT_BUILD=$(BUILD) bench/run
 
-install: all
+install: programs
 	@meson configure $(BUILD) --prefix=$(PREFIX)
 	@ninja -C $(BUILD) build.ninja >/dev/null
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
@@ -75,4 +90,4 @@ help:
 	@echo 'Where this host cannot run Linux guests, a software-emulated one does:'
 	@echo 'tests/lab/run COMMAND. What it can run: $(BUILD)/volt doctor.'
 
-.PHONY: all demo shell check check-long lint fuzz bench install clean help
+.PHONY: all programs docs demo shell check check-long lint fuzz bench install clean help

@@ -11,9 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Every page has it. */
-static const struct arg help_arg = {.name = "help", .kind = ARG_FLAG};
-
 /**
  * struct parser - a command line on its way
  * @seen:	bit i: option i of the page
@@ -189,7 +186,7 @@ static int find(struct parser *p, const char *word, const char *name,
 
 	for (size_t i = 0; i <= page->nr_args; i++) {
 		const struct arg *arg =
-			i < page->nr_args ? &page->args[i] : &help_arg;
+			i < page->nr_args ? &page->args[i] : &args_help_arg;
 
 		if (strncmp(arg->name, name, len) != 0)
 			continue;
@@ -247,7 +244,7 @@ static int take_option(struct parser *p, int argc, char **argv, int *i)
 
 	if (r < 0)
 		return r;
-	if (arg == &help_arg) {
+	if (arg == &args_help_arg) {
 		p->args->help = true;
 		return 0;
 	}

@@ -136,6 +136,9 @@ struct args {
 int args_parse(const struct args_page *page, int argc, char **argv, void *base,
 	       struct args *args, struct err *err) __must_check;
 
+/* --help, which every page has without naming it. */
+extern const struct arg args_help_arg;
+
 /* Is @word there before "--"? For what wins over mistakes. */
 bool args_asks_for(int argc, char **argv, const char *word);
 

@@ -9,6 +9,12 @@
 #define COLUMNS     80u
 #define HELP_COLUMN 22u /* where an option's help begins */
 
+const struct arg args_help_arg = {
+	.name = "help",
+	.kind = ARG_FLAG,
+	.help = "this text; -h does the same",
+};
+
 static void put_blanks(struct buf *out, size_t n)
 {
 	while (n-- > 0)
@@ -126,9 +132,7 @@ void args_help(const struct args_page *page, struct buf *out)
 		text = put_paragraph(out, text);
 	for (unsigned int i = 0; groups[i]; i++)
 		put_group(out, page, i, groups[i]);
-	put_option(out, &(const struct arg){.name = "help",
-					    .help = "this text; -h does the "
-						    "same"});
+	put_option(out, &args_help_arg);
 	if (page->examples)
 		buf_addf(out, "\nExamples:\n%s", page->examples);
 	if (page->exit) {

@@ -35,6 +35,9 @@ struct command {
 extern const struct command cli_commands[];
 extern const size_t cli_nr_commands;
 
+/* The program as a whole. */
+extern const struct args_page volt_page;
+
 extern const struct args_page cmd_doctor_page;
 extern const struct args_page cmd_net_page;
 extern const struct args_page cmd_net_add_page;

@@ -21,4 +21,22 @@ const struct command cli_commands[] = {
 	{&cmd_net_list_page, cmd_net_list},
 };
 
+static const struct arg args[] = {
+	{.name = "version", .kind = ARG_FLAG, .help = "the version"},
+};
+
+const struct args_page volt_page = {
+	.name = "volt",
+	.summary = "microVMs on this machine",
+	.usage = "COMMAND [OPTIONS]\nhelp COMMAND",
+	.about = "Starts, lists, saves and ends microVMs. New here? `volt "
+		 "doctor` first: it tells whether this machine runs Linux "
+		 "guests. Each microVM is one volt-vmm process, which "
+		 "`volt-vmm --help` describes; it speaks Firecracker's API on "
+		 "a Unix socket.\n",
+	.args = args,
+	.nr_args = ARRAY_SIZE(args),
+	.exit = "64 bad usage; each command's --help has the rest.",
+};
+
 const size_t cli_nr_commands = ARRAY_SIZE(cli_commands);

@@ -23,32 +23,26 @@ static bool is_form(const struct command *command)
 	return strchr(words_of(command), ' ') != NULL;
 }
 
-static void print_help(FILE *out)
+/* The program's page, with the commands in front of its options. */
+static int print_help(FILE *out)
 {
-	(void)fputs("Usage: volt COMMAND [OPTIONS]\n"
-		    "       volt help COMMAND\n"
-		    "\n"
-		    "microVMs on this machine.\n"
-		    "\n"
-		    "Commands:\n",
-		    out);
+	cleanup_buf struct buf text = {0};
+	const char *options;
+
+	args_help(&volt_page, &text);
+	buf_add(&text, "", 1);
+	if (text.failed)
+		return cli_complain(CLI_EXIT_FAILED, NULL, "out of memory");
+	options = strstr(text.data, "\nOptions:");
+	(void)fprintf(out, "%.*s\nCommands:\n", (int)(options - text.data),
+		      text.data);
 	for (size_t i = 0; i < cli_nr_commands; i++)
 		if (!is_form(&cli_commands[i]))
-			(void)fprintf(out, "  %-10s %s\n",
+			(void)fprintf(out, "  %-18s  %s\n",
 				      words_of(&cli_commands[i]),
 				      cli_commands[i].page->summary);
-	(void)fputs(
-		"\n"
-		"Options:\n"
-		"  --help     this text; -h does the same\n"
-		"  --version  the version\n"
-		"\n"
-		"New here? `volt doctor` first: it tells whether this machine "
-		"runs Linux\n"
-		"guests. Each microVM is one volt-vmm process, which "
-		"`volt-vmm --help`\n"
-		"describes; it speaks Firecracker's API on a Unix socket.\n",
-		out);
+	(void)fputs(options, out);
+	return 0;
 }
 
 /* Does @words begin with @count words, @word[0] and so on? */
@@ -99,10 +93,8 @@ static int help(char **word, int count)
 	const struct command *command;
 	int nr;
 
-	if (count == 0 || word[0][0] == '-') {
-		print_help(stdout);
-		return 0;
-	}
+	if (count == 0 || word[0][0] == '-')
+		return print_help(stdout);
 	command = find_command(word, count, &nr);
 	return command ? cli_help(command->page) : unknown(word[0]);
 }
@@ -126,7 +118,7 @@ static int run(int argc, char **argv)
 	int nr;
 
 	if (!word) {
-		print_help(stderr);
+		(void)print_help(stderr);
 		return CLI_EXIT_USAGE;
 	}
 	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 ||

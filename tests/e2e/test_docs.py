@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The documents say what the code says."""
 
+import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -56,35 +58,86 @@ def test_guest_abi_text_has_the_sizes_of_layout_h():
         assert words in text
 
 
-def help_of(build, *argv):
-    run = subprocess.run([build / argv[0], *argv[1:], "--help"],
-                         capture_output=True, text=True, timeout=60,
-                         check=True)
-    return run.stdout
-
-
 def section(text, title):
     return text.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
-def test_cli_has_volt_vmms_flags(build):
-    page = section((DOCS / "cli.md").read_text(), "volt-vmm")
-    shown = re.findall(r"^  (--[a-z-]+)", help_of(build, "volt-vmm"), re.M)
-    written = re.findall(r"^\| `(--[a-z-]+)", page, re.M)
-    assert sorted(written) == sorted(shown)
+def test_command_lines_are_as_the_tables_say(build):
+    """docs/cli.md is made from what the programs parse by: `make docs`."""
+    made = subprocess.run([build / "src/docgen/docgen", "markdown"],
+                          capture_output=True, text=True, check=True).stdout
+    assert made == (DOCS / "cli.md").read_text()
 
 
-def test_cli_has_volts_commands_and_flags(build):
-    page = section((DOCS / "cli.md").read_text(), "volt")
-    commands = re.findall(r"^  ([a-z]+) ", help_of(build, "volt"), re.M)
-    flags = {"--help", "--version"}
-    for command in commands:
-        assert re.search(rf"^\| `volt {command}\b", page, re.M), command
-        shown = help_of(build, "volt", command)
-        for form in re.findall(rf"`volt {command} ([a-z]+) --help`", shown):
-            shown += help_of(build, "volt", command, form)
-        flags |= set(re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*", shown))
-    assert set(re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*", page)) == flags
+def commands():
+    """Both programs, and each command and form that docs/cli.md lists."""
+    rows = re.findall(r"^\| \[`(volt [a-z ]+)`\]",
+                      (DOCS / "cli.md").read_text(), re.M)
+    return ["volt", "volt-vmm", *rows]
+
+
+def flags_of(build, words):
+    """The options that --help shows."""
+    program, *rest = words.split()
+    run = subprocess.run([build / program, *rest, "--help"], check=True,
+                         capture_output=True, text=True, timeout=60)
+    return set(re.findall(r"^  (--[a-z-]+)", run.stdout, re.M))
+
+
+def test_man_pages(build):
+    """One for each command, with each option, without a mistake of layout."""
+    made = {path.stem: path
+            for path in (build / "src/docgen").glob("volt*.[18]")}
+    assert set(made) == {words.replace(" ", "-") for words in commands()}
+    for words in commands():
+        path = made[words.replace(" ", "-")]
+        text = path.read_text().replace("\\-", "-")
+        for flag in flags_of(build, words):
+            assert f"\\fB{flag}\\fR" in text, (words, flag)
+        if shutil.which("groff"):
+            warned = subprocess.run(
+                ["groff", "-ww", "-man", "-Tutf8", path], text=True,
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True)
+            assert warned.stderr == ""
+
+
+def complete(build, *words):
+    """What bash offers for the last word."""
+    script = ('. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
+              '_volt; printf "%s\\n" "${COMPREPLY[@]}"')
+    run = subprocess.run(["bash", "-c", script, "bash",
+                          build / "src/docgen/volt", *words],
+                         capture_output=True, text=True, check=True,
+                         env={**os.environ, "PATH": f"{build}:/usr/bin:/bin"})
+    assert run.stderr == ""
+    return set(run.stdout.split())
+
+
+def test_bash_completion(build, tmp_path):
+    for words in commands():
+        assert complete(build, *words.split(), "--") == \
+            flags_of(build, words), words
+    assert complete(build, "volt", "s") == {"stop", "snapshot"}
+    assert complete(build, "volt", "net", "l") == {"list"}
+    assert complete(build, "volt-vmm", "--entry", "") == {"auto", "pvh",
+                                                          "linux64"}
+    (tmp_path / "vmlinux").write_text("")
+    assert complete(build, "volt", "run", "--kernel", f"{tmp_path}/vm") == \
+        {f"{tmp_path}/vmlinux"}
+
+
+@pytest.mark.parametrize("shell, file", [("zsh", "_volt"),
+                                         ("fish", "volt.fish")])
+def test_completion_of_other_shells(build, shell, file):
+    """Every option is there, and the shell reads it."""
+    path = build / "src/docgen" / file
+    text = path.read_text()
+    for words in commands()[1:]:
+        for flag in flags_of(build, words):
+            assert flag in text or f"-l {flag[2:]} " in text, (words, flag)
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not there to read it")
+    subprocess.run([shell, "-n", path], check=True)
 
 
 def api_routes(files):
