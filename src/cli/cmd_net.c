@@ -48,6 +48,17 @@ static const struct arg add_args[] = {
 };
 /* clang-format on */
 
+struct del {
+	bool force;
+};
+
+static const struct arg del_args[] = {
+	{.name = "force",
+	 .kind = ARG_FLAG,
+	 .offset = offsetof(struct del, force),
+	 .help = "also while a VM uses it"},
+};
+
 #define NET_EXIT "0 done, or nothing to do; 1 failed; 64 bad usage."
 
 const struct args_page cmd_net_page = {
@@ -84,9 +95,11 @@ const struct args_page cmd_net_add_page = {
 const struct args_page cmd_net_del_page = {
 	.name = "volt net del",
 	.summary = "take a tap and all it brought away",
-	.usage = "NAME",
+	.usage = "[--force] NAME",
 	.about = "Takes a tap that `volt net add` made away, with its "
-		 "address and its NAT.\n",
+		 "address and its NAT. One that a VM uses stays.\n",
+	.args = del_args,
+	.nr_args = ARRAY_SIZE(del_args),
 	.exit = NET_EXIT,
 	.nr_words = 1,
 };
@@ -195,10 +208,11 @@ int cmd_net_add(const struct args_page *page, int argc, char **argv)
 int cmd_net_del(const struct args_page *page, int argc, char **argv)
 {
 	cleanup_fd int lock = -1;
+	struct del o = {0};
 	struct args args;
 	struct err err;
 	struct rtnl nl;
-	int r = cli_parse(page, argc, argv, 1, NULL, &args);
+	int r = cli_parse(page, argc, argv, 1, &o, &args);
 
 	if (r != CLI_GO_ON)
 		return r;
@@ -208,7 +222,7 @@ int cmd_net_del(const struct args_page *page, int argc, char **argv)
 		return need_root(page, args.words[0]);
 	if (net_lock(&lock, &err) < 0 || rtnl_open(&nl, &err) < 0)
 		return cli_fail(1, page, &err);
-	r = net_del_tap(&nl, args.words[0], &err);
+	r = net_del_tap(&nl, args.words[0], o.force, &err);
 	rtnl_close(&nl);
 	if (r == -ENODEV) {
 		(void)printf("%s: not there, nothing to do\n", args.words[0]);

@@ -114,7 +114,10 @@ int net_add_tap(struct rtnl *nl, const struct net_wish *wish,
 /**
  * net_del_tap() - take the tap and all that came with it away
  *
- * Return: 0; -ENODEV when there is no such interface; -errno.
+ * @force:	also when a process is attached to it
+ *
+ * Return: 0; -ENODEV when there is no such interface; -EBUSY when it is in use;
+ * -errno.
  */
-int net_del_tap(struct rtnl *nl, const char *name,
+int net_del_tap(struct rtnl *nl, const char *name, bool force,
 		struct err *err) __must_check;

@@ -324,7 +324,7 @@ int net_add_tap(struct rtnl *nl, const struct net_wish *wish,
 	return r;
 }
 
-int net_del_tap(struct rtnl *nl, const char *name, struct err *err)
+int net_del_tap(struct rtnl *nl, const char *name, bool force, struct err *err)
 {
 	struct rtnl_link link;
 	int r = rtnl_get_link(nl, name, &link);
@@ -333,6 +333,11 @@ int net_del_tap(struct rtnl *nl, const char *name, struct err *err)
 		return err_set(err, r, "Cannot look for %s: %s", name,
 			       err_name(r));
 	r = refuse_foreign(&link, err);
+	if (r == 0 && link.carrier && !force)
+		r = err_set(err, -EBUSY,
+			    "%s is in use: a VM would lose its network. `sudo "
+			    "volt net del --force %s` takes it all the same",
+			    name, name);
 	if (r == 0)
 		r = nat_off(nl, &link, err);
 	if (r < 0)

@@ -174,10 +174,25 @@ def test_tap_in_use(ns):
         assert run.returncode == 1 and "attached" in run.stderr
         ns.net("add", "vt0", "--no-nat", "--user", "0", "--mtu", "1300")
         assert ns.link("vt0")["mtu"] == 1300
+        run = ns.net("del", "vt0", ok=False)
+        assert run.returncode == 1 and "is in use" in run.stderr
+        assert "vt0" in ns.links()
+        ns.net("del", "--force", "vt0")
+        assert "vt0" not in ns.links()
     finally:
         user.stdin.close()
         user.wait()
         user.stdout.close()
+
+
+def test_many_at_once_get_addresses_of_their_own(ns):
+    runs = [subprocess.Popen([*ns.join, VOLT, "net", "add", f"vt{i}",
+                              "--no-nat"], stdout=subprocess.DEVNULL)
+            for i in range(8)]
+    assert [run.wait(60) for run in runs] == [0] * 8
+    assert len({row[1] for row in ns.rows()}) == 8
+    for i in range(8):
+        ns.net("del", f"vt{i}")
 
 
 def test_guests_reach_out_and_nobody_in(ns, nft):
@@ -192,6 +207,11 @@ def test_guests_reach_out_and_nobody_in(ns, nft):
 
 @pytest.mark.parametrize("args", [
     [], ["add"], ["add", "a", "b"], ["add", "tap/0"], ["add", "x" * 16],
+    ["add", "a", "--address", "0.0.0.1/8"],
+    ["add", "a", "--address", "127.1.0.1/16"],
+    ["add", "a", "--address", "224.0.0.1/24"],
+    ["add", "a", "--address", "255.0.0.1/24"],
+    ["add", "a", "--nat", "--no-nat"], ["del", "a", "b"], ["list", "x"],
     ["add", "a", "--address", "10.0.0.0/24"], ["add", "a", "--mtu", "1"],
     ["add", "a", "--user", "root"], ["add", "a", "--queues", "2"], ["del"],
     ["del", "a b"], ["list", "x"], ["frob"]])
