@@ -117,6 +117,23 @@ def test_deps_knows_its_groups(tmp_path):
     assert "no group 'bild'" in run.stderr
 
 
+def test_quick_start_of_the_api(build, tmp_path):
+    """The README's lines, pasted; any KVM runs that guest."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        pytest.skip("no usable /dev/kvm on this host")
+    text = (ROOT / "README.md").read_text().split("**The API.**")[1]
+    lines = text.split("```")[1]
+    for old, new in (("-C build", f"-C {build}"), (" build/", f" {build}/"),
+                     ("\nbuild/", f"\n{build}/"), ('"build/', f'"{build}/'),
+                     ("/tmp/vm.sock", f"{tmp_path}/vm.sock")):
+        lines = lines.replace(old, new)
+    run = subprocess.run(["bash", "-m", "-c", lines], capture_output=True,
+                         text=True, timeout=120, check=False)
+    assert "tick 1" in run.stdout
+    assert '"state":"Paused"' in run.stdout
+    assert "fault_message" not in run.stdout
+
+
 @pytest.fixture(scope="module")
 def shared_lab():
     """VOLT_LAB for both tests; the lab is not used where KVM runs Linux."""
