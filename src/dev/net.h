@@ -210,11 +210,13 @@ struct net_rx {
 
 /**
  * struct net_tx - the sending half
+ * @refused:	errno of the frame before, if the tap did not take it, else 0
  * @iov:	a chain's buffers from 1 on: our header may have to go before
  */
 struct net_tx {
 	struct rate_limiter limiter;
 	uint64_t malformed;
+	int refused;
 	struct iovec iov[1 + VIRTQ_MAX_SIZE];
 };
 

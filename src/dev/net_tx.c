@@ -104,9 +104,15 @@ static void write_failed(struct net_dev *n, int error)
 	metric_inc(&n->metrics.tx_fails);
 	if (error == EBADFD)
 		net_lost_tap(n);
-	else if (error != EAGAIN)
-		log_guest(LOG_WARN, "%s: the tap took no frame: %s",
-			  n->dev.name, err_name(error));
+	else if (error != EAGAIN && error != n->tx.refused)
+		log_guest(LOG_WARN,
+			  "%s: the tap takes no frame: %s%s; the metrics count "
+			  "how many",
+			  n->dev.name, err_name(error),
+			  error == EIO ? " (it is down)" : "");
+	/* A tap that stays down is said once, not for each frame. */
+	if (error != EAGAIN)
+		n->tx.refused = error;
 }
 
 static void write_frame(struct net_dev *n, const struct iovec *iov,
@@ -124,6 +130,7 @@ static void write_frame(struct net_dev *n, const struct iovec *iov,
 		write_failed(n, done < 0 ? errno : EMSGSIZE);
 		return;
 	}
+	n->tx.refused = 0;
 	metric_inc(&n->metrics.tx_packets_count);
 	metric_inc(&n->metrics.tx_count);
 	metric_add(&n->metrics.tx_bytes_count, len);

@@ -4,9 +4,11 @@
  */
 #include "unit.h"
 
+#include "base/log.h"
 #include "net_kit.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define TX_FEATURES                                                        \
 	(NET_F_CSUM | NET_F_HOST_TSO4 | NET_F_HOST_TSO6 | NET_F_HOST_ECN | \
@@ -393,11 +395,16 @@ static void frame_above_the_bucket_passes(void **state)
 	assert_int_equal(used_count(f, NET_QUEUE_TX), 1);
 }
 
-/* The peer is gone: frames are dropped and counted, buffers come back. */
+/* The peer is gone: frames are dropped and counted, buffers come back, and
+ * the log says it once. */
 static void write_errors_drop(void **state)
 {
+	const struct sink before = log_settings.out;
+	int log = memfd_create("log", MFD_CLOEXEC);
 	struct net_kit *f = *state;
+	char text[1024] = "";
 
+	sink_borrow(&log_settings.out, log);
 	kit_start(&f->kit, 0, 16);
 	(void)close(f->peer);
 	f->peer = -1;
@@ -408,6 +415,11 @@ static void write_errors_drop(void **state)
 	assert_int_equal(f->net->metrics.tap_write_fails, 3);
 	assert_int_equal(f->net->metrics.tx_fails, 3);
 	assert_int_equal(f->net->metrics.tx_packets_count, 0);
+	log_settings.out = before;
+	assert_true(pread(log, text, sizeof(text) - 1, 0) > 0);
+	assert_non_null(strstr(text, "the tap takes no frame: "));
+	assert_string_equal(strchr(text, '\n'), "\n");
+	(void)close(log);
 	assert_false(kit_read(&f->kit, KIT_STATUS) & VIRTIO_STATUS_NEEDS_RESET);
 }
 
