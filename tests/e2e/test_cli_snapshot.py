@@ -243,8 +243,8 @@ def test_errors_say_what_is_wrong(cli, tmp_path):
     (tmp_path / "file").write_text("")
     run = cli.start("ticker", "--name", "web")
     run.wait_for("tick")
-    for where, words in (("file", "no directory"), ("none/x", "cannot make"),
-                         ("file/x", "cannot make")):
+    for where, words in (("file", "no directory"), ("none/x", "cannot find"),
+                         ("file/x", "cannot find")):
         done = cli("snapshot", "web", tmp_path / where)
         assert done.returncode == 1 and words in done.stderr
     # What was made for a save that fails is not left behind.

@@ -105,8 +105,7 @@ def saved(build, tmp_path_factory):
 RESTORE = [
     (["none"], 1, "cannot read none: No such file"),
     (["text"], 1, "text is no directory"),
-    (["dir"], 1, "cannot read dir/state.json: No such file or directory; is "
-                 "this the directory of a snapshot?"),
+    (["dir"], 1, "Cannot read dir/state.json: No such file or directory"),
     (["S", "--disk", "disk0=none"], 1, "cannot open none, the file of drive "
                                        "disk0: No such file or directory; "
                                        "--disk disk0=PATH names another"),
@@ -142,7 +141,7 @@ def test_one_sentence_to_each(build, tmp_path):
         [build / "volt-vmm", "--restore", "none", "--log-path", "log"],
         cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("volt-vmm: cannot read none/state.json")
+    assert done.stderr.startswith("volt-vmm: Cannot read none/state.json")
     log = (tmp_path / "log").read_text()
     assert ("Load snapshot error: Failed to restore from snapshot: Failed to "
             "get snapshot state from file: Failed to open snapshot file: No "
