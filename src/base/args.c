@@ -242,7 +242,7 @@ static int take_option(struct parser *p, int argc, char **argv, int *i)
 	size_t len = text ? (size_t)(text++ - name) : strlen(name);
 	int r = find(p, word, name, len, &arg);
 
-	if (r < 0)
+	if (r < 0 || !arg)
 		return r;
 	if (arg == &args_help_arg) {
 		p->args->help = true;

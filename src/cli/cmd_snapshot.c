@@ -155,15 +155,16 @@ struct saving {
 /* What the VM's process has written so far, to whatever file; 0: unknown. */
 static uint64_t written(pid_t pid)
 {
+	static const char key[] = "wchar: ";
 	char path[64], line[128];
-	unsigned long long bytes = 0;
+	uint64_t bytes = 0;
 	FILE *file;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/io", pid);
 	file = fopen(path, "re");
 	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "wchar: %llu", &bytes) == 1)
-			break;
+		if (strncmp(line, key, sizeof(key) - 1) == 0)
+			bytes = strtoull(line + sizeof(key) - 1, NULL, 10);
 	if (file)
 		(void)fclose(file);
 	return bytes;
