@@ -61,15 +61,16 @@ static void *map_aligned(uint64_t size, int flags, int fd, off_t off)
 		mmap(NULL, room, PROT_NONE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	uint8_t *end, *at;
+	void *p;
 
 	if (start == MAP_FAILED)
 		return start;
 	at = start + (-(uintptr_t)start & (GMEM_HUGE_BYTES - 1));
 	end = at + size;
-	if (mmap(at, size, PROT_READ | PROT_WRITE, MAP_FIXED | flags, fd,
-		 off) == MAP_FAILED) {
+	p = mmap(at, size, PROT_READ | PROT_WRITE, MAP_FIXED | flags, fd, off);
+	if (p == MAP_FAILED) {
 		(void)munmap(start, room);
-		return MAP_FAILED;
+		return p;
 	}
 	if (at > start)
 		(void)munmap(start, (size_t)(at - start));

@@ -28,7 +28,7 @@ const struct schema_object memory_proof_schema =
 static void thin_out(struct memory_picks *picks)
 {
 	for (unsigned int i = 0; i < MEMORY_PICKS / 2; i++)
-		picks->page[i] = picks->page[2 * i];
+		picks->page[i] = picks->page[i * UINT64_C(2)];
 	picks->nr = MEMORY_PICKS / 2;
 	picks->every *= 2;
 }
