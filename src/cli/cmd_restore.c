@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/launch.h"
 
+#include "base/denied.h"
 #include "base/fd.h"
 #include "base/vm_args.h"
 
@@ -61,8 +62,8 @@ const struct args_page cmd_restore_page = {
 		 "there are, and their ids.\n",
 	.args = args,
 	.nr_args = ARRAY_SIZE(args),
-	.exit = "volt-vmm's (docs/exit-codes.md); 1 it did not start; 64 bad "
-		"usage.",
+	.exit = "volt-vmm's: 0 the guest ended it; 1 it did not start; 148 and "
+		"up: docs/exit-codes.md; 153 bad usage after --, 64 before it.",
 	.examples = "  cp disk.img second.img\n"
 		    "  volt restore --name second --disk disk0=second.img "
 		    "snap\n",
@@ -72,19 +73,20 @@ const struct args_page cmd_restore_page = {
 
 static int check_directory(const char *dir, struct err *err)
 {
+	char hint[DENIED_HINT_MAX];
 	struct stat st;
 
 	if (stat(dir, &st) < 0)
-		return err_set(err, -errno, "cannot read %s: %s", dir,
-			       err_name(errno));
+		return err_set(err, -errno, "cannot read %s: %s%s", dir,
+			       err_name(errno), denied_hint(dir, -errno, hint));
 	if (!S_ISDIR(st.st_mode))
 		return err_set(err, -ENOTDIR,
 			       "%s is no directory: give the directory that "
 			       "`volt snapshot` saved into",
 			       dir);
 	if (access(dir, R_OK | X_OK) < 0)
-		return err_set(err, -errno, "cannot read %s: %s", dir,
-			       err_name(errno));
+		return err_set(err, -errno, "cannot read %s: %s%s", dir,
+			       err_name(errno), denied_hint(dir, -errno, hint));
 	return 0;
 }
 

@@ -68,8 +68,8 @@ const struct args_page cmd_run_page = {
 		 "source fetches and builds.\n",
 	.args = args,
 	.nr_args = ARRAY_SIZE(args),
-	.exit = "volt-vmm's (docs/exit-codes.md); 1 it did not start; 64 bad "
-		"usage.",
+	.exit = "volt-vmm's: 0 the guest ended it; 1 it did not start; 148 and "
+		"up: docs/exit-codes.md; 153 bad usage after --, 64 before it.",
 	.examples = "  volt run --name web --kernel vmlinux --initrd web.cpio "
 		    "--memory 512M --cpus 2\n",
 	.rest = ARGS_REST_PASS,

@@ -92,7 +92,8 @@ const struct args_page cmd_snapshot_inspect_page = {
 		 "restore` replaces it.\n",
 	.args = inspect_args,
 	.nr_args = ARRAY_SIZE(inspect_args),
-	.exit = "0 whole; 1 damaged, or no snapshot; 64 bad usage.",
+	.exit = "0 whole, as far as it was checked; 1 damaged, or no snapshot; "
+		"2 --verify, and there is no CRC to check by; 64 bad usage.",
 	.nr_words = 1,
 };
 
@@ -202,14 +203,26 @@ resume_after_failure(struct saving *saving, const char *name, struct err *err)
 }
 
 /* What the API owes to Firecracker's clients goes. */
-static void in_plain_words(struct err *err)
+static void in_plain_words(struct err *err, const char *dir, pid_t pid)
 {
 	static const char prefix[] = "Create snapshot error: ";
-	const char *why = strstr(err->text, prefix);
+	const char *why = strstr(err->text, prefix), *end;
+	char room[CLI_CLEAN_MAX];
 
-	if (why)
+	if (!why)
+		return;
+	why += strlen(prefix);
+	end = strstr(why, " (os error ");
+	if (end && strstr(why, "Permission denied"))
+		(void)err_plain(err,
+				"the VM cannot be saved: its process (%d) may "
+				"not write into %.*s: give a directory of the "
+				"user who started it",
+				pid, ERR_PLAIN_MAX / 4, cli_clean(dir, room));
+	else
 		(void)err_plain(err, "the VM cannot be saved: %.*s",
-				ERR_PLAIN_MAX / 2, why + strlen(prefix));
+				(int)(end ? end - why : ERR_PLAIN_MAX / 2),
+				why);
 }
 
 static int create(struct saving *saving, const char *name, const char *path,
@@ -242,7 +255,7 @@ static int create(struct saving *saving, const char *name, const char *path,
 	if (saving->line)
 		(void)fputc('\n', stderr);
 	if (r < 0)
-		in_plain_words(err);
+		in_plain_words(err, path, api->pid);
 	if (r < 0 && o->pause && !paused)
 		resume_after_failure(saving, name, err);
 	return r;

@@ -235,30 +235,30 @@ static void print_diff(const struct facts *f)
 
 /* What a restore would say, if it is about this: it may hold a piece of the
  * state. */
-static void print_right(const struct facts *f, bool right, const char *wrong)
+static void print_right(const struct facts *f, bool right, const char *words,
+			const char *wrong)
 {
 	const char *why = err_for_person(&f->why);
 	char shown[2 * ERR_TEXT_MAX];
 
 	(void)clean_text(shown, sizeof(shown), why, strlen(why));
 	if (right)
-		(void)printf("right\n");
+		(void)printf("%s\n", words);
 	else
 		(void)printf("WRONG%s: %s\n", wrong, shown);
 }
 
 static void print_contents(const struct facts *f)
 {
-	static const char *const words[] = {
-		[CONTENTS_RIGHT] = "right",
-		[CONTENTS_WRONG] = "WRONG, the file was changed",
-		[CONTENTS_NO_CRC] = "none was made (--checksum)",
-	};
-
-	if (f->contents != CONTENTS_UNKNOWN)
+	if (f->contents == CONTENTS_NO_CRC)
+		(void)printf("contents  cannot be checked: the snapshot was "
+			     "saved without --checksum\n");
+	else if (f->contents != CONTENTS_UNKNOWN)
 		(void)printf("contents  CRC-64 %s: %s\n",
 			     text_of(f->state, "memory_crc64"),
-			     words[f->contents]);
+			     f->contents == CONTENTS_RIGHT
+				     ? "right"
+				     : "WRONG, the file was changed");
 }
 
 static void print_text(const struct facts *f)
@@ -283,7 +283,8 @@ static void print_text(const struct facts *f)
 	print_back_ends(f);
 	(void)printf("state     %llu KiB, CRC-64 %s: ", kib(f->reader.len),
 		     text_of(f->state, "crc64"));
-	print_right(f, state_ok(f), crc_ok(f) ? "" : ", the file was changed");
+	print_right(f, state_ok(f), "right",
+		    crc_ok(f) ? "" : ", the file was changed");
 	print_diff(f);
 	if (state_ok(f)) {
 		(void)printf("memory    %s: %llu KiB, of them %llu KiB on "
@@ -291,6 +292,9 @@ static void print_text(const struct facts *f)
 			     memory_path(f), kib(f->memory_bytes),
 			     kib(f->stored));
 		print_right(f, memory_ok(f),
+			    f->contents == CONTENTS_RIGHT
+				    ? "size right"
+				    : "size right, contents not checked",
 			    f->memory_bytes == f->s->memory_bytes
 				    ? ""
 				    : " size, or missing");
@@ -336,6 +340,13 @@ static int print_json(const struct facts *f)
 	return r;
 }
 
+static int exit_code(const struct facts *f)
+{
+	if (!memory_ok(f) || f->contents == CONTENTS_WRONG)
+		return 1;
+	return f->contents == CONTENTS_NO_CRC ? 2 : 0;
+}
+
 int inspect_snapshot(const char *dir, bool as_json, bool verify,
 		     struct err *err)
 {
@@ -353,7 +364,7 @@ int inspect_snapshot(const char *dir, bool as_json, bool verify,
 	else if (r == 0 && !as_json)
 		print_text(f);
 	if (r == 0)
-		r = memory_ok(f) && f->contents <= CONTENTS_RIGHT ? 0 : 1;
+		r = exit_code(f);
 	json_decref(f->state);
 	snapshot_reader_end(&f->reader);
 	snapshot_paths_free(&f->paths);

@@ -4,6 +4,7 @@
  */
 #include "snapshot/find.h"
 
+#include "base/denied.h"
 #include "base/fd.h"
 #include "base/pages.h"
 
@@ -19,9 +20,12 @@
 
 static int read_failed(const char *path, int rc, struct err *err)
 {
+	char hint[DENIED_HINT_MAX];
+
 	(void)err_set(err, rc, "Failed to open snapshot file: %s (os error %d)",
 		      err_name(rc), -rc);
-	(void)err_plain(err, "Cannot read %s: %s", path, err_name(rc));
+	(void)err_plain(err, "Cannot read %s: %s%s", path, err_name(rc),
+			denied_hint(path, rc, hint));
 	return rc;
 }
 
@@ -82,6 +86,7 @@ static int find_memory(struct snapshot_reader *r,
 		       const struct snapshot *s, struct err *err)
 {
 	struct snapshot_identity who;
+	char hint[DENIED_HINT_MAX];
 	int rc = open_memory(r, paths->memory, s->head.id);
 
 	if (state_replaced(r, paths->state))
@@ -91,8 +96,9 @@ static int find_memory(struct snapshot_reader *r,
 	if (rc < 0) {
 		(void)err_set(err, rc, MEMORY_FAILED "%s (os error %d)",
 			      err_name(rc), -rc);
-		(void)err_plain(err, "Cannot read %s: %s", paths->memory,
-				err_name(rc));
+		(void)err_plain(err, "Cannot read %s: %s%s", paths->memory,
+				err_name(rc),
+				denied_hint(paths->memory, rc, hint));
 		return rc;
 	}
 	r->stage = SNAPSHOT_MEMORY_OPEN;

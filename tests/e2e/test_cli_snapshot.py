@@ -187,7 +187,7 @@ def test_a_clone_that_waits(cli, saved):
 @pytest.mark.parametrize("args, code, text", [
     (["--disk", "x=/dev/null"], 1, "Unknown Drive x; those of the snapshot: "
                                    "disk0 data"),
-    (["--disk", "data"], 152, "with --restore it takes ID=PATH, the id that "
+    (["--disk", "data"], 1, "with --restore it takes ID=PATH, the id that "
                               "the snapshot knows it by, not 'data'"),
     (["--disk", "data=/none"], 1, "No such file or directory"),
     (["--net", "net0=vt9"], 1, "Unknown Network Device"),
@@ -204,7 +204,11 @@ def test_a_clone_that_cannot_be(cli, with_devices, args, code, text):
 def test_contents_of_the_memory(cli, saved, tmp_path):
     """A checksum finds a byte that changed where the size did not."""
     done = cli("snapshot", "inspect", "--verify", saved)
-    assert done.returncode == 1 and "none was made" in done.stdout
+    assert done.returncode == 2, done.stdout  # not 1: it is not damaged
+    assert ": size right, contents not checked\n" in done.stdout
+    assert "WRONG" not in done.stdout
+    assert ("contents  cannot be checked: the snapshot was saved without "
+            "--checksum") in done.stdout
     folder = tmp_path / "sealed"
     done = cli("snapshot", "--checksum", "first", folder)
     assert (done.returncode, done.stderr) == (0, "")
