@@ -87,7 +87,7 @@ static int bad_value(struct parser *p, const struct arg *arg, const char *text)
 			? "a size in MiB, or one such as 512M or 2G"
 			: "a number";
 
-	if (arg->kind == ARG_NUMBER && arg->max < UINT64_MAX) {
+	if (arg->kind == ARG_NUMBER && arg->max) {
 		(void)snprintf(range, sizeof(range),
 			       "a number from %llu to %llu",
 			       (unsigned long long)arg->min,

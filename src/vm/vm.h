@@ -35,7 +35,7 @@ enum vm_exit_code {
 	VM_EXIT_SIGBUS = 149,
 	VM_EXIT_SIGSEGV = 150,
 	VM_EXIT_SIGXFSZ = 151,
-	VM_EXIT_BAD_CONFIG = 152,
+	VM_EXIT_BAD_CONFIG = 152, /* Firecracker's for a bad log level */
 	VM_EXIT_BAD_ARGUMENTS = 153,
 	VM_EXIT_SIGXCPU = 154,
 	VM_EXIT_SIGPIPE = 155,

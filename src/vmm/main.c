@@ -171,7 +171,7 @@ static int configure(struct vmm *v, struct err *err)
 	if (o->config_file && config_file_load(o->config_file, v->api, err) < 0)
 		return VM_EXIT_GENERIC;
 	if (options_apply(o, &v->vm.config, err) < 0)
-		return VM_EXIT_BAD_CONFIG;
+		return VM_EXIT_GENERIC;
 	if (socket && api_server_new(&v->server, v->api, socket, err) < 0)
 		return VM_EXIT_GENERIC;
 	return VM_EXIT_OK;
@@ -180,14 +180,12 @@ static int configure(struct vmm *v, struct err *err)
 static int restore(struct vmm *v, struct err *err)
 {
 	struct option_restore o = {0};
-	int code = VM_EXIT_OK;
+	int r = option_restore_fill(&v->opts, &o, err);
 
-	if (option_restore_fill(&v->opts, &o, err) < 0)
-		code = VM_EXIT_BAD_CONFIG;
-	else if (api_restore(v->api, v->opts.restore, &o.how, err) < 0)
-		code = VM_EXIT_GENERIC;
+	if (r == 0)
+		r = api_restore(v->api, v->opts.restore, &o.how, err);
 	option_restore_free(&o);
-	return code;
+	return r < 0 ? VM_EXIT_GENERIC : VM_EXIT_OK;
 }
 
 /* Return: an exit code; VM_EXIT_OK to go on to the loop. */
@@ -280,7 +278,7 @@ int main(int argc, char **argv)
 	(void)prctl(PR_SET_NAME, "firecracker"); /* what clients look for */
 	(void)umask(077);
 	if (options_parse(&v.opts, argc, argv, &err) < 0) {
-		say(err.text);
+		say(for_person(&v.opts) ? err_for_person(&err) : err.text);
 		return VM_EXIT_BAD_ARGUMENTS;
 	}
 	if (v.opts.action != OPTIONS_RUN)

@@ -5,6 +5,7 @@
  * For a person the cache is Writeback: the guest's fsync() then means what it
  * says. The first comma ends the path.
  */
+#include "base/denied.h"
 #include "vm/drives.h"
 #include "vmm/options.h"
 
@@ -69,13 +70,18 @@ static int parse(struct drive_config *drive, const char *text, struct err *err)
 		return no_memory(err);
 	for (char *word = strtok_r(words, ",", &save); word && r == 0;
 	     word = strtok_r(NULL, ",", &save))
-		r = set_word(drive, word, err);
+		r = option_key_again(text + len, (size_t)(word - words))
+			    ? err_set(err, -EINVAL,
+				      "--disk %s: '%.*s' is given twice", text,
+				      (int)strcspn(word, "="), word)
+			    : set_word(drive, word, err);
 	return r;
 }
 
 static int enter(struct vm_config *config, struct drive_config *drive,
 		 struct err *err)
 {
+	char hint[DENIED_HINT_MAX];
 	int r;
 
 	if (drives_find(config, drive->drive_id))
@@ -83,9 +89,11 @@ static int enter(struct vm_config *config, struct drive_config *drive,
 			       drive->drive_id);
 	drive->fd = drive_open(drive->path_on_host, drive->is_read_only);
 	if (drive->fd < 0)
-		return err_set(err, drive->fd, "Cannot open the disk %s: %s%s",
-			       drive->path_on_host, err_name(drive->fd),
-			       drive_open_hint(drive->fd));
+		return err_set(
+			err, drive->fd, "Cannot open the disk %s: %s%s%s",
+			drive->path_on_host, err_name(drive->fd),
+			drive_open_hint(drive->fd),
+			denied_hint(drive->path_on_host, drive->fd, hint));
 	r = drive_lock(config, drive, NULL, err);
 	if (r < 0)
 		return r;

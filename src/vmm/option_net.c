@@ -65,7 +65,11 @@ static int parse(struct net_config *net, const char *text, struct err *err)
 
 	for (char *word = words ? strtok_r(words, ",", &save) : NULL;
 	     word && r == 0; word = strtok_r(NULL, ",", &save))
-		r = set_word(net, word, err);
+		r = option_key_again(text, (size_t)(word - words))
+			    ? err_set(err, -EINVAL,
+				      "--net %s: '%.*s' is given twice", text,
+				      (int)strcspn(word, "="), word)
+			    : set_word(net, word, err);
 	if (r == 0 && (!net->host_dev_name || !*net->host_dev_name))
 		r = bad(err, "no tap in", text);
 	return r;

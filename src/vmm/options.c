@@ -9,6 +9,7 @@
 #include "vmm/options.h"
 
 #include "api/api.h"
+#include "base/denied.h"
 #include "vmm/page.h"
 
 #include <ctype.h>
@@ -44,10 +45,11 @@ static int clash(struct err *err, const char *one, const char *other)
 	return -EINVAL;
 }
 
-static int missing(struct err *err, const char *what)
+static int missing(struct err *err, const char *what, const char *for_what)
 {
-	return err_set(err, -EINVAL, "Argument '%s' required, but not found.",
-		       what);
+	err_set(err, -EINVAL, "Argument '%s' required, but not found.", what);
+	err_plain(err, "--%s needs --%s", for_what, what);
+	return -EINVAL;
 }
 
 /* What starts a VM, or asks one: one of them at most. */
@@ -86,13 +88,15 @@ static int check_rules(const struct options *opts, struct err *err)
 		return clash(err, "no-api",
 			     opts->paused ? "paused" : "snapshot");
 	if ((opts->snapshot || opts->paused) && !opts->api_sock)
-		return missing(err, "api-sock");
+		return missing(err, "api-sock",
+			       opts->paused ? "paused" : "snapshot");
 	/* A direct kernel is all that --no-api needs as well. */
 	if (opts->no_api && !opts->config_file && !opts->kernel &&
 	    !opts->restore)
-		return missing(err, "config-file");
+		return missing(err, "config-file", "no-api");
 	if (!opts->kernel && (opts->initrd || opts->cmdline))
-		return missing(err, "kernel");
+		return missing(err, "kernel",
+			       opts->initrd ? "initrd" : "cmdline");
 	return check_id(opts->id, err);
 }
 
@@ -148,6 +152,17 @@ void options_print_version(void)
 		     FIRECRACKER_COMPAT_VERSION, VOLT_VERSION);
 }
 
+bool option_key_again(const char *words, size_t at)
+{
+	size_t len = strcspn(words + at, "=,");
+
+	for (size_t i = 0; i < at; i += strcspn(words + i, ",") + 1)
+		if (strcspn(words + i, "=,") == len &&
+		    memcmp(words + i, words + at, len) == 0)
+			return true;
+	return false;
+}
+
 static int set_text(char **to, const char *from)
 {
 	char *copy = from ? strdup(from) : NULL;
@@ -163,10 +178,12 @@ static int open_image(const char *path, const char *what, int *to,
 		      struct err *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	char hint[DENIED_HINT_MAX];
 
 	if (fd < 0)
-		return err_set(err, -errno, "Cannot open the %s %s: %s", what,
-			       path, err_name(errno));
+		return err_set(err, -errno, "Cannot open the %s %s: %s%s", what,
+			       path, err_name(errno),
+			       denied_hint(path, -errno, hint));
 	fd_close(to);
 	*to = fd;
 	return 0;

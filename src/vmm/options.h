@@ -118,6 +118,9 @@ void options_print_version(void);
 int options_apply(const struct options *opts, struct vm_config *config,
 		  struct err *err) __must_check;
 
+/* Is the key or word at @words + @at, of "KEY=VALUE,WORD", there before? */
+bool option_key_again(const char *words, size_t at);
+
 /**
  * option_disk_apply() - one --disk of the command line
  * @index:	of it; unless it names another, the drive's id is "disk<index>"
