@@ -45,7 +45,7 @@ check:
 # The tests that take long, an hour and more: whole Debians, load, soak.
 check-long:
 	@tools/deps build demo test
-	@tools/ci/check build long
+	@tools/ci/check build long schedules
 
 # Formatting, static analysis and the rules of the tree only.
 lint:
