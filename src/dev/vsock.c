@@ -337,12 +337,23 @@ void vsock_leave(struct vsock *v)
 	virtio_dev_leave(&v->dev);
 }
 
+/* The guest runs: from here on it is waited for so long. */
+static void limit_hold(struct vsock *v)
+{
+	if (v->hold_until_ns == UINT64_MAX)
+		v->hold_until_ns = now_ns() + VSOCK_HOLD_NS;
+	vsock_start_tick(v);
+}
+
 static void kick(struct virtio_dev *dev)
 {
 	struct vsock *v = to_vsock(dev);
 
 	if (v->stale)
 		drop_all(v);
+	/* A driver that was not there yet as the VM was saved. */
+	if (v->holding)
+		limit_hold(v);
 	run_rx(v);
 	vsock_run_events(v);
 	if (virtq_has_work(&dev->queue[VSOCK_TX]))
@@ -389,11 +400,9 @@ static void resumed(struct virtio_dev *dev)
 	if (v->stale)
 		drop_all(v);
 	if (v->holding) {
-		if (v->hold_until_ns == UINT64_MAX)
-			v->hold_until_ns = now_ns() + VSOCK_HOLD_NS;
-		else
+		if (v->hold_until_ns != UINT64_MAX)
 			v->hold_until_ns += pause_ns;
-		vsock_start_tick(v);
+		limit_hold(v);
 	}
 	for (struct list *at = v->conns.next; at != &v->conns; at = next) {
 		struct vsock_conn *c = container_of(at, struct vsock_conn, all);

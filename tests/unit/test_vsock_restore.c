@@ -171,6 +171,29 @@ static void it_is_not_waited_for_without_end(void **state)
 	(void)close(fd);
 }
 
+/* Saved before its driver was done, which has no buffer for the event. */
+static void nor_for_a_driver_that_comes_later(void **state)
+{
+	struct rig *rig = *state;
+	struct virtio_dev *dev = rig->vk.k.dev;
+	struct vsock_state saved;
+	struct err err;
+
+	dev->ops->save(dev, &saved);
+	virtio_dev_pause(dev);
+	dev->active = false;
+	assert_int_equal(dev->ops->load(dev, &saved, &err), 0);
+	resume(rig);
+	assert_true(vk_dev(&rig->vk)->hold_until_ns == UINT64_MAX);
+	dev->active = true; /* DRIVER_OK */
+	virtio_dev_kick(dev);
+	vk_pump(&rig->vk);
+	assert_true(vk_dev(&rig->vk)->holding);
+	assert_true(vk_dev(&rig->vk)->ticking);
+	assert_true(vk_dev(&rig->vk)->hold_until_ns - now_ns() <=
+		    VSOCK_HOLD_NS);
+}
+
 /* The time counts while the guest runs. */
 static void a_pause_does_not_end_it(void **state)
 {
@@ -327,6 +350,7 @@ int main(void)
 		T(the_guest_is_asked_to_kick),
 		T(the_guests_own_waits_too),
 		T(it_is_not_waited_for_without_end),
+		T(nor_for_a_driver_that_comes_later),
 		T(a_pause_does_not_end_it),
 		T(a_device_reset_ends_it),
 		T(saved_again_at_once),
