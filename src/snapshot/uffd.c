@@ -225,11 +225,19 @@ static int time_left(const struct uffd *u)
 {
 	uint64_t now = now_ns();
 
-	if (atomic_load(&u->settled))
+	if (atomic_load(&u->phase) != UFFD_RESTORING)
 		return -1;
 	return now >= u->deadline_ns
 		       ? 0
 		       : (int)((u->deadline_ns - now) / 1000000) + 1;
+}
+
+/* The end of the restore, or of the time for it: whichever is first. */
+static bool leave_restoring(struct uffd *u, unsigned int to)
+{
+	unsigned int from = UFFD_RESTORING;
+
+	return atomic_compare_exchange_strong(&u->phase, &from, to);
 }
 
 /*
@@ -248,7 +256,7 @@ static bool wait_for_the_end(struct uffd *u)
 	for (;;) {
 		int ms = time_left(u);
 
-		if (ms == 0)
+		if (ms == 0 && leave_restoring(u, UFFD_LOST))
 			return true;
 		if (poll(p, ARRAY_SIZE(p), ms) <= 0)
 			continue;
@@ -267,7 +275,7 @@ static void *watcher_main(void *arg)
 	struct uffd *u = arg;
 
 	if (wait_for_the_end(u)) {
-		atomic_store(&u->lost, true);
+		atomic_store(&u->phase, UFFD_LOST);
 		unregister_memory(u);
 		read_events(u);
 	}
@@ -360,8 +368,7 @@ int uffd_connect(struct uffd *u, const struct gmem *mem, int *sock,
 
 int uffd_settle(struct uffd *u, struct err *err)
 {
-	atomic_store(&u->settled, true);
-	if (!atomic_load(&u->lost))
+	if (leave_restoring(u, UFFD_SETTLED) || !uffd_is_lost(u))
 		return 0;
 	if (now_ns() < u->deadline_ns)
 		return err_set(err, -EIO, UFFD_GONE);

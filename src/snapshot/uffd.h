@@ -26,11 +26,12 @@
  * called: the VM ends.
  *
  * A handler that lives but does not serve is another matter. One that does not
- * accept has UFFD_RESTORE_MS. While the VM is
- * restored the VMM thread touches some pages itself; for all of them together a
- * handler has UFFD_RESTORE_MS, then the restore fails. Afterwards there is no
- * limit: a vCPU waits for its page as long as it takes, and so does the VMM
- * thread, and the API with it, when a device works on such a page.
+ * accept has UFFD_RESTORE_MS. While the VM is restored the VMM thread touches
+ * some pages itself; for all of them together a handler has UFFD_RESTORE_MS,
+ * then the restore fails. Afterwards there is no limit: a vCPU waits for its
+ * page as long as it takes, and so does the VMM thread, and the API with it,
+ * when a device works on such a page. The end of the limit and the end of the
+ * restore may meet: one word, @phase, tells which of them was first.
  *
  * Sources: Documentation/admin-guide/mm/userfaultfd.rst, ioctl_userfaultfd(2).
  * Context: the VMM thread.
@@ -46,6 +47,12 @@
 #define UFFD_RESTORE_MS 30000
 #define UFFD_GONE       "The process that serves the guest's memory is gone"
 
+enum uffd_phase {
+	UFFD_RESTORING, /* the handler has until the deadline */
+	UFFD_SETTLED,   /* the restore is over: no limit any more */
+	UFFD_LOST,      /* who waited was let go and read zeros that are none */
+};
+
 /**
  * struct uffd - memory served by a handler
  * @handler:	pidfd of the process that listened
@@ -53,8 +60,7 @@
  * @limit_ms:	for the restore; set by uffd_init()
  * @watcher:	lets go who waits when the handler has ended or is late
  * @stop:	eventfd that ends it
- * @settled:	the restore is over: no limit any more
- * @lost:	it did so: pages have read zeros that are none
+ * @phase:	an enum uffd_phase
  */
 struct uffd {
 	int fd;
@@ -69,8 +75,7 @@ struct uffd {
 	pthread_t watcher;
 	bool watching;
 	int stop;
-	atomic_bool settled;
-	atomic_bool lost;
+	_Atomic unsigned int phase;
 };
 
 /* Nothing is open yet. */
@@ -97,6 +102,12 @@ int uffd_dial(const char *path, int limit_ms, struct err *err) __must_check;
 int uffd_connect(struct uffd *u, const struct gmem *mem, int *sock,
 		 struct loop *loop, void (*gone)(void *ctx), void *ctx,
 		 struct err *err) __must_check;
+
+/* Is what the memory holds not to be trusted? Any thread. */
+static inline bool uffd_is_lost(const struct uffd *u)
+{
+	return atomic_load(&u->phase) == UFFD_LOST;
+}
 
 /**
  * uffd_settle() - the restore is over; a page was touched since the connection

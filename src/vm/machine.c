@@ -670,7 +670,7 @@ static int restore(struct machine *m, struct machine_source *src,
 	if (r == 0)
 		r = vmgenid_renew(&m->vmgenid, err); /* touches a page */
 	/* Zeros that are none may have been what failed. */
-	if (src->uffd && (r == 0 || atomic_load(&m->uffd.lost)))
+	if (src->uffd && (r == 0 || uffd_is_lost(&m->uffd)))
 		r = uffd_settle(&m->uffd, err);
 	phases_end(p, "clock restore");
 	return r;

@@ -190,7 +190,7 @@ static int write_memory(struct saving *saving, struct err *err)
 			     &stats, err);
 
 	phases_end(saving->phases, "guest memory dump");
-	if (r == 0 && atomic_load(&m->uffd.lost))
+	if (r == 0 && uffd_is_lost(&m->uffd))
 		r = err_set(err, -EIO, UFFD_GONE);
 	if (r < 0)
 		return r;
