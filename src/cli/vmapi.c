@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "base/http_parse.h"
+#include "base/unix_address.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -132,11 +133,13 @@ static void set_patience(int fd, unsigned int seconds)
 
 static int connect_to(int fd, const char *path, pid_t *pid)
 {
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
+	struct sockaddr_un sun;
+	int r = unix_address(&sun, path);
 
-	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
+	if (r < 0)
+		return r;
 	set_patience(fd, WAIT_SECONDS);
 	if (connect(fd, (const struct sockaddr *)&sun, sizeof(sun)) < 0 ||
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
