@@ -133,21 +133,25 @@ static void on_repeat(struct timer *timer)
 	}
 }
 
-/* @period_ns: 0 while the VM is paused. Return: 0 or -errno. */
-static int repeat_every(struct machine *m, uint64_t period_ns)
+/* Not while the VM is paused: its chips stay as they are. Return: 0 or -errno.
+ */
+static int set_repeat(struct machine *m)
 {
+	const uint64_t period_ns = m->virtio.paused ? 0 : VIRTIO_REPEAT_NS;
 	struct timer *timer = &m->virtio.repeat;
+	int r;
 
 	if (m->kvm_vm.split || m->virtio.nr == 0)
 		return 0;
 	if (!timer->loop)
 		timer_init(timer, m->vm->loop, on_repeat);
-	return timer_set(timer, period_ns, period_ns);
+	r = timer_open(timer);
+	return r < 0 ? r : timer_set(timer, period_ns, period_ns);
 }
 
 int virtio_connect(struct machine *m, struct err *err)
 {
-	int r = repeat_every(m, VIRTIO_REPEAT_NS);
+	int r = set_repeat(m);
 
 	for (unsigned int i = 0; i < m->virtio.nr && r == 0; i++) {
 		struct virtio_slot *slot = &m->virtio.slot[i];
@@ -175,10 +179,11 @@ void virtio_unmasked(struct machine *m, unsigned int gsi)
 		virtio_dev_repeat_interrupt(m->virtio.slot[i].dev);
 }
 
-/* The timer is there since virtio_connect(): setting it does not fail. */
+/* Once virtio_connect() has opened the timer, setting it does not fail. */
 void virtio_pause(struct machine *m)
 {
-	(void)!repeat_every(m, 0);
+	m->virtio.paused = true;
+	(void)!set_repeat(m);
 	for (unsigned int i = 0; i < m->virtio.nr; i++)
 		virtio_dev_pause(m->virtio.slot[i].dev);
 }
@@ -187,7 +192,8 @@ void virtio_resume(struct machine *m)
 {
 	for (unsigned int i = 0; i < m->virtio.nr; i++)
 		virtio_dev_resume(m->virtio.slot[i].dev);
-	(void)!repeat_every(m, VIRTIO_REPEAT_NS);
+	m->virtio.paused = false;
+	(void)!set_repeat(m);
 }
 
 void virtio_free_devices(struct machine *m)

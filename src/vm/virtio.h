@@ -72,12 +72,14 @@ struct virtio_slot {
 
 /**
  * struct virtio_slots - all of them
+ * @paused:	the VM is
  * @repeat:	KVM's own IOAPIC drops what comes while a pin is masked, and
- *says nobody when it is unmasked: what a driver has not taken for
- *		VIRTIO_REPEAT_NS is said again. Not set up with ours
+ *		tells nobody when it is unmasked: what a driver has not taken
+ *		for VIRTIO_REPEAT_NS is said again. Not set up with ours
  */
 struct virtio_slots {
 	unsigned int nr;
+	bool paused;
 	struct timer repeat;
 	struct virtio_slot slot[LAYOUT_VIRTIO_MAX];
 };

@@ -3,6 +3,8 @@
 
 import json
 import os
+import re
+from pathlib import Path
 
 import pytest
 
@@ -179,6 +181,28 @@ def test_timers_and_cpus(vmm, tmp_path, irqchip):
     chain.check()
     chain.run.wait_for("tick")
     chain.run.wait_for("tick")
+
+
+def intervals(pid):
+    """Of the process' timers that come again and again: (s, ns)."""
+    texts = [path.read_text() for path in
+             Path(f"/proc/{pid}/fdinfo").iterdir()]
+    found = [re.search(r"it_interval: \((\d+), (\d+)\)", t) for t in texts]
+    return [m.groups() for m in found if m and m.groups() != ("0", "0")]
+
+
+def test_no_interrupt_is_repeated_while_a_clone_is_paused(vmm, tmp_path):
+    """KVM's IOAPIC asks for that: its state would not stay as it was saved."""
+    (tmp_path / "disk.img").write_bytes(bytes(1 << 20))
+    chain = Chain(vmm, tmp_path)
+    chain.spawn("--irqchip", "full", "--kernel", vmm.guest("ticker"),
+                "--cmdline", "period=20", "--disk", tmp_path / "disk.img")
+    chain.run.wait_for("tick 2")
+    assert intervals(chain.run.process.pid) == [("0", "100000000")]
+    chain.link()
+    assert intervals(chain.run.process.pid) == []
+    chain.api.set("PATCH", "/vm", {"state": "Resumed"})
+    assert intervals(chain.run.process.pid) == [("0", "100000000")]
 
 
 def test_a_clone_on_another_tap(vmm, taps, tmp_path):
