@@ -186,7 +186,7 @@ struct net_rx_chain {
  * @iov:	their buffers: @nr_iov from @first_iov on, and room for one more
  * @deferred:	bytes of a frame that lies in them and waits for the limiter
  * @late:	bytes of a frame that did not fit; the first @in_chains of them
- *lie in the chains that were held, the rest in @beyond
+ *		lie in the chains that were held, the rest in @beyond
  * @malformed:	of the queue's, how many are counted in the metrics
  */
 struct net_rx {

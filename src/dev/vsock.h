@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vsock.h - virtio socket device (virtio 1.2, 5.10) with Firecracker's host
- *side
+ * vsock.h - virtio socket device (virtio 1.2, 5.10), Firecracker's on the host
  *
  * Theory of operation
  *
@@ -15,10 +14,10 @@
  *			"OK <host_port>\n", when not, the end of its stream
  *
  * Four parts: vsock.c has the queues for packets, vsock_events.c the one for
- * events, vsock_conn.c what one connection is and
- * does, vsock_host.c the host's sockets. All of it runs on the VMM thread with
- * the device's lock held; only reset() comes from a vCPU, and it just marks the
- * connections stale for the VMM thread to close.
+ * events, vsock_conn.c what one connection is and does, vsock_host.c the host's
+ * sockets. All of it runs on the VMM thread with the device's lock held; only
+ * reset() comes from a vCPU, and it just marks the connections stale for the
+ * VMM thread to close.
  *
  * States of a connection, what they wait for, and for how long:
  *

@@ -41,7 +41,7 @@ enum memory_kind {
  * @written:	from memory
  * @copied:	from the file that the memory is mapped from
  * @fresh:	some of the pages that were written since the last snapshot, or
- *of memory that is not tracked since the start
+ *		of memory that is not tracked since the start
  */
 struct memory_stats {
 	uint64_t written;
@@ -78,8 +78,8 @@ uint64_t memory_stored(int fd, uint64_t size);
  *		file they are as good as holes
  *
  * Of @size (64 bits, little endian), then of each page that counts, in
- *ascending order: its number (the same), its bytes. Reads all of the file but
- *its holes.
+ * ascending order: its number (the same), its bytes. Reads all of the file but
+ * its holes.
  *
  * Return: 0 and *@crc, or -errno with a sentence.
  */

@@ -103,7 +103,7 @@ struct virtio_dev;
  *		paused. 0, or -ETIME after @deadline_ns (CLOCK_MONOTONIC). NULL:
  *		nothing is ever in flight
  * @pausing:	the VM pauses: stop what others do for the device; VMM thread.
- *May be NULL
+ *		May be NULL
  * @resumed:	the VM runs again after a pause; VMM thread. A kick follows. May
  *		be NULL
  * @destroy:	free the device and its back end; VMM thread, after the vCPUs
