@@ -167,6 +167,9 @@ def test_demo(build, shared_lab):
         bare = text[:text.index("==> Linux ")]
         assert re.search(r"\n  \d+ checks passed, 0 failed\n", bare)
         assert all(f"\n{point} " in bare for point in POINTS)
+        assert re.search(r"\n==> A bare-metal guest on this host's KVM: its "
+                         r"first line \d+\.\d ms after the start\n", bare)
+        assert "(an emulated CPU, " in text.partition("==> Linux ")[2]
         assert "Linux boots in the lab instead" in bare
 
 
