@@ -83,6 +83,7 @@ help:
 	@echo 'make check-long what takes an hour and more: whole Debians, load'
 	@echo 'make lint      formatting and static analysis only'
 	@echo 'make fuzz      the fuzz targets only'
+	@echo 'make docs      docs/cli.md anew, after a change of an option'
 	@echo 'make bench     figures against QEMU and a bare probe'
 	@echo 'make install   to PREFIX=$(PREFIX) under DESTDIR'
 	@echo 'make clean     remove $(BUILD)/'
