@@ -2,8 +2,11 @@
 /*
  * cmd_ps.c - `volt ps`: the VMs of this user that run
  */
+#include "cli/alone.h"
 #include "cli/cli.h"
 #include "cli/vmapi.h"
+
+#include "base/fd.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,10 +23,28 @@ const struct args_page cmd_ps_page = {
 	.summary = "the VMs that run",
 	.usage = "",
 	.about = "Lists the VMs that `volt run` and `volt restore` started for "
-		 "this user and that run, each with the socket of its API. A "
-		 "volt-vmm that was started by itself is not among them.\n",
+		 "this user and that run, each with the socket of its API. "
+		 "Below them, by its --id, each volt-vmm of this user that was "
+		 "started by itself, or with another XDG_RUNTIME_DIR: "
+		 "no other command takes its name.\n",
 	.exit = "0 listed, also when there are none; 1 failed; 64 bad usage.",
 };
+
+/**
+ * struct listed - the VMs that are printed already
+ */
+struct listed {
+	pid_t pid[ALONE_MAX];
+	unsigned int nr;
+};
+
+static bool is_listed(const struct listed *listed, pid_t pid)
+{
+	for (unsigned int i = 0; i < listed->nr; i++)
+		if (listed->pid[i] == pid)
+			return true;
+	return false;
+}
 
 static void print_vm(const char *name, const char *socket, struct vmapi *api)
 {
@@ -70,7 +91,8 @@ static bool take_name(const char *file, char *name)
 	return vmapi_check_name(name, NULL) == 0;
 }
 
-static int list_folder(const struct args_page *page, const char *folder)
+static int list_folder(const struct args_page *page, const char *folder,
+		       struct listed *listed)
 {
 	char name[VMAPI_NAME_MAX + 1], socket[VMAPI_PATH_MAX];
 	struct dirent **list;
@@ -87,6 +109,8 @@ static int list_folder(const struct args_page *page, const char *folder)
 		    vmapi_socket(name, socket, false, NULL) == 0 &&
 		    vmapi_open(&api, name, NULL) == 0) {
 			print_vm(name, socket, &api);
+			if (listed->nr < ALONE_MAX)
+				listed->pid[listed->nr++] = api.pid;
 			vmapi_close(&api);
 		}
 		free(list[i]);
@@ -95,18 +119,59 @@ static int list_folder(const struct args_page *page, const char *folder)
 	return 0;
 }
 
+/* The socket may be another's by now, or in a place that is not seen from
+ * here. */
+static void print_alone(const struct alone *vm)
+{
+	char id[CLI_CLEAN_MAX];
+	struct vmapi api = {.fd = -1};
+
+	(void)cli_clean(vm->id, id);
+	if (vm->socket[0] && vmapi_open_at(&api, vm->socket) == 0 &&
+	    api.pid == vm->pid)
+		print_vm(id, vm->socket, &api);
+	else
+		(void)printf("%-20s %-12s %4s %10s %8d %s\n", id, "-", "-", "-",
+			     vm->pid, "-");
+	vmapi_close(&api);
+}
+
+static int list_alone(const struct listed *listed, struct err *err)
+{
+	cleanup_free struct alone *list = calloc(ALONE_MAX, sizeof(*list));
+	bool any = false;
+	int n = list ? alone_list(list, err)
+		     : err_set(err, -ENOMEM, "Out of memory");
+
+	for (int i = 0; i < n; i++) {
+		if (is_listed(listed, list[i].pid))
+			continue;
+		if (!any)
+			(void)puts("\nStarted by volt-vmm itself:");
+		any = true;
+		print_alone(&list[i]);
+	}
+	return n < 0 ? n : 0;
+}
+
 int cmd_ps(const struct args_page *page, int argc, char **argv)
 {
 	char folder[VMAPI_PATH_MAX];
+	cleanup_free struct listed *listed = calloc(1, sizeof(*listed));
 	struct args args;
 	struct err err;
 	int code = cli_parse(page, argc, argv, 0, NULL, &args);
 
 	if (code != CLI_GO_ON)
 		return code;
+	if (!listed)
+		return cli_complain(1, page, "out of memory");
 	if (vmapi_folder(folder, false, &err) < 0)
 		return cli_fail(1, page, &err);
 	(void)printf("%-20s %-12s %4s %10s %8s %s\n", "NAME", "STATE", "CPUS",
 		     "MEMORY/MiB", "PID", "API");
-	return list_folder(page, folder);
+	code = list_folder(page, folder, listed);
+	if (code == 0 && list_alone(listed, &err) < 0)
+		code = cli_fail(1, page, &err);
+	return code;
 }

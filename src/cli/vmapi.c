@@ -148,21 +148,27 @@ static int connect_to(int fd, const char *path, pid_t *pid)
 	return 0;
 }
 
-int vmapi_open(struct vmapi *api, const char *name, struct err *err)
+int vmapi_open_at(struct vmapi *api, const char *path)
 {
 	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	char path[VMAPI_PATH_MAX];
-	int r = vmapi_socket(name, path, false, err);
+	int r = fd < 0 ? -errno : connect_to(fd, path, &api->pid);
 
-	api->fd = -1;
 	api->waiting = NULL;
 	api->patience = WAIT_SECONDS;
+	api->fd = r < 0 ? -1 : fd_steal(&fd);
+	return r;
+}
+
+int vmapi_open(struct vmapi *api, const char *name, struct err *err)
+{
+	char path[VMAPI_PATH_MAX];
+	int r;
+
+	api->fd = -1;
+	r = vmapi_socket(name, path, false, err);
 	if (r < 0)
 		return r;
-	if (fd < 0)
-		return err_set(err, -errno, "Cannot open a socket: %s",
-			       err_name(errno));
-	r = connect_to(fd, path, &api->pid);
+	r = vmapi_open_at(api, path);
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		return err_set(err, r,
 			       "no VM named %s runs; `volt ps` lists those "
@@ -171,7 +177,6 @@ int vmapi_open(struct vmapi *api, const char *name, struct err *err)
 	if (r < 0)
 		return err_set(err, r, "Cannot reach %s: %s", path,
 			       err_name(r));
-	api->fd = fd_steal(&fd);
 	return 0;
 }
 

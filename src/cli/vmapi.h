@@ -63,6 +63,9 @@ int vmapi_socket(const char *name, char *out, bool make,
  */
 int vmapi_open(struct vmapi *api, const char *name,
 	       struct err *err) __must_check;
+
+/* The same, by the path of its socket. Return: 0 or -errno. */
+int vmapi_open_at(struct vmapi *api, const char *path) __must_check;
 void vmapi_close(struct vmapi *api);
 
 /* For @waiting: tells a person every ten seconds, on standard error. */

@@ -40,7 +40,7 @@ class Cli:
         """volt ps without its heading, as lists of words."""
         run = self("ps")
         assert run.returncode == 0 and run.stderr == ""
-        lines = run.stdout.splitlines()
+        lines = run.stdout.partition("\n\n")[0].splitlines()
         assert lines[0].split() == ["NAME", "STATE", "CPUS", "MEMORY/MiB",
                                     "PID", "API"]
         rows = [line.split() for line in lines[1:]]
@@ -74,6 +74,40 @@ def test_ps_tells_the_truth(cli):
         ["web-1", "Running", "2", "32", str(one.pid)],
         [f"vm-{two.pid}", "Running", "1", "32", str(two.pid)]])
     assert (cli.folder / "volt").stat().st_mode & 0o777 == 0o700
+
+
+def test_ps_shows_a_vmm_that_was_started_by_itself(cli, tmp_path):
+    """By its process; others of this user may run, too."""
+    def alone():
+        done = cli("ps")
+        assert done.returncode == 0 and done.stderr == ""
+        mark = done.stdout.partition("\n\nStarted by volt-vmm itself:\n")[2]
+        return {int(row.split()[4]): row.split() for row in mark.splitlines()}
+
+    own = cli.start("spin", "--name", "web")
+    own.wait_for("spinning")
+    kernel = cli.vmm.guest("spin")
+    runs = []
+    for words in (["--id", "a-b", "--api-sock", "relative.sock"],
+                  ["--api", f"{tmp_path}/x.sock", "--id=c"],
+                  ["--id", "d", "--no-api"], []):
+        run = cli.vmm.spawn(["sh", "-c", 'cd "$1"; shift; exec "$@"', "sh",
+                             tmp_path, BUILD / "volt-vmm", "--kernel", kernel,
+                             "--memory", "32", *words])
+        run.wait_for("spinning")
+        runs.append(run)
+    rows = alone()
+    assert own.pid not in rows
+    assert [rows[run.pid] for run in runs] == [
+        ["a-b", "Running", "1", "32", str(runs[0].pid),
+         f"{tmp_path}/relative.sock"],
+        ["c", "Running", "1", "32", str(runs[1].pid), f"{tmp_path}/x.sock"],
+        ["d", "-", "-", "-", str(runs[2].pid), "-"],
+        ["anonymous-instance", "-", "-", "-", str(runs[3].pid), "-"]]
+    # A name that the API's socket has lost leads to nobody else's VM.
+    (tmp_path / "x.sock").unlink()
+    (tmp_path / "x.sock").symlink_to(tmp_path / "relative.sock")
+    assert alone()[runs[1].pid][1:4] == ["-", "-", "-"]
 
 
 def test_options_after_dashes_are_the_vmms(cli):

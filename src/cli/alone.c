@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * alone.c - VMs that somebody started as volt-vmm (alone.h)
+ */
+#include "cli/alone.h"
+
+#include "base/fd.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PROGRAM     "volt-vmm"
+#define ID_DEFAULT  "anonymous-instance"
+#define API_DEFAULT "/run/firecracker.socket"
+
+/* Options are far in front of what a longer command line ends with. */
+#define CMDLINE_MAX 16384
+
+/* Longer ones lead to no socket. */
+#define FOLDER_MAX 1024
+
+/* A command line's words; @at is behind the last one when there is none. */
+struct words {
+	const char *at;
+	const char *end;
+};
+
+static const char *next(struct words *w)
+{
+	const char *word = w->at;
+	size_t left = (size_t)(w->end - w->at);
+	size_t len = strnlen(word, left);
+
+	if (len == left)
+		return NULL; /* what is cut off is no word */
+	w->at += len + 1;
+	return word;
+}
+
+/* The value of option @name when @word is it, cut short to @least letters. */
+static const char *value_of(struct words *w, const char *word, const char *name,
+			    size_t least)
+{
+	size_t len = strcspn(word, "=");
+
+	if (len < least || strncmp(word, name, len) != 0 || len > strlen(name))
+		return NULL;
+	return word[len] ? word + len + 1 : next(w);
+}
+
+void alone_read(struct alone *vm, const char *words, size_t len,
+		const char *folder)
+{
+	struct words w = {.at = words, .end = words + len};
+	const char *socket = API_DEFAULT, *id = ID_DEFAULT, *value, *word;
+	bool given = false, quiet = false;
+	int n;
+
+	(void)next(&w);
+	while ((word = next(&w)) && strcmp(word, "--") != 0) {
+		value = value_of(&w, word, "--api-sock", strlen("--a"));
+		if (value) {
+			socket = value;
+			given = true;
+			continue;
+		}
+		value = value_of(&w, word, "--id", strlen("--id"));
+		id = value ? value : id;
+		/* --no-api, and what has an API only where it is named */
+		quiet = quiet || strncmp(word, "--no-a", 6) == 0 ||
+			strncmp(word, "--k", 3) == 0 ||
+			strncmp(word, "--r", 3) == 0;
+	}
+	(void)snprintf(vm->id, sizeof(vm->id), "%s", id);
+	n = given || !quiet ? snprintf(vm->socket, sizeof(vm->socket), "%s%s%s",
+				       socket[0] == '/' ? "" : folder,
+				       socket[0] == '/' ? "" : "/", socket)
+			    : 0;
+	if (n <= 0 || (size_t)n >= sizeof(vm->socket))
+		vm->socket[0] = '\0';
+}
+
+/* Return: the length, or -errno. */
+static ssize_t read_link(const char *pid, const char *name,
+			 char out[FOLDER_MAX])
+{
+	char path[64];
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%.16s/%s", pid, name);
+	n = readlink(path, out, FOLDER_MAX - 1);
+	out[n > 0 ? n : 0] = '\0';
+	return n < 0 ? -errno : n;
+}
+
+/* A program that was replaced since has " (deleted)" behind its name. */
+static bool is_volt_vmm(const char *pid)
+{
+	char path[FOLDER_MAX], name[64];
+	const char *slash;
+	struct stat st;
+
+	(void)snprintf(name, sizeof(name), "/proc/%.16s", pid);
+	if (stat(name, &st) < 0 || st.st_uid != geteuid() ||
+	    read_link(pid, "exe", path) < 0)
+		return false;
+	slash = strrchr(path, '/');
+	return slash && (strcmp(slash + 1, PROGRAM) == 0 ||
+			 strcmp(slash + 1, PROGRAM " (deleted)") == 0);
+}
+
+static bool read_process(struct alone *vm, const char *pid)
+{
+	char path[64], folder[FOLDER_MAX];
+	cleanup_free char *words = malloc(CMDLINE_MAX);
+	cleanup_fd int fd = -1;
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%.16s/cmdline", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd >= 0 && words ? read(fd, words, CMDLINE_MAX) : -1;
+	if (n <= 0 || read_link(pid, "cwd", folder) < 0)
+		return false;
+	vm->pid = (pid_t)strtol(pid, NULL, 10);
+	alone_read(vm, words, (size_t)n, folder);
+	return true;
+}
+
+static int by_number(const struct dirent **a, const struct dirent **b)
+{
+	long x = strtol((*a)->d_name, NULL, 10);
+	long y = strtol((*b)->d_name, NULL, 10);
+
+	return x < y ? -1 : x > y;
+}
+
+static int is_process(const struct dirent *entry)
+{
+	return isdigit((unsigned char)entry->d_name[0]);
+}
+
+int alone_list(struct alone list[static ALONE_MAX], struct err *err)
+{
+	struct dirent **found;
+	int nr = 0, n = scandir("/proc", &found, is_process, by_number);
+
+	if (n < 0)
+		return err_set(err, -errno, "Cannot list /proc: %s",
+			       err_name(errno));
+	for (int i = 0; i < n; i++) {
+		const char *pid = found[i]->d_name;
+
+		if (nr < ALONE_MAX && is_volt_vmm(pid) &&
+		    read_process(&list[nr], pid))
+			nr++;
+		free(found[i]);
+	}
+	free(found);
+	return nr;
+}
