@@ -29,8 +29,7 @@ def test_snapshots_on_a_stock_kvm(build, tmp_path):
 
 
 @pytest.mark.lab
-@pytest.mark.skipif(os.environ.get("VOLT_TEST_LONG") != "1",
-                    reason="as long as the lab's boot: set VOLT_TEST_LONG=1")
+@long_only("a lab of its own")
 def test_files_on_an_older_kernel(build, tmp_path):
     """Linux 6.1: no name for a nameless file without a capability; a tmpfs
     without extended attributes."""
