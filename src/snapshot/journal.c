@@ -34,7 +34,7 @@ struct record {
 /*
  * Empty, as of one who was killed at once, or with a record of ours. What it
  * says is obeyed: another user, who may have put a file of that name into a
- * directory like /tmp, is not.
+ * directory like /tmp or may write to this one, is not.
  */
 static bool is_ours(int fd)
 {
@@ -42,7 +42,7 @@ static bool is_ours(int fd)
 	struct stat st;
 
 	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	       st.st_uid == geteuid() && (st.st_mode & 077) == 0 &&
+	       st.st_uid == geteuid() && (st.st_mode & 022) == 0 &&
 	       (st.st_size == 0 ||
 		(fd_read_full(fd, magic, sizeof(magic), 0) == 0 &&
 		 memcmp(magic, MAGIC, sizeof(magic)) == 0));
@@ -58,25 +58,42 @@ static bool has_name(int fd, int dir, const char *name)
 	       file.st_ino == entry.st_ino && file.st_dev == entry.st_dev;
 }
 
+/* @made: it was not there. Return: a descriptor, or -errno; -EAGAIN: it has
+ * just gone. */
+static int open_or_make(int dir, const char *name, bool *made)
+{
+	const int flags =
+		O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	int fd = openat(dir, name, flags | O_CREAT | O_EXCL, 0600);
+
+	*made = fd >= 0;
+	if (fd >= 0 || errno != EEXIST)
+		return fd < 0 ? -errno : fd;
+	fd = openat(dir, name, flags);
+	if (fd >= 0)
+		return fd;
+	if (errno == ELOOP || errno == EISDIR || errno == ENXIO)
+		return -EEXIST;
+	return errno == ENOENT ? -EAGAIN : -errno;
+}
+
 int journal_open(int dir, const char *name)
 {
 	for (int i = 0; i < OPEN_TRIES; i++) {
-		int fd = openat(dir, name,
-				O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK |
-					O_NOCTTY | O_CLOEXEC,
-				0600);
+		bool made;
+		int fd = open_or_make(dir, name, &made);
 
+		if (fd == -EAGAIN)
+			continue;
 		if (fd < 0)
-			return errno == ELOOP || errno == EISDIR ||
-					       errno == ENXIO
-				       ? -EEXIST
-				       : -errno;
+			return fd;
 		if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
 			fd_close(&fd);
 			return -EBUSY;
 		}
 		if (has_name(fd, dir, name)) {
-			if (is_ours(fd))
+			/* Not all file systems know owners and modes. */
+			if (made || is_ours(fd))
 				return fd;
 			fd_close(&fd);
 			return -EEXIST;

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/fsuid.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -287,6 +288,29 @@ static void a_strangers_lock_file(void **state)
 	}
 	fd_close(&fd);
 	assert_int_equal(count(w, false), 1);
+}
+
+/* What is made there is another user's: NFS does that to root, and where a file
+ * system has no owners all files belong to who mounted it. */
+static void a_place_without_owners(void **state)
+{
+	const struct world *w = *state;
+	int r;
+
+	if (geteuid() != 0) {
+		print_message("skipped: only root makes files of another "
+			      "user\n");
+		skip();
+	}
+	assert_int_equal(chmod(w->dir, 0777), 0);
+	(void)setfsuid(65534);
+	r = save(w, 1, true);
+	if (r == 0)
+		r = save(w, 2, true);
+	(void)setfsuid(0);
+	assert_int_equal(r, 0);
+	assert_int_equal(load(w), 2);
+	assert_int_equal(count(w, false), 2);
 }
 
 static int begin_at(const struct world *w, const char *state,
@@ -589,6 +613,7 @@ int main(void)
 		CASE(what_is_not_ours_stays),
 		CASE(one_writer_at_a_time),
 		CASE(a_strangers_lock_file),
+		CASE(a_place_without_owners),
 		CASE(two_names_of_one_file),
 		CASE(another_snapshots_memory),
 		CASE(in_a_jail),
