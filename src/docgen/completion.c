@@ -37,6 +37,37 @@ static bool names_a_vm(const struct args_page *page)
 	       page != &cmd_net_page;
 }
 
+/* One branch of a shell's `case`; @command: NULL for volt-vmm. */
+typedef void case_fn(struct buf *out, const struct args_page *page,
+		     const char *pattern, const struct command *command);
+
+/* Of all: a form's pattern is its two words, a command's only the first. */
+static void put_some_cases(struct buf *out, case_fn *put, bool forms)
+{
+	for (size_t i = 0; i < cli_nr_commands; i++) {
+		const struct command *command = &cli_commands[i];
+		cleanup_buf struct buf pattern = {0};
+
+		if (is_form(command) != forms)
+			continue;
+		buf_addf(&pattern, "'%s%s'%s", words_of(command),
+			 forms ? "" : " ", forms ? "" : "*");
+		buf_add(&pattern, "", 1);
+		if (pattern.failed)
+			out->failed = true;
+		else
+			put(out, command->page, pattern.data, command);
+	}
+}
+
+/* The first one that fits counts. */
+static void put_cases(struct buf *out, case_fn *put)
+{
+	put(out, &vmm_page, "volt-vmm", NULL);
+	put_some_cases(out, put, true);
+	put_some_cases(out, put, false);
+}
+
 #define VM_NAMES "volt ps 2>/dev/null | awk 'NR > 1 { print $1 }'"
 
 /* ---- bash ---- */
@@ -119,24 +150,7 @@ void docgen_bash(struct buf *out)
 		if (!is_form(&cli_commands[i]))
 			buf_addf(out, " %s", words_of(&cli_commands[i]));
 	buf_add_str(out, "' ;;\n");
-	bash_case(out, &vmm_page, "volt-vmm", NULL);
-	for (int forms = 1; forms >= 0; forms--) {
-		for (size_t i = 0; i < cli_nr_commands; i++) {
-			cleanup_buf struct buf pattern = {0};
-
-			if (is_form(&cli_commands[i]) != (forms == 1))
-				continue;
-			buf_addf(&pattern, "'%s%s'%s",
-				 words_of(&cli_commands[i]), forms ? "" : " ",
-				 forms ? "" : "*");
-			buf_add(&pattern, "", 1);
-			if (pattern.failed)
-				out->failed = true;
-			else
-				bash_case(out, cli_commands[i].page,
-					  pattern.data, &cli_commands[i]);
-		}
-	}
+	put_cases(out, bash_case);
 	buf_add_str(out,
 		    "\tesac\n"
 		    "\tif [[ -n $files ]]; then\n"
@@ -192,8 +206,9 @@ static void zsh_option(struct buf *out, const struct arg *arg)
 }
 
 static void zsh_case(struct buf *out, const struct args_page *page,
-		     const char *pattern)
+		     const char *pattern, const struct command *command)
 {
+	(void)command;
 	buf_addf(out, "\t%s)\n\t\t_arguments", pattern);
 	for (size_t i = 0; i < page->nr_args; i++)
 		zsh_option(out, &page->args[i]);
@@ -233,24 +248,7 @@ void docgen_zsh(struct buf *out)
 			 "\t\treturn\n"
 			 "\tfi\n"
 			 "\tcase $key in\n");
-	zsh_case(out, &vmm_page, "volt-vmm");
-	for (int forms = 1; forms >= 0; forms--) {
-		for (size_t i = 0; i < cli_nr_commands; i++) {
-			cleanup_buf struct buf pattern = {0};
-
-			if (is_form(&cli_commands[i]) != (forms == 1))
-				continue;
-			buf_addf(&pattern, "'%s%s'%s",
-				 words_of(&cli_commands[i]), forms ? "" : " ",
-				 forms ? "" : "*");
-			buf_add(&pattern, "", 1);
-			if (pattern.failed)
-				out->failed = true;
-			else
-				zsh_case(out, cli_commands[i].page,
-					 pattern.data);
-		}
-	}
+	put_cases(out, zsh_case);
 	buf_add_str(out, "\tesac\n}\n_volt \"$@\"\n");
 }
 
