@@ -18,11 +18,14 @@
  * does has to come from schedule_below(), too.
  *
  *	static const struct schedule_step steps[] = {{"kick", 5, kick}, ...};
- *	schedule_run(&(struct schedule_plan){.name = "blk", ...});
+ *	static const struct schedule_plan plan = {.name = "blk", ...};
+ *	return schedule_main(&plan);
  *
  * A world is one global of the test, as there is one at a time.
  */
 #pragma once
+
+#include "unit.h"
 
 #include "host/timer.h"
 
@@ -310,4 +313,32 @@ static inline void schedule_replays(const struct schedule_plan *plan)
 		schedule_check(schedule_round(plan, seed, SCHEDULE_ROUND) ==
 			       hash);
 	}
+}
+
+/* ---- the test program ---- */
+
+static const struct schedule_plan *schedule_tested;
+
+static inline void any_order(void **state)
+{
+	(void)state;
+	schedule_run(schedule_tested);
+}
+
+static inline void a_seed_is_replayed(void **state)
+{
+	(void)state;
+	schedule_replays(schedule_tested);
+}
+
+/* What main() returns. */
+static inline int schedule_main(const struct schedule_plan *plan)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(any_order),
+		cmocka_unit_test(a_seed_is_replayed),
+	};
+
+	schedule_tested = plan;
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

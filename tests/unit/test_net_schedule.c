@@ -516,24 +516,7 @@ static const struct schedule_plan plan = {
 	.close = close_world,
 };
 
-static void any_order(void **state)
-{
-	(void)state;
-	schedule_run(&plan);
-}
-
-static void a_seed_is_replayed(void **state)
-{
-	(void)state;
-	schedule_replays(&plan);
-}
-
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(any_order),
-		cmocka_unit_test(a_seed_is_replayed),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return schedule_main(&plan);
 }

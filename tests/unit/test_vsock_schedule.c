@@ -570,24 +570,7 @@ static const struct schedule_plan plan = {
 	.close = close_world,
 };
 
-static void test_schedule(void **state)
-{
-	(void)state;
-	schedule_run(&plan);
-}
-
-static void test_schedule_replays(void **state)
-{
-	(void)state;
-	schedule_replays(&plan);
-}
-
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_schedule),
-		cmocka_unit_test(test_schedule_replays),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return schedule_main(&plan);
 }
