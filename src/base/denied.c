@@ -18,6 +18,7 @@ const char *denied_hint(const char *path, int rc, char out[DENIED_HINT_MAX])
 					    "container, or a network's or "
 					    "user's file system)"
 					  : "";
+	int saved = errno;
 	struct stat st;
 
 	out[0] = '\0';
@@ -33,5 +34,6 @@ const char *denied_hint(const char *path, int rc, char out[DENIED_HINT_MAX])
 			       "; it is user %u's, mode %03o: try as that "
 			       "user, or give user %u the right%s",
 			       st.st_uid, st.st_mode & 07777u, geteuid(), root);
+	errno = saved;
 	return out;
 }

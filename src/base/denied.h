@@ -15,6 +15,6 @@
  * @out:	the end of a sentence, with what to do; "" unless @rc is -EACCES
  *		or -EPERM
  *
- * Return: @out.
+ * errno stays as it is: the sentence may name it, too. Return: @out.
  */
 const char *denied_hint(const char *path, int rc, char out[DENIED_HINT_MAX]);

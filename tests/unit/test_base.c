@@ -11,6 +11,7 @@
 
 #include "base/bits.h"
 #include "base/crc64.h"
+#include "base/denied.h"
 #include "base/err.h"
 #include "base/pages.h"
 #include "base/unix_address.h"
@@ -186,6 +187,19 @@ static void unix_addresses(void **state)
 	assert_int_equal(addr.sun_path[UNIX_PATH_MAX], 0);
 }
 
+/* In one call with err_name(errno), in any order. */
+static void a_hint_leaves_errno(void **state)
+{
+	char hint[DENIED_HINT_MAX];
+
+	(void)state;
+	errno = EACCES;
+	(void)denied_hint("/nowhere/at/all", -EACCES, hint);
+	assert_int_equal(errno, EACCES);
+	assert_non_null(strstr(hint, "a directory on the way"));
+	assert_string_equal(denied_hint("/", -ENOENT, hint), "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -197,6 +211,7 @@ int main(void)
 		cmocka_unit_test(pages_are_zero_and_there_as_asked),
 		cmocka_unit_test(pages_that_no_host_has),
 		cmocka_unit_test(unix_addresses),
+		cmocka_unit_test(a_hint_leaves_errno),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
