@@ -140,9 +140,11 @@ static int list_alone(const struct listed *listed, struct err *err)
 {
 	cleanup_free struct alone *list = calloc(ALONE_MAX, sizeof(*list));
 	bool any = false;
-	int n = list ? alone_list(list, err)
-		     : err_set(err, -ENOMEM, "Out of memory");
+	int n;
 
+	if (!list)
+		return err_set(err, -ENOMEM, "Out of memory");
+	n = alone_list(list, err);
 	for (int i = 0; i < n; i++) {
 		if (is_listed(listed, list[i].pid))
 			continue;
