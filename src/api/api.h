@@ -76,13 +76,15 @@ int api_metrics_setup(struct api *api, const char *path,
 int api_vm_start(struct api *api, struct err *err) __must_check;
 
 /**
- * api_restore() - --restore: go on from the snapshot in the directory @dir
+ * api_restore() - --restore: go on from a snapshot
+ * @from:	its directory; with @memory its state file
+ * @memory:	its memory file, or NULL
  * @how:	all but its paths
  *
  * Return: 0, or -errno with a sentence.
  */
-int api_restore(struct api *api, const char *dir, struct vm_restore *how,
-		struct err *err) __must_check;
+int api_restore(struct api *api, const char *from, const char *memory,
+		struct vm_restore *how, struct err *err) __must_check;
 
 /**
  * config_file_load() - configure the VM from the JSON file of --config-file

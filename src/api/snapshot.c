@@ -356,10 +356,10 @@ static int load(struct api_call *call)
 	return r;
 }
 
-int api_restore(struct api *api, const char *dir, struct vm_restore *how,
-		struct err *err)
+int api_restore(struct api *api, const char *from, const char *memory,
+		struct vm_restore *how, struct err *err)
 {
-	int r = snapshot_paths_in(&how->paths, dir);
+	int r = snapshot_paths_of(&how->paths, from, memory);
 
 	if (r < 0)
 		return err_set(err, r, "Out of memory");

@@ -91,6 +91,15 @@
 		.help = "the restored VM waits for PATCH /vm", \
 		__VA_ARGS__,                                   \
 	}
+#define VM_ARG_SNAPSHOT_MEMORY(...)                                       \
+	{                                                                 \
+		.name = "snapshot-memory",                                \
+		.kind = ARG_TEXT,                                         \
+		.value = "FILE",                                          \
+		.help = "the memory of a snapshot that the API made in "  \
+			"two files; --restore then names the state file", \
+		__VA_ARGS__,                                              \
+	}
 #define VM_ARG_CLOCK(...)                                                \
 	{                                                                \
 		.name = "clock",                                         \

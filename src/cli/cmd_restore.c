@@ -50,9 +50,12 @@ static const struct arg args[] = {
 const struct args_page cmd_restore_page = {
 	.name = "volt restore",
 	.summary = "go on from a snapshot, on this terminal",
-	.usage = "[OPTIONS] DIR [-- VOLT-VMM-OPTIONS]",
+	.usage = "[OPTIONS] DIR [-- VOLT-VMM-OPTIONS]\n"
+		 "[OPTIONS] STATE MEMORY [-- VOLT-VMM-OPTIONS]",
 	.about = "Starts a VM that goes on where the snapshot in DIR was "
 		 "taken, with its console on this terminal; Ctrl-A x ends it. "
+		 "STATE and MEMORY are the two files of one that the API "
+		 "made so. "
 		 "As often as you like, also at the same time: memory that no "
 		 "clone has changed is there once.\n"
 		 "\n"
@@ -67,11 +70,12 @@ const struct args_page cmd_restore_page = {
 	.examples = "  cp disk.img second.img\n"
 		    "  volt restore --name second --disk disk0=second.img "
 		    "snap\n",
-	.nr_words = 1,
+	.nr_words = 2,
 	.rest = ARGS_REST_PASS,
 };
 
-static int check_directory(const char *dir, struct err *err)
+/* With @memory the state file, else the directory. */
+static int check_place(const char *dir, const char *memory, struct err *err)
 {
 	char hint[DENIED_HINT_MAX];
 	struct stat st;
@@ -79,12 +83,18 @@ static int check_directory(const char *dir, struct err *err)
 	if (stat(dir, &st) < 0)
 		return err_set(err, -errno, "cannot read %s: %s%s", dir,
 			       err_name(errno), denied_hint(dir, -errno, hint));
-	if (!S_ISDIR(st.st_mode))
+	if (!memory && !S_ISDIR(st.st_mode))
 		return err_set(err, -ENOTDIR,
 			       "%s is no directory: give the directory that "
-			       "`volt snapshot` saved into",
+			       "`volt snapshot` saved into, or state and "
+			       "memory file of a snapshot in two files",
 			       dir);
-	if (access(dir, R_OK | X_OK) < 0)
+	if (memory && S_ISDIR(st.st_mode))
+		return err_set(err, -EISDIR,
+			       "%s is a directory and has the memory in it: "
+			       "nothing belongs behind it, not %s",
+			       dir, memory);
+	if (access(dir, memory ? R_OK : R_OK | X_OK) < 0)
 		return err_set(err, -errno, "cannot read %s: %s%s", dir,
 			       err_name(errno), denied_hint(dir, -errno, hint));
 	return 0;
@@ -92,12 +102,15 @@ static int check_directory(const char *dir, struct err *err)
 
 static int start(const struct args_page *page, struct restore *o)
 {
+	const char *memory = o->args.nr_words > 1 ? o->args.words[1] : NULL;
 	struct err err;
 
-	if (check_directory(o->args.words[0], &err) < 0 ||
+	if (check_place(o->args.words[0], memory, &err) < 0 ||
 	    launch_begin(&o->launch, o->name, &err) < 0)
 		return cli_fail(1, page, &err);
 	launch_add(&o->launch, "restore", o->args.words[0]);
+	if (memory)
+		launch_add(&o->launch, "snapshot-memory", memory);
 	launch_add_given(&o->launch, &o->args);
 	if (launch_add_rest(&o->launch, o->args.rest, &err) < 0)
 		return cli_fail(1, page, &err);

@@ -44,7 +44,7 @@ const struct args_page cmd_snapshot_page = {
 	.name = "volt snapshot",
 	.summary = "save a VM, or tell what was saved",
 	.usage = "[OPTIONS] NAME DIR\n"
-		 "inspect [--json] [--verify] DIR\n"
+		 "inspect [--json] [--verify] DIR | STATE [MEMORY]\n"
 		 "merge BASE DIFF",
 	.about = "Saves VM NAME into DIR, which is made if it is not there: "
 		 "state.json, readable, and memory.snap, which takes the room "
@@ -85,16 +85,18 @@ static const struct arg inspect_args[] = {
 const struct args_page cmd_snapshot_inspect_page = {
 	.name = "volt snapshot inspect",
 	.summary = "what a snapshot holds, and whether it is whole",
-	.usage = "[--json] [--verify] DIR",
-	.about = "Tells what DIR holds and checks it: sizes, devices, the CRC "
-		 "of the state. What a clone needs of its own (drives, taps, "
+	.usage = "[--json] [--verify] DIR\n"
+		 "[--json] [--verify] STATE [MEMORY]",
+	.about = "Tells what DIR holds, or the two files of a snapshot that "
+		 "the API made so, and checks it: sizes, devices, the CRC of "
+		 "the state. What a clone needs of its own (drives, taps, "
 		 "the vsock socket) is listed under the id by which `volt "
 		 "restore` replaces it.\n",
 	.args = inspect_args,
 	.nr_args = ARRAY_SIZE(inspect_args),
 	.exit = "0 whole, as far as it was checked; 1 damaged, or no snapshot; "
 		"2 --verify, and there is no CRC to check by; 64 bad usage.",
-	.nr_words = 1,
+	.nr_words = 2,
 };
 
 const struct args_page cmd_snapshot_merge_page = {
@@ -327,7 +329,9 @@ int cmd_snapshot_inspect(const struct args_page *page, int argc, char **argv)
 
 	if (r != CLI_GO_ON)
 		return r;
-	r = inspect_snapshot(args.words[0], o.json, o.verify, &err);
+	r = inspect_snapshot(args.words[0],
+			     args.nr_words > 1 ? args.words[1] : NULL, o.json,
+			     o.verify, &err);
 	return r < 0 ? cli_fail(1, page, &err) : r;
 }
 

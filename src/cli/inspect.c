@@ -32,6 +32,7 @@ enum contents {
 
 /**
  * struct facts - what was found
+ * @alone:	a state file, and its memory is not known
  * @s:		the state, when @reader.stage says that it is right
  * @why:	what a restore would say; empty: nothing
  * @state:	the state again, for what is printed
@@ -40,6 +41,7 @@ enum contents {
  */
 struct facts {
 	struct snapshot_paths paths;
+	bool alone;
 	struct snapshot_reader reader;
 	struct snapshot *s;
 	struct err why;
@@ -163,15 +165,19 @@ static void make_printable(json_t *value)
 	}
 }
 
-static int find_facts(const char *dir, struct facts *f, struct err *err)
+static int find_facts(const char *from, const char *memory, struct facts *f,
+		      struct err *err)
 {
 	json_error_t why;
-	int r = snapshot_paths_in(&f->paths, dir);
+	struct stat st;
+	int r;
 
+	f->alone = !memory && stat(from, &st) == 0 && S_ISREG(st.st_mode);
+	r = snapshot_paths_of(&f->paths, from, f->alone ? "" : memory);
 	f->s = calloc(1, sizeof(*f->s));
 	if (r < 0 || !f->s)
 		return err_set(err, -ENOMEM, "Out of memory");
-	r = snapshot_find(&f->reader, &f->paths, true, f->s, &f->why);
+	r = snapshot_find(&f->reader, &f->paths, !f->alone, f->s, &f->why);
 	if (f->reader.stage < SNAPSHOT_STATE_READ)
 		return err_set(err, r, "%s%s", err_for_person(&f->why),
 			       r == -ENOENT ? " (is this the directory of a "
@@ -286,7 +292,9 @@ static void print_text(const struct facts *f)
 	print_right(f, state_ok(f), "right",
 		    crc_ok(f) ? "" : ", the file was changed");
 	print_diff(f);
-	if (state_ok(f)) {
+	if (f->alone) {
+		(void)printf("memory    not looked at: give its file, too\n");
+	} else if (state_ok(f)) {
 		(void)printf("memory    %s: %llu KiB, of them %llu KiB on "
 			     "disk: ",
 			     memory_path(f), kib(f->memory_bytes),
@@ -308,8 +316,8 @@ static int print_json(const struct facts *f)
 	const char *why = err_for_person(&f->why);
 	size_t shown_len = clean_text(shown, sizeof(shown), why, strlen(why));
 	json_t *out = json_pack(
-		"{s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:i, s:s, s:I, s:b, s:s, "
-		"s:I, s:I, s:b, s:O?, s:O?, s:O?, s:o?, s:s?}",
+		"{s:O?, s:O?, s:O?, s:O?, s:O?, s:O?, s:i, s:s, s:I, s:b, s:s?, "
+		"s:I, s:I, s:o?, s:O?, s:O?, s:O?, s:o?, s:s?}",
 		"version", json_object_get(f->state, "version"), "volt_version",
 		json_object_get(f->state, "volt_version"), "created",
 		json_object_get(f->state, "created"), "id",
@@ -318,13 +326,14 @@ static int print_json(const struct facts *f)
 		json_object_get(f->state, "memory_bytes"), "vcpus",
 		(int)json_array_size(json_object_get(f->state, "vcpus")),
 		"devices", f->devices, "state_bytes", (json_int_t)f->reader.len,
-		"crc_ok", crc_ok(f), "memory_file", memory_path(f),
-		"memory_file_bytes", (json_int_t)f->memory_bytes,
-		"memory_file_stored_bytes", (json_int_t)f->stored, "memory_ok",
-		memory_ok(f), "config", json_object_get(f->state, "config"),
-		"memory_base", json_object_get(f->state, "memory_base"),
-		"memory_crc64", json_object_get(f->state, "memory_crc64"),
-		"memory_crc_ok",
+		"crc_ok", crc_ok(f), "memory_file",
+		f->alone ? NULL : memory_path(f), "memory_file_bytes",
+		(json_int_t)f->memory_bytes, "memory_file_stored_bytes",
+		(json_int_t)f->stored, "memory_ok",
+		f->alone ? NULL : json_boolean(memory_ok(f)), "config",
+		json_object_get(f->state, "config"), "memory_base",
+		json_object_get(f->state, "memory_base"), "memory_crc64",
+		json_object_get(f->state, "memory_crc64"), "memory_crc_ok",
 		f->contents == CONTENTS_RIGHT   ? json_true()
 		: f->contents == CONTENTS_WRONG ? json_false()
 						: NULL,
@@ -342,13 +351,14 @@ static int print_json(const struct facts *f)
 
 static int exit_code(const struct facts *f)
 {
-	if (!memory_ok(f) || f->contents == CONTENTS_WRONG)
+	if (!(f->alone ? state_ok(f) : memory_ok(f)) ||
+	    f->contents == CONTENTS_WRONG)
 		return 1;
 	return f->contents == CONTENTS_NO_CRC ? 2 : 0;
 }
 
-int inspect_snapshot(const char *dir, bool as_json, bool verify,
-		     struct err *err)
+int inspect_snapshot(const char *from, const char *memory, bool as_json,
+		     bool verify, struct err *err)
 {
 	struct facts *f = calloc(1, sizeof(*f));
 	int r;
@@ -356,8 +366,13 @@ int inspect_snapshot(const char *dir, bool as_json, bool verify,
 	if (!f)
 		return err_set(err, -ENOMEM, "Out of memory");
 	f->reader = (struct snapshot_reader){.state_fd = -1, .memory_fd = -1};
-	r = find_facts(dir, f, err);
-	if (r == 0 && verify)
+	r = find_facts(from, memory, f, err);
+	if (r == 0 && verify && f->alone)
+		r = err_set(err, -EINVAL,
+			    "--verify reads the memory: give its file behind "
+			    "%s",
+			    from);
+	else if (r == 0 && verify)
 		r = verify_memory(f, err);
 	if (r == 0 && as_json && print_json(f) < 0)
 		r = err_set(err, -ENOMEM, "Out of memory");

@@ -34,6 +34,19 @@ int snapshot_paths_in(struct snapshot_paths *paths, const char *dir)
 	return -ENOMEM;
 }
 
+int snapshot_paths_of(struct snapshot_paths *paths, const char *from,
+		      const char *memory)
+{
+	if (!memory)
+		return snapshot_paths_in(paths, from);
+	paths->state = strdup(from);
+	paths->memory = strdup(memory);
+	if (paths->state && paths->memory)
+		return 0;
+	snapshot_paths_free(paths);
+	return -ENOMEM;
+}
+
 void snapshot_paths_free(struct snapshot_paths *paths)
 {
 	free(paths->state);

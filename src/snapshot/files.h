@@ -66,6 +66,10 @@ struct snapshot_paths {
 /* The two files of the directory @dir. Return: 0 or -ENOMEM. */
 int snapshot_paths_in(struct snapshot_paths *paths,
 		      const char *dir) __must_check;
+
+/* The same; with @memory two files, the state @from. */
+int snapshot_paths_of(struct snapshot_paths *paths, const char *from,
+		      const char *memory) __must_check;
 void snapshot_paths_free(struct snapshot_paths *paths);
 
 /**

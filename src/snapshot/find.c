@@ -113,6 +113,19 @@ static int find_memory(struct snapshot_reader *r,
 	return 0;
 }
 
+/* @err is about what is in the state. */
+static int decode_failed(const char *path, int rc, struct err *err)
+{
+	char why[ERR_PLAIN_MAX];
+
+	if (!err)
+		return rc;
+	(void)snprintf(why, sizeof(why), "%s", err_for_person(err));
+	(void)err_prefix_api(err, "Failed to load snapshot state from file: ");
+	(void)err_plain(err, "%s: %s", path, why);
+	return rc;
+}
+
 /* One look at both files. */
 static int find_once(struct snapshot_reader *r,
 		     const struct snapshot_paths *paths, bool memory,
@@ -123,11 +136,8 @@ static int find_once(struct snapshot_reader *r,
 	if (rc < 0)
 		return rc;
 	rc = snapshot_decode(r->text, r->len, s, err);
-	if (rc < 0) {
-		err_prefix_api(err,
-			       "Failed to load snapshot state from file: ");
-		return rc;
-	}
+	if (rc < 0)
+		return decode_failed(paths->state, rc, err);
 	r->stage = SNAPSHOT_STATE_RIGHT;
 	return memory ? find_memory(r, paths, s, err) : 0;
 }

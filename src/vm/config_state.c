@@ -8,8 +8,10 @@
 #include "vm/drives.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /**
  * struct config_state - a configuration whose lists are schema's
@@ -193,15 +195,44 @@ static const struct schema_field fields[] = {
 static const struct schema_object schema =
 	SCHEMA_STATE_OF(struct config_state, fields);
 
+/* Copies of the drives, of which only the paths are owned: absolute ones, for
+ * who restores works in another directory. Where this process's own is gone
+ * they stay as they are. */
+static struct drive_config *drives_from_anywhere(const struct vm_config *config)
+{
+	cleanup_free char *here = getcwd(NULL, 0);
+	struct drive_config *drives =
+		calloc(config->nr_drives + 1, sizeof(*drives));
+
+	for (size_t i = 0; drives && i < config->nr_drives; i++) {
+		const char *path = config->drives[i].path_on_host;
+		bool whole = !here || path[0] == '/';
+
+		drives[i] = config->drives[i];
+		if (asprintf(&drives[i].path_on_host, "%s%s%s",
+			     whole ? "" : here, whole ? "" : "/", path) < 0)
+			drives[i].path_on_host = NULL;
+	}
+	return drives;
+}
+
 void config_state_encode(const struct vm_config *config, struct buf *out)
 {
+	struct drive_config *drives = drives_from_anywhere(config);
 	const struct config_state state = {
 		.config = *config,
-		.drives = {config->nr_drives, config->drives},
+		.drives = {config->nr_drives, drives},
 		.nets = {config->nr_nets, config->nets},
 	};
 
-	schema_encode(&schema, &state, out);
+	out->failed = out->failed || !drives;
+	for (size_t i = 0; drives && i < config->nr_drives; i++)
+		out->failed = out->failed || !drives[i].path_on_host;
+	if (!out->failed)
+		schema_encode(&schema, &state, out);
+	for (size_t i = 0; drives && i < config->nr_drives; i++)
+		free(drives[i].path_on_host);
+	free(drives);
 }
 
 static int replace_text(char **to, const char *text, struct err *err)

@@ -29,7 +29,8 @@ struct config_overrides {
 	const char *vsock_uds_path;
 };
 
-/* The JSON text of @config; @out->failed when memory is short. */
+/* The JSON text of @config, drives by absolute paths; @out->failed when memory
+ * is short. */
 void config_state_encode(const struct vm_config *config, struct buf *out);
 
 /**

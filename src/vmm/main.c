@@ -183,7 +183,8 @@ static int restore(struct vmm *v, struct err *err)
 	int r = option_restore_fill(&v->opts, &o, err);
 
 	if (r == 0)
-		r = api_restore(v->api, v->opts.restore, &o.how, err);
+		r = api_restore(v->api, v->opts.restore,
+				v->opts.snapshot_memory, &o.how, err);
 	option_restore_free(&o);
 	return r < 0 ? VM_EXIT_GENERIC : VM_EXIT_OK;
 }

@@ -74,6 +74,7 @@ struct options {
 	uint64_t mmds_size_limit;
 
 	const char *restore;
+	const char *snapshot_memory;
 	const char *snapshot;
 	const char *kernel;
 	const char *initrd;

@@ -47,6 +47,7 @@ static const struct arg args[] = {
 	 .forbids = "restore"},
 	{"restore", "DIR", "go on from the snapshot in a directory",
 	 .kind = ARG_TEXT, AT(restore)},
+	VM_ARG_SNAPSHOT_MEMORY(AT(snapshot_memory), .needs = "restore"),
 	VM_ARG_PAUSED(AT(paused), .needs = "restore"),
 	VM_ARG_CLOCK(AT(clock), .needs = "restore"),
 	{"snapshot", "DIR",

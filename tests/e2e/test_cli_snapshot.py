@@ -56,6 +56,63 @@ def test_inspect(cli, saved):
     assert "serial" in facts["devices"].split()
 
 
+@pytest.fixture
+def two_files(cli, tmp_path):
+    """As a client saves it, of a VM with a drive by a relative path."""
+    (tmp_path / "a.img").write_bytes(bytes(1 << 20))
+    words = [f"{key}={value}" for key, value in cli.env.items()]
+    run = cli.vmm.spawn(["env", "-C", tmp_path, *words, VOLT, "run", "--name",
+                         "first", "--kernel", cli.vmm.guest("ticker"),
+                         "--memory", "32", "--disk", "a.img"])
+    run.wait_for("tick")
+    api = Api(cli.folder / "volt/first.sock")
+    assert api.call("PATCH", "/vm", {"state": "Paused"})[0] == 204
+    assert api.call("PUT", "/snapshot/create", {
+        "snapshot_path": f"{tmp_path}/vm.state",
+        "mem_file_path": f"{tmp_path}/vm.mem",
+        "memory_checksum": True})[0] == 204
+    # Clients read what they gave.
+    drives = api.call("GET", "/vm/config")[1]["drives"]
+    assert [drive["path_on_host"] for drive in drives] == ["a.img"]
+    assert cli("stop", "--wait", "0", "first").returncode == 0
+    return tmp_path / "vm.state", tmp_path / "vm.mem"
+
+
+def test_two_files_of_the_api(cli, two_files):
+    state, memory = two_files
+    done = cli("snapshot", "inspect", "--verify", state, memory)
+    assert done.returncode == 0, done.stdout
+    assert f"memory    {memory}: 32768 KiB" in done.stdout
+    assert "size right\n" in done.stdout and ": right" in done.stdout
+    done = cli("snapshot", "inspect", state)
+    assert done.returncode == 0, done.stdout
+    assert "memory    not looked at: give its file, too" in done.stdout
+    facts = json.loads(cli("snapshot", "inspect", "--json", state).stdout)
+    assert facts["crc_ok"] and facts["memory_ok"] is None
+    assert facts["memory_file"] is None
+    done = cli("snapshot", "inspect", "--verify", state)
+    assert done.returncode == 1 and "--verify reads the memory" in done.stderr
+    words = [f"{key}={value}" for key, value in cli.env.items()]
+    clone = cli.vmm.spawn(["env", "-C", "/", *words, VOLT, "restore", "--name",
+                           "third", state, memory])
+    clone.wait_for("tick")
+    assert config_of(cli, "third")["drives"][0]["path_on_host"] == \
+        f"{state.parent}/a.img"
+
+
+def test_state_of_two_files_that_is_damaged(cli, two_files):
+    state, memory = two_files
+    text = state.read_text()
+    state.write_text(text.replace('"vcpu_count":1', '"vcpu_count":2'))
+    for words in ([state], [state, memory]):
+        done = cli("snapshot", "inspect", *words)
+        assert done.returncode == 1 and "WRONG, the file was" in done.stdout
+    state.write_text(text)
+    os.truncate(memory, 1 << 20)
+    done = cli("snapshot", "inspect", state, memory)
+    assert done.returncode == 1 and "WRONG size" in done.stdout
+
+
 def test_inspect_sees_damage(cli, saved):
     state = saved / "state.json"
     text = state.read_text()

@@ -131,7 +131,13 @@ RESTORE = [
     (["S", "--", "--nope"], 153, "there is no option '--nope'"),
     (["S", "--", "--initrd", "x"], 153, "--initrd needs --kernel"),
     (["S", "--", "--cpus", "2"], 153, "--cpus does not go with --restore"),
-    (["S", "T"], 64, "one word too many: 'T'"),
+    (["S", "T"], 1, "is a directory and has the memory in it: nothing belongs "
+                    "behind it, not T"),
+    (["S", "T", "U"], 64, "one word too many: 'U'"),
+    (["text", "odd"], 1, "text: This is not the state of a Volt"),
+    (["none", "odd"], 1, "cannot read none: No such file"),
+    (["S/state.json", "none"], 1, "Cannot read none: No such file"),
+    (["S/state.json", "odd"], 1, "odd"),
     ([], 64, "it takes [OPTIONS] DIR"),
 ]
 
@@ -140,7 +146,7 @@ RESTORE = [
                          ids=[" ".join(x[0])[:40] for x in RESTORE])
 def test_restore(cli, saved, tmp_path, args, code, words):
     make_files(tmp_path)
-    args = [saved / "s" if x == "S" else x for x in args]
+    args = [str(saved / "s") + x[1:] if x[0] == "S" else x for x in args]
     done = cli("restore", "--name", "web", *args, cwd=tmp_path)
     assert_sentence(done, code, words)
     assert cli.sockets() == []
