@@ -137,8 +137,12 @@ int api_logger_setup(struct api *api, const char *path, const char *level,
 	body.module = module ? strdup(module) : NULL;
 	if ((!path || body.log_path) && (!module || body.module)) {
 		r = set(api, &body, err);
-		if (r < 0)
-			err_prefix(err, "Could not initialize logger: ");
+		if (r < 0) {
+			(void)err_prefix_api(err,
+					     "Could not initialize logger: ");
+			(void)err_plain(err, "cannot write the log to %s: %s",
+					path ? path : "stderr", err_name(r));
+		}
 	}
 	schema_free(&schema, &body);
 	return r;

@@ -61,8 +61,11 @@ int api_metrics_setup(struct api *api, const char *path, struct err *err)
 {
 	int r = open_metrics(api, path, NULL, err);
 
-	if (r < 0)
-		err_prefix(err, "Could not initialize metrics: ");
+	if (r < 0) {
+		(void)err_prefix_api(err, "Could not initialize metrics: ");
+		(void)err_plain(err, "cannot write the metrics to %s: %s", path,
+				err_name(r));
+	}
 	return r;
 }
 
