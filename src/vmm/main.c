@@ -279,7 +279,8 @@ int main(int argc, char **argv)
 	(void)prctl(PR_SET_NAME, "firecracker"); /* what clients look for */
 	(void)umask(077);
 	if (options_parse(&v.opts, argc, argv, &err) < 0) {
-		say(for_person(&v.opts) ? err_for_person(&err) : err.text);
+		say(options_for_person(argc, argv) ? err_for_person(&err)
+						   : err.text);
 		return VM_EXIT_BAD_ARGUMENTS;
 	}
 	if (v.opts.action != OPTIONS_RUN)

@@ -100,6 +100,25 @@ static int check_rules(const struct options *opts, struct err *err)
 	return check_id(opts->id, err);
 }
 
+/* Is @word option --@name, cut short to @least letters at most? */
+static bool is_option(const char *word, const char *name, size_t least)
+{
+	size_t len = strncmp(word, "--", 2) == 0 ? strcspn(word + 2, "=") : 0;
+
+	return len >= least && len <= strlen(name) &&
+	       strncmp(word + 2, name, len) == 0;
+}
+
+bool options_for_person(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (is_option(argv[i], "kernel", 1) ||
+		    is_option(argv[i], "restore", 1) ||
+		    is_option(argv[i], "snapshot", strlen("snapshot")))
+			return true;
+	return false;
+}
+
 int options_parse(struct options *opts, int argc, char **argv, struct err *err)
 {
 	struct args args;

@@ -102,6 +102,10 @@ struct options {
 int options_parse(struct options *opts, int argc, char **argv,
 		  struct err *err) __must_check;
 
+/* Does the command line, right or wrong, start a VM or ask one as no client of
+ * Firecracker's does (--kernel, --restore, --snapshot)? Then a person reads. */
+bool options_for_person(int argc, char **argv) __must_check;
+
 /* Print --help. Return: 0 or -ENOMEM. */
 int options_print_help(void) __must_check;
 
