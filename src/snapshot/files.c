@@ -76,6 +76,16 @@ static int sync_dir(const char *path)
 	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
+/* Bring the name of @dir in @parent to the disk. Who may make names there but
+ * not read them syncs the new directory, with which most file systems bring its
+ * name along. */
+static int sync_name(const char *parent, const char *dir)
+{
+	int r = sync_dir(parent);
+
+	return r == -EACCES ? sync_dir(dir) : r;
+}
+
 int snapshot_dir_make(const char *dir, bool *made, struct err *err)
 {
 	cleanup_free char *parent = parent_of(dir);
@@ -87,7 +97,7 @@ int snapshot_dir_make(const char *dir, bool *made, struct err *err)
 			return 0;
 		r = -errno;
 	} else if (r == 0) {
-		r = sync_dir(parent);
+		r = sync_name(parent, dir);
 		*made = r == 0;
 		if (r < 0)
 			(void)rmdir(dir);

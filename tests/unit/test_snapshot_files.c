@@ -313,6 +313,34 @@ static void a_place_without_owners(void **state)
 	assert_int_equal(count(w, false), 2);
 }
 
+/* A directory into which all may put something, but that is closed to looks. */
+static void a_parent_that_is_not_read(void **state)
+{
+	const struct world *w = *state;
+	char parent[96], dir[128];
+	struct err err = {0};
+	bool made;
+	int r;
+
+	if (geteuid() != 0) {
+		print_message("skipped: only root makes a directory that it "
+			      "cannot read\n");
+		skip();
+	}
+	(void)snprintf(parent, sizeof(parent), "%s/drop", w->dir);
+	(void)snprintf(dir, sizeof(dir), "%s/s", parent);
+	assert_int_equal(chmod(w->dir, 0777), 0);
+	assert_int_equal(mkdir(parent, 0700), 0);
+	assert_int_equal(chmod(parent, 01733), 0);
+	(void)setfsuid(65534);
+	r = snapshot_dir_make(dir, &made, &err);
+	(void)setfsuid(0);
+	assert_int_equal(r, 0);
+	assert_true(made);
+	assert_int_equal(rmdir(dir), 0);
+	assert_int_equal(rmdir(parent), 0);
+}
+
 static int begin_at(const struct world *w, const char *state,
 		    const char *memory)
 {
@@ -614,6 +642,7 @@ int main(void)
 		CASE(one_writer_at_a_time),
 		CASE(a_strangers_lock_file),
 		CASE(a_place_without_owners),
+		CASE(a_parent_that_is_not_read),
 		CASE(two_names_of_one_file),
 		CASE(another_snapshots_memory),
 		CASE(in_a_jail),
