@@ -35,6 +35,17 @@ def test_install(build, tmp_path):
         subprocess.run([program, "--version"], capture_output=True,
                        timeout=60, check=True)
     assert list(tmp_path.glob("**/doc/volt/LICENSE"))
+    pages = list(tmp_path.glob("**/doc/volt/**/*.md"))
+    assert len(pages) > 8
+    for page in pages:
+        text = page.read_text()
+        # Nothing to open that only the source tree has.
+        named = re.findall(r"(?<![\w/.-])(?:src|tests|tools|bench|build)/[\w.]+",
+                           text)
+        assert not named, (page.name, named)
+        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text):
+            assert target.startswith("http") or \
+                (page.parent / target).exists(), (page.name, target)
 
 
 def test_a_warning_is_no_error_in_a_users_build(tmp_path):
