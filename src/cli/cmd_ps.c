@@ -149,7 +149,7 @@ static int list_alone(const struct listed *listed, struct err *err)
 		if (is_listed(listed, list[i].pid))
 			continue;
 		if (!any)
-			(void)puts("\nStarted by volt-vmm itself:");
+			(void)puts("\nStarted without volt:");
 		any = true;
 		print_alone(&list[i]);
 	}

@@ -215,7 +215,7 @@ static void in_plain_words(struct err *err, const char *dir, pid_t pid)
 		return;
 	why += strlen(prefix);
 	end = strstr(why, " (os error ");
-	if (end && strstr(why, "Permission denied"))
+	if (strstr(why, "Permission denied"))
 		(void)err_plain(err,
 				"the VM cannot be saved: its process (%d) may "
 				"not write into %.*s: give a directory of the "

@@ -81,7 +81,7 @@ def test_ps_shows_a_vmm_that_was_started_by_itself(cli, tmp_path):
     def alone():
         done = cli("ps")
         assert done.returncode == 0 and done.stderr == ""
-        mark = done.stdout.partition("\n\nStarted by volt-vmm itself:\n")[2]
+        mark = done.stdout.partition("\n\nStarted without volt:\n")[2]
         return {int(row.split()[4]): row.split() for row in mark.splitlines()}
 
     own = cli.start("spin", "--name", "web")

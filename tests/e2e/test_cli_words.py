@@ -184,6 +184,26 @@ def test_denied_to_root(cli, tmp_path):
     assert cli.sockets() == []
 
 
+def test_a_folder_that_the_vm_may_not_write_to(cli, tmp_path):
+    """The VM's process writes, not `volt`: whose rights it has is said."""
+    if os.geteuid() != 0:
+        pytest.skip("needs another user's folder")
+    weak = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    words = [f"{key}={value}" for key, value in cli.env.items()]
+    run = cli.vmm.spawn([*weak, "env", *words, VOLT, "run", "--name", "web",
+                         "--kernel", cli.vmm.guest("ticker"), "--memory",
+                         "32"])
+    run.wait_for("tick")
+    (tmp_path / "d").mkdir(mode=0o700)
+    os.chown(tmp_path / "d", 1234, 1234)
+    for folder in (tmp_path / "d", tmp_path / "d/new"):
+        assert_sentence(cli("snapshot", "web", folder), 1,
+                        f"the VM cannot be saved: its process ({run.pid}) may "
+                        f"not write into {folder}")
+    run.wait_for("tick")  # it goes on
+    assert list((tmp_path / "d").iterdir()) == []
+
+
 def test_one_sentence_to_each(build, tmp_path):
     """A client reads Firecracker's words of the same mistake."""
     done = subprocess.run(
