@@ -58,6 +58,7 @@ class Machine:
 
     def __init__(self, folder, *args, restore=None):
         Machine.count += 1
+        self.origin = restore
         self.sock = folder / f"vm{Machine.count}.sock"
         self.log = folder / f"vm{Machine.count}.log"
         argv = Case("pages", "at=8", memory=MIB).argv(BUILD, folder)
@@ -89,7 +90,8 @@ class Machine:
     def end(self):
         self.run.process.kill()
         self.run.process.wait()
-        self.run.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.run.process.stdin.close()
         self.run.process.stdout.close()
         self.sock.unlink(missing_ok=True)
 
@@ -242,6 +244,10 @@ class Storm:
         good = self.verdict(one)
         shutil.rmtree(other, ignore_errors=True)
         subprocess.run([*self.dice.choice(COPIES), one, other], check=True)
+        # What a kill left in the one is provably nobody's in the other.
+        for path in other.iterdir():
+            if path.name not in ("memory.snap", "state.json"):
+                path.unlink()
         assert self.verdict(other) == good
 
     def step_mix(self):
@@ -250,6 +256,9 @@ class Storm:
         source, target = one / "memory.snap", other / "memory.snap"
         if one == other or not source.exists() or not target.exists():
             return
+        # A VM whose memory file is cut short ends, and says so.
+        for machine in [x for x in self.machines if x.origin == other]:
+            self.lose(machine)
         what = self.dice.randrange(4)
         if what == 0:
             shutil.copyfile(source, target)  # the label there stays
