@@ -156,12 +156,11 @@ static void make_printable(json_t *value)
 	for (size_t i = 0; i < json_array_size(value); i++)
 		make_printable(json_array_get(value, i));
 	if (text) {
-		cleanup_free char *shown = malloc(4 * strlen(text) + 1);
+		cleanup_buf struct buf shown = {0};
 
-		if (shown)
-			(void)clean_text(shown, 4 * strlen(text) + 1, text,
-					 strlen(text));
-		(void)json_string_set(value, shown ? shown : "?");
+		buf_add_clean(&shown, text, strlen(text));
+		buf_add(&shown, "", 1);
+		(void)json_string_set(value, shown.failed ? "?" : shown.data);
 	}
 }
 
