@@ -23,8 +23,8 @@
 #pragma once
 
 #include "api/api.h"
-#include "api/method.h"
 #include "base/schema.h"
+#include "gate/method.h"
 #include "host/timer.h"
 #include "vm/phases.h"
 

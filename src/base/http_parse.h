@@ -12,8 +12,8 @@
  * everything alike. They differ in the bytes of a target and of a header, in
  * headers that go on in the next line, in methods and versions, and in what
  * they say once the head is over. So the first two are checked before the
- * library reads, the request line is the caller's (api/http.c), and the library
- * is stopped at the end of the head.
+ * library reads, the request line is the caller's (gate/http.c), and the
+ * library is stopped at the end of the head.
  *
  * Both functions take all bytes at once, and keep nothing.
  */

@@ -7,7 +7,7 @@
  */
 #include "api_fuzz.h"
 
-#include "api/http.h"
+#include "gate/http.h"
 
 #define BODY_MAX 64u
 

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/http.h"
 #include "base/http_parse.h"
+#include "gate/http.h"
 
 #define BODY_MAX 100u
 

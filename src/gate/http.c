@@ -2,7 +2,7 @@
 /*
  * http.c - HTTP/1.1 requests and responses (theory of operation: http.h)
  */
-#include "api/http.h"
+#include "gate/http.h"
 
 #include "base/http_parse.h"
 

@@ -17,8 +17,8 @@
  */
 #pragma once
 
-#include "api/method.h"
 #include "base/buf.h"
+#include "gate/method.h"
 
 #define HTTP_LINE_MAX 1024u
 #define HTTP_HEAD_MAX 16384u

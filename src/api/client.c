@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * client.c - one connection of the API (theory of operation: server.c)
+ */
+#include "api/server_priv.h"
+
+#include "base/fd.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#define HEAD_NS    5000000000ull
+#define BODY_NS    10000000000ull
+#define WRITE_NS   10000000000ull
+#define LEAVE_NS   1000000000ull
+#define READ_MAX   16384u
+#define KEEP_MAX   16384u /* what an idle client may keep allocated */
+#define ANSWER_MIN 256u   /* an answer without a body is shorter */
+
+static void set_phase(struct client *client, enum client_phase phase,
+		      uint64_t limit_ns)
+{
+	uint64_t deadline = limit_ns ? now_ns() + limit_ns : 0;
+	bool timed = deadline || client->deadline_ns;
+
+	if (client->phase == phase)
+		return;
+	client->phase = phase;
+	client->deadline_ns = deadline;
+	if (timed)
+		server_set_timer(client->server);
+}
+
+void client_close(struct client *client)
+{
+	if (client->phase == CLIENT_FREE)
+		return;
+	loop_del(client->server->loop, &client->src);
+	fd_close(&client->src.fd);
+	buf_free(&client->in);
+	buf_free(&client->out);
+	set_phase(client, CLIENT_FREE, 0);
+}
+
+static void client_watch(struct client *client, uint32_t events)
+{
+	if (loop_mod(client->server->loop, &client->src, events) < 0)
+		client_close(client);
+}
+
+/* Send what the client takes. Return: false when the client is gone. */
+static bool flush(struct client *client)
+{
+	struct buf *out = &client->out;
+
+	if (out->failed) {
+		client_close(client);
+		return false;
+	}
+	while (client->sent < out->len) {
+		ssize_t n = send(client->src.fd, out->data + client->sent,
+				 out->len - client->sent,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return true;
+		if (n < 0) {
+			client_close(client);
+			return false;
+		}
+		client->sent += (size_t)n;
+	}
+	client->sent = 0;
+	buf_clear(out);
+	if (out->capacity > KEEP_MAX)
+		buf_free(out);
+	return true;
+}
+
+/* Malformed HTTP: answer it, then wait for the client to notice. */
+static void refuse(struct client *client)
+{
+	log_error("Received malformed HTTP on the API socket: %s",
+		  client->scan.error);
+	http_put_error(&client->out, client->scan.error);
+	buf_free(&client->in);
+	set_phase(client, CLIENT_LEAVING, LEAVE_NS);
+}
+
+/*
+ * The request at @used, which is whole and well-formed. Room for the answer to
+ * what succeeds comes before the deed: a client that gets no answer may send
+ * its request again, and nothing has happened yet.
+ */
+static void answer(struct client *client)
+{
+	struct api *api = client->server->api;
+	const char *data = client->in.data + client->used;
+	struct api_reply reply = {0};
+	struct http_scan scan = {0};
+	const struct http_request *request = &scan.request;
+
+	if (!buf_reserve(&client->out, ANSWER_MIN))
+		return;
+	(void)http_scan(&scan, data, client->checked - client->used,
+			api->settings.payload_max);
+	api_handle(api, request->method, request->path, request->path_len,
+		   request->body_len > 0 ? data + request->head_len : NULL,
+		   request->body_len, &reply);
+	http_put_response(&client->out, reply.status, reply.deprecated, false,
+			  reply.body.data, reply.body.len);
+	client->out.failed |= reply.body.failed;
+	buf_free(&reply.body);
+	client->used += request->head_len + request->body_len;
+	client->continued = false;
+}
+
+/* Advance @checked over whole requests; the state of what follows them. */
+static enum http_state look_ahead(struct client *client)
+{
+	struct buf *in = &client->in;
+	enum http_state state = HTTP_WANT_HEAD;
+
+	while (client->checked < in->len) {
+		state = http_scan(&client->scan, in->data + client->checked,
+				  in->len - client->checked,
+				  client->server->api->settings.payload_max);
+		if (state != HTTP_COMPLETE)
+			return state;
+		client->checked += client->scan.request.head_len +
+				   client->scan.request.body_len;
+		client->scan = (struct http_scan){0};
+		state = HTTP_WANT_HEAD;
+	}
+	return state;
+}
+
+/* Drop the requests that are done with. */
+static void compact(struct client *client)
+{
+	struct buf *in = &client->in;
+
+	in->len -= client->used;
+	if (in->len > 0)
+		memmove(in->data, in->data + client->used, in->len);
+	else if (in->capacity > KEEP_MAX)
+		buf_free(in);
+	client->checked -= client->used;
+	client->used = 0;
+}
+
+/* Answer all whole requests. Return: false when the client is gone or slow. */
+static bool answer_all(struct client *client)
+{
+	while (client->used < client->checked) {
+		answer(client);
+		if (!flush(client))
+			return false;
+		set_phase(client, CLIENT_IDLE, 0);
+		if (client->out.len > 0) {
+			set_phase(client, CLIENT_WRITING, WRITE_NS);
+			client_watch(client, EPOLLOUT);
+			return false;
+		}
+	}
+	compact(client);
+	return true;
+}
+
+/* Do what can be done with the bytes that are there. */
+static void process(struct client *client)
+{
+	enum http_state state = look_ahead(client);
+
+	if (state == HTTP_ERROR) {
+		refuse(client);
+		if (flush(client))
+			client_watch(client, EPOLLIN | EPOLLOUT);
+		return;
+	}
+	if (!answer_all(client))
+		return;
+	if (client->in.len == 0) {
+		set_phase(client, CLIENT_IDLE, 0);
+		client->idle_ns = now_ns();
+	} else if (state == HTTP_WANT_HEAD) {
+		set_phase(client, CLIENT_HEAD, HEAD_NS);
+	} else {
+		set_phase(client, CLIENT_BODY, BODY_NS);
+		if (client->scan.request.expects && !client->continued) {
+			client->continued = true;
+			http_put_continue(&client->out);
+			if (!flush(client))
+				return;
+		}
+	}
+	client_watch(client, EPOLLIN);
+}
+
+/* Return: false at the end of the input or when the client is gone. */
+static bool receive(struct client *client)
+{
+	struct buf *in = &client->in;
+	ssize_t n;
+
+	if (!buf_reserve(in, in->len + READ_MAX))
+		return false;
+	do {
+		n = recv(client->src.fd, in->data + in->len, READ_MAX,
+			 MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EAGAIN;
+	in->len += (size_t)n;
+	return n > 0;
+}
+
+/* Throw away what a client still sends behind malformed HTTP. */
+static void leave(struct client *client)
+{
+	char waste[1024];
+	ssize_t n;
+
+	if (!flush(client))
+		return;
+	if (client->out.len == 0) {
+		(void)shutdown(client->src.fd, SHUT_WR);
+		client_watch(client, EPOLLIN);
+	}
+	n = recv(client->src.fd, waste, sizeof(waste), MSG_DONTWAIT);
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		client_close(client);
+}
+
+static void on_client(struct loop_source *src, uint32_t events)
+{
+	struct client *client = container_of(src, struct client, src);
+
+	(void)events; /* errors and hang-ups show in the calls below */
+	if (client->phase == CLIENT_LEAVING) {
+		leave(client);
+	} else if (client->phase == CLIENT_WRITING) {
+		if (flush(client) && client->out.len == 0)
+			process(client);
+	} else if (receive(client)) {
+		process(client);
+	} else {
+		client_close(client);
+	}
+}
+
+bool client_has_hung_up(const struct client *client)
+{
+	char c;
+
+	return (client->phase == CLIENT_IDLE || client->phase == CLIENT_HEAD ||
+		client->phase == CLIENT_BODY) &&
+	       recv(client->src.fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+void client_open(struct client *client, struct api_server *server, int fd)
+{
+	*client = (struct client){
+		.src = {.fd = fd,
+			.events = EPOLLIN,
+			.kind = LOOP_API_CLIENT,
+			.cb = on_client},
+		.server = server,
+		.phase = CLIENT_IDLE,
+		.idle_ns = now_ns(),
+	};
+	if (loop_add(server->loop, &client->src) < 0)
+		client_close(client);
+}
