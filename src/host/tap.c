@@ -20,38 +20,29 @@
 
 static_assert(TAP_NAME_MAX == IFNAMSIZ - 1, "interface names");
 
-static int attach(int fd, const char *name, struct err *err)
+int tap_attach(int fd, const char *name)
 {
 	struct ifreq ifr = {
 		.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR,
 	};
+	size_t len = strnlen(name, TAP_NAME_MAX + 1);
 	int header = TAP_VNET_HDR_BYTES;
 
-	memcpy(ifr.ifr_name, name, strlen(name));
-	if (ioctl(fd, TUNSETIFF, &ifr) < 0)
-		return err_set(err, -errno, "Cannot attach to the tap %s: %s%s",
-			       name, err_name(errno),
-			       errno == EPERM ? " (create it first: `volt net "
-						"add`, or run as root)"
-			       : errno == EBUSY ? " (another process uses it)"
-			       : errno == EINVAL
-				       ? " (not a TAP, or one with several "
-					 "queues)"
-				       : "");
-	if (ioctl(fd, TUNSETVNETHDRSZ, &header) < 0)
-		return err_set(err, -errno,
-			       "The tap %s takes no virtio-net header: %s",
-			       name, err_name(errno));
+	if (len > TAP_NAME_MAX)
+		return -ENAMETOOLONG;
+	memcpy(ifr.ifr_name, name, len);
+	if (ioctl(fd, TUNSETIFF, &ifr) < 0 ||
+	    ioctl(fd, TUNSETVNETHDRSZ, &header) < 0)
+		return -errno;
 	return 0;
 }
 
 int tap_open(const char *name, struct err *err)
 {
 	cleanup_fd int fd = -1;
-	size_t len = strnlen(name, TAP_NAME_MAX + 1);
 	int r;
 
-	if (len > TAP_NAME_MAX)
+	if (strnlen(name, TAP_NAME_MAX + 1) > TAP_NAME_MAX)
 		return err_set(err, -ENAMETOOLONG,
 			       "A tap's name has at most %d characters",
 			       TAP_NAME_MAX);
@@ -59,8 +50,10 @@ int tap_open(const char *name, struct err *err)
 	if (fd < 0)
 		return err_set(err, -errno, "Cannot open /dev/net/tun: %s",
 			       err_name(errno));
-	r = attach(fd, name, err);
-	return r < 0 ? r : fd_steal(&fd);
+	r = tap_attach(fd, name);
+	return r < 0 ? err_set(err, r, "Cannot attach to the tap %s: %s", name,
+			       err_name(r))
+		     : fd_steal(&fd);
 }
 
 int tap_look(const char *name)

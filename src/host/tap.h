@@ -27,6 +27,14 @@ enum tap_offload {
 };
 
 /**
+ * tap_attach() - make @fd, of /dev/net/tun, the interface's
+ * @name:	as below
+ *
+ * Return: 0 or -errno, as below.
+ */
+int tap_attach(int fd, const char *name) __must_check;
+
+/**
  * tap_open() - attach to an existing interface, or create one that lives as
  * long as the descriptor (needs CAP_NET_ADMIN)
  * @name:	up to TAP_NAME_MAX bytes; "" lets the kernel choose one

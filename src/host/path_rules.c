@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * path_rules.c - the table of roles: flags, types, sentences (path_rules.h)
+ *
+ * The sentences for the API are Firecracker's, byte for byte, where it has one:
+ * clients match them. O_CLOEXEC, O_NOCTTY and O_NONBLOCK are set for all.
+ */
+#include "host/path_rules.h"
+
+#include "host/unix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#define IN_USE " (this host has it mounted, as swap, or in another device)"
+#define BACKING                                                            \
+	"Virtio backend error: Error manipulating the backing file: {os} " \
+	"{path}"
+
+static const struct path_sentence say_kernel[] = {
+	{-EINVAL,
+	 "The kernel file cannot be opened: it is neither a regular file nor "
+	 "a directory",
+	 "Cannot open the kernel {path}: it is no regular file"},
+	{0, "The kernel file cannot be opened: {os}",
+	 "Cannot open the kernel {path}: {why}{hint}"},
+};
+
+#define INITRD                                                             \
+	"The initrd file cannot be opened due to invalid path or invalid " \
+	"permissions. "
+
+static const struct path_sentence say_initrd[] = {
+	{-EINVAL, INITRD "It is neither a regular file nor a directory",
+	 "Cannot open the initrd {path}: it is no regular file"},
+	{0, INITRD "{os}", "Cannot open the initrd {path}: {why}{hint}"},
+};
+
+static const struct path_sentence say_disk[] = {
+	{-EBUSY, BACKING IN_USE,
+	 "Cannot open the disk {path}: {why}" IN_USE "{hint}"},
+	{0, BACKING, "Cannot open the disk {path}: {why}{hint}"},
+};
+
+static const struct path_sentence say_log[] = {
+	{0, "Failed to open target file: {os}",
+	 "cannot write the log to {path}: {why}"},
+};
+
+static const struct path_sentence say_metrics[] = {
+	{0, "Cannot initialize the metrics system due to bad user input: {os}",
+	 "cannot write the metrics to {path}: {why}"},
+};
+
+static const struct path_sentence say_serial[] = {
+	{0, "Cannot open the serial output {path}: {why}", NULL},
+};
+
+static const struct path_sentence say_config[] = {
+	{0, "Unable to open or read from the configuration file {path}: {why}",
+	 NULL},
+};
+
+static const struct path_sentence say_state[] = {
+	{-EINVAL, "{path} is not the state of a snapshot: it is no file", NULL},
+	{0, "Failed to open snapshot file: {os}",
+	 "Cannot read {path}: {why}{hint}"},
+};
+
+static const struct path_sentence say_memory[] = {
+	{0, "Failed to load guest memory: {os}",
+	 "Cannot read {path}: {why}{hint}"},
+};
+
+static const struct path_sentence say_open[] = {
+	{0, "Cannot open {path}: {why}", NULL},
+};
+
+#define TAP_FAILED \
+	"Could not create the network device: Open tap device failed: "
+#define TAP_BACKEND                                                       \
+	TAP_FAILED "Error while creating ifreq structure: {os}. Invalid " \
+		   "TUN/TAP Backend provided by {path}. Check our "       \
+		   "documentation on setting up the network devices."
+
+static const struct path_sentence say_tap[] = {
+	{-ENAMETOOLONG, TAP_FAILED "Invalid interface name",
+	 "'{path}' names no tap: at most 15 characters"},
+	{-ENODEV, TAP_BACKEND,
+	 "there is no tap {path}: `sudo volt net add {path}` makes one, `volt "
+	 "net list` lists those that are there"},
+	{-ENETDOWN, TAP_BACKEND,
+	 "the tap {path} is down: `sudo ip link set {path} up`"},
+	{-EBUSY, TAP_BACKEND, "the tap {path} is in use by another process"},
+	{-EPERM, TAP_BACKEND " `volt net add` makes a tap for this user.",
+	 "the tap {path} is another user's: `sudo volt net add {path}` makes "
+	 "it yours"},
+	{-EINVAL, TAP_BACKEND " It is no TAP, or one with several queues.",
+	 "{path} is no tap, or one with several queues: `sudo volt net add "
+	 "NAME` makes one"},
+	{0,
+	 TAP_FAILED "Cannot open the tap {path} (/dev/net/tun): {why}; `volt "
+		    "doctor` tells what to do",
+	 NULL},
+};
+
+#define API_FAILED "Failed to open the API socket at: {path}. "
+
+static const struct path_sentence say_api[] = {
+	{-EINVAL, API_FAILED "A path has 1 to 107 characters.", NULL},
+	{-ENAMETOOLONG, API_FAILED "A path has 1 to 107 characters.", NULL},
+	{-EADDRINUSE, API_FAILED "Check that it is not already used.", NULL},
+	{0, API_FAILED "{why}", NULL},
+};
+
+static_assert(UNIX_PATH_MAX == 107, "what the sentences say");
+
+#define VSOCK_FAILED                                                         \
+	"Cannot create backend for vsock device: Error binding to the host-" \
+	"side Unix socket: "
+
+static const struct path_sentence say_vsock[] = {
+	{-ENAMETOOLONG, VSOCK_FAILED "path must be shorter than SUN_LEN", NULL},
+	{-EINVAL, VSOCK_FAILED "the path is empty", NULL},
+	{0, VSOCK_FAILED "{os}", "cannot listen at {path}: {why}"},
+};
+
+static const struct path_sentence say_handler[] = {
+	{-ETIMEDOUT,
+	 "The process that serves the guest's memory did not accept the "
+	 "connection within 30 s",
+	 NULL},
+	{0, "Failed to connect to UDS Unix stream: {os}", NULL},
+};
+
+static_assert(PATH_UFFD_MS == 30000, "what the sentence says");
+
+static const struct path_sentence say_kvm[] = {
+	{-ENOENT,
+	 "There is no /dev/kvm: this host offers no hardware virtualisation "
+	 "to programs; `volt doctor` tells what to do",
+	 NULL},
+	{-EACCES,
+	 "No permission to open /dev/kvm: add this user to the group that "
+	 "owns it (usually `usermod -aG kvm USER`) and log in again",
+	 NULL},
+	{-EPERM,
+	 "No permission to open /dev/kvm: add this user to the group that "
+	 "owns it (usually `usermod -aG kvm USER`) and log in again",
+	 NULL},
+	{0, "Cannot open /dev/kvm: {why}", NULL},
+};
+
+static const struct path_sentence say_vhost[] = {
+	{0,
+	 "vhost needs /dev/vhost-net, which cannot be opened: {why}. Load the "
+	 "module vhost_net, or leave vhost out: Volt then moves the frames "
+	 "itself",
+	 NULL},
+};
+
+static const struct path_sentence say_pagemap[] = {
+	{0,
+	 "Cannot open /proc/self/pagemap, which tells the pages that the "
+	 "guest has written: {why}",
+	 NULL},
+};
+
+/* Firecracker opens a directory as a kernel, too; the loader says what is wrong
+ * with it. */
+#define IMAGE .types = PATH_REG | PATH_DIR, .wrong = -EINVAL
+
+#define DISK                                                                   \
+	.types = PATH_REG | PATH_BLK, .wrong = -ENOTBLK, .wrong_dir = -EISDIR, \
+	.unset_nonblock = true, .no_kernels = true, .claimed = true,           \
+	.say = say_disk
+
+#define APPEND .flags = O_RDWR | O_APPEND | O_CREAT, .mode = 0644
+
+const struct path_rule path_rules[PATH_NR] = {
+	[PATH_KERNEL] = {.name = "kernel",
+			 .flags = O_RDONLY,
+			 IMAGE,
+			 .say = say_kernel},
+	[PATH_INITRD] = {.name = "initrd",
+			 .flags = O_RDONLY,
+			 IMAGE,
+			 .say = say_initrd},
+	/* Without O_NONBLOCK afterwards: io_uring would answer EAGAIN. */
+	[PATH_DISK] = {.name = "disk", .flags = O_RDWR, DISK},
+	[PATH_DISK_RO] = {.name = "read-only disk", .flags = O_RDONLY, DISK},
+	/* For both directions: a FIFO then needs no reader. */
+	[PATH_LOG] = {.name = "log", APPEND, .say = say_log},
+	[PATH_METRICS] = {.name = "metrics", APPEND, .say = say_metrics},
+	[PATH_SERIAL] = {.name = "serial",
+			 .flags = O_WRONLY | O_APPEND | O_CREAT,
+			 .mode = 0600,
+			 .lone_fifo = true,
+			 .say = say_serial},
+	[PATH_CONFIG] = {.name = "configuration",
+			 .flags = O_RDONLY,
+			 .may_wait = true,
+			 .say = say_config},
+	[PATH_STATE] = {.name = "state",
+			.flags = O_RDONLY,
+			.types = PATH_REG,
+			.wrong = -EINVAL,
+			.wrong_dir = -EINVAL,
+			.say = say_state},
+	[PATH_MEMORY] = {.name = "memory",
+			 .flags = O_RDONLY,
+			 .types = PATH_REG,
+			 .wrong = -EINVAL,
+			 .say = say_memory},
+	[PATH_PLACE] = {.name = "place",
+			.flags = O_RDONLY | O_DIRECTORY,
+			.say = say_open},
+	[PATH_FOLDER] = {.name = "folder",
+			 .flags = O_PATH | O_DIRECTORY,
+			 .say = say_open},
+	[PATH_TAP] = {.name = "tap",
+		      .how = PATH_TAP_BY_NAME,
+		      .flags = O_RDWR,
+		      .say = say_tap},
+	[PATH_TAP_READY] = {.name = "ready tap",
+			    .how = PATH_TAP_BY_NAME,
+			    .flags = O_RDWR,
+			    .say = say_tap},
+	[PATH_API] = {.name = "API socket",
+		      .how = PATH_LISTEN,
+		      .backlog = 4096, /* the kernel has its own limit */
+		      .say = say_api},
+	[PATH_VSOCK] = {.name = "vsock",
+			.how = PATH_LISTEN,
+			.backlog = 1024,
+			.say = say_vsock},
+	[PATH_VSOCK_PEER] = {.name = "vsock peer",
+			     .how = PATH_CONNECT,
+			     .limit_ms = UNIX_NOWAIT,
+			     .say = say_open},
+	[PATH_UFFD_HANDLER] = {.name = "memory handler",
+			       .how = PATH_CONNECT,
+			       .limit_ms = PATH_UFFD_MS,
+			       .say = say_handler},
+	[PATH_KVM] = {.name = "KVM",
+		      .fixed = "/dev/kvm",
+		      .flags = O_RDWR,
+		      .say = say_kvm},
+	[PATH_VHOST_NET] = {.name = "vhost-net",
+			    .fixed = "/dev/vhost-net",
+			    .flags = O_RDWR,
+			    .say = say_vhost},
+	[PATH_USERFAULTFD] = {.name = "userfaultfd",
+			      .fixed = "/dev/userfaultfd",
+			      .flags = O_RDWR,
+			      .say = say_open},
+	[PATH_PAGEMAP] = {.name = "pagemap",
+			  .fixed = "/proc/self/pagemap",
+			  .flags = O_RDONLY,
+			  .say = say_pagemap},
+	[PATH_HUGE_POLICY] = {.name = "huge page policy",
+			      .fixed = "/sys/kernel/mm/"
+				       "transparent_hugepage/enabled",
+			      .flags = O_RDONLY,
+			      .say = say_open},
+	[PATH_BOOT_ID] = {.name = "boot id",
+			  .fixed = "/proc/sys/kernel/random/boot_id",
+			  .flags = O_RDONLY,
+			  .say = say_open},
+	[PATH_NULL] = {.name = "null",
+		       .fixed = "/dev/null",
+		       .flags = O_RDWR,
+		       .may_wait = true,
+		       .say = say_open},
+	[PATH_TTY] = {.name = "terminal",
+		      .fixed = "/dev/tty",
+		      .flags = O_WRONLY,
+		      .say = say_open},
+	[PATH_OUR_STREAM] = {.name = "stream",
+			     .flags = O_WRONLY,
+			     .say = say_open},
+	[PATH_PROC_DIR] = {.name = "directory of /proc",
+			   .flags = O_RDONLY | O_DIRECTORY,
+			   .say = say_open},
+};
