@@ -16,7 +16,7 @@
  */
 #include "dev/blk_io.h"
 
-#include "host/timer.h"
+#include "host/clock.h"
 
 #include <errno.h>
 #include <liburing.h>

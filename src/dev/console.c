@@ -7,7 +7,6 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "host/timer.h"
 
 #include <errno.h>
 #include <fcntl.h>

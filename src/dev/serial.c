@@ -5,7 +5,7 @@
 #include "dev/serial.h"
 
 #include "base/log.h"
-#include "host/timer.h"
+#include "host/clock.h"
 
 #include <errno.h>
 

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "host/clock.h"
 #include "host/loop.h"
 
 struct timer {
@@ -37,6 +38,3 @@ int timer_set(struct timer *timer, uint64_t first_ns,
 	      uint64_t period_ns) __must_check;
 
 void timer_free(struct timer *timer);
-
-/* CLOCK_MONOTONIC in nanoseconds; any thread. */
-uint64_t now_ns(void);

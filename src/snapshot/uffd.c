@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "base/fd.h"
 #include "base/unix_address.h"
-#include "host/timer.h"
+#include "host/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -11,7 +11,7 @@
 #include "vm/exits.h"
 
 #include "base/log.h"
-#include "host/timer.h"
+#include "host/clock.h"
 #include "vm/interrupts.h"
 #include "vm/machine.h"
 #include "vm/vm.h"

@@ -5,7 +5,7 @@
 #include "vm/phases.h"
 
 #include "base/log.h"
-#include "host/timer.h"
+#include "host/clock.h"
 
 #include <stdio.h>
 

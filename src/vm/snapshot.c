@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "base/pages.h"
-#include "host/timer.h"
+#include "host/clock.h"
 #include "snapshot/place.h"
 #include "vm/machine.h"
 

@@ -5,7 +5,7 @@
 #include "vm/vcpus.h"
 
 #include "base/log.h"
-#include "host/timer.h"
+#include "host/clock.h"
 #include "vm/exits.h"
 #include "vm/machine.h"
 #include "vm/vm.h"
