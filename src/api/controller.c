@@ -39,7 +39,7 @@ void api_free(struct api *api)
 {
 	if (!api)
 		return;
-	timer_free(&api->flush);
+	timer_stop(&api->flush);
 	metrics_write(api->metrics);
 	metrics_free(api->metrics);
 	log_settings.module = NULL;

@@ -258,18 +258,6 @@ static int patch_path(struct api_call *call, struct drive_config *drive,
 		       api_os_error(r, os), path, drive_open_hint(r));
 }
 
-static int patch_limits(struct api_call *call, struct drive_config *drive,
-			const struct rate_limiter_config *limiter)
-{
-	int r = vm_drive_set_limits(call->api->vm, drive, limiter);
-
-	return r < 0 ? err_set(call->err, r,
-			       CANNOT_PATCH "Block: no timer for the rate "
-					    "limiter: %s",
-			       err_name(r))
-		     : 0;
-}
-
 static int patch(struct api_call *call)
 {
 	const struct drive_config *body = call->body;
@@ -291,7 +279,7 @@ static int patch(struct api_call *call)
 	if (body->path_on_host)
 		r = patch_path(call, drive, body->path_on_host);
 	if (r == 0 && body->rate_limiter.present)
-		r = patch_limits(call, drive, &body->rate_limiter);
+		vm_drive_set_limits(call->api->vm, drive, &body->rate_limiter);
 	return r;
 }
 

@@ -20,8 +20,7 @@
  *             until the client closes or LEAVE_NS are over
  *
  * A deadline that passes frees the place. One timer serves all deadlines; it is
- * set only when a request or an answer does not go through at once, so normal
- * traffic costs no timer.
+ * set only when a request or an answer does not go through at once.
  *
  * Pipelined requests are answered in order, one after the other. As in
  * Firecracker, all that came in one piece is looked at first: if something in
@@ -40,12 +39,11 @@
 #define BACKLOG  4096          /* the kernel has its own limit */
 #define IDLE_NS  5000000000ull /* after this a place may be given away */
 #define RETRY_NS 100000000ull  /* accept() again after a lack of something */
-#define NEVER_NS (1ull << 60)
 
 void server_set_timer(struct api_server *server)
 {
-	uint64_t first = server->starved ? now_ns() + RETRY_NS : 0;
-	uint64_t now;
+	uint64_t now = now_ns();
+	uint64_t first = server->starved ? now + RETRY_NS : 0;
 
 	for (size_t i = 0; i < CLIENTS_MAX; i++) {
 		uint64_t t = server->clients[i].deadline_ns;
@@ -53,11 +51,10 @@ void server_set_timer(struct api_server *server)
 		if (t && (!first || t < first))
 			first = t;
 	}
-	now = now_ns();
 	if (first)
-		first = first > now ? first - now : 1;
-	if (timer_set(&server->timer, first, 0) < 0)
-		log_error("The API cannot set its timer");
+		timer_set(&server->timer, first > now ? first - now : 0, 0);
+	else
+		timer_stop(&server->timer);
 }
 
 /* A free place; one that was idle for long is made free. NULL: none. */
@@ -203,11 +200,8 @@ int api_server_new(struct api_server **out, struct api *api, const char *path,
 		server->clients[i].src.fd = -1;
 	timer_init(&server->timer, server->loop, on_timer);
 	r = bind_socket(server, path, err);
-	/* Made now: when descriptors are short it is too late to make it. */
 	if (r == 0) {
-		r = timer_set(&server->timer, NEVER_NS, 0);
-		if (r == 0)
-			r = loop_add(server->loop, &server->src);
+		r = loop_add(server->loop, &server->src);
 		if (r < 0)
 			err_set(err, r, "Cannot watch the API socket: %s",
 				err_name(r));
@@ -232,6 +226,6 @@ void api_server_free(struct api_server *server)
 	if (server->path)
 		file_unlink_own(server->path, server->file);
 	free(server->path);
-	timer_free(&server->timer);
+	timer_stop(&server->timer);
 	free(server);
 }

@@ -287,12 +287,18 @@ static enum fate take_stats(struct balloon *b, const struct virtq_chain *chain,
 	return FATE_HELD;
 }
 
-/* The timer is there since balloon_new(): setting it does not fail. */
 static void arm(struct balloon *b)
 {
 	uint64_t ns = b->stats_s * NS_PER_S;
 
-	b->polling = timer_set(&b->timer, ns, ns) == 0;
+	timer_set(&b->timer, ns, ns);
+	b->polling = true;
+}
+
+static void disarm(struct balloon *b)
+{
+	timer_stop(&b->timer);
+	b->polling = false;
 }
 
 static void on_timer(struct timer *timer)
@@ -302,8 +308,8 @@ static void on_timer(struct timer *timer)
 	virtio_dev_enter(&b->dev);
 	if (virtio_dev_running(&b->dev))
 		return_stats(b);
-	else if (timer_set(timer, 0, 0) == 0)
-		b->polling = false; /* the next kick arms it */
+	else
+		disarm(b); /* the next kick arms it */
 	virtio_dev_leave(&b->dev);
 }
 
@@ -426,7 +432,7 @@ static void destroy(struct virtio_dev *dev)
 {
 	struct balloon *b = balloon_of(dev);
 
-	timer_free(&b->timer);
+	timer_stop(&b->timer);
 	virtio_dev_fini(dev);
 	free(b);
 }
@@ -542,13 +548,6 @@ int balloon_new(struct balloon **out, const struct balloon_params *params,
 	}
 	timer_init(&b->timer, params->loop, on_timer);
 	r = virtio_dev_init(&b->dev, &common, err);
-	/* Short of descriptors later, the driver's buffer would stay here. */
-	if (r == 0 && params->stats_s > 0) {
-		r = timer_open(&b->timer);
-		if (r < 0)
-			err_set(err, r, "Cannot create a timer: %s",
-				err_name(r));
-	}
 	if (r < 0) {
 		destroy(&b->dev);
 		return r;

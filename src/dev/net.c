@@ -279,12 +279,6 @@ int net_new(struct net_dev **out, const struct net_params *params,
 				    err);
 	net_rx_init(n);
 	net_tx_init(n);
-	if (r == 0 && n->vhost.fd < 0) {
-		r = timer_open(&n->rx.timer);
-		if (r < 0)
-			err_set(err, r, "Cannot create a timer: %s",
-				err_name(r));
-	}
 	if (r < 0) {
 		destroy(&n->dev);
 		return r;

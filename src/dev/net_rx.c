@@ -107,10 +107,8 @@ static void settle(struct net_dev *n, enum net_rx_state state)
 		wait = NET_RETRY_NS;
 	else if (state == NET_RX_LATE)
 		wait = NET_LATE_NS;
-	/* It is there since net_new(), so that nobody is forgotten for lack of
-	 * a descriptor. */
-	if (wait > 0 && timer_set(&rx->timer, wait, 0) < 0)
-		metric_inc(&n->metrics.event_fails);
+	if (wait > 0)
+		timer_set(&rx->timer, wait, 0);
 	rx->state = state;
 }
 
@@ -471,6 +469,6 @@ void net_rx_init(struct net_dev *n)
 void net_rx_free(struct net_dev *n)
 {
 	loop_del(n->dev.loop, &n->rx.tap);
-	timer_free(&n->rx.timer);
+	timer_stop(&n->rx.timer);
 	rate_limiter_free(&n->rx.limiter);
 }

@@ -422,7 +422,7 @@ static void destroy(struct virtio_dev *dev)
 	struct vsock *v = to_vsock(dev);
 
 	drop_all(v);
-	timer_free(&v->tick);
+	timer_stop(&v->tick);
 	virtio_dev_fini(dev);
 	free(v->uds_path);
 	free(v);
@@ -435,8 +435,7 @@ void vsock_start_tick(struct vsock *v)
 	if (v->ticking)
 		return;
 	v->ticking = true;
-	/* It is open, and the time is none that the kernel refuses. */
-	(void)!timer_set(&v->tick, VSOCK_TICK_NS, VSOCK_TICK_NS);
+	timer_set(&v->tick, VSOCK_TICK_NS, VSOCK_TICK_NS);
 }
 
 static void on_tick(struct timer *timer)
@@ -469,7 +468,7 @@ static void on_tick(struct timer *timer)
 	}
 	if (!more && !v->accept_later && !v->holding) {
 		v->ticking = false;
-		(void)!timer_set(timer, 0, 0);
+		timer_stop(timer);
 	}
 	vsock_leave(v);
 }
@@ -600,13 +599,6 @@ int vsock_new(struct virtio_dev **out, const struct vsock_params *params,
 				    .config_bytes = sizeof(v->cid),
 			    },
 			    err);
-	/* What waits for descriptors waits for the timer. */
-	if (r == 0) {
-		r = timer_open(&v->tick);
-		if (r < 0)
-			(void)err_set(err, r, "Cannot create a timer: %s",
-				      err_name(r));
-	}
 	vsock_host_init(v, params->listen_fd);
 	v->uds_path = strdup(params->uds_path);
 	if (r == 0 && !v->uds_path)

@@ -2,15 +2,19 @@
 /*
  * loop.c - the event loop of the VMM thread (theory of operation: loop.h)
  */
-#include "host/loop.h"
+#include "host/timer.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
+
+#define NS_PER_S  1000000000u
+#define NS_PER_MS 1000000u
 
 static const char *const kind_names[] = {
 	[LOOP_SIGNAL] = "signal",
-	[LOOP_TIMER] = "timer",
 	[LOOP_API_LISTENER] = "api-listener",
 	[LOOP_API_CLIENT] = "api-client",
 	[LOOP_VCPU_EXIT] = "vcpu-exit",
@@ -31,12 +35,15 @@ const char *loop_kind_name(enum loop_kind kind)
 int loop_init(struct loop *loop)
 {
 	memset(loop, 0, sizeof(*loop));
+	loop->owner = pthread_self();
+	list_init(&loop->timers);
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	return loop->epoll_fd < 0 ? -errno : 0;
 }
 
 void loop_free(struct loop *loop)
 {
+	assert(list_empty(&loop->timers));
 	if (loop->epoll_fd >= 0)
 		(void)close(loop->epoll_fd);
 	loop->epoll_fd = -1;
@@ -46,6 +53,7 @@ static int control(struct loop *loop, int op, struct loop_source *src)
 {
 	struct epoll_event ev = {.events = src->events, .data.ptr = src};
 
+	loop_assert_own(loop);
 	return epoll_ctl(loop->epoll_fd, op, src->fd, &ev) < 0 ? -errno : 0;
 }
 
@@ -75,6 +83,7 @@ void loop_del(struct loop *loop, struct loop_source *src)
 {
 	if (!src->added)
 		return;
+	loop_assert_own(loop);
 	src->added = false;
 	(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, src->fd, NULL);
 	for (int i = 0; i < loop->nr_batch; i++)
@@ -82,10 +91,27 @@ void loop_del(struct loop *loop, struct loop_source *src)
 			loop->batch[i].data.ptr = NULL;
 }
 
+/* epoll_pwait2(), which musl does not have. Return: events, or -1 and errno. */
+static int wait_ns(struct loop *loop, uint64_t ns)
+{
+	struct timespec ts = {
+		.tv_sec = (time_t)(ns / NS_PER_S),
+		.tv_nsec = (long)(ns % NS_PER_S),
+	};
+
+	return (int)syscall(SYS_epoll_pwait2, loop->epoll_fd, loop->batch,
+			    LOOP_BATCH, ns < UINT64_MAX ? &ts : NULL, NULL, 0);
+}
+
 int loop_step(struct loop *loop, int timeout_ms)
 {
-	int n = epoll_wait(loop->epoll_fd, loop->batch, LOOP_BATCH, timeout_ms);
+	uint64_t ns = timer_wait_ns(loop);
+	int n;
 
+	loop_assert_own(loop);
+	if (timeout_ms >= 0 && ns > (uint64_t)timeout_ms * NS_PER_MS)
+		ns = (uint64_t)timeout_ms * NS_PER_MS;
+	n = wait_ns(loop, ns);
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
 	loop->nr_batch = n;
@@ -96,6 +122,7 @@ int loop_step(struct loop *loop, int timeout_ms)
 			src->cb(src, loop->batch[i].events);
 	}
 	loop->nr_batch = 0;
+	timer_run(loop);
 	return 0;
 }
 

@@ -2,21 +2,26 @@
 /*
  * loop.h - the event loop of the VMM thread (epoll, level-triggered)
  *
- * One thread owns a loop and everything on it. Other threads reach it only by
- * an eventfd or socket that is one of its sources. A source is embedded in its
- * owner; callbacks may add, change and remove any source, themselves included.
+ * One thread owns a loop and everything on it: the one that made it. Other
+ * threads reach it only by an eventfd or socket that is one of its sources. A
+ * source is embedded in its owner; callbacks may add, change and remove any
+ * source, themselves included.
+ *
+ * A round waits for events until the first deadline (host/timer.h), calls the
+ * sources that have some, then the timers that are due.
  */
 #pragma once
 
 #include "base/err.h"
+#include "base/list.h"
 
+#include <pthread.h>
 #include <sys/epoll.h>
 
 #define LOOP_BATCH 32
 
 enum loop_kind {
 	LOOP_SIGNAL,
-	LOOP_TIMER,
 	LOOP_API_LISTENER,
 	LOOP_API_CLIENT,
 	LOOP_VCPU_EXIT,
@@ -43,14 +48,24 @@ struct loop_source {
 	bool added;
 };
 
+/**
+ * struct loop - one thread's
+ * @owner:	that thread
+ * @timers:	struct timer that are set, by deadline
+ * @batch:	events of this round; a source that was removed: NULL
+ */
 struct loop {
 	int epoll_fd;
 	bool quit;
+	pthread_t owner;
+	struct list timers;
 	struct epoll_event batch[LOOP_BATCH];
 	int nr_batch;
 };
 
 int loop_init(struct loop *loop) __must_check;
+
+/* No timer is set any more. */
 void loop_free(struct loop *loop);
 
 /* Return: 0 or -errno of epoll_ctl. @src->fd, events, kind and cb are set. */
@@ -67,12 +82,18 @@ void loop_del(struct loop *loop, struct loop_source *src);
 /**
  * loop_run() - dispatch until loop_quit()
  *
- * Return: 0, or -errno when epoll_wait fails for good.
+ * Return: 0, or -errno when waiting fails for good.
  */
 int loop_run(struct loop *loop) __must_check;
 
-/* One round: wait at most @timeout_ms (-1: for ever), dispatch. */
+/* One round: wait at most @timeout_ms (-1: for ever, or the first deadline). */
 int loop_step(struct loop *loop, int timeout_ms) __must_check;
+
+/* Whatever changes a loop is its thread. */
+static inline void loop_assert_own(const struct loop *loop)
+{
+	assert(pthread_equal(loop->owner, pthread_self()));
+}
 
 static inline void loop_quit(struct loop *loop)
 {

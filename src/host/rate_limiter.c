@@ -43,12 +43,7 @@ void rate_limiter_init(struct rate_limiter *limiter, struct loop *loop,
 
 void rate_limiter_free(struct rate_limiter *limiter)
 {
-	timer_free(&limiter->timer);
-}
-
-int rate_limiter_open(struct rate_limiter *limiter)
-{
-	return timer_open(&limiter->timer);
+	timer_stop(&limiter->timer);
 }
 
 /* Both let it pass, or neither is touched. Return: nanoseconds to wait. */
@@ -83,12 +78,7 @@ bool rate_limiter_take(struct rate_limiter *limiter, uint64_t bytes)
 	wait = take_both(limiter, bytes);
 	if (wait == 0)
 		return true;
-	/* Without a timer nobody would come back: it passes, and is owed. */
-	if (timer_set(&limiter->timer, wait, 0) < 0) {
-		rate_limiter_charge(limiter, bytes);
-		token_bucket_charge(&limiter->ops, 1, now_ns());
-		return true;
-	}
+	timer_set(&limiter->timer, wait, 0);
 	limiter->blocked = true;
 	return false;
 }
@@ -106,10 +96,9 @@ void rate_limiter_give_back(struct rate_limiter *limiter, uint64_t bytes)
 
 void rate_limiter_changed(struct rate_limiter *limiter)
 {
-	/* By way of the timer: ready() takes the lock that our caller has. If
-	 * that cannot be set, it still goes off as it was. */
+	/* By way of the timer: ready() takes the lock that our caller has. */
 	if (limiter->blocked)
-		(void)!timer_set(&limiter->timer, 1, 0);
+		timer_set(&limiter->timer, 0, 0);
 }
 
 void rate_limiter_save(struct rate_limiter *limiter,

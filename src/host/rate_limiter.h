@@ -46,14 +46,6 @@ void rate_limiter_init(struct rate_limiter *limiter, struct loop *loop,
 void rate_limiter_free(struct rate_limiter *limiter);
 
 /**
- * rate_limiter_open() - make the timer; before limits are set
- *
- * Refusing a request takes the timer, and there may be no descriptor left for
- * it by then. Return: 0 or -errno.
- */
-int rate_limiter_open(struct rate_limiter *limiter) __must_check;
-
-/**
  * rate_limiter_take() - may a request of @bytes pass now?
  *
  * Return: true, and it is accounted for; false: ready() will be called.

@@ -1,80 +1,91 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * timer.c - timers on the event loop (theory of operation: timer.h)
+ * timer.c - deadlines on the event loop (theory of operation: timer.h)
  */
 #include "host/timer.h"
 
-#include <errno.h>
-#include <string.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
-
-#define NS_PER_S 1000000000u
-
-static void on_event(struct loop_source *src, uint32_t events)
+static struct timer *timer_of(struct list *link)
 {
-	struct timer *timer = container_of(src, struct timer, src);
-	uint64_t expirations;
+	return container_of(link, struct timer, link);
+}
 
-	(void)events;
-	if (read(src->fd, &expirations, sizeof(expirations)) ==
-	    sizeof(expirations))
-		timer->fired(timer);
+static uint64_t later(uint64_t ns, uint64_t by_ns)
+{
+	uint64_t sum;
+
+	return __builtin_add_overflow(ns, by_ns, &sum) ? UINT64_MAX : sum;
+}
+
+/* From the end: a deadline is mostly the last when it is set. */
+static void put(struct timer *timer, uint64_t deadline_ns)
+{
+	struct list *head = &timer->loop->timers;
+	struct list *at = head->prev;
+
+	while (at != head && timer_of(at)->deadline_ns > deadline_ns)
+		at = at->prev;
+	timer->deadline_ns = deadline_ns;
+	list_add_tail(at->next, &timer->link);
 }
 
 void timer_init(struct timer *timer, struct loop *loop,
 		void (*fired)(struct timer *timer))
 {
-	memset(timer, 0, sizeof(*timer));
-	timer->loop = loop;
-	timer->fired = fired;
-	timer->src.fd = -1;
-	timer->src.events = EPOLLIN;
-	timer->src.kind = LOOP_TIMER;
-	timer->src.cb = on_event;
+	*timer = (struct timer){.loop = loop, .fired = fired};
+	list_init(&timer->link);
 }
 
-int timer_open(struct timer *timer)
+void timer_set(struct timer *timer, uint64_t first_ns, uint64_t period_ns)
 {
-	int r;
-
-	if (timer->src.fd >= 0)
-		return 0;
-	timer->src.fd =
-		timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (timer->src.fd < 0)
-		return -errno;
-	r = loop_add(timer->loop, &timer->src);
-	if (r < 0)
-		timer_free(timer);
-	return r;
+	loop_assert_own(timer->loop);
+	list_del(&timer->link);
+	timer->period_ns = period_ns;
+	/* Behind the time of the round that may be calling us. */
+	put(timer, later(now_ns(), first_ns > 0 ? first_ns : 1));
 }
 
-int timer_set(struct timer *timer, uint64_t first_ns, uint64_t period_ns)
+void timer_stop(struct timer *timer)
 {
-	struct itimerspec spec = {
-		.it_value.tv_sec = (time_t)(first_ns / NS_PER_S),
-		.it_value.tv_nsec = (long)(first_ns % NS_PER_S),
-		.it_interval.tv_sec = (time_t)(period_ns / NS_PER_S),
-		.it_interval.tv_nsec = (long)(period_ns % NS_PER_S),
-	};
-	int r;
-
-	if (timer->src.fd < 0) {
-		if (first_ns == 0)
-			return 0;
-		r = timer_open(timer);
-		if (r < 0)
-			return r;
-	}
-	return timerfd_settime(timer->src.fd, 0, &spec, NULL) < 0 ? -errno : 0;
+	loop_assert_own(timer->loop);
+	list_del(&timer->link);
 }
 
-void timer_free(struct timer *timer)
+uint64_t timer_wait_ns(const struct loop *loop)
 {
-	if (timer->src.fd < 0)
+	uint64_t first, now;
+
+	if (list_empty(&loop->timers))
+		return UINT64_MAX;
+	first = timer_of(loop->timers.next)->deadline_ns;
+	if (first == UINT64_MAX)
+		return UINT64_MAX;
+	now = now_ns();
+	return first > now ? first - now : 0;
+}
+
+/* Whole periods from its deadline on, so that lateness does not add up. */
+static void again(struct timer *timer, uint64_t now)
+{
+	uint64_t missed = (now - timer->deadline_ns) / timer->period_ns;
+
+	put(timer, later(timer->deadline_ns, (missed + 1) * timer->period_ns));
+}
+
+void timer_run(struct loop *loop)
+{
+	struct timer *timer;
+	uint64_t now;
+
+	if (list_empty(&loop->timers))
 		return;
-	loop_del(timer->loop, &timer->src);
-	(void)close(timer->src.fd);
-	timer->src.fd = -1;
+	now = now_ns();
+	while (!list_empty(&loop->timers) && !loop->quit) {
+		timer = timer_of(loop->timers.next);
+		if (timer->deadline_ns > now)
+			return;
+		list_del(&timer->link);
+		if (timer->period_ns > 0)
+			again(timer, now);
+		timer->fired(timer);
+	}
 }

@@ -60,9 +60,9 @@ int vm_drive_set_file(struct vm *vm, struct drive_config *drive,
 		      const char *path, int *fd,
 		      const struct drive_claim *claim) __must_check;
 
-/* Change the buckets that are present in @limiter. Return: 0 or -errno. */
-int vm_drive_set_limits(struct vm *vm, struct drive_config *drive,
-			const struct rate_limiter_config *limiter) __must_check;
+/* Change the buckets that are present in @limiter. */
+void vm_drive_set_limits(struct vm *vm, struct drive_config *drive,
+			 const struct rate_limiter_config *limiter);
 
 /* The counters update_count and update_fails of a started VM's drive. */
 void vm_drive_count_update(struct vm *vm, const struct drive_config *drive,

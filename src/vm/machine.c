@@ -741,6 +741,7 @@ int machine_new(struct machine **out, struct vm *vm,
 		m->file[i].fd = -1;
 	uffd_init(&m->uffd);
 	vcpus_init(&m->vcpus, m);
+	virtio_init(m);
 	r = metrics_add(vm->metrics, &vcpu_metric_group, NULL,
 			&m->vcpus.counters);
 	if (r == 0)

@@ -133,26 +133,26 @@ static void on_repeat(struct timer *timer)
 	}
 }
 
-/* Not while the VM is paused: its chips stay as they are. Return: 0 or -errno.
- */
-static int set_repeat(struct machine *m)
+/* Not while the VM is paused: its chips stay as they are. */
+static void set_repeat(struct machine *m)
 {
-	const uint64_t period_ns = m->virtio.paused ? 0 : VIRTIO_REPEAT_NS;
-	struct timer *timer = &m->virtio.repeat;
-	int r;
+	if (m->virtio.paused || m->kvm_vm.split || m->virtio.nr == 0)
+		timer_stop(&m->virtio.repeat);
+	else
+		timer_set(&m->virtio.repeat, VIRTIO_REPEAT_NS,
+			  VIRTIO_REPEAT_NS);
+}
 
-	if (m->kvm_vm.split || m->virtio.nr == 0)
-		return 0;
-	if (!timer->loop)
-		timer_init(timer, m->vm->loop, on_repeat);
-	r = timer_open(timer);
-	return r < 0 ? r : timer_set(timer, period_ns, period_ns);
+void virtio_init(struct machine *m)
+{
+	timer_init(&m->virtio.repeat, m->vm->loop, on_repeat);
 }
 
 int virtio_connect(struct machine *m, struct err *err)
 {
-	int r = set_repeat(m);
+	int r = 0;
 
+	set_repeat(m);
 	for (unsigned int i = 0; i < m->virtio.nr && r == 0; i++) {
 		struct virtio_slot *slot = &m->virtio.slot[i];
 
@@ -179,11 +179,10 @@ void virtio_unmasked(struct machine *m, unsigned int gsi)
 		virtio_dev_repeat_interrupt(m->virtio.slot[i].dev);
 }
 
-/* Once virtio_connect() has opened the timer, setting it does not fail. */
 void virtio_pause(struct machine *m)
 {
 	m->virtio.paused = true;
-	(void)!set_repeat(m);
+	set_repeat(m);
 	for (unsigned int i = 0; i < m->virtio.nr; i++)
 		virtio_dev_pause(m->virtio.slot[i].dev);
 }
@@ -193,13 +192,12 @@ void virtio_resume(struct machine *m)
 	for (unsigned int i = 0; i < m->virtio.nr; i++)
 		virtio_dev_resume(m->virtio.slot[i].dev);
 	m->virtio.paused = false;
-	(void)!set_repeat(m);
+	set_repeat(m);
 }
 
 void virtio_free_devices(struct machine *m)
 {
-	if (m->virtio.repeat.loop)
-		timer_free(&m->virtio.repeat);
+	timer_stop(&m->virtio.repeat);
 	while (m->virtio.nr > 0) {
 		const struct virtio_slot *slot =
 			&m->virtio.slot[--m->virtio.nr];
@@ -229,37 +227,20 @@ static void set_bucket(struct token_bucket *bucket,
 			config->refill_time, now_ns());
 }
 
-static bool limits(const struct token_bucket_config *config)
+void virtio_set_limits(struct rate_limiter *limiter,
+		       const struct rate_limiter_config *config)
 {
-	return config->present && config->size && config->refill_time;
-}
-
-int virtio_set_limits(struct rate_limiter *limiter,
-		      const struct rate_limiter_config *config)
-{
-	int r = limits(&config->bandwidth) || limits(&config->ops)
-			? rate_limiter_open(limiter)
-			: 0;
-
-	if (r < 0)
-		return r;
 	set_bucket(&limiter->bandwidth, &config->bandwidth);
 	set_bucket(&limiter->ops, &config->ops);
 	rate_limiter_changed(limiter);
-	return 0;
 }
 
-int virtio_add_limiter(struct machine *m, struct rate_limiter *limiter,
-		       const struct rate_limiter_config *config,
-		       struct err *err)
+void virtio_add_limiter(struct machine *m, struct rate_limiter *limiter,
+			const struct rate_limiter_config *config)
 {
 	struct virtio_slot *slot = &m->virtio.slot[m->virtio.nr];
-	int r = virtio_set_limits(limiter, config);
 
-	if (r < 0)
-		return err_set(err, r, "Cannot make a rate limiter's timer: %s",
-			       err_name(r));
+	virtio_set_limits(limiter, config);
 	assert(slot->nr_limiters < VIRTIO_LIMITERS_MAX);
 	slot->limiter[slot->nr_limiters++] = limiter;
-	return 0;
 }

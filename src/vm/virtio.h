@@ -75,7 +75,7 @@ struct virtio_slot {
  * @paused:	the VM is
  * @repeat:	KVM's own IOAPIC drops what comes while a pin is masked, and
  *		tells nobody when it is unmasked: what a driver has not taken
- *		for VIRTIO_REPEAT_NS is said again. Not set up with ours
+ *		for VIRTIO_REPEAT_NS is said again. Not set with ours
  */
 struct virtio_slots {
 	unsigned int nr;
@@ -87,6 +87,9 @@ struct virtio_slots {
 /* Tell the boot loader of the windows. Return: 0 or -ENOSPC. */
 int virtio_describe(const struct vm_config *config, struct boot_platform *plat,
 		    struct err *err) __must_check;
+
+/* No devices yet; for virtio_free_devices(). */
+void virtio_init(struct machine *m);
 
 /* Make all devices and put them on the bus. */
 int virtio_add_devices(struct machine *m, struct err *err) __must_check;
@@ -137,18 +140,11 @@ struct balloon *virtio_balloon(struct machine *m);
 /**
  * virtio_add_limiter() - for make(): a limiter of the device
  *
- * Sets it from the configuration; its level is saved in snapshots. Return: 0 or
- * -errno with a sentence.
+ * Sets it from the configuration; its level is saved in snapshots.
  */
-int virtio_add_limiter(struct machine *m, struct rate_limiter *limiter,
-		       const struct rate_limiter_config *config,
-		       struct err *err) __must_check;
+void virtio_add_limiter(struct machine *m, struct rate_limiter *limiter,
+			const struct rate_limiter_config *config);
 
-/**
- * virtio_set_limits() - set a limiter from the configuration
- *
- * What is absent stays as it is. Return: 0; -errno when there is no timer to
- * keep a limit with, and nothing has changed.
- */
-int virtio_set_limits(struct rate_limiter *limiter,
-		      const struct rate_limiter_config *config) __must_check;
+/* Set a limiter from the configuration. What is absent stays as it is. */
+void virtio_set_limits(struct rate_limiter *limiter,
+		       const struct rate_limiter_config *config);

@@ -64,10 +64,9 @@ static int make(struct machine *m, size_t i, struct virtio_dev **out,
 	r = blk_new(&blk, &params, err);
 	if (r < 0)
 		return r;
-	r = virtio_add_limiter(m, blk_limiter(blk), &drive->rate_limiter, err);
-	if (r == 0)
-		r = virtio_add_counters(m, &blk_metric_group, drive->drive_id,
-					blk_counters(blk), err);
+	virtio_add_limiter(m, blk_limiter(blk), &drive->rate_limiter);
+	r = virtio_add_counters(m, &blk_metric_group, drive->drive_id,
+				blk_counters(blk), err);
 	if (r < 0) {
 		blk_dev(blk)->ops->destroy(blk_dev(blk));
 		return r;
@@ -117,18 +116,15 @@ int vm_drive_set_file(struct vm *vm, struct drive_config *drive,
 	return 0;
 }
 
-int vm_drive_set_limits(struct vm *vm, struct drive_config *drive,
-			const struct rate_limiter_config *limiter)
+void vm_drive_set_limits(struct vm *vm, struct drive_config *drive,
+			 const struct rate_limiter_config *limiter)
 {
 	struct blk *blk = find(vm, drive);
-	int r;
 
 	virtio_dev_enter(blk_dev(blk));
-	r = virtio_set_limits(blk_limiter(blk), limiter);
+	virtio_set_limits(blk_limiter(blk), limiter);
 	virtio_dev_leave(blk_dev(blk));
-	if (r == 0)
-		rate_limiter_config_update(&drive->rate_limiter, limiter);
-	return r;
+	rate_limiter_config_update(&drive->rate_limiter, limiter);
 }
 
 void vm_drive_count_update(struct vm *vm, const struct drive_config *drive,

@@ -22,10 +22,8 @@ static int make(struct machine *m, size_t i, struct virtio_dev **out,
 	r = rng_new(&rng, &m->mem, m->vm->loop, err);
 	if (r < 0)
 		return r;
-	r = virtio_add_limiter(m, &rng->limiter, &config->rate_limiter, err);
-	if (r == 0)
-		r = virtio_add_counters(m, &rng_metric_group, NULL,
-					&rng->metrics, err);
+	virtio_add_limiter(m, &rng->limiter, &config->rate_limiter);
+	r = virtio_add_counters(m, &rng_metric_group, NULL, &rng->metrics, err);
 	if (r < 0) {
 		rng->dev.ops->destroy(&rng->dev);
 		return r;

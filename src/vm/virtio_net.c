@@ -46,14 +46,10 @@ static int make(struct machine *m, size_t i, struct virtio_dev **out,
 	r = net_new(&net, &params, err);
 	if (r < 0)
 		return r;
-	r = virtio_add_limiter(m, &net->rx.limiter, &config->rx_rate_limiter,
-			       err);
-	if (r == 0)
-		r = virtio_add_limiter(m, &net->tx.limiter,
-				       &config->tx_rate_limiter, err);
-	if (r == 0)
-		r = virtio_add_counters(m, &net_metric_group, config->iface_id,
-					&net->metrics, err);
+	virtio_add_limiter(m, &net->rx.limiter, &config->rx_rate_limiter);
+	virtio_add_limiter(m, &net->tx.limiter, &config->tx_rate_limiter);
+	r = virtio_add_counters(m, &net_metric_group, config->iface_id,
+				&net->metrics, err);
 	if (r < 0) {
 		net->dev.ops->destroy(&net->dev);
 		return r;
@@ -77,7 +73,6 @@ int vm_set_net_limits(struct vm *vm, const char *id,
 	struct virtio_dev *dev;
 	struct net_dev *net;
 	size_t i = 0;
-	int r;
 
 	while (i < vm->config.nr_nets && strcmp(config[i].iface_id, id) != 0)
 		i++;
@@ -91,18 +86,9 @@ int vm_set_net_limits(struct vm *vm, const char *id,
 			       "vhost and rate limiters do not go together");
 	net = container_of(dev, struct net_dev, dev);
 	virtio_dev_enter(dev);
-	/* Both or none. */
-	r = tx->present ? rate_limiter_open(&net->tx.limiter) : 0;
-	if (r == 0)
-		r = virtio_set_limits(&net->rx.limiter, rx);
-	if (r == 0)
-		r = virtio_set_limits(&net->tx.limiter, tx);
+	virtio_set_limits(&net->rx.limiter, rx);
+	virtio_set_limits(&net->tx.limiter, tx);
 	virtio_dev_leave(dev);
-	if (r < 0)
-		return err_set(err, r,
-			       "Unable to update the net device: no timer for "
-			       "the rate limiter: %s",
-			       err_name(r));
 	rate_limiter_config_update(&config[i].rx_rate_limiter, rx);
 	rate_limiter_config_update(&config[i].tx_rate_limiter, tx);
 	return 0;

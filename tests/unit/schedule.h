@@ -13,9 +13,9 @@
  *	VOLT_SCHEDULE_TRACE=1	 each step with its number, to stderr
  *
  * Nothing may depend on the real time: the executable is linked with
- * --wrap=now_ns, timer_open, timer_set and timer_free, and this file has what
- * is called instead. Timers fire in schedule_advance() only. What a back end
- * does has to come from schedule_below(), too.
+ * --wrap=now_ns, and this file has what is called instead. Timers fire in
+ * schedule_advance(), and in a round of the loop that finds them due. What a
+ * back end does has to come from schedule_below(), too.
  *
  *	static const struct schedule_step steps[] = {{"kick", 5, kick}, ...};
  *	static const struct schedule_plan plan = {.name = "blk", ...};
@@ -38,7 +38,6 @@
 #define SCHEDULE_ROUND  1000u /* steps in a fresh world */
 #define SCHEDULE_SETTLE 60u   /* steps between two looks, on average */
 #define SCHEDULE_SHOWN  24u   /* of the last steps, when one fails */
-#define SCHEDULE_TIMERS 32u
 
 struct schedule_step {
 	const char *name;
@@ -70,7 +69,7 @@ struct schedule_plan {
  * @hash:	of what schedule_note() was told: equal in a replay
  * @last:	names of the last steps, by @at
  * @now:	virtual CLOCK_MONOTONIC
- * @timer_error: what timer_open() says, 0: nothing
+ * @loop:	whose timers fire; of the world that open() made, or NULL
  */
 static struct schedule {
 	const struct schedule_plan *plan;
@@ -80,12 +79,7 @@ static struct schedule {
 	uint64_t hash;
 	const char *last[SCHEDULE_SHOWN];
 	uint64_t now;
-	int timer_error;
-	struct {
-		struct timer *timer;
-		uint64_t at;
-		uint64_t period;
-	} timer[SCHEDULE_TIMERS];
+	struct loop *loop;
 } schedule;
 
 /* splitmix64 */
@@ -144,88 +138,26 @@ schedule_failed(const char *what, const char *file, int line)
 /* ---- virtual time ---- */
 
 uint64_t __wrap_now_ns(void);
-int __wrap_timer_open(struct timer *timer);
-int __wrap_timer_set(struct timer *timer, uint64_t first_ns,
-		     uint64_t period_ns);
-void __wrap_timer_free(struct timer *timer);
 
 uint64_t __wrap_now_ns(void)
 {
 	return schedule.now;
 }
 
-/* The descriptor is never used; it tells that the timer was made. */
-int __wrap_timer_open(struct timer *timer)
-{
-	if (timer->src.fd >= 0)
-		return 0;
-	if (schedule.timer_error)
-		return -schedule.timer_error;
-	timer->src.fd = INT32_MAX;
-	return 0;
-}
-
-int __wrap_timer_set(struct timer *timer, uint64_t first_ns, uint64_t period_ns)
-{
-	size_t i = 0, free = SCHEDULE_TIMERS;
-	int r = first_ns ? __wrap_timer_open(timer) : 0;
-
-	if (r < 0)
-		return r;
-	for (; i < SCHEDULE_TIMERS && schedule.timer[i].timer != timer; i++)
-		if (!schedule.timer[i].timer && free == SCHEDULE_TIMERS)
-			free = i;
-	if (i == SCHEDULE_TIMERS)
-		i = free;
-	schedule_check(i < SCHEDULE_TIMERS);
-	schedule.timer[i].timer = first_ns ? timer : NULL;
-	if (__builtin_add_overflow(schedule.now, first_ns,
-				   &schedule.timer[i].at))
-		schedule.timer[i].at = UINT64_MAX;
-	schedule.timer[i].period = period_ns;
-	return 0;
-}
-
-void __wrap_timer_free(struct timer *timer)
-{
-	for (size_t i = 0; i < SCHEDULE_TIMERS; i++)
-		if (schedule.timer[i].timer == timer)
-			schedule.timer[i].timer = NULL;
-	timer->src.fd = -1;
-}
-
-/* The timer that is due first, by @until. Return: SCHEDULE_TIMERS: none. */
-static inline size_t schedule_due(uint64_t until)
-{
-	size_t due = SCHEDULE_TIMERS;
-
-	for (size_t i = 0; i < SCHEDULE_TIMERS; i++) {
-		if (!schedule.timer[i].timer || schedule.timer[i].at > until)
-			continue;
-		if (due == SCHEDULE_TIMERS ||
-		    schedule.timer[i].at < schedule.timer[due].at)
-			due = i;
-	}
-	return due;
-}
-
 /* Time goes on by @ns; timers fire in their order. Without a device's lock. */
 static inline void schedule_advance(uint64_t ns)
 {
-	uint64_t until = schedule.now + ns;
-	size_t i;
+	uint64_t until = schedule.now + ns, wait;
 
-	while ((i = schedule_due(until)) < SCHEDULE_TIMERS) {
-		struct timer *timer = schedule.timer[i].timer;
-
-		if (schedule.timer[i].at > schedule.now)
-			schedule.now = schedule.timer[i].at;
-		schedule.timer[i].at = schedule.now + schedule.timer[i].period;
-		if (schedule.timer[i].period == 0)
-			schedule.timer[i].timer = NULL;
-		timer->fired(timer);
+	while (schedule.loop && schedule.now <= until) {
+		wait = timer_wait_ns(schedule.loop);
+		if (wait > until - schedule.now)
+			break;
+		schedule.now += wait;
+		timer_run(schedule.loop);
 	}
-	schedule.now = until;
+	if (schedule.now < until)
+		schedule.now = until;
 }
 
 /* ---- running ---- */

@@ -135,11 +135,8 @@ static void make_device(void)
 	};
 	struct err err;
 
-	schedule.timer_error = 0;
 	schedule_check(balloon_new(&w.balloon, &params, &err) == 0);
 	kit_attach(&w.d.kit, &w.balloon->dev);
-	/* No descriptor may be left for what was not made by now. */
-	schedule.timer_error = schedule_once_in(2) ? EMFILE : 0;
 }
 
 static void offer_stats(void)
@@ -170,6 +167,7 @@ static void open_world(void)
 	memset(&w, 0, sizeof(w));
 	log_settings.level = LOG_OFF;
 	kit_open(&w.d.kit);
+	schedule.loop = &w.d.kit.loop;
 	driver_place(&w.d, NR_QUEUES);
 	for (unsigned int i = 0; i < NR_QUEUES; i++)
 		for (unsigned int k = 0; k < DRIVER_TAGS; k++)

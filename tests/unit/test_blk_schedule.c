@@ -214,6 +214,7 @@ static void open_world(void)
 	memset(&w, 0, sizeof(w));
 	log_settings.level = LOG_OFF;
 	kit_open(&w.kit);
+	schedule.loop = &w.kit.loop;
 	new_file(&w.file[0], 0, SECTORS);
 	new_file(&w.file[1], 1, SECTORS / 2);
 	w.no_holes = schedule_once_in(3);
@@ -622,14 +623,6 @@ static void set_limits(void)
 
 static void patch_limits(void)
 {
-	int r;
-
-	schedule.timer_error = schedule_once_in(4) ? EMFILE : 0;
-	virtio_dev_enter(w.kit.dev);
-	r = rate_limiter_open(blk_limiter(w.blk));
-	virtio_dev_leave(w.kit.dev);
-	if (r < 0)
-		return;
 	w.limit[0].size = schedule_below(3) * (schedule_below(30000) + 200);
 	w.limit[0].ms = schedule_below(20);
 	w.limit[1].size = schedule_below(8);
@@ -671,9 +664,6 @@ static void save_and_load(void)
 	rate_limiter_save(blk_limiter(w.blk), &limits);
 	ops->destroy(w.kit.dev);
 	make_device();
-	schedule.timer_error = 0;
-	schedule_check(rate_limiter_open(blk_limiter(w.blk)) == 0);
-	schedule.timer_error = EMFILE;
 	set_limits();
 	schedule_check(ops->load(w.kit.dev, device, &err) == 0);
 	rate_limiter_load(blk_limiter(w.blk), &limits);

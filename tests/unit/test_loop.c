@@ -4,7 +4,11 @@
  */
 #include "unit.h"
 
+#include <signal.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "host/timer.h"
@@ -78,21 +82,64 @@ static void on_timer(struct timer *timer)
 	loop_quit(timer->loop);
 }
 
-static void timer_fires_and_disarms(void **state)
+/* In real time: the loop waits for the deadline, and with no descriptor. */
+static void a_deadline_ends_the_wait(void **state)
 {
 	struct loop loop;
 	struct timer timer;
+	uint64_t start;
 
 	(void)state;
 	assert_int_equal(loop_init(&loop), 0);
 	timer_init(&timer, &loop, on_timer);
-	assert_int_equal(timer_set(&timer, 0, 0), 0);
-	assert_int_equal(timer.src.fd, -1); /* unused: costs nothing */
-	assert_int_equal(timer_set(&timer, 1000, 0), 0);
+	start = now_ns();
+	timer_set(&timer, 20000000, 0);
 	assert_int_equal(loop_run(&loop), 0);
+	assert_true(now_ns() - start >= 20000000);
 	assert_int_equal(fired, 1);
-	timer_free(&timer);
-	timer_free(&timer);
+	/* It was one time only, and a shorter wait than the next is kept. */
+	loop.quit = false;
+	timer_set(&timer, UINT64_MAX - 1, 0);
+	assert_int_equal(loop_step(&loop, 0), 0);
+	assert_int_equal(loop_step(&loop, 10), 0);
+	assert_int_equal(fired, 1);
+	timer_stop(&timer);
+	timer_stop(&timer);
+	loop_free(&loop);
+}
+
+static void *stop_from_outside(void *arg)
+{
+	timer_stop(arg);
+	return NULL;
+}
+
+/* What another thread sets would be lost in the list: it ends at once. */
+static void other_threads_keep_off(void **state)
+{
+	struct timer timer;
+	struct loop loop;
+	pthread_t thread;
+	int status = 0;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(loop_init(&loop), 0);
+	timer_init(&timer, &loop, on_timer);
+	child = fork();
+	if (child == 0) {
+		const struct rlimit none = {0, 0};
+
+		(void)setrlimit(RLIMIT_CORE, &none);
+		(void)signal(SIGABRT, SIG_DFL);
+		if (pthread_create(&thread, NULL, stop_from_outside, &timer) ==
+		    0)
+			(void)pthread_join(thread, NULL);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGABRT);
 	loop_free(&loop);
 }
 
@@ -108,7 +155,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(removal_in_one_round),
 		cmocka_unit_test(a_failed_change_is_none),
-		cmocka_unit_test(timer_fires_and_disarms),
+		cmocka_unit_test(a_deadline_ends_the_wait),
+		cmocka_unit_test(other_threads_keep_off),
 		cmocka_unit_test(kinds_have_names),
 	};
 

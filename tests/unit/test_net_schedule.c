@@ -141,7 +141,6 @@ static void make_device(void)
 	};
 	struct err err;
 
-	schedule.timer_error = 0;
 	schedule_check(net_new(&w.net, &params, &err) == 0);
 	kit_attach(&w.d.kit, &w.net->dev);
 	set_limits();
@@ -165,6 +164,7 @@ static void open_world(void)
 	log_settings.level = LOG_OFF;
 	w.tap = -1;
 	kit_open(&w.d.kit);
+	schedule.loop = &w.d.kit.loop;
 	net_kit_pair(&w.tap, &w.peer);
 	w.tx.number = w.rx.number = 1;
 	driver_place(&w.d, NET_NR_QUEUES);

@@ -16,6 +16,7 @@
  * @passed, @called: requests; calls of ready()
  */
 static struct user {
+	struct loop loop;
 	struct rate_limiter limiter;
 	uint64_t bytes;
 	uint64_t passed;
@@ -41,8 +42,17 @@ static int fresh(void **state)
 {
 	(void)state;
 	memset(&user, 0, sizeof(user));
-	schedule = (struct schedule){.now = 1000 * MS};
-	rate_limiter_init(&user.limiter, NULL, ready);
+	schedule = (struct schedule){.now = 1000 * MS, .loop = &user.loop};
+	assert_int_equal(loop_init(&user.loop), 0);
+	rate_limiter_init(&user.limiter, &user.loop, ready);
+	return 0;
+}
+
+static int done(void **state)
+{
+	(void)state;
+	rate_limiter_free(&user.limiter);
+	loop_free(&user.loop);
 	return 0;
 }
 
@@ -98,30 +108,6 @@ static void test_bandwidth_refuses_and_no_operation_is_lost(void **state)
 	assert_int_equal(user.limiter.ops.tokens, 10);
 }
 
-/* No descriptor for the timer: nobody is left waiting for nobody. */
-static void test_no_timer(void **state)
-{
-	(void)state;
-	schedule.timer_error = EMFILE;
-	assert_int_equal(rate_limiter_open(&user.limiter), -EMFILE);
-	set(0, 0, 2, 1000);
-	for (unsigned int i = 0; i < 4; i++)
-		assert_true(rate_limiter_take(&user.limiter, 0));
-	assert_false(user.limiter.blocked);
-	/* They are owed. */
-	schedule.timer_error = 0;
-	assert_int_equal(rate_limiter_open(&user.limiter), 0);
-	work();
-	assert_int_equal(user.passed, 0);
-	schedule_advance(1600 * MS);
-	assert_int_equal(user.passed, 1);
-	/* Made in time, it is there when descriptors are short. */
-	schedule.timer_error = EMFILE;
-	rate_limiter_changed(&user.limiter);
-	schedule_advance(10000 * MS);
-	assert_in_range(user.passed, 19, 22);
-}
-
 /* Zeroes that nobody knew of. */
 static void test_charge(void **state)
 {
@@ -155,6 +141,7 @@ static void test_debt_in_a_snapshot(void **state)
 					    text.data, text.len, &loaded, &seen,
 					    &err),
 			 0);
+	(void)done(NULL);
 	(void)fresh(NULL);
 	set(1000, 1000, 0, 0);
 	rate_limiter_load(&user.limiter, &loaded);
@@ -186,7 +173,7 @@ static void test_older_snapshot(void **state)
 	assert_int_equal(loaded.ops.tokens, 3);
 }
 
-#define EACH(test) cmocka_unit_test_setup(test, fresh)
+#define EACH(test) cmocka_unit_test_setup_teardown(test, fresh, done)
 
 int main(void)
 {
@@ -194,7 +181,6 @@ int main(void)
 		EACH(test_one_operation_a_millisecond),
 		EACH(test_requests_larger_than_the_bucket),
 		EACH(test_bandwidth_refuses_and_no_operation_is_lost),
-		EACH(test_no_timer),
 		EACH(test_charge),
 		EACH(test_debt_in_a_snapshot),
 		EACH(test_older_snapshot),

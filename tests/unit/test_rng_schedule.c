@@ -84,6 +84,7 @@ static void open_world(void)
 	memset(&w, 0, sizeof(w));
 	log_settings.level = LOG_OFF;
 	kit_open(&w.d.kit);
+	schedule.loop = &w.d.kit.loop;
 	w.area = kit_alloc(&w.d.kit, BUF_BYTES);
 	driver_place(&w.d, 1);
 	make_device();

@@ -299,7 +299,6 @@ static void run_out(void)
 {
 	w.no_fds = !w.no_fds;
 	w.no_watch = w.no_fds && schedule_once_in(4);
-	schedule.timer_error = w.no_fds ? EMFILE : 0;
 }
 
 /* What the device has put into a used ring and the guest has not seen. */
@@ -387,6 +386,7 @@ static void open_world(void)
 	memset(&w, 0, sizeof(w));
 	log_settings.level = LOG_OFF;
 	vk_open(&w.vk);
+	schedule.loop = &w.vk.k.loop;
 	w.listener = vk_listen(&w.vk, HOST_PORT, BACKLOG);
 	for (unsigned int i = 0; i < CONNS; i++)
 		w.conn[i].fd = -1;
