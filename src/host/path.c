@@ -170,9 +170,10 @@ static int open_as(const struct path_rule *rule, const char *path)
 
 	if (!rule->may_wait)
 		flags |= O_NONBLOCK;
-	fd = open(path, flags, rule->mode);
+	/* One call: behind open() musl sets close-on-exec by another. */
+	fd = openat(AT_FDCWD, path, flags, rule->mode);
 	if (fd < 0 && errno == ENXIO && rule->lone_fifo)
-		fd = open(path, O_RDWR | O_NONBLOCK | always);
+		fd = openat(AT_FDCWD, path, O_RDWR | O_NONBLOCK | always);
 	return fd < 0 ? -errno : fd;
 }
 

@@ -9,7 +9,6 @@
 #include "base/fd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -46,19 +45,15 @@ struct scan_arg {
 #define ENTRY_SWAPPED (1ull << 62)
 #define ENTRY_PRESENT (1ull << 63)
 
-void pages_walk_begin(struct pages_walk *walk, const void *hva, uint64_t len)
+void pages_walk_begin(struct pages_walk *walk, int fd, const void *hva,
+		      uint64_t len)
 {
-	walk->fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	walk->fd = fd;
 	walk->ranges = true;
 	walk->at = (uintptr_t)hva;
 	walk->end = walk->at + len;
 	walk->nr = 0;
 	walk->next = 0;
-}
-
-void pages_walk_end(struct pages_walk *walk)
-{
-	fd_close(&walk->fd);
 }
 
 /* Resident or in swap, neither a file's page nor the shared page of zeros. */

@@ -27,7 +27,7 @@ struct pages_run {
 
 /**
  * struct pages_walk - a walk over a mapping
- * @fd:		/proc/self/pagemap; -1: cannot be opened
+ * @fd:		/proc/self/pagemap, borrowed; -1: there is none
  * @ranges:	the kernel has PAGEMAP_SCAN
  * @at:		how far the kernel was asked
  */
@@ -41,9 +41,12 @@ struct pages_walk {
 	struct pages_run run[PAGES_BATCH];
 };
 
-/* Begin at @hva; @len bytes, both page aligned. pages_walk_end() it. */
-void pages_walk_begin(struct pages_walk *walk, const void *hva, uint64_t len);
-void pages_walk_end(struct pages_walk *walk);
+/**
+ * pages_walk_begin() - begin at @hva; @len bytes, both page aligned
+ * @fd:		/proc/self/pagemap, open until the walk is over; or -1
+ */
+void pages_walk_begin(struct pages_walk *walk, int fd, const void *hva,
+		      uint64_t len);
 
 /**
  * pages_walk_next() - the next run of written pages, in ascending order

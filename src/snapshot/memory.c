@@ -17,11 +17,13 @@
 
 /**
  * struct writer - memory on its way
+ * @pagemap:	tells what was written, or -1
  * @region:	of it
  * @region_off:	where the region begins in the file
  */
 struct writer {
 	const struct gmem *mem;
+	int pagemap;
 	int fd;
 	enum memory_kind kind;
 	struct memory_stats *stats;
@@ -248,7 +250,7 @@ static int write_region(struct writer *w)
 	uint64_t at = 0;
 	int r;
 
-	pages_walk_begin(&walk, hva, w->region->size);
+	pages_walk_begin(&walk, w->pagemap, hva, w->region->size);
 	while ((r = pages_walk_next(&walk, &run)) > 0) {
 		uint64_t start = run.start - (uintptr_t)hva;
 		uint64_t end = run.end - (uintptr_t)hva;
@@ -260,14 +262,20 @@ static int write_region(struct writer *w)
 			break;
 		at = end;
 	}
-	pages_walk_end(&walk);
 	return r < 0 ? r : write_gap(w, at, w->region->size);
 }
 
-int memory_write(const struct gmem *mem, int fd, enum memory_kind kind,
-		 struct memory_stats *stats, struct err *err)
+int memory_write(const struct gmem *mem, int pagemap, int fd,
+		 enum memory_kind kind, struct memory_stats *stats,
+		 struct err *err)
 {
-	struct writer w = {.mem = mem, .fd = fd, .kind = kind, .stats = stats};
+	struct writer w = {
+		.mem = mem,
+		.pagemap = pagemap,
+		.fd = fd,
+		.kind = kind,
+		.stats = stats,
+	};
 	int r = ftruncate(fd, (off_t)mem->size) < 0 ? -errno : 0;
 
 	*stats = (struct memory_stats){0};

@@ -89,10 +89,12 @@ int memory_crc(int fd, uint64_t size, bool zeros, uint64_t *crc,
 /**
  * memory_write() - all of @mem into @fd: an empty file, or for a diff one that
  * it is merged with
+ * @pagemap:	/proc/self/pagemap; -1: every page counts as written
  *
  * vCPUs and devices are paused. Does not sync.
  *
  * Return: 0, or -errno with a sentence.
  */
-int memory_write(const struct gmem *mem, int fd, enum memory_kind kind,
-		 struct memory_stats *stats, struct err *err) __must_check;
+int memory_write(const struct gmem *mem, int pagemap, int fd,
+		 enum memory_kind kind, struct memory_stats *stats,
+		 struct err *err) __must_check;

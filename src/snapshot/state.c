@@ -5,17 +5,12 @@
 #include "snapshot/state.h"
 
 #include "base/crc64.h"
-#include "base/fd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/utsname.h>
 #include <time.h>
-#include <unistd.h>
-
-#define BOOT_ID    "/proc/sys/kernel/random/boot_id"
 
 #define CRC_PREFIX "{\"crc64\":\""
 #define CRC_END    "\",\n"
@@ -144,17 +139,7 @@ static void kernel_name(char name[static SNAPSHOT_TEXT_MAX])
 			       (int)SNAPSHOT_TEXT_MAX - 1, uts.release);
 }
 
-/* Empty where /proc is missing. */
-static void boot_id(char id[static SNAPSHOT_TEXT_MAX])
-{
-	cleanup_fd int fd = open(BOOT_ID, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? 0 : read(fd, id, SNAPSHOT_TEXT_MAX - 1);
-
-	id[n < 0 ? 0 : n] = '\0';
-	id[strcspn(id, "\n")] = '\0';
-}
-
-void snapshot_describe(struct snapshot *s, uint64_t id)
+void snapshot_describe(struct snapshot *s, uint64_t id, const char *boot)
 {
 	struct timespec ts;
 	struct tm tm;
@@ -170,19 +155,18 @@ void snapshot_describe(struct snapshot *s, uint64_t id)
 	(void)gmtime_r(&ts.tv_sec, &tm);
 	(void)strftime(s->created, SNAPSHOT_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ",
 		       &tm);
-	boot_id(s->host.boot);
+	(void)snprintf(s->host.boot, SNAPSHOT_TEXT_MAX, "%s", boot);
 	cpu_name(s->host.cpu);
 	kernel_name(s->host.kernel);
 	host_features_read(&s->host.features);
 	s->storage = SNAPSHOT_RAW;
 }
 
-bool snapshot_same_host(const struct snapshot *s)
+bool snapshot_same_host(const struct snapshot *s, const char *boot)
 {
 	struct host_features features;
-	char boot[SNAPSHOT_TEXT_MAX], kernel[SNAPSHOT_TEXT_MAX];
+	char kernel[SNAPSHOT_TEXT_MAX];
 
-	boot_id(boot);
 	if (boot[0] && strcmp(boot, s->host.boot) == 0)
 		return true;
 	kernel_name(kernel);

@@ -106,15 +106,19 @@ struct snapshot {
 
 extern const struct schema_object snapshot_schema;
 
-/* Now, this host, this program; all but the VM's own parts. */
-void snapshot_describe(struct snapshot *s, uint64_t id);
+/**
+ * snapshot_describe() - now, this host, this program; all but the VM's own
+ * parts
+ * @boot:	the kernel's id of this boot; "": not known
+ */
+void snapshot_describe(struct snapshot *s, uint64_t id, const char *boot);
 
 /*
  * The host's CPU features and kernel are those of @s. The same boot is enough:
  * each CPUID that need not be asked saves microseconds on hosts that are
- * virtual machines themselves.
+ * virtual machines themselves. @boot as above.
  */
-bool snapshot_same_host(const struct snapshot *s);
+bool snapshot_same_host(const struct snapshot *s, const char *boot);
 
 /* The text of an id, or of a CRC. */
 void snapshot_id_text(uint64_t id, char text[static SNAPSHOT_ID_TEXT]);

@@ -4,8 +4,10 @@
  */
 #include "vm/machine.h"
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/pages.h"
+#include "host/path.h"
 #include "vm/drives.h"
 #include "vm/exits.h"
 #include "vm/interrupts.h"
@@ -597,7 +599,7 @@ static int memory_from_file(struct machine *m, struct machine_source *src,
 static int check_source(struct machine *m, const struct snapshot *s,
 			struct err *err)
 {
-	bool same = snapshot_same_host(s);
+	bool same = snapshot_same_host(s, m->boot_id);
 	int r = 0;
 
 	if (s->nr_vcpus != m->vm->config.machine.vcpu_count ||
@@ -724,6 +726,15 @@ static int boot(struct machine *m, struct err *err)
 	return r;
 }
 
+/* What a snapshot will need: a running VM opens nothing that no request names.
+ */
+static void look_at_host(struct machine *m)
+{
+	m->pagemap = path_open(&path_direct, PATH_PAGEMAP, NULL, NULL);
+	(void)path_read_text(&path_direct, PATH_BOOT_ID, m->boot_id,
+			     sizeof(m->boot_id));
+}
+
 int machine_new(struct machine **out, struct vm *vm,
 		struct machine_source *source, struct err *err)
 {
@@ -742,6 +753,7 @@ int machine_new(struct machine **out, struct vm *vm,
 	uffd_init(&m->uffd);
 	vcpus_init(&m->vcpus, m);
 	virtio_init(m);
+	look_at_host(m);
 	r = metrics_add(vm->metrics, &vcpu_metric_group, NULL,
 			&m->vcpus.counters);
 	if (r == 0)
@@ -783,6 +795,7 @@ void machine_free(struct machine *m)
 	kvm_close(&m->kvm);
 	gmem_free(&m->mem);
 	fd_close(&m->memory_fd);
+	fd_close(&m->pagemap);
 	free(m->memory_path);
 	pages_free(m, sizeof(*m));
 }

@@ -53,6 +53,8 @@ struct machine_file {
  * struct machine - a running (or half-built) machine
  * @mem:	guest RAM
  * @ioapic:	split irqchip only
+ * @pagemap:	/proc/self/pagemap, for snapshots; -1 where /proc is missing
+ * @boot_id:	the kernel's id of this boot; empty then
  * @nr_devices:	rows of the table of devices that were added
  * @memory_fd, @memory_path:	the file that all memory is mapped from, after a
  *		restore; -1 and NULL otherwise
@@ -80,6 +82,8 @@ struct machine {
 	struct machine_file file[MACHINE_FILES];
 	int memory_fd;
 	char *memory_path;
+	int pagemap;
+	char boot_id[SNAPSHOT_TEXT_MAX];
 	struct uffd uffd;
 	struct console console;
 	struct serial serial;

@@ -52,7 +52,7 @@ static int collect(struct saving *saving, struct err *err)
 	saving->s = s;
 	if (!s)
 		return err_set(err, -ENOMEM, "Out of memory");
-	snapshot_describe(s, saving->who.label.id);
+	snapshot_describe(s, saving->who.label.id, vm->machine->boot_id);
 	r = machine_save(vm->machine, s, &saving->devices, err);
 	phases_end(saving->phases, "vCPU, IRQ chip and device state");
 	if (r < 0)
@@ -186,8 +186,8 @@ static int write_memory(struct saving *saving, struct err *err)
 {
 	struct machine *m = saving->vm->machine;
 	struct memory_stats stats;
-	int r = memory_write(&m->mem, saving->files.memory.fd, saving->kind,
-			     &stats, err);
+	int r = memory_write(&m->mem, m->pagemap, saving->files.memory.fd,
+			     saving->kind, &stats, err);
 
 	phases_end(saving->phases, "guest memory dump");
 	if (r == 0 && uffd_is_lost(&m->uffd))

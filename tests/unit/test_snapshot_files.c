@@ -23,6 +23,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define BOOT "0d2f-boot"
+
 /* A directory of a test's own. */
 struct world {
 	char dir[64];
@@ -72,7 +74,7 @@ static struct snapshot *sample(uint64_t id)
 	struct snapshot *s = calloc(1, sizeof(*s));
 
 	assert_non_null(s);
-	snapshot_describe(s, id);
+	snapshot_describe(s, id, BOOT);
 	s->memory_bytes = sizeof(id);
 	s->nr_vcpus = 1;
 	s->vcpus[0].regs.rip = 0xfff0;
@@ -521,15 +523,15 @@ static void the_text_and_back(void **state)
 	assert_int_equal(t->head.id, 0x1234);
 	assert_int_equal(t->vcpus[0].regs.rip, 0xfff0);
 	assert_string_equal(t->devices[0].name, "serial");
-	assert_true(snapshot_same_host(t));
+	assert_true(snapshot_same_host(t, BOOT));
 	/* What a person does: all but the first line. */
 	second = (const char *)memchr(a.data, '\n', a.len) + 1;
 	assert_int_equal(crc64(0, second, a.len - (size_t)(second - a.data)),
 			 t->head.crc);
 	t->host.boot[0] ^= 1; /* another boot: the CPU has to be asked */
-	assert_true(snapshot_same_host(t));
+	assert_true(snapshot_same_host(t, BOOT));
 	t->host.features.word[3] ^= 1;
-	assert_false(snapshot_same_host(t));
+	assert_false(snapshot_same_host(t, BOOT));
 	free(s);
 	free(t);
 }
