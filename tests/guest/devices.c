@@ -5,7 +5,8 @@
  * Each gets its queues with all the features that it offers, each queue that
  * the device fills gets buffers, and one request is made to those that answer
  * by themselves. Then `ready`, and after a byte of input the same requests
- * again: a clone's devices go on with the rings as they were.
+ * again: a clone's devices go on with the rings as they were. If the byte is
+ * an `r`, from `ready` on again.
  */
 #include "blk.h"
 
@@ -74,9 +75,11 @@ void guest_main(void)
 	offer(net, 0);
 	offer(vsock, 0);
 	offer(vsock, 2);
-	requests();
-	print("ready\n");
-	while (!(in8(COM1 + 5) & 1))
-		cpu_pause();
+	do {
+		requests();
+		print("ready\n");
+		while (!(in8(COM1 + 5) & 1))
+			cpu_pause();
+	} while (in8(COM1) == 'r');
 	requests();
 }
