@@ -2,10 +2,10 @@
 /*
  * api.h - the REST API and the config file of one microVM
  *
- * Two objects. `struct api` is what requests act on: the VM, the logger and
- * the metrics; the command line and the config file use it too, with or
- * without a socket. `struct api_server` is the Unix socket in front of it. All
- * of it belongs to the VMM thread; each request is answered before the next.
+ * `struct api` is what requests act on: the VM, the logger and the metrics; the
+ * command line and the config file use it too, with or without a socket. It
+ * belongs to the VMM thread; each request is answered before the next. Requests
+ * come from the gate, the other half of the process (gate/gate.h).
  */
 #pragma once
 
@@ -18,7 +18,6 @@
 #define API_PAYLOAD_MAX_DEFAULT    51200u
 
 struct api;
-struct api_server;
 
 /**
  * struct api_settings - what the command line decides
@@ -99,14 +98,15 @@ int config_file_load(const char *path, struct api *api,
 		     struct err *err) __must_check;
 
 /**
- * api_server_new() - listen at @path and serve @api on the VM's loop
+ * api_open_gate() - start the gate, which serves @api if there is a @path
+ * @path:	of the API's socket; NULL: no API
  *
  * Fails, with Firecracker's sentence, when @path exists.
  *
- * Return: 0 or -errno.
+ * Return: 0 or -errno. Context: the process has one thread.
  */
-int api_server_new(struct api_server **out, struct api *api, const char *path,
-		   struct err *err) __must_check;
+int api_open_gate(struct api *api, const char *path,
+		  struct err *err) __must_check;
 
-/* Closes all connections and removes the socket from the file system. */
-void api_server_free(struct api_server *server);
+/* Lets the gate end and waits for it; the socket is gone then. */
+void api_close_gate(struct api *api);

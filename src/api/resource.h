@@ -24,6 +24,7 @@
 
 #include "api/api.h"
 #include "base/schema.h"
+#include "gate/gate.h"
 #include "gate/method.h"
 #include "host/timer.h"
 #include "vm/phases.h"
@@ -201,6 +202,7 @@ struct api_counters {
 /**
  * struct api - what requests act on
  * @flush:	writes a metrics line every minute while the VM runs
+ * @gate:	to the gate; its fd is -1 when there is none
  * @log_module:	owned; log_settings.module points to it
  * @level_set:	somebody chose a log level
  */
@@ -210,6 +212,7 @@ struct api {
 	struct api_settings settings;
 	struct api_counters counters;
 	struct timer flush;
+	struct gate_link gate;
 	char *log_module;
 	bool level_set;
 };

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 void fd_close(int *fd)
@@ -67,6 +68,18 @@ int fd_fill_standard(void)
 	} while (fd <= STDERR_FILENO);
 	(void)close(fd);
 	return 0;
+}
+
+void fd_close_from(int first)
+{
+	long max;
+
+	if (syscall(SYS_close_range, (unsigned int)first, ~0u, 0u) == 0)
+		return;
+	/* Before Linux 5.9. */
+	max = sysconf(_SC_OPEN_MAX);
+	for (int fd = first; fd < max; fd++)
+		(void)close(fd);
 }
 
 struct file_id file_id_of(const char *path)

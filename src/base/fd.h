@@ -61,6 +61,9 @@ int fd_write_full(int fd, const void *buf, size_t len) __must_check;
  */
 int fd_fill_standard(void) __must_check;
 
+/* Close every descriptor from @first on. */
+void fd_close_from(int first);
+
 /**
  * struct file_id - which file a path named; zeroed, it is none
  */

@@ -12,6 +12,9 @@
 
 #define VM_CPUS_MAX 32
 
+/* The name of volt-vmm's other half in a list of processes (gate/gate.h). */
+#define VM_GATE_NAME "fc_api"
+
 #define VM_ARG_KERNEL(...)                                        \
 	{                                                         \
 		.name = "kernel",                                 \

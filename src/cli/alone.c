@@ -5,6 +5,7 @@
 #include "cli/alone.h"
 
 #include "base/fd.h"
+#include "base/vm_args.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -53,6 +54,20 @@ static bool is_volt_vmm(const char *pid)
 			 strcmp(slash + 1, PROGRAM " (deleted)") == 0);
 }
 
+/* A volt-vmm has a child of the same program, which is no VM. */
+static bool is_gate(const char *pid)
+{
+	char path[64], name[32];
+	cleanup_fd int fd = -1;
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%.16s/comm", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, name, sizeof(name));
+	return n == sizeof(VM_GATE_NAME) &&
+	       memcmp(name, VM_GATE_NAME "\n", sizeof(VM_GATE_NAME)) == 0;
+}
+
 static bool read_process(struct alone *vm, const char *pid)
 {
 	char path[64], folder[FOLDER_MAX];
@@ -94,7 +109,7 @@ int alone_list(struct alone list[static ALONE_MAX], struct err *err)
 	for (int i = 0; i < n; i++) {
 		const char *pid = found[i]->d_name;
 
-		if (nr < ALONE_MAX && is_volt_vmm(pid) &&
+		if (nr < ALONE_MAX && is_volt_vmm(pid) && !is_gate(pid) &&
 		    read_process(&list[nr], pid))
 			nr++;
 		free(found[i]);

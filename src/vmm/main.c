@@ -37,7 +37,6 @@ struct vmm {
 	struct vm vm;
 	struct metrics metrics;
 	struct api *api;
-	struct api_server *server;
 };
 
 /* Firecracker's clients use none of these flags. */
@@ -132,6 +131,17 @@ static const char *api_path(const struct options *opts)
 	return opts->kernel || opts->restore ? NULL : OPTIONS_API_SOCK_DEFAULT;
 }
 
+/* What comes of a configuration is known when it has been read. */
+static bool may_need_gate(const struct options *o)
+{
+	return api_path(o) || o->vsock || o->config_file || o->restore;
+}
+
+static bool needs_gate(const struct vmm *v)
+{
+	return api_path(&v->opts) || v->vm.config.vsock.present;
+}
+
 static int new_api(struct vmm *v, struct err *err)
 {
 	const struct options *o = &v->opts;
@@ -164,15 +174,12 @@ static int new_api(struct vmm *v, struct err *err)
 static int configure(struct vmm *v, struct err *err)
 {
 	const struct options *o = &v->opts;
-	const char *socket = api_path(o);
 
 	v->vm.config.lock_drives = o->lock_drives;
 	v->vm.config.taps_are_there = o->kernel || o->restore;
 	if (o->config_file && config_file_load(o->config_file, v->api, err) < 0)
 		return VM_EXIT_GENERIC;
 	if (options_apply(o, &v->vm.config, err) < 0)
-		return VM_EXIT_GENERIC;
-	if (socket && api_server_new(&v->server, v->api, socket, err) < 0)
 		return VM_EXIT_GENERIC;
 	return VM_EXIT_OK;
 }
@@ -234,9 +241,14 @@ static int run(struct vmm *v, struct err *err)
 	if (signals_install(&v->vm, err) < 0 || new_api(v, err) < 0)
 		return complain(&v->opts, err,
 				err->rc == -EINVAL ? VM_EXIT_BAD_CONFIG : code);
+	if (may_need_gate(&v->opts) &&
+	    api_open_gate(v->api, api_path(&v->opts), err) < 0)
+		return complain(&v->opts, err, code);
 	code = configure(v, err);
 	if (code == VM_EXIT_OK)
 		code = start(v, err);
+	if (!needs_gate(v))
+		api_close_gate(v->api);
 	if (code != VM_EXIT_OK)
 		return complain(&v->opts, err, code);
 	if (loop_run(&v->loop) < 0)
@@ -292,7 +304,7 @@ int main(int argc, char **argv)
 		return complain(&v.opts, &err, VM_EXIT_GENERIC);
 	}
 	code = run(&v, &err);
-	api_server_free(v.server);
+	api_close_gate(v.api);
 	api_free(v.api);
 	if (v.opts.timing)
 		print_timing(&v);

@@ -12,6 +12,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "conformance"))
 import conformance  # noqa: E402
 
 
+def gate_of(pid):
+    """The child of a volt-vmm that serves its API."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    assert len(children) == 1, children
+    return int(children[0])
+
+
 class Api(conformance.Vmm):
     """A volt-vmm with its API socket and log in @folder."""
 
@@ -57,20 +64,32 @@ class Api(conformance.Vmm):
     def log_text(self):
         return (self.folder / "vmm.log").read_text(errors="replace")
 
+    def halves(self):
+        return self.pid, self.gate()
+
     def rss_kib(self):
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0])
+        """Of both halves."""
+        return sum(int(Path(f"/proc/{pid}/status").read_text()
+                       .split("VmRSS:")[1].split()[0])
+                   for pid in self.halves())
 
     def cpu_ticks(self):
-        """User and system time used so far, in clock ticks."""
-        stat = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1]
-        return sum(int(x) for x in stat.split()[11:13])
+        """User and system time of both halves so far, in clock ticks."""
+        stats = [Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1]
+                 for pid in self.halves()]
+        return sum(int(x) for stat in stats for x in stat.split()[11:13])
+
+    def gate(self):
+        """The PID of the half that serves the API."""
+        return gate_of(self.pid)
 
     def nr_fds(self):
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        """Of both halves."""
+        return sum(len(os.listdir(f"/proc/{pid}/fd"))
+                   for pid in self.halves())
 
     def idle_fds(self):
-        """Descriptors without any client, the API's timer among them."""
+        """Descriptors without any client."""
         self.send(b"GET").close()
         before = None
         while before != self.nr_fds():

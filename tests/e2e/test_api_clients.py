@@ -201,15 +201,16 @@ def test_client_that_does_not_read(api):
 def test_accept_does_not_spin_without_descriptors(build, tmp_path):
     """EMFILE: the API waits, and goes on when there is room again."""
     with apiclient.Api(build, tmp_path) as api:
-        fds = api.idle_fds()
-        limits = resource.prlimit(api.pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(api.pid, resource.RLIMIT_NOFILE,
-                         (fds, limits[1]))
+        api.idle_fds()
+        gate = api.gate()
+        limits = resource.prlimit(gate, resource.RLIMIT_NOFILE)
+        resource.prlimit(gate, resource.RLIMIT_NOFILE,
+                         (len(os.listdir(f"/proc/{gate}/fd")), limits[1]))
         sock = api.send(b"GET /version HTTP/1.1\r\n\r\n")
         ticks = api.cpu_ticks()
         time.sleep(2)
         assert api.cpu_ticks() - ticks < 50  # of the 200 that spinning takes
-        resource.prlimit(api.pid, resource.RLIMIT_NOFILE, limits)
+        resource.prlimit(gate, resource.RLIMIT_NOFILE, limits)
         assert apiclient.read_response(sock)[0] == 200
 
 

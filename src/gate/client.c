@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * client.c - one connection of the API (theory of operation: server.c)
+ * client.c - one connection of the API (theory of operation: server.h)
  */
-#include "api/server_priv.h"
+#include "gate/server_priv.h"
 
 #include "base/fd.h"
-#include "base/log.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -45,7 +44,16 @@ void client_close(struct client *client)
 
 static void client_watch(struct client *client, uint32_t events)
 {
-	if (loop_mod(client->server->loop, &client->src, events) < 0)
+	struct loop *loop = client->server->loop;
+	int r;
+
+	if (client->src.added) {
+		r = loop_mod(loop, &client->src, events);
+	} else {
+		client->src.events = events;
+		r = loop_add(loop, &client->src);
+	}
+	if (r < 0)
 		client_close(client);
 }
 
@@ -83,39 +91,10 @@ static bool flush(struct client *client)
 /* Malformed HTTP: answer it, then wait for the client to notice. */
 static void refuse(struct client *client)
 {
-	log_error("Received malformed HTTP on the API socket: %s",
-		  client->scan.error);
+	server_note(client->server, SERVER_MALFORMED, 0, client->scan.error);
 	http_put_error(&client->out, client->scan.error);
 	buf_free(&client->in);
 	set_phase(client, CLIENT_LEAVING, LEAVE_NS);
-}
-
-/*
- * The request at @used, which is whole and well-formed. Room for the answer to
- * what succeeds comes before the deed: a client that gets no answer may send
- * its request again, and nothing has happened yet.
- */
-static void answer(struct client *client)
-{
-	struct api *api = client->server->api;
-	const char *data = client->in.data + client->used;
-	struct api_reply reply = {0};
-	struct http_scan scan = {0};
-	const struct http_request *request = &scan.request;
-
-	if (!buf_reserve(&client->out, ANSWER_MIN))
-		return;
-	(void)http_scan(&scan, data, client->checked - client->used,
-			api->settings.payload_max);
-	api_handle(api, request->method, request->path, request->path_len,
-		   request->body_len > 0 ? data + request->head_len : NULL,
-		   request->body_len, &reply);
-	http_put_response(&client->out, reply.status, reply.deprecated, false,
-			  reply.body.data, reply.body.len);
-	client->out.failed |= reply.body.failed;
-	buf_free(&reply.body);
-	client->used += request->head_len + request->body_len;
-	client->continued = false;
 }
 
 /* Advance @checked over whole requests; the state of what follows them. */
@@ -127,7 +106,7 @@ static enum http_state look_ahead(struct client *client)
 	while (client->checked < in->len) {
 		state = http_scan(&client->scan, in->data + client->checked,
 				  in->len - client->checked,
-				  client->server->api->settings.payload_max);
+				  client->server->body_max);
 		if (state != HTTP_COMPLETE)
 			return state;
 		client->checked += client->scan.request.head_len +
@@ -152,22 +131,25 @@ static void compact(struct client *client)
 	client->used = 0;
 }
 
-/* Answer all whole requests. Return: false when the client is gone or slow. */
-static bool answer_all(struct client *client)
+/*
+ * The request at @used, which is whole and well-formed. Room for the answer to
+ * what succeeds comes before the deed: a client that gets no answer may send
+ * its request again, and nothing has happened yet.
+ */
+static void ask(struct client *client)
 {
-	while (client->used < client->checked) {
-		answer(client);
-		if (!flush(client))
-			return false;
-		set_phase(client, CLIENT_IDLE, 0);
-		if (client->out.len > 0) {
-			set_phase(client, CLIENT_WRITING, WRITE_NS);
-			client_watch(client, EPOLLOUT);
-			return false;
-		}
+	struct http_scan scan = {0};
+
+	if (!buf_reserve(&client->out, ANSWER_MIN)) {
+		client_close(client);
+		return;
 	}
-	compact(client);
-	return true;
+	(void)http_scan(&scan, client->in.data + client->used,
+			client->checked - client->used,
+			client->server->body_max);
+	client->asked = scan.request.head_len + scan.request.body_len;
+	set_phase(client, CLIENT_WAITING, 0);
+	server_queue(client->server, client);
 }
 
 /* Do what can be done with the bytes that are there. */
@@ -181,8 +163,11 @@ static void process(struct client *client)
 			client_watch(client, EPOLLIN | EPOLLOUT);
 		return;
 	}
-	if (!answer_all(client))
+	if (client->used < client->checked) {
+		ask(client);
 		return;
+	}
+	compact(client);
 	if (client->in.len == 0) {
 		set_phase(client, CLIENT_IDLE, 0);
 		client->idle_ns = now_ns();
@@ -198,6 +183,27 @@ static void process(struct client *client)
 		}
 	}
 	client_watch(client, EPOLLIN);
+}
+
+void client_answer(struct client *client, const struct server_answer *answer)
+{
+	if (answer->status == 0) {
+		client_close(client);
+		return;
+	}
+	http_put_response(&client->out, answer->status, answer->deprecated,
+			  false, answer->body, answer->len);
+	client->used += client->asked;
+	client->continued = false;
+	if (!flush(client))
+		return;
+	set_phase(client, CLIENT_IDLE, 0);
+	if (client->out.len > 0) {
+		set_phase(client, CLIENT_WRITING, WRITE_NS);
+		client_watch(client, EPOLLOUT);
+		return;
+	}
+	process(client);
 }
 
 /* Return: false at the end of the input or when the client is gone. */
@@ -235,12 +241,27 @@ static void leave(struct client *client)
 		client_close(client);
 }
 
+/*
+ * More of a request, or a hang-up, has time until the answer is there. Nothing
+ * closes the connection before: its request is read from its buffer.
+ */
+static void look_away(struct client *client, uint32_t events)
+{
+	struct loop *loop = client->server->loop;
+
+	if (events & (EPOLLHUP | EPOLLERR) ||
+	    loop_mod(loop, &client->src, 0) < 0)
+		loop_del(loop, &client->src);
+}
+
 static void on_client(struct loop_source *src, uint32_t events)
 {
 	struct client *client = container_of(src, struct client, src);
 
-	(void)events; /* errors and hang-ups show in the calls below */
-	if (client->phase == CLIENT_LEAVING) {
+	/* Errors and hang-ups show in the calls of the other phases. */
+	if (client->phase == CLIENT_WAITING) {
+		look_away(client, events);
+	} else if (client->phase == CLIENT_LEAVING) {
 		leave(client);
 	} else if (client->phase == CLIENT_WRITING) {
 		if (flush(client) && client->out.len == 0)
@@ -261,7 +282,7 @@ bool client_has_hung_up(const struct client *client)
 	       recv(client->src.fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-void client_open(struct client *client, struct api_server *server, int fd)
+void client_open(struct client *client, struct server *server, int fd)
 {
 	*client = (struct client){
 		.src = {.fd = fd,

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * gate.c - the gate is forked and made what it is (theory of operation: gate.h)
+ */
+#include "gate/gate_priv.h"
+
+#include "base/vm_args.h"
+#include "gate/http.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#define WIRE_FD 3
+#define DOOR_FD 4
+#define NR_FDS  5
+
+/* ---- the child ---- */
+
+/* Handlers belong to the other half; a terminal and its group, too. */
+static void set_signals(void)
+{
+	static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT,
+				      SIGPIPE};
+
+	for (int sig = 1; sig < 32; sig++)
+		(void)signal(sig, SIG_DFL);
+	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
+		(void)signal(ignored[i], SIG_IGN);
+}
+
+/* A root without /dev has something to put there, too; it takes no bytes. */
+static int set_standard(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		fd = open("/", O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	for (int to = 0; to < 3; to++)
+		if (dup2(fd, to) < 0)
+			return -errno;
+	return 0;
+}
+
+/* @fd becomes @to; it is out of the way of both. */
+static int move_fd(int *fd, int to)
+{
+	if (*fd >= 0 && dup3(*fd, to, O_CLOEXEC) < 0)
+		return -errno;
+	*fd = *fd < 0 ? -1 : to;
+	return 0;
+}
+
+static int move_away(int *fd)
+{
+	if (*fd >= 0)
+		*fd = fcntl(*fd, F_DUPFD_CLOEXEC, NR_FDS);
+	return *fd < 0 ? -errno : 0;
+}
+
+/* The wire is 3 and the door, if there is one, 4; nothing else stays open. */
+static int keep_two(int *sock, int *door)
+{
+	bool has_door = *door >= 0;
+	int r = move_away(sock);
+
+	if (r == 0 && has_door)
+		r = move_away(door);
+	if (r == 0)
+		r = set_standard();
+	if (r == 0)
+		r = move_fd(sock, WIRE_FD);
+	if (r == 0)
+		r = move_fd(door, DOOR_FD);
+	fd_close_from(has_door ? NR_FDS : DOOR_FD);
+	return r;
+}
+
+static void be_the_gate(const struct gate_params *params, int sock,
+			pid_t parent)
+{
+	static struct gate gate;
+
+	(void)prctl(PR_SET_NAME, VM_GATE_NAME);
+	set_signals();
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent ||
+	    keep_two(&sock, &params->door->fd) < 0)
+		_exit(1);
+	gate.params = params;
+	_exit(gate_run(&gate, sock));
+}
+
+/* ---- the parent ---- */
+
+int gate_start(struct gate_link *link, struct loop *loop,
+	       const struct gate_params *params,
+	       const struct gate_link_ops *ops, void *ctx, struct err *err)
+{
+	pid_t parent = getpid();
+	int ends[2] = {-1, -1};
+	uint64_t max;
+	int r = wire_pair(ends);
+
+	if (__builtin_add_overflow(params->payload_max, HTTP_HEAD_MAX, &max))
+		max = UINT64_MAX;
+	link->src.fd = -1;
+	link->pid = r == 0 ? fork() : -1;
+	if (link->pid == 0)
+		be_the_gate(params, ends[1], parent);
+	if (r == 0 && link->pid < 0)
+		r = -errno;
+	fd_close(&ends[1]);
+	if (r == 0)
+		r = gate_link_open(link, loop, ends[0], max, ops, ctx);
+	else
+		fd_close(&ends[0]);
+	if (link->pid < 0 && params->door->path)
+		file_unlink_own(params->door->path, params->door->file);
+	gate_door_close(params->door);
+	return r < 0 ? err_set(err, r,
+			       "Cannot start the process that serves the API: "
+			       "%s",
+			       err_name(r))
+		     : 0;
+}

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * link.c - the guest process's end of the wire (theory of operation: link.h)
+ */
+#include "gate/link.h"
+
+#include "base/fd.h"
+#include "host/timer.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#define END_MS 1000
+
+static void lost(struct gate_link *link)
+{
+	if (link->gone)
+		return;
+	link->gone = true;
+	loop_del(link->loop, &link->src);
+	link->ops->gone(link->ctx);
+}
+
+static void watch(struct gate_link *link)
+{
+	uint32_t events = EPOLLIN | (link->out.going ? EPOLLOUT : 0u);
+
+	if (!link->gone && loop_mod(link->loop, &link->src, events) < 0)
+		lost(link);
+}
+
+/* ---- to the gate ---- */
+
+static void flush(struct gate_link *link)
+{
+	int r = wire_text_send(link->src.fd, &link->out);
+
+	if (r < 0 && r != -EAGAIN) {
+		lost(link);
+		return;
+	}
+	if (r == 0)
+		buf_free(&link->answer);
+	watch(link);
+}
+
+void gate_link_answer(struct gate_link *link, int status, bool deprecated,
+		      struct buf *body)
+{
+	const struct wire_message m = {
+		.kind = WIRE_ANSWER,
+		.serial = link->request.m.serial,
+		.value = (uint32_t)status | (deprecated ? WIRE_DEPRECATED : 0u),
+	};
+
+	link->in_progress = false;
+	wire_join_reset(&link->request);
+	link->answer = *body;
+	*body = (struct buf){0};
+	wire_text_begin(&link->out, &m, link->answer.data, link->answer.len);
+	flush(link);
+}
+
+int gate_link_tell(struct gate_link *link, enum wire_kind kind, uint32_t value,
+		   const void *tail, size_t len)
+{
+	const struct wire_message m = {.kind = kind, .value = value};
+
+	return wire_send(link->src.fd, &m, tail, len, NULL, 0);
+}
+
+int gate_link_dial(struct gate_link *link, uint32_t port, uint32_t cookie)
+{
+	const struct wire_message m = {
+		.kind = WIRE_DIAL,
+		.serial = cookie,
+		.value = port,
+	};
+
+	return wire_send(link->src.fd, &m, NULL, 0, NULL, 0);
+}
+
+/* ---- from the gate ---- */
+
+static void take_request(struct gate_link *link)
+{
+	int r = link->in_progress ? -EPROTO
+				  : wire_join_add(&link->request, &link->in,
+						  link->request_max);
+
+	if (r < 0) {
+		lost(link);
+		return;
+	}
+	if (r == 0)
+		return;
+	link->in_progress = true;
+	link->ops->request(link->ctx, link->request.text.data,
+			   link->request.text.len);
+}
+
+static void take_note(struct gate_link *link)
+{
+	struct wire_in *in = &link->in;
+	char text[ERR_TEXT_MAX + 1];
+
+	memcpy(text, in->tail, in->len);
+	text[in->len] = '\0';
+	link->ops->note(link->ctx, in->m.value, in->m.rc, text);
+}
+
+static void take_dialed(struct gate_link *link)
+{
+	struct wire_in *in = &link->in;
+	int rc = in->m.rc;
+
+	if (rc == 0 && in->nr_fds == 0)
+		rc = -EPROTO;
+	link->ops->dialed(link->ctx, in->m.serial, rc,
+			  rc == 0 ? fd_steal(&in->fd[0]) : -1);
+}
+
+/* What is neither may be a call that nobody waits for any more. */
+static void take(struct gate_link *link)
+{
+	switch (link->in.m.kind) {
+	case WIRE_REQUEST:
+		take_request(link);
+		break;
+	case WIRE_DIALED:
+		take_dialed(link);
+		break;
+	case WIRE_NOTE:
+		take_note(link);
+		break;
+	default:
+		break;
+	}
+}
+
+/*
+ * A message whose descriptors we have no numbers for is lost; what waits for it
+ * has a deadline. Return: 0 or what wire_recv() says; the end is told to
+ * ops->gone().
+ */
+static int receive(struct gate_link *link)
+{
+	int r = wire_recv(link->src.fd, WIRE_GATE, &link->in);
+
+	if (r < 0 && r != -EAGAIN && r != -EPROTO)
+		lost(link);
+	return r;
+}
+
+static void on_link(struct loop_source *src, uint32_t events)
+{
+	struct gate_link *link = container_of(src, struct gate_link, src);
+
+	if (events & EPOLLOUT)
+		flush(link);
+	if (!link->gone && receive(link) == 0) {
+		take(link);
+		wire_in_drop(&link->in);
+	}
+}
+
+/* ---- calls ---- */
+
+/* Return: 0, or -ETIMEDOUT when nothing has happened until @end_ns. */
+static int await(const struct gate_link *link, short events, uint64_t end_ns)
+{
+	struct pollfd p = {.fd = link->src.fd, .events = events};
+	uint64_t now = now_ns();
+	int r;
+
+	if (now >= end_ns)
+		return -ETIMEDOUT;
+	r = poll(&p, 1, (int)((end_ns - now + 999999) / 1000000));
+	return r < 0 && errno != EINTR ? -errno : 0;
+}
+
+static bool is_reply(const struct gate_link *link)
+{
+	const struct wire_message *m = &link->in.m;
+
+	return (m->kind == WIRE_DESCRIPTOR || m->kind == WIRE_DONE) &&
+	       m->serial == link->calls;
+}
+
+/* Return: 0 when link->in is the reply. */
+static int await_reply(struct gate_link *link, uint64_t end_ns)
+{
+	int r;
+
+	do {
+		r = receive(link);
+		if (r == 0 && is_reply(link))
+			return 0;
+		if (r == 0) {
+			take(link);
+			wire_in_drop(&link->in);
+		} else if (r == -EAGAIN) {
+			r = await(link, POLLIN, end_ns);
+		}
+	} while (r == 0 && !link->gone);
+	return r == -EPROTO ? -EMFILE : r < 0 ? r : -EPIPE;
+}
+
+static int call(struct gate_link *link, const struct wire_message *m,
+		const void *tail, size_t len)
+{
+	uint64_t end_ns = now_ns() + GATE_CALL_MS * 1000000ull;
+	int r;
+
+	while ((r = wire_send(link->src.fd, m, tail, len, NULL, 0)) ==
+	       -EAGAIN) {
+		r = await(link, POLLOUT, end_ns);
+		if (r < 0)
+			return r;
+	}
+	return r < 0 ? r : await_reply(link, end_ns);
+}
+
+int gate_link_call(struct gate_link *link, enum wire_kind kind, uint32_t value,
+		   const void *tail, size_t len, struct wire_in **reply,
+		   struct err *err)
+{
+	const struct wire_message m = {
+		.kind = kind,
+		.serial = ++link->calls,
+		.value = value,
+	};
+	int r = link->gone ? -EPIPE : call(link, &m, tail, len);
+
+	if (r < 0)
+		return err_set(err, r,
+			       "The part of Volt that opens files does not "
+			       "answer: %s",
+			       err_name(r));
+	*reply = &link->in;
+	r = link->in.m.rc;
+	return r < 0 ? err_set(err, r, "%.*s", (int)link->in.len, link->in.tail)
+		     : 0;
+}
+
+/* ---- life ---- */
+
+int gate_link_open(struct gate_link *link, struct loop *loop, int sock,
+		   uint64_t request_max, const struct gate_link_ops *ops,
+		   void *ctx)
+{
+	int r;
+
+	link->loop = loop;
+	link->request_max = request_max;
+	link->ops = ops;
+	link->ctx = ctx;
+	link->src = (struct loop_source){
+		.fd = sock,
+		.events = EPOLLIN,
+		.kind = LOOP_OTHER,
+		.cb = on_link,
+	};
+	r = loop_add(loop, &link->src);
+	if (r < 0)
+		fd_close(&link->src.fd);
+	return r;
+}
+
+/* The last answer goes out; then the gate's end closes. */
+static int await_end(struct gate_link *link)
+{
+	uint64_t end_ns = now_ns() + END_MS * 1000000ull;
+	int r;
+
+	while ((r = wire_text_send(link->src.fd, &link->out)) == -EAGAIN) {
+		r = await(link, POLLOUT, end_ns);
+		if (r < 0)
+			return r;
+	}
+	if (r < 0 || shutdown(link->src.fd, SHUT_WR) < 0)
+		return 0;
+	do {
+		r = wire_recv(link->src.fd, WIRE_GATE, &link->in);
+		wire_in_drop(&link->in);
+		if (r == -EAGAIN)
+			r = await(link, POLLIN, end_ns);
+	} while (r == 0);
+	return r == -ETIMEDOUT ? r : 0;
+}
+
+void gate_link_close(struct gate_link *link)
+{
+	int r;
+
+	if (link->src.fd < 0)
+		return;
+	r = await_end(link);
+	loop_del(link->loop, &link->src);
+	fd_close(&link->src.fd);
+	/* One that is stopped dies of our end (gate.h). */
+	if (r == 0)
+		while (waitpid(link->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	wire_join_free(&link->request);
+	buf_free(&link->answer);
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * link.h - the guest process's end of the wire
+ *
+ * Theory of operation
+ *
+ * The guest process does what a request says on its VMM thread, as it does
+ * everything; the loop brings it requests, and takes its answers away as far as
+ * the gate reads them. Nothing here waits for the gate, but gate_link_call(): a
+ * handler that needs a descriptor stands still until the gate has opened it, as
+ * long as GATE_CALL_MS. So a gate that is stopped or slow costs who asks it,
+ * and the guest no more than that; one that is gone ends the VM.
+ *
+ * Context: the VMM thread.
+ */
+#pragma once
+
+#include "gate/wire.h"
+#include "host/loop.h"
+
+#include <sys/types.h>
+
+#define GATE_CALL_MS 10000
+
+/**
+ * struct gate_link_ops - what comes from the gate
+ * @request:	carry out a request: its head and body, @len bytes at @raw,
+ *valid until gate_link_answer(), which may be called from within
+ * @dialed:	to gate_link_dial() @cookie: 0 and a socket that is the
+ *receiver's, or -errno. May come during gate_link_call()
+ * @note:	text number @note, for the log; @text may be empty
+ * @gone:	the gate is no more, and nobody asked it to go
+ */
+struct gate_link_ops {
+	void (*request)(void *ctx, const char *raw, size_t len);
+	void (*dialed)(void *ctx, uint32_t cookie, int rc, int fd);
+	void (*note)(void *ctx, uint32_t note, int rc, const char *text);
+	void (*gone)(void *ctx);
+};
+
+/**
+ * struct gate_link - to the gate
+ * @pid:	of the gate
+ * @request:	that is coming, or in progress
+ * @answer:	owned, while @out sends it
+ * @calls:	how many were made: the number of the last one
+ */
+struct gate_link {
+	struct loop_source src;
+	struct loop *loop;
+	pid_t pid;
+	uint64_t request_max;
+	const struct gate_link_ops *ops;
+	void *ctx;
+	struct wire_join request;
+	struct buf answer;
+	struct wire_text out;
+	uint32_t calls;
+	bool in_progress;
+	bool gone;
+	struct wire_in in;
+};
+
+/**
+ * gate_link_open() - take over the end @sock of a wire
+ * @request_max: the longest request, head and body
+ *
+ * Return: 0 or -errno; @sock is closed then.
+ */
+int gate_link_open(struct gate_link *link, struct loop *loop, int sock,
+		   uint64_t request_max, const struct gate_link_ops *ops,
+		   void *ctx) __must_check;
+
+/**
+ * gate_link_answer() - to the request in progress
+ * @body:	its text is taken over, and it becomes empty
+ */
+void gate_link_answer(struct gate_link *link, int status, bool deprecated,
+		      struct buf *body);
+
+/**
+ * gate_link_tell() - a message that the gate does not answer
+ *
+ * Return: 0 or -errno: the gate does not read.
+ */
+int gate_link_tell(struct gate_link *link, enum wire_kind kind, uint32_t value,
+		   const void *tail, size_t len) __must_check;
+
+/**
+ * gate_link_call() - a message, and what the gate says to it
+ * @kind:	WIRE_NEED or WIRE_SAVED
+ * @err:	what the gate says when it fails
+ *
+ * Return: 0: *@reply is in the link, until the next message; -ETIMEDOUT: no
+ * answer in GATE_CALL_MS; -errno of the gate.
+ */
+int gate_link_call(struct gate_link *link, enum wire_kind kind, uint32_t value,
+		   const void *tail, size_t len, struct wire_in **reply,
+		   struct err *err) __must_check;
+
+/* Return: 0; -EAGAIN: try again later; -errno. */
+int gate_link_dial(struct gate_link *link, uint32_t port,
+		   uint32_t cookie) __must_check;
+
+/**
+ * gate_link_close() - let the gate end, and wait for it
+ *
+ * It reads first what it was sent. One that does not end within a second is not
+ * waited for. @link->src.fd may be -1: there is none.
+ */
+void gate_link_close(struct gate_link *link);

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * serve.c - the gate's loop: requests to the guest process, answers back
+ * (theory of operation: gate.h)
+ */
+#include "gate/gate_priv.h"
+
+#include <errno.h>
+
+/* ---- to the guest process ---- */
+
+static int send_reply(struct gate *gate)
+{
+	struct gate_reply *reply = &gate->reply;
+	int r = 0;
+
+	if (reply->waits)
+		r = wire_send(gate->src.fd, &reply->m, reply->text, reply->len,
+			      reply->fd, reply->nr_fds);
+	if (r == -EAGAIN)
+		return r;
+	for (unsigned int i = 0; i < reply->nr_fds; i++)
+		fd_close(&reply->fd[i]);
+	reply->nr_fds = 0;
+	reply->len = 0;
+	reply->waits = false;
+	return r;
+}
+
+/* What does not go now goes when there is room; nothing is read before a reply
+ * is out, so that there is never more than one. */
+static void pump(struct gate *gate)
+{
+	uint32_t events = EPOLLIN;
+	int r = send_reply(gate);
+
+	if (r == 0)
+		r = wire_text_send(gate->src.fd, &gate->out);
+	if (gate->reply.waits)
+		events = EPOLLOUT;
+	else if (gate->out.going)
+		events |= EPOLLOUT;
+	if ((r < 0 && r != -EAGAIN) ||
+	    loop_mod(&gate->loop, &gate->src, events) < 0)
+		loop_quit(&gate->loop);
+}
+
+void gate_send_reply(struct gate *gate)
+{
+	gate->reply.waits = true;
+	pump(gate);
+}
+
+static void ask(void *ctx, const char *raw, size_t len)
+{
+	struct gate *gate = ctx;
+	struct wire_message m = {.kind = WIRE_REQUEST};
+
+	if (++gate->serial == 0)
+		gate->serial = 1;
+	m.serial = gate->serial;
+	gate->raw = raw;
+	gate->raw_len = len;
+	wire_text_begin(&gate->out, &m, raw, len);
+	pump(gate);
+}
+
+/* Lost when there is no room: it is for the log only. */
+static void note(void *ctx, enum server_note note, int rc, const char *text)
+{
+	struct gate *gate = ctx;
+	const struct wire_message m = {
+		.kind = WIRE_NOTE,
+		.value = note,
+		.rc = rc,
+	};
+	size_t len = text ? strlen(text) : 0;
+
+	(void)!wire_send(gate->src.fd, &m, text,
+			 len < ERR_TEXT_MAX ? len : ERR_TEXT_MAX, NULL, 0);
+}
+
+static const struct server_ops server_ops = {.ask = ask, .note = note};
+
+/* ---- from the guest process ---- */
+
+static bool is_status(uint32_t status)
+{
+	return status == 0 || status == 200 || status == 204 || status == 400 ||
+	       status == 413;
+}
+
+static int take_answer(struct gate *gate)
+{
+	const struct wire_message *m = &gate->in.m;
+	const struct server_answer answer = {
+		.status = (int)(m->value & ~WIRE_DEPRECATED),
+		.deprecated = m->value & WIRE_DEPRECATED,
+	};
+	struct server_answer whole = answer;
+	int r;
+
+	if (!gate->raw || gate->out.going || m->serial != gate->serial ||
+	    !is_status((uint32_t)answer.status))
+		return -EPROTO;
+	r = wire_join_add(&gate->answer, &gate->in, gate->params->answer_max);
+	if (r <= 0)
+		return r;
+	gate->raw = NULL;
+	whole.body = gate->answer.text.data;
+	whole.len = gate->answer.text.len;
+	server_answer(gate->server, &whole);
+	wire_join_reset(&gate->answer);
+	return 0;
+}
+
+static int take_locked(struct gate *gate)
+{
+	if (gate->locked)
+		return -EPROTO;
+	gate->locked = true;
+	return 0;
+}
+
+int gate_take(struct gate *gate)
+{
+	switch (gate->in.m.kind) {
+	case WIRE_ANSWER:
+		return take_answer(gate);
+	case WIRE_LOCKED:
+		return take_locked(gate);
+	default:
+		return -EPROTO;
+	}
+}
+
+static void on_wire(struct loop_source *src, uint32_t events)
+{
+	struct gate *gate = container_of(src, struct gate, src);
+	int r;
+
+	if (events & EPOLLOUT)
+		pump(gate);
+	if (gate->reply.waits)
+		return;
+	r = wire_recv(src->fd, WIRE_GUEST, &gate->in);
+	if (r == 0)
+		r = gate_take(gate);
+	wire_in_drop(&gate->in);
+	if (r < 0 && r != -EAGAIN)
+		loop_quit(&gate->loop);
+}
+
+/* ---- life ---- */
+
+int gate_run(struct gate *gate, int sock)
+{
+	struct gate_door *door = gate->params->door;
+	int r = loop_init(&gate->loop);
+
+	gate->src = (struct loop_source){
+		.fd = sock,
+		.events = EPOLLIN,
+		.kind = LOOP_OTHER,
+		.cb = on_wire,
+	};
+	if (r == 0)
+		r = loop_add(&gate->loop, &gate->src);
+	if (r == 0 && door->fd >= 0)
+		r = server_new(&gate->server, &gate->loop, fd_steal(&door->fd),
+			       gate->params->payload_max, &server_ops, gate);
+	if (r == 0)
+		r = loop_run(&gate->loop);
+	if (door->path)
+		file_unlink_own(door->path, door->file);
+	return r < 0;
+}
