@@ -10,12 +10,10 @@
 #pragma once
 
 #include "base/metrics.h"
+#include "base/version.h"
 #include "vm/snapshot.h"
 
-/* What clients gate their features on: GET /version, GET /, --version. */
-#define FIRECRACKER_COMPAT_VERSION "1.17.0"
-
-#define API_PAYLOAD_MAX_DEFAULT    51200u
+#define API_PAYLOAD_MAX_DEFAULT 51200u
 
 struct api;
 
