@@ -30,7 +30,7 @@ def test_install(build, tmp_path):
                    env={**os.environ, "DESTDIR": str(tmp_path)}, timeout=60,
                    capture_output=True, check=True)
     programs = {p.name: p for p in tmp_path.glob("**/bin/*")}
-    assert set(programs) == {"volt", "volt-vmm"}
+    assert set(programs) == {"volt", "volt-jailer", "volt-vmm"}
     for program in programs.values():
         subprocess.run([program, "--version"], capture_output=True,
                        timeout=60, check=True)
