@@ -4,8 +4,6 @@
  */
 #include "docgen/docgen.h"
 
-#include "vmm/page.h"
-
 #include <string.h>
 
 /* Words of ours that a shell reads within single quotes. */
@@ -37,7 +35,7 @@ static bool names_a_vm(const struct args_page *page)
 	       page != &cmd_net_page;
 }
 
-/* One branch of a shell's `case`; @command: NULL for volt-vmm. */
+/* One branch of a shell's `case`; @command: NULL for a program. */
 typedef void case_fn(struct buf *out, const struct args_page *page,
 		     const char *pattern, const struct command *command);
 
@@ -63,12 +61,19 @@ static void put_some_cases(struct buf *out, case_fn *put, bool forms)
 /* The first one that fits counts. */
 static void put_cases(struct buf *out, case_fn *put)
 {
-	put(out, &vmm_page, "volt-vmm", NULL);
+	for (size_t i = 0; i < DOCGEN_NR_PROGRAMS; i++)
+		put(out, docgen_programs[i], docgen_programs[i]->name, NULL);
 	put_some_cases(out, put, true);
 	put_some_cases(out, put, false);
 }
 
 #define VM_NAMES "volt ps 2>/dev/null | awk 'NR > 1 { print $1 }'"
+
+static void put_programs(struct buf *out)
+{
+	for (size_t i = 0; i < DOCGEN_NR_PROGRAMS; i++)
+		buf_addf(out, " %s", docgen_programs[i]->name);
+}
 
 /* ---- bash ---- */
 
@@ -134,7 +139,7 @@ static void bash_case(struct buf *out, const struct args_page *page,
 void docgen_bash(struct buf *out)
 {
 	buf_add_str(out,
-		    "# bash completion of volt and volt-vmm; made by docgen\n"
+		    "# bash completion of Volt's programs; made by docgen\n"
 		    "_volt()\n"
 		    "{\n"
 		    "\tlocal cur=${COMP_WORDS[COMP_CWORD]}\n"
@@ -142,8 +147,11 @@ void docgen_bash(struct buf *out)
 		    "\tlocal list='' files=''\n"
 		    "\tlocal key=\"${COMP_WORDS[1]} ${COMP_WORDS[2]}\"\n"
 		    "\n"
-		    "\t[[ ${COMP_WORDS[0]} == *volt-vmm ]] && key=volt-vmm\n"
-		    "\t[[ $COMP_CWORD == 1 && $key != volt-vmm ]] && key=\n"
+		    "\tif [[ ${COMP_WORDS[0]##*/} == volt-* ]]; then\n"
+		    "\t\tkey=${COMP_WORDS[0]##*/}\n"
+		    "\telif [[ $COMP_CWORD == 1 ]]; then\n"
+		    "\t\tkey=\n"
+		    "\tfi\n"
 		    "\tcase $key in\n"
 		    "\t'')\n\t\tlist='help --help --version");
 	for (size_t i = 0; i < cli_nr_commands; i++)
@@ -163,7 +171,9 @@ void docgen_bash(struct buf *out)
 		    "\tfi\n"
 		    "\treturn 0\n"
 		    "}\n"
-		    "complete -o filenames -F _volt volt volt-vmm\n");
+		    "complete -o filenames -F _volt volt");
+	put_programs(out);
+	buf_add(out, "\n", 1);
 }
 
 /* ---- zsh ---- */
@@ -218,16 +228,17 @@ static void zsh_case(struct buf *out, const struct args_page *page,
 
 void docgen_zsh(struct buf *out)
 {
-	buf_add_str(out,
-		    "#compdef volt volt-vmm\n"
-		    "# zsh completion of volt and volt-vmm; made by docgen\n"
-		    "_volt_words() {\n"
-		    "\tlocal -a names=($(" VM_NAMES "))\n"
-		    "\t(( $#names )) && _values VM $names\n"
-		    "\t_files\n"
-		    "}\n"
-		    "_volt_commands() {\n"
-		    "\tlocal -a commands=(\n");
+	buf_add_str(out, "#compdef volt");
+	put_programs(out);
+	buf_add_str(out, "\n"
+			 "# zsh completion of Volt's programs; made by docgen\n"
+			 "_volt_words() {\n"
+			 "\tlocal -a names=($(" VM_NAMES "))\n"
+			 "\t(( $#names )) && _values VM $names\n"
+			 "\t_files\n"
+			 "}\n"
+			 "_volt_commands() {\n"
+			 "\tlocal -a commands=(\n");
 	for (size_t i = 0; i < cli_nr_commands; i++) {
 		if (is_form(&cli_commands[i]))
 			continue;
@@ -242,8 +253,8 @@ void docgen_zsh(struct buf *out)
 			 "_volt() {\n"
 			 "\tlocal key=\"$words[2] $words[3]\"\n"
 			 "\n"
-			 "\t[[ $service == volt-vmm ]] && key=volt-vmm\n"
-			 "\tif [[ $CURRENT == 2 && $key != volt-vmm ]]; then\n"
+			 "\t[[ $service == volt-* ]] && key=$service\n"
+			 "\tif [[ $CURRENT == 2 && $key != volt-* ]]; then\n"
 			 "\t\t_volt_commands\n"
 			 "\t\treturn\n"
 			 "\tfi\n"
@@ -335,5 +346,7 @@ void docgen_fish(struct buf *out)
 		    "'help of a command'\n");
 	for (size_t i = 0; i < cli_nr_commands; i++)
 		fish_command(out, &cli_commands[i]);
-	fish_options(out, "volt-vmm", "", &vmm_page);
+	for (size_t i = 0; i < DOCGEN_NR_PROGRAMS; i++)
+		fish_options(out, docgen_programs[i]->name, "",
+			     docgen_programs[i]);
 }

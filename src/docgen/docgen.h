@@ -10,6 +10,10 @@
 
 #include "cli/cli.h"
 
+/* The programs beside `volt`, which has commands. */
+#define DOCGEN_NR_PROGRAMS 2
+extern const struct args_page *const docgen_programs[DOCGEN_NR_PROGRAMS];
+
 /* "volt-net-add" of "volt net add", for file and page names. */
 void docgen_put_dashed(struct buf *out, const char *name);
 

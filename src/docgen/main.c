@@ -8,6 +8,7 @@
 #include "docgen/docgen.h"
 
 #include "base/fd.h"
+#include "jailer/page.h"
 #include "vmm/page.h"
 
 #include <errno.h>
@@ -15,6 +16,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+const struct args_page *const docgen_programs[DOCGEN_NR_PROGRAMS] = {
+	&vmm_page,
+	&jailer_page,
+};
 
 void docgen_put_dashed(struct buf *out, const char *name)
 {
@@ -81,8 +87,8 @@ static int write_man(const char *folder)
 {
 	int r = save_page(folder, &volt_page, 1);
 
-	if (r == 0)
-		r = save_page(folder, &vmm_page, 8);
+	for (size_t i = 0; r == 0 && i < DOCGEN_NR_PROGRAMS; i++)
+		r = save_page(folder, docgen_programs[i], 8);
 	for (size_t i = 0; r == 0 && i < cli_nr_commands; i++)
 		r = save_page(folder, cli_commands[i].page, 1);
 	return r;

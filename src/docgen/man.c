@@ -4,8 +4,6 @@
  */
 #include "docgen/docgen.h"
 
-#include "vmm/page.h"
-
 #include <string.h>
 
 /* Text as it stands: a line of it is no request, a dash no hyphen. */
@@ -92,27 +90,37 @@ static void put_commands(struct buf *out)
 	}
 }
 
-/* Who it belongs to, and what belongs to it. */
+/* The next reference of a list that began at @start. */
+static void put_reference(struct buf *out, size_t start, const char *name,
+			  int section)
+{
+	if (out->len > start)
+		buf_add_str(out, ",\n");
+	buf_add_str(out, ".BR ");
+	docgen_put_dashed(out, name);
+	buf_addf(out, " (%d)", section);
+}
+
+/* Who it belongs to, what belongs to it, and the other programs. */
 static void put_see_also(struct buf *out, const struct args_page *page)
 {
 	size_t len = strlen(page->name);
-	bool vmm = page == &vmm_page;
+	size_t start;
 
 	buf_add_str(out, ".SH SEE ALSO\n");
+	start = out->len;
 	for (size_t i = 0; i < cli_nr_commands; i++) {
 		const char *name = cli_commands[i].page->name;
 
-		if (vmm || strncmp(name, page->name, len) != 0 ||
-		    name[len] != ' ')
-			continue;
-		buf_add_str(out, ".BR ");
-		docgen_put_dashed(out, name);
-		buf_add_str(out, " (1),\n");
+		if (strncmp(name, page->name, len) == 0 && name[len] == ' ')
+			put_reference(out, start, name, 1);
 	}
 	if (page != &volt_page)
-		buf_add_str(out, vmm ? ".BR volt (1)\n" : ".BR volt (1),\n");
-	if (!vmm)
-		buf_add_str(out, ".BR volt-vmm (8)\n");
+		put_reference(out, start, volt_page.name, 1);
+	for (size_t i = 0; i < DOCGEN_NR_PROGRAMS; i++)
+		if (page != docgen_programs[i])
+			put_reference(out, start, docgen_programs[i]->name, 8);
+	buf_add(out, "\n", 1);
 }
 
 void docgen_man(const struct args_page *page, int section, struct buf *out)

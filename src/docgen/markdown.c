@@ -4,8 +4,6 @@
  */
 #include "docgen/docgen.h"
 
-#include "vmm/page.h"
-
 #include <string.h>
 
 /* In a table's cell. */
@@ -87,15 +85,16 @@ void docgen_markdown(struct buf *out)
 		"the man pages and the completions are: `make docs` after a "
 		"change of one. A test compares.\n"
 		"\n"
-		"Both programs read their command line alike: `--option VALUE` "
+		"All programs read their command line alike: `--option VALUE` "
 		"or `--option=VALUE`, names cut short where that is "
 		"unambiguous (`--mem 512`), each option once unless it says "
 		"otherwise. A value that begins with `--` needs the `=`. `--` "
 		"ends the options; `-h` is `--help`.\n"
-		"\n"
-		"## volt-vmm\n"
 		"\n");
-	put_page(out, &vmm_page);
+	for (size_t i = 0; i < DOCGEN_NR_PROGRAMS; i++) {
+		buf_addf(out, "## %s\n\n", docgen_programs[i]->name);
+		put_page(out, docgen_programs[i]);
+	}
 	buf_add_str(out, "## volt\n\n");
 	put_about(out, &volt_page);
 	buf_add_str(out, "| command | what |\n|---|---|\n");

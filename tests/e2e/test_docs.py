@@ -70,10 +70,10 @@ def test_command_lines_are_as_the_tables_say(build):
 
 
 def commands():
-    """Both programs, and each command and form that docs/cli.md lists."""
+    """All programs, and each command and form that docs/cli.md lists."""
     rows = re.findall(r"^\| \[`(volt [a-z ]+)`\]",
                       (DOCS / "cli.md").read_text(), re.M)
-    return ["volt", "volt-vmm", *rows]
+    return ["volt", "volt-jailer", "volt-vmm", *rows]
 
 
 def flags_of(build, words):
