@@ -84,17 +84,36 @@ bool handover_wanted(int fd)
 	return false;
 }
 
-int handover_take_proc(void)
+/* An O_PATH descriptor of a procfs' root and nothing else. */
+static bool is_proc(int fd)
 {
-	int flags = fcntl(HANDOVER_PROC_FD, F_GETFL);
+	int flags = fcntl(fd, F_GETFL);
 	struct statfs fs;
 	struct stat st;
 
-	if (flags < 0 || !(flags & O_PATH) ||
-	    fstat(HANDOVER_PROC_FD, &st) < 0 || !S_ISDIR(st.st_mode) ||
-	    st.st_ino != PROC_ROOT_INO || fstatfs(HANDOVER_PROC_FD, &fs) < 0 ||
-	    fs.f_type != PROC_SUPER_MAGIC)
-		return -1;
-	(void)fcntl(HANDOVER_PROC_FD, F_SETFD, FD_CLOEXEC);
-	return HANDOVER_PROC_FD;
+	return flags >= 0 && (flags & O_PATH) && fstat(fd, &st) == 0 &&
+	       S_ISDIR(st.st_mode) && st.st_ino == PROC_ROOT_INO &&
+	       fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
+}
+
+static void read_line(int at, const char *name, char *text, size_t size)
+{
+	cleanup_fd int fd = openat(at, name, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, text, size - 1);
+
+	text[n < 0 ? 0 : n] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+}
+
+void handover_take(struct handover *left)
+{
+	int proc = HANDOVER_PROC_FD;
+
+	*left = (struct handover){.pagemap = -1};
+	if (!is_proc(proc))
+		return;
+	left->pagemap = openat(proc, "self/pagemap", O_RDONLY | O_CLOEXEC);
+	read_line(proc, "sys/kernel/random/boot_id", left->boot_id,
+		  sizeof(left->boot_id));
+	fd_close(&proc);
 }

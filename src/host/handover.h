@@ -25,7 +25,7 @@
 #define HANDOVER_OWNER "Volt"
 #define HANDOVER_TYPE  1u
 
-/* In one file of a program that calls handover_take_proc(). */
+/* In one file of a program that calls handover_take(). */
 #define HANDOVER_NOTE                                     \
 	__asm__(".pushsection .note.volt, \"a\", @note\n" \
 		".balign 4\n"                             \
@@ -38,17 +38,24 @@
 		".popsection\n")
 
 /**
+ * struct handover - what was opened by it
+ * @pagemap:	/proc/self/pagemap; -1: no jailer left the way to it
+ * @boot_id:	the kernel's id of this boot, without a line feed; or empty
+ */
+struct handover {
+	int pagemap;
+	char boot_id[64];
+};
+
+/**
  * handover_wanted() - does the program say that it takes the descriptor?
  * @fd:		of its file; any content
  */
 bool handover_wanted(int fd) __must_check;
 
 /**
- * handover_take_proc() - the descriptor of /proc that a jailer left
+ * handover_take() - use what a jailer left, and close it
  *
  * Call it before anything else is opened.
- *
- * Return: a descriptor, close-on-exec, which is the caller's to close soon; -1
- * when none was left.
  */
-int handover_take_proc(void) __must_check;
+void handover_take(struct handover *left);

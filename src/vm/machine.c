@@ -14,6 +14,7 @@
 #include "vm/vm.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -730,6 +731,14 @@ static int boot(struct machine *m, struct err *err)
  */
 static void look_at_host(struct machine *m)
 {
+	const struct handover *left = &m->vm->handover;
+
+	if (left->pagemap >= 0) {
+		m->pagemap = fcntl(left->pagemap, F_DUPFD_CLOEXEC, 0);
+		(void)snprintf(m->boot_id, sizeof(m->boot_id), "%s",
+			       left->boot_id);
+		return;
+	}
 	m->pagemap = path_open(&path_direct, PATH_PAGEMAP, NULL, NULL);
 	(void)path_read_text(&path_direct, PATH_BOOT_ID, m->boot_id,
 			     sizeof(m->boot_id));

@@ -28,6 +28,7 @@ int vm_init(struct vm *vm, struct loop *loop)
 	vm_config_init(&vm->config);
 	vm->loop = loop;
 	vm->exit_code = -1;
+	vm->handover.pagemap = -1;
 	vm->end = (struct loop_source){
 		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.events = EPOLLIN,
@@ -48,6 +49,7 @@ void vm_free(struct vm *vm)
 	vm->machine = NULL;
 	loop_del(vm->loop, &vm->end);
 	fd_close(&vm->end.fd);
+	fd_close(&vm->handover.pagemap);
 	vm_config_free(&vm->config);
 }
 

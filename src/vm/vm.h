@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include "host/handover.h"
 #include "host/loop.h"
 #include "snapshot/identity.h"
 #include "vm/config.h"
@@ -61,6 +62,7 @@ struct metrics;
  * @base:	the snapshot that a diff of now would differ from; moment 0:
  * none
  * @run:	random; what this process saves has it. 0: it has saved nothing
+ * @handover:	what a jailer left, which main() may set after vm_init()
  * @end:	eventfd by which vm_end() reaches the loop
  */
 struct vm {
@@ -75,6 +77,7 @@ struct vm {
 	struct phases restore_phases; /* none after a start */
 	struct snapshot_identity base;
 	uint64_t run;
+	struct handover handover;
 };
 
 /* Return: 0 or -errno. */

@@ -28,6 +28,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+HANDOVER_NOTE;
+
 /**
  * struct vmm - the whole process
  */
@@ -282,12 +284,14 @@ static int leave(const struct options *o, int code)
 int main(int argc, char **argv)
 {
 	static struct vmm v;
+	struct handover left;
 	struct err err = {0};
 	int code;
 
 	timeline_mark(&v.vm.timeline, TIMELINE_PROCESS);
 	if (fd_fill_standard() < 0)
-		return VM_EXIT_GENERIC;          /* and nowhere to say why */
+		return VM_EXIT_GENERIC; /* and nowhere to say why */
+	handover_take(&left);
 	(void)prctl(PR_SET_NAME, "firecracker"); /* what clients look for */
 	(void)umask(077);
 	if (options_parse(&v.opts, argc, argv, &err) < 0) {
@@ -303,6 +307,7 @@ int main(int argc, char **argv)
 		err_set(&err, -ENOMEM, "Cannot create the event loop");
 		return complain(&v.opts, &err, VM_EXIT_GENERIC);
 	}
+	v.vm.handover = left;
 	code = run(&v, &err);
 	api_close_gate(v.api);
 	api_free(v.api);
