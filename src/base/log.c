@@ -48,6 +48,9 @@ static struct {
 
 static _Atomic uint64_t dropped;
 
+/* "": the thread has not been named by us. */
+static _Thread_local char thread_name[16];
+
 static const char *const level_names[] = {
 	[LOG_OFF] = "OFF",   [LOG_ERROR] = "ERROR", [LOG_WARN] = "WARN",
 	[LOG_INFO] = "INFO", [LOG_DEBUG] = "DEBUG", [LOG_TRACE] = "TRACE",
@@ -81,10 +84,17 @@ static const char *origin(const char *file)
 	return p ? p : file;
 }
 
+void log_name_thread(const char *name)
+{
+	(void)snprintf(thread_name, sizeof(thread_name), "%s", name);
+	(void)prctl(PR_SET_NAME, thread_name);
+}
+
 static size_t put_head(char *buf, size_t size, enum log_level level,
 		       const char *file, int line)
 {
-	char thread[17] = "";
+	char asked[17] = "";
+	const char *thread = thread_name;
 	struct timespec ts;
 	struct tm tm;
 	size_t n;
@@ -92,7 +102,10 @@ static size_t put_head(char *buf, size_t size, enum log_level level,
 
 	(void)clock_gettime(CLOCK_REALTIME, &ts);
 	(void)gmtime_r(&ts.tv_sec, &tm);
-	(void)prctl(PR_GET_NAME, thread);
+	if (!*thread) {
+		(void)prctl(PR_GET_NAME, asked);
+		thread = asked;
+	}
 	k = snprintf(buf, size, "%04d-%02d-%02dT%02d:%02d:%02d.%09ld [%.64s:%s",
 		     tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
 		     tm.tm_min, tm.tm_sec, ts.tv_nsec, log_settings.id, thread);

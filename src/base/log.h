@@ -13,6 +13,8 @@
  * counted, and said in their place. A line of which a part is out is never
  * dropped: no line is torn.
  *
+ * Each thread's name in its lines is its own copy: see log_name_thread().
+ *
  * The settings change only before the guest runs (API phase); after that they
  * are read-only.
  */
@@ -60,6 +62,15 @@ struct log_site {
 
 /* "warn", "Warning", "INFO": any case. Return: false when it is no level. */
 bool log_level_parse(const char *text, enum log_level *level);
+
+/**
+ * log_name_thread() - name the calling thread, for the log and the kernel
+ * @name:	at most 15 bytes
+ *
+ * A thread that has not called this asks the kernel with each line, which a
+ * seccomp filter may forbid.
+ */
+void log_name_thread(const char *name);
 
 /* Lines lost since the start because the target was full or failed. */
 uint64_t log_dropped(void);

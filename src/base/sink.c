@@ -84,6 +84,7 @@ void sink_borrow(struct sink *sink, int fd)
 		sink->kind = own >= 0 ? SINK_OWN : SINK_SHARED;
 		sink->owned = own >= 0;
 		sink->fd = own >= 0 ? own : fd;
+		sink->is_tty = isatty(sink->fd);
 	}
 }
 
@@ -96,15 +97,17 @@ void sink_close(struct sink *sink)
 
 /* ---- writing ---- */
 
-static ssize_t write_shared(int fd, const void *data, size_t len)
+static ssize_t write_shared(const struct sink *sink, const void *data,
+			    size_t len)
 {
+	int fd = sink->fd;
 	union {
 		const void *from;
 		void *to;
 	} cast = {.from = data}; /* struct iovec knows no const */
 	struct iovec iov = {cast.to, len};
 	struct pollfd p = {.fd = fd, .events = POLLOUT};
-	size_t max = isatty(fd) ? SHARED_TTY_MAX : SHARED_PIPE_MAX;
+	size_t max = sink->is_tty ? SHARED_TTY_MAX : SHARED_PIPE_MAX;
 	long n = syscall(SYS_pwritev2, fd, &iov, 1, -1L, -1L, RWF_NOWAIT);
 
 	if (n >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS))
@@ -132,7 +135,7 @@ ssize_t sink_write(const struct sink *sink, const void *data, size_t len)
 				 MSG_DONTWAIT | MSG_NOSIGNAL);
 			break;
 		case SINK_SHARED:
-			n = write_shared(sink->fd, data, len);
+			n = write_shared(sink, data, len);
 			break;
 		}
 	} while (n < 0 && errno == EINTR);

@@ -41,11 +41,13 @@ enum sink_kind {
  * struct sink - one target
  * @fd:		-1: SINK_NONE
  * @owned:	sink_close() closes it
+ * @is_tty:	a terminal, which is looked at once: later that may be forbidden
  */
 struct sink {
 	int fd;
 	enum sink_kind kind;
 	bool owned;
+	bool is_tty;
 };
 
 #define SINK_CLOSED (struct sink){.fd = -1}

@@ -6,8 +6,10 @@
 
 #include "base/buf.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/unix_address.h"
 #include "host/clock.h"
+#include "sandbox/stage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -273,8 +275,15 @@ static bool wait_for_the_end(struct uffd *u)
 static void *watcher_main(void *arg)
 {
 	struct uffd *u = arg;
+	bool go_on;
 
-	if (wait_for_the_end(u)) {
+	log_name_thread("firecracker");
+	u->locked = sandbox_lock_thread(u->sandbox);
+	if (u->locked == 0)
+		u->locked = sandbox_thread(u->sandbox, SANDBOX_PAGER);
+	go_on = u->locked == 0;
+	(void)sem_post(&u->ready);
+	if (go_on && wait_for_the_end(u)) {
 		atomic_store(&u->phase, UFFD_LOST);
 		unregister_memory(u);
 		read_events(u);
@@ -292,11 +301,17 @@ static int start_watcher(struct uffd *u)
 	if (u->stop < 0)
 		return -errno;
 	(void)sigfillset(&all);
+	(void)sigdelset(&all, SIGSYS); /* of its own seccomp filter */
+	(void)sem_init(&u->ready, 0, 0);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = pthread_create(&u->watcher, NULL, watcher_main, u);
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	u->watching = r == 0;
-	return -r;
+	if (r != 0)
+		return -r;
+	while (sem_wait(&u->ready) < 0)
+		; /* a signal */
+	return u->locked;
 }
 
 static void end_watcher(struct uffd *u)

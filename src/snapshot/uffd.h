@@ -42,10 +42,13 @@
 #include "mem/gmem.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 #define UFFD_RESTORE_MS 30000
 #define UFFD_GONE       "The process that serves the guest's memory is gone"
+
+struct sandbox;
 
 enum uffd_phase {
 	UFFD_RESTORING, /* the handler has until the deadline */
@@ -61,6 +64,9 @@ enum uffd_phase {
  * @watcher:	lets go who waits when the handler has ended or is late
  * @stop:	eventfd that ends it
  * @phase:	an enum uffd_phase
+ * @sandbox:	locks the watcher, which runs before the process is locked; may
+ *		be NULL
+ * @ready:	posted when it has been; @locked says how it went
  */
 struct uffd {
 	int fd;
@@ -76,6 +82,9 @@ struct uffd {
 	bool watching;
 	int stop;
 	_Atomic unsigned int phase;
+	const struct sandbox *sandbox;
+	sem_t ready;
+	int locked;
 };
 
 /* Nothing is open yet. */

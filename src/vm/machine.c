@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/pages.h"
 #include "host/path.h"
+#include "sandbox/stage.h"
 #include "vm/drives.h"
 #include "vm/exits.h"
 #include "vm/interrupts.h"
@@ -565,6 +566,7 @@ static int memory_by_uffd(struct machine *m, struct machine_source *src,
 			 pages_of(c->huge_pages), err);
 
 	m->mem.origin = GMEM_SERVED;
+	m->uffd.sandbox = m->vm->sandbox;
 	if (r == 0)
 		r = uffd_connect(&m->uffd, &m->mem, &src->uffd_sock,
 				 m->vm->loop, handler_gone, m, err);
@@ -785,6 +787,8 @@ int machine_run(struct machine *m, enum vcpus_wanted wanted, struct err *err)
 {
 	int r = console_start_input(&m->console, err);
 
+	if (r == 0)
+		r = sandbox_lock(m->vm->sandbox, err);
 	return r < 0 ? r : vcpus_start(&m->vcpus, wanted, err);
 }
 

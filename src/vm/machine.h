@@ -117,7 +117,15 @@ struct machine_source {
 int machine_new(struct machine **out, struct vm *vm,
 		struct machine_source *source, struct err *err) __must_check;
 
-/* Start the vCPUs' threads, to run or to wait. Return: 0 or -errno. */
+/**
+ * machine_run() - lock the process, then start the vCPUs' threads
+ * @wanted:	to run or to wait
+ *
+ * All that can fail for the sake of what a client asked for is done before.
+ *
+ * Return: 0 or -errno with a sentence; a process that is locked by then can
+ * only end.
+ */
 int machine_run(struct machine *m, enum vcpus_wanted wanted,
 		struct err *err) __must_check;
 

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "host/clock.h"
+#include "sandbox/stage.h"
 #include "vm/exits.h"
 #include "vm/machine.h"
 #include "vm/vm.h"
@@ -14,8 +15,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #define KICK_SIGNAL      SIGRTMIN
 #define VCPU_STACK_BYTES KIB(128)
@@ -33,6 +35,7 @@ void vcpus_init(struct vcpus *set, struct machine *machine)
 
 	memset(set, 0, sizeof(*set));
 	set->machine = machine;
+	set->pid = getpid();
 	(void)pthread_mutex_init(&set->lock, NULL);
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -75,20 +78,37 @@ static bool park(struct vcpu *vcpu)
 	return go_on;
 }
 
+/* The last thing before guest code. Return: may there be any? */
+static bool confine(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu->set->machine->vm;
+	int r = sandbox_thread(vm->sandbox, SANDBOX_VCPU);
+
+	if (r == 0)
+		return true;
+	log_error("The seccomp filter of vCPU %u cannot be loaded: %s",
+		  vcpu->kvm.id, err_name(r));
+	vm_end(vm, VM_EXIT_GENERIC);
+	return false;
+}
+
 static void *vcpu_main(void *arg)
 {
 	struct vcpu *vcpu = arg;
 	struct vcpus *set = vcpu->set;
 	char name[16];
-	bool go_on;
+	bool confined, go_on;
 
 	(void)snprintf(name, sizeof(name), "fc_vcpu %u", vcpu->kvm.id);
-	(void)prctl(PR_SET_NAME, name);
+	log_name_thread(name);
+	atomic_store(&vcpu->tid, (int)syscall(SYS_gettid));
+	confined = confine(vcpu);
 	(void)pthread_mutex_lock(&set->lock);
 	go_on = set->wanted == VCPUS_RUN;
 	(void)pthread_mutex_unlock(&set->lock);
-	if (!go_on)
+	if (!go_on && confined)
 		go_on = park(vcpu);
+	go_on = go_on && confined;
 	if (vcpu->kvm.id == 0)
 		timeline_mark(&set->machine->vm->timeline, TIMELINE_FIRST_RUN);
 	while (go_on) {
@@ -136,16 +156,43 @@ static int start_one(struct vcpu *vcpu, struct err *err)
 	return 0;
 }
 
+/* Threads wait for the lock: none runs the guest before this thread, too, has
+ * its filter. */
 int vcpus_start(struct vcpus *set, enum vcpus_wanted wanted, struct err *err)
 {
 	struct sigaction action = {.sa_handler = on_kick};
 	int r = 0;
 
 	(void)sigaction(KICK_SIGNAL, &action, NULL);
+	(void)pthread_mutex_lock(&set->lock);
 	set->wanted = wanted;
 	for (unsigned int i = 0; i < set->nr && r == 0; i++)
 		r = start_one(&set->vcpu[i], err);
+	if (r == 0) {
+		r = sandbox_thread(set->machine->vm->sandbox, SANDBOX_VMM);
+		if (r < 0)
+			(void)err_set(err, r,
+				      "The seccomp filter of the VMM thread "
+				      "cannot be loaded: %s",
+				      err_name(r));
+	}
+	if (r < 0)
+		set->wanted = VCPUS_STOP;
+	(void)pthread_mutex_unlock(&set->lock);
 	return r;
+}
+
+/*
+ * Not pthread_kill(), which in some C libraries names no process: a filter
+ * could not keep the signal within this one. A thread without a number has not
+ * looked at `wanted` yet; one that has ended hears nothing.
+ */
+static void kick(struct vcpu *vcpu)
+{
+	int tid = atomic_load(&vcpu->tid);
+
+	if (tid != 0)
+		(void)syscall(SYS_tgkill, vcpu->set->pid, tid, KICK_SIGNAL);
 }
 
 static void request(struct vcpus *set, enum vcpus_wanted wanted)
@@ -161,7 +208,7 @@ static void request(struct vcpus *set, enum vcpus_wanted wanted)
 		return;
 	for (unsigned int i = 0; i < set->nr; i++)
 		if (set->vcpu[i].started)
-			(void)pthread_kill(set->vcpu[i].thread, KICK_SIGNAL);
+			kick(&set->vcpu[i]);
 }
 
 int vcpus_pause(struct vcpus *set)

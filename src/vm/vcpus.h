@@ -36,12 +36,14 @@ struct vcpus;
 /**
  * struct vcpu - one vCPU and its thread
  * @started:	the thread exists and must be joined
+ * @tid:	of the thread in the kernel; 0 until it says so
  */
 struct vcpu {
 	struct kvm_vcpu kvm;
 	struct vcpus *set;
 	pthread_t thread;
 	bool started;
+	_Atomic int tid;
 };
 
 enum vcpus_wanted {
@@ -70,6 +72,7 @@ struct exit_counters {
 
 /**
  * struct vcpus - all vCPUs of a machine
+ * @pid:	of this process, which a locked one cannot ask for
  * @lock:	guards wanted, parked and ended
  * @changed:	signalled when one of them changes
  * @parked:	threads that wait
@@ -79,6 +82,7 @@ struct vcpus {
 	struct machine *machine;
 	unsigned int nr;
 	struct vcpu vcpu[CONFIG_VCPUS_MAX];
+	int pid;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	enum vcpus_wanted wanted;

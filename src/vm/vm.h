@@ -53,6 +53,7 @@ enum vm_exit_code {
 
 struct machine;
 struct metrics;
+struct sandbox;
 
 /**
  * struct vm - one microVM, from the start of the process
@@ -63,12 +64,14 @@ struct metrics;
  * none
  * @run:	random; what this process saves has it. 0: it has saved nothing
  * @handover:	what a jailer left, which main() may set after vm_init()
+ * @sandbox:	locks the process before the guest runs; NULL: nobody does
  * @end:	eventfd by which vm_end() reaches the loop
  */
 struct vm {
 	struct vm_config config;
 	struct loop *loop;
 	struct metrics *metrics;
+	struct sandbox *sandbox;
 	enum vm_state state;
 	struct machine *machine;
 	_Atomic int exit_code;

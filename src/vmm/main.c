@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "dev/console.h"
+#include "sandbox/stage.h"
 #include "vm/machine.h"
 #include "vm/snapshot.h"
 #include "vmm/ask.h"
@@ -22,9 +23,7 @@
 #include "vmm/signals.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,6 +38,7 @@ struct vmm {
 	struct vm vm;
 	struct metrics metrics;
 	struct api *api;
+	struct sandbox sandbox;
 };
 
 /* Firecracker's clients use none of these flags. */
@@ -144,6 +144,61 @@ static bool needs_gate(const struct vmm *v)
 	return api_path(&v->opts) || v->vm.config.vsock.present;
 }
 
+/*
+ * The command line wins over the host's file, and that over the default. What
+ * nobody named is closed before anything is opened.
+ */
+static int begin_sandbox(struct vmm *v, int argc, char **argv, int pagemap,
+			 struct err *err)
+{
+	const struct options *o = &v->opts;
+	struct sandbox *s = &v->sandbox;
+	int r;
+
+	*s = (struct sandbox){.mode = SANDBOX_OFF, .min_abi = 1};
+	v->vm.sandbox = s;
+	r = sandbox_read_host(s, SANDBOX_HOST_FILE, err);
+	if (r < 0)
+		return r;
+	if (o->has_sandbox)
+		s->mode = o->sandbox;
+	if (o->sandbox_min_abi)
+		s->min_abi = (unsigned int)o->sandbox_min_abi;
+	return s->mode == SANDBOX_OFF ? 0
+				      : sandbox_early(argc, argv, pagemap, err);
+}
+
+/* What is wrong here goes to the log, which is there by now. */
+static int prepare_sandbox(struct vmm *v, struct err *err)
+{
+	const struct options *o = &v->opts;
+	struct sandbox *s = &v->sandbox;
+	int r = 0;
+
+	if (o->no_seccomp) {
+		s->filters = SANDBOX_FILTERS_NONE;
+	} else if (o->seccomp_filter) {
+		s->filters = SANDBOX_FILTERS_CUSTOM;
+		r = filter_file_read(&s->custom, o->seccomp_filter, err);
+		if (r < 0)
+			(void)err_prefix(err, "Seccomp error: ");
+	}
+	return r < 0 ? r : sandbox_check(s, err);
+}
+
+static void log_sandbox(const struct sandbox *s)
+{
+	char gap[160];
+
+	if (s->mode == SANDBOX_OFF)
+		return;
+	log_info("Sandbox: %s, Landlock ABI %u, %s", sandbox_mode_name(s->mode),
+		 s->abi, sandbox_filters_name(s));
+	for (unsigned int i = 0; sandbox_gap(s, i, gap) > 0; i++)
+		log_at(s->mode == SANDBOX_STRICT ? LOG_INFO : LOG_WARN,
+		       "Not in the sandbox: %s", gap);
+}
+
 static int new_api(struct vmm *v, struct err *err)
 {
 	const struct options *o = &v->opts;
@@ -243,6 +298,9 @@ static int run(struct vmm *v, struct err *err)
 	if (signals_install(&v->vm, err) < 0 || new_api(v, err) < 0)
 		return complain(&v->opts, err,
 				err->rc == -EINVAL ? VM_EXIT_BAD_CONFIG : code);
+	if (prepare_sandbox(v, err) < 0)
+		return complain(&v->opts, err, code);
+	log_sandbox(&v->sandbox);
 	if (may_need_gate(&v->opts) &&
 	    api_open_gate(v->api, api_path(&v->opts), err) < 0)
 		return complain(&v->opts, err, code);
@@ -274,10 +332,8 @@ static int leave(const struct options *o, int code)
 	int sig = signals_final();
 
 	log_end(o, code);
-	if (sig != 0) {
-		(void)signal(sig, SIG_DFL);
-		(void)raise(sig);
-	}
+	if (sig != 0)
+		signals_die(sig);
 	return code;
 }
 
@@ -292,7 +348,7 @@ int main(int argc, char **argv)
 	if (fd_fill_standard() < 0)
 		return VM_EXIT_GENERIC; /* and nowhere to say why */
 	handover_take(&left);
-	(void)prctl(PR_SET_NAME, "firecracker"); /* what clients look for */
+	log_name_thread("firecracker"); /* what clients look for */
 	(void)umask(077);
 	if (options_parse(&v.opts, argc, argv, &err) < 0) {
 		say(options_for_person(argc, argv) ? err_for_person(&err)
@@ -301,6 +357,8 @@ int main(int argc, char **argv)
 	}
 	if (v.opts.action != OPTIONS_RUN)
 		return flush(print_and_exit(&v.opts, &err));
+	if (begin_sandbox(&v, argc, argv, left.pagemap, &err) < 0)
+		return complain(&v.opts, &err, VM_EXIT_GENERIC);
 	sink_borrow(&log_settings.out, STDERR_FILENO);
 	log_settings.id = v.opts.id;
 	if (loop_init(&v.loop) < 0 || vm_init(&v.vm, &v.loop) < 0) {
@@ -314,6 +372,7 @@ int main(int argc, char **argv)
 	if (v.opts.timing)
 		print_timing(&v);
 	vm_free(&v.vm);
+	sandbox_free(&v.sandbox);
 	loop_free(&v.loop);
 	return leave(&v.opts, code);
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "base/args.h"
+#include "sandbox/stage.h"
 #include "vm/snapshot.h"
 
 #define OPTIONS_API_SOCK_DEFAULT "/run/firecracker.socket"
@@ -43,6 +44,7 @@ enum options_clock {
  * @has_start_time_us:	the jailer's clock readings are there
  * @cpus:		0 when absent
  * @memory_mib:		0 when absent
+ * @sandbox_min_abi:	0 when absent
  */
 struct options {
 	enum options_action action;
@@ -88,6 +90,9 @@ struct options {
 	bool paused;
 	bool track_dirty_pages;
 	bool lock_drives;
+	enum sandbox_mode sandbox;
+	bool has_sandbox;
+	uint64_t sandbox_min_abi;
 	enum options_clock clock;
 	struct arg_list disks;
 	struct arg_list nets;

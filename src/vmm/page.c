@@ -61,6 +61,16 @@ static const struct arg args[] = {
 	 "refuse a drive whose file another VM or program uses, where the log "
 	 "warns else",
 	 .kind = ARG_FLAG, AT(lock_drives)},
+	{"sandbox", "strict|best-effort|off",
+	 "lock the process before the guest runs: strict refuses to start "
+	 "where the host cannot, best-effort does what it can and says what "
+	 "is missing (default off, unless " SANDBOX_HOST_FILE " says else)",
+	 .kind = ARG_CHOICE, ARG_CHOICES("strict", "best-effort", "off"),
+	 AT(sandbox), HAS(has_sandbox)},
+	{"sandbox-min-abi", "N",
+	 "the least ABI version of Landlock that --sandbox strict takes "
+	 "(default 1)",
+	 .kind = ARG_NUMBER, AT(sandbox_min_abi), .min = 1, .max = 99},
 	{"timing", NULL,
 	 "print a timeline of the start to stderr at the end",
 	 .kind = ARG_FLAG, AT(timing)},
@@ -95,9 +105,11 @@ static const struct arg args[] = {
 	{"boot-timer", NULL,
 	 "log the time at which the guest says that it is up",
 	 .kind = ARG_FLAG, OLD(boot_timer)},
-	{"seccomp-filter", "FILE", NO_EFFECT "there are no filters yet",
+	{"seccomp-filter", "FILE",
+	 "load these seccomp filters, which Firecracker's compiler made, and "
+	 "not Volt's",
 	 .kind = ARG_TEXT, OLD(seccomp_filter), .forbids = "no-seccomp"},
-	{"no-seccomp", NULL, NO_EFFECT "there are no filters yet",
+	{"no-seccomp", NULL, "load no seccomp filters",
 	 .kind = ARG_FLAG, OLD(no_seccomp), .forbids = "seccomp-filter"},
 	{"http-api-max-payload-size", "BYTES",
 	 "largest body of a request (default 51200)",

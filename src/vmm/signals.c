@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "dev/console.h"
+#include "sandbox/seccomp.h"
 #include "vm/machine.h"
 
 #include <errno.h>
@@ -14,14 +15,22 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #define SIGNALS 32
+
+/* si_code of a SIGSYS of seccomp's; not every C library has it. */
+#ifndef SYS_SECCOMP
+#define SYS_SECCOMP 1
+#endif
 
 /* Handlers have no argument of ours: these are the signal flags that the
  * style allows at file scope. */
 static struct {
 	struct vm *vm;
+	int pid; /* a locked process may not ask */
 	struct loop_source wake;
 	_Atomic uint32_t pending; /* bit per signal number below SIGNALS */
 	metric_t count[SIGNALS];  /* by number */
@@ -62,6 +71,91 @@ static void put(const char *text)
 }
 
 /* Only async-signal-safe calls from here to _exit(). */
+
+/**
+ * struct words - one line, put together without the C library's formatting
+ */
+struct words {
+	char text[200];
+	size_t len;
+};
+
+static void add(struct words *w, const char *text)
+{
+	size_t n = strlen(text);
+
+	if (n > sizeof(w->text) - w->len)
+		n = sizeof(w->text) - w->len;
+	memcpy(w->text + w->len, text, n);
+	w->len += n;
+}
+
+static void add_number(struct words *w, uint64_t n)
+{
+	char digits[21] = "";
+	char *at = digits + sizeof(digits) - 1;
+
+	do
+		*--at = (char)('0' + n % 10);
+	while ((n /= 10) != 0);
+	add(w, at);
+}
+
+/* Firecracker's words first; si_errno is what the filter returned as its data:
+ * see sandbox/calls.h. */
+static void tell_bad_call(const siginfo_t *info)
+{
+	static const char *const threads[] = {
+		[SANDBOX_VMM] = "the VMM thread",
+		[SANDBOX_VCPU] = "a vCPU thread",
+		[SANDBOX_PAGER] = "the pager thread",
+		[SANDBOX_GATE] = "the gate",
+	};
+	unsigned int nr = (unsigned int)info->si_syscall;
+	size_t thread = (size_t)info->si_errno;
+	const char *name = seccomp_call_name(nr);
+	struct words w = {0};
+
+	static_assert(ARRAY_SIZE(threads) == SANDBOX_NR_THREADS, "name each");
+	add(&w, "Shutting down VM after intercepting a bad syscall (");
+	add_number(&w, nr);
+	add(&w, "): ");
+	add(&w, name ? name : "unknown");
+	add(&w, " on ");
+	add(&w, thread < SANDBOX_NR_THREADS ? threads[thread] : "a thread");
+	add(&w, "\n");
+	if (sink_write(&log_settings.out, w.text, w.len) < 0)
+		return; /* nowhere left to complain */
+}
+
+/*
+ * A whole line of metrics takes locks and memory, which the thread may have
+ * held when it made the call: this one has the group that matters.
+ */
+static void count_bad_call(const struct metrics *metrics)
+{
+	struct timespec now = {0};
+	struct words w = {0};
+
+	if (!metrics || metrics->pending.len > 0)
+		return; /* into the middle of another line */
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	add(&w, "{\"utc_timestamp_ms\":");
+	add_number(&w, (uint64_t)now.tv_sec * 1000 +
+			       (uint64_t)now.tv_nsec / 1000000);
+	add(&w, ",\"seccomp\":{\"num_faults\":1}}\n");
+	if (sink_write(&metrics->out, w.text, w.len) < 0)
+		return;
+}
+
+static void die_of_bad_call(const siginfo_t *info)
+{
+	console_restore_tty();
+	tell_bad_call(info);
+	count_bad_call(state.vm->metrics);
+	_exit(VM_EXIT_BAD_SYSCALL);
+}
+
 static void die_of_fault(size_t row, const siginfo_t *info)
 {
 	const struct machine *m = state.vm->machine;
@@ -84,6 +178,25 @@ static void die_of_fault(size_t row, const siginfo_t *info)
 	_exit(table[row].code);
 }
 
+/* What the process dies by at its end. */
+static bool is_final(int sig)
+{
+	return sig == SIGTERM || sig == SIGINT;
+}
+
+/*
+ * Until the end, which this signal has begun: a second one waits. A locked
+ * process may not set what a signal does, so the kernel has done that
+ * (SA_RESETHAND); but a mask it returns to from a handler.
+ */
+static void hold_finals(void *context)
+{
+	ucontext_t *at = context;
+
+	(void)sigaddset(&at->uc_sigmask, SIGTERM);
+	(void)sigaddset(&at->uc_sigmask, SIGINT);
+}
+
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
 	static const uint64_t one = 1;
@@ -91,13 +204,16 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 	size_t row = row_of(sig);
 	bool sent = info->si_code <= 0;
 
-	(void)context;
+	if (is_final(sig))
+		hold_finals(context);
 	metric_inc(&state.count[sig & (SIGNALS - 1)]);
+	if (sig == SIGSYS && info->si_code == SYS_SECCOMP)
+		die_of_bad_call(info);
 	if (table[row].fault && !sent)
 		die_of_fault(row, info);
 	/* The kernel's own SIGXFSZ, which looks as if we had sent it: the write
 	 * has failed with EFBIG. */
-	if (sig != SIGXFSZ || (sent && info->si_pid != getpid()))
+	if (sig != SIGXFSZ || (sent && info->si_pid != state.pid))
 		atomic_fetch_or(&state.pending, 1u << sig);
 	if (write(state.wake.fd, &one, sizeof(one)) < 0)
 		put("signal lost\n");
@@ -123,7 +239,7 @@ static void on_wake(struct loop_source *src, uint32_t events)
 			continue;
 		}
 		log_error("Shutting down VM after intercepting signal %d", sig);
-		if (sig == SIGTERM || sig == SIGINT)
+		if (is_final(sig))
 			state.final = sig;
 		vm_end(state.vm, table[i].code);
 	}
@@ -133,11 +249,11 @@ int signals_install(struct vm *vm, struct err *err)
 {
 	struct sigaction action = {
 		.sa_sigaction = on_signal,
-		.sa_flags = SA_SIGINFO | SA_RESTART,
 	};
 	int r;
 
 	state.vm = vm;
+	state.pid = getpid();
 	state.wake = (struct loop_source){
 		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.events = EPOLLIN,
@@ -151,14 +267,28 @@ int signals_install(struct vm *vm, struct err *err)
 	if (r < 0)
 		return err_set(err, r, "Cannot watch signals: %s", err_name(r));
 	(void)sigfillset(&action.sa_mask);
-	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		action.sa_flags = SA_SIGINFO | SA_RESTART;
+		if (is_final(table[i].sig))
+			action.sa_flags |= (int)SA_RESETHAND;
 		(void)sigaction(table[i].sig, &action, NULL);
+	}
 	return 0;
 }
 
 int signals_final(void)
 {
 	return state.final;
+}
+
+void signals_die(int sig)
+{
+	sigset_t set;
+
+	(void)raise(sig); /* held since the first one */
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, sig);
+	(void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 #define COUNT(name, sig, kind) {name, (sig) * sizeof(metric_t), kind}
@@ -174,6 +304,18 @@ static const struct metric metrics_of_signals[] = {
 	COUNT("sigill", SIGILL, METRIC_STORED),
 };
 
+/* One that was sent, as a test does; what a filter caught is written at once.
+ */
+static const struct metric metrics_of_seccomp[] = {
+	COUNT("num_faults", SIGSYS, METRIC_STORED),
+};
+
+static const struct metric_group seccomp_group = {
+	"seccomp",
+	metrics_of_seccomp,
+	ARRAY_SIZE(metrics_of_seccomp),
+};
+
 static const struct metric_group group = {
 	"signals",
 	metrics_of_signals,
@@ -182,5 +324,8 @@ static const struct metric_group group = {
 
 int signals_add_counters(struct metrics *metrics)
 {
-	return metrics_add(metrics, &group, NULL, state.count);
+	int r = metrics_add(metrics, &group, NULL, state.count);
+
+	return r < 0 ? r
+		     : metrics_add(metrics, &seccomp_group, NULL, state.count);
 }

@@ -10,10 +10,12 @@
  *   handler notes the number and wakes the loop, and the VMM thread ends the VM
  *   in order: terminal restored, last metrics line, socket removed. SIGTERM and
  *   SIGINT then end the process by that very signal, as a client that sent it
- *   expects to see.
+ *   expects to see; a second one waits until then.
  * - Raised by a fault of ours (SIGBUS, SIGSEGV, SIGILL, SIGSYS): nothing can be
  *   trusted. The handler writes one line, restores the terminal and leaves with
- *   _exit(). A SIGBUS inside guest memory names the file that was truncated.
+ *   _exit(). That of a SIGSYS by which a seccomp filter stops a call names call
+ *   and thread, and a line of metrics counts it. A SIGBUS inside guest memory
+ *   names the file that was truncated.
  *
  * SIGPIPE and the kernel's own SIGXFSZ end nothing: the write that caused them
  * fails with an error that its caller handles.
@@ -28,6 +30,10 @@ int signals_install(struct vm *vm, struct err *err) __must_check;
 
 /* The signal that asked for the end and should be died by, or 0. */
 int signals_final(void);
+
+/* Die by that signal: its action is the default by now. Returns only if the
+ * process outlives it, as the first of a pid namespace does. */
+void signals_die(int sig);
 
 /* Show how often each came. @metrics may be NULL. Return: 0 or -ENOMEM. */
 int signals_add_counters(struct metrics *metrics) __must_check;

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * calls.c - which thread may make which system call, and why (theory: calls.h)
+ *
+ * Two conventions keep the list short. Where two calls do the same, one is used
+ * throughout: preadv for pread64, pwritev2 for pwritev and pwrite64, sendmsg
+ * for sendto, epoll_pwait for epoll_wait. And what can be made before the lock
+ * is.
+ *
+ * The guest process is the first three threads. The gate has another list: it
+ * opens what a client names, and runs no guest.
+ */
+#include "sandbox/calls.h"
+
+#include <asm/ioctls.h>
+#include <asm/unistd_64.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/futex.h>
+#include <linux/if_tun.h>
+#include <linux/kvm.h>
+#include <linux/userfaultfd.h>
+#include <linux/vhost.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#define V             SANDBOX_ON(SANDBOX_VMM)
+#define C             SANDBOX_ON(SANDBOX_VCPU)
+#define P             SANDBOX_ON(SANDBOX_PAGER)
+#define G             SANDBOX_ON(SANDBOX_GATE)
+
+#define MUSL          SANDBOX_ON(SANDBOX_MUSL)
+#define GLIBC         SANDBOX_ON(SANDBOX_GLIBC)
+#define ANY           (MUSL | GLIBC | SANDBOX_ON(SANDBOX_SANITIZED))
+
+#define IS(n, v)      {SANDBOX_IS, n, (uint32_t)(v)}
+#define NONE_OF(n, v) {SANDBOX_NONE_OF, n, (uint32_t)(v)}
+#define OWN_PID(n)    {SANDBOX_IS, n, SANDBOX_OWN_PID}
+#define OWN_TID(n)    {SANDBOX_IS, n, SANDBOX_OWN_TID}
+
+/* A call with any arguments; for one C library only; with tested arguments. */
+#define ALLOW(threads, call, why) \
+	{threads, ANY, __NR_##call, #call, {{0}}, "", why}
+#define ALLOW_FOR(threads, build, call, why) \
+	{threads, build, __NR_##call, #call, {{0}}, "", why}
+#define ONLY(threads, call, why, ...) \
+	{threads, ANY, __NR_##call, #call, {__VA_ARGS__}, #__VA_ARGS__, why}
+#define ONLY_FOR(threads, build, call, why, ...) \
+	{threads, build, __NR_##call, #call, {__VA_ARGS__}, #__VA_ARGS__, why}
+#define IOCTL(threads, request, why) \
+	{threads, ANY, __NR_ioctl, "ioctl", {IS(1, request)}, #request, why}
+
+/* clang-format off */
+const struct sandbox_call sandbox_calls[] = {
+	/* What the guest waits for comes first. */
+	IOCTL(C,     KVM_RUN, "run the guest"),
+	IOCTL(V | C, KVM_SIGNAL_MSI, "a device interrupts, split irqchip"),
+	IOCTL(V | C, KVM_IRQ_LINE, "a device interrupts, full irqchip"),
+	IOCTL(V | C, KVM_SET_GSI_ROUTING, "the guest programs an IOAPIC pin"),
+	IOCTL(V | C, KVM_IOEVENTFD, "kicks of a queue come to the VMM thread"),
+	IOCTL(V,     KVM_IRQFD, "a device is taken apart"),
+	IOCTL(C,     KVM_GET_REGS, "the registers of an exit that ends the VM"),
+	IOCTL(C,     KVM_GET_SREGS, "the same"),
+
+	/* A paused VM is saved. */
+	IOCTL(V, KVM_GET_REGS, "vCPU state"),
+	IOCTL(V, KVM_GET_SREGS, "vCPU state"),
+	IOCTL(V, KVM_GET_FPU, "vCPU state"),
+	IOCTL(V, KVM_GET_XSAVE, "vCPU state"),
+	IOCTL(V, KVM_GET_XSAVE2, "vCPU state"),
+	IOCTL(V, KVM_GET_XCRS, "vCPU state"),
+	IOCTL(V, KVM_GET_DEBUGREGS, "vCPU state"),
+	IOCTL(V, KVM_GET_LAPIC, "vCPU state"),
+	IOCTL(V, KVM_GET_MP_STATE, "vCPU state"),
+	IOCTL(V, KVM_GET_VCPU_EVENTS, "vCPU state"),
+	IOCTL(V, KVM_GET_CPUID2, "vCPU state"),
+	IOCTL(V, KVM_GET_MSRS, "vCPU state"),
+	IOCTL(V, KVM_GET_MSR_INDEX_LIST, "which MSRs there are to save"),
+	IOCTL(V, KVM_GET_TSC_KHZ, "vCPU state"),
+	IOCTL(V, KVM_TRANSLATE, "where the guest's stack is, for a proof"),
+	IOCTL(V, KVM_KVMCLOCK_CTRL, "tell the guest that it was paused"),
+	IOCTL(V, KVM_GET_CLOCK, "VM state"),
+	IOCTL(V, KVM_GET_IRQCHIP, "VM state, full irqchip"),
+	IOCTL(V, KVM_GET_PIT2, "VM state, full irqchip"),
+	IOCTL(V, KVM_GET_DIRTY_LOG, "pages written since the last snapshot"),
+
+	/* Devices. */
+	IOCTL(V | C, TUNSETOFFLOAD, "offloads that the guest's driver takes"),
+	IOCTL(V, BLKDISCARD, "the guest discards blocks of a block device"),
+	IOCTL(V, BLKGETSIZE64, "size of a drive's new block device"),
+	IOCTL(V | C, VHOST_SET_FEATURES, "a driver starts a vhost interface"),
+	IOCTL(V | C, VHOST_SET_MEM_TABLE, "the same"),
+	IOCTL(V | C, VHOST_SET_VRING_NUM, "the same"),
+	IOCTL(V | C, VHOST_SET_VRING_BASE, "the same"),
+	IOCTL(V | C, VHOST_SET_VRING_ADDR, "the same"),
+	IOCTL(V | C, VHOST_SET_VRING_KICK, "the same"),
+	IOCTL(V | C, VHOST_SET_VRING_CALL, "the same"),
+	IOCTL(V | C, VHOST_SET_VRING_ERR, "the same"),
+	IOCTL(V | C, VHOST_NET_SET_BACKEND, "start and stop of such an interface"),
+	IOCTL(V | C, VHOST_GET_VRING_BASE, "where it stopped"),
+	IOCTL(V | P, UFFDIO_UNREGISTER, "a handler that is gone lets the VM go"),
+	IOCTL(V | C | P, TCSETS, "the terminal is as before at the end"),
+
+	/* Bytes. */
+	ALLOW(V | C | P | G, read, "events, sockets, files"),
+	ALLOW(V | C | P | G, write, "wake another thread; the log"),
+	ALLOW(V, readv, "a frame of a tap, bytes of a vsock peer"),
+	ALLOW(V, writev, "the same, out"),
+	ALLOW(V, preadv, "a drive, a memory file"),
+	ALLOW(V, pread64, "a drive, a memory file"),
+	ALLOW(V, pwrite64, "a drive, a snapshot"),
+	ALLOW(V, pwritev, "a drive, a snapshot"),
+	ALLOW(V | C | P | G, sendto, "a log that is a socket"),
+	ALLOW(V, recvfrom, "what a vsock peer sends"),
+	ALLOW(V | C | P, pwritev2, "a drive, a snapshot; a line for a shared terminal"),
+	ALLOW(V | C, io_uring_enter, "requests of a drive that runs asynchronously"),
+	ALLOW(V, fdatasync, "a flush of the guest's; a snapshot is on disk"),
+	ALLOW(V, fallocate, "the guest discards or zeroes blocks"),
+	ALLOW(V, ftruncate, "the size of a snapshot's memory file"),
+	ALLOW(V, lseek, "size of a drive; where a memory file has data"),
+	ALLOW(V, copy_file_range, "pages of a memory file that nobody changed"),
+	ALLOW_FOR(V | C | P, MUSL, fstat, "size of a drive; which file was truncated"),
+	ONLY_FOR(V | C | P, GLIBC, newfstatat, "the same", IS(3, AT_EMPTY_PATH)),
+	ALLOW(V | C | G, sendmsg, "answers, vsock; a descriptor for the other half"),
+	ALLOW(V | G, recvmsg, "requests; a descriptor that was opened for us"),
+	ALLOW(V | G, accept4, "a client, a vsock peer"),
+	ALLOW(V | C | G, shutdown, "one side of a connection is done"),
+	ALLOW(V | C | G, close, "a connection ends, a drive is replaced"),
+	ONLY(V, fcntl, "a drive's lock", IS(1, F_OFD_SETLK)),
+	ONLY(V, fcntl, "flags of a drive's new file", IS(1, F_SETFL)),
+
+	/* Waiting. */
+	ALLOW(V | G, epoll_pwait2, "the loop"),
+	ALLOW_FOR(V | G, MUSL, epoll_pwait, "the loop, before Linux 5.11"),
+	ALLOW_FOR(V | G, GLIBC, epoll_wait, "the loop, before Linux 5.11"),
+	ALLOW(V | C | G, epoll_ctl, "what it waits for"),
+	ALLOW(V | C | P | G, poll, "a drive's ring; a handler; room for a line"),
+	ALLOW(V | C, timerfd_settime, "rate limits, deadlines"),
+	ALLOW(V | C | P | G, futex, "locks; the end of a thread"),
+	ALLOW(V | C | P | G, restart_syscall, "a wait goes on after SIGSTOP"),
+	ALLOW(V | C | P | G, clock_gettime, "hosts whose clock is no TSC"),
+
+	/* Memory; nothing is ever made executable. */
+	ONLY(V | C | P | G, mmap, "buffers, a new snapshot's tables", NONE_OF(2, PROT_EXEC)),
+	ALLOW(V | C | P | G, munmap, "the same, at their end; a thread's stack"),
+	ALLOW(V, mremap, "a buffer that grows"),
+	ONLY(V | C | P | G, mprotect, "the C library's heap grows", NONE_OF(2, PROT_EXEC)),
+	ALLOW(V | C | P | G, madvise, "the balloon gives pages back; free stacks"),
+	ALLOW(V | C | P | G, brk, "the C library's heap"),
+	ALLOW(V, getrandom, "the entropy device; a snapshot's id"),
+
+	/* Signals and ends. */
+	ONLY(V, tgkill, "a vCPU leaves the guest; the end by a signal", OWN_PID(0)),
+	ONLY(C | P | G, tgkill, "abort()", OWN_PID(0)),
+	ONLY_FOR(V | C | P | G, MUSL, tkill, "abort(), raise()", OWN_TID(0)),
+	ALLOW(V | C | P | G, rt_sigprocmask, "abort(), the end of a thread"),
+	ALLOW(V | C | P | G, rt_sigreturn, "a signal handler is done"),
+	ALLOW(C | P, exit, "a thread ends"),
+	ALLOW(V | C | P | G, exit_group, "the process ends"),
+};
+/* clang-format on */
+const size_t sandbox_nr_calls = ARRAY_SIZE(sandbox_calls);
+
+#define KILL(call, family) {__NR_##call, #call, family}
+
+/* Newer than the headers of Debian 12. */
+#ifndef __NR_open_tree_attr
+#define __NR_open_tree_attr 467
+#endif
+
+/* clang-format off */
+const struct sandbox_kill sandbox_killed[] = {
+	KILL(open, "open"), KILL(openat, "open"), KILL(openat2, "open"),
+	KILL(creat, "open"), KILL(open_by_handle_at, "open"),
+	KILL(name_to_handle_at, "open"), KILL(memfd_create, "open"),
+	KILL(memfd_secret, "open"), KILL(userfaultfd, "open"),
+	KILL(fanotify_init, "open"), KILL(mknod, "open"), KILL(mknodat, "open"),
+	KILL(symlink, "open"), KILL(symlinkat, "open"), KILL(link, "open"),
+	KILL(linkat, "open"), KILL(rename, "open"), KILL(renameat, "open"),
+	KILL(renameat2, "open"), KILL(unlink, "open"), KILL(unlinkat, "open"),
+	KILL(mkdir, "open"), KILL(mkdirat, "open"), KILL(rmdir, "open"),
+	KILL(truncate, "open"),
+
+	KILL(socket, "socket"), KILL(socketpair, "socket"),
+	KILL(connect, "connect"), KILL(bind, "bind"), KILL(listen, "bind"),
+
+	KILL(execve, "exec"), KILL(execveat, "exec"), KILL(uselib, "exec"),
+	KILL(fork, "fork"), KILL(vfork, "fork"), KILL(clone, "fork"),
+	KILL(clone3, "fork"),
+
+	KILL(ptrace, "ptrace"), KILL(process_vm_readv, "ptrace"),
+	KILL(process_vm_writev, "ptrace"), KILL(pidfd_open, "ptrace"),
+	KILL(pidfd_getfd, "ptrace"), KILL(pidfd_send_signal, "ptrace"),
+	KILL(process_madvise, "ptrace"), KILL(process_mrelease, "ptrace"),
+	KILL(kcmp, "ptrace"), KILL(kill, "ptrace"),
+	KILL(perf_event_open, "ptrace"), KILL(bpf, "ptrace"),
+
+	KILL(mount, "mount"), KILL(umount2, "mount"), KILL(pivot_root, "mount"),
+	KILL(chroot, "mount"), KILL(open_tree, "mount"),
+	KILL(open_tree_attr, "mount"), KILL(move_mount, "mount"),
+	KILL(fsopen, "mount"), KILL(fsconfig, "mount"), KILL(fsmount, "mount"),
+	KILL(fspick, "mount"), KILL(mount_setattr, "mount"),
+	KILL(unshare, "mount"), KILL(setns, "mount"), KILL(swapon, "mount"),
+
+	KILL(io_uring_setup, "io_uring"),
+};
+/* clang-format on */
+const size_t sandbox_nr_killed = ARRAY_SIZE(sandbox_killed);
+
+const char *sandbox_thread_name(enum sandbox_thread thread)
+{
+	static const char *const names[] = {
+		[SANDBOX_VMM] = "vmm",
+		[SANDBOX_VCPU] = "vcpu",
+		[SANDBOX_PAGER] = "pager",
+		[SANDBOX_GATE] = "gate",
+	};
+
+	static_assert(ARRAY_SIZE(names) == SANDBOX_NR_THREADS, "name each");
+	return names[thread];
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * calls.h - the one table of system calls that a locked Volt may make
+ *
+ * Theory of operation
+ *
+ * A row of sandbox_calls[] (calls.c) allows one call on some threads, with a
+ * reason, and only with arguments that pass its tests. Rows of the same call
+ * are alternatives. sandbox_killed[] names the calls that nobody makes by
+ * accident: opening, reaching, starting something.
+ *
+ *   row matches             SECCOMP_RET_ALLOW
+ *   call of a killed family SECCOMP_RET_KILL_PROCESS
+ *   x32, i386               SECCOMP_RET_KILL_PROCESS
+ *   everything else         SECCOMP_RET_TRAP with the thread's number as data:
+ *                           the handler of SIGSYS names call and thread
+ *
+ * A sanitizer's build lets everything through that is not of a killed family:
+ * its run-time makes what calls it likes, and its report is worth more there.
+ *
+ * compile.c makes a BPF program of the rows of a thread; the build runs it
+ * (make_filters.c) and only its result is in volt-vmm. The documents' table
+ * and the tests read the rows themselves.
+ *
+ * A test looks at the low 32 bits of an argument. That is exact: each argument
+ * that a row tests is an int to the kernel, or a set of flags below bit 32.
+ */
+#pragma once
+
+#include "base/bits.h"
+
+#include <linux/filter.h>
+
+enum sandbox_thread {
+	SANDBOX_VMM,
+	SANDBOX_VCPU,
+	SANDBOX_PAGER, /* watches the handler of userfaultfd */
+	SANDBOX_GATE,
+	SANDBOX_NR_THREADS,
+};
+
+/* The filters differ by what the C library does by itself. */
+enum sandbox_build {
+	SANDBOX_MUSL,
+	SANDBOX_GLIBC,
+	SANDBOX_SANITIZED, /* reports and symbols; compiled out of releases */
+	SANDBOX_NR_BUILDS,
+};
+
+#define SANDBOX_ON(x)      (1u << (x)) /* of both enums */
+
+#define SANDBOX_TESTS_MAX  3
+#define SANDBOX_FILTER_MAX 400
+
+/* Values that are put in when a filter is loaded; no test has them else. */
+#define SANDBOX_OWN_PID 0x70696421u
+#define SANDBOX_OWN_TID 0x74696421u
+
+enum sandbox_op {
+	SANDBOX_NO_TEST, /* the row has no more tests */
+	SANDBOX_IS,      /* the argument is the value */
+	SANDBOX_NONE_OF, /* no bit of the value is set in it */
+};
+
+struct sandbox_test {
+	uint8_t op;
+	uint8_t arg;
+	uint32_t value;
+};
+
+/**
+ * struct sandbox_call - one row
+ * @threads:	SANDBOX_ON(enum sandbox_thread) of those that may
+ * @builds:	SANDBOX_ON(enum sandbox_build) of those that need it
+ * @name:	of the call
+ * @test:	all must pass
+ * @shown:	the tests, as the source writes them; "" for none
+ * @why:	the reason
+ */
+struct sandbox_call {
+	unsigned int threads;
+	unsigned int builds;
+	unsigned int nr;
+	const char *name;
+	struct sandbox_test test[SANDBOX_TESTS_MAX];
+	const char *shown;
+	const char *why;
+};
+
+struct sandbox_kill {
+	unsigned int nr;
+	const char *name;
+	const char *family;
+};
+
+extern const struct sandbox_call sandbox_calls[];
+extern const size_t sandbox_nr_calls;
+extern const struct sandbox_kill sandbox_killed[];
+extern const size_t sandbox_nr_killed;
+
+/* "vmm", "vcpu", "pager", "gate". */
+const char *sandbox_thread_name(enum sandbox_thread thread);
+
+/* How many different calls @threads may make together in @build. */
+unsigned int sandbox_count_calls(unsigned int threads,
+				 enum sandbox_build build);
+
+/**
+ * sandbox_compile() - the BPF program of @thread in @build
+ *
+ * Return: its length, or -E2BIG.
+ */
+int sandbox_compile(enum sandbox_thread thread, enum sandbox_build build,
+		    struct sock_filter out[static SANDBOX_FILTER_MAX])
+	__must_check;

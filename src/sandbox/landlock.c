@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * landlock.c - a process that may name no file, port or stranger (landlock.h)
+ */
+#include "sandbox/landlock.h"
+
+#include "base/fd.h"
+
+#include <errno.h>
+#include <linux/landlock.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* ABI 1 has the rights 0 to 12, those to make a symlink last. */
+#define FS_FIRST ((1ull << 13) - 1)
+
+static const struct {
+	unsigned int abi; /* the first that has it */
+	struct landlock_rights rights;
+	const char *gap; /* what older ones leave to seccomp; NULL: nothing */
+} table[] = {
+	{1, {.fs = FS_FIRST}, "files"},
+	/* Older kernels always deny it. */
+	{2, {.fs = 1ull << 13 /* REFER */}, NULL},
+	{3, {.fs = 1ull << 14 /* TRUNCATE */}, "truncating files"},
+	{4, {.net = 3 /* BIND_TCP, CONNECT_TCP */}, "TCP"},
+	{5, {.fs = 1ull << 15 /* IOCTL_DEV */}, "ioctls of devices"},
+	{6,
+	 {.scoped = 3 /* ABSTRACT_UNIX_SOCKET, SIGNAL */},
+	 "signals and abstract Unix sockets"},
+	{9, {.fs = 1ull << 16 /* RESOLVE_UNIX */}, "Unix sockets by path"},
+	{10, {.net = 12 /* BIND_UDP, CONNECT_SEND_UDP */}, "UDP"},
+};
+
+unsigned int landlock_abi(void)
+{
+	long r = syscall(SYS_landlock_create_ruleset, NULL, 0,
+			 LANDLOCK_CREATE_RULESET_VERSION);
+
+	return r < 0 ? 0 : (unsigned int)r;
+}
+
+struct landlock_rights landlock_rights(unsigned int abi)
+{
+	struct landlock_rights all = {0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		if (table[i].abi > abi)
+			continue;
+		all.fs |= table[i].rights.fs;
+		all.net |= table[i].rights.net;
+		all.scoped |= table[i].rights.scoped;
+	}
+	return all;
+}
+
+int landlock_lock(unsigned int abi)
+{
+	const struct landlock_rights attr = landlock_rights(abi);
+	cleanup_fd int fd = -1;
+
+	/* Longer than an old kernel's struct: fine while the rest is zero. */
+	fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+	if (fd < 0 || syscall(SYS_landlock_restrict_self, fd, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+const char *landlock_gap(unsigned int abi, unsigned int i)
+{
+	for (size_t k = 0; k < ARRAY_SIZE(table); k++)
+		if (table[k].abi > abi && table[k].gap && i-- == 0)
+			return table[k].gap;
+	return NULL;
+}

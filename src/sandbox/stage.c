@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * stage.c - how a process locks itself, step by step (theory: stage.h)
+ */
+#include "sandbox/stage.h"
+
+#include "base/fd.h"
+#include "sandbox/landlock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define HOST_FILE_MAX 1024
+
+#ifndef SYS_close_range
+#define SYS_close_range 436 /* Linux 5.9 */
+#endif
+
+static const char *const modes[] = {
+	[SANDBOX_STRICT] = "strict",
+	[SANDBOX_BEST_EFFORT] = "best-effort",
+	[SANDBOX_OFF] = "off",
+};
+
+const char *sandbox_mode_name(enum sandbox_mode mode)
+{
+	return modes[mode];
+}
+
+const char *sandbox_filters_name(const struct sandbox *s)
+{
+	if (s->mode == SANDBOX_OFF || s->filters == SANDBOX_FILTERS_NONE ||
+	    !s->has_seccomp)
+		return "no seccomp";
+	return s->filters == SANDBOX_FILTERS_CUSTOM
+		       ? "seccomp of --seccomp-filter"
+		       : "seccomp";
+}
+
+/* ---- the host's file ---- */
+
+static int set_mode(struct sandbox *s, const char *word)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		if (strcmp(modes[i], word) == 0) {
+			s->mode = (enum sandbox_mode)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+/* "1" to "99": a host may ask for more than this version knows. */
+static int set_min_abi(struct sandbox *s, const char *word)
+{
+	size_t len = strlen(word);
+
+	if (len < 1 || len > 2 || strspn(word, "0123456789") != len ||
+	    word[0] == '0')
+		return -EINVAL;
+	s->min_abi = (unsigned int)strtoul(word, NULL, 10);
+	return 0;
+}
+
+static int read_line(struct sandbox *s, char *line)
+{
+	char *key, *value, *save;
+
+	line[strcspn(line, "#")] = '\0';
+	key = strtok_r(line, " \t", &save);
+	if (!key)
+		return 0;
+	value = strtok_r(NULL, " \t", &save);
+	if (!value || strtok_r(NULL, " \t", &save))
+		return -EINVAL;
+	if (strcmp(key, "mode") == 0)
+		return set_mode(s, value);
+	return strcmp(key, "min-abi") == 0 ? set_min_abi(s, value) : -EINVAL;
+}
+
+int sandbox_read_host(struct sandbox *s, const char *path, struct err *err)
+{
+	cleanup_fd int fd =
+		open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	char text[HOST_FILE_MAX + 1];
+	unsigned int nr = 1;
+	ssize_t n;
+
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return 0;
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+	if (n < 0)
+		return err_set(err, -errno, "Cannot read %s: %s", path,
+			       err_name(errno));
+	if ((size_t)n > HOST_FILE_MAX || memchr(text, '\0', (size_t)n))
+		return err_set(err, -EINVAL, "%s is no text of %d bytes", path,
+			       HOST_FILE_MAX);
+	text[n] = '\0';
+	for (char *line = text; line; nr++) {
+		char *next = strchr(line, '\n');
+
+		if (next)
+			*next++ = '\0';
+		if (read_line(s, line) < 0)
+			return err_set(err, -EINVAL,
+				       "%s, line %u: neither \"mode "
+				       "strict|best-effort|off\" nor "
+				       "\"min-abi N\"",
+				       path, nr);
+		line = next;
+	}
+	return 0;
+}
+
+/* ---- early ---- */
+
+/* The number behind @prefix in @word, or -1. */
+static int named_fd(const char *word, const char *prefix)
+{
+	const char *at = strstr(word, prefix);
+	int fd = 0;
+
+	if (!at)
+		return -1;
+	at += strlen(prefix);
+	if (*at < '0' || *at > '9')
+		return -1;
+	for (; *at >= '0' && *at <= '9' && fd < 1 << 20; at++)
+		fd = fd * 10 + *at - '0';
+	return fd;
+}
+
+static void sort(int *fd, unsigned int nr)
+{
+	for (unsigned int i = 1; i < nr; i++)
+		for (unsigned int k = i; k > 0 && fd[k] < fd[k - 1]; k--) {
+			int other = fd[k];
+
+			fd[k] = fd[k - 1];
+			fd[k - 1] = other;
+		}
+}
+
+static int close_between(unsigned int from, unsigned int to)
+{
+	if (from > to)
+		return 0;
+	return syscall(SYS_close_range, from, to, 0) < 0 ? -errno : 0;
+}
+
+int sandbox_early(int argc, char **argv, int own, struct err *err)
+{
+	static const char *const prefixes[] = {"/dev/fd/", "/proc/self/fd/"};
+	const struct rlimit no_core = {0};
+	int keep[SANDBOX_KEEP_MAX + 1];
+	unsigned int nr = 0, from = STDERR_FILENO + 1;
+	int r = 0;
+
+	for (int i = 1; i < argc; i++) {
+		for (size_t k = 0; k < ARRAY_SIZE(prefixes); k++) {
+			int fd = named_fd(argv[i], prefixes[k]);
+
+			if (fd <= STDERR_FILENO)
+				continue;
+			if (nr == SANDBOX_KEEP_MAX)
+				return err_set(err, -E2BIG,
+					       "The command line names more "
+					       "than %d descriptors",
+					       SANDBOX_KEEP_MAX);
+			keep[nr++] = fd;
+		}
+	}
+	if (own > STDERR_FILENO)
+		keep[nr++] = own;
+	sort(keep, nr);
+	for (unsigned int i = 0; i < nr && r == 0; i++) {
+		r = close_between(from, (unsigned int)keep[i] - 1);
+		from = (unsigned int)keep[i] + 1;
+	}
+	if (r == 0)
+		r = close_between(from, ~0u);
+	/* Before Linux 5.9, as with all sandboxes that close none. */
+	if (r < 0 && r != -ENOSYS)
+		return err_set(err, r, "Cannot close stray descriptors: %s",
+			       err_name(r));
+	(void)umask(077);
+	if (setrlimit(RLIMIT_CORE, &no_core) < 0)
+		return err_set(err, -errno, "Cannot forbid core dumps: %s",
+			       err_name(errno));
+	return 0;
+}
+
+/* ---- what the host has ---- */
+
+#define ACCEPT_LESS \
+	"; --sandbox best-effort accepts that, and says what is missing"
+
+int sandbox_check(struct sandbox *s, struct err *err)
+{
+	unsigned int abi = landlock_abi();
+
+	s->abi = abi < LANDLOCK_ABI_KNOWN ? abi : LANDLOCK_ABI_KNOWN;
+	s->has_seccomp = seccomp_available();
+	if (s->mode != SANDBOX_STRICT)
+		return 0;
+	if (abi == 0)
+		return err_set(err, -EOPNOTSUPP,
+			       "This host's kernel has no Landlock, or was "
+			       "started without it (Linux 5.13 with "
+			       "CONFIG_SECURITY_LANDLOCK, and \"landlock\" in "
+			       "lsm=)" ACCEPT_LESS);
+	if (abi < s->min_abi)
+		return err_set(err, -EOPNOTSUPP,
+			       "This host's Landlock has ABI %u, less than "
+			       "--sandbox-min-abi %u" ACCEPT_LESS,
+			       abi, s->min_abi);
+	if (!s->has_seccomp && s->filters != SANDBOX_FILTERS_NONE)
+		return err_set(err, -EOPNOTSUPP,
+			       "This host's kernel has no seccomp filters "
+			       "(CONFIG_SECCOMP_FILTER)" ACCEPT_LESS);
+	return 0;
+}
+
+/* ---- locking ---- */
+
+int sandbox_lock_thread(const struct sandbox *s)
+{
+	if (!s || s->mode == SANDBOX_OFF)
+		return 0;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	return s->abi > 0 ? landlock_lock(s->abi) : 0;
+}
+
+int sandbox_lock(struct sandbox *s, struct err *err)
+{
+	int r;
+
+	if (!s || s->mode == SANDBOX_OFF || s->locked)
+		return 0;
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return err_set(err, -errno, "Cannot forbid tracing: %s",
+			       err_name(errno));
+	r = sandbox_lock_thread(s);
+	if (r < 0)
+		return err_set(err, r, "Landlock failed: %s", err_name(r));
+	s->locked = true;
+	return 0;
+}
+
+/* Firecracker has no pager: its files have no program for one. */
+static const struct seccomp_program *custom(const struct sandbox *s,
+					    enum sandbox_thread thread)
+{
+	switch (thread) {
+	case SANDBOX_VMM:
+		return &s->custom.program[FILTER_FILE_VMM];
+	case SANDBOX_VCPU:
+		return &s->custom.program[FILTER_FILE_VCPU];
+	case SANDBOX_GATE:
+		return &s->custom.program[FILTER_FILE_API];
+	default:
+		return NULL;
+	}
+}
+
+int sandbox_thread(const struct sandbox *s, enum sandbox_thread thread)
+{
+	const struct seccomp_program *own = NULL;
+
+	if (!s || s->mode == SANDBOX_OFF ||
+	    s->filters == SANDBOX_FILTERS_NONE || !s->has_seccomp)
+		return 0;
+	if (s->filters == SANDBOX_FILTERS_CUSTOM)
+		own = custom(s, thread);
+	return own ? seccomp_load_custom(own) : seccomp_load(thread);
+}
+
+/* ---- what is missing ---- */
+
+static size_t say(char text[static 160], const char *what)
+{
+	return (size_t)snprintf(text, 160, "%s", what);
+}
+
+size_t sandbox_gap(const struct sandbox *s, unsigned int i,
+		   char text[static 160])
+{
+	bool filters = s->has_seccomp && s->filters == SANDBOX_FILTERS_OWN;
+	const char *gap;
+
+	if (s->mode == SANDBOX_OFF)
+		return i == 0 ? say(text, "everything: --sandbox off") : 0;
+	if (s->filters == SANDBOX_FILTERS_NONE && i-- == 0)
+		return say(text, "system calls: --no-seccomp");
+	if (s->filters == SANDBOX_FILTERS_CUSTOM && i-- == 0)
+		return say(text, "what the filters of --seccomp-filter allow");
+	if (s->filters != SANDBOX_FILTERS_NONE && !s->has_seccomp && i-- == 0)
+		return say(text, "system calls: this kernel has no seccomp");
+	gap = landlock_gap(s->abi, i);
+	if (!gap)
+		return 0;
+	return (size_t)snprintf(text, 160, "%s: Landlock's ABI is %u%s", gap,
+				s->abi,
+				filters ? ", seccomp stops it alone" : "");
+}
+
+void sandbox_free(struct sandbox *s)
+{
+	filter_file_free(&s->custom);
+}
