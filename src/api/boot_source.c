@@ -10,7 +10,6 @@
 #include "base/fd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 
 static const struct schema_field fields[] = {
 	{
@@ -40,36 +39,20 @@ static const struct schema_object schema = {
 	.size = sizeof(struct boot_source_config),
 };
 
-/* O_NONBLOCK: a FIFO or device that the path names must not stall the API. */
-static int open_image(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-	return fd < 0 ? -errno : fd;
-}
-
 static int put(struct api_call *call)
 {
-	struct boot_source_config *old = &call->api->vm->config.boot_source;
+	struct vm_config *config = &call->api->vm->config;
+	struct boot_source_config *old = &config->boot_source;
 	struct boot_source_config *body = call->body;
-	cleanup_fd int kernel = open_image(body->kernel_image_path);
-	cleanup_fd int initrd = -1;
-	char os[96];
+	cleanup_fd int kernel = -1, initrd = -1;
 
-	if (kernel < 0)
-		return err_set(call->err, kernel,
-			       "Boot source error: The kernel file cannot be "
-			       "opened: %s",
-			       api_os_error(kernel, os));
-	if (body->initrd_path) {
-		initrd = open_image(body->initrd_path);
-		if (initrd < 0)
-			return err_set(call->err, initrd,
-				       "Boot source error: The initrd file "
-				       "cannot be opened due to invalid path "
-				       "or invalid permissions. %s",
-				       api_os_error(initrd, os));
-	}
+	kernel = path_open(config->opener, PATH_KERNEL, body->kernel_image_path,
+			   call->err);
+	if (kernel >= 0 && body->initrd_path)
+		initrd = path_open(config->opener, PATH_INITRD,
+				   body->initrd_path, call->err);
+	if (kernel < 0 || (body->initrd_path && initrd < 0))
+		return err_prefix_api(call->err, "Boot source error: ");
 	if (body->boot_args && strlen(body->boot_args) >= CONFIG_CMDLINE_MAX)
 		return err_set(call->err, -EINVAL,
 			       "Boot source error: The kernel command line is "

@@ -13,23 +13,20 @@
 #include "base/fd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_MAX  MIB(4)
 #define READ_STEP 65536u
 
-static int read_file(const char *path, struct buf *text, struct err *err)
+static int read_file(const struct path_opener *opener, const char *path,
+		     struct buf *text, struct err *err)
 {
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	cleanup_fd int fd = path_open(opener, PATH_CONFIG, path, err);
 	ssize_t n;
 
 	if (fd < 0)
-		return err_set(err, -errno,
-			       "Unable to open or read from the configuration "
-			       "file %s: %s",
-			       path, err_name(errno));
+		return fd;
 	do {
 		if (text->len > FILE_MAX)
 			return err_set(err, -EFBIG,
@@ -42,12 +39,7 @@ static int read_file(const char *path, struct buf *text, struct err *err)
 		if (n > 0)
 			text->len += (size_t)n;
 	} while (n > 0 || (n < 0 && errno == EINTR));
-	if (n < 0)
-		return err_set(err, -errno,
-			       "Unable to open or read from the configuration "
-			       "file %s: %s",
-			       path, err_name(errno));
-	return 0;
+	return n < 0 ? path_say(PATH_CONFIG, path, -errno, "", err) : 0;
 }
 
 static size_t find_key(const struct buf *key)
@@ -145,7 +137,7 @@ int config_file_load(const char *path, struct api *api, struct err *err)
 	int r;
 
 	assert(api_nr_resources <= CONFIG_SECTIONS_MAX);
-	r = read_file(path, &text, err);
+	r = read_file(api->vm->config.opener, path, &text, err);
 	if (r == 0)
 		r = config_file_scan(text.data, text.len, sections, err);
 	for (size_t i = 0; r == 0 && i < api_nr_resources; i++)

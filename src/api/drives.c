@@ -15,8 +15,6 @@
 #define CANNOT_CREATE \
 	"Drive config error: Unable to create the virtio block device: "
 #define CANNOT_PATCH "Drive config error: Unable to patch the block device: "
-#define BAD_FILE \
-	"Virtio backend error: Error manipulating the backing file: %s %s"
 
 static const struct schema_name cache_names[] = {
 	{"Unsafe", CACHE_UNSAFE},
@@ -199,7 +197,6 @@ static int put(struct api_call *call)
 	struct vm_config *config = &call->api->vm->config;
 	struct drive_config *body = call->body;
 	struct drive_config *old;
-	char os[96];
 	int r;
 
 	if (api_started(call->api))
@@ -207,11 +204,10 @@ static int put(struct api_call *call)
 	r = check_form(call, body);
 	if (r < 0)
 		return r;
-	body->fd = drive_open(body->path_on_host, body->is_read_only);
+	body->fd = drive_open(config, body->path_on_host, body->is_read_only, 0,
+			      call->err);
 	if (body->fd < 0)
-		return err_set(call->err, body->fd, CANNOT_CREATE BAD_FILE "%s",
-			       api_os_error(body->fd, os), body->path_on_host,
-			       drive_open_hint(body->fd));
+		return err_prefix_api(call->err, CANNOT_CREATE);
 	old = drives_find(config, body->drive_id);
 	r = drive_lock(config, body, old, call->err);
 	if (r < 0) {
@@ -236,26 +232,28 @@ static int patch_path(struct api_call *call, struct drive_config *drive,
 		      const char *path)
 {
 	struct vm *vm = call->api->vm;
-	cleanup_fd int fd = drive_open(path, drive->is_read_only);
+	struct err why = {0};
+	cleanup_fd int fd =
+		drive_open(&vm->config, path, drive->is_read_only, 0, &why);
 	int r = fd < 0 ? fd : 0;
 	struct drive_claim claim;
-	char os[96];
 
 	if (r == 0 &&
 	    drive_claim(&vm->config, drive, path, fd, &claim, call->err) < 0) {
 		vm_drive_count_update(vm, drive, true);
 		return err_prefix_api(call->err, CANNOT_PATCH "Block: ");
 	}
-	if (r == 0)
+	if (r == 0) {
 		r = vm_drive_set_file(vm, drive, path, &fd, &claim);
+		(void)path_say(PATH_DISK, path, r, "", &why);
+	}
 	vm_drive_count_update(vm, drive, r < 0);
 	if (r == 0)
 		return 0;
 	return err_set(call->err, r,
-		       CANNOT_PATCH "Block: " BAD_FILE
-				    "%s Please verify the request "
+		       CANNOT_PATCH "Block: %s Please verify the request "
 				    "arguments.",
-		       api_os_error(r, os), path, drive_open_hint(r));
+		       why.text);
 }
 
 static int patch(struct api_call *call)

@@ -79,6 +79,16 @@ int err_plain(struct err *err, const char *fmt, ...)
 	return err->rc;
 }
 
+int err_only_plain(struct err *err)
+{
+	if (!err)
+		return 0;
+	if (err->plain[0])
+		(void)snprintf(err->text, sizeof(err->text), "%s", err->plain);
+	err->plain[0] = '\0';
+	return err->rc;
+}
+
 const char *err_for_person(const struct err *err)
 {
 	return err->plain[0] ? err->plain : err->text;

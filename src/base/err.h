@@ -53,6 +53,10 @@ int err_prefix_api(struct err *err, const char *fmt, ...) __printf_like(2, 3);
  */
 int err_plain(struct err *err, const char *fmt, ...) __printf_like(2, 3);
 
+/* Only a person will read it: @err->text becomes @err->plain, if there is one.
+ * Return: as err_prefix(). */
+int err_only_plain(struct err *err);
+
 /* What a person reads. */
 const char *err_for_person(const struct err *err);
 

@@ -8,10 +8,8 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
-#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -26,25 +24,6 @@ static const struct iovec zero_iov[] = {ZERO_16, ZERO_16, ZERO_16, ZERO_16};
 
 static_assert(ARRAY_SIZE(zero_iov) == ZERO_PIECES, "as many as are used");
 
-/* A file system of the kernel's own: what looks like a file there, as
- * /proc/self/mem does, is a way into the host or into us, and no disk. */
-static bool is_kernels(int fd)
-{
-	static const uint32_t types[] = {
-		PROC_SUPER_MAGIC,    SYSFS_MAGIC,      DEBUGFS_MAGIC,
-		TRACEFS_MAGIC,       SECURITYFS_MAGIC, CGROUP_SUPER_MAGIC,
-		CGROUP2_SUPER_MAGIC, BPF_FS_MAGIC,     EFIVARFS_MAGIC,
-	};
-	struct statfs fs;
-
-	if (fstatfs(fd, &fs) < 0)
-		return false;
-	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
-		if ((uint32_t)fs.f_type == types[i])
-			return true;
-	return false;
-}
-
 int blk_file_init(struct blk_file *file, int fd)
 {
 	uint64_t bytes;
@@ -54,7 +33,7 @@ int blk_file_init(struct blk_file *file, int fd)
 		return -errno;
 	if (S_ISDIR(st.st_mode))
 		return -EISDIR;
-	if (!S_ISBLK(st.st_mode) && (!S_ISREG(st.st_mode) || is_kernels(fd)))
+	if (!S_ISBLK(st.st_mode) && !S_ISREG(st.st_mode))
 		return -ENOTBLK;
 	bytes = (uint64_t)st.st_size;
 	if (S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, &bytes) < 0)

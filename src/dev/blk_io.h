@@ -51,8 +51,8 @@ struct blk_file {
  * blk_file_init() - look at an open file
  * @fd:		borrowed
  *
- * Return: 0; -EISDIR, -ENOTBLK for what is neither file nor block device, or a
- * file of procfs, sysfs and their like; -errno.
+ * Return: 0; -EISDIR, -ENOTBLK for what is neither file nor block device;
+ * -errno.
  */
 int blk_file_init(struct blk_file *file, int fd) __must_check;
 

@@ -9,6 +9,7 @@
 void vm_config_init(struct vm_config *config)
 {
 	memset(config, 0, sizeof(*config));
+	config->opener = &path_direct;
 	config->machine.vcpu_count = 1;
 	config->machine.mem_size_mib = 128;
 	config->boot_source.kernel_fd = -1;

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "host/path.h"
 
 #define CONFIG_VCPUS_MAX   32
 #define CONFIG_CMDLINE_MAX 2048 /* with the terminating NUL */
@@ -180,6 +181,7 @@ struct balloon_config {
 
 /**
  * struct vm_config - one microVM
+ * @opener:	opens every path of this VM
  * @id:		--id
  * @drives:	the root device first, then in the order in which they were set
  * @nets:	in that order
@@ -191,6 +193,7 @@ struct balloon_config {
  * @boot_timer:	offer the boot timer device (a guest write to it is logged)
  */
 struct vm_config {
+	const struct path_opener *opener;
 	char *id;
 	struct machine_config machine;
 	struct boot_source_config boot_source;
@@ -237,6 +240,6 @@ int vm_config_put_net(struct vm_config *config, struct net_config *net,
 void rate_limiter_config_update(struct rate_limiter_config *to,
 				const struct rate_limiter_config *from);
 
-/* Defaults: 1 vCPU, 128 MiB, nothing else. */
+/* Defaults: 1 vCPU, 128 MiB, nothing else; this process opens by itself. */
 void vm_config_init(struct vm_config *config);
 void vm_config_free(struct vm_config *config);

@@ -336,18 +336,16 @@ static int override(struct config_state *s, const struct config_overrides *o,
 	return replace_text(&s->config.vsock.uds_path, o->vsock_uds_path, err);
 }
 
-static int open_failed(const struct drive_config *d, int r, struct err *err)
+/* The API's sentence stays. */
+static int open_failed(const struct drive_config *d, struct err *err)
 {
-	err_set(err, r,
-		"Virtio backend error: Error manipulating the backing file: "
-		"%s (os error %d) %s%s",
-		err_name(r), -r, d->path_on_host, drive_open_hint(r));
-	err_plain(err,
-		  "cannot open %s, the file of drive %s: %s%s; --disk %s=PATH "
-		  "names another",
-		  d->path_on_host, d->drive_id, err_name(r), drive_open_hint(r),
-		  d->drive_id);
-	return r;
+	char why[ERR_PLAIN_MAX];
+
+	if (!err)
+		return 0;
+	(void)snprintf(why, sizeof(why), "%s", err_for_person(err));
+	return err_plain(err, "drive %s: %s; --disk %s=PATH names another",
+			 d->drive_id, why, d->drive_id);
 }
 
 static int open_drives(struct config_state *s, struct vm_config *to,
@@ -360,10 +358,12 @@ static int open_drives(struct config_state *s, struct vm_config *to,
 		int r;
 
 		d->lock_fd = -1;
-		d->fd = drive_open(d->path_on_host, d->is_read_only);
-		r = d->fd < 0 ? d->fd : 0;
-		if (r < 0)
-			return open_failed(d, r, err);
+		d->fd = drive_open(to, d->path_on_host, d->is_read_only,
+				   (unsigned int)i, err);
+		if (d->fd < 0) {
+			(void)open_failed(d, err);
+			return d->fd;
+		}
 		r = drive_lock(to, d, NULL, err);
 		if (r == 0) {
 			r = drives_set(to, d);

@@ -25,7 +25,8 @@
  * want another kind, so the old lock goes first.
  *
  * A block device that the host itself has claimed (it is mounted, swap, or part
- * of another device: O_EXCL, open(2)) is refused by drive_open() in any case.
+ * of another device: O_EXCL, open(2)) is refused when it is opened
+ * (host/path.h).
  *
  * What locks cannot see: a device node of another name for the same device, a
  * loop device over the file, hosts that share a file system without locks.

@@ -4,63 +4,15 @@
  */
 #include "vm/drives.h"
 
-#include "dev/blk_io.h"
-
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <time.h>
 
-#define CLAIM_TRIES 5
-
-/*
- * The kernel lets one at a time claim a block device: a file system, swap,
- * another device over it. Who asks as we do has it for a moment only.
- */
-static bool claimed_by_host(const char *path)
+int drive_open(const struct vm_config *config, const char *path, bool read_only,
+	       unsigned int index, struct err *err)
 {
-	const struct timespec moment = {.tv_nsec = 2000000};
-	int fd = -1;
-
-	for (int i = 0; i < CLAIM_TRIES; i++) {
-		fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK);
-		if (fd >= 0 || errno != EBUSY)
-			break;
-		(void)nanosleep(&moment, NULL);
-	}
-	if (fd < 0)
-		return errno == EBUSY;
-	fd_close(&fd);
-	return false;
-}
-
-/* O_NONBLOCK: what else the path may name must not stall us. */
-int drive_open(const char *path, bool read_only)
-{
-	cleanup_fd int fd =
-		open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC |
-				   O_NONBLOCK | O_NOCTTY);
-	struct blk_file file;
-	int r;
-
-	if (fd < 0)
-		return -errno;
-	r = blk_file_init(&file, fd);
-	if (r < 0)
-		return r;
-	if (file.is_device && claimed_by_host(path))
-		return -EBUSY;
-	/* For io_uring it would mean EAGAIN. */
-	if (fcntl(fd, F_SETFL, read_only ? O_RDONLY : O_RDWR) < 0)
-		return -errno;
-	return fd_steal(&fd);
-}
-
-const char *drive_open_hint(int rc)
-{
-	return rc == -EBUSY ? " (this host has it mounted, as swap, or in "
-			      "another device)"
-			    : "";
+	return path_open_nth(config->opener,
+			     read_only ? PATH_DISK_RO : PATH_DISK, path, index,
+			     err);
 }
 
 struct drive_config *drives_find(struct vm_config *config, const char *id)

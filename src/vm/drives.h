@@ -17,15 +17,14 @@ struct vm;
 
 /**
  * drive_open() - open a drive's file or block device
+ * @index:	it is the n-th drive of the request or snapshot, from 0
  *
  * Return: the descriptor; -EISDIR, -ENOTBLK (neither file nor block device),
  * -EBUSY for a block device that the host has mounted, as swap, or in another
- * device, or -errno of open().
+ * device, or -errno of open(); with a sentence.
  */
-int drive_open(const char *path, bool read_only) __must_check;
-
-/* What an error of drive_open() needs behind its name; perhaps nothing. */
-const char *drive_open_hint(int rc);
+int drive_open(const struct vm_config *config, const char *path, bool read_only,
+	       unsigned int index, struct err *err) __must_check;
 
 /* NULL when there is none of that id. */
 struct drive_config *drives_find(struct vm_config *config, const char *id);

@@ -5,7 +5,6 @@
  * For a person the cache is Writeback: the guest's fsync() then means what it
  * says. The first comma ends the path.
  */
-#include "base/denied.h"
 #include "vm/drives.h"
 #include "vmm/options.h"
 
@@ -81,19 +80,15 @@ static int parse(struct drive_config *drive, const char *text, struct err *err)
 static int enter(struct vm_config *config, struct drive_config *drive,
 		 struct err *err)
 {
-	char hint[DENIED_HINT_MAX];
 	int r;
 
 	if (drives_find(config, drive->drive_id))
 		return err_set(err, -EEXIST, "--disk: there are two drives %s",
 			       drive->drive_id);
-	drive->fd = drive_open(drive->path_on_host, drive->is_read_only);
+	drive->fd = drive_open(config, drive->path_on_host, drive->is_read_only,
+			       0, err);
 	if (drive->fd < 0)
-		return err_set(
-			err, drive->fd, "Cannot open the disk %s: %s%s%s",
-			drive->path_on_host, err_name(drive->fd),
-			drive_open_hint(drive->fd),
-			denied_hint(drive->path_on_host, drive->fd, hint));
+		return err_only_plain(err);
 	r = drive_lock(config, drive, NULL, err);
 	if (r < 0)
 		return r;

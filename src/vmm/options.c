@@ -9,12 +9,10 @@
 #include "vmm/options.h"
 
 #include "api/api.h"
-#include "base/denied.h"
 #include "vmm/page.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 
 static int check_id(const char *id, struct err *err)
@@ -193,24 +191,22 @@ static int set_text(char **to, const char *from)
 	return 0;
 }
 
-static int open_image(const char *path, const char *what, int *to,
-		      struct err *err)
+static int open_image(const struct vm_config *config, enum path_role role,
+		      const char *path, int *to, struct err *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	char hint[DENIED_HINT_MAX];
+	int fd = path_open(config->opener, role, path, err);
 
 	if (fd < 0)
-		return err_set(err, -errno, "Cannot open the %s %s: %s%s", what,
-			       path, err_name(errno),
-			       denied_hint(path, -errno, hint));
+		return err_only_plain(err);
 	fd_close(to);
 	*to = fd;
 	return 0;
 }
 
-static int apply_kernel(const struct options *opts,
-			struct boot_source_config *boot, struct err *err)
+static int apply_kernel(const struct options *opts, struct vm_config *config,
+			struct err *err)
 {
+	struct boot_source_config *boot = &config->boot_source;
 	int r;
 
 	if (opts->cmdline && strlen(opts->cmdline) >= CONFIG_CMDLINE_MAX)
@@ -222,9 +218,11 @@ static int apply_kernel(const struct options *opts,
 	    set_text(&boot->initrd_path, opts->initrd) < 0 ||
 	    set_text(&boot->boot_args, opts->cmdline) < 0)
 		return err_set(err, -ENOMEM, "Out of memory");
-	r = open_image(opts->kernel, "kernel", &boot->kernel_fd, err);
+	r = open_image(config, PATH_KERNEL, opts->kernel, &boot->kernel_fd,
+		       err);
 	if (r == 0 && opts->initrd)
-		r = open_image(opts->initrd, "initrd", &boot->initrd_fd, err);
+		r = open_image(config, PATH_INITRD, opts->initrd,
+			       &boot->initrd_fd, err);
 	boot->present = r == 0;
 	return r;
 }
@@ -262,6 +260,6 @@ int options_apply(const struct options *opts, struct vm_config *config,
 	if (r == 0 && opts->vsock)
 		r = option_vsock_apply(opts->vsock, config, err);
 	if (r == 0 && opts->kernel)
-		r = apply_kernel(opts, &config->boot_source, err);
+		r = apply_kernel(opts, config, err);
 	return r;
 }

@@ -117,8 +117,8 @@ RESTORE = [
     (["none"], 1, "cannot read none: No such file"),
     (["text"], 1, "text is no directory"),
     (["dir"], 1, "Cannot read dir/state.json: No such file or directory"),
-    (["S", "--disk", "disk0=none"], 1, "cannot open none, the file of drive "
-                                       "disk0: No such file or directory; "
+    (["S", "--disk", "disk0=none"], 1, "drive disk0: Cannot open the disk "
+                                       "none: No such file or directory; "
                                        "--disk disk0=PATH names another"),
     (["S", "--disk", "disk0=empty"], 1, "empty for drive disk0 is empty"),
     (["S", "--disk", "disk0=odd"], 1, "has 1000 bytes, which is no multiple"),
