@@ -124,7 +124,7 @@ static int put(struct api_call *call)
 
 	if (api_started(call->api))
 		return no_hot_plug(call);
-	r = vm_config_put_net(&call->api->vm->config, call->body, call->err);
+	r = vm_config_put_net(&call->api->vm->config, call->body, 0, call->err);
 	if (r < 0)
 		err_prefix(call->err, "Network config error: ");
 	return r;

@@ -39,7 +39,8 @@ static const struct schema_object schema = {
  */
 static int put(struct api_call *call)
 {
-	struct vsock_config *vsock = &call->api->vm->config.vsock;
+	struct vm_config *config = &call->api->vm->config;
+	struct vsock_config *vsock = &config->vsock;
 	struct vsock_config *body = call->body;
 	int r;
 
@@ -47,7 +48,7 @@ static int put(struct api_call *call)
 	*vsock = *body;
 	*body = (struct vsock_config){.fd = -1};
 	vsock->fd = -1;
-	r = vsock_config_bind(vsock, call->err);
+	r = vsock_config_bind(config->opener, vsock, call->err);
 	if (r < 0) {
 		vsock_config_free(vsock);
 		(void)err_prefix(call->err, "Vsock config error: ");

@@ -243,7 +243,7 @@ struct net_dev {
  * @fd:		a tap (host/tap.h), or any packet socket whose packets begin
  *		with the same header; non-blocking; stays open as long as the
  *		device
- * @vhost_fd:	/dev/vhost-net (net_vhost_open()), as long as the device; or -1
+ * @vhost_fd:	/dev/vhost-net (PATH_VHOST_NET), as long as the device; or -1
  * @uso:	the tap takes UDP segmentation
  */
 struct net_params {

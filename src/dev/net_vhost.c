@@ -8,7 +8,6 @@
 #include "dev/net.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/vhost.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -31,20 +30,6 @@ struct memory_table {
 static int call(const struct net_vhost *v, unsigned long request, void *arg)
 {
 	return ioctl(v->fd, request, arg) < 0 ? -errno : 0;
-}
-
-int net_vhost_open(struct err *err)
-{
-	int fd = open("/dev/vhost-net", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-
-	if (fd < 0)
-		return err_set(
-			err, -errno,
-			"vhost needs /dev/vhost-net, which cannot be "
-			"opened: %s. Load the module vhost_net, or leave "
-			"vhost out: Volt then moves the frames itself",
-			err_name(errno));
-	return fd;
 }
 
 void net_vhost_init(struct net_vhost *v, int fd, const struct gmem *mem,

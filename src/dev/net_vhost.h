@@ -40,9 +40,6 @@ struct net_vhost {
 	struct loop_source errors;
 };
 
-/* Return: a descriptor, or -errno with a sentence. */
-int net_vhost_open(struct err *err) __must_check;
-
 /* @cb: on the VMM thread when the kernel reports an error, without a lock. */
 void net_vhost_init(struct net_vhost *v, int fd, const struct gmem *mem,
 		    void (*cb)(struct loop_source *src, uint32_t events));

@@ -583,6 +583,7 @@ int vsock_new(struct virtio_dev **out, const struct vsock_params *params,
 	if (!v)
 		return err_set(err, -ENOMEM, "Out of memory");
 	v->cid = params->guest_cid;
+	v->opener = params->opener;
 	v->next_port = VSOCK_FIRST_PORT;
 	list_init(&v->conns);
 	list_init(&v->waiting);

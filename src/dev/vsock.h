@@ -63,6 +63,7 @@
 #pragma once
 
 #include "base/metrics.h"
+#include "host/path.h"
 #include "virtio/device.h"
 
 #define VSOCK_CID_HOST  2u
@@ -111,12 +112,14 @@ struct vsock_state {
 /**
  * struct vsock_params - what a device is made from
  * @uds_path:	prefix of the paths that the guest's connections go to; copied
- * @listen_fd:	of vsock_listen(); borrowed, stays open as long as the device
+ * @opener:	connects to them
+ * @listen_fd:	a PATH_VSOCK; borrowed, stays open as long as the device
  */
 struct vsock_params {
 	const struct gmem *mem;
 	struct loop *loop;
 	uint32_t guest_cid;
+	const struct path_opener *opener;
 	const char *uds_path;
 	int listen_fd;
 };
@@ -130,11 +133,3 @@ int vsock_new(struct virtio_dev **out, const struct vsock_params *params,
 	      struct err *err) __must_check;
 
 const struct vsock_counters *vsock_counters(struct virtio_dev *dev);
-
-/**
- * vsock_listen() - bind @path and listen on it
- *
- * Return: the descriptor; -EINVAL for an empty path, -ENAMETOOLONG, or -errno
- * of bind: -EADDRINUSE when the path exists, whatever it is.
- */
-int vsock_listen(const char *path) __must_check;

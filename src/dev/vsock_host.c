@@ -7,7 +7,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "base/unix_address.h"
+#include "host/unix.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -15,31 +15,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-#define BACKLOG       1024
 #define ACCEPT_BUDGET 16
-
-static int new_socket(void)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	return fd < 0 ? -errno : fd;
-}
-
-int vsock_listen(const char *path)
-{
-	cleanup_fd int fd = new_socket();
-	struct sockaddr_un addr;
-	int r = unix_address(&addr, path);
-
-	if (fd < 0)
-		return fd;
-	if (r < 0)
-		return r;
-	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 ||
-	    listen(fd, BACKLOG) < 0)
-		return -errno;
-	return fd_steal(&fd);
-}
 
 /* ---- clients of the host ---- */
 
@@ -198,22 +174,24 @@ void vsock_host_accepted(struct vsock_conn *c)
 
 /* ---- connections of the guest ---- */
 
-/* Return: 0, -EAGAIN when it has to wait, or -errno. */
+/* Return: 0 and the connection has its socket, -EAGAIN when it has to wait, or
+ * -errno. */
 static int dial(struct vsock_conn *c)
 {
-	char path[UNIX_PATH_MAX + 1];
-	struct sockaddr_un addr;
+	char path[UNIX_PATH_MAX + sizeof("_4294967295")];
 	int len = snprintf(path, sizeof(path), "%s_%u", c->vsock->uds_path,
 			   c->host_port);
+	int fd;
 
 	if (c->vsock->holding)
 		return -EAGAIN;
-	if (len < 0 || (size_t)len >= sizeof(path) ||
-	    unix_address(&addr, path) < 0)
+	if (len < 0 || (size_t)len >= sizeof(path))
 		return -ENAMETOOLONG;
-	if (connect(c->src.fd, (const struct sockaddr *)&addr, sizeof(addr)) <
-	    0)
-		return errno == EINTR ? -EAGAIN : -errno;
+	fd = path_open_nth(c->vsock->opener, PATH_VSOCK_PEER, path,
+			   c->host_port, NULL);
+	if (fd < 0)
+		return fd;
+	c->src.fd = fd;
 	return 0;
 }
 
@@ -226,13 +204,9 @@ static void connected(struct vsock_conn *c)
 
 bool vsock_host_dial(struct vsock *v, const struct vsock_header *request)
 {
-	struct vsock_conn *c;
-	int fd, r;
+	struct vsock_conn *c = vsock_conn_new(v, -1, VSOCK_DIALLING);
+	int r;
 
-	if (v->nr_conns == VSOCK_CONNS_MAX)
-		return false;
-	fd = new_socket();
-	c = fd < 0 ? NULL : vsock_conn_new(v, fd, VSOCK_DIALLING);
 	if (!c)
 		return false;
 	c->guest_port = request->src_port;
@@ -257,7 +231,9 @@ void vsock_host_redial(struct vsock_conn *c)
 {
 	int r = dial(c);
 
-	if (r == -EAGAIN)
+	/* A shortage may end before the deadline does. */
+	if (r == -EAGAIN || r == -EMFILE || r == -ENFILE || r == -ENOMEM ||
+	    r == -ENOBUFS)
 		return;
 	if (r == 0)
 		connected(c);

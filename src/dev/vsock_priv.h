@@ -88,7 +88,7 @@ enum vsock_owed {
 
 /**
  * struct vsock_conn - one connection
- * @src:	the host's socket; fd -1 once it is closed
+ * @src:	the host's socket; fd -1 while dialling, and once it is closed
  * @next:	in the hash table; all states but greeting, until an RST that is
  *		owed was sent
  * @all:	on vsock.conns
@@ -170,6 +170,7 @@ struct vsock_rx_chain {
 struct vsock {
 	struct virtio_dev dev;
 	uint64_t cid;
+	const struct path_opener *opener;
 	char *uds_path;
 	struct loop_source listener;
 	bool accept_later;

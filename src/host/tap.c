@@ -7,7 +7,6 @@
 #include "base/fd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <string.h>
@@ -35,25 +34,6 @@ int tap_attach(int fd, const char *name)
 	    ioctl(fd, TUNSETVNETHDRSZ, &header) < 0)
 		return -errno;
 	return 0;
-}
-
-int tap_open(const char *name, struct err *err)
-{
-	cleanup_fd int fd = -1;
-	int r;
-
-	if (strnlen(name, TAP_NAME_MAX + 1) > TAP_NAME_MAX)
-		return err_set(err, -ENAMETOOLONG,
-			       "A tap's name has at most %d characters",
-			       TAP_NAME_MAX);
-	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return err_set(err, -errno, "Cannot open /dev/net/tun: %s",
-			       err_name(errno));
-	r = tap_attach(fd, name);
-	return r < 0 ? err_set(err, r, "Cannot attach to the tap %s: %s", name,
-			       err_name(r))
-		     : fd_steal(&fd);
 }
 
 int tap_look(const char *name)

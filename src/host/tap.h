@@ -27,23 +27,17 @@ enum tap_offload {
 };
 
 /**
- * tap_attach() - make @fd, of /dev/net/tun, the interface's
- * @name:	as below
- *
- * Return: 0 or -errno, as below.
- */
-int tap_attach(int fd, const char *name) __must_check;
-
-/**
- * tap_open() - attach to an existing interface, or create one that lives as
+ * tap_attach() - attach to an existing interface, or create one that lives as
  * long as the descriptor (needs CAP_NET_ADMIN)
+ * @fd:		of /dev/net/tun: frames go through it afterwards
  * @name:	up to TAP_NAME_MAX bytes; "" lets the kernel choose one
  *
- * Return: a descriptor, or -errno: -ENAMETOOLONG, -EINVAL for an interface of
- * another kind (a TUN, or one with several queues), -EBUSY when another
- * process has it.
+ * Others use path_open() with PATH_TAP.
+ *
+ * Return: 0 or -errno: -ENAMETOOLONG, -EINVAL for an interface of another kind
+ * (a TUN, or one with several queues), -EBUSY when another process has it.
  */
-int tap_open(const char *name, struct err *err) __must_check;
+int tap_attach(int fd, const char *name) __must_check;
 
 /* Return: 0; -ENODEV: no interface of that name; -ENETDOWN: it is down; or
  * -errno. */

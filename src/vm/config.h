@@ -223,18 +223,20 @@ void vsock_config_free(struct vsock_config *vsock);
  *
  * Return: 0 or -errno with Firecracker's sentence.
  */
-int vsock_config_bind(struct vsock_config *vsock, struct err *err) __must_check;
+int vsock_config_bind(const struct path_opener *opener,
+		      struct vsock_config *vsock, struct err *err) __must_check;
 
 /**
  * vm_config_put_net() - set a network interface, new or again (by its id)
  * @net:	taken over, and left empty, on success
+ * @index:	it is the n-th interface of the request or snapshot, from 0
  *
  * Opens its tap. A failure leaves @config as it was.
  *
  * Return: 0 or -errno with a sentence.
  */
 int vm_config_put_net(struct vm_config *config, struct net_config *net,
-		      struct err *err) __must_check;
+		      unsigned int index, struct err *err) __must_check;
 
 /* What is absent in @from stays; a bucket without a limit takes it away. */
 void rate_limiter_config_update(struct rate_limiter_config *to,

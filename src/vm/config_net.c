@@ -5,7 +5,6 @@
  * The sentences are Firecracker's, so that clients which match them keep
  * working; what a person can do about it follows.
  */
-#include "dev/net_vhost.h"
 #include "host/tap.h"
 #include "vm/config.h"
 #include "vm/holder.h"
@@ -74,120 +73,46 @@ static void find_holder(const struct vm_config *config, const char *name,
 	}
 	/* As the tun driver has it in fdinfo. */
 	(void)snprintf(mark, sizeof(mark), "\t%s\n", name);
-	holder_find("iff:", mark, text, size);
+	holder_find(config->opener, "iff:", mark, text, size);
 }
 
-/* What a person can do about it. */
-static void explain(const struct vm_config *config, const char *name, int r,
-		    struct err *err)
+/* A person wants to know who has it. */
+static void name_holder(const struct vm_config *config, const char *name,
+			struct err *err)
 {
 	char holder[192];
 
-	switch (r) {
-	case -ENAMETOOLONG:
-		err_plain(err, "'%s' names no tap: at most %d characters", name,
-			  TAP_NAME_MAX);
-		break;
-	case -ENODEV:
-		err_plain(err,
-			  "there is no tap %s: `sudo volt net add %s` "
-			  "makes one, `volt net list` lists those that are "
-			  "there",
-			  name, name);
-		break;
-	case -ENETDOWN:
-		err_plain(err, "the tap %s is down: `sudo ip link set %s up`",
-			  name, name);
-		break;
-	case -EBUSY:
-		find_holder(config, name, holder, sizeof(holder));
-		err_plain(err, "the tap %s is in use%s", name,
-			  holder[0] ? holder : " by another process");
-		break;
-	case -EPERM:
-		err_plain(err,
-			  "the tap %s is another user's: `sudo volt net "
-			  "add %s` makes it yours",
-			  name, name);
-		break;
-	case -EINVAL:
-		err_plain(err,
-			  "%s is no tap, or one with several queues: `sudo "
-			  "volt net add NAME` makes one",
-			  name);
-		break;
-	default:
-		break;
-	}
-}
-
-/* Firecracker's words, and a person's. */
-static int open_failed(const struct vm_config *config, const char *name, int r,
-		       const struct err *why, struct err *err)
-{
-	static const char prefix[] =
-		"Could not create the network device: Open tap device failed:";
-
-	switch (r) {
-	case -ENAMETOOLONG:
-		err_set(err, r, "%s Invalid interface name", prefix);
-		break;
-	case -EBUSY:
-	case -EINVAL:
-	case -EPERM:
-	case -ENODEV:
-	case -ENETDOWN:
-		err_set(err, r,
-			"%s Error while creating ifreq structure: %s (os "
-			"error %d). Invalid TUN/TAP Backend provided by %s. "
-			"Check our documentation on setting up the network "
-			"devices.%s",
-			prefix, err_name(r), -r, name,
-			r == -EPERM    ? " `volt net add` makes a tap for "
-					 "this user."
-			: r == -EINVAL ? " It is no TAP, or one with several "
-					 "queues."
-				       : "");
-		break;
-	default:
-		err_set(err, r, "%s %s; `volt doctor` tells what to do", prefix,
-			why->text);
-	}
-	explain(config, name, r, err);
-	return r;
+	find_holder(config, name, holder, sizeof(holder));
+	err_plain(err, "the tap %s is in use%s", name,
+		  holder[0] ? holder : " by another process");
 }
 
 static int open_tap(const struct vm_config *config, struct net_config *net,
-		    struct err *err)
+		    unsigned int index, struct err *err)
 {
-	struct err why = {0};
-	int fd = config->taps_are_there ? tap_look(net->host_dev_name) : 0;
-
-	if (fd == 0)
-		fd = tap_open(net->host_dev_name, &why);
-	if (fd < 0)
-		return open_failed(config, net->host_dev_name, fd, &why, err);
-	net->fd = fd;
-	return 0;
+	net->fd = path_open_nth(config->opener,
+				config->taps_are_there ? PATH_TAP_READY
+						       : PATH_TAP,
+				net->host_dev_name, index, err);
+	if (net->fd == -EBUSY)
+		name_holder(config, net->host_dev_name, err);
+	return net->fd < 0 ? net->fd : 0;
 }
 
-static int open_vhost(struct net_config *net, struct err *err)
+static int open_vhost(const struct vm_config *config, struct net_config *net,
+		      struct err *err)
 {
-	int fd = net_vhost_open(err);
-
-	if (fd < 0)
-		return fd;
-	net->vhost_fd = fd;
-	return 0;
+	net->vhost_fd = path_open(config->opener, PATH_VHOST_NET, NULL, err);
+	return net->vhost_fd < 0 ? net->vhost_fd : 0;
 }
 
 /* A tap has one user, ourselves included: the same name keeps its tap. */
 static int attach(const struct vm_config *config, struct net_config *net,
-		  struct net_config *old, struct err *err)
+		  struct net_config *old, unsigned int index, struct err *err)
 {
 	if (!old || *net->host_dev_name == '\0' ||
 	    strcmp(old->host_dev_name, net->host_dev_name) != 0)
-		return open_tap(config, net, err);
+		return open_tap(config, net, index, err);
 	net->fd = fd_steal(&old->fd);
 	return 0;
 }
@@ -208,7 +133,7 @@ static struct net_config *append(struct vm_config *config)
 }
 
 int vm_config_put_net(struct vm_config *config, struct net_config *net,
-		      struct err *err)
+		      unsigned int index, struct err *err)
 {
 	struct net_config *place = find(config, net->iface_id);
 	int r;
@@ -217,9 +142,9 @@ int vm_config_put_net(struct vm_config *config, struct net_config *net,
 	net->vhost_fd = -1;
 	r = check(config, net, err);
 	if (r == 0 && net->vhost)
-		r = open_vhost(net, err);
+		r = open_vhost(config, net, err);
 	if (r == 0)
-		r = attach(config, net, place, err);
+		r = attach(config, net, place, index, err);
 	if (r < 0) {
 		fd_close(&net->vhost_fd);
 		return r;

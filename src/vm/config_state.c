@@ -386,7 +386,7 @@ static int open_nets(struct config_state *s, struct vm_config *to,
 	int r = 0;
 
 	for (size_t i = 0; i < s->nets.nr && r == 0; i++)
-		r = vm_config_put_net(to, &nets[i], err);
+		r = vm_config_put_net(to, &nets[i], (unsigned int)i, err);
 	return r;
 }
 
@@ -429,7 +429,7 @@ static int take(struct config_state *s, struct vm_config *to, struct err *err)
 	if (r == 0)
 		r = open_nets(s, to, err);
 	if (r == 0 && to->vsock.present)
-		r = vsock_config_bind(&to->vsock, err);
+		r = vsock_config_bind(to->opener, &to->vsock, err);
 	return r;
 }
 

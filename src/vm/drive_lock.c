@@ -53,7 +53,8 @@ static bool same_file(int a, int b)
 
 /* ---- who has it ---- */
 
-void drive_lock_holder(int fd, char *text, size_t size)
+void drive_lock_holder(const struct path_opener *opener, int fd, char *text,
+		       size_t size)
 {
 	struct stat st;
 	char mark[64];
@@ -64,7 +65,7 @@ void drive_lock_holder(int fd, char *text, size_t size)
 	/* As in /proc/locks (fs/locks.c). */
 	(void)snprintf(mark, sizeof(mark), " %02x:%02x:%llu ", major(st.st_dev),
 		       minor(st.st_dev), (unsigned long long)st.st_ino);
-	holder_find("lock:", mark, text, size);
+	holder_find(opener, "lock:", mark, text, size);
 }
 
 /* Another drive of this VM has the file, unless it is @except. */
@@ -88,7 +89,7 @@ static void find_holder(const struct vm_config *config, int fd,
 	if (own)
 		(void)snprintf(text, size, " by drive %.64s of this VM", own);
 	else
-		drive_lock_holder(fd, text, size);
+		drive_lock_holder(config->opener, fd, text, size);
 }
 
 /* ---- claims ---- */

@@ -83,4 +83,5 @@ void drive_unlock(struct drive_config *drive, struct drive_config *old);
  * @text:	" by VM web (process 4711)", " by process 4711 (qemu)", or empty
  *		where /proc does not tell
  */
-void drive_lock_holder(int fd, char *text, size_t size);
+void drive_lock_holder(const struct path_opener *opener, int fd, char *text,
+		       size_t size);

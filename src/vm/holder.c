@@ -5,14 +5,26 @@
 #include "vm/holder.h"
 
 #include "base/fd.h"
+#include "host/below.h"
+#include "host/path.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define COMMAND_MAX 2048
+
+/* NULL when there is none, or it is not for us. */
+static DIR *open_dir(const struct path_opener *opener, const char *path)
+{
+	int fd = path_open(opener, PATH_PROC_DIR, path, NULL);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir)
+		fd_close(&fd);
+	return dir;
+}
 
 static bool line_has(const char *text, const char *key, const char *mark)
 {
@@ -27,8 +39,21 @@ static bool line_has(const char *text, const char *key, const char *mark)
 	return false;
 }
 
-/* Has a descriptor of process @pid a line @key with @mark in it? */
-static bool has_mark(const char *pid, const char *key, const char *mark)
+/* Has the open file @fd, of /proc/PID/fdinfo, a line @key with @mark in it? */
+static bool has_line(int fd, const char *key, const char *mark)
+{
+	char text[1024];
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	if (n < 0)
+		return false;
+	text[n] = '\0';
+	return line_has(text, key, mark);
+}
+
+/* Has a descriptor of process @pid such a line? */
+static bool has_mark(const struct path_opener *opener, const char *pid,
+		     const char *key, const char *mark)
 {
 	char path[64];
 	bool found = false;
@@ -36,18 +61,12 @@ static bool has_mark(const char *pid, const char *key, const char *mark)
 	DIR *dir;
 
 	(void)snprintf(path, sizeof(path), "/proc/%.20s/fdinfo", pid);
-	dir = opendir(path);
+	dir = open_dir(opener, path);
 	while (dir && !found && (entry = readdir(dir))) {
-		char text[1024];
-		int fd = openat(dirfd(dir), entry->d_name,
-				O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-		ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+		cleanup_fd int fd =
+			below_open(dirfd(dir), entry->d_name, BELOW_PROC);
 
-		fd_close(&fd);
-		if (n < 0)
-			continue;
-		text[n] = '\0';
-		found = line_has(text, key, mark);
+		found = has_line(fd, key, mark);
 	}
 	if (dir)
 		(void)closedir(dir);
@@ -65,15 +84,15 @@ static const char *id_of(const char *words, size_t len)
 	return NULL;
 }
 
-static ssize_t read_file(const char *pid, const char *name, char *text,
-			 size_t size)
+static ssize_t read_file(int proc, const char *pid, const char *name,
+			 char *text, size_t size)
 {
 	char path[64];
 	cleanup_fd int fd = -1;
 	ssize_t n;
 
-	(void)snprintf(path, sizeof(path), "/proc/%.20s/%s", pid, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	(void)snprintf(path, sizeof(path), "%.20s/%s", pid, name);
+	fd = below_open(proc, path, BELOW_PROC);
 	n = fd < 0 ? -1 : read(fd, text, size - 1);
 	text[n < 0 ? 0 : n] = '\0';
 	return n;
@@ -87,13 +106,13 @@ static void make_plain(char *text)
 			*text = '?';
 }
 
-static void describe(const char *pid, char *text, size_t size)
+static void describe(int proc, const char *pid, char *text, size_t size)
 {
 	char words[COMMAND_MAX], name[32];
-	ssize_t n = read_file(pid, "cmdline", words, sizeof(words));
+	ssize_t n = read_file(proc, pid, "cmdline", words, sizeof(words));
 	const char *id = n > 0 ? id_of(words, (size_t)n) : NULL;
 
-	(void)read_file(pid, "comm", name, sizeof(name));
+	(void)read_file(proc, pid, "comm", name, sizeof(name));
 	name[strcspn(name, "\n")] = '\0';
 	if (id && strcmp(name, "firecracker") == 0)
 		(void)snprintf(text, size, " by VM %.64s (process %.20s)", id,
@@ -103,19 +122,20 @@ static void describe(const char *pid, char *text, size_t size)
 	make_plain(text);
 }
 
-void holder_find(const char *key, const char *mark, char *text, size_t size)
+void holder_find(const struct path_opener *opener, const char *key,
+		 const char *mark, char *text, size_t size)
 {
 	struct dirent *entry;
 	char self[24];
-	DIR *dir = opendir("/proc");
+	DIR *dir = open_dir(opener, "/proc");
 
 	text[0] = '\0';
 	(void)snprintf(self, sizeof(self), "%d", getpid());
 	while (dir && !text[0] && (entry = readdir(dir)))
 		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
 		    strcmp(entry->d_name, self) != 0 &&
-		    has_mark(entry->d_name, key, mark))
-			describe(entry->d_name, text, size);
+		    has_mark(opener, entry->d_name, key, mark))
+			describe(dirfd(dir), entry->d_name, text, size);
 	if (dir)
 		(void)closedir(dir);
 }

@@ -6,11 +6,15 @@
 
 #include <stddef.h>
 
+struct path_opener;
+
 /**
  * holder_find() - who, other than this process, has such a descriptor
+ * @opener:	of /proc; nobody is seen through one that does not open it
  * @key:	how a line of its /proc/PID/fdinfo begins
  * @mark:	what that line has in it; its line feed may be part of that
  * @text:	" by VM web (process 7)"; empty when nobody is seen, as by an
  *		ordinary user who may not look at another's processes
  */
-void holder_find(const char *key, const char *mark, char *text, size_t size);
+void holder_find(const struct path_opener *opener, const char *key,
+		 const char *mark, char *text, size_t size);

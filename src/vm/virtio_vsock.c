@@ -11,28 +11,15 @@
 #include "vm/machine.h"
 #include "vm/vm.h"
 
-#include <errno.h>
 #include <sys/resource.h>
 
-int vsock_config_bind(struct vsock_config *vsock, struct err *err)
+int vsock_config_bind(const struct path_opener *opener,
+		      struct vsock_config *vsock, struct err *err)
 {
-	static const char what[] =
-		"Cannot create backend for vsock device: Error binding to the "
-		"host-side Unix socket:";
-	int fd = vsock_listen(vsock->uds_path);
+	int fd = path_open(opener, PATH_VSOCK, vsock->uds_path, err);
 
-	if (fd == -ENAMETOOLONG)
-		return err_set(err, fd, "%s path must be shorter than SUN_LEN",
-			       what);
-	if (fd == -EINVAL)
-		return err_set(err, fd, "%s the path is empty", what);
-	if (fd < 0) {
-		err_set(err, fd, "%s %s (os error %d)", what, err_name(fd),
-			-fd);
-		err_plain(err, "cannot listen at %s: %s", vsock->uds_path,
-			  err_name(fd));
+	if (fd < 0)
 		return fd;
-	}
 	vsock->fd = fd;
 	vsock->file = file_id_of(vsock->uds_path);
 	return 0;
@@ -77,6 +64,7 @@ static int make(struct machine *m, size_t i, struct virtio_dev **out,
 		.mem = &m->mem,
 		.loop = m->vm->loop,
 		.guest_cid = config->guest_cid,
+		.opener = m->vm->config.opener,
 		.uds_path = config->uds_path,
 		.listen_fd = config->fd,
 	};

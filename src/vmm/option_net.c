@@ -87,7 +87,7 @@ int option_net_apply(const char *text, unsigned int index,
 	r = net.iface_id ? parse(&net, text, err)
 			 : err_set(err, -ENOMEM, "Out of memory");
 	if (r == 0)
-		r = vm_config_put_net(config, &net, err);
+		r = vm_config_put_net(config, &net, 0, err);
 	net_config_free(&net);
 	return r;
 }

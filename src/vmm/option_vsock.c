@@ -85,7 +85,7 @@ int option_vsock_apply(const char *text, struct vm_config *config,
 	vsock_config_free(vsock);
 	r = parse(vsock, text, err);
 	if (r == 0)
-		r = vsock_config_bind(vsock, err);
+		r = vsock_config_bind(config->opener, vsock, err);
 	if (r < 0) {
 		(void)err_prefix(err, "--vsock %s: ", text);
 		vsock_config_free(vsock);

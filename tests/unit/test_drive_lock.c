@@ -56,6 +56,7 @@ static int setup(void **state)
 	(void)snprintf(rig->path, sizeof(rig->path), "/tmp/volt-lock-XXXXXX");
 	fd = mkostemp(rig->path, O_CLOEXEC);
 	assert_true(fd >= 0);
+	rig->config.opener = &path_direct;
 	rig->drive = (struct drive_config){
 		.drive_id = strdup("a"),
 		.path_on_host = strdup(rig->path),

@@ -6,6 +6,7 @@
  */
 #include "unit.h"
 
+#include "host/path.h"
 #include "host/tap.h"
 #include "net_kit.h"
 
@@ -65,7 +66,7 @@ static int open_world(void **state)
 	if (!w)
 		return -1;
 	w->control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	tap = tap_open(TAP, &err);
+	tap = path_open(&path_direct, PATH_TAP, TAP, &err);
 	kit_must(w->control >= 0 && tap >= 0);
 	net_kit_open_fd(&w->net, tap);
 	set_up_link(w, true, 0);

@@ -814,19 +814,21 @@ static void restore_resets_the_transport(void **state)
 	assert_false(kit_used(&vk->k, VSOCK_EVENT, &used));
 }
 
+#define LISTEN(path) path_open(&path_direct, PATH_VSOCK, path, NULL)
+
 static void listening_errors(void **state)
 {
 	struct vk *vk = *state;
 	char path[200];
 	struct stat st;
 
-	assert_int_equal(vsock_listen(vk->path), -EADDRINUSE);
-	assert_int_equal(vsock_listen(""), -EINVAL);
+	assert_int_equal(LISTEN(vk->path), -EADDRINUSE);
+	assert_int_equal(LISTEN(""), -EINVAL);
 	(void)snprintf(path, sizeof(path), "%s/no/v", vk->dir);
-	assert_int_equal(vsock_listen(path), -ENOENT);
+	assert_int_equal(LISTEN(path), -ENOENT);
 	memset(path, 'x', sizeof(path) - 1);
 	path[sizeof(path) - 1] = '\0';
-	assert_int_equal(vsock_listen(path), -ENAMETOOLONG);
+	assert_int_equal(LISTEN(path), -ENAMETOOLONG);
 	assert_int_equal(lstat(vk->path, &st), 0);
 	assert_true(S_ISSOCK(st.st_mode));
 }

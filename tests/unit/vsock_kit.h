@@ -97,6 +97,7 @@ static inline struct virtio_dev *vk_new_device(struct vk *vk)
 		.mem = &vk->k.mem,
 		.loop = &vk->k.loop,
 		.guest_cid = VK_CID,
+		.opener = &path_direct,
 		.uds_path = vk->path,
 		.listen_fd = vk->listen_fd,
 	};
@@ -115,7 +116,7 @@ static inline void vk_open(struct vk *vk)
 	(void)snprintf(vk->dir, sizeof(vk->dir), "/tmp/volt-vsock-XXXXXX");
 	kit_must(mkdtemp(vk->dir) != NULL);
 	(void)snprintf(vk->path, sizeof(vk->path), "%.60s/v", vk->dir);
-	vk->listen_fd = vsock_listen(vk->path);
+	vk->listen_fd = path_open(&path_direct, PATH_VSOCK, vk->path, NULL);
 	kit_must(vk->listen_fd >= 0);
 	kit_attach(&vk->k, vk_new_device(vk));
 	vk->rx_bytes = VK_RX;
