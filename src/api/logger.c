@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "host/stream.h"
 
 #include <errno.h>
 
@@ -81,12 +82,10 @@ static void init(struct api_call *call)
 static int open_target(struct api *api, const char *path, struct err *err)
 {
 	struct sink to;
-	int r = sink_open(&to, path);
-	char os[96];
+	int r = stream_open(api->vm->config.opener, PATH_LOG, path, &to, err);
 
 	if (r < 0)
-		return err_set(err, r, "Failed to open target file: %s",
-			       api_os_error(r, os));
+		return r;
 	log_move(&to);
 	/* A file is meant to be read: more than the terminal's warnings. */
 	if (!api->level_set)
@@ -137,12 +136,9 @@ int api_logger_setup(struct api *api, const char *path, const char *level,
 	body.module = module ? strdup(module) : NULL;
 	if ((!path || body.log_path) && (!module || body.module)) {
 		r = set(api, &body, err);
-		if (r < 0) {
+		if (r < 0)
 			(void)err_prefix_api(err,
 					     "Could not initialize logger: ");
-			(void)err_plain(err, "cannot write the log to %s: %s",
-					path ? path : "stderr", err_name(r));
-		}
 	}
 	schema_free(&schema, &body);
 	return r;

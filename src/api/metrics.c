@@ -4,6 +4,8 @@
  */
 #include "api/resource.h"
 
+#include "host/stream.h"
+
 #include <errno.h>
 
 struct metrics_body {
@@ -43,29 +45,28 @@ static const struct schema_object schema = {
 static int open_metrics(struct api *api, const char *path, const char *extra,
 			struct err *err)
 {
-	static const char why[] =
-		"Cannot initialize the metrics system due to bad user input";
-	int r = metrics_open(api->metrics, path, extra);
-	char os[96];
+	struct sink to = SINK_CLOSED;
+	int r;
 
-	if (r == -EEXIST)
-		return err_set(err, r,
-			       "%s: Reinitialization of metrics not allowed.",
-			       why);
+	if (metrics_is_open(api->metrics))
+		return err_set(err, -EEXIST,
+			       "Cannot initialize the metrics system due to "
+			       "bad user input: Reinitialization of metrics "
+			       "not allowed.");
+	r = stream_open(api->vm->config.opener, PATH_METRICS, path, &to, err);
 	if (r < 0)
-		return err_set(err, r, "%s: %s", why, api_os_error(r, os));
-	return 0;
+		return r;
+	r = metrics_open(api->metrics, &to, extra);
+	sink_close(&to);
+	return r < 0 ? path_say(PATH_METRICS, path, r, "", err) : 0;
 }
 
 int api_metrics_setup(struct api *api, const char *path, struct err *err)
 {
 	int r = open_metrics(api, path, NULL, err);
 
-	if (r < 0) {
+	if (r < 0)
 		(void)err_prefix_api(err, "Could not initialize metrics: ");
-		(void)err_plain(err, "cannot write the metrics to %s: %s", path,
-				err_name(r));
-	}
 	return r;
 }
 

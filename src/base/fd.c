@@ -5,7 +5,6 @@
 #include "base/fd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -54,16 +53,6 @@ int fd_write_full(int fd, const void *buf, size_t len)
 		p += n;
 		len -= (size_t)n;
 	}
-	return 0;
-}
-
-int fd_fill_standard(void)
-{
-	/* A jail has no /dev/null, and as a rule all three are open. */
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0 &&
-		    open("/dev/null", O_RDWR | O_NOCTTY) < 0)
-			return -errno;
 	return 0;
 }
 

@@ -51,16 +51,6 @@ int fd_read_full(int fd, void *buf, size_t len, off_t off) __must_check;
  */
 int fd_write_full(int fd, const void *buf, size_t len) __must_check;
 
-/**
- * fd_fill_standard() - /dev/null for each of descriptors 0 to 2 that is closed
- *
- * Else the next file or socket that is opened takes the number, and what is
- * printed goes into it. Call it first in main().
- *
- * Return: 0 or -errno.
- */
-int fd_fill_standard(void) __must_check;
-
 /* Close every descriptor from @first on. */
 void fd_close_from(int first);
 

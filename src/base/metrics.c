@@ -188,23 +188,14 @@ void metrics_remove(struct metrics *metrics, const void *counters)
 	}
 }
 
-int metrics_open(struct metrics *metrics, const char *path, const char *extra)
+int metrics_open(struct metrics *metrics, struct sink *to, const char *extra)
 {
-	char *copy = NULL;
-	int r;
+	char *copy = extra ? strdup(extra) : NULL;
 
-	if (metrics->out.kind != SINK_NONE)
-		return -EEXIST;
-	if (extra) {
-		copy = strdup(extra);
-		if (!copy)
-			return -ENOMEM;
-	}
-	r = sink_open(&metrics->out, path);
-	if (r < 0) {
-		free(copy);
-		return r;
-	}
+	if (extra && !copy)
+		return -ENOMEM;
+	metrics->out = *to;
+	*to = SINK_CLOSED;
 	metrics->extra = copy;
 	return 0;
 }

@@ -158,13 +158,20 @@ int metrics_add(struct metrics *metrics, const struct metric_group *group,
 /* Forget @counters; a declared group shows zeros again. NULL is allowed. */
 void metrics_remove(struct metrics *metrics, const void *counters);
 
+/* Is there a target already? */
+static inline bool metrics_is_open(const struct metrics *metrics)
+{
+	return metrics->out.kind != SINK_NONE;
+}
+
 /**
- * metrics_open() - where the lines go
+ * metrics_open() - where the lines go; once
+ * @to:		taken over, and closed, on success
  * @extra:	copied; see struct metrics. May be NULL.
  *
- * Return: 0, -EEXIST when there is a target already, or -errno of open.
+ * Return: 0 or -ENOMEM.
  */
-int metrics_open(struct metrics *metrics, const char *path,
+int metrics_open(struct metrics *metrics, struct sink *to,
 		 const char *extra) __must_check;
 
 /* Write one line now; without a target nothing happens. */

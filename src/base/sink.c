@@ -7,9 +7,7 @@
 #include "base/fd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -29,64 +27,6 @@
 #ifndef RWF_NOWAIT
 #define RWF_NOWAIT 0x8
 #endif
-
-#define OPEN_FLAGS (O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
-
-/* ---- opening ---- */
-
-int sink_open(struct sink *sink, const char *path)
-{
-	int fd = open(path, O_RDWR | O_APPEND | O_CREAT | OPEN_FLAGS, 0644);
-
-	if (fd < 0)
-		return -errno;
-	*sink = (struct sink){.fd = fd, .kind = SINK_OWN, .owned = true};
-	return 0;
-}
-
-/* Another user's terminal, but the one that this session runs on. */
-static int open_own_tty(int fd)
-{
-	int tty = open("/dev/tty", O_WRONLY | OPEN_FLAGS);
-	unsigned int ours, theirs;
-
-	if (tty >= 0 && (ioctl(fd, TIOCGDEV, &theirs) < 0 ||
-			 ioctl(tty, TIOCGDEV, &ours) < 0 || ours != theirs))
-		fd_close(&tty);
-	return tty;
-}
-
-static int reopen(int fd)
-{
-	char path[32];
-	int own;
-
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	own = open(path, O_WRONLY | OPEN_FLAGS);
-	return own < 0 && isatty(fd) ? open_own_tty(fd) : own;
-}
-
-void sink_borrow(struct sink *sink, int fd)
-{
-	struct stat st;
-
-	*sink = SINK_CLOSED;
-	if (fstat(fd, &st) < 0)
-		return;
-	sink->fd = fd;
-	if (S_ISREG(st.st_mode)) {
-		sink->kind = SINK_OWN;
-	} else if (S_ISSOCK(st.st_mode)) {
-		sink->kind = SINK_SOCKET;
-	} else {
-		int own = reopen(fd);
-
-		sink->kind = own >= 0 ? SINK_OWN : SINK_SHARED;
-		sink->owned = own >= 0;
-		sink->fd = own >= 0 ? own : fd;
-		sink->is_tty = isatty(sink->fd);
-	}
-}
 
 void sink_close(struct sink *sink)
 {

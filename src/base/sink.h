@@ -8,19 +8,7 @@
  * terminal that is held with Ctrl-S, a full disk. The VM and its API go on all
  * the same, so a write takes what there is room for and says so.
  *
- * O_NONBLOCK belongs to a description, and that of stdout and stderr is shared
- * with the shell and other processes: it must not be set under them. So:
- *
- *   a path                opened by us, O_NONBLOCK; a FIFO for both directions,
- *                         so that it works without a reader
- *   stdout, stderr
- *     pipe, FIFO, tty     opened anew through /proc/self/fd, a terminal that
- *                         belongs to somebody else as /dev/tty: a description
- *                         of our own
- *     socket              MSG_DONTWAIT
- *     regular file        does not block
- *     what is left        a pipe that may not be opened: RWF_NOWAIT (Linux 6.4
- *                         for pipes), else poll() and then no more than fits
+ * host/stream.h opens them, so that this holds.
  *
  * Any thread may write; order and whole lines are the caller's.
  */
@@ -51,16 +39,6 @@ struct sink {
 };
 
 #define SINK_CLOSED (struct sink){.fd = -1}
-
-/**
- * sink_open() - a file, FIFO or device to append to, made when missing
- *
- * Return: 0 or -errno; @sink is as it was then.
- */
-int sink_open(struct sink *sink, const char *path) __must_check;
-
-/* @fd stays whose it is: stdout or stderr. A closed one gives SINK_NONE. */
-void sink_borrow(struct sink *sink, int fd);
 
 /* Harmless on a closed one. */
 void sink_close(struct sink *sink);

@@ -4,7 +4,7 @@
  */
 #include "cli/cli.h"
 
-#include "base/fd.h"
+#include "host/stream.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -141,7 +141,7 @@ int main(int argc, char **argv)
 {
 	int code;
 
-	if (fd_fill_standard() < 0)
+	if (stream_fill_standard() < 0)
 		return CLI_EXIT_FAILED;
 	code = run(argc, argv);
 	if (fflush(stdout) == 0 && !ferror(stdout))

@@ -118,14 +118,11 @@ static void stop_input(struct console *con)
 	loop_del(con->loop, &con->in);
 }
 
-static void help(void)
+static void help(const struct console *con)
 {
-	struct sink out;
-
-	sink_borrow(&out, STDERR_FILENO);
-	if (sink_write(&out, help_text, sizeof(help_text) - 1) < 0)
+	if (con->terminal &&
+	    sink_write(con->terminal, help_text, sizeof(help_text) - 1) < 0)
 		log_info("The terminal took no help text");
-	sink_close(&out);
 }
 
 /* Return: bytes left in @data after escapes were taken out. */
@@ -145,7 +142,7 @@ static size_t take_escapes(struct console *con, uint8_t *data, size_t len)
 				return kept;
 			}
 			if (data[i] != ESCAPE) {
-				help();
+				help(con);
 				continue;
 			}
 		}
@@ -223,38 +220,23 @@ static void on_kick(struct loop_source *src, uint32_t events)
 
 /* ---- set-up ---- */
 
-static int open_sink_path(struct console *con, const char *path,
-			  struct err *err)
-{
-	int fd = open(path,
-		      O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY |
-			      O_CLOEXEC,
-		      0600);
-
-	if (fd < 0 && errno == ENXIO) /* a FIFO that nobody reads yet */
-		fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		return err_set(err, -errno,
-			       "Cannot open the serial output %s: %s", path,
-			       err_name(errno));
-	con->sink = (struct sink){.fd = fd, .kind = SINK_OWN, .owned = true};
-	return 0;
-}
-
 int console_new(struct console *con, struct loop *loop, struct serial *serial,
-		const char *out_path, bool use_stdin,
-		const struct console_callbacks *callbacks, struct err *err)
+		struct console_params *params, struct err *err)
 {
-	int r = 0;
+	int r;
 
 	con->loop = loop;
 	con->serial = serial;
-	con->callbacks = *callbacks;
+	con->callbacks = params->callbacks;
+	con->terminal = params->terminal;
+	con->sink = params->out;
+	params->out = SINK_CLOSED;
 	con->out = (struct loop_source){.fd = -1,
 					.events = EPOLLOUT,
 					.kind = LOOP_CONSOLE_OUT,
 					.cb = on_out};
-	con->in = (struct loop_source){.fd = use_stdin ? STDIN_FILENO : -1,
+	con->in = (struct loop_source){.fd = params->use_stdin ? STDIN_FILENO
+							       : -1,
 				       .events = EPOLLIN,
 				       .kind = LOOP_CONSOLE_IN,
 				       .cb = on_in};
@@ -267,12 +249,7 @@ int console_new(struct console *con, struct loop *loop, struct serial *serial,
 	if (con->kick.fd < 0)
 		return err_set(err, -errno, "eventfd failed: %s",
 			       err_name(errno));
-	if (out_path)
-		r = open_sink_path(con, out_path, err);
-	else
-		sink_borrow(&con->sink, STDOUT_FILENO);
-	if (r == 0)
-		r = loop_add(loop, &con->kick);
+	r = loop_add(loop, &con->kick);
 	if (r < 0)
 		return r;
 	serial_set_kick(serial, kick, con);

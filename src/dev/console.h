@@ -43,6 +43,19 @@ struct console_callbacks {
 };
 
 /**
+ * struct console_params - what a console is made from
+ * @out:	where the output goes; taken over in any case
+ * @terminal:	where the person reads: stderr; outlives the console, or NULL
+ * @use_stdin:	read stdin
+ */
+struct console_params {
+	struct sink out;
+	const struct sink *terminal;
+	bool use_stdin;
+	struct console_callbacks callbacks;
+};
+
+/**
  * struct console - owner: the VMM thread
  * @out:	watches @sink while it is full
  * @kick:	eventfd: the serial port has output, or room again
@@ -53,6 +66,7 @@ struct console {
 	struct serial *serial;
 	struct console_callbacks callbacks;
 	struct sink sink;
+	const struct sink *terminal;
 	struct loop_source kick;
 	struct loop_source out;
 	struct loop_source in;
@@ -66,16 +80,12 @@ struct console {
 
 /**
  * console_new() - connect @serial with the host
- * @out_path:	a file for the output, created if missing; NULL: stdout
- * @use_stdin:	read stdin
  * @con:	zeroed
  *
  * Return: 0 or -errno with a sentence.
  */
 int console_new(struct console *con, struct loop *loop, struct serial *serial,
-		const char *out_path, bool use_stdin,
-		const struct console_callbacks *callbacks,
-		struct err *err) __must_check;
+		struct console_params *params, struct err *err) __must_check;
 
 /* Begin to read input: once the machine can be ended by it. */
 int console_start_input(struct console *con, struct err *err) __must_check;

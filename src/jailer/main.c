@@ -24,6 +24,7 @@
 #include "base/clean.h"
 #include "base/fd.h"
 #include "base/version.h"
+#include "host/stream.h"
 #include "jailer/start.h"
 
 #include <errno.h>
@@ -137,7 +138,7 @@ static void read_clock(struct start_clock *clock)
 /* Nothing inherited but the standard descriptors; /proc is the next. */
 static int sanitize(int *proc, struct err *err)
 {
-	if (fd_fill_standard() < 0 ||
+	if (stream_fill_standard() < 0 ||
 	    syscall(SYS_close_range, FIRST_OWN_FD, ~0u, 0) < 0)
 		return err_set(err, -errno,
 			       "Failed to sanitize the Jailer process: Failed "

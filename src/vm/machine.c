@@ -7,7 +7,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/pages.h"
-#include "host/path.h"
+#include "host/stream.h"
 #include "sandbox/stage.h"
 #include "vm/drives.h"
 #include "vm/exits.h"
@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- what the guest can do to the VM ---- */
 
@@ -91,15 +92,32 @@ static int add_i8042(struct machine *m, struct err *err)
 		       &m->i8042);
 }
 
+static int open_output(struct machine *m, struct sink *out, struct err *err)
+{
+	const struct vm_config *config = &m->vm->config;
+
+	if (config->serial.serial_out_path)
+		return stream_open(config->opener, PATH_SERIAL,
+				   config->serial.serial_out_path, out, err);
+	stream_borrow(config->opener, STDOUT_FILENO, out);
+	return 0;
+}
+
 static int add_serial(struct machine *m, struct err *err)
 {
 	const struct serial_config *config = &m->vm->config.serial;
 	const struct token_bucket_config *limit = &config->rate_limiter;
 	const struct irq_line irq = interrupts_line(m, LAYOUT_GSI_SERIAL);
-	const struct console_callbacks callbacks = {
-		.escape = person_left,
-		.output = first_output,
-		.ctx = m,
+	struct console_params params = {
+		.out = SINK_CLOSED,
+		.terminal = m->vm->terminal,
+		.use_stdin = true,
+		.callbacks =
+			{
+				.escape = person_left,
+				.output = first_output,
+				.ctx = m,
+			},
 	};
 	int r;
 
@@ -107,8 +125,10 @@ static int add_serial(struct machine *m, struct err *err)
 	if (limit->present)
 		serial_set_limit(&m->serial, limit->size, limit->one_time_burst,
 				 limit->refill_time);
-	r = console_new(&m->console, m->vm->loop, &m->serial,
-			config->serial_out_path, true, &callbacks, err);
+	r = open_output(m, &params.out, err);
+	if (r < 0)
+		return r;
+	r = console_new(&m->console, m->vm->loop, &m->serial, &params, err);
 	if (r < 0)
 		return r;
 	r = metrics_add(m->vm->metrics, &serial_metric_group, NULL,
@@ -733,6 +753,7 @@ static int boot(struct machine *m, struct err *err)
  */
 static void look_at_host(struct machine *m)
 {
+	const struct path_opener *opener = m->vm->config.opener;
 	const struct handover *left = &m->vm->handover;
 
 	if (left->pagemap >= 0) {
@@ -741,8 +762,8 @@ static void look_at_host(struct machine *m)
 			       left->boot_id);
 		return;
 	}
-	m->pagemap = path_open(&path_direct, PATH_PAGEMAP, NULL, NULL);
-	(void)path_read_text(&path_direct, PATH_BOOT_ID, m->boot_id,
+	m->pagemap = path_open(opener, PATH_PAGEMAP, NULL, NULL);
+	(void)path_read_text(opener, PATH_BOOT_ID, m->boot_id,
 			     sizeof(m->boot_id));
 }
 

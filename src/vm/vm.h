@@ -57,6 +57,7 @@ struct sandbox;
 
 /**
  * struct vm - one microVM, from the start of the process
+ * @terminal:	where the person reads, or NULL
  * @metrics:	registry for the devices' counters, or NULL
  * @machine:	NULL until started
  * @exit_code:	an enum vm_exit_code once it ended, -1 while it lives
@@ -70,6 +71,7 @@ struct sandbox;
 struct vm {
 	struct vm_config config;
 	struct loop *loop;
+	const struct sink *terminal;
 	struct metrics *metrics;
 	struct sandbox *sandbox;
 	enum vm_state state;

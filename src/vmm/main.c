@@ -12,9 +12,9 @@
  */
 #include "api/api.h"
 #include "base/clean.h"
-#include "base/fd.h"
 #include "base/log.h"
 #include "dev/console.h"
+#include "host/stream.h"
 #include "sandbox/stage.h"
 #include "vm/machine.h"
 #include "vm/snapshot.h"
@@ -31,9 +31,11 @@ HANDOVER_NOTE;
 
 /**
  * struct vmm - the whole process
+ * @terminal:	stderr, from the early stage to the end
  */
 struct vmm {
 	struct options opts;
+	struct sink terminal;
 	struct loop loop;
 	struct vm vm;
 	struct metrics metrics;
@@ -48,50 +50,55 @@ static bool for_person(const struct options *o)
 }
 
 /* Whoever should read it may not: the VM's end must not wait for ever. */
-static void put_stderr(const char *text, size_t n)
+static void put_stderr(const struct vmm *v, const char *text, size_t n)
 {
-	struct sink out;
+	struct sink out = v->terminal;
 
-	sink_borrow(&out, STDERR_FILENO);
+	if (out.kind == SINK_NONE)
+		stream_borrow(&path_direct, STDERR_FILENO, &out);
 	sink_write_last(&out, text, n);
-	sink_close(&out);
+	if (v->terminal.kind == SINK_NONE)
+		sink_close(&out);
 }
 
-static void say(const char *text)
+static void say(const struct vmm *v, const char *text)
 {
 	char line[2 * ERR_TEXT_MAX] = "volt-vmm: ";
 	size_t n = strlen(line);
 
 	n += clean_text(line + n, sizeof(line) - 1 - n, text, strlen(text));
 	line[n++] = '\n';
-	put_stderr(line, n);
+	put_stderr(v, line, n);
 }
 
 /*
  * One sentence, where its reader looks: on the terminal for a person, in the
  * log for a client, once where that is the same place.
  */
-static int complain(const struct options *o, const struct err *err, int code)
+static int complain(const struct vmm *v, const struct err *err, int code)
 {
-	say(for_person(o) ? err_for_person(err) : err->text);
+	say(v, for_person(&v->opts) ? err_for_person(err) : err->text);
 	if (log_settings.moved)
 		log_error("%s", err->text);
 	return code;
 }
 
-static int describe_snapshot(const struct options *o, struct err *err)
+static int describe_snapshot(const struct vmm *v, struct err *err)
 {
+	const struct options *o = &v->opts;
 	const char *path = o->describe_snapshot;
 	char version[96];
 
 	if (vm_snapshot_version(path, version, err) < 0)
-		return complain(o, err, VM_EXIT_GENERIC);
+		return complain(v, err, VM_EXIT_GENERIC);
 	(void)printf("v%s\n", version);
 	return VM_EXIT_OK;
 }
 
-static int print_and_exit(const struct options *opts, struct err *err)
+static int print_and_exit(const struct vmm *v, struct err *err)
 {
+	const struct options *opts = &v->opts;
+
 	switch (opts->action) {
 	case OPTIONS_HELP:
 		return options_print_help() < 0 ? VM_EXIT_GENERIC : VM_EXIT_OK;
@@ -102,16 +109,16 @@ static int print_and_exit(const struct options *opts, struct err *err)
 		(void)printf("v%s\n", SNAPSHOT_VERSION);
 		return VM_EXIT_OK;
 	case OPTIONS_DESCRIBE_SNAPSHOT:
-		return describe_snapshot(opts, err);
+		return describe_snapshot(v, err);
 	default:
 		if (ask_for_snapshot(opts->api_sock, opts->snapshot, err) < 0)
-			return complain(opts, err, VM_EXIT_GENERIC);
+			return complain(v, err, VM_EXIT_GENERIC);
 		return VM_EXIT_OK;
 	}
 }
 
 /* Has all that was printed arrived? */
-static int flush(int code)
+static int flush(const struct vmm *v, int code)
 {
 	char text[96];
 
@@ -119,7 +126,7 @@ static int flush(int code)
 		return code;
 	(void)snprintf(text, sizeof(text),
 		       "Cannot write to standard output: %s", err_name(errno));
-	say(text);
+	say(v, text);
 	return VM_EXIT_GENERIC;
 }
 
@@ -284,11 +291,11 @@ static void print_timing(const struct vmm *v)
 		return;
 	n = timeline_format(&v->vm.timeline, v->vm.machine->kvm.stats.ns,
 			    v->vm.machine->kvm.stats.calls, text, sizeof(text));
-	put_stderr(text, n);
+	put_stderr(v, text, n);
 	if (v->vm.restore_phases.nr == 0)
 		return;
 	n = phases_format(&v->vm.restore_phases, text, sizeof(text));
-	put_stderr(text, n);
+	put_stderr(v, text, n);
 }
 
 static int run(struct vmm *v, struct err *err)
@@ -296,21 +303,21 @@ static int run(struct vmm *v, struct err *err)
 	int code = VM_EXIT_GENERIC;
 
 	if (signals_install(&v->vm, err) < 0 || new_api(v, err) < 0)
-		return complain(&v->opts, err,
+		return complain(v, err,
 				err->rc == -EINVAL ? VM_EXIT_BAD_CONFIG : code);
 	if (prepare_sandbox(v, err) < 0)
-		return complain(&v->opts, err, code);
+		return complain(v, err, code);
 	log_sandbox(&v->sandbox);
 	if (may_need_gate(&v->opts) &&
 	    api_open_gate(v->api, api_path(&v->opts), err) < 0)
-		return complain(&v->opts, err, code);
+		return complain(v, err, code);
 	code = configure(v, err);
 	if (code == VM_EXIT_OK)
 		code = start(v, err);
 	if (!needs_gate(v))
 		api_close_gate(v->api);
 	if (code != VM_EXIT_OK)
-		return complain(&v->opts, err, code);
+		return complain(v, err, code);
 	if (loop_run(&v->loop) < 0)
 		return VM_EXIT_UNEXPECTED;
 	return v->vm.exit_code < 0 ? VM_EXIT_OK : v->vm.exit_code;
@@ -345,25 +352,28 @@ int main(int argc, char **argv)
 	int code;
 
 	timeline_mark(&v.vm.timeline, TIMELINE_PROCESS);
-	if (fd_fill_standard() < 0)
+	if (stream_fill_standard() < 0)
 		return VM_EXIT_GENERIC; /* and nowhere to say why */
 	handover_take(&left);
 	log_name_thread("firecracker"); /* what clients look for */
 	(void)umask(077);
 	if (options_parse(&v.opts, argc, argv, &err) < 0) {
-		say(options_for_person(argc, argv) ? err_for_person(&err)
-						   : err.text);
+		say(&v, options_for_person(argc, argv) ? err_for_person(&err)
+						       : err.text);
 		return VM_EXIT_BAD_ARGUMENTS;
 	}
 	if (v.opts.action != OPTIONS_RUN)
-		return flush(print_and_exit(&v.opts, &err));
+		return flush(&v, print_and_exit(&v, &err));
 	if (begin_sandbox(&v, argc, argv, left.pagemap, &err) < 0)
-		return complain(&v.opts, &err, VM_EXIT_GENERIC);
-	sink_borrow(&log_settings.out, STDERR_FILENO);
+		return complain(&v, &err, VM_EXIT_GENERIC);
+	stream_borrow(&path_direct, STDERR_FILENO, &v.terminal);
+	v.vm.terminal = &v.terminal;
+	log_settings.out = v.terminal;
+	log_settings.out.owned = false;
 	log_settings.id = v.opts.id;
 	if (loop_init(&v.loop) < 0 || vm_init(&v.vm, &v.loop) < 0) {
 		err_set(&err, -ENOMEM, "Cannot create the event loop");
-		return complain(&v.opts, &err, VM_EXIT_GENERIC);
+		return complain(&v, &err, VM_EXIT_GENERIC);
 	}
 	v.vm.handover = left;
 	code = run(&v, &err);

@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include "dev/console.h"
+#include "host/stream.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -72,18 +73,20 @@ static void on_line(void *ctx, unsigned int gsi, bool level)
 static void open_console(struct fixture *f, const char *path, bool input)
 {
 	const struct irq_line irq = {.set = on_line, .ctx = f};
-	const struct console_callbacks callbacks = {
-		.output = on_output,
-		.ctx = f,
+	struct console_params params = {
+		.use_stdin = input,
+		.callbacks = {.output = on_output, .ctx = f},
 	};
 	struct err err = {0};
 
 	memset(f, 0, sizeof(*f));
 	assert_int_equal(loop_init(&f->loop), 0);
 	serial_init(&f->serial, &irq);
-	assert_int_equal(console_new(&f->con, &f->loop, &f->serial, path, input,
-				     &callbacks, &err),
-			 0);
+	assert_int_equal(
+		stream_open(&path_direct, PATH_SERIAL, path, &params.out, &err),
+		0);
+	assert_int_equal(
+		console_new(&f->con, &f->loop, &f->serial, &params, &err), 0);
 	assert_int_equal(console_start_input(&f->con, &err), 0);
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "dev/console.h"
+#include "host/stream.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -241,7 +242,10 @@ static bool idle(void)
 static void open_world(void)
 {
 	const struct irq_line irq = {.set = on_line};
-	const struct console_callbacks callbacks = {.output = on_output};
+	struct console_params params = {
+		.use_stdin = true,
+		.callbacks = {.output = on_output},
+	};
 	struct err err;
 	char path[32];
 
@@ -259,8 +263,10 @@ static void open_world(void)
 	schedule_check(dup2(w.in[0], STDIN_FILENO) == STDIN_FILENO);
 	serial_init(&w.serial, &irq);
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", w.out[1]);
-	schedule_check(console_new(&w.con, &w.loop, &w.serial, path, true,
-				   &callbacks, &err) == 0);
+	schedule_check(stream_open(&path_direct, PATH_SERIAL, path, &params.out,
+				   &err) == 0);
+	schedule_check(console_new(&w.con, &w.loop, &w.serial, &params, &err) ==
+		       0);
 	schedule_check(console_start_input(&w.con, &err) == 0);
 	set_reg(IER, IER_ALL);
 }

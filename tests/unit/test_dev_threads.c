@@ -16,6 +16,7 @@
 #include "dev/i8042.h"
 #include "dev/ioapic.h"
 #include "dev/rtc.h"
+#include "host/stream.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -284,7 +285,7 @@ static void console_gets_every_byte_that_was_not_dropped(void **state)
 {
 	struct world *w = *state;
 	struct serial_metrics *m = &w->serial.metrics;
-	const struct console_callbacks none = {0};
+	struct console_params params = {0};
 	char path[] = "/tmp/volt-console-XXXXXX";
 	struct vcpu vcpu[NR_VCPUS];
 	static struct console con;
@@ -295,8 +296,10 @@ static void console_gets_every_byte_that_was_not_dropped(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(loop_init(&loop), 0);
 	assert_int_equal(
-		console_new(&con, &loop, &w->serial, path, false, &none, &err),
+		stream_open(&path_direct, PATH_SERIAL, path, &params.out, &err),
 		0);
+	assert_int_equal(console_new(&con, &loop, &w->serial, &params, &err),
+			 0);
 	start(w, vcpu, NR_VCPUS, printing_vcpu);
 	while (atomic_load(&w->running) > 0)
 		assert_int_equal(loop_step(&loop, 10), 0);

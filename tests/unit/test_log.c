@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "host/stream.h"
 
 static int pipe_ends[2];
 
@@ -197,7 +198,7 @@ static void no_line_is_torn(void **state)
 		cfmakeraw(&raw);
 		assert_int_equal(tcsetattr(slave, TCSANOW, &raw), 0);
 		assert_int_equal(fcntl(master, F_SETFL, O_NONBLOCK), 0);
-		sink_borrow(&log_settings.out, slave);
+		stream_borrow(&path_direct, slave, &log_settings.out);
 		assert_true(sleep_and_read(master, step) > 0);
 		sink_close(&log_settings.out);
 		(void)close(master);

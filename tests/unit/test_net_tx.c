@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include "base/log.h"
+#include "host/stream.h"
 #include "net_kit.h"
 
 #include <stdlib.h>
@@ -404,7 +405,7 @@ static void write_errors_drop(void **state)
 	struct net_kit *f = *state;
 	char text[1024] = "";
 
-	sink_borrow(&log_settings.out, log);
+	stream_borrow(&path_direct, log, &log_settings.out);
 	kit_start(&f->kit, 0, 16);
 	(void)close(f->peer);
 	f->peer = -1;

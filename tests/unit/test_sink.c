@@ -7,7 +7,7 @@
 #include "unit.h"
 
 #include "base/fd.h"
-#include "base/sink.h"
+#include "host/stream.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,20 +52,29 @@ static void files_and_fifos(void **state)
 	assert_non_null(mkdtemp(path));
 	assert_int_equal(chdir(path), 0);
 	for (int i = 0; i < 2; i++) { /* the second appends */
-		assert_int_equal(sink_open(&sink, "new"), 0);
+		assert_int_equal(
+			stream_open(&path_direct, PATH_LOG, "new", &sink, NULL),
+			0);
 		assert_int_equal(sink_write(&sink, "a", 1), 1);
 		sink_close(&sink);
 	}
 	assert_int_equal(stat("new", &st), 0);
 	assert_int_equal(st.st_size, 2);
 	assert_int_equal(mkfifo("fifo", 0600), 0);
-	assert_int_equal(sink_open(&sink, "fifo"), 0); /* without a reader */
+	assert_int_equal(
+		stream_open(&path_direct, PATH_LOG, "fifo", &sink, NULL),
+		0); /* without a reader */
 	assert_true(fill(&sink) >= 4096);
 	sink_close(&sink);
-	assert_int_equal(sink_open(&sink, path), -EISDIR);
-	assert_int_equal(sink_open(&sink, "no/such"), -ENOENT);
+	assert_int_equal(stream_open(&path_direct, PATH_LOG, path, &sink, NULL),
+			 -EISDIR);
+	assert_int_equal(
+		stream_open(&path_direct, PATH_LOG, "no/such", &sink, NULL),
+		-ENOENT);
 	assert_int_equal(sink.kind, SINK_NONE);
-	assert_int_equal(sink_open(&sink, "/dev/full"), 0);
+	assert_int_equal(
+		stream_open(&path_direct, PATH_LOG, "/dev/full", &sink, NULL),
+		0);
 	assert_int_equal(sink_write(&sink, "a", 1), -ENOSPC);
 	sink_close(&sink);
 	sink_close(&sink);
@@ -84,7 +93,7 @@ static void shared_pipe(void **state)
 
 	(void)state;
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	sink_borrow(&sink, ends[1]);
+	stream_borrow(&path_direct, ends[1], &sink);
 	assert_int_equal(sink.kind, SINK_OWN);
 	assert_int_not_equal(sink.fd, ends[1]);
 	assert_true(fill(&sink) >= 4096);
@@ -94,7 +103,7 @@ static void shared_pipe(void **state)
 	/* Its reader is gone: an error, not a hang. */
 	(void)close(ends[0]);
 	(void)signal(SIGPIPE, SIG_IGN);
-	sink_borrow(&sink, ends[1]);
+	stream_borrow(&path_direct, ends[1], &sink);
 	assert_int_equal(sink_write(&sink, "a", 1), -EPIPE);
 	sink_close(&sink);
 	(void)close(ends[1]);
@@ -108,7 +117,7 @@ static void shared_socket(void **state)
 	(void)state;
 	assert_int_equal(
 		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-	sink_borrow(&sink, ends[1]);
+	stream_borrow(&path_direct, ends[1], &sink);
 	assert_int_equal(sink.kind, SINK_SOCKET);
 	assert_true(fill(&sink) > 0);
 	assert_true(may_block(ends[1]));
@@ -124,7 +133,7 @@ static void shared_terminal(void **state)
 
 	(void)state;
 	assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
-	sink_borrow(&sink, slave);
+	stream_borrow(&path_direct, slave, &sink);
 	assert_int_equal(sink.kind, SINK_OWN);
 	assert_true(fill(&sink) > 0);
 	assert_true(may_block(slave));
@@ -146,7 +155,7 @@ static void fill_as_nobody(int fd)
 		(void)alarm(DEADLINE_S);
 		if (setgid(NOBODY) < 0 || setuid(NOBODY) < 0)
 			_exit(1);
-		sink_borrow(&sink, fd);
+		stream_borrow(&path_direct, fd, &sink);
 		if (sink.kind != SINK_SHARED)
 			_exit(2);
 		do
@@ -189,7 +198,7 @@ static void the_last_words(void **state)
 	(void)state;
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	assert_true(fcntl(ends[1], F_SETPIPE_SZ, 4096) > 0);
-	sink_borrow(&sink, ends[1]);
+	stream_borrow(&path_direct, ends[1], &sink);
 	pid = fork();
 	if (pid == 0) {
 		memset(text, 'x', sizeof(text));
@@ -204,7 +213,7 @@ static void the_last_words(void **state)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	(void)close(ends[0]);
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	sink_borrow(&sink, ends[1]);
+	stream_borrow(&path_direct, ends[1], &sink);
 	(void)fill(&sink);
 	(void)alarm(DEADLINE_S);
 	sink_write_last(&sink, text, sizeof(text));
@@ -222,7 +231,7 @@ static void closed_from_the_start(void **state)
 	(void)state;
 	assert_true(fd >= 0);
 	(void)close(fd);
-	sink_borrow(&sink, fd);
+	stream_borrow(&path_direct, fd, &sink);
 	assert_int_equal(sink.kind, SINK_NONE);
 	assert_int_equal(sink_write(&sink, "a", 1), 1);
 	sink_close(&sink);
