@@ -6,6 +6,7 @@
 #include "cli/probe.h"
 
 #include "base/fd.h"
+#include "host/path.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -63,7 +64,7 @@ void doctor_collect_kvm(struct kvm_facts *facts)
 
 	find_modules(facts);
 	doctor_find_door("/dev/kvm", &facts->door);
-	r = kvm_open(&kvm, &err);
+	r = kvm_open(&kvm, path_open(&path_direct, PATH_KVM, NULL, &err), &err);
 	facts->state = state_of(r);
 	if (r == 0) {
 		for (size_t i = 0; i < DOCTOR_NR_CAPS; i++)

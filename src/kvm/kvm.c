@@ -7,7 +7,6 @@
 #include "base/fd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -48,27 +47,6 @@ int kvm_cap(struct kvm *kvm, int cap)
 	return r < 0 ? 0 : r;
 }
 
-static int open_error(int rc, struct err *err)
-{
-	switch (rc) {
-	case -ENOENT:
-		return err_set(err, rc,
-			       "There is no /dev/kvm: this host offers no "
-			       "hardware virtualisation to programs; `volt "
-			       "doctor` tells what to do");
-	case -EACCES:
-	case -EPERM:
-		return err_set(
-			err, rc,
-			"No permission to open /dev/kvm: add this user "
-			"to the group that owns it (usually `usermod -aG "
-			"kvm USER`) and log in again");
-	default:
-		return err_set(err, rc, "Cannot open /dev/kvm: %s",
-			       err_name(rc));
-	}
-}
-
 static int check_host(struct kvm *kvm, struct err *err)
 {
 	static const struct {
@@ -100,14 +78,14 @@ static int check_host(struct kvm *kvm, struct err *err)
 	return 0;
 }
 
-int kvm_open(struct kvm *kvm, struct err *err)
+int kvm_open(struct kvm *kvm, int fd, struct err *err)
 {
 	int r;
 
 	memset(kvm, 0, sizeof(*kvm));
-	kvm->fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	if (kvm->fd < 0)
-		return open_error(-errno, err);
+	kvm->fd = fd;
+	if (fd < 0)
+		return fd;
 	r = check_host(kvm, err);
 	if (r < 0)
 		kvm_close(kvm);

@@ -50,12 +50,13 @@ struct kvm {
 };
 
 /**
- * kvm_open() - open /dev/kvm and check what Volt cannot do without
+ * kvm_open() - check what Volt cannot do without
+ * @fd:		of /dev/kvm, taken over in any case; or why there is none: that
+ *		is returned, and @err stays as it is
  *
- * Return: 0; -ENOENT, -EACCES, -ENOTSUP... with a sentence that says what to
- * do.
+ * Return: 0, or -ENOTSUP... with a sentence that says what to do.
  */
-int kvm_open(struct kvm *kvm, struct err *err) __must_check;
+int kvm_open(struct kvm *kvm, int fd, struct err *err) __must_check;
 void kvm_close(struct kvm *kvm);
 
 /* KVM_CHECK_EXTENSION on /dev/kvm: 0 for absent. */

@@ -136,14 +136,15 @@ int gmem_new_from_file(struct gmem *mem, uint64_t size, enum gmem_pages pages,
 		       int fd, off_t off, struct err *err) __must_check;
 
 /**
- * gmem_ask_policy() - will the host back this memory with huge pages?
+ * gmem_set_policy() - will the host back this memory with huge pages?
+ * @text:	what /sys/kernel/mm/transparent_hugepage/enabled says; "" where
+ *		there is no /sys: no
  *
- * Sets @huge: by the kind of pages that was asked for, the policy in
- * /sys/kernel/mm/transparent_hugepage/enabled and PR_SET_THP_DISABLE. No, where
- * there is no /sys. A file that is mapped into such memory keeps huge pages
+ * Sets @huge: by the kind of pages that was asked for, the policy, and
+ * PR_SET_THP_DISABLE. A file that is mapped into such memory keeps huge pages
  * away from all blocks that it touches.
  */
-void gmem_ask_policy(struct gmem *mem);
+void gmem_set_policy(struct gmem *mem, const char *text);
 
 /* What the policy's @text ("always [madvise] never") means for @pages. */
 bool gmem_policy_is_huge(const char *text, enum gmem_pages pages);

@@ -7,8 +7,8 @@
 #include "base/buf.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "base/unix_address.h"
 #include "host/clock.h"
+#include "host/unix.h"
 #include "sandbox/stage.h"
 
 #include <errno.h>
@@ -53,14 +53,13 @@ void uffd_init(struct uffd *u)
 }
 
 /* The device node needs only its permission, the call a privilege. */
-static int open_uffd(struct uffd *u, struct err *err)
+static int open_uffd(struct uffd *u, int dev, struct err *err)
 {
 	const int flags = O_CLOEXEC | O_NONBLOCK;
 	struct uffdio_api api = {
 		.api = UFFD_API,
 		.features = UFFD_FEATURE_EVENT_REMOVE,
 	};
-	cleanup_fd int dev = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
 
 	if (dev >= 0)
 		u->fd = ioctl(dev, USERFAULTFD_IOC_NEW, flags);
@@ -113,61 +112,14 @@ static void describe(const struct gmem *mem, struct buf *out)
 	buf_add_str(out, "]");
 }
 
+/* So short a text goes whole into an empty socket. */
 static int send_with_fd(int sock, const struct buf *text, int fd)
 {
-	struct iovec iov = {text->data, text->len};
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.room,
-		.msg_controllen = sizeof(control.room),
-	};
-	ssize_t n;
+	ssize_t n = unix_send_fds(sock, text->data, text->len, &fd, 1, 0);
 
-	control.head.cmsg_len = CMSG_LEN(sizeof(int));
-	control.head.cmsg_level = SOL_SOCKET;
-	control.head.cmsg_type = SCM_RIGHTS;
-	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
-	do
-		n = sendmsg(sock, &msg, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return errno == EAGAIN ? -ETIMEDOUT : -errno;
-	/* So short a text goes whole into an empty socket. */
+		return n == -EAGAIN ? -ETIMEDOUT : (int)n;
 	return (size_t)n == text->len ? 0 : -EIO;
-}
-
-int uffd_dial(const char *path, int limit_ms, struct err *err)
-{
-	const struct timeval limit = {
-		.tv_sec = limit_ms / 1000,
-		.tv_usec = limit_ms % 1000 * 1000L,
-	};
-	struct sockaddr_un addr;
-	cleanup_fd int sock = -1;
-	int r = unix_address(&addr, path);
-
-	if (r < 0) {
-		errno = -r;
-		return fail(err, "Failed to connect to UDS Unix stream");
-	}
-	sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	/* connect() waits as long for room in the listener's backlog. */
-	if (sock < 0 || setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &limit,
-				   sizeof(limit)) < 0)
-		return fail(err, "Cannot create a socket");
-	if (connect(sock, (const struct sockaddr *)&addr, sizeof(addr)) == 0)
-		return fd_steal(&sock);
-	if (errno == EAGAIN)
-		return err_set(err, -ETIMEDOUT,
-			       "The process that serves the guest's memory did "
-			       "not accept the connection within %d s",
-			       limit_ms / 1000);
-	return fail(err, "Failed to connect to UDS Unix stream");
 }
 
 static void one_is_gone(struct uffd *u, struct loop_source *src)
@@ -354,12 +306,12 @@ static int watch(struct uffd *u, int sock, struct err *err)
 		     : 0;
 }
 
-int uffd_connect(struct uffd *u, const struct gmem *mem, int *sock,
+int uffd_connect(struct uffd *u, const struct gmem *mem, int dev, int *sock,
 		 struct loop *loop, void (*gone)(void *ctx), void *ctx,
 		 struct err *err)
 {
 	cleanup_buf struct buf text = {0};
-	int r = open_uffd(u, err);
+	int r = open_uffd(u, dev, err);
 
 	u->mem = mem;
 	u->loop = loop;

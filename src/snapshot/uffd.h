@@ -39,13 +39,14 @@
 #pragma once
 
 #include "host/loop.h"
+#include "host/path.h"
 #include "mem/gmem.h"
 
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 
-#define UFFD_RESTORE_MS 30000
+#define UFFD_RESTORE_MS PATH_UFFD_MS
 #define UFFD_GONE       "The process that serves the guest's memory is gone"
 
 struct sandbox;
@@ -91,24 +92,17 @@ struct uffd {
 void uffd_init(struct uffd *u);
 
 /**
- * uffd_dial() - connect to the handler that listens at @path
- * @limit_ms:	for room in its backlog, and later for room in its socket
- *
- * Return: the socket, or -errno with a sentence, in Firecracker's words where
- * it has some; -ETIMEDOUT after @limit_ms.
- */
-int uffd_dial(const char *path, int limit_ms, struct err *err) __must_check;
-
-/**
  * uffd_connect() - register @mem and hand it to its handler
  * @mem:	fresh: no page was touched
- * @sock:	of uffd_dial(); taken over on success, and -1 then
+ * @dev:	/dev/userfaultfd, borrowed; negative: there is none for us, so
+ *		the system call is tried
+ * @sock:	a PATH_UFFD_HANDLER; taken over on success, and -1 then
  * @gone:	called once when the handler's process has ended
  *
  * Return: 0, or -errno with a sentence (in Firecracker's words where it has
  * some); uffd_free() in any case.
  */
-int uffd_connect(struct uffd *u, const struct gmem *mem, int *sock,
+int uffd_connect(struct uffd *u, const struct gmem *mem, int dev, int *sock,
 		 struct loop *loop, void (*gone)(void *ctx), void *ctx,
 		 struct err *err) __must_check;
 

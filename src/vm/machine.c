@@ -451,6 +451,23 @@ static int note_file(struct machine_file *file, int fd, const char *path,
 	return 0;
 }
 
+static int open_kvm(struct machine *m, struct err *err)
+{
+	int fd = path_open(m->vm->config.opener, PATH_KVM, NULL, err);
+
+	return kvm_open(&m->kvm, fd, err);
+}
+
+/* A file that is mapped into memory keeps huge pages away from it. */
+static void ask_policy(struct machine *m)
+{
+	char policy[64];
+
+	(void)path_read_text(m->vm->config.opener, PATH_HUGE_POLICY, policy,
+			     sizeof(policy));
+	gmem_set_policy(&m->mem, policy);
+}
+
 /* Guest memory with the kernel in it; KVM does not know of it yet. */
 static int load(struct machine *m, struct err *err)
 {
@@ -493,7 +510,7 @@ static int load(struct machine *m, struct err *err)
 		return r;
 	if (m->file[0].size >= (off_t)BOOT_MAP_MIN_BYTES ||
 	    m->file[1].size >= (off_t)BOOT_MAP_MIN_BYTES)
-		gmem_ask_policy(&m->mem);
+		ask_policy(m);
 	return boot_load(&m->mem, &image, &platform, &m->entry, err);
 }
 
@@ -581,14 +598,15 @@ static void handler_gone(void *ctx)
 static int memory_by_uffd(struct machine *m, struct machine_source *src,
 			  struct err *err)
 {
-	const struct machine_config *c = &m->vm->config.machine;
+	const struct vm_config *c = &m->vm->config;
+	cleanup_fd int dev = path_open(c->opener, PATH_USERFAULTFD, NULL, NULL);
 	int r = gmem_new(&m->mem, src->snapshot->memory_bytes,
-			 pages_of(c->huge_pages), err);
+			 pages_of(c->machine.huge_pages), err);
 
 	m->mem.origin = GMEM_SERVED;
 	m->uffd.sandbox = m->vm->sandbox;
 	if (r == 0)
-		r = uffd_connect(&m->uffd, &m->mem, &src->uffd_sock,
+		r = uffd_connect(&m->uffd, &m->mem, dev, &src->uffd_sock,
 				 m->vm->loop, handler_gone, m, err);
 	if (r < 0)
 		err_prefix_api(err,
@@ -654,7 +672,7 @@ static int restore(struct machine *m, struct machine_source *src,
 {
 	const struct snapshot *s = src->snapshot;
 	struct phases *p = src->phases;
-	int r = kvm_open(&m->kvm, err);
+	int r = open_kvm(m, err);
 
 	if (r == 0)
 		r = check_source(m, s, err);
@@ -735,7 +753,7 @@ static int boot(struct machine *m, struct err *err)
 	if (r < 0)
 		return r;
 	timeline_mark(t, TIMELINE_KERNEL_READY);
-	r = kvm_open(&m->kvm, err);
+	r = open_kvm(m, err);
 	if (r == 0)
 		r = make_vm(m, err);
 	if (r < 0)

@@ -94,7 +94,7 @@ struct machine {
  * @memory_fd:	of the memory file, taken over by the machine (then -1)
  * @memory_path:	for messages
  * @uffd:	a handler serves the memory
- * @uffd_sock:	the connection to it (uffd_dial()), taken over likewise
+ * @uffd_sock:	the connection to it (PATH_UFFD_HANDLER), taken over likewise
  * @advance_clock:	by the real time since the snapshot
  */
 struct machine_source {

@@ -368,12 +368,13 @@ static int run(struct vm *vm, bool resume, struct err *err)
 }
 
 /* Before anything else is opened, as Firecracker does. */
-static int dial(const struct vm_restore *how, struct machine_source *source,
-		struct err *err)
+static int dial(const struct vm *vm, const struct vm_restore *how,
+		struct machine_source *source, struct err *err)
 {
 	if (!how->uffd_path)
 		return 0;
-	source->uffd_sock = uffd_dial(how->uffd_path, UFFD_RESTORE_MS, err);
+	source->uffd_sock = path_open(vm->config.opener, PATH_UFFD_HANDLER,
+				      how->uffd_path, err);
 	if (source->uffd_sock >= 0)
 		return 0;
 	return err_prefix_api(err, FROM_UFFD);
@@ -404,7 +405,7 @@ static int build(struct vm *vm, const struct vm_restore *how,
 		 struct machine_source *source, struct err *err)
 {
 	const struct snapshot *s = source->snapshot;
-	int r = dial(how, source, err);
+	int r = dial(vm, how, source, err);
 
 	if (r < 0)
 		return r;

@@ -203,7 +203,9 @@ static void policy_of_the_host(void **state)
 	assert_int_equal(gmem_new(&mem, MIB(16), GMEM_PAGES_TRANSPARENT, &err),
 			 0);
 	assert_int_equal(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
-	gmem_ask_policy(&mem);
+	gmem_set_policy(&mem, "[always] madvise never");
+	assert_false(mem.huge);
+	gmem_set_policy(&mem, "");
 	assert_int_equal(prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0), 0);
 	assert_false(mem.huge);
 	gmem_free(&mem);

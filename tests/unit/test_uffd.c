@@ -142,12 +142,14 @@ static bool skip_when_denied(const struct err *err, int r)
 static int connect_to(struct uffd *u, const struct gmem *mem, const char *path,
 		      struct loop *loop, struct err *err)
 {
-	int sock = uffd_dial(path, 10000, err);
+	cleanup_fd int dev =
+		path_open(&path_direct, PATH_USERFAULTFD, NULL, NULL);
+	int sock = path_open(&path_direct, PATH_UFFD_HANDLER, path, err);
 	int r;
 
 	if (sock < 0)
 		return sock;
-	r = uffd_connect(u, mem, &sock, loop, on_gone, NULL, err);
+	r = uffd_connect(u, mem, dev, &sock, loop, on_gone, NULL, err);
 	fd_close(&sock);
 	return r;
 }
@@ -361,47 +363,12 @@ static void test_nobody_listens(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(uffd_dial("nope", 10000, &err), -ENOENT);
+	assert_int_equal(
+		path_open(&path_direct, PATH_UFFD_HANDLER, "nope", &err),
+		-ENOENT);
 	assert_string_equal(err.text,
 			    "Failed to connect to UDS Unix stream: No "
 			    "such file or directory (os error 2)");
-}
-
-static void test_paths_that_are_none(void **state)
-{
-	struct err err;
-	char path[200];
-
-	(void)state;
-	memset(path, 'x', sizeof(path));
-	path[sizeof(path) - 1] = '\0';
-	assert_int_equal(uffd_dial(path, 10000, &err), -ENAMETOOLONG);
-	assert_int_equal(uffd_dial("", 10000, &err), -EINVAL);
-}
-
-/* A handler that does not accept: connect() waits in the kernel for room. */
-static void test_full_backlog(void **state)
-{
-	int listener = listen_here();
-	int fds[16], nr = 0, r;
-	struct err err;
-
-	(void)state;
-	do
-		r = uffd_dial(SOCKET, 50, &err);
-	while (r >= 0 && (fds[nr++] = r) >= 0 && nr < 16);
-	assert_int_equal(r, -ETIMEDOUT);
-	assert_non_null(strstr(err.text, "did not accept the connection"));
-	/* Room, and it does not matter how long that took. */
-	r = accept(listener, NULL, NULL);
-	assert_true(r >= 0);
-	fd_close(&r);
-	r = uffd_dial(SOCKET, 10000, &err);
-	assert_true(r >= 0);
-	fd_close(&r);
-	while (nr > 0)
-		fd_close(&fds[--nr]);
-	fd_close(&listener);
 }
 
 int main(void)
@@ -413,8 +380,6 @@ int main(void)
 		cmocka_unit_test(test_death_before_a_removal_is_read),
 		cmocka_unit_test(test_free_lets_go),
 		cmocka_unit_test(test_nobody_listens),
-		cmocka_unit_test(test_paths_that_are_none),
-		cmocka_unit_test(test_full_backlog),
 	};
 	char folder[] = "/tmp/volt-uffd-XXXXXX";
 	int r;

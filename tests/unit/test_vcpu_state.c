@@ -6,6 +6,7 @@
 #include "unit.h"
 
 #include "base/fd.h"
+#include "host/path.h"
 #include "kvm/vcpu_state.h"
 #include "kvm/vm_state.h"
 
@@ -34,13 +35,18 @@ static void must(int r, const struct err *err)
 		fail_msg("%s", err->text);
 }
 
+static int open_kvm(struct kvm *kvm, struct err *err)
+{
+	return kvm_open(kvm, path_open(&path_direct, PATH_KVM, NULL, err), err);
+}
+
 static void world_make(struct world *w, bool split)
 {
 	struct cpuid_topology topo = {1, 1};
 	static struct cpuid_table cpuid;
 	struct err err;
 
-	must(kvm_open(&w->kvm, &err), &err);
+	must(open_kvm(&w->kvm, &err), &err);
 	must(gmem_new(&w->mem, MIB(16), GMEM_PAGES_DEFAULT, &err), &err);
 	must(kvm_vm_new(&w->vm, &w->kvm, &err), &err);
 	must(kvm_vm_set_memory(&w->vm, &w->mem, &err), &err);
@@ -65,7 +71,7 @@ static void world_bare(struct world *w, bool split)
 {
 	struct err err;
 
-	must(kvm_open(&w->kvm, &err), &err);
+	must(open_kvm(&w->kvm, &err), &err);
 	must(gmem_new(&w->mem, MIB(16), GMEM_PAGES_DEFAULT, &err), &err);
 	must(kvm_vm_new(&w->vm, &w->kvm, &err), &err);
 	must(kvm_vm_set_memory(&w->vm, &w->mem, &err), &err);
@@ -77,7 +83,7 @@ static void skip_without_kvm(void)
 {
 	struct kvm kvm;
 
-	if (kvm_open(&kvm, NULL) < 0)
+	if (open_kvm(&kvm, NULL) < 0)
 		skip();
 	kvm_close(&kvm);
 }
