@@ -6,6 +6,7 @@
 
 #include "base/vm_args.h"
 #include "gate/http.h"
+#include "host/path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,12 +35,12 @@ static void set_signals(void)
 /* A root without /dev has something to put there, too; it takes no bytes. */
 static int set_standard(void)
 {
-	int fd = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY);
+	int fd = path_open(&path_direct, PATH_NULL, NULL, NULL);
 
 	if (fd < 0)
-		fd = open("/", O_PATH | O_CLOEXEC);
+		fd = path_open(&path_direct, PATH_FOLDER, "/", NULL);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	for (int to = 0; to < 3; to++)
 		if (dup2(fd, to) < 0)
 			return -errno;

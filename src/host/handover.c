@@ -7,6 +7,7 @@
 #include "host/handover.h"
 
 #include "base/fd.h"
+#include "host/below.h"
 
 #include <elf.h>
 #include <fcntl.h>
@@ -98,7 +99,7 @@ static bool is_proc(int fd)
 
 static void read_line(int at, const char *name, char *text, size_t size)
 {
-	cleanup_fd int fd = openat(at, name, O_RDONLY | O_CLOEXEC);
+	cleanup_fd int fd = below_open(at, name, BELOW_PROC);
 	ssize_t n = fd < 0 ? 0 : read(fd, text, size - 1);
 
 	text[n < 0 ? 0 : n] = '\0';
@@ -112,7 +113,7 @@ void handover_take(struct handover *left)
 	*left = (struct handover){.pagemap = -1};
 	if (!is_proc(proc))
 		return;
-	left->pagemap = openat(proc, "self/pagemap", O_RDONLY | O_CLOEXEC);
+	left->pagemap = below_open(proc, "self/pagemap", BELOW_PROC);
 	read_line(proc, "sys/kernel/random/boot_id", left->boot_id,
 		  sizeof(left->boot_id));
 	fd_close(&proc);
