@@ -97,9 +97,10 @@ static bool is_cgroup(int fd, unsigned int version)
 {
 	struct statfs fs;
 
-	return fstatfs(fd, &fs) == 0 &&
-	       (unsigned long)fs.f_type == (version == 1 ? CGROUP_SUPER_MAGIC
-							 : CGROUP2_SUPER_MAGIC);
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	return version == 1 ? fs.f_type == CGROUP_SUPER_MAGIC
+			    : fs.f_type == CGROUP2_SUPER_MAGIC;
 }
 
 /* The root of a hierarchy; @controller: NULL: of version 2. */

@@ -159,11 +159,13 @@ static bool find_misc(const char *name, unsigned int *minor)
 {
 	FILE *f = fopen("/proc/misc", "re");
 	bool found = false;
-	char line[128], word[64];
+	char line[128], *word;
 
-	while (f && !found && fgets(line, sizeof(line), f))
-		found = sscanf(line, "%u %63s", minor, word) == 2 &&
-			strcmp(word, name) == 0;
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		*minor = (unsigned int)strtoul(line, &word, 10);
+		line[strcspn(line, "\n")] = '\0';
+		found = *word == ' ' && strcmp(word + 1, name) == 0;
+	}
 	if (f)
 		(void)fclose(f);
 	return found;

@@ -53,13 +53,8 @@ static uint64_t cpu_us(void)
 
 /* ---- the last steps, in the process that becomes the program ---- */
 
-static int set_limit(int which, const char *name, uint64_t value,
-		     struct err *err)
+static int cannot_limit(const char *name, struct err *err)
 {
-	const struct rlimit limit = {.rlim_cur = value, .rlim_max = value};
-
-	if (setrlimit(which, &limit) == 0)
-		return 0;
 	return err_set(err, -errno,
 		       "Failed to set limit for resource: %s: %s (os error "
 		       "%d)",
@@ -68,13 +63,14 @@ static int set_limit(int which, const char *name, uint64_t value,
 
 static int set_limits(const struct plan_limits *limits, struct err *err)
 {
-	int r = 0;
+	const struct rlimit fsize = {limits->fsize, limits->fsize};
+	const struct rlimit no_file = {limits->no_file, limits->no_file};
 
-	if (limits->has_fsize)
-		r = set_limit(RLIMIT_FSIZE, "fsize", limits->fsize, err);
-	if (r == 0)
-		r = set_limit(RLIMIT_NOFILE, "no-file", limits->no_file, err);
-	return r;
+	if (limits->has_fsize && setrlimit(RLIMIT_FSIZE, &fsize) < 0)
+		return cannot_limit("fsize", err);
+	if (setrlimit(RLIMIT_NOFILE, &no_file) < 0)
+		return cannot_limit("no-file", err);
+	return 0;
 }
 
 /* For good: no supplementary group, no capability, no way back. */
