@@ -27,6 +27,7 @@ bool buf_reserve(struct buf *buf, size_t size)
 	size_t capacity = buf->capacity ? buf->capacity : BUF_FIRST;
 	char *data;
 
+	assert(buf->len <= buf->capacity);
 	if (buf->failed)
 		return false;
 	if (size <= buf->capacity)

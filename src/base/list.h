@@ -3,7 +3,9 @@
  * list.h - doubly linked lists of structs that embed their links
  *
  * A list is a ring of links with its head among them. A link that is on no list
- * points to itself, so taking it off twice is harmless.
+ * points to itself, so taking it off twice is harmless. A link whose neighbours
+ * do not know it was freed, or is changed by two threads: that ends the process
+ * before it spreads.
  */
 #pragma once
 
@@ -36,6 +38,7 @@ static inline void list_add_tail(struct list *head, struct list *link)
 
 static inline void list_del(struct list *link)
 {
+	assert(link->prev->next == link && link->next->prev == link);
 	link->prev->next = link->next;
 	link->next->prev = link->prev;
 	list_init(link);

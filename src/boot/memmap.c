@@ -6,7 +6,9 @@
 
 static void add(struct memmap *map, uint64_t addr, uint64_t end, uint32_t type)
 {
-	assert(map->nr < MEMMAP_MAX);
+	assert(map->nr < MEMMAP_MAX && end > addr);
+	assert(map->nr == 0 || addr >= map->entry[map->nr - 1].addr +
+					       map->entry[map->nr - 1].size);
 	map->entry[map->nr].addr = addr;
 	map->entry[map->nr].size = end - addr;
 	map->entry[map->nr].type = type;

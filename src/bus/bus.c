@@ -26,6 +26,9 @@ int bus_add(struct bus *bus, uint64_t base, uint64_t len,
 		(bus->nr_ranges - at) * sizeof(bus->range[0]));
 	bus->range[at] = (struct bus_range){base, len, ops, dev};
 	bus->nr_ranges++;
+	for (unsigned int i = 1; i < bus->nr_ranges; i++)
+		assert(bus->range[i].base - bus->range[i - 1].base >=
+		       bus->range[i - 1].len);
 	return 0;
 }
 

@@ -46,6 +46,7 @@ static void slot_take(struct blk *blk, struct blk_slot *slot)
 {
 	list_del(&slot->link);
 	blk->in_flight++;
+	assert(blk->in_flight <= blk->engine->ops->slots);
 }
 
 /* The one end of every request. Whoever brings it about, a round that found no
@@ -54,6 +55,7 @@ static void slot_give(struct blk *blk, struct blk_slot *slot)
 {
 	list_del(&slot->link);
 	list_add_tail(&blk->free, &slot->link);
+	assert(blk->in_flight > 0);
 	blk->in_flight--;
 	if (blk->large == slot)
 		blk->large = NULL;

@@ -156,6 +156,7 @@ static bool offer_held(struct console *con)
 {
 	size_t n = serial_put_input(con->serial, con->held, con->held_len);
 
+	assert(n <= con->held_len && con->held_len <= sizeof(con->held));
 	con->held_len -= n;
 	memmove(con->held, con->held + n, con->held_len);
 	return con->held_len == 0;

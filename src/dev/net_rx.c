@@ -38,6 +38,7 @@ static bool make_room(struct net_rx *rx)
 static void hold(struct net_rx *rx, const struct virtq *q,
 		 const struct virtq_chain *chain)
 {
+	assert(rx->first_chain + rx->nr_chains < ARRAY_SIZE(rx->chain));
 	rx->chain[rx->first_chain + rx->nr_chains++] = (struct net_rx_chain){
 		.head = chain->head,
 		.at = (uint16_t)(q->next_avail - 1),
@@ -403,7 +404,7 @@ void net_rx_drain(struct net_dev *n)
 	}
 	drop_late(n);
 	if (rx->nr_chains > 0)
-		virtq_rewind(q, first_chain(rx)->at);
+		virtq_rewind(q, first_chain(rx)->at, rx->nr_chains);
 	net_rx_reset(n);
 }
 

@@ -60,7 +60,10 @@ const struct metric_group serial_metric_group = {
 
 static unsigned int in_count(const struct serial *s)
 {
-	return s->in_head - s->in_tail;
+	unsigned int n = s->in_head - s->in_tail;
+
+	assert(n <= SERIAL_IN_BYTES);
+	return n;
 }
 
 /* The guest looks at the receiver, or is called to. */
@@ -418,6 +421,7 @@ size_t serial_peek_output(struct serial *s, const uint8_t **data)
 void serial_take_output(struct serial *s, size_t len)
 {
 	(void)pthread_mutex_lock(&s->lock);
+	assert(len <= s->out_head - s->out_tail);
 	s->out_tail += (unsigned int)len;
 	metric_inc(&s->metrics.flush_count);
 	(void)pthread_mutex_unlock(&s->lock);

@@ -123,7 +123,7 @@ static void batch_collect(struct vsock *v, struct batch *b, unsigned int nr,
 			      &chain) <= 0)
 			break;
 		if (!fit_for_rx(&chain)) {
-			virtq_rewind(q, before);
+			virtq_rewind(q, before, 1);
 			break;
 		}
 		batch_add(v, b, &chain, max);
@@ -149,7 +149,7 @@ static void batch_deliver(struct vsock_conn *c, const struct batch *b,
 		virtq_push(vsock_rx(v), chain->head, VSOCK_HEADER_BYTES + len);
 		n -= len;
 	}
-	virtq_rewind(vsock_rx(v), v->chain[i - 1].after);
+	virtq_rewind(vsock_rx(v), v->chain[i - 1].after, b->nr - i);
 	c->batch = (uint8_t)(i < b->nr ? i + 1 : 2 * i);
 	if (c->batch > VSOCK_BATCH_MAX)
 		c->batch = VSOCK_BATCH_MAX;
@@ -178,7 +178,7 @@ ssize_t vsock_send_data(struct vsock_conn *c, uint32_t max)
 		return n;
 	}
 	n = n < 0 ? -errno : 0;
-	virtq_rewind(vsock_rx(v), b.mark);
+	virtq_rewind(vsock_rx(v), b.mark, b.nr);
 	return n;
 }
 

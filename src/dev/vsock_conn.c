@@ -115,6 +115,7 @@ void vsock_conn_free(struct vsock_conn *c)
 	unhash(c);
 	list_del(&c->waiting);
 	list_del(&c->all);
+	assert(c->vsock->nr_conns > 0);
 	c->vsock->nr_conns--;
 	metric_inc(&c->vsock->counters.conns_removed);
 	free(c);
@@ -355,6 +356,7 @@ static void flush(struct vsock_conn *c)
 		return;
 	}
 	c->head = (c->head + (uint32_t)n) % VSOCK_BUF_BYTES;
+	assert((uint32_t)n <= c->used);
 	c->used -= (uint32_t)n;
 	if (c->state == VSOCK_CLOSING)
 		vsock_conn_deadline(c, VSOCK_LINGER_NS);

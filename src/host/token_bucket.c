@@ -42,6 +42,12 @@ static uint64_t most(const struct token_bucket *b)
 	return clamp64(b->size + late);
 }
 
+/* Who owes has nothing, whatever limits and levels came from outside. */
+static void assert_sane(const struct token_bucket *b)
+{
+	assert(b->debt == 0 || b->tokens == 0);
+}
+
 static void refill(struct token_bucket *b, uint64_t now_ns)
 {
 	uint64_t fill = fill_ns(b), top = most(b), elapsed;
@@ -69,6 +75,7 @@ static void refill(struct token_bucket *b, uint64_t now_ns)
 	}
 	b->tokens += (uint64_t)got - b->debt;
 	b->debt = 0;
+	assert(b->tokens <= top);
 }
 
 /* Tokens that have to be there for @amount, beside the burst. */
@@ -89,6 +96,7 @@ static void charge(struct token_bucket *b, uint64_t amount)
 	part = amount < b->tokens ? amount : b->tokens;
 	b->tokens -= part;
 	b->debt = clamp64((u128)b->debt + (amount - part));
+	assert_sane(b);
 }
 
 bool token_bucket_take(struct token_bucket *b, uint64_t amount, uint64_t now_ns)
@@ -120,6 +128,7 @@ void token_bucket_give_back(struct token_bucket *b, uint64_t amount)
 	amount -= paid;
 	room = b->tokens < b->size ? b->size - b->tokens : 0;
 	b->tokens += amount < room ? amount : room;
+	assert_sane(b);
 }
 
 struct token_bucket_level token_bucket_level(struct token_bucket *b,

@@ -10,6 +10,24 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+/* Ascending, with a gap or side by side, whole pages, and all of the RAM: what
+ * whoever walks them relies on. */
+static void assert_regions(const struct gmem *mem)
+{
+	uint64_t sum = 0, end = 0;
+
+	for (unsigned int i = 0; i < mem->nr_regions; i++) {
+		const struct gmem_region *r = &mem->region[i];
+
+		assert(r->gpa >= end && r->size > 0);
+		assert(is_aligned(r->gpa, PAGE_SIZE) &&
+		       is_aligned(r->size, PAGE_SIZE));
+		end = r->gpa + r->size;
+		sum += r->size;
+	}
+	assert(sum == mem->size);
+}
+
 /* Region layout for @size bytes of RAM; maps nothing. */
 static void lay_out(struct gmem *mem, uint64_t size)
 {
@@ -25,6 +43,7 @@ static void lay_out(struct gmem *mem, uint64_t size)
 		mem->region[1].size = size - low;
 		mem->nr_regions = 2;
 	}
+	assert_regions(mem);
 }
 
 static int check_size(uint64_t size, struct err *err)

@@ -84,6 +84,7 @@ static int ask_ranges(struct pages_walk *walk)
 
 static void add_page(struct pages_walk *walk, uintptr_t at)
 {
+	assert(walk->nr < PAGES_BATCH);
 	if (walk->nr > 0 && walk->run[walk->nr - 1].end == at)
 		walk->run[walk->nr - 1].end = at + PAGE_SIZE;
 	else

@@ -266,6 +266,7 @@ int virtq_pop(struct virtq *q, struct iovec *iov, unsigned int max_iov,
 			break;
 		}
 		q->next_avail++;
+		q->held++;
 		*chain = (struct virtq_chain){.head = head};
 		if (collect(q, &w))
 			return 1;
@@ -282,6 +283,8 @@ void virtq_push(struct virtq *q, uint16_t head, uint32_t len)
 	uint16_t slot = q->next_used & (q->size - 1);
 	uint8_t *entry;
 
+	assert(q->held > 0); /* each chain goes back once */
+	q->held--;
 	if (!q->ready)
 		return;
 	entry = q->hva_used + RING_ENTRIES + (size_t)slot * USED_ENTRY;

@@ -64,6 +64,7 @@
  * @next_avail:	free-running: the next entry of the available ring to look at
  * @next_used:	free-running: where the next used element goes
  * @published:	next_used as the driver knows it
+ * @held:	chains that were popped, and neither pushed nor put back
  * @event_idx, @indirect: negotiated
  * @broken:	the ring made no sense; until reset nothing moves
  * @malformed:	chains that were returned unread, since the start
@@ -83,6 +84,7 @@ struct virtq {
 	uint16_t next_avail;
 	uint16_t next_used;
 	uint16_t published;
+	uint16_t held;
 	uint64_t malformed;
 	const uint8_t *hva_desc;
 	uint8_t *hva_avail;
@@ -143,18 +145,23 @@ int virtq_pop(struct virtq *q, struct iovec *iov, unsigned int max_iov,
  */
 static inline void virtq_unpop(struct virtq *q)
 {
+	assert(q->held > 0);
+	q->held--;
 	q->next_avail--;
 }
 
 /**
  * virtq_rewind() - put back every chain popped since @mark
  * @mark:	q->next_avail at that time; none of those chains was pushed
+ * @nr:		how many they are
  *
  * Malformed chains among them are met, and pushed, again: a driver that made
  * one sees its head used twice, or the queue broken.
  */
-static inline void virtq_rewind(struct virtq *q, uint16_t mark)
+static inline void virtq_rewind(struct virtq *q, uint16_t mark, unsigned int nr)
 {
+	assert(q->held >= nr);
+	q->held -= (uint16_t)nr;
 	q->next_avail = mark;
 }
 

@@ -39,8 +39,10 @@ static const struct schema_field fields[] = {
 const struct schema_object virtio_state_schema =
 	SCHEMA_STATE_OF(struct virtio_state, fields);
 
+/* What is in flight is in no snapshot: the device is drained. */
 static void save_queue(const struct virtq *q, struct virtq_state *state)
 {
+	assert(q->held == 0);
 	*state = (struct virtq_state){
 		.size = q->size,
 		.ready = q->ready,

@@ -67,9 +67,11 @@ static bool park(struct vcpu *vcpu)
 
 	(void)pthread_mutex_lock(&set->lock);
 	set->parked++;
+	assert(set->parked + set->ended <= set->nr);
 	(void)pthread_cond_broadcast(&set->changed);
 	while (set->wanted == VCPUS_PAUSE)
 		(void)pthread_cond_wait(&set->changed, &set->lock);
+	assert(set->parked > 0);
 	set->parked--;
 	go_on = set->wanted == VCPUS_RUN;
 	if (go_on)
@@ -121,6 +123,7 @@ static void *vcpu_main(void *arg)
 	}
 	(void)pthread_mutex_lock(&set->lock);
 	set->ended++;
+	assert(set->parked + set->ended <= set->nr);
 	(void)pthread_cond_broadcast(&set->changed);
 	(void)pthread_mutex_unlock(&set->lock);
 	return NULL;

@@ -17,6 +17,10 @@
  *   and thread, and a line of metrics counts it. A SIGBUS inside guest memory
  *   names the file that was truncated.
  *
+ * - SIGABRT: an assertion found our own state wrong; or somebody sent it. One
+ *   line, the terminal, and the process ends by that signal, with the core that
+ *   a debugger wants.
+ *
  * SIGPIPE and the kernel's own SIGXFSZ end nothing: the write that caused them
  * fails with an error that its caller handles.
  */

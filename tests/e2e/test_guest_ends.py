@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every way a VM ends: its exit code, its message, and never a spin."""
 
+import fcntl
 import json
+import os
+import pty
 import signal
+import subprocess
+import termios
 import time
 
 import pytest
@@ -125,3 +130,28 @@ def test_missing_kernel_is_named(vmm):
     result = run.finish()
     assert result.code != 0
     assert "/nonexistent/kernel" in result.log + result.out
+
+
+def test_an_abort_gives_the_terminal_back(vmm):
+    """As a failed assertion does; it is raw while the guest runs."""
+    master, slave = pty.openpty()
+    before = termios.tcgetattr(slave)
+    with subprocess.Popen(
+            [BUILD / "volt-vmm", "--no-api", "--kernel", vmm.guest("ticker")],
+            stdin=slave, stdout=slave, stderr=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) as run:
+        try:
+            seen = b""
+            while b"tick 1" not in seen:
+                seen += os.read(master, 4096)
+            assert termios.tcgetattr(slave) != before
+            run.send_signal(signal.SIGABRT)
+            said = run.stderr.read()
+            assert run.wait() == -signal.SIGABRT
+        finally:
+            run.kill()
+    assert termios.tcgetattr(slave) == before
+    assert b"Volt found a mistake of its own" in said
+    os.close(master)
+    os.close(slave)

@@ -6,6 +6,8 @@
 
 #include "virtio_fixture.h"
 
+#include "virtio/state.h"
+
 static void both_queues_direct_and_indirect(void **state)
 {
 	struct fixture *f = *state;
@@ -131,6 +133,50 @@ static void nothing_waits_unseen(void **state)
 	assert_true(kit_used(k, 0, &used));
 }
 
+static void push_once_more(void *queue)
+{
+	virtq_push(queue, 0, 0);
+}
+
+static void put_back_once_more(void *queue)
+{
+	virtq_unpop(queue);
+}
+
+static void put_all_back_once_more(void *queue)
+{
+	virtq_rewind(queue, 0, 2);
+}
+
+static void save_with_a_request_in_flight(void *kit)
+{
+	struct virtio_state saved = {0};
+
+	virtio_mmio_save(&((struct kit *)kit)->mmio, &saved);
+}
+
+/* A defect of a device ends the process before the guest's memory is wrong. */
+static void each_chain_goes_back_once(void **state)
+{
+	struct fixture *f = *state;
+	struct kit *k = &f->kit;
+	struct kit_buf buf = {kit_alloc(k, 8), 8, true};
+	struct virtq *q = &k->dev->queue[0];
+	struct virtq_chain chain;
+
+	kit_start(k, 0, 16);
+	(void)kit_add(k, 0, &buf, 1);
+	assert_true(unit_asserts(push_once_more, q));
+	assert_true(unit_asserts(put_back_once_more, q));
+	assert_false(unit_asserts(save_with_a_request_in_flight, k));
+	assert_int_equal(virtq_pop(q, f->echo->iov, 16, &chain), 1);
+	assert_false(unit_asserts(push_once_more, q));
+	assert_true(unit_asserts(put_all_back_once_more, q));
+	assert_true(unit_asserts(save_with_a_request_in_flight, k));
+	virtq_push(q, chain.head, 0);
+	assert_true(unit_asserts(push_once_more, q));
+}
+
 static void unpop_gives_it_again(void **state)
 {
 	struct fixture *f = *state;
@@ -231,6 +277,7 @@ int main(void)
 		echo_test(config_changes),
 		echo_test(activation_fails),
 		echo_test(nothing_waits_unseen),
+		echo_test(each_chain_goes_back_once),
 		echo_test(unpop_gives_it_again),
 		echo_test(test_t6_reset_pause_notify),
 	};

@@ -10,3 +10,27 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Does @deed(@arg) end the process by an assertion? It runs in a child. */
+static inline bool unit_asserts(void (*deed)(void *arg), void *arg)
+{
+	const struct rlimit no_core = {0, 0};
+	int status = 0;
+	pid_t child = fork();
+
+	if (child == 0) {
+		(void)setrlimit(RLIMIT_CORE, &no_core);
+		(void)signal(SIGABRT, SIG_DFL);
+		(void)close(STDERR_FILENO);
+		deed(arg);
+		_exit(0);
+	}
+	return child > 0 && waitpid(child, &status, 0) == child &&
+	       WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
