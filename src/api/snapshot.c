@@ -175,13 +175,12 @@ static const struct schema_object load_schema = {
 	.size = sizeof(struct load_body),
 };
 
-static bool is_directory(const char *path)
+static bool is_directory(const struct api_call *call, const char *path)
 {
 	size_t len = strlen(path);
-	struct stat st;
 
 	return (len > 0 && path[len - 1] == '/') ||
-	       (stat(path, &st) == 0 && S_ISDIR(st.st_mode));
+	       path_is_folder(call->api->vm->config.opener, path);
 }
 
 /* As the body's parser would say it. */
@@ -199,7 +198,7 @@ static int create_check(struct api_call *call)
 {
 	const struct create_body *body = call->body;
 
-	if (!body->mem_file_path && !is_directory(body->snapshot_path))
+	if (!body->mem_file_path && !is_directory(call, body->snapshot_path))
 		return bad_body(call, "missing field `mem_file_path`");
 	return 0;
 }
@@ -207,8 +206,11 @@ static int create_check(struct api_call *call)
 static int create_two_files(struct api_call *call, struct phases *phases)
 {
 	const struct create_body *body = call->body;
-	const struct snapshot_paths paths = {body->snapshot_path,
-					     body->mem_file_path};
+	const struct snapshot_paths paths = {
+		.state = body->snapshot_path,
+		.memory = body->mem_file_path,
+		.opener = call->api->vm->config.opener,
+	};
 
 	const struct vm_save how = {body->snapshot_type, body->memory_checksum};
 
@@ -226,6 +228,7 @@ static int create_in_directory(struct api_call *call, struct phases *phases)
 
 	if (snapshot_paths_in(&paths, body->snapshot_path) < 0)
 		return err_set(call->err, -ENOMEM, "Out of memory");
+	paths.opener = call->api->vm->config.opener;
 	r = snapshot_dir_make(body->snapshot_path, &made, call->err);
 	if (r < 0) {
 		snapshot_paths_free(&paths);
@@ -281,7 +284,7 @@ static int load_check(struct api_call *call)
 				      "required");
 	}
 	if (!body->mem_file_path && !body->has_backend &&
-	    !is_directory(body->snapshot_path))
+	    !is_directory(call, body->snapshot_path))
 		return bad_body(call, "missing field: either `mem_backend` or "
 				      "`mem_file_path` is required");
 	return 0;
@@ -338,8 +341,8 @@ static int load(struct api_call *call)
 			       "Load snapshot error: Loading a microVM "
 			       "snapshot not allowed after configuring "
 			       "boot-specific resources.");
-	how.paths = (struct snapshot_paths){body->snapshot_path,
-					    body->mem_file_path};
+	how.paths.state = body->snapshot_path;
+	how.paths.memory = body->mem_file_path;
 	if (body->has_backend && body->backend.type == BACKEND_UFFD)
 		how.uffd_path = body->backend.path;
 	else if (body->has_backend)
@@ -348,6 +351,7 @@ static int load(struct api_call *call)
 		r = snapshot_paths_in(&in_dir, body->snapshot_path);
 	if (in_dir.state)
 		how.paths = in_dir;
+	how.paths.opener = call->api->vm->config.opener;
 	r = r < 0 ? err_set(call->err, r, "Out of memory")
 		  : go_on(call->api, &how, call->err);
 	snapshot_paths_free(&in_dir);
@@ -363,6 +367,7 @@ int api_restore(struct api *api, const char *from, const char *memory,
 
 	if (r < 0)
 		return err_set(err, r, "Out of memory");
+	how->paths.opener = api->vm->config.opener;
 	r = go_on(api, how, err);
 	snapshot_paths_free(&how->paths);
 	return r;

@@ -260,6 +260,19 @@ int path_open_nth(const struct path_opener *opener, enum path_role role,
 	return opener->ops->open(opener, &want, err);
 }
 
+enum path_compared path_compare(const struct path_opener *opener,
+				enum path_role role, const char *path, int fd)
+{
+	cleanup_fd int now_fd = path_open(opener, role, path, NULL);
+	struct stat here, now;
+
+	if (now_fd < 0 || fstat(fd, &here) < 0 || fstat(now_fd, &now) < 0)
+		return PATH_UNKNOWN;
+	return here.st_ino == now.st_ino && here.st_dev == now.st_dev
+		       ? PATH_SAME
+		       : PATH_OTHER;
+}
+
 bool path_is_folder(const struct path_opener *opener, const char *path)
 {
 	cleanup_fd int fd = path_open(opener, PATH_FOLDER, path, NULL);

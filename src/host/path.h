@@ -149,6 +149,21 @@ static inline __must_check int path_open(const struct path_opener *opener,
 int path_say(enum path_role role, const char *path, int rc, const char *hint,
 	     struct err *err);
 
+enum path_compared {
+	PATH_SAME,
+	PATH_OTHER,   /* it names another file now */
+	PATH_UNKNOWN, /* it cannot be opened */
+};
+
+/**
+ * path_compare() - does @path still name the file that @fd is open of?
+ *
+ * Opens it once more: a name may have been given to another file meanwhile.
+ */
+enum path_compared path_compare(const struct path_opener *opener,
+				enum path_role role, const char *path,
+				int fd) __must_check;
+
 /* Is @path a directory? Asks @opener, who may say no for other reasons. */
 bool path_is_folder(const struct path_opener *opener,
 		    const char *path) __must_check;

@@ -5,6 +5,7 @@
 #include "snapshot/files.h"
 
 #include "base/fd.h"
+#include "host/below.h"
 #include "snapshot/journal.h"
 #include "snapshot/state.h"
 
@@ -71,9 +72,11 @@ static char *parent_of(const char *path)
 
 static int sync_dir(const char *path)
 {
-	cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_fd int fd = path_open(&path_direct, PATH_PLACE, path, NULL);
 
-	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+	if (fd < 0)
+		return fd;
+	return fsync(fd) < 0 ? -errno : 0;
 }
 
 /* Bring the name of @dir in @parent to the disk. Who may make names there but
@@ -127,7 +130,8 @@ static int open_failed(const char *what, int rc, struct err *err)
 }
 
 /* The directory of @path, and the name in it. */
-static int open_place(struct snapshot_file *f, const char *path)
+static int open_place(const struct path_opener *opener, struct snapshot_file *f,
+		      const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	const char *name = slash ? slash + 1 : path;
@@ -142,9 +146,9 @@ static int open_place(struct snapshot_file *f, const char *path)
 	dir = parent_of(path);
 	if (!dir)
 		return -ENOMEM;
-	f->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	f->dir = path_open(opener, PATH_PLACE, dir, NULL);
 	if (f->dir < 0)
-		return -errno;
+		return f->dir;
 	/* A device or pipe that has the name shall keep it. */
 	if (fstatat(f->dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : -errno;
@@ -212,22 +216,20 @@ static int open_temp(struct snapshot_files *files, struct snapshot_file *f,
 	char temp[NAME_MAX + 1];
 	int r;
 
-	f->fd = openat(f->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	f->fd = below_open(f->dir, ".", BELOW_NAMELESS);
 	if (f->fd >= 0 && can_be_named(f))
 		return 0;
-	if (f->fd < 0 && errno != EOPNOTSUPP && errno != EISDIR &&
-	    errno != ENOENT)
-		return -errno;
+	if (f->fd < 0 && f->fd != -EOPNOTSUPP && f->fd != -EISDIR &&
+	    f->fd != -ENOENT)
+		return f->fd;
 	fd_close(&f->fd);
 	name_with_id(temp, f->name, files->label.id, suffix);
 	r = journal_note(files->lock, f->dir, temp, 0);
 	if (r < 0)
 		return r;
-	f->fd = openat(f->dir, temp,
-		       O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW,
-		       0600);
+	f->fd = below_open(f->dir, temp, BELOW_NEW);
 	if (f->fd < 0)
-		return -errno;
+		return f->fd;
 	(void)snprintf(f->temp, sizeof(f->temp), "%s", temp);
 	return 0;
 }
@@ -260,8 +262,7 @@ static bool old_id(const struct snapshot_file *state, uint64_t *id)
 	char text[512];
 	size_t covered;
 	ssize_t n;
-	int fd = openat(state->dir, state->name,
-			O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int fd = below_open(state->dir, state->name, BELOW_STATE);
 
 	if (fd < 0)
 		return false;
@@ -349,10 +350,10 @@ int snapshot_files_begin(struct snapshot_files *f,
 
 	*f = SNAPSHOT_FILES_NONE;
 	f->label.id = id;
-	r = open_place(&f->state, paths->state);
+	r = open_place(snapshot_opener(paths), &f->state, paths->state);
 	if (r < 0)
 		return open_failed("snapshot", r, err);
-	r = open_place(&f->memory, paths->memory);
+	r = open_place(snapshot_opener(paths), &f->memory, paths->memory);
 	if (r < 0)
 		return open_failed("memory", r, err);
 	r = take_lock(f, err);

@@ -48,6 +48,7 @@
  */
 #pragma once
 
+#include "host/path.h"
 #include "snapshot/identity.h"
 
 #include <limits.h>
@@ -57,11 +58,19 @@
 
 /**
  * struct snapshot_paths - where a snapshot is; both owned
+ * @opener:	who opens them; NULL: this process
  */
 struct snapshot_paths {
 	char *state;
 	char *memory;
+	const struct path_opener *opener;
 };
+
+static inline const struct path_opener *
+snapshot_opener(const struct snapshot_paths *paths)
+{
+	return paths->opener ? paths->opener : &path_direct;
+}
 
 /* The two files of the directory @dir. Return: 0 or -ENOMEM. */
 int snapshot_paths_in(struct snapshot_paths *paths,

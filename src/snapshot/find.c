@@ -4,79 +4,76 @@
  */
 #include "snapshot/find.h"
 
-#include "base/denied.h"
 #include "base/fd.h"
 #include "base/pages.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
-
-#define OPEN_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 
 /* Whoever replaces it each time is not waited for without end. */
 #define READ_TRIES 100
 
-static int read_failed(const char *path, int rc, struct err *err)
-{
-	char hint[DENIED_HINT_MAX];
-
-	(void)err_set(err, rc, "Failed to open snapshot file: %s (os error %d)",
-		      err_name(rc), -rc);
-	(void)err_plain(err, "Cannot read %s: %s%s", path, err_name(rc),
-			denied_hint(path, rc, hint));
-	return rc;
-}
-
-int snapshot_read_state(struct snapshot_reader *r, const char *path,
-			struct err *err)
+static int read_state(struct snapshot_reader *r,
+		      const struct path_opener *opener, const char *path,
+		      struct err *err)
 {
 	struct stat st;
 	int rc;
 
 	*r = (struct snapshot_reader){.state_fd = -1, .memory_fd = -1};
-	r->state_fd = open(path, OPEN_FLAGS);
-	if (r->state_fd < 0 || fstat(r->state_fd, &st) < 0)
-		return read_failed(path, -errno, err);
-	if (!S_ISREG(st.st_mode) || st.st_size > (off_t)SNAPSHOT_STATE_MAX)
+	r->state_fd = path_open(opener, PATH_STATE, path, err);
+	if (r->state_fd < 0)
+		return r->state_fd;
+	if (fstat(r->state_fd, &st) < 0)
+		return path_say(PATH_STATE, path, -errno, "", err);
+	if (st.st_size > (off_t)SNAPSHOT_STATE_MAX)
 		return err_set(err, -EINVAL,
-			       "%s is not the state of a snapshot: %s", path,
-			       S_ISREG(st.st_mode) ? "it is too large"
-						   : "it is no file");
+			       "%s is not the state of a snapshot: it is too "
+			       "large",
+			       path);
 	r->len = (size_t)st.st_size;
 	r->text = pages_new(r->len + 1, r->len + 1);
 	if (!r->text)
 		return err_set(err, -ENOMEM, "Out of memory");
 	rc = fd_read_full(r->state_fd, r->text, r->len, 0);
 	if (rc < 0)
-		return read_failed(path, rc, err);
+		return path_say(PATH_STATE, path, rc, "", err);
 	r->stage = SNAPSHOT_STATE_READ;
 	return 0;
 }
 
-/* <memory>.<id> while the snapshot is being put in place, else <memory>. */
-static int open_memory(struct snapshot_reader *r, const char *path, uint64_t id)
+int snapshot_read_state(struct snapshot_reader *r, const char *path,
+			struct err *err)
 {
-	if (asprintf(&r->memory_path, "%s.%016llx", path,
-		     (unsigned long long)id) < 0) {
-		r->memory_path = NULL;
-		return -ENOMEM;
-	}
-	r->memory_fd = open(r->memory_path, OPEN_FLAGS);
-	if (r->memory_fd >= 0 || (errno != ENOENT && errno != ENAMETOOLONG))
-		return r->memory_fd < 0 ? -errno : 0;
-	r->memory_path[strlen(path)] = '\0';
-	r->memory_fd = open(path, OPEN_FLAGS);
-	return r->memory_fd < 0 ? -errno : 0;
+	return read_state(r, &path_direct, path, err);
 }
 
-static bool state_replaced(const struct snapshot_reader *r, const char *path)
+/* <memory>.<id> while the snapshot is being put in place, else <memory>. */
+static int open_memory(struct snapshot_reader *r,
+		       const struct snapshot_paths *paths, uint64_t id,
+		       struct err *err)
 {
-	struct stat here, now;
+	const struct path_opener *opener = snapshot_opener(paths);
 
-	return fstat(r->state_fd, &here) == 0 && stat(path, &now) == 0 &&
-	       (here.st_ino != now.st_ino || here.st_dev != now.st_dev);
+	if (asprintf(&r->memory_path, "%s.%016llx", paths->memory,
+		     (unsigned long long)id) < 0) {
+		r->memory_path = NULL;
+		return err_set(err, -ENOMEM, "Out of memory");
+	}
+	r->memory_fd = path_open(opener, PATH_MEMORY, r->memory_path, err);
+	if (r->memory_fd != -ENOENT && r->memory_fd != -ENAMETOOLONG)
+		return r->memory_fd;
+	r->memory_path[strlen(paths->memory)] = '\0';
+	r->memory_fd = path_open(opener, PATH_MEMORY, paths->memory, err);
+	return r->memory_fd;
+}
+
+static bool state_replaced(const struct snapshot_reader *r,
+			   const struct snapshot_paths *paths)
+{
+	return path_compare(snapshot_opener(paths), PATH_STATE, paths->state,
+			    r->state_fd) == PATH_OTHER;
 }
 
 #define MEMORY_FAILED "Failed to load guest memory: "
@@ -86,21 +83,14 @@ static int find_memory(struct snapshot_reader *r,
 		       const struct snapshot *s, struct err *err)
 {
 	struct snapshot_identity who;
-	char hint[DENIED_HINT_MAX];
-	int rc = open_memory(r, paths->memory, s->head.id);
+	int rc = open_memory(r, paths, s->head.id, err);
 
-	if (state_replaced(r, paths->state))
+	if (state_replaced(r, paths))
 		return err_set(err, -ESTALE,
 			       "The snapshot was replaced while it was read, "
 			       "time and again");
-	if (rc < 0) {
-		(void)err_set(err, rc, MEMORY_FAILED "%s (os error %d)",
-			      err_name(rc), -rc);
-		(void)err_plain(err, "Cannot read %s: %s%s", paths->memory,
-				err_name(rc),
-				denied_hint(paths->memory, rc, hint));
+	if (rc < 0)
 		return rc;
-	}
 	r->stage = SNAPSHOT_MEMORY_OPEN;
 	snapshot_identity_of(s, &who);
 	rc = snapshot_identify(r->memory_fd, &who, r->memory_path, err);
@@ -131,7 +121,7 @@ static int find_once(struct snapshot_reader *r,
 		     const struct snapshot_paths *paths, bool memory,
 		     struct snapshot *s, struct err *err)
 {
-	int rc = snapshot_read_state(r, paths->state, err);
+	int rc = read_state(r, snapshot_opener(paths), paths->state, err);
 
 	if (rc < 0)
 		return rc;

@@ -5,6 +5,7 @@
 #include "snapshot/journal.h"
 
 #include "base/fd.h"
+#include "host/below.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,19 +63,15 @@ static bool has_name(int fd, int dir, const char *name)
  * just gone. */
 static int open_or_make(int dir, const char *name, bool *made)
 {
-	const int flags =
-		O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-	int fd = openat(dir, name, flags | O_CREAT | O_EXCL, 0600);
+	int fd = below_open(dir, name, BELOW_NEW);
 
 	*made = fd >= 0;
-	if (fd >= 0 || errno != EEXIST)
-		return fd < 0 ? -errno : fd;
-	fd = openat(dir, name, flags);
-	if (fd >= 0)
+	if (fd != -EEXIST)
 		return fd;
-	if (errno == ELOOP || errno == EISDIR || errno == ENXIO)
+	fd = below_open(dir, name, BELOW_LOCK);
+	if (fd == -ELOOP || fd == -EISDIR || fd == -ENXIO)
 		return -EEXIST;
-	return errno == ENOENT ? -EAGAIN : -errno;
+	return fd == -ENOENT ? -EAGAIN : fd;
 }
 
 int journal_open(int dir, const char *name)

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /**
@@ -154,11 +153,8 @@ static int write_state(struct snapshot *s, int to, struct err *err)
 static int still_there(const struct part *diff, const struct snapshot_paths *to,
 		       struct err *err)
 {
-	struct stat here, now;
-
-	if (fstat(diff->reader.state_fd, &here) == 0 &&
-	    stat(to->state, &now) == 0 && here.st_ino == now.st_ino &&
-	    here.st_dev == now.st_dev)
+	if (path_compare(snapshot_opener(to), PATH_STATE, to->state,
+			 diff->reader.state_fd) == PATH_SAME)
 		return 0;
 	return err_set(err, -ESTALE,
 		       "The second snapshot was replaced by another one while "

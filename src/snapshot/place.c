@@ -8,7 +8,6 @@
 #include "snapshot/find.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 
 /**
@@ -32,14 +31,15 @@ static int look(struct there *there, const struct snapshot_paths *paths,
 		return err_set(err, -ENOMEM, "Out of memory");
 	(void)!snapshot_find(r, paths, true, there->s, NULL);
 	there->has_state = r->stage >= SNAPSHOT_STATE_RIGHT;
-	if (r->memory_fd < 0)
-		r->memory_fd =
-			open(paths->memory,
-			     O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	rc = r->memory_fd < 0 && errno != ENOENT ? -errno : 0;
-	return rc < 0 ? err_set(err, rc, "Cannot open %s: %s", paths->memory,
-				err_name(rc))
-		      : 0;
+	if (r->memory_fd >= 0)
+		return 0;
+	rc = path_open(snapshot_opener(paths), PATH_MEMORY, paths->memory,
+		       NULL);
+	if (rc < 0 && rc != -ENOENT)
+		return err_set(err, rc, "Cannot open %s: %s", paths->memory,
+			       err_name(rc));
+	r->memory_fd = rc < 0 ? -1 : rc;
+	return 0;
 }
 
 /* Whose the memory is. Return: false: it does not show. */

@@ -200,9 +200,13 @@ def test_values_with_strange_characters(api):
 
 
 def test_kernel_path_that_is_a_fifo(api, tmp_path):
-    """Opening it must not wait for a writer."""
+    """Opening it must not wait for a writer; nor is it a kernel."""
     os.mkfifo(tmp_path / "fifo")
-    api.ok("PUT", "/boot-source", {"kernel_image_path": "fifo"})
+    (tmp_path / "file").write_bytes(b"text")
+    for body in ({"kernel_image_path": "fifo"},
+                 {"kernel_image_path": "file", "initrd_path": "fifo"}):
+        fault = api.fault("PUT", "/boot-source", body)
+        assert "either a regular file nor a directory" in fault
     assert api.alive()
     assert api.fault("PUT", "/actions", {"action_type": "InstanceStart"})
     assert api.ok("GET", "/")["state"] == "Not started"

@@ -349,7 +349,7 @@ static void config_through_a_pipe(void **state)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
-static void fixed_paths(void **state)
+static void fixed_paths_and_questions(void **state)
 {
 	struct err err = {0};
 	char text[64];
@@ -370,6 +370,20 @@ static void fixed_paths(void **state)
 	assert_true(path_is_folder(&path_direct, "dir/"));
 	assert_false(path_is_folder(&path_direct, "file"));
 	assert_false(path_is_folder(&path_direct, "none"));
+	fd = open("file", O_RDONLY);
+	assert_int_equal(path_compare(&path_direct, PATH_STATE, "link", fd),
+			 PATH_SAME);
+	assert_int_equal(path_compare(&path_direct, PATH_STATE, "none", fd),
+			 PATH_UNKNOWN);
+	assert_int_equal(rename("file", "other"), 0);
+	assert_int_equal(path_compare(&path_direct, PATH_STATE, "other", fd),
+			 PATH_SAME);
+	fd_close(&fd);
+	fd = open("file", O_CREAT | O_RDONLY, 0600);
+	assert_int_equal(path_compare(&path_direct, PATH_STATE, "other", fd),
+			 PATH_OTHER);
+	fd_close(&fd);
+	assert_int_equal(unlink("other"), 0);
 }
 
 static void taps(void **state)
@@ -440,7 +454,7 @@ int main(void)
 		TEST(no_permission),
 		TEST(no_disk_of_the_kernels),
 		TEST(config_through_a_pipe),
-		TEST(fixed_paths),
+		TEST(fixed_paths_and_questions),
 		TEST(taps),
 		TEST(another_opener),
 	};

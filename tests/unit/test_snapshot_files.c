@@ -353,8 +353,8 @@ static int begin_at(const struct world *w, const char *state,
 
 	(void)snprintf(a, sizeof(a), "%s/%s", w->dir, state);
 	(void)snprintf(b, sizeof(b), "%s/%s", w->dir, memory);
-	r = snapshot_files_begin(&files, &(struct snapshot_paths){a, b}, 1,
-				 &err);
+	r = snapshot_files_begin(&files, &(struct snapshot_paths){a, b, NULL},
+				 1, &err);
 	snapshot_files_end(&files);
 	return r;
 }
@@ -432,7 +432,7 @@ static unsigned int saved_in_jail(const struct world *w, bool commit)
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		char state[] = "/state.json", memory[] = "/memory.snap";
-		const struct world jail = {.paths = {state, memory}};
+		const struct world jail = {.paths = {state, memory, NULL}};
 		struct snapshot_files files;
 
 		if (chroot(w->dir) < 0 || chdir("/") < 0 ||
@@ -479,18 +479,20 @@ static void places_that_do_not_work(void **state)
 	(void)snprintf(path, sizeof(path), "%s/no/s", w->dir);
 	assert_int_equal(
 		snapshot_files_begin(
-			&files, &(struct snapshot_paths){path, w->paths.memory},
+			&files,
+			&(struct snapshot_paths){path, w->paths.memory, NULL},
 			1, &err),
 		-ENOENT);
 	assert_string_equal(err.text,
 			    "Cannot perform open on the snapshot backing file: "
 			    "No such file or directory (os error 2)");
 	snapshot_files_end(&files);
-	assert_int_equal(snapshot_files_begin(
-				 &files,
-				 &(struct snapshot_paths){w->paths.state, path},
-				 1, &err),
-			 -ENOENT);
+	assert_int_equal(
+		snapshot_files_begin(
+			&files,
+			&(struct snapshot_paths){w->paths.state, path, NULL}, 1,
+			&err),
+		-ENOENT);
 	assert_non_null(strstr(err.text, "on the memory backing file"));
 	snapshot_files_end(&files);
 	assert_int_equal(count(w, false), 0);
