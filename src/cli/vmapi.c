@@ -6,7 +6,7 @@
 
 #include "base/fd.h"
 #include "base/http_parse.h"
-#include "base/unix_address.h"
+#include "host/unix.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -131,18 +131,12 @@ static void set_patience(int fd, unsigned int seconds)
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
 }
 
-static int connect_to(int fd, const char *path, pid_t *pid)
+static int peer_of(int fd, pid_t *pid)
 {
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
-	struct sockaddr_un sun;
-	int r = unix_address(&sun, path);
 
-	if (r < 0)
-		return r;
-	set_patience(fd, WAIT_SECONDS);
-	if (connect(fd, (const struct sockaddr *)&sun, sizeof(sun)) < 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
 		return -errno;
 	*pid = cred.pid;
 	return 0;
@@ -150,9 +144,11 @@ static int connect_to(int fd, const char *path, pid_t *pid)
 
 int vmapi_open_at(struct vmapi *api, const char *path)
 {
-	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int r = fd < 0 ? -errno : connect_to(fd, path, &api->pid);
+	cleanup_fd int fd = unix_connect(path, WAIT_SECONDS * 1000);
+	int r = fd < 0 ? fd : peer_of(fd, &api->pid);
 
+	if (r == 0)
+		set_patience(fd, WAIT_SECONDS);
 	api->waiting = NULL;
 	api->patience = WAIT_SECONDS;
 	api->fd = r < 0 ? -1 : fd_steal(&fd);

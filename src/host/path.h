@@ -49,10 +49,12 @@ enum path_role {
 	PATH_METRICS,
 	PATH_SERIAL,
 	PATH_CONFIG,
-	PATH_STATE,  /* of a snapshot, to read */
-	PATH_MEMORY, /* of a snapshot, to read */
-	PATH_PLACE,  /* the directory that a snapshot is written to */
-	PATH_FOLDER, /* is it a directory? The descriptor can do nothing */
+	PATH_FILTER,     /* of system calls */
+	PATH_HOST_RULES, /* the host's settings for all VMs */
+	PATH_STATE,      /* of a snapshot, to read */
+	PATH_MEMORY,     /* of a snapshot, to read */
+	PATH_PLACE,      /* the directory that a snapshot is written to */
+	PATH_FOLDER,     /* is it a directory? The descriptor can do nothing */
 
 	/* The name of an interface. */
 	PATH_TAP,       /* made if it is not there */

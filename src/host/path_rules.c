@@ -61,6 +61,14 @@ static const struct path_sentence say_config[] = {
 	 NULL},
 };
 
+static const struct path_sentence say_filter[] = {
+	{0, "Filter file open error: {os}", NULL},
+};
+
+static const struct path_sentence say_host_rules[] = {
+	{0, "Cannot read {path}: {why}", NULL},
+};
+
 static const struct path_sentence say_state[] = {
 	{-EINVAL, "{path} is not the state of a snapshot: it is no file", NULL},
 	{0, "Failed to open snapshot file: {os}",
@@ -201,6 +209,13 @@ const struct path_rule path_rules[PATH_NR] = {
 			 .flags = O_RDONLY,
 			 .may_wait = true,
 			 .say = say_config},
+	[PATH_FILTER] = {.name = "filter",
+			 .flags = O_RDONLY,
+			 .may_wait = true,
+			 .say = say_filter},
+	[PATH_HOST_RULES] = {.name = "host rules",
+			     .flags = O_RDONLY,
+			     .say = say_host_rules},
 	[PATH_STATE] = {.name = "state",
 			.flags = O_RDONLY,
 			.types = PATH_REG,

@@ -7,9 +7,9 @@
 #include "base/buf.h"
 #include "base/clean.h"
 #include "base/fd.h"
+#include "host/path.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -142,23 +142,15 @@ int filter_file_parse(struct filter_file *f, const void *text, size_t len,
 	return 0;
 }
 
-static int cannot_open(struct err *err)
-{
-	int e = errno;
-
-	return err_set(err, -e, "Filter file open error: %s (os error %d)",
-		       err_name(e), e);
-}
-
 int filter_file_read(struct filter_file *f, const char *path, struct err *err)
 {
 	cleanup_free char *text = malloc(FILTER_FILE_MAX);
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	cleanup_fd int fd = path_open(&path_direct, PATH_FILTER, path, err);
 	size_t len = 0;
 	ssize_t n;
 
 	if (fd < 0)
-		return cannot_open(err);
+		return fd;
 	if (!text)
 		return err_set(err, -ENOMEM, "Out of memory");
 	do {

@@ -5,10 +5,10 @@
 #include "sandbox/stage.h"
 
 #include "base/fd.h"
+#include "host/path.h"
 #include "sandbox/landlock.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -87,18 +87,18 @@ static int read_line(struct sandbox *s, char *line)
 
 int sandbox_read_host(struct sandbox *s, const char *path, struct err *err)
 {
-	cleanup_fd int fd =
-		open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	cleanup_fd int fd = path_open(&path_direct, PATH_HOST_RULES, path, err);
 	char text[HOST_FILE_MAX + 1];
 	unsigned int nr = 1;
 	ssize_t n;
 
-	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+	if (fd == -ENOENT || fd == -ENOTDIR)
 		return 0;
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+	if (fd < 0)
+		return fd;
+	n = read(fd, text, sizeof(text));
 	if (n < 0)
-		return err_set(err, -errno, "Cannot read %s: %s", path,
-			       err_name(errno));
+		return path_say(PATH_HOST_RULES, path, -errno, "", err);
 	if ((size_t)n > HOST_FILE_MAX || memchr(text, '\0', (size_t)n))
 		return err_set(err, -EINVAL, "%s is no text of %d bytes", path,
 			       HOST_FILE_MAX);

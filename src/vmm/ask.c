@@ -6,28 +6,13 @@
 
 #include "base/buf.h"
 #include "base/fd.h"
-#include "base/unix_address.h"
+#include "host/unix.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-static int connect_to(const char *path)
-{
-	struct sockaddr_un addr;
-	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int r = unix_address(&addr, path);
-
-	if (fd < 0)
-		return -errno;
-	if (r < 0)
-		return r;
-	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return -errno;
-	return fd_steal(&fd);
-}
 
 /* The VMM has another working directory, perhaps. */
 static void add_absolute(struct buf *path, const char *dir)
@@ -74,7 +59,7 @@ int ask_for_snapshot(const char *socket_path, const char *dir, struct err *err)
 	char answer[2048];
 	const char *text;
 	int r;
-	cleanup_fd int fd = connect_to(socket_path);
+	cleanup_fd int fd = unix_connect(socket_path, UNIX_WAIT);
 
 	if (fd < 0)
 		return err_set(err, fd, "Cannot reach a VMM at %s: %s",

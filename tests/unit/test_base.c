@@ -14,7 +14,6 @@
 #include "base/denied.h"
 #include "base/err.h"
 #include "base/pages.h"
-#include "base/unix_address.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14, newer than musl's headers */
@@ -164,30 +163,6 @@ static void pages_that_no_host_has(void **state)
 	assert_null(pages_new(SIZE_MAX / 2, 0));
 }
 
-static void unix_addresses(void **state)
-{
-	char longest[UNIX_PATH_MAX + 1], too_long[UNIX_PATH_MAX + 2];
-	struct sockaddr_un addr;
-
-	(void)state;
-	memset(longest, 'x', sizeof(longest));
-	longest[UNIX_PATH_MAX] = '\0';
-	memset(too_long, 'x', sizeof(too_long));
-	too_long[UNIX_PATH_MAX + 1] = '\0';
-	memset(&addr, 0xff, sizeof(addr));
-	/* It would be abstract, and open to everybody. */
-	assert_int_equal(unix_address(&addr, ""), -EINVAL);
-	assert_int_equal(unix_address(&addr, too_long), -ENAMETOOLONG);
-	assert_int_equal(addr.sun_family, 0xffff);
-	assert_int_equal(unix_address(&addr, longest), 0);
-	assert_int_equal(addr.sun_family, AF_UNIX);
-	assert_string_equal(addr.sun_path, longest);
-	assert_int_equal(unix_address(&addr, "/a"), 0);
-	assert_string_equal(addr.sun_path, "/a");
-	assert_int_equal(addr.sun_path[UNIX_PATH_MAX], 0);
-}
-
-/* In one call with err_name(errno), in any order. */
 static void a_hint_leaves_errno(void **state)
 {
 	char hint[DENIED_HINT_MAX];
@@ -210,7 +185,6 @@ int main(void)
 		cmocka_unit_test(err_text),
 		cmocka_unit_test(pages_are_zero_and_there_as_asked),
 		cmocka_unit_test(pages_that_no_host_has),
-		cmocka_unit_test(unix_addresses),
 		cmocka_unit_test(a_hint_leaves_errno),
 	};
 
