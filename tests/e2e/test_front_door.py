@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import subprocess
 
 import pytest
@@ -29,7 +30,8 @@ def test_install(build, tmp_path):
     subprocess.run(["meson", "install", "-C", build, "--no-rebuild"],
                    env={**os.environ, "DESTDIR": str(tmp_path)}, timeout=60,
                    capture_output=True, check=True)
-    programs = {p.name: p for p in tmp_path.glob("**/bin/*")}
+    programs = {p.name: p for p in tmp_path.glob("**/bin/*")
+                if p.suffix != ".debug"}
     assert set(programs) == {"volt", "volt-jailer", "volt-vmm"}
     for program in programs.values():
         subprocess.run([program, "--version"], capture_output=True,
@@ -46,6 +48,35 @@ def test_install(build, tmp_path):
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text):
             assert target.startswith("http") or \
                 (page.parent / target).exists(), (page.name, target)
+
+
+def test_debug_files(build, vmm, tmp_path):
+    """Programs are stripped, and debuggers find what was in them."""
+    subprocess.run(["meson", "install", "-C", build, "--no-rebuild"],
+                   env={**os.environ, "DESTDIR": str(tmp_path)}, timeout=60,
+                   capture_output=True, check=True)
+    for debug in tmp_path.glob("**/bin/*.debug"):
+        program = debug.with_suffix("")
+        shown = subprocess.run(["readelf", "--section-headers", "--wide",
+                                program], capture_output=True, text=True,
+                               timeout=60, check=True).stdout
+        assert ".debug_info" not in shown and ".symtab" not in shown
+        assert ".gnu_debuglink" in shown
+        assert debug.stat().st_mode & 0o777 == 0o644
+    names = {p.name for p in tmp_path.glob("**/bin/*.debug")}
+    assert names == {"volt.debug", "volt-jailer.debug", "volt-vmm.debug"}
+    if not shutil.which("gdb"):
+        pytest.skip("gdb is not installed")
+    installed = next(tmp_path.glob("**/bin/volt-vmm"))
+    run = vmm.spawn([installed, "--no-api", "--kernel", vmm.guest("ticker")])
+    run.wait_for("tick 1")
+    shown = subprocess.run(["gdb", "-nx", "-batch", "-p", str(run.pid), "-ex",
+                            "info line loop_step", "-ex", "ptype struct vcpu"],
+                           stdin=subprocess.DEVNULL, capture_output=True,
+                           text=True, timeout=60, check=False).stdout
+    assert re.search(r"^Line \d+ of .*src/host/loop\.c\" starts at .*"
+                     r"<loop_step>", shown, re.M), shown
+    assert "struct vcpus *set;" in shown
 
 
 def test_a_warning_is_no_error_in_a_users_build(tmp_path):
