@@ -88,6 +88,7 @@ static int activate(struct virtio_dev *dev)
 	struct blk *blk = self(dev);
 
 	blk->write_through = blk->flush && !virtio_dev_has(dev, BLK_F_FLUSH);
+	blk->holds = false;
 	return 0;
 }
 

@@ -16,7 +16,9 @@
  * and takes the next. Async (io_uring) has many: all that wait are submitted in
  * one system call, and what the page cache had is complete when that returns.
  * As long as there is something to do the driver is neither asked to kick nor
- * interrupted: the used ring is shown to it when the queue is empty.
+ * interrupted: the used ring is shown to it when the queue is empty, and on a
+ * slow disk when three of four requests are done, or one of them for long
+ * (is_due() in blk_round.c).
  *
  * A guest can ask for gigabytes in one request, and for hundreds of them. So a
  * request is done in pieces (blk_io.h), and a callback of the loop begins about

@@ -97,8 +97,8 @@ struct blk_slot {
  *		free slot calls for another round
  * @settling:	blk_settle() is at work: @large goes back into the queue
  * @bytes_left, @chains_left: what may still be begun in this callback
- * @round_ns, @last_ns, @published_ns: when the round began, a request was last
- *		done, and the guest was last shown
+ * @round_ns, @last_ns: when the round began, and a request was last done
+ * @holds, @held_ns: requests are done that the guest was not shown; since when
  * @iov:	the chain that is being looked at
  */
 struct blk {
@@ -117,6 +117,7 @@ struct blk {
 	unsigned int in_flight;
 	bool starved;
 	bool settling;
+	bool holds;
 	struct blk_slot *large;
 	int64_t bytes_left;
 	int64_t chains_left;
@@ -126,7 +127,7 @@ struct blk {
 	struct iovec *many;
 	uint64_t round_ns;
 	uint64_t last_ns;
-	uint64_t published_ns;
+	uint64_t held_ns;
 	struct iovec iov[VIRTQ_MAX_SIZE];
 };
 

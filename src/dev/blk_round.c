@@ -23,9 +23,14 @@
  */
 #define ROUND_CHAINS 256
 #define ROUND_NS     (10ull * NS_PER_MS)
-/* What is done is shown to the guest before a round ends on a slow disk only:
- * an interrupt for each request costs a fast one more than it gains. */
-#define PUBLISH_NS (4ull * NS_PER_MS)
+/*
+ * On a slow disk answers are shown while others still wait: see is_due(). One
+ * that is done with all of them in HOLD_MIN_NS loses more by interrupts than it
+ * gains.
+ */
+#define HOLD_MIN_NS (4ull * NS_PER_MS)
+#define HOLD_MAX_NS (50ull * NS_PER_MS)
+#define HOLD_RATIO  3u
 
 /* ---- slots ---- */
 
@@ -65,6 +70,38 @@ static void slot_give(struct blk *blk, struct blk_slot *slot)
 }
 
 /* ---- answers ---- */
+
+/* Requests of the driver that are not done; the index is whatever it says. */
+static unsigned int waiting(struct blk *blk)
+{
+	const struct virtq *q = blk_queue(blk);
+	uint16_t ahead = (uint16_t)(virtq_avail_index(q) - q->next_avail);
+
+	return blk->in_flight + ahead;
+}
+
+/*
+ * Are answers to be shown though there is more to do? Each time costs the guest
+ * an interrupt, and what it adds then waits behind all that is there. So they
+ * are held until three of four are done: the others keep the disk busy while
+ * the guest has its turn, and no request takes twice as long as it would have
+ * to. Longer than a person notices none is held.
+ */
+static bool is_due(struct blk *blk, uint64_t now)
+{
+	const struct virtq *q = blk_queue(blk);
+	uint16_t held = (uint16_t)(q->next_used - q->published);
+	uint64_t ns = now - blk->held_ns;
+
+	return ns > HOLD_MAX_NS ||
+	       (ns > HOLD_MIN_NS && held >= HOLD_RATIO * waiting(blk));
+}
+
+static void show(struct blk *blk)
+{
+	blk->holds = false;
+	virtio_dev_publish(&blk->dev, blk_queue(blk));
+}
 
 static void answer(struct blk *blk, const struct blk_slot *slot, int r)
 {
@@ -123,10 +160,11 @@ static void finish(struct blk *blk, struct blk_slot *slot, int r)
 	answer(blk, slot, r);
 	slot_give(blk, slot);
 	blk->last_ns = now;
-	if (now - blk->published_ns > PUBLISH_NS) {
-		blk->published_ns = now;
-		virtio_dev_publish(&blk->dev, blk_queue(blk));
-	}
+	if (!blk->holds)
+		blk->held_ns = now;
+	blk->holds = true;
+	if (is_due(blk, now))
+		show(blk);
 }
 
 /* ---- calls ---- */
@@ -235,7 +273,6 @@ static void round_begin(struct blk *blk)
 	blk->chains_left = ROUND_CHAINS;
 	blk->round_ns = now_ns();
 	blk->last_ns = blk->round_ns;
-	blk->published_ns = blk->round_ns;
 }
 
 static bool round_is_over(const struct blk *blk)
@@ -307,7 +344,7 @@ int blk_settle(struct blk *blk, uint64_t deadline_ns)
 	blk->settling = true;
 	r = settle(blk, deadline_ns);
 	blk->settling = false;
-	virtio_dev_publish(&blk->dev, blk_queue(blk));
+	show(blk);
 	if (r < 0)
 		virtio_dev_kick(&blk->dev);
 	return r;
@@ -423,6 +460,13 @@ static bool look_again(struct blk *blk, enum stop stop)
 	}
 }
 
+/* The next round is sure to come, and shows what this one does not. */
+static bool may_hold(struct blk *blk, enum stop stop)
+{
+	return blk->holds && !is_due(blk, blk->last_ns) &&
+	       (stop == STOP_ROUND || (stop == STOP_SLOTS && has_room(blk)));
+}
+
 /*
  * The driver is not asked to kick, and not interrupted, as long as there is
  * something to do: what it adds meanwhile is found by another look.
@@ -439,7 +483,8 @@ static void take_and_begin(struct blk *blk)
 			stop = take_many(blk);
 			turn(blk);
 		} while (goes_on(blk, stop));
-		virtio_dev_publish(&blk->dev, q);
+		if (!may_hold(blk, stop))
+			show(blk);
 	} while (look_again(blk, stop));
 	if (stop != STOP_EMPTY && virtq_has_work(q))
 		metric_inc(&blk->counters.remaining_reqs_count);
