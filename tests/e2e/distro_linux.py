@@ -21,7 +21,10 @@ from netns import Namespace
 SECONDS = 600  # for any one step: 32 CPUs share one of a busy machine
 PROMPT = "guest login:"
 HOST, GUEST = "10.0.0.1", "10.0.0.2"
-CMDLINE = "console=ttyS0 reboot=k panic=1 quiet root=/dev/vda rw"
+# Not systemd's 90 s: on a busy machine the serial port is found later than that.
+CMDLINE = ("console=ttyS0 reboot=k panic=1 quiet root=/dev/vda rw "
+           f"systemd.default_timeout_start_sec={SECONDS} "
+           f"systemd.default_device_timeout_sec={SECONDS}")
 CLONES = 10
 BAD = re.compile(r"^\[ *[0-9.]+\].*(lockup|stall|BUG|WARNING|Oops|panic|"
                  r"I/O error|EXT4-fs error|blocked for more)", re.M)
