@@ -17,6 +17,7 @@ from pathlib import Path
 EXITS = {"port": "io_exits", "MMIO": "mmio_exits", "HLT": "halt_exits",
          "interrupt": "irq_exits", "window": "irq_window_exits"}
 PAGES = {"faults": "pf_fixed", "4 KiB": "pages_4k", "2 MiB": "pages_2m"}
+INJECTED = "irq_injections"
 
 PIDFD_GETFD = 438
 libc = ctypes.CDLL(None, use_errno=True)
@@ -66,9 +67,10 @@ class Vm:
             return None
 
     def all_counts(self):
-        """EXITS and PAGES and the sum of all exits, as they stand; or None."""
+        """EXITS, PAGES, interrupts and the sum of all exits, as they stand; or
+        None."""
         found = {name: self.count(name) for name in
-                 ("exits", *EXITS.values(), *PAGES.values())}
+                 ("exits", INJECTED, *EXITS.values(), *PAGES.values())}
         return None if None in found.values() else found
 
     def close(self):
