@@ -229,7 +229,7 @@ static void *watcher_main(void *arg)
 	struct uffd *u = arg;
 	bool go_on;
 
-	log_name_thread("firecracker");
+	log_name_thread("uffd");
 	u->locked = sandbox_lock_thread(u->sandbox);
 	if (u->locked == 0)
 		u->locked = sandbox_thread(u->sandbox, SANDBOX_PAGER);
