@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each system call of volt-vmm has its reason (tests/syscalls)."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from conftest import BUILD, LONG, ROOT
+
+HERE = ROOT / "tests/syscalls"
+sys.path.insert(0, str(HERE))
+
+import reasons as why  # noqa: E402
+import trace as tracing  # noqa: E402
+
+TRACE = """\
+7<volt-vmm> execve("/volt-vmm", [...], 0x7ffe3ea9 /* 43 vars */) = 0
+7<firecracker> open("/dev/kvm", O_RDWR|O_LARGEFILE|O_CLOEXEC) = 3</dev/kvm<char 10:232>>
+7<firecracker> fcntl(3</dev/kvm<char 10:232>>, F_SETFD, FD_CLOEXEC) = 0
+8<firecracker> prctl(PR_SET_NAME, ""...) = 0
+8<fc_vcpu 0> ioctl(9<anon_inode:kvm-vcpu:0>, KVM_RUN <unfinished ...>
+7<firecracker> recvfrom(5<UNIX-STREAM:[1->2,"/a, b)"]>,  <unfinished ...>
+8<fc_vcpu 0> <... ioctl resumed>, 0)    = 0
+7<firecracker> <... recvfrom resumed>"GET /x, (", 100, MSG_DONTWAIT, NULL, NULL) = 9
+7<firecracker> ioctl(6</proc/7/pagemap>, _IOC(_IOC_READ|_IOC_WRITE, 0x66, 0x10, 0x60), 0x7ffd) = 1
+8<fc_vcpu 0> tgkill(7, 8, SIGRT_3) = 0
+8<fc_vcpu 0> exit(0) = ?
+8<fc_vcpu 0> +++ exited with 0 +++
+"""
+
+
+def test_a_trace_is_read():
+    calls = tracing.read(TRACE.splitlines(), 7, "musl")
+    assert {tuple(key): calls.kinds.get(key, set()) for key in calls.count} == {
+        ("start", "vmm", "open(O_RDWR|O_CLOEXEC)"): set(),
+        ("start", "vmm", "fcntl(F_SETFD, FD_CLOEXEC)"): {"/dev/kvm"},
+        ("start", "vcpu", "prctl(PR_SET_NAME)"): set(),
+        ("run", "vcpu", "ioctl(KVM_RUN)"): {"vCPU"},
+        ("run", "vmm", "recvfrom(MSG_DONTWAIT)"): {"Unix socket"},
+        ("run", "vmm", "ioctl(PAGEMAP_SCAN)"): {"/proc/N/pagemap"},
+        ("run", "vcpu", "tgkill(SIGRTMIN)"): set(),
+        ("run", "vcpu", "exit()"): set(),
+    }
+
+
+def test_what_is_missing_is_found():
+    lines = why.parse("vmm run | read() | one\n"
+                      "vmm start run musl | a(X)/b(X) c() | two\n"
+                      "vcpu run rare | d() | three\n")
+    seen = {tracing.Key("run", "vmm", "read()"),
+            tracing.Key("run", "vmm", "b(X)"),
+            tracing.Key("run", "vmm", "c()"),
+            tracing.Key("start", "vmm", "c()"),
+            tracing.Key("run", "vcpu", "read()")}
+    assert why.without(lines, seen, "musl") == [("run", "vcpu", "read()")]
+    assert ("run", "vmm", "c()") in why.without(lines, seen, "glibc")
+    assert [(x.why, key) for x, key in why.stale(lines, seen, "musl")] == [
+        ("two", ("start", "vmm", "a(X)"))]
+    assert not why.stale(lines, seen, "glibc")
+    for bad in ("vmm run | read()", "vmm | read() | no phase",
+                "vmm run | read | no call", "vmm run often | read() | a word"):
+        with pytest.raises(ValueError):
+            why.parse(bad)
+
+
+def test_the_table_has_the_reasons():
+    """table.md and reasons.txt go together; nothing stands there twice."""
+    lines = why.load()
+    rows = [re.split(r"(?<!\\) ?\| ?", line)[1:-1]
+            for line in why.TABLE.read_text(encoding="utf-8").splitlines()[2:]]
+    keys = {}
+    for phase, thread, call, libcs, _, _, reason in rows:
+        key = tracing.Key(phase, thread,
+                          call.strip("`").replace("\\|", "|"))
+        assert key not in keys
+        keys[key] = reason
+        for libc in (libcs.split(", ") if libcs != "all" else why.LIBCS[:1]):
+            assert why.why(lines, key, libc) == reason, key
+    named = [(key, libc) for x in lines for group in x.groups for key in group
+             for libc in x.libcs]
+    twice = {x for x in named if named.count(x) > 1}
+    assert not twice, "two reasons for a call"
+
+
+def test_every_call_has_a_reason(build):
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        pytest.skip("no usable /dev/kvm on this host")
+    if not shutil.which("strace"):
+        pytest.skip("no strace")
+    more = [] if LONG else ["--only", "short"]
+    run = subprocess.run([HERE / "run", "--build", BUILD, *more], text=True,
+                         capture_output=True, timeout=600, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
