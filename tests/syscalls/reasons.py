@@ -8,7 +8,8 @@ A line of reasons.txt has three columns, apart by " | ":
 where: threads and phases, such as "vmm start run", and conditions: a libc's
 name ("musl", "glibc"), or that it may not come in every run ("rare") or not on
 every host ("host"). calls: those with this reason, apart by blanks; "open(X)/openat(X)"
-is one call by two names, as one libc or the other makes it. A line is stale when
+is one call by two names, as one libc or the other makes it, "open(*)" is it with
+whatever arguments no other line has. A line is stale when
 a call of it was not seen in a whole run that meets its conditions; "rare" and
 "host" lines never are.
 """
@@ -17,12 +18,12 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from trace import PHASES, Key
+from trace import PHASES, Calls, Key
 
 HERE = Path(__file__).resolve().parent
 REASONS = HERE / "reasons.txt"
 TABLE = HERE / "table.md"
-THREADS = "vmm", "vcpu", "uffd"
+THREADS = "vmm", "vcpu", "gate", "uffd"
 LIBCS = "musl", "glibc", "sanitizer"
 LOOSE = "rare", "host"
 ONE = r"\w+\([^)]*\)"
@@ -70,11 +71,18 @@ def load():
     return parse(REASONS.read_text(encoding="utf-8"))
 
 
+def any_arguments(key):
+    """The Key that stands for the call with all arguments."""
+    return key._replace(call=key.call[:key.call.index("(")] + "(*)")
+
+
 def why(reasons, key, libc):
     """The reason for a call, or None."""
-    for reason in reasons:
-        if libc in reason.libcs and any(key in x for x in reason.groups):
-            return reason.why
+    for wanted in key, any_arguments(key):
+        for reason in reasons:
+            if libc in reason.libcs and any(wanted in group
+                                            for group in reason.groups):
+                return reason.why
     return None
 
 
@@ -85,6 +93,7 @@ def without(reasons, seen, libc):
 
 def stale(reasons, seen, libc):
     """(line, Key) of what was not seen and should have been."""
+    seen = set(seen) | {any_arguments(key) for key in seen}
     return [(reason, group[0]) for reason in reasons
             if not reason.loose and libc in reason.libcs
             for group in reason.groups if not any(key in seen for key in group)]
@@ -98,8 +107,21 @@ def times(number):
     return "few"
 
 
+def folded(reasons, calls):
+    """The Calls with one row for what one "(*)" is the reason of."""
+    keys = {key for x in reasons for group in x.groups for key in group}
+    found = Calls()
+    for key, number in calls.count.items():
+        whole = any_arguments(key)
+        to = whole if key not in keys and whole in keys else key
+        found.count[to] += number
+        found.kinds[to] |= calls.kinds[key]
+    return found
+
+
 def table(reasons, found):
     """Markdown; @found: the Calls of each libc."""
+    found = {libc: folded(reasons, calls) for libc, calls in found.items()}
     rows, keys = [], sorted({key for calls in found.values()
                              for key in calls.count})
     for phase in PHASES:

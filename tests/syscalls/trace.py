@@ -20,6 +20,7 @@ RESULT = re.compile(r"\)\s+= (-?\w+|\?).*$")
 UNFINISHED = " <unfinished ...>"
 OPEN, CLOSE = "([{<", ")]}>"
 PHASES = "start", "run"
+THREADS = {"fc_vcpu": "vcpu", "fc_api": "gate"}  # others by their own names
 
 # What strace has no name for, or several names, or another name by libc.
 NAMES = {
@@ -169,6 +170,13 @@ def whole_calls(lines):
     return calls
 
 
+def complete(lines):
+    """Has every thread that made a call ended?"""
+    ends = {match.group(1): match.group(3).startswith("+++")
+            for match in map(LINE.match, lines) if match}
+    return bool(ends) and all(ends.values())
+
+
 def read(lines, pid, libc):
     """The Calls of the process @pid."""
     calls, found, phase = whole_calls(lines), Calls(), PHASES[0]
@@ -178,9 +186,8 @@ def read(lines, pid, libc):
         args = split(RESULT.sub("", rest))
         if "KVM_RUN" in args:
             phase = PHASES[1]
-        thread = "vmm" if tid == pid else names[tid]
-        if thread.startswith("fc_vcpu"):
-            thread = "vcpu"
+        thread = "vmm" if tid == pid else THREADS.get(
+            names[tid].split(" ")[0], names[tid])
         if call != "execve":  # the tracer's
             found.add(Key(phase, thread, described(call, args, libc)),
                       kind_of(args[0]))
