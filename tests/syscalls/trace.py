@@ -7,6 +7,9 @@ here at the place of the first. What is kept of the arguments is what a filter
 can look at: requests, commands, options, flags. Pointers, sizes and numbers of
 descriptors are dropped; what a descriptor is of is kept beside the call, for
 the reader of the table.
+
+A call belongs to the phase `run` from the guest's first instruction on, a call
+of the gate from the first wait of its loop on, and before it to `start`.
 """
 
 import re
@@ -179,15 +182,17 @@ def complete(lines):
 
 def read(lines, pid, libc):
     """The Calls of the process @pid."""
-    calls, found, phase = whole_calls(lines), Calls(), PHASES[0]
+    calls, found, runs, gate_runs = whole_calls(lines), Calls(), False, False
     names = {tid: name for tid, name, _ in calls}  # the last one counts
     for tid, _, text in calls:
         call, rest = CALL.match(text).groups()
         args = split(RESULT.sub("", rest))
         if "KVM_RUN" in args:
-            phase = PHASES[1]
+            runs = True
         thread = "vmm" if tid == pid else THREADS.get(
             names[tid].split(" ")[0], names[tid])
+        gate_runs = gate_runs or thread == "gate" and "wait" in call
+        phase = PHASES[gate_runs if thread == "gate" else runs]
         if call != "execve":  # the tracer's
             found.add(Key(phase, thread, described(call, args, libc)),
                       kind_of(args[0]))
