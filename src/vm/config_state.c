@@ -279,13 +279,25 @@ static int unknown_drive(const struct config_state *s, const char *id,
 		s->drives.nr > 0 && !names.failed ? names.data : " none");
 }
 
-/* The guest goes on in the middle of its file system: what is no disk at all
- * is a mistake. What cannot be opened is told later. */
-static int check_override(const struct config_override *o, struct err *err)
+static const struct config_override *
+find_override(const struct config_overrides *o, const char *id)
 {
+	for (size_t i = 0; i < o->nr_drives; i++)
+		if (strcmp(o->drives[i].id, id) == 0)
+			return &o->drives[i];
+	return NULL;
+}
+
+/* The guest goes on in the middle of its file system: what is no disk at all
+ * is a mistake. */
+static int check_override(const struct drive_config *d,
+			  const struct config_overrides *overrides,
+			  struct err *err)
+{
+	const struct config_override *o = find_override(overrides, d->drive_id);
 	struct stat st;
 
-	if (stat(o->to, &st) < 0 || !S_ISREG(st.st_mode) ||
+	if (!o || fstat(d->fd, &st) < 0 || !S_ISREG(st.st_mode) ||
 	    (st.st_size > 0 && st.st_size % BLK_SECTOR_BYTES == 0))
 		return 0;
 	if (st.st_size == 0)
@@ -314,10 +326,7 @@ static int override_drives(struct config_state *s,
 			k++;
 		if (k == s->drives.nr)
 			return unknown_drive(s, o->drives[i].id, err);
-		r = check_override(&o->drives[i], err);
-		if (r == 0)
-			r = replace_text(&drives[k].path_on_host,
-					 o->drives[i].to, err);
+		r = replace_text(&drives[k].path_on_host, o->drives[i].to, err);
 	}
 	return r;
 }
@@ -349,6 +358,7 @@ static int open_failed(const struct drive_config *d, struct err *err)
 }
 
 static int open_drives(struct config_state *s, struct vm_config *to,
+		       const struct config_overrides *overrides,
 		       struct err *err)
 {
 	struct drive_config *drives = s->drives.items;
@@ -364,7 +374,9 @@ static int open_drives(struct config_state *s, struct vm_config *to,
 			(void)open_failed(d, err);
 			return d->fd;
 		}
-		r = drive_lock(to, d, NULL, err);
+		r = check_override(d, overrides, err);
+		if (r == 0)
+			r = drive_lock(to, d, NULL, err);
 		if (r == 0) {
 			r = drives_set(to, d);
 			if (r < 0)
@@ -420,12 +432,13 @@ static void take_values(struct config_state *s, struct vm_config *to)
 	memset(c, 0, sizeof(*c));
 }
 
-static int take(struct config_state *s, struct vm_config *to, struct err *err)
+static int take(struct config_state *s, struct vm_config *to,
+		const struct config_overrides *overrides, struct err *err)
 {
 	int r;
 
 	take_values(s, to);
-	r = open_drives(s, to, err);
+	r = open_drives(s, to, overrides, err);
 	if (r == 0)
 		r = open_nets(s, to, err);
 	if (r == 0 && to->vsock.present)
@@ -456,7 +469,7 @@ int config_state_load(struct vm_config *config, const struct schema_raw *text,
 	if (r == 0)
 		r = override(s, overrides, err);
 	if (r == 0)
-		r = take(s, config, err);
+		r = take(s, config, overrides, err);
 	schema_free(&schema, s);
 	free(s);
 	return r;
