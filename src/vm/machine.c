@@ -776,6 +776,8 @@ static void look_at_host(struct machine *m)
 
 	if (left->pagemap >= 0) {
 		m->pagemap = fcntl(left->pagemap, F_DUPFD_CLOEXEC, 0);
+		if (m->pagemap < 0)
+			m->pagemap = -errno;
 		(void)snprintf(m->boot_id, sizeof(m->boot_id), "%s",
 			       left->boot_id);
 		return;

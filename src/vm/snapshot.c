@@ -182,12 +182,26 @@ static int prove_memory(struct saving *saving, const struct memory_stats *stats,
 		     : 0;
 }
 
+/* Slow, and a diff that holds everything: whoever wonders finds out why. */
+static void warn_of_pagemap(const struct machine *m, enum memory_kind kind)
+{
+	struct err why = {0};
+
+	if (m->pagemap >= 0 || kind == MEMORY_DIRTY)
+		return;
+	(void)path_say(PATH_PAGEMAP, NULL, m->pagemap, "", &why);
+	log_warn("%s: all count as written", why.text);
+}
+
 static int write_memory(struct saving *saving, struct err *err)
 {
 	struct machine *m = saving->vm->machine;
 	struct memory_stats stats;
-	int r = memory_write(&m->mem, m->pagemap, saving->files.memory.fd,
-			     saving->kind, &stats, err);
+	int r;
+
+	warn_of_pagemap(m, saving->kind);
+	r = memory_write(&m->mem, m->pagemap, saving->files.memory.fd,
+			 saving->kind, &stats, err);
 
 	phases_end(saving->phases, "guest memory dump");
 	if (r == 0 && uffd_is_lost(&m->uffd))

@@ -241,3 +241,27 @@ def test_devices_come_along(vmm, tmp_path):
     before["vsock"]["uds_path"] = str(tmp_path / "v2.sock")
     before["drives"][0]["path_on_host"] = str(tmp_path / "b.img")
     assert api.call("GET", "/vm/config")[1] == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="hiding /proc takes root")
+@pytest.mark.parametrize("proc", [True, False])
+def test_a_snapshot_without_pagemap_says_so(vmm, tmp_path, proc):
+    """Nobody knows then what the guest wrote: all counts as written, and the
+    log says why."""
+    argv = Case("ticker", "period=20").argv(BUILD, tmp_path)
+    argv[argv.index("--no-api")] = f"--api-sock={tmp_path / 'api.sock'}"
+    hide = "" if proc else "mount -t tmpfs none /proc && "
+    run = vmm.spawn(["unshare", "-m", "sh", "-c", hide + 'exec "$@"', "sh",
+                     *argv])
+    api = Api(tmp_path / "api.sock")
+    api.wait()
+    run.wait_for("tick 3")
+    assert snapshot(api, tmp_path / "s").returncode == 0
+    assert ("which tells the pages that the guest has written: No such file "
+            "or directory: all count as written" in run.log()) == (not proc)
+    run.process.terminate()
+    run.finish()
+    clone = restore(vmm, tmp_path / "s")
+    clone.wait_for("tick ")
+    clone.process.terminate()
+    clone.finish()
