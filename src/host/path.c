@@ -235,13 +235,14 @@ static int open_here(const struct path_want *want)
 static int direct_open(const struct path_opener *opener,
 		       const struct path_want *want, struct err *err)
 {
-	char hint[DENIED_HINT_MAX] = "";
+	char hint[DENIED_HINT_MAX];
 	int fd = open_here(want);
 
 	(void)opener;
-	if (fd >= 0)
+	if (fd >= 0 || !err)
 		return fd;
-	if (err && want->path && path_rules[want->role].how == PATH_FILE)
+	hint[0] = '\0';
+	if (want->path && path_rules[want->role].how == PATH_FILE)
 		(void)denied_hint(want->path, fd, hint);
 	return path_say(want->role, want->path, fd, hint, err);
 }

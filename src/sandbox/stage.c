@@ -87,7 +87,8 @@ static int read_line(struct sandbox *s, char *line)
 
 int sandbox_read_host(struct sandbox *s, const char *path, struct err *err)
 {
-	cleanup_fd int fd = path_open(&path_direct, PATH_HOST_RULES, path, err);
+	cleanup_fd int fd =
+		path_open(&path_direct, PATH_HOST_RULES, path, NULL);
 	char text[HOST_FILE_MAX + 1];
 	unsigned int nr = 1;
 	ssize_t n;
@@ -95,7 +96,7 @@ int sandbox_read_host(struct sandbox *s, const char *path, struct err *err)
 	if (fd == -ENOENT || fd == -ENOTDIR)
 		return 0;
 	if (fd < 0)
-		return fd;
+		return path_say(PATH_HOST_RULES, path, fd, "", err);
 	n = read(fd, text, sizeof(text));
 	if (n < 0)
 		return path_say(PATH_HOST_RULES, path, -errno, "", err);

@@ -61,11 +61,13 @@ static int open_memory(struct snapshot_reader *r,
 		r->memory_path = NULL;
 		return err_set(err, -ENOMEM, "Out of memory");
 	}
-	r->memory_fd = path_open(opener, PATH_MEMORY, r->memory_path, err);
-	if (r->memory_fd != -ENOENT && r->memory_fd != -ENAMETOOLONG)
+	/* As a rule it is not there: no sentence is made for that. */
+	r->memory_fd = path_open(opener, PATH_MEMORY, r->memory_path, NULL);
+	if (r->memory_fd >= 0)
 		return r->memory_fd;
-	r->memory_path[strlen(paths->memory)] = '\0';
-	r->memory_fd = path_open(opener, PATH_MEMORY, paths->memory, err);
+	if (r->memory_fd == -ENOENT || r->memory_fd == -ENAMETOOLONG)
+		r->memory_path[strlen(paths->memory)] = '\0';
+	r->memory_fd = path_open(opener, PATH_MEMORY, r->memory_path, err);
 	return r->memory_fd;
 }
 
