@@ -10,15 +10,18 @@
 #define LEAF1_EBX_APIC_ID_SHIFT     24
 #define LEAF1_EBX_COUNT_SHIFT       16
 
+#define LEAF1_ECX_VMX               (1u << 5)
 #define LEAF1_ECX_TSC_DEADLINE      (1u << 24)
 #define LEAF1_ECX_HYPERVISOR        (1u << 31)
 #define LEAF1_EDX_HTT               (1u << 28)
 #define LEAF6_EAX_ARAT              (1u << 2)
 #define LEAF80000001_ECX_CMP_LEGACY (1u << 1)
+#define LEAF80000001_ECX_SVM        (1u << 2)
 #define LEAF80000001_ECX_TOPOEXT    (1u << 22)
 
 #define LEAF_BRAND_FIRST            0x80000002u
 #define LEAF_BRAND_LAST             0x80000004u
+#define LEAF_AMD_SVM                0x8000000au
 #define LEAF_AMD_CACHE              0x8000001du
 #define LEAF_AMD_TOPOLOGY           0x8000001eu
 
@@ -252,6 +255,18 @@ void cpuid_prepare(struct cpuid_table *table, bool tsc_deadline,
 	if (e && e->eax < 0xb)
 		e->eax = 0xb;
 	set_levels(table, 0xb, topo);
+}
+
+void cpuid_hide_nested(struct cpuid_table *table)
+{
+	struct kvm_cpuid_entry2 *e = cpuid_find(table, 1, 0);
+
+	if (e)
+		e->ecx &= ~LEAF1_ECX_VMX;
+	e = cpuid_find(table, 0x80000001, 0);
+	if (e)
+		e->ecx &= ~LEAF80000001_ECX_SVM;
+	drop(table, LEAF_AMD_SVM);
 }
 
 void cpuid_set_vcpu(struct cpuid_table *table, unsigned int id,

@@ -53,6 +53,14 @@ int cpuid_read_supported(struct kvm *kvm, struct cpuid_table *table,
 void cpuid_prepare(struct cpuid_table *table, bool tsc_deadline,
 		   const struct cpuid_topology *topo);
 
+/**
+ * cpuid_hide_nested() - the guest is not told of VMX and SVM
+ *
+ * KVM offers what the host has. A guest that runs guests of its own reaches
+ * much of KVM that no other guest does, and its state is in no snapshot.
+ */
+void cpuid_hide_nested(struct cpuid_table *table);
+
 /* The part that names the vCPU: @id is its index and its APIC id. */
 void cpuid_set_vcpu(struct cpuid_table *table, unsigned int id,
 		    const struct cpuid_topology *topo);

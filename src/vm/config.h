@@ -208,6 +208,7 @@ struct vm_config {
 	enum config_irqchip irqchip;
 	enum config_entry entry;
 	bool boot_timer;
+	bool nested;
 	bool lock_drives;
 	bool taps_are_there;
 };

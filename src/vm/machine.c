@@ -579,6 +579,8 @@ static int make_vcpus(struct machine *m, struct err *err)
 	if (r < 0)
 		return r;
 	cpuid_prepare(cpuid, m->kvm.has_tsc_deadline, &topology);
+	if (!m->vm->config.nested)
+		cpuid_hide_nested(cpuid);
 	for (unsigned int i = 0; i < m->vcpus.nr && r == 0; i++)
 		r = set_up_vcpu(m, &m->vcpus.vcpu[i], cpuid, &topology, err);
 	return r;

@@ -329,6 +329,11 @@ int vm_snapshot(struct vm *vm, const struct snapshot_paths *paths,
 			       "Cannot save the microVM state: Operation not "
 			       "allowed: save/restore unavailable while "
 			       "running");
+	if (vm->config.nested)
+		return err_set(err, -EOPNOTSUPP,
+			       "Cannot save the microVM state: it was started "
+			       "with --nested, and the state of its own guests "
+			       "would be lost");
 	if (virtio_drain(vm->machine, now_ns() + DRAIN_NS) < 0)
 		return err_set(err, -ETIME,
 			       "Cannot save the microVM state: a device still "

@@ -14,6 +14,7 @@
 #include "base/clean.h"
 #include "base/log.h"
 #include "dev/console.h"
+#include "host/core_sched.h"
 #include "host/stream.h"
 #include "sandbox/stage.h"
 #include "vm/machine.h"
@@ -298,6 +299,20 @@ static void print_timing(const struct vmm *v)
 	put_stderr(v, text, n);
 }
 
+/* Before threads and the gate: they have the cookie, too. */
+static int separate_cores(const struct vmm *v, struct err *err)
+{
+	bool needed;
+	int r;
+
+	if (!v->opts.core_sched)
+		return 0;
+	r = core_sched_start(&needed, err);
+	if (r == 0 && !needed)
+		log_info("Core scheduling: not needed, SMT is off");
+	return r;
+}
+
 static int run(struct vmm *v, struct err *err)
 {
 	int code = VM_EXIT_GENERIC;
@@ -305,7 +320,7 @@ static int run(struct vmm *v, struct err *err)
 	if (signals_install(&v->vm, err) < 0 || new_api(v, err) < 0)
 		return complain(v, err,
 				err->rc == -EINVAL ? VM_EXIT_BAD_CONFIG : code);
-	if (prepare_sandbox(v, err) < 0)
+	if (separate_cores(v, err) < 0 || prepare_sandbox(v, err) < 0)
 		return complain(v, err, code);
 	log_sandbox(&v->sandbox);
 	if (may_need_gate(&v->opts) &&

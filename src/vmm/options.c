@@ -239,6 +239,7 @@ int options_apply(const struct options *opts, struct vm_config *config,
 		return 0; /* the snapshot has the rest */
 	config->irqchip = opts->irqchip;
 	config->entry = opts->entry;
+	config->nested = opts->nested;
 	if (opts->cpus) {
 		config->machine.vcpu_count = (uint8_t)opts->cpus;
 		config->machine.present = true;

@@ -90,6 +90,8 @@ struct options {
 	bool paused;
 	bool track_dirty_pages;
 	bool lock_drives;
+	bool nested;
+	bool core_sched;
 	enum sandbox_mode sandbox;
 	bool has_sandbox;
 	uint64_t sandbox_min_abi;

@@ -45,6 +45,10 @@ static const struct arg args[] = {
 	 "protocol by which an ELF kernel is entered",
 	 .kind = ARG_CHOICE, ARG_CHOICES("auto", "pvh", "linux64"), AT(entry),
 	 .forbids = "restore"},
+	{"nested", NULL,
+	 "offer the guest VMX or SVM, where the host's KVM does, for guests of "
+	 "its own; such a VM cannot be saved",
+	 .kind = ARG_FLAG, AT(nested), .forbids = "restore"},
 	{"restore", "DIR", "go on from the snapshot in a directory",
 	 .kind = ARG_TEXT, AT(restore)},
 	VM_ARG_SNAPSHOT_MEMORY(AT(snapshot_memory), .needs = "restore"),
@@ -71,6 +75,10 @@ static const struct arg args[] = {
 	 "the least ABI version of Landlock that --sandbox strict takes "
 	 "(default 1)",
 	 .kind = ARG_NUMBER, AT(sandbox_min_abi), .min = 1, .max = 99},
+	{"core-sched", NULL,
+	 "run nothing else on the other threads of a core while this VM runs "
+	 "there; for hosts with SMT, and kernels with core scheduling",
+	 .kind = ARG_FLAG, AT(core_sched)},
 	{"timing", NULL,
 	 "print a timeline of the start to stderr at the end",
 	 .kind = ARG_FLAG, AT(timing)},

@@ -173,6 +173,29 @@ static void full_table(void **state)
 	assert_true(t.head.nent <= CPUID_MAX_ENTRIES);
 }
 
+/* Of both makers' hosts, whatever else is said of the CPU stays. */
+static void nested_is_hidden(void **state)
+{
+	static struct cpuid_table t;
+
+	(void)state;
+	for (int amd = 0; amd < 2; amd++) {
+		host(&t, amd);
+		cpuid_find(&t, 1, 0)->ecx |= 1u << 5 | 1u << 6;
+		cpuid_find(&t, 0x80000001, 0)->ecx |= 1u << 2 | 1u << 3;
+		put(&t, 0x8000000a, 0, 1, 8, 0, 0x1bcff);
+		put(&t, 0x8000001f, 0, 7, 0, 0, 0);
+		cpuid_prepare(&t, true, &shapes[0]);
+		cpuid_hide_nested(&t);
+		assert_false(cpuid_find(&t, 1, 0)->ecx & 1u << 5);
+		assert_true(cpuid_find(&t, 1, 0)->ecx & 1u << 6);
+		assert_false(cpuid_find(&t, 0x80000001, 0)->ecx & 1u << 2);
+		assert_true(cpuid_find(&t, 0x80000001, 0)->ecx & 1u << 3);
+		assert_null(cpuid_find(&t, 0x8000000a, 0));
+		assert_int_equal(cpuid_find(&t, 0x8000001f, 0)->eax, 7);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -183,6 +206,7 @@ int main(void)
 		cmocka_unit_test(intel_caches_are_shared_as_asked),
 		cmocka_unit_test(amd_topology),
 		cmocka_unit_test(full_table),
+		cmocka_unit_test(nested_is_hidden),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
