@@ -14,7 +14,7 @@ int below_open(int dir, const char *name, enum below_role role)
 		[BELOW_NAMELESS] = O_RDWR | O_TMPFILE,
 		[BELOW_NEW] = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW,
 		[BELOW_LOCK] = O_RDWR | O_NONBLOCK | O_NOFOLLOW,
-		[BELOW_PROC] = O_RDONLY | O_NOFOLLOW,
+		[BELOW_PROC] = O_RDONLY | O_NONBLOCK | O_NOFOLLOW,
 	};
 	int fd = openat(dir, name, flags[role] | O_CLOEXEC | O_NOCTTY, 0600);
 

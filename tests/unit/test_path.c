@@ -8,6 +8,7 @@
 #include "unit.h"
 
 #include "base/fd.h"
+#include "host/below.h"
 #include "host/path.h"
 #include "host/unix.h"
 
@@ -404,6 +405,45 @@ static void taps(void **state)
 	assert_non_null(strstr(err.plain, "there is no tap volt-no-tap"));
 }
 
+/* Below an open directory: what is new is never found through a link. */
+static void names_in_a_directory(void **state)
+{
+	static const struct {
+		enum below_role role;
+		int rc[CLOSED];
+	} rows[] = {
+		/* regular, directory, FIFO, socket, device, link, loop, missing
+		 */
+		{BELOW_STATE, {0, 0, 0, -ENXIO, 0, 0, -ELOOP, -ENOENT}},
+		{BELOW_PROC, {0, 0, 0, -ENXIO, 0, -ELOOP, -ELOOP, -ENOENT}},
+		{BELOW_LOCK,
+		 {0, -EISDIR, 0, -ENXIO, 0, -ELOOP, -ELOOP, -ENOENT}},
+		{BELOW_NEW,
+		 {-EEXIST, -EEXIST, -EEXIST, -EEXIST, -EEXIST, -EEXIST, -EEXIST,
+		  0}},
+	};
+	int dir = path_open(&path_direct, PATH_PLACE, ".", NULL);
+	struct stat st;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (unsigned int k = 0; k < CLOSED; k++) {
+			int fd = below_open(dir, name_of[k], rows[i].role);
+
+			assert_int_equal(fd < 0 ? fd : 0, rows[i].rc[k]);
+			assert_true(fd < 0 || fcntl(fd, F_GETFD) & FD_CLOEXEC);
+			if (k == MISSING && fd >= 0) {
+				assert_int_equal(fstat(fd, &st), 0);
+				assert_int_equal(st.st_mode & 07777, 0600);
+				assert_int_equal(unlink(name_of[k]), 0);
+			}
+			fd_close(&fd);
+		}
+	assert_int_equal(unlinkat(dir, "file", 0), 0);
+	assert_int_equal(below_open(dir, "link", BELOW_NEW), -EEXIST);
+	fd_close(&dir);
+}
+
 /* A second implementation: it gets what was asked for, and nothing else. */
 struct other {
 	struct path_want last;
@@ -456,6 +496,7 @@ int main(void)
 		TEST(config_through_a_pipe),
 		TEST(fixed_paths_and_questions),
 		TEST(taps),
+		TEST(names_in_a_directory),
 		TEST(another_opener),
 	};
 
