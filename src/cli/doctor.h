@@ -145,6 +145,74 @@ struct cpu_facts {
 };
 
 /**
+ * struct kernel_version - of the running kernel, as upstream counts
+ * @is_exact:		@patch is upstream's
+ * @is_modified:	somebody's own: it may have corrections of later ones
+ */
+struct kernel_version {
+	unsigned int major;
+	unsigned int minor;
+	unsigned int patch;
+	bool is_exact;
+	bool is_modified;
+};
+
+/* What a guest must be given to reach a fault of KVM. */
+enum fault_needs {
+	FAULT_NESTED_INTEL,
+	FAULT_NESTED_AMD,
+	FAULT_IOAPIC, /* KVM's own */
+};
+
+/**
+ * struct kvm_fault - a fault of KVM that a guest can reach
+ * @what:	a clause
+ * @since:	the release that brought it; zeros: all
+ * @fixed:	the first release without it
+ * @stable:	later releases of older branches that are without it
+ */
+struct kvm_fault {
+	const char *cve;
+	enum fault_needs needs;
+	const char *what;
+	unsigned int since[3];
+	unsigned int fixed[3];
+	unsigned int stable[4][3];
+};
+
+#define DOCTOR_NR_FAULTS 6
+extern const struct kvm_fault doctor_faults[DOCTOR_NR_FAULTS];
+
+enum fault_state {
+	FAULT_CLOSED,
+	FAULT_POSSIBLE, /* a modified kernel, older than the correction */
+	FAULT_OPEN,
+};
+
+/**
+ * struct trust_facts - for those who run what they do not trust
+ * @smt:		a core runs two threads
+ * @nested:		KVM offers VMX or SVM to guests
+ * @cpu_faults:		names that the kernel calls vulnerable, separated by
+ *			spaces; may be empty
+ * @cpu_faults_smt:	those that it calls vulnerable because of SMT
+ * @cpu_faults_known:	the kernel has such a list
+ */
+struct trust_facts {
+	bool smt;
+	bool ksm;
+	bool swap;
+	bool nested;
+	bool cpu_faults_known;
+	bool kernel_known;
+	enum avail core_sched;
+	enum avail userns;
+	char cpu_faults[256];
+	char cpu_faults_smt[256];
+	struct kernel_version kernel;
+};
+
+/**
  * struct doctor_facts - this host
  * @landlock_abi:	0 when absent
  * @pages_2m*:		-1 when the kernel has no 2 MiB pages
@@ -166,6 +234,7 @@ struct doctor_facts {
 	long pages_2m;
 	long pages_2m_free;
 	char thp[16];
+	struct trust_facts trust;
 };
 
 enum guests {
@@ -185,6 +254,11 @@ enum topic {
 	TOPIC_INSNS,
 	TOPIC_CAPS,
 	TOPIC_SANDBOX,
+	TOPIC_CORES,
+	TOPIC_SHARING,
+	TOPIC_CPU_FAULTS,
+	TOPIC_KVM_FAULTS,
+	TOPIC_NAMESPACES,
 	TOPIC_MEMORY,
 	TOPIC_IO,
 	TOPIC_NETWORK,
@@ -193,7 +267,7 @@ enum topic {
 
 extern const char *const topic_names[TOPIC_NR];
 
-#define DOCTOR_MAX_ADVICE 16
+#define DOCTOR_MAX_ADVICE 32
 
 struct advice {
 	enum topic topic;
@@ -218,6 +292,35 @@ void doctor_collect(struct doctor_facts *facts);
 
 /* Who may open the device at @path; zeroed when it is not there. */
 void doctor_find_door(const char *path, struct door *door);
+
+/* doctor_collect()'s part about strangers. Forks. */
+void doctor_collect_trust(struct trust_facts *trust);
+
+/**
+ * doctor_parse_kernel() - which kernel runs, as upstream counts
+ * @release, @build:	of uname()
+ * @signature:		/proc/version_signature; may be empty
+ */
+bool doctor_parse_kernel(const char *release, const char *build,
+			 const char *signature, struct kernel_version *v);
+
+/* Is the fault in that kernel? */
+enum fault_state doctor_judge_fault(const struct kvm_fault *fault,
+				    const struct kernel_version *v);
+
+/* Could a guest of this host be given what it needs? */
+bool doctor_fault_applies(const struct kvm_fault *fault,
+			  const struct doctor_facts *facts);
+
+/* The option without which no guest reaches it. */
+const char *doctor_fault_option(const struct kvm_fault *fault);
+
+/* The @i-th thing that the host's Landlock leaves to seccomp, or NULL. */
+const char *doctor_sandbox_gap(const struct doctor_facts *facts,
+			       unsigned int i);
+
+/* Does `--sandbox strict` start here? */
+bool doctor_strict_starts(const struct doctor_facts *facts);
 
 /* doctor_collect()'s KVM part: runs the probe guest. */
 void doctor_collect_kvm(struct kvm_facts *facts);

@@ -6,11 +6,11 @@
 
 #include "base/fd.h"
 #include "kvm/cpuid.h"
+#include "sandbox/landlock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/io_uring.h>
-#include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
 #include <stdio.h>
@@ -163,14 +163,6 @@ static bool seccomp_avail(void)
 	return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
 }
 
-static int landlock_abi(void)
-{
-	long r = syscall(SYS_landlock_create_ruleset, NULL, 0,
-			 LANDLOCK_CREATE_RULESET_VERSION);
-
-	return r > 0 ? (int)r : 0;
-}
-
 void doctor_collect(struct doctor_facts *facts)
 {
 	struct utsname name;
@@ -181,7 +173,7 @@ void doctor_collect(struct doctor_facts *facts)
 			       name.release);
 	collect_cpu(&facts->cpu);
 	collect_memory(facts);
-	facts->landlock_abi = landlock_abi();
+	facts->landlock_abi = (int)landlock_abi();
 	facts->seccomp = seccomp_avail();
 	facts->userfaultfd = userfaultfd_avail();
 	facts->io_uring = io_uring_avail();
@@ -189,5 +181,6 @@ void doctor_collect(struct doctor_facts *facts)
 	facts->vhost_net = device_avail("/dev/vhost-net");
 	doctor_find_door("/dev/vhost-net", &facts->vhost_net_door);
 	facts->vhost_vsock = device_avail("/dev/vhost-vsock");
+	doctor_collect_trust(&facts->trust);
 	doctor_collect_kvm(&facts->kvm);
 }

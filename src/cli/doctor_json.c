@@ -98,6 +98,50 @@ static json_t *kvm_json(const struct doctor_facts *f,
 			 "probe", probe_json(f), "capabilities", caps);
 }
 
+static json_t *gaps_json(const struct doctor_facts *f)
+{
+	json_t *list = json_array();
+	const char *gap;
+
+	for (unsigned int i = 0; (gap = doctor_sandbox_gap(f, i)); i++)
+		(void)json_array_append_new(list, json_string(gap));
+	return list;
+}
+
+static json_t *faults_json(const struct doctor_facts *f)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < DOCTOR_NR_FAULTS; i++) {
+		const struct kvm_fault *fault = &doctor_faults[i];
+		enum fault_state state =
+			doctor_judge_fault(fault, &f->trust.kernel);
+
+		if (f->trust.kernel_known && state != FAULT_CLOSED &&
+		    doctor_fault_applies(fault, f))
+			(void)json_array_append_new(
+				list, json_pack("{s:s, s:b, s:s}", "cve",
+						fault->cve, "certain",
+						state == FAULT_OPEN, "option",
+						doctor_fault_option(fault)));
+	}
+	return list;
+}
+
+static json_t *untrusted_json(const struct doctor_facts *f)
+{
+	const struct trust_facts *t = &f->trust;
+
+	return json_pack(
+		"{s:b, s:o, s:b, s:s, s:b, s:b, s:o, s:o, s:o, s:b, s:s}",
+		"sandbox_strict", doctor_strict_starts(f), "sandbox_gaps",
+		gaps_json(f), "smt", t->smt, "core_scheduling",
+		avail_name(t->core_sched), "ksm", t->ksm, "swap", t->swap,
+		"cpu_faults", words_json(t->cpu_faults), "cpu_faults_with_smt",
+		words_json(t->cpu_faults_smt), "kvm_faults", faults_json(f),
+		"nested", t->nested, "user_namespaces", avail_name(t->userns));
+}
+
 static json_t *advice_json(const struct doctor_report *report)
 {
 	json_t *list = json_array();
@@ -115,7 +159,7 @@ static json_t *report_json(const struct doctor_facts *f,
 {
 	return json_pack(
 		"{s:s, s:s, s:s, s:i, s:o, s:o, s:i, s:b, s:s, s:s, s:s, s:s, "
-		"s:s, s:{s:I, s:I, s:s}, s:o}",
+		"s:s, s:o, s:{s:I, s:I, s:s}, s:o}",
 		"version", VOLT_VERSION, "guests", guests_names[report->guests],
 		"verdict", report->verdict, "exit_code",
 		doctor_exit_code(report), "host", host_json(f), "kvm",
@@ -123,10 +167,10 @@ static json_t *report_json(const struct doctor_facts *f,
 		f->seccomp, "userfaultfd", avail_name(f->userfaultfd),
 		"io_uring", avail_name(f->io_uring), "tun", avail_name(f->tun),
 		"vhost_net", avail_name(f->vhost_net), "vhost_vsock",
-		avail_name(f->vhost_vsock), "huge_pages", "pages_2m_total",
-		(json_int_t)f->pages_2m, "pages_2m_free",
-		(json_int_t)f->pages_2m_free, "transparent", f->thp, "advice",
-		advice_json(report));
+		avail_name(f->vhost_vsock), "untrusted", untrusted_json(f),
+		"huge_pages", "pages_2m_total", (json_int_t)f->pages_2m,
+		"pages_2m_free", (json_int_t)f->pages_2m_free, "transparent",
+		f->thp, "advice", advice_json(report));
 }
 
 int doctor_show_json(const struct doctor_facts *facts,

@@ -4,15 +4,26 @@
  */
 #include "cli/doctor.h"
 
+#include "sandbox/landlock.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 const char *const topic_names[TOPIC_NR] = {
-	[TOPIC_HOST] = "host",       [TOPIC_KVM] = "kvm",
-	[TOPIC_CPU] = "cpu",         [TOPIC_INSNS] = "instructions",
-	[TOPIC_CAPS] = "capability", [TOPIC_SANDBOX] = "sandbox",
-	[TOPIC_MEMORY] = "memory",   [TOPIC_IO] = "io",
+	[TOPIC_HOST] = "host",
+	[TOPIC_KVM] = "kvm",
+	[TOPIC_CPU] = "cpu",
+	[TOPIC_INSNS] = "instructions",
+	[TOPIC_CAPS] = "capability",
+	[TOPIC_SANDBOX] = "sandbox",
+	[TOPIC_CORES] = "cores",
+	[TOPIC_SHARING] = "sharing",
+	[TOPIC_CPU_FAULTS] = "cpu-faults",
+	[TOPIC_KVM_FAULTS] = "kvm-faults",
+	[TOPIC_NAMESPACES] = "namespaces",
+	[TOPIC_MEMORY] = "memory",
+	[TOPIC_IO] = "io",
 	[TOPIC_NETWORK] = "network",
 };
 
@@ -238,6 +249,72 @@ static void judge_sandbox(const struct doctor_facts *f,
 		       "seccomp: a kernel with CONFIG_SECCOMP_FILTER");
 }
 
+const char *doctor_sandbox_gap(const struct doctor_facts *facts, unsigned int i)
+{
+	return landlock_gap((unsigned int)facts->landlock_abi, i);
+}
+
+bool doctor_strict_starts(const struct doctor_facts *facts)
+{
+	return facts->landlock_abi > 0 && facts->seccomp;
+}
+
+static void judge_sharing(const struct trust_facts *t,
+			  struct doctor_report *report)
+{
+	if (t->smt)
+		advise(report, TOPIC_CORES,
+		       "VMs on one core can learn from each other: %s`echo "
+		       "off | sudo tee /sys/devices/system/cpu/smt/control`",
+		       t->core_sched == AVAIL_YES
+			       ? "start each with `volt-vmm --core-sched`, or "
+			       : "");
+	if (t->ksm)
+		advise(report, TOPIC_SHARING,
+		       "KSM tells a guest which pages others have, by time: "
+		       "`echo 2 | sudo tee /sys/kernel/mm/ksm/run`");
+	if (t->swap)
+		advise(report, TOPIC_SHARING,
+		       "guests' memory can be left on the swap device: `sudo "
+		       "swapoff -a`, or memory.swap.max=0 in their cgroups");
+}
+
+static void judge_cpu_faults(const struct trust_facts *t,
+			     struct doctor_report *report)
+{
+	if (t->cpu_faults[0])
+		advise(report, TOPIC_CPU_FAULTS,
+		       "update the kernel and the CPU's microcode, and leave "
+		       "mitigations= alone; a guest can use what is left");
+	if (t->cpu_faults_smt[0] && t->smt)
+		advise(report, TOPIC_CPU_FAULTS,
+		       "with SMT off these are mitigated, too: %s",
+		       t->cpu_faults_smt);
+}
+
+static void judge_kvm_faults(const struct doctor_facts *f,
+			     struct doctor_report *report)
+{
+	for (size_t i = 0; i < DOCTOR_NR_FAULTS; i++) {
+		const struct kvm_fault *fault = &doctor_faults[i];
+		enum fault_state state =
+			f->trust.kernel_known
+				? doctor_judge_fault(fault, &f->trust.kernel)
+				: FAULT_CLOSED;
+
+		if (state == FAULT_CLOSED || !doctor_fault_applies(fault, f))
+			continue;
+		advise(report, TOPIC_KVM_FAULTS,
+		       "%s %s here with %s (%s): %s %u.%u or later", fault->cve,
+		       state == FAULT_OPEN ? "is" : "may be",
+		       doctor_fault_option(fault), fault->what,
+		       state == FAULT_OPEN
+			       ? "a kernel"
+			       : "look it up for this kernel's package, or",
+		       fault->fixed[0], fault->fixed[1]);
+	}
+}
+
 static void judge_memory(const struct doctor_facts *f,
 			 struct doctor_report *report)
 {
@@ -328,6 +405,9 @@ void doctor_judge(const struct doctor_facts *facts,
 	judge_kvm(facts, report);
 	judge_caps(&facts->kvm, report);
 	judge_sandbox(facts, report);
+	judge_sharing(&facts->trust, report);
+	judge_cpu_faults(&facts->trust, report);
+	judge_kvm_faults(facts, report);
 	judge_memory(facts, report);
 	judge_io(facts, report);
 	judge_network(facts, report);

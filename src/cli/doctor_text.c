@@ -122,12 +122,73 @@ static void show_caps(const struct doctor_facts *f)
 
 static void show_sandbox(const struct doctor_facts *f)
 {
+	const char *gap, *sep = "; left to seccomp alone: ";
+
 	if (f->landlock_abi > 0)
-		(void)printf("the host has Landlock (ABI %d)", f->landlock_abi);
+		(void)printf("Landlock (ABI %d)", f->landlock_abi);
 	else
-		(void)printf("the host has no Landlock");
-	(void)printf(" and %s\n",
-		     f->seccomp ? "seccomp filters" : "no seccomp filters");
+		(void)printf("no Landlock");
+	(void)printf(" and %s: --sandbox strict %s",
+		     f->seccomp ? "seccomp filters" : "no seccomp filters",
+		     doctor_strict_starts(f) ? "starts" : "does not start");
+	for (unsigned int i = 0; f->landlock_abi > 0 && f->seccomp &&
+				 (gap = doctor_sandbox_gap(f, i));
+	     i++) {
+		(void)printf("%s%s", sep, gap);
+		sep = ", ";
+	}
+	(void)putchar('\n');
+}
+
+/* "a b c" -> "a, b, c" */
+static void print_words(const char *words)
+{
+	for (; *words; words++) {
+		if (*words == ' ')
+			(void)printf(", ");
+		else
+			(void)putchar(*words);
+	}
+}
+
+static void show_cpu_faults(const struct trust_facts *t)
+{
+	if (!t->cpu_faults_known) {
+		(void)puts("the kernel has no list of them");
+		return;
+	}
+	if (!t->cpu_faults[0]) {
+		(void)puts("the kernel knows of none that is open");
+		return;
+	}
+	(void)printf("vulnerable: ");
+	print_words(t->cpu_faults);
+	(void)putchar('\n');
+}
+
+static void show_kvm_faults(const struct doctor_facts *f)
+{
+	const struct kernel_version *v = &f->trust.kernel;
+	unsigned int nr = 0;
+
+	if (!f->trust.kernel_known) {
+		(void)puts("not looked up: the kernel's version is none");
+		return;
+	}
+	for (size_t i = 0; i < DOCTOR_NR_FAULTS; i++)
+		nr += doctor_fault_applies(&doctor_faults[i], f) &&
+		      doctor_judge_fault(&doctor_faults[i], v) != FAULT_CLOSED;
+	(void)printf("%u of the %u that are looked for, by version %u.%u.%u%s; "
+		     "nested guests %s\n",
+		     nr, DOCTOR_NR_FAULTS, v->major, v->minor, v->patch,
+		     v->is_modified ? " (of a modified kernel)" : "",
+		     f->trust.nested ? "possible" : "not possible");
+}
+
+static void show_cores(const struct trust_facts *t)
+{
+	(void)printf("SMT %s; core scheduling %s\n", t->smt ? "on" : "off",
+		     avail_text(t->core_sched));
 }
 
 static void show_memory(const struct doctor_facts *f)
@@ -163,6 +224,23 @@ static void show_line(enum topic topic, const struct doctor_facts *f,
 		break;
 	case TOPIC_SANDBOX:
 		show_sandbox(f);
+		break;
+	case TOPIC_CORES:
+		show_cores(&f->trust);
+		break;
+	case TOPIC_SHARING:
+		(void)printf("KSM %s; swap %s\n", f->trust.ksm ? "on" : "off",
+			     f->trust.swap ? "on" : "off");
+		break;
+	case TOPIC_CPU_FAULTS:
+		show_cpu_faults(&f->trust);
+		break;
+	case TOPIC_KVM_FAULTS:
+		show_kvm_faults(f);
+		break;
+	case TOPIC_NAMESPACES:
+		(void)printf("user namespaces %s\n",
+			     avail_text(f->trust.userns));
 		break;
 	case TOPIC_MEMORY:
 		show_memory(f);

@@ -14,6 +14,7 @@ from conftest import BUILD, LAB, ROOT
 
 VOLT = BUILD / "volt"
 TOPICS = ["host", "kvm", "cpu", "instructions", "capability", "sandbox",
+          "cores", "sharing", "cpu-faults", "kvm-faults", "namespaces",
           "memory", "io", "network", "verdict"]
 EXIT_CODES = {"linux": 0, "bare-metal": 1, "none": 2}
 
@@ -88,6 +89,37 @@ def test_json_is_documented():
     else:
         documented.discard("kvm.probe")
     assert keys_of(facts) == documented
+
+
+def line_of(path):
+    """The first line of a file; empty when it is not there."""
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.readline().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def test_facts_for_strangers_are_this_host():
+    facts = doctor()["untrusted"]
+    cpu = "/sys/devices/system/cpu"
+    assert facts["smt"] == (line_of(f"{cpu}/smt/active") == "1")
+    assert facts["ksm"] == (line_of("/sys/kernel/mm/ksm/run") == "1")
+    with open("/proc/swaps", encoding="ascii") as swaps:
+        assert facts["swap"] == (len(swaps.readlines()) > 1)
+    folder = f"{cpu}/vulnerabilities"
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    assert set(facts["cpu_faults"]) == {
+        x for x in names if line_of(f"{folder}/{x}").startswith("Vulnerable")}
+    usable = subprocess.run(["unshare", "--user", "true"], check=False,
+                            stderr=subprocess.DEVNULL).returncode == 0
+    assert (facts["user_namespaces"] == "usable") == usable
+
+
+def test_strict_starts_where_the_doctor_says_so(vmm):
+    facts = doctor()["untrusted"]
+    run = vmm.start("hello", extra=("--sandbox", "strict"))
+    assert (run.finish().code == 0) == facts["sandbox_strict"]
 
 
 def test_facts_are_this_host():

@@ -313,6 +313,88 @@ static const struct host_case cases[] = {
 	{"xsave2", no_xsave2, GUESTS_LINUX, true, 0, TOPIC_CAPS, "AMX"},
 };
 
+static void smt_on(struct doctor_facts *f)
+{
+	f->trust.smt = true;
+}
+
+static void smt_on_old(struct doctor_facts *f)
+{
+	f->trust.smt = true;
+	f->trust.core_sched = AVAIL_ABSENT;
+}
+
+static void ksm_on(struct doctor_facts *f)
+{
+	f->trust.ksm = true;
+}
+
+static void swap_on(struct doctor_facts *f)
+{
+	f->trust.swap = true;
+}
+
+static void cpu_vulnerable(struct doctor_facts *f)
+{
+	(void)snprintf(f->trust.cpu_faults, sizeof(f->trust.cpu_faults), "mds");
+}
+
+static void cpu_vulnerable_by_smt(struct doctor_facts *f)
+{
+	(void)snprintf(f->trust.cpu_faults_smt, sizeof(f->trust.cpu_faults_smt),
+		       "mds");
+}
+
+static void kernel(struct doctor_facts *f, const char *release,
+		   const char *build)
+{
+	f->trust.kernel_known =
+		doctor_parse_kernel(release, build, "", &f->trust.kernel);
+}
+
+static void old_plain_kernel(struct doctor_facts *f)
+{
+	kernel(f, "6.2.7", "#1 SMP");
+	f->trust.nested = true;
+}
+
+static void old_package(struct doctor_facts *f)
+{
+	kernel(f, "5.14.0-427.el9", "#1 SMP");
+	f->trust.nested = true;
+}
+
+static void old_but_not_nested(struct doctor_facts *f)
+{
+	kernel(f, "6.2.7", "#1 SMP");
+}
+
+static void old_on_amd(struct doctor_facts *f)
+{
+	kernel(f, "6.2.7", "#1 SMP");
+	f->trust.nested = true;
+	f->cpu.flag = "svm";
+}
+
+static const struct host_case strangers[] = {
+	{"SMT", smt_on, GUESTS_LINUX, true, 0, TOPIC_CORES, "--core-sched"},
+	{"SMT, no core scheduling", smt_on_old, GUESTS_LINUX, true, 0,
+	 TOPIC_CORES, "each other: `echo off"},
+	{"KSM", ksm_on, GUESTS_LINUX, true, 0, TOPIC_SHARING, "ksm/run"},
+	{"swap", swap_on, GUESTS_LINUX, true, 0, TOPIC_SHARING, "swapoff"},
+	{"CPU", cpu_vulnerable, GUESTS_LINUX, true, 0, TOPIC_CPU_FAULTS,
+	 "microcode"},
+	{"CPU, no SMT", cpu_vulnerable_by_smt, GUESTS_LINUX, true, 0,
+	 TOPIC_CPU_FAULTS, NULL},
+	{"old kernel", old_plain_kernel, GUESTS_LINUX, true, 0,
+	 TOPIC_KVM_FAULTS, "CVE-2023-30456 is here with --nested"},
+	{"old package", old_package, GUESTS_LINUX, true, 0, TOPIC_KVM_FAULTS,
+	 "CVE-2023-30456 may be here with --nested"},
+	{"old, not nested", old_but_not_nested, GUESTS_LINUX, true, 0,
+	 TOPIC_KVM_FAULTS, NULL},
+	{"old, AMD", old_on_amd, GUESTS_LINUX, true, 0, TOPIC_KVM_FAULTS, NULL},
+};
+
 static void check_case(const struct host_case *c)
 {
 	struct doctor_facts facts = perfect_host();
@@ -340,6 +422,77 @@ static void judge_hosts(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		check_case(&cases[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(strangers); i++)
+		check_case(&strangers[i]);
+}
+
+static const struct kvm_fault *fault_named(const char *cve)
+{
+	for (size_t i = 0; i < DOCTOR_NR_FAULTS; i++)
+		if (strcmp(doctor_faults[i].cve, cve) == 0)
+			return &doctor_faults[i];
+	return NULL;
+}
+
+/* Which kernels have CVE-2023-30456: before 6.3, 6.2.8, 6.1.21, 5.15.104. */
+static void judge_kernels(void **state)
+{
+	static const struct {
+		const char *release, *build, *signature;
+		enum fault_state want;
+	} rows[] = {
+		{"6.3.0", "", "", FAULT_CLOSED},
+		{"6.18.44-fc", "", "", FAULT_CLOSED},
+		{"7.0", "", "", FAULT_CLOSED},
+		{"6.2.8", "", "", FAULT_CLOSED},
+		{"6.2.7", "", "", FAULT_OPEN},
+		{"6.2.9-arch1-1", "", "", FAULT_CLOSED},
+		{"6.2.7-arch1-1", "", "", FAULT_POSSIBLE},
+		{"6.1.0-56-cloud-amd64", "#1 SMP Debian 6.1.192-2 (2026)", "",
+		 FAULT_CLOSED},
+		{"6.1.0-5-amd64", "#1 SMP Debian 6.1.20-1 (2023)", "",
+		 FAULT_POSSIBLE},
+		{"5.15.0-91-generic", "#101-Ubuntu",
+		 "Ubuntu 5.15.0-91.101-generic 5.15.131", FAULT_CLOSED},
+		{"5.15.0-60-generic", "#66-Ubuntu",
+		 "Ubuntu 5.15.0-60.66-generic 5.15.78", FAULT_POSSIBLE},
+		{"5.14.0-427.el9", "", "", FAULT_POSSIBLE},
+		{"5.16.20", "", "", FAULT_OPEN}, /* a branch that ended */
+		{"2.6.32", "", "", FAULT_CLOSED},
+	};
+	const struct kvm_fault *fault = fault_named("CVE-2023-30456");
+
+	(void)state;
+	assert_non_null(fault);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct kernel_version v;
+
+		print_message("%s %s\n", rows[i].release, rows[i].build);
+		assert_true(doctor_parse_kernel(rows[i].release, rows[i].build,
+						rows[i].signature, &v));
+		assert_int_equal(doctor_judge_fault(fault, &v), rows[i].want);
+	}
+}
+
+static void odd_versions(void **state)
+{
+	static const char *const odd[] = {"", "x", "6", "6.", ".1", "-1.2.3"};
+	struct kernel_version v;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(odd); i++)
+		assert_false(doctor_parse_kernel(odd[i], "", "", &v));
+	for (size_t i = 0; i < DOCTOR_NR_FAULTS; i++)
+		for (size_t k = 0; k < ARRAY_SIZE(doctor_faults[i].stable);
+		     k++) {
+			const unsigned int *s = doctor_faults[i].stable[k];
+
+			/* A branch is older than the correction. */
+			assert_true(s[0] == 0 ||
+				    s[0] < doctor_faults[i].fixed[0] ||
+				    (s[0] == doctor_faults[i].fixed[0] &&
+				     s[1] < doctor_faults[i].fixed[1]));
+		}
 }
 
 /* Nothing works: every line of advice has room, and none is cut. */
@@ -351,11 +504,18 @@ static void judge_worst_host(void **state)
 		.io_uring = AVAIL_ABSENT,
 		.tun = AVAIL_ABSENT,
 		.vhost_net = AVAIL_ABSENT,
+		.trust = {.smt = true, .ksm = true, .swap = true},
 	};
 	static struct doctor_report report;
 
 	(void)state;
 	software_assisted(&facts);
+	memset(facts.trust.cpu_faults, 'x', sizeof(facts.trust.cpu_faults) - 1);
+	memset(facts.trust.cpu_faults_smt, 'x',
+	       sizeof(facts.trust.cpu_faults_smt) - 1);
+	kernel(&facts, "4.18.0-1.el8", "");
+	facts.trust.nested = true;
+	facts.cpu.flag = "svm";
 	doctor_judge(&facts, &report);
 	assert_true(report.nr_advice < DOCTOR_MAX_ADVICE);
 	for (unsigned int i = 0; i < report.nr_advice; i++)
@@ -415,6 +575,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(judge_hosts),
 		cmocka_unit_test(judge_worst_host),
+		cmocka_unit_test(judge_kernels),
+		cmocka_unit_test(odd_versions),
 		cmocka_unit_test(find_word),
 		cmocka_unit_test(copy_field),
 		cmocka_unit_test(copy_chosen),
