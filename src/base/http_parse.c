@@ -40,11 +40,12 @@ static unsigned int run(parser *p, bool request, const callbacks *cb, void *ctx,
 /* What a callback returns to end the parse: an error to one, to both an end. */
 #define STOP HPE_PAUSED
 
-/* ---- the head of a request ---- */
+/* ---- heads ---- */
 
 /**
  * struct head - what the callbacks collect
  * @name:	of the header that is being read
+ * @has_length:	there is a Content-Length
  * @coded:	there is a Transfer-Encoding
  * @complete:	the empty line was read
  */
@@ -54,6 +55,7 @@ struct head {
 	const char *name;
 	size_t name_len;
 	uint64_t body_len;
+	bool has_length;
 	bool coded;
 	bool complete;
 };
@@ -94,7 +96,8 @@ static int on_head(parser *p)
 {
 	struct head *head = p->data;
 
-	if (p->flags & HAS_LENGTH)
+	head->has_length = p->flags & HAS_LENGTH;
+	if (head->has_length)
 		head->body_len = p->content_length;
 	head->complete = true;
 	return STOP;
@@ -221,52 +224,66 @@ enum http_fault http_parse_head(const char *data, size_t len,
 	return HTTP_FAULT_NONE;
 }
 
-/* ---- a response ---- */
+/* ---- the head of an answer ---- */
 
-struct response {
-	char *body;
-	size_t room;
-	size_t len;
-	bool too_long;
-	bool complete;
-};
-
-static int on_body(parser *p, const char *at, size_t len)
+static void ignore_header(void *ctx, const char *name, size_t name_len,
+			  const char *value, size_t value_len)
 {
-	struct response *r = p->data;
+	(void)ctx;
+	(void)name;
+	(void)name_len;
+	(void)value;
+	(void)value_len;
+}
 
-	if (len > r->room - r->len) {
-		r->too_long = true;
-		return -1;
+#define CODE_END strlen("HTTP/1.1 204")
+
+/* "HTTP/1.1 204 \r\n" or "HTTP/1.1 204\r\n", with words or without. Return:
+ * the status, or -EBADMSG. */
+static int status_of(const char *line, size_t len)
+{
+	static const char version[] = "HTTP/1.";
+	const char *cr = memchr(line, '\r', len);
+	size_t n = cr ? (size_t)(cr - line) : 0, i = strlen(version);
+	int status = 0;
+
+	if (n < i + 5 || memcmp(line, version, i) != 0 ||
+	    (line[i] != '0' && line[i] != '1') || line[i + 1] != ' ')
+		return -EBADMSG;
+	for (i += 2; i < CODE_END; i++) {
+		if (line[i] < '0' || line[i] > '9')
+			return -EBADMSG;
+		status = status * 10 + (line[i] - '0');
 	}
-	memcpy(r->body + r->len, at, len);
-	r->len += len;
-	return 0;
+	if (i < n && line[i] != ' ')
+		return -EBADMSG;
+	for (; i < n; i++)
+		if (((unsigned char)line[i] < ' ' && line[i] != '\t') ||
+		    line[i] == 0x7f)
+			return -EBADMSG;
+	return status >= 200 && status < 600 ? status : -EBADMSG;
 }
 
-static int on_complete(parser *p)
-{
-	struct response *r = p->data;
-
-	r->complete = true;
-	return STOP;
-}
-
-int http_parse_response(const char *data, size_t len, char *body, size_t room,
-			size_t *body_len)
+int http_parse_answer(const char *data, size_t len, int *status,
+		      uint64_t *body_len)
 {
 	static const callbacks cb = {
-		.on_body = on_body,
-		.on_message_complete = on_complete,
+		.on_header_field = on_field,
+		.on_header_value = on_value,
+		.on_headers_complete = on_head,
 	};
-	struct response r = {.body = body, .room = room};
+	struct head head = {.header = ignore_header};
+	int code = status_of(data, len);
+	bool bodiless = code == 204 || code == 304;
 	parser p;
-	unsigned int error = run(&p, false, &cb, &r, data, len);
 
-	if (r.too_long)
-		return -EMSGSIZE;
-	if (!r.complete)
-		return error ? -EBADMSG : -EAGAIN;
-	*body_len = r.len;
-	return (int)p.status_code;
+	if (code < 0 || !are_headers(data, len))
+		return -EBADMSG;
+	(void)run(&p, false, &cb, &head, data, len);
+	if (!head.complete || head.coded || (!head.has_length && !bodiless) ||
+	    (head.body_len > 0 && bodiless))
+		return -EBADMSG;
+	*status = code;
+	*body_len = head.body_len;
+	return 0;
 }

@@ -57,12 +57,14 @@ enum http_fault http_parse_head(const char *data, size_t len,
 				uint64_t *body_len);
 
 /**
- * http_parse_response() - read one response
- * @data:	all that has come of it
- * @body:	where its body goes, of @room bytes
+ * http_parse_answer() - read the head of an answer
+ * @data:	status line, headers and the empty line that ends them, each
+ *		line with its CRLF
+ * @status:	200 to 599
+ * @body_len:	Content-Length; 0 for the statuses that have no body
  *
- * Return: its status; -EAGAIN when it is not complete, -EMSGSIZE when its body
- * has more than @room bytes, -EBADMSG when it is no HTTP.
+ * Return: 0; -EBADMSG when it is no HTTP/1.0 or 1.1, an interim answer (1xx),
+ * or one whose end its length does not tell.
  */
-int http_parse_response(const char *data, size_t len, char *body, size_t room,
-			size_t *body_len);
+int http_parse_answer(const char *data, size_t len, int *status,
+		      uint64_t *body_len);

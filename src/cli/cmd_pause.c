@@ -29,14 +29,14 @@ const struct args_page cmd_resume_page = {
 
 static int set_state(const char *name, bool paused, struct err *err)
 {
-	struct vmapi api;
+	struct api_client api;
 	int r = vmapi_open(&api, name, err);
 
 	if (r < 0)
 		return r;
 	api.waiting = vmapi_say_waiting;
 	r = vmapi_set_paused(&api, paused, err);
-	vmapi_close(&api);
+	api_client_close(&api);
 	return r;
 }
 

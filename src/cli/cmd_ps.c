@@ -16,7 +16,7 @@
 #define SUFFIX ".sock"
 
 /* The API answers at once, or the VM is busy with something. */
-#define PATIENCE_SECONDS 2
+#define PATIENCE_MS 2000
 
 const struct args_page cmd_ps_page = {
 	.name = "volt ps",
@@ -46,14 +46,15 @@ static bool is_listed(const struct listed *listed, pid_t pid)
 	return false;
 }
 
-static void print_vm(const char *name, const char *socket, struct vmapi *api)
+static void print_vm(const char *name, const char *socket,
+		     struct api_client *api)
 {
 	char state[CLI_CLEAN_MAX], path[CLI_CLEAN_MAX];
 	json_t *info = NULL, *machine = NULL;
 	const char *text = NULL;
 	int r;
 
-	vmapi_set_patience(api, PATIENCE_SECONDS);
+	api->limit_ms = PATIENCE_MS;
 	r = vmapi_call(api, "GET", "/", NULL, &info, NULL);
 	if (r == 0)
 		r = vmapi_call(api, "GET", "/machine-config", NULL, &machine,
@@ -96,7 +97,7 @@ static int list_folder(const struct args_page *page, const char *folder,
 {
 	char name[VMAPI_NAME_MAX + 1], socket[VMAPI_PATH_MAX];
 	struct dirent **list;
-	struct vmapi api;
+	struct api_client api;
 	int n = scandir(folder, &list, NULL, alphasort);
 
 	if (n < 0)
@@ -111,7 +112,7 @@ static int list_folder(const struct args_page *page, const char *folder,
 			print_vm(name, socket, &api);
 			if (listed->nr < ALONE_MAX)
 				listed->pid[listed->nr++] = api.pid;
-			vmapi_close(&api);
+			api_client_close(&api);
 		}
 		free(list[i]);
 	}
@@ -124,16 +125,16 @@ static int list_folder(const struct args_page *page, const char *folder,
 static void print_alone(const struct alone *vm)
 {
 	char id[CLI_CLEAN_MAX];
-	struct vmapi api = {.fd = -1};
+	struct api_client api = API_CLIENT_NONE;
 
 	(void)cli_clean(vm->id, id);
-	if (vm->socket[0] && vmapi_open_at(&api, vm->socket) == 0 &&
+	if (vm->socket[0] && api_client_open(&api, vm->socket) == 0 &&
 	    api.pid == vm->pid)
 		print_vm(id, vm->socket, &api);
 	else
 		(void)printf("%-20s %-12s %4s %10s %8d %s\n", id, "-", "-", "-",
 			     vm->pid, "-");
-	vmapi_close(&api);
+	api_client_close(&api);
 }
 
 static int list_alone(const struct listed *listed, struct err *err)

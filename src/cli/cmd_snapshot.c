@@ -150,7 +150,7 @@ static int absolute(const char *dir, char **path, struct err *err)
  * @line:	a line for a terminal was begun
  */
 struct saving {
-	struct vmapi api;
+	struct api_client api;
 	uint64_t before;
 	bool line;
 };
@@ -174,7 +174,7 @@ static uint64_t written(pid_t pid)
 }
 
 /* A terminal sees each second, a log every tenth. */
-static void say_saving(struct vmapi *api, unsigned int seconds)
+static void say_saving(struct api_client *api, unsigned int seconds)
 {
 	struct saving *saving = container_of(api, struct saving, api);
 	bool person = isatty(STDERR_FILENO);
@@ -231,7 +231,7 @@ static int create(struct saving *saving, const char *name, const char *path,
 		  const struct save *o, struct err *err)
 {
 	cleanup_buf struct buf body = {0};
-	struct vmapi *api = &saving->api;
+	struct api_client *api = &saving->api;
 	int paused = 0, r = 0;
 
 	buf_add_str(&body, "{\"snapshot_path\":");
@@ -298,7 +298,7 @@ static int save(const char *name, const char *dir, const struct save *o,
 	r = absolute(dir, &path, err);
 	if (r == 0)
 		r = create(&saving, name, path, o, err);
-	vmapi_close(&saving.api);
+	api_client_close(&saving.api);
 	if (r == 0)
 		tell(name, dir, path, o);
 	return r;

@@ -94,7 +94,7 @@ enum asked {
 	ASKED_BUSY,    /* no answer, or no place to ask */
 };
 
-static bool is_paused(struct vmapi *api)
+static bool is_paused(struct api_client *api)
 {
 	json_t *info = NULL;
 	const char *state;
@@ -112,12 +112,12 @@ static enum asked ask_once(const char *name, int64_t end)
 {
 	int64_t left = (end - now_ms()) / 1000;
 	enum asked asked = ASKED_BUSY;
-	struct vmapi api;
+	struct api_client api;
 	int r;
 
 	if (vmapi_open(&api, name, NULL) < 0)
 		return ASKED_BUSY;
-	vmapi_set_patience(&api, left > 1 ? (unsigned int)left : 1);
+	api.limit_ms = left > 1 ? (unsigned int)left * 1000 : 1000;
 	if (is_paused(&api)) {
 		asked = ASKED_PAUSED;
 	} else {
@@ -128,7 +128,7 @@ static enum asked ask_once(const char *name, int64_t end)
 			: r == -EREMOTEIO ? ASKED_REFUSED
 					  : ASKED_BUSY;
 	}
-	vmapi_close(&api);
+	api_client_close(&api);
 	return asked;
 }
 
@@ -218,7 +218,7 @@ int cmd_stop(const struct args_page *page, int argc, char **argv)
 {
 	struct stop o = {.wait = WAIT_DEFAULT};
 	cleanup_fd int pidfd = -1;
-	struct vmapi api;
+	struct api_client api;
 	struct args words;
 	struct err err;
 	int code = cli_parse(page, argc, argv, 1, &o, &words);
@@ -231,7 +231,7 @@ int cmd_stop(const struct args_page *page, int argc, char **argv)
 	if (vmapi_open(&api, name, &err) < 0)
 		return cli_fail(1, page, &err);
 	pidfd = pidfd_open(api.pid, 0);
-	vmapi_close(&api);
+	api_client_close(&api);
 	if (pidfd < 0)
 		return cli_complain(1, page, "cannot watch process %d: %s",
 				    api.pid, err_name(errno));

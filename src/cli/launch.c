@@ -61,14 +61,14 @@ static int lock_names(int *lock, struct err *err)
 static int claim(const char *name, const char *socket, struct err *err)
 {
 	cleanup_fd int lock = -1;
-	struct vmapi api;
+	struct api_client api;
 	int r = lock_names(&lock, err);
 
 	if (r < 0)
 		return r;
 	r = vmapi_open(&api, name, err);
 	if (r == 0)
-		vmapi_close(&api);
+		api_client_close(&api);
 	if (r == 0 || (r == -ECONNREFUSED && is_bound(socket)))
 		return err_set(err, -EEXIST,
 			       "a VM named %s runs already: `volt stop %s` "

@@ -4,23 +4,14 @@
  */
 #include "cli/vmapi.h"
 
-#include "base/fd.h"
-#include "base/http_parse.h"
-#include "host/unix.h"
+#include "base/clean.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <unistd.h>
-
-#define REQUEST_MAX  1024
-#define ANSWER_MAX   65536 /* larger than any answer but MMDS */
-#define HEAD_MAX     4096
-#define WAIT_SECONDS 10
 
 int vmapi_check_name(const char *name, struct err *err)
 {
@@ -122,49 +113,16 @@ int vmapi_socket(const char *name, char *out, bool make, struct err *err)
 	return 0;
 }
 
-/* Neither fails on a socket; without them a call takes longer. */
-static void set_patience(int fd, unsigned int seconds)
-{
-	const struct timeval wait = {.tv_sec = (time_t)seconds};
-
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
-}
-
-static int peer_of(int fd, pid_t *pid)
-{
-	struct ucred cred;
-	socklen_t len = sizeof(cred);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
-		return -errno;
-	*pid = cred.pid;
-	return 0;
-}
-
-int vmapi_open_at(struct vmapi *api, const char *path)
-{
-	cleanup_fd int fd = unix_connect(path, WAIT_SECONDS * 1000);
-	int r = fd < 0 ? fd : peer_of(fd, &api->pid);
-
-	if (r == 0)
-		set_patience(fd, WAIT_SECONDS);
-	api->waiting = NULL;
-	api->patience = WAIT_SECONDS;
-	api->fd = r < 0 ? -1 : fd_steal(&fd);
-	return r;
-}
-
-int vmapi_open(struct vmapi *api, const char *name, struct err *err)
+int vmapi_open(struct api_client *api, const char *name, struct err *err)
 {
 	char path[VMAPI_PATH_MAX];
 	int r;
 
-	api->fd = -1;
+	*api = API_CLIENT_NONE;
 	r = vmapi_socket(name, path, false, err);
 	if (r < 0)
 		return r;
-	r = vmapi_open_at(api, path);
+	r = api_client_open(api, path);
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		return err_set(err, r,
 			       "no VM named %s runs; `volt ps` lists those "
@@ -176,74 +134,12 @@ int vmapi_open(struct vmapi *api, const char *name, struct err *err)
 	return 0;
 }
 
-void vmapi_set_patience(struct vmapi *api, unsigned int seconds)
-{
-	api->patience = seconds;
-}
-
-void vmapi_close(struct vmapi *api)
-{
-	fd_close(&api->fd);
-}
-
-static int send_all(int fd, const char *data, size_t len)
-{
-	ssize_t n;
-
-	for (; len > 0; data += n, len -= (size_t)n) {
-		n = send(fd, data, len, MSG_NOSIGNAL);
-		if (n < 0 && errno == EINTR)
-			n = 0;
-		else if (n < 0)
-			return -errno;
-	}
-	return 0;
-}
-
-/**
- * struct answer - a response on its way in
- * @raw:	all of it that has come, @got bytes
- */
-struct answer {
-	char body[ANSWER_MAX];
-	size_t len;
-	char raw[ANSWER_MAX + HEAD_MAX];
-	size_t got;
-};
-
-/* Read one response. Return: its status, or -errno. */
-static int receive(struct vmapi *api, struct answer *a)
-{
-	unsigned int seconds = 0;
-	int r = -EAGAIN;
-
-	set_patience(api->fd, api->waiting ? 1 : api->patience);
-	while (r == -EAGAIN) {
-		ssize_t n = recv(api->fd, a->raw + a->got,
-				 sizeof(a->raw) - a->got, 0);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN && api->waiting) {
-			api->waiting(api, ++seconds);
-			continue;
-		}
-		if (n < 0)
-			return errno == EAGAIN ? -ETIMEDOUT : -errno;
-		if (n == 0) /* or there is no room for more */
-			return -ECONNRESET;
-		a->got += (size_t)n;
-		r = http_parse_response(a->raw, a->got, a->body,
-					sizeof(a->body), &a->len);
-	}
-	return r;
-}
-
 /* @status and body as a result; takes @root over. */
 static int conclude(int status, json_t *root, json_t **answer, struct err *err)
 {
 	const char *fault =
 		json_string_value(json_object_get(root, "fault_message"));
+	char shown[ERR_TEXT_MAX];
 	int r;
 
 	if (status >= 200 && status < 300) {
@@ -258,41 +154,35 @@ static int conclude(int status, json_t *root, json_t **answer, struct err *err)
 	if (status == 503)
 		r = err_set(err, -EBUSY,
 			    "all places of the VM's API are taken: try again");
+	else if (fault &&
+		 clean_text(shown, sizeof(shown), fault, strlen(fault)) > 0)
+		r = err_set(err, -EREMOTEIO, "the VM answers: %s", shown);
 	else
-		r = err_set(err, -EREMOTEIO, "the VM answers: %s",
-			    fault ? fault : "it gives no reason");
+		r = err_set(err, -EREMOTEIO,
+			    "the VM answers: it gives no reason");
 	json_decref(root);
 	return r;
 }
 
-int vmapi_call(struct vmapi *api, const char *method, const char *url,
+int vmapi_call(struct api_client *api, const char *method, const char *target,
 	       const char *body, json_t **answer, struct err *err)
 {
-	cleanup_free struct answer *a = malloc(sizeof(*a));
-	char request[REQUEST_MAX];
-	int n, status, r;
+	struct api_answer a;
+	int r = api_client_call(api, method, target, body,
+				body ? strlen(body) : 0, &a);
 
-	if (!a)
-		return err_set(err, -ENOMEM, "Out of memory");
-	a->len = a->got = 0;
-	n = snprintf(request, sizeof(request),
-		     "%s %s HTTP/1.1\r\nHost: localhost\r\n"
-		     "Content-Type: application/json\r\n"
-		     "Content-Length: %zu\r\n\r\n%s",
-		     method, url, body ? strlen(body) : 0, body ? body : "");
-	if (n < 0 || (size_t)n >= sizeof(request))
-		return err_set(err, -E2BIG, "The request is too long");
-	r = send_all(api->fd, request, (size_t)n);
-	status = r < 0 ? r : receive(api, a);
-	if (status < 0)
-		return err_set(err, status, "the VM does not answer: %s",
-			       err_name(status));
-	return conclude(status,
-			a->len ? json_loadb(a->body, a->len, 0, NULL) : NULL,
-			answer, err);
+	if (r < 0)
+		(void)err_set(err, r, "the VM does not answer: %s",
+			      err_name(r));
+	else
+		r = conclude(a.status,
+			     a.len ? json_loadb(a.body, a.len, 0, NULL) : NULL,
+			     answer, err);
+	api_answer_free(&a);
+	return r;
 }
 
-void vmapi_say_waiting(struct vmapi *api, unsigned int seconds)
+void vmapi_say_waiting(struct api_client *api, unsigned int seconds)
 {
 	if (seconds % 10 == 0)
 		(void)fprintf(stderr,
@@ -301,7 +191,7 @@ void vmapi_say_waiting(struct vmapi *api, unsigned int seconds)
 			      api->pid, seconds);
 }
 
-int vmapi_set_paused(struct vmapi *api, bool paused, struct err *err)
+int vmapi_set_paused(struct api_client *api, bool paused, struct err *err)
 {
 	return vmapi_call(api, "PATCH", "/vm",
 			  paused ? "{\"state\":\"Paused\"}"
@@ -309,7 +199,7 @@ int vmapi_set_paused(struct vmapi *api, bool paused, struct err *err)
 			  NULL, err);
 }
 
-int vmapi_is_paused(struct vmapi *api, struct err *err)
+int vmapi_is_paused(struct api_client *api, struct err *err)
 {
 	json_t *answer = NULL;
 	const char *state;

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "client/api_client.h"
 
 #include <jansson.h>
 #include <sys/types.h>
@@ -17,21 +18,6 @@
 
 #define VMAPI_PATH_MAX sizeof(((struct sockaddr_un *)0)->sun_path)
 #define VMAPI_NAME_MAX 64
-
-/**
- * struct vmapi - a connection to one VM
- * @pid:	its volt-vmm
- * @waiting:	called with each second without an answer; then there is no
- *		limit, because the VM does what it was asked whether or not
- *		somebody waits for it. NULL, as vmapi_open() leaves it: the VM
- *		has @patience seconds
- */
-struct vmapi {
-	int fd;
-	pid_t pid;
-	void (*waiting)(struct vmapi *api, unsigned int seconds);
-	unsigned int patience;
-};
 
 /* What volt-vmm takes as --id, 1 to 64 letters, digits and '-', but no word
  * that `volt snapshot` takes for another thing. */
@@ -61,25 +47,19 @@ int vmapi_socket(const char *name, char *out, bool make,
  * Return: 0; -ENOENT when there is none, also when only its socket is left
  * (-ECONNREFUSED); -errno.
  */
-int vmapi_open(struct vmapi *api, const char *name,
+int vmapi_open(struct api_client *api, const char *name,
 	       struct err *err) __must_check;
 
-/* The same, by the path of its socket. Return: 0 or -errno. */
-int vmapi_open_at(struct vmapi *api, const char *path) __must_check;
-void vmapi_close(struct vmapi *api);
-
-/* For @waiting: tells a person every ten seconds, on standard error. */
-void vmapi_say_waiting(struct vmapi *api, unsigned int seconds);
+/* For @waiting of a client: tells a person every ten seconds, on standard
+ * error. */
+void vmapi_say_waiting(struct api_client *api, unsigned int seconds);
 
 /* Pause the VM, or let it go on. Return: as vmapi_call(). */
-int vmapi_set_paused(struct vmapi *api, bool paused,
+int vmapi_set_paused(struct api_client *api, bool paused,
 		     struct err *err) __must_check;
 
 /* Is it paused? Return: 1, 0, or as vmapi_call(). */
-int vmapi_is_paused(struct vmapi *api, struct err *err) __must_check;
-
-/* How many seconds an answer may take without @waiting; at first 10. */
-void vmapi_set_patience(struct vmapi *api, unsigned int seconds);
+int vmapi_is_paused(struct api_client *api, struct err *err) __must_check;
 
 /**
  * vmapi_call() - one request
@@ -90,5 +70,5 @@ void vmapi_set_patience(struct vmapi *api, unsigned int seconds);
  * Return: 0; -EREMOTEIO with the VM's own words when it refuses; -EBUSY when
  * all places of its API are taken; -ETIMEDOUT; -errno.
  */
-int vmapi_call(struct vmapi *api, const char *method, const char *url,
+int vmapi_call(struct api_client *api, const char *method, const char *target,
 	       const char *body, json_t **answer, struct err *err) __must_check;

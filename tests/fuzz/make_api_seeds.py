@@ -32,7 +32,26 @@ def rows(name):
         return [json.loads(line) for line in lines]
 
 
+def answers():
+    """What a server may say to src/client: good, cut, too much, no HTTP."""
+    body = b'{"fault_message":"No such VM."}'
+    length = b"Content-Length: %d\r\n\r\n"
+    good = b"HTTP/1.1 400 \r\nServer: Firecracker API\r\n" \
+        + length % len(body) + body
+    yield good
+    yield good[:-1]
+    yield good + b"!"
+    yield b"HTTP/1.1 204 \r\nConnection: keep-alive\r\n\r\n"
+    yield b"HTTP/1.0 200 OK\r\n" + length % 4 + b"true"
+    yield b"HTTP/1.1 503 \r\n" + length % (1 << 62)
+    yield b"HTTP/1.1 100 Continue\r\n\r\n" + good
+    yield b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    yield b"SSH-2.0-OpenSSH_9.2\r\n"
+
+
 def main():
+    for text in answers():
+        store("client", b"\x06" + text)
     seen = set()
     for row in rows("api.jsonl"):
         body = row.get("body")
