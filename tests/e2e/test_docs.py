@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The documents say what the code says."""
 
+import json
 import os
 import re
 import shutil
@@ -195,3 +196,13 @@ def test_links_lead_somewhere(page):
     for name in re.findall(r"`((?:src|tests|tools|docs|bench)/[\w./-]+)`",
                            text):
         assert (ROOT / name).exists(), name
+
+
+def test_kept_counts_are_shown():
+    """The table of docs/performance.md is that of bench/counts.json."""
+    kept = json.loads((ROOT / "bench/counts.json").read_text())["rows"]
+    page = (DOCS / "performance.md").read_text()
+    for name, row in kept.items():
+        cells = [name] + ["-" if v is None else str(round(v))
+                          for v in row.values()]
+        assert "| " + " | ".join(cells) + " |" in page, name
