@@ -7,12 +7,14 @@
  * Whoever needs a file, device or socket of the host names a role and, where
  * the role has none of its own, a path. The role decides everything else: one
  * table (path_rules.c) has its flags, the types that it takes, and the sentence
- * for each way to fail.
+ * for each way to fail. No other file of volt-vmm opens (tools/check-style),
+ * but host/below.h names in a directory that is open already, and host/unix.h
+ * sockets for us.
  *
  * Who opens is behind a `struct path_opener`, which the owner of the VM hands
  * down:
  *
- *   path_direct		this process, at once: path_open_here()
+ *   path_direct		this process, at once
  *   another process	asks for the role's field of the request in hand; path
  *			and sentences stay on the side that knows them. What
  *			crosses is (role, index) one way, a descriptor or an

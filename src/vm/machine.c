@@ -15,7 +15,6 @@
 #include "vm/vm.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -773,20 +772,11 @@ static int boot(struct machine *m, struct err *err)
  */
 static void look_at_host(struct machine *m)
 {
-	const struct path_opener *opener = m->vm->config.opener;
-	const struct handover *left = &m->vm->handover;
+	const struct handover *host = &m->vm->handover;
 
-	if (left->pagemap >= 0) {
-		m->pagemap = fcntl(left->pagemap, F_DUPFD_CLOEXEC, 0);
-		if (m->pagemap < 0)
-			m->pagemap = -errno;
-		(void)snprintf(m->boot_id, sizeof(m->boot_id), "%s",
-			       left->boot_id);
-		return;
-	}
-	m->pagemap = path_open(opener, PATH_PAGEMAP, NULL, NULL);
-	(void)path_read_text(opener, PATH_BOOT_ID, m->boot_id,
-			     sizeof(m->boot_id));
+	vm_look_at_host(m->vm);
+	m->pagemap = host->pagemap;
+	(void)snprintf(m->boot_id, sizeof(m->boot_id), "%s", host->boot_id);
 }
 
 int machine_new(struct machine **out, struct vm *vm,
@@ -851,7 +841,6 @@ void machine_free(struct machine *m)
 	kvm_close(&m->kvm);
 	gmem_free(&m->mem);
 	fd_close(&m->memory_fd);
-	fd_close(&m->pagemap);
 	free(m->memory_path);
 	pages_free(m, sizeof(*m));
 }

@@ -53,8 +53,8 @@ struct machine_file {
  * struct machine - a running (or half-built) machine
  * @mem:	guest RAM
  * @ioapic:	split irqchip only
- * @pagemap:	/proc/self/pagemap, for snapshots; -errno where it is not to be
- *		had, as without /proc
+ * @pagemap:	the VM's, for snapshots; -errno where it is not to be had, as
+ *		without /proc
  * @boot_id:	the kernel's id of this boot; empty then
  * @nr_devices:	rows of the table of devices that were added
  * @memory_fd, @memory_path:	the file that all memory is mapped from, after a

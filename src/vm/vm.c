@@ -44,6 +44,18 @@ int vm_init(struct vm *vm, struct loop *loop)
 	return r;
 }
 
+void vm_look_at_host(struct vm *vm)
+{
+	const struct path_opener *opener = vm->config.opener;
+	struct handover *host = &vm->handover;
+
+	if (host->pagemap >= 0)
+		return;
+	host->pagemap = path_open(opener, PATH_PAGEMAP, NULL, NULL);
+	(void)path_read_text(opener, PATH_BOOT_ID, host->boot_id,
+			     sizeof(host->boot_id));
+}
+
 void vm_free(struct vm *vm)
 {
 	machine_free(vm->machine);

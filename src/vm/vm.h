@@ -64,7 +64,8 @@ struct sandbox;
  * @base:	the snapshot that a diff of now would differ from; moment 0:
  * none
  * @run:	random; what this process saves has it. 0: it has saved nothing
- * @handover:	what a jailer left, which main() may set after vm_init()
+ * @handover:	pagemap and boot id: what a jailer left, which main() may set
+ *		after vm_init(), else by vm_look_at_host()
  * @sandbox:	locks the process before the guest runs; NULL: nobody does
  * @end:	eventfd by which vm_end() reaches the loop
  */
@@ -87,6 +88,16 @@ struct vm {
 
 /* Return: 0 or -errno. */
 int vm_init(struct vm *vm, struct loop *loop) __must_check;
+
+/**
+ * vm_look_at_host() - open what only a process that is not locked can
+ *
+ * Our own pagemap and the host's boot id, kept until vm_free(). A machine does
+ * it when it is made; whoever locks the process before there is one calls this
+ * first. May be repeated. What is not to be had is told by the snapshot that
+ * lacks it.
+ */
+void vm_look_at_host(struct vm *vm);
 
 /* Stops the vCPUs, flushes the console, frees everything. */
 void vm_free(struct vm *vm);

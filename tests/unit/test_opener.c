@@ -232,7 +232,6 @@ static int load(struct world *w, struct err *err)
 	const struct vm_restore how = {.paths = {state, memory, &noting}};
 	struct phases phases;
 
-	begin(w);
 	return vm_restore(&w->vm, &how, &phases, err);
 }
 
@@ -275,6 +274,7 @@ static void everything_by_one_opener(void **state)
 	expect("snapshot", snapshot, ARRAY_SIZE(snapshot));
 	end(w);
 	forget();
+	begin(w);
 	if (load(w, &err) < 0)
 		fail_msg("%s", err.text);
 	expect("restore", restore, ARRAY_SIZE(restore));
@@ -305,6 +305,7 @@ static void an_opener_that_refuses(void **state)
 		forget();
 		noted.refuse = needed[i];
 		err = (struct err){0};
+		begin(w);
 		assert_int_equal(load(w, &err), -EACCES);
 		assert_int_equal(err.rc, -EACCES);
 		assert_true(err.text[0] != '\0');
@@ -316,9 +317,32 @@ static void an_opener_that_refuses(void **state)
 	for (enum path_role role = PATH_PAGEMAP; role <= PATH_BOOT_ID; role++) {
 		forget();
 		noted.refuse = role;
+		begin(w);
 		assert_int_equal(load(w, &err), 0);
 		end(w);
 	}
+}
+
+/* A process that locks itself before it has a machine asks first. */
+static void what_is_opened_before_the_lock(void **state)
+{
+	struct world *w = *state;
+	struct err err = {0};
+
+	skip_without_kvm();
+	begin(w);
+	configure(w);
+	vm_look_at_host(&w->vm);
+	assert_int_equal(noted.times[PATH_PAGEMAP], 1);
+	noted.refuse = PATH_PAGEMAP;
+	vm_look_at_host(&w->vm);
+	if (vm_start(&w->vm, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(noted.times[PATH_PAGEMAP], 1);
+	assert_int_equal(noted.times[PATH_BOOT_ID], 1);
+	assert_true(w->vm.machine->pagemap >= 0);
+	assert_int_equal(strlen(w->vm.machine->boot_id), 36);
+	end(w);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -328,6 +352,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(everything_by_one_opener),
 		TEST(an_opener_that_refuses),
+		TEST(what_is_opened_before_the_lock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
