@@ -47,12 +47,20 @@ static int complain(const char *before, const struct err *err)
 	n += clean_text(line + n, sizeof(line) - 1 - n, err->text,
 			strlen(err->text));
 	line[n++] = '\n';
-	return fd_write_full(STDERR_FILENO, line, n) < 0 ? 2 : 1;
+	if (fd_write_full(STDERR_FILENO, line, n) < 0)
+		return 1; /* and nowhere to say so */
+	return 1;
 }
 
 static int print(const char *text, size_t len)
 {
-	return fd_write_full(STDOUT_FILENO, text, len) < 0;
+	struct err err;
+	int r = fd_write_full(STDOUT_FILENO, text, len);
+
+	if (r == 0)
+		return 0;
+	err_set(&err, r, "Cannot write to standard output: %s", err_name(r));
+	return complain("Jailer error: ", &err);
 }
 
 static int print_help(void)

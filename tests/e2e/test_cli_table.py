@@ -32,6 +32,8 @@ CONTROLS = set(map(chr, [*range(32), *range(127, 160)])) - {"\n"}
 # What makes a try end, and in vain: options or words, first those of volt-vmm.
 BASES = {
     "volt-vmm": [["--kernel", "none"], ["--restore", "none"]],
+    "volt-jailer": [["--exec-file", "none", "--id", "x", "--gid", "1",
+                     "--uid", "1"]],
     "volt run": [["--kernel", "none"]],
     "volt restore": [["none"]],
     "volt stop": [["none"]],
@@ -87,7 +89,7 @@ class Person:
         self.bin.mkdir()
         self.here.mkdir()
         (self.folder / "run").mkdir(mode=0o700)
-        for name in ("volt", "volt-vmm"):
+        for name in ("volt", "volt-vmm", "volt-jailer"):
             shutil.copy(BUILD / name, self.bin)
         self.prefix = []
         if uid != os.geteuid():
@@ -133,7 +135,7 @@ CLIENTS_OWN = ("os error", "anonymous-instance", "Arguments parsing error")
 
 
 def misuse(command):
-    return 153 if command == "volt-vmm" else 64
+    return {"volt-vmm": 153, "volt-jailer": 1}.get(command, 64)
 
 
 def check(done, words, codes):
@@ -141,12 +143,16 @@ def check(done, words, codes):
 
     A client of Firecracker's is owed a line of the log, too, and its words.
     """
-    person = "volt-vmm" not in str(done.args) or PERSONS & set(map(str, words))
+    jailer = "volt-jailer" in str(done.args)
+    person = not jailer and ("volt-vmm" not in str(done.args) or
+                             PERSONS & set(map(str, words)))
     assert done.returncode in codes, (words, done.returncode, done.stderr)
     if done.returncode == 0:
         return
     assert done.stdout == "", words
-    assert re.match(r"volt[a-z -]*: \S", done.stderr), (words, done.stderr)
+    start = r"(Jailer error|Failed to parse arguments): \S" if jailer else \
+        r"volt[a-z -]*: \S"
+    assert re.match(start, done.stderr), (words, done.stderr)
     said = re.sub(r"(?m)^\S+ \[anonymous-instance:firecracker\] Firecracker "
                   r"exiting with error\. exit_code=\d+\n", "",
                   done.stderr) if not person else done.stderr
@@ -248,7 +254,7 @@ def test_descriptors(person, command):
             lost = name == "stdout" and plain.stdout
             assert done.returncode == (
                 plain.returncode if not lost else
-                1 if command == "volt-vmm" else 74), (words, name)
+                74 if command.startswith("volt ") else 1), (words, name)
             if lost:
                 assert done.stderr.count("\n") == 1
                 assert "annot write to standard output: No space" in done.stderr
