@@ -87,6 +87,20 @@
 			"more (default 3)" MORE,                       \
 		__VA_ARGS__,                                           \
 	}
+/* A year, so that no sum of nanoseconds overflows. */
+#define VM_TIMEOUT_MAX 31536000
+
+#define VM_ARG_TIMEOUT(...)                                                  \
+	{                                                                    \
+		.name = "timeout",                                           \
+		.kind = ARG_NUMBER,                                          \
+		.value = "SECONDS",                                          \
+		.min = 1,                                                    \
+		.max = VM_TIMEOUT_MAX,                                       \
+		.help = "end the VM after that time, whatever it does; the " \
+			"exit code is 166 then",                             \
+		__VA_ARGS__,                                                 \
+	}
 #define VM_ARG_PAUSED(...)                                     \
 	{                                                      \
 		.name = "paused",                              \

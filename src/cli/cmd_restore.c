@@ -23,6 +23,7 @@ struct restore {
 	struct arg_list disks;
 	struct arg_list nets;
 	const char *vsock;
+	uint64_t timeout_s;
 	bool paused;
 	bool share_drives;
 	unsigned int clock;
@@ -44,6 +45,7 @@ static const struct arg args[] = {
 	 .kind = ARG_TEXT, AT(vsock)},
 	VM_ARG_PAUSED(AT(paused)),
 	VM_ARG_CLOCK(AT(clock)),
+	VM_ARG_TIMEOUT(AT(timeout_s)),
 };
 /* clang-format on */
 

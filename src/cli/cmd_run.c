@@ -31,6 +31,7 @@ struct run {
 	const char *vsock;
 	uint64_t memory_mib;
 	uint64_t cpus;
+	uint64_t timeout_s;
 	struct arg_list disks;
 	struct arg_list nets;
 	bool share_drives;
@@ -54,6 +55,7 @@ static const struct arg args[] = {
 	LAUNCH_ARG_SHARE_DRIVES(AT(share_drives)),
 	VM_ARG_NET("", AT(nets)),
 	VM_ARG_VSOCK("", AT(vsock)),
+	VM_ARG_TIMEOUT(AT(timeout_s)),
 };
 /* clang-format on */
 

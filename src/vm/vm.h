@@ -49,6 +49,7 @@ enum vm_exit_code {
 	VM_EXIT_FAIL_ENTRY = 163,
 	VM_EXIT_UNKNOWN = 164,
 	VM_EXIT_RUN_FAILED = 165,
+	VM_EXIT_TIMEOUT = 166,
 };
 
 struct machine;

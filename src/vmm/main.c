@@ -16,6 +16,7 @@
 #include "dev/console.h"
 #include "host/core_sched.h"
 #include "host/stream.h"
+#include "host/timer.h"
 #include "sandbox/stage.h"
 #include "vm/machine.h"
 #include "vm/snapshot.h"
@@ -38,6 +39,7 @@ struct vmm {
 	struct options opts;
 	struct sink terminal;
 	struct loop loop;
+	struct timer limit; /* of --timeout */
 	struct vm vm;
 	struct metrics metrics;
 	struct api *api;
@@ -299,6 +301,22 @@ static void print_timing(const struct vmm *v)
 	put_stderr(v, text, n);
 }
 
+static void out_of_time(struct timer *timer)
+{
+	struct vmm *v = container_of(timer, struct vmm, limit);
+
+	log_error("The time limit of %llu s is over: the VM ends",
+		  (unsigned long long)v->opts.timeout_s);
+	vm_end(&v->vm, VM_EXIT_TIMEOUT);
+}
+
+static void start_limit(struct vmm *v)
+{
+	timer_init(&v->limit, &v->loop, out_of_time);
+	if (v->opts.timeout_s)
+		timer_set(&v->limit, v->opts.timeout_s * 1000000000u, 0);
+}
+
 /* Before threads and the gate: they have the cookie, too. */
 static int separate_cores(const struct vmm *v, struct err *err)
 {
@@ -316,6 +334,7 @@ static int separate_cores(const struct vmm *v, struct err *err)
 static int run(struct vmm *v, struct err *err)
 {
 	int code = VM_EXIT_GENERIC;
+	int r;
 
 	if (signals_install(&v->vm, err) < 0 || new_api(v, err) < 0)
 		return complain(v, err,
@@ -333,7 +352,10 @@ static int run(struct vmm *v, struct err *err)
 		api_close_gate(v->api);
 	if (code != VM_EXIT_OK)
 		return complain(v, err, code);
-	if (loop_run(&v->loop) < 0)
+	start_limit(v);
+	r = loop_run(&v->loop);
+	timer_stop(&v->limit);
+	if (r < 0)
 		return VM_EXIT_UNEXPECTED;
 	return v->vm.exit_code < 0 ? VM_EXIT_OK : v->vm.exit_code;
 }

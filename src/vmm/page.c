@@ -54,6 +54,7 @@ static const struct arg args[] = {
 	VM_ARG_SNAPSHOT_MEMORY(AT(snapshot_memory), .needs = "restore"),
 	VM_ARG_PAUSED(AT(paused), .needs = "restore"),
 	VM_ARG_CLOCK(AT(clock), .needs = "restore"),
+	VM_ARG_TIMEOUT(AT(timeout_s)),
 	{"snapshot", "DIR",
 	 "ask the VMM at --api-sock for a snapshot, and exit",
 	 .kind = ARG_TEXT, AT(snapshot)},

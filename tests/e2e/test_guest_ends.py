@@ -155,3 +155,24 @@ def test_an_abort_gives_the_terminal_back(vmm):
     assert b"Volt found a mistake of its own" in said
     os.close(master)
     os.close(slave)
+
+
+@pytest.mark.parametrize("restored", [False, True], ids=["start", "restore"])
+def test_time_limit(vmm, tmp_path, restored):
+    """A guest that spins for ever ends, with its own code and a line."""
+    if restored:
+        first = vmm.spawn([BUILD / "volt-vmm", "--api-sock",
+                           tmp_path / "a.sock", "--kernel",
+                           vmm.guest("ticker")])
+        first.wait_for("tick 1")
+        subprocess.run([BUILD / "volt-vmm", "--api-sock", tmp_path / "a.sock",
+                        "--snapshot", tmp_path / "s"], check=True, timeout=60)
+        first.process.kill()
+        source = ["--restore", tmp_path / "s"]
+    else:
+        source = ["--kernel", vmm.guest("spin")]
+    run = vmm.spawn([BUILD / "volt-vmm", "--no-api", "--timeout", "1",
+                     *source])
+    result = run.finish()
+    assert result.code == 166
+    assert "The time limit of 1 s is over: the VM ends" in result.log
