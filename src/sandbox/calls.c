@@ -143,7 +143,7 @@ const struct sandbox_call sandbox_calls[] = {
 	/* Memory; nothing is ever made executable. */
 	ONLY(V | C | P | G, mmap, "buffers, a new snapshot's tables", NONE_OF(2, PROT_EXEC)),
 	ALLOW(V | C | P | G, munmap, "the same, at their end; a thread's stack"),
-	ALLOW(V, mremap, "a buffer that grows"),
+	ALLOW(V | G, mremap, "a buffer that grows"),
 	ONLY(V | C | P | G, mprotect, "the C library's heap grows", NONE_OF(2, PROT_EXEC)),
 	ALLOW(V | C | P | G, madvise, "the balloon gives pages back; free stacks"),
 	ALLOW(V | C | P | G, brk, "the C library's heap"),
@@ -153,6 +153,8 @@ const struct sandbox_call sandbox_calls[] = {
 	ONLY(V, tgkill, "a vCPU leaves the guest; the end by a signal", OWN_PID(0)),
 	ONLY(C | P | G, tgkill, "abort()", OWN_PID(0)),
 	ONLY_FOR(V | C | P | G, MUSL, tkill, "abort(), raise()", OWN_TID(0)),
+	ALLOW_FOR(V | C | P | G, GLIBC, getpid, "abort(), raise()"),
+	ALLOW_FOR(V | C | P | G, GLIBC, gettid, "the same"),
 	ALLOW(V | C | P | G, rt_sigprocmask, "abort(), the end of a thread"),
 	ALLOW(V | C | P | G, rt_sigreturn, "a signal handler is done"),
 	ALLOW(C | P, exit, "a thread ends"),

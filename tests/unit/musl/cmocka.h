@@ -18,7 +18,7 @@
 
 struct CMUnitTest {
 	const char *name;
-	void (*test)(void **state);
+	void (*test_func)(void **state);
 	int (*setup)(void **state);
 	int (*teardown)(void **state);
 	void *initial_state;
@@ -107,7 +107,7 @@ static inline bool unit_run_test(const struct CMUnitTest *test)
 	case 0:
 		if (test->setup && test->setup(&state) != 0)
 			fail_msg("the set-up failed");
-		test->test(&state);
+		test->test_func(&state);
 		break;
 	case UNIT_SKIPPED:
 		print_message("[  SKIPPED ] %s\n", test->name);
