@@ -133,6 +133,7 @@ extern const struct api_resource api_metrics;
 extern const struct api_resource api_mmds;
 extern const struct api_resource api_network;
 extern const struct api_resource api_pmem;
+extern const struct api_resource api_sandbox;
 extern const struct api_resource api_serial;
 extern const struct api_resource api_snapshot;
 extern const struct api_resource api_vm_config;

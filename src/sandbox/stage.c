@@ -38,10 +38,8 @@ const char *sandbox_filters_name(const struct sandbox *s)
 {
 	if (s->mode == SANDBOX_OFF || s->filters == SANDBOX_FILTERS_NONE ||
 	    !s->has_seccomp)
-		return "no seccomp";
-	return s->filters == SANDBOX_FILTERS_CUSTOM
-		       ? "seccomp of --seccomp-filter"
-		       : "seccomp";
+		return "none";
+	return s->filters == SANDBOX_FILTERS_CUSTOM ? "custom" : "own";
 }
 
 /* ---- the host's file ---- */
@@ -286,13 +284,13 @@ int sandbox_thread(const struct sandbox *s, enum sandbox_thread thread)
 
 /* ---- what is missing ---- */
 
-static size_t say(char text[static 160], const char *what)
+static size_t say(char text[static SANDBOX_GAP_MAX], const char *what)
 {
-	return (size_t)snprintf(text, 160, "%s", what);
+	return (size_t)snprintf(text, SANDBOX_GAP_MAX, "%s", what);
 }
 
 size_t sandbox_gap(const struct sandbox *s, unsigned int i,
-		   char text[static 160])
+		   char text[static SANDBOX_GAP_MAX])
 {
 	bool filters = s->has_seccomp && s->filters == SANDBOX_FILTERS_OWN;
 	const char *gap;
@@ -308,8 +306,8 @@ size_t sandbox_gap(const struct sandbox *s, unsigned int i,
 	gap = landlock_gap(s->abi, i);
 	if (!gap)
 		return 0;
-	return (size_t)snprintf(text, 160, "%s: Landlock's ABI is %u%s", gap,
-				s->abi,
+	return (size_t)snprintf(text, SANDBOX_GAP_MAX,
+				"%s: Landlock's ABI is %u%s", gap, s->abi,
 				filters ? ", seccomp stops it alone" : "");
 }
 

@@ -43,6 +43,9 @@
 /* Descriptors that the command line names; more are refused. */
 #define SANDBOX_KEEP_MAX 64
 
+/* Longest phrase of sandbox_gap(), with its end. */
+#define SANDBOX_GAP_MAX 160
+
 enum sandbox_mode {
 	SANDBOX_STRICT,
 	SANDBOX_BEST_EFFORT,
@@ -85,7 +88,7 @@ static inline bool sandbox_is_locked(const struct sandbox *s)
 /* "strict", "best-effort", "off". */
 const char *sandbox_mode_name(enum sandbox_mode mode);
 
-/* "seccomp", "seccomp of --seccomp-filter", "no seccomp". */
+/* "own", "custom" (--seccomp-filter) or "none": the filters that are loaded. */
 const char *sandbox_filters_name(const struct sandbox *s);
 
 /**
@@ -138,6 +141,6 @@ int sandbox_thread(const struct sandbox *s,
  * Return: its length, 0 behind the last one.
  */
 size_t sandbox_gap(const struct sandbox *s, unsigned int i,
-		   char text[static 160]);
+		   char text[static SANDBOX_GAP_MAX]);
 
 void sandbox_free(struct sandbox *s);

@@ -198,12 +198,12 @@ static int prepare_sandbox(struct vmm *v, struct err *err)
 
 static void log_sandbox(const struct sandbox *s)
 {
-	char gap[160];
+	char gap[SANDBOX_GAP_MAX];
 
 	if (s->mode == SANDBOX_OFF)
 		return;
-	log_info("Sandbox: %s, Landlock ABI %u, %s", sandbox_mode_name(s->mode),
-		 s->abi, sandbox_filters_name(s));
+	log_info("Sandbox: %s, Landlock ABI %u, seccomp filters: %s",
+		 sandbox_mode_name(s->mode), s->abi, sandbox_filters_name(s));
 	for (unsigned int i = 0; sandbox_gap(s, i, gap) > 0; i++)
 		log_at(s->mode == SANDBOX_STRICT ? LOG_INFO : LOG_WARN,
 		       "Not in the sandbox: %s", gap);

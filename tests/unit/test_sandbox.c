@@ -186,7 +186,7 @@ static void test_gaps(void **state)
 		.abi = 10,
 		.has_seccomp = true,
 	};
-	char text[160];
+	char text[SANDBOX_GAP_MAX];
 
 	(void)state;
 	assert_int_equal(sandbox_gap(&s, 0, text), 0);
