@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define PROGRAM "volt-vmm"
@@ -38,34 +37,68 @@ static ssize_t read_link(const char *pid, const char *name,
 	return n < 0 ? -errno : n;
 }
 
+/* @name of /proc/@pid as text. Return: its length, or -1. */
+static ssize_t read_text(const char *pid, const char *name, char *out,
+			 size_t size)
+{
+	cleanup_fd int fd = -1;
+	char path[64];
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%.16s/%s", pid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, out, size - 1);
+	out[n > 0 ? n : 0] = '\0';
+	return n;
+}
+
+/* Its files in /proc are root's once a VM has locked itself: what they say of
+ * its user counts. */
+static bool is_ours(const char *pid)
+{
+	char text[512];
+	const char *line;
+	unsigned int real, effective;
+
+	if (read_text(pid, "status", text, sizeof(text)) <= 0)
+		return false;
+	line = strstr(text, "\nUid:");
+	return line && sscanf(line, "\nUid: %u %u", &real, &effective) == 2 &&
+	       effective == geteuid();
+}
+
 /* A program that was replaced since has " (deleted)" behind its name. */
+static bool is_program(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+
+	return strcmp(name, PROGRAM) == 0 ||
+	       strcmp(name, PROGRAM " (deleted)") == 0;
+}
+
+/* A locked one hides which program it is, but not how it was called. */
 static bool is_volt_vmm(const char *pid)
 {
-	char path[FOLDER_MAX], name[64];
-	const char *slash;
-	struct stat st;
+	char path[FOLDER_MAX], name[32];
 
-	(void)snprintf(name, sizeof(name), "/proc/%.16s", pid);
-	if (stat(name, &st) < 0 || st.st_uid != geteuid() ||
-	    read_link(pid, "exe", path) < 0)
+	if (!is_ours(pid))
 		return false;
-	slash = strrchr(path, '/');
-	return slash && (strcmp(slash + 1, PROGRAM) == 0 ||
-			 strcmp(slash + 1, PROGRAM " (deleted)") == 0);
+	if (read_link(pid, "exe", path) >= 0)
+		return is_program(path);
+	return read_text(pid, "comm", name, sizeof(name)) > 0 &&
+	       strcmp(name, "firecracker\n") == 0 &&
+	       read_text(pid, "cmdline", path, sizeof(path)) > 0 &&
+	       is_program(path);
 }
 
 /* A volt-vmm has a child of the same program, which is no VM. */
 static bool is_gate(const char *pid)
 {
-	char path[64], name[32];
-	cleanup_fd int fd = -1;
-	ssize_t n;
+	char name[32];
 
-	(void)snprintf(path, sizeof(path), "/proc/%.16s/comm", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, name, sizeof(name));
-	return n == sizeof(VM_GATE_NAME) &&
-	       memcmp(name, VM_GATE_NAME "\n", sizeof(VM_GATE_NAME)) == 0;
+	return read_text(pid, "comm", name, sizeof(name)) > 0 &&
+	       strcmp(name, VM_GATE_NAME "\n") == 0;
 }
 
 static bool read_process(struct alone *vm, const char *pid)
@@ -78,8 +111,11 @@ static bool read_process(struct alone *vm, const char *pid)
 	(void)snprintf(path, sizeof(path), "/proc/%.16s/cmdline", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	n = fd >= 0 && words ? read(fd, words, CMDLINE_MAX) : -1;
-	if (n <= 0 || read_link(pid, "cwd", folder) < 0)
+	if (n <= 0)
 		return false;
+	/* A locked one hides it; an absolute path needs none. */
+	if (read_link(pid, "cwd", folder) < 0)
+		folder[0] = '\0';
 	vm->pid = (pid_t)strtol(pid, NULL, 10);
 	alone_read(vm, words, (size_t)n, folder);
 	return true;

@@ -34,6 +34,6 @@ int alone_list(struct alone list[static ALONE_MAX],
 	       struct err *err) __must_check;
 
 /* What the words of a command line say (@len bytes of /proc/PID/cmdline), for a
- * process that works in @folder. */
+ * process that works in @folder; "": that is not known. */
 void alone_read(struct alone *vm, const char *words, size_t len,
 		const char *folder);

@@ -47,7 +47,7 @@ void alone_read(struct alone *vm, const char *words, size_t len,
 {
 	struct words w = {.at = words, .end = words + len};
 	const char *socket = API_DEFAULT, *id = ID_DEFAULT, *value, *word;
-	bool given = false, quiet = false;
+	bool given = false, quiet = false, lost;
 	int n;
 
 	(void)next(&w);
@@ -66,10 +66,13 @@ void alone_read(struct alone *vm, const char *words, size_t len,
 			strncmp(word, "--r", 3) == 0;
 	}
 	(void)snprintf(vm->id, sizeof(vm->id), "%s", id);
-	n = given || !quiet ? snprintf(vm->socket, sizeof(vm->socket), "%s%s%s",
-				       socket[0] == '/' ? "" : folder,
-				       socket[0] == '/' ? "" : "/", socket)
-			    : 0;
+	/* Nobody tells where it is. */
+	lost = !folder[0] && socket[0] != '/';
+	n = (given || !quiet) && !lost
+		    ? snprintf(vm->socket, sizeof(vm->socket), "%s%s%s",
+			       socket[0] == '/' ? "" : folder,
+			       socket[0] == '/' ? "" : "/", socket)
+		    : 0;
 	if (n <= 0 || (size_t)n >= sizeof(vm->socket))
 		vm->socket[0] = '\0';
 }

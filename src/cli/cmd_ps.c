@@ -23,7 +23,8 @@ const struct args_page cmd_ps_page = {
 	.summary = "the VMs that run",
 	.usage = "",
 	.about = "Lists the VMs that `volt run` and `volt restore` started for "
-		 "this user and that run, each with the socket of its API. "
+		 "this user and that run, each with how far it is locked and "
+		 "the socket of its API. "
 		 "Below them, by its --id, each volt-vmm of this user that was "
 		 "started by itself, or with another XDG_RUNTIME_DIR: "
 		 "no other command takes its name.\n",
@@ -46,10 +47,46 @@ static bool is_listed(const struct listed *listed, pid_t pid)
 	return false;
 }
 
+#define SANDBOX_WORDS 48
+
+/*
+ * "strict", or with what it lacks: "best-effort,no-landlock". Versions before
+ * this one have no answer.
+ */
+static const char *sandbox_of(struct api_client *api, char out[SANDBOX_WORDS])
+{
+	const char *mode, *filters;
+	json_t *answer = NULL;
+	char clean[CLI_CLEAN_MAX];
+
+	(void)snprintf(out, SANDBOX_WORDS, "-");
+	if (vmapi_call(api, "GET", "/volt/sandbox", NULL, &answer, NULL) < 0)
+		return out;
+	mode = json_string_value(json_object_get(answer, "mode"));
+	filters = json_string_value(json_object_get(answer, "seccomp"));
+	if (mode && filters && strcmp(mode, "off") == 0)
+		(void)snprintf(out, SANDBOX_WORDS, "off");
+	else if (mode && filters)
+		(void)snprintf(out, SANDBOX_WORDS, "%.16s%s%s",
+			       cli_clean(mode, clean),
+			       json_integer_value(json_object_get(
+				       answer, "landlock_abi")) > 0
+				       ? ""
+				       : ",no-landlock",
+			       strcmp(filters, "own") == 0
+				       ? ""
+				       : (strcmp(filters, "none") == 0
+						  ? ",no-seccomp"
+						  : ",seccomp-file"));
+	json_decref(answer);
+	return out;
+}
+
 static void print_vm(const char *name, const char *socket,
 		     struct api_client *api)
 {
 	char state[CLI_CLEAN_MAX], path[CLI_CLEAN_MAX];
+	char sandbox[SANDBOX_WORDS];
 	json_t *info = NULL, *machine = NULL;
 	const char *text = NULL;
 	int r;
@@ -63,18 +100,18 @@ static void print_vm(const char *name, const char *socket,
 		text = json_string_value(json_object_get(info, "state"));
 	(void)cli_clean(socket, path);
 	if (text)
-		(void)printf("%-20s %-12s %4lld %10lld %8d %s\n", name,
+		(void)printf("%-20s %-12s %4lld %10lld %-11s %8d %s\n", name,
 			     cli_clean(text, state),
 			     json_integer_value(
 				     json_object_get(machine, "vcpu_count")),
 			     json_integer_value(
 				     json_object_get(machine, "mem_size_mib")),
-			     api->pid, path);
+			     sandbox_of(api, sandbox), api->pid, path);
 	else
-		(void)printf("%-20s %-12s %4s %10s %8d %s\n", name,
+		(void)printf("%-20s %-12s %4s %10s %-11s %8d %s\n", name,
 			     r == -ETIMEDOUT || r == -EBUSY ? "busy"
 							    : "no answer",
-			     "-", "-", api->pid, path);
+			     "-", "-", "-", api->pid, path);
 	json_decref(info);
 	json_decref(machine);
 }
@@ -132,8 +169,8 @@ static void print_alone(const struct alone *vm)
 	    api.pid == vm->pid)
 		print_vm(id, vm->socket, &api);
 	else
-		(void)printf("%-20s %-12s %4s %10s %8d %s\n", id, "-", "-", "-",
-			     vm->pid, "-");
+		(void)printf("%-20s %-12s %4s %10s %-11s %8d %s\n", id, "-",
+			     "-", "-", "-", vm->pid, "-");
 	api_client_close(&api);
 }
 
@@ -171,8 +208,8 @@ int cmd_ps(const struct args_page *page, int argc, char **argv)
 		return cli_complain(1, page, "out of memory");
 	if (vmapi_folder(folder, false, &err) < 0)
 		return cli_fail(1, page, &err);
-	(void)printf("%-20s %-12s %4s %10s %8s %s\n", "NAME", "STATE", "CPUS",
-		     "MEMORY/MiB", "PID", "API");
+	(void)printf("%-20s %-12s %4s %10s %-11s %8s %s\n", "NAME", "STATE",
+		     "CPUS", "MEMORY/MiB", "SANDBOX", "PID", "API");
 	code = list_folder(page, folder, listed);
 	if (code == 0 && list_alone(listed, &err) < 0)
 		code = cli_fail(1, page, &err);

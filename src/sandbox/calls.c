@@ -157,6 +157,7 @@ const struct sandbox_call sandbox_calls[] = {
 	ALLOW_FOR(V | C | P | G, GLIBC, gettid, "the same"),
 	ALLOW(V | C | P | G, rt_sigprocmask, "abort(), the end of a thread"),
 	ALLOW(V | C | P | G, rt_sigreturn, "a signal handler is done"),
+	ALLOW(V, wait4, "the gate has ended"),
 	ALLOW(C | P, exit, "a thread ends"),
 	ALLOW(V | C | P | G, exit_group, "the process ends"),
 };

@@ -157,7 +157,6 @@ static int close_between(unsigned int from, unsigned int to)
 int sandbox_early(int argc, char **argv, int own, struct err *err)
 {
 	static const char *const prefixes[] = {"/dev/fd/", "/proc/self/fd/"};
-	const struct rlimit no_core = {0};
 	int keep[SANDBOX_KEEP_MAX + 1];
 	unsigned int nr = 0, from = STDERR_FILENO + 1;
 	int r = 0;
@@ -190,9 +189,6 @@ int sandbox_early(int argc, char **argv, int own, struct err *err)
 		return err_set(err, r, "Cannot close stray descriptors: %s",
 			       err_name(r));
 	(void)umask(077);
-	if (setrlimit(RLIMIT_CORE, &no_core) < 0)
-		return err_set(err, -errno, "Cannot forbid core dumps: %s",
-			       err_name(errno));
 	return 0;
 }
 
@@ -240,12 +236,15 @@ int sandbox_lock_thread(const struct sandbox *s)
 
 int sandbox_lock(struct sandbox *s, struct err *err)
 {
+	const struct rlimit no_core = {0};
 	int r;
 
 	if (!s || s->mode == SANDBOX_OFF || s->locked)
 		return 0;
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		return err_set(err, -errno, "Cannot forbid tracing: %s",
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
+	    setrlimit(RLIMIT_CORE, &no_core) < 0)
+		return err_set(err, -errno,
+			       "Cannot forbid tracing and core dumps: %s",
 			       err_name(errno));
 	r = sandbox_lock_thread(s);
 	if (r < 0)

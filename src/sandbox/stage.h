@@ -8,13 +8,13 @@
  * start nothing. The steps, in the order in which main() takes them:
  *
  *   sandbox_early()   Descriptors that a launcher left open are closed, new
- *                     files are the user's own, no core is dumped.
+ *                     files are the user's own. In every mode.
  *                     After it: no descriptor is open that nobody named.
  *   sandbox_check()   What the host can do is looked up, once. In strict mode
  *                     a host that lacks something ends the start here.
  *   (all that a VM needs is opened, built, or restored)
- *   sandbox_lock()    The process cannot be traced, gains no privilege by what
- *                     it executes, and Landlock denies it every path, port and
+ *   sandbox_lock()    The process cannot be traced, leaves no core, gains no
+ *                     privilege by what it executes, and Landlock denies it every path, port and
  *                     stranger. Below ABI 8 that is the calling thread and what
  *                     it starts later: no other thread but the pager runs, and
  *                     that has locked itself.
@@ -28,7 +28,7 @@
  * The first guest instruction comes after the last of these.
  *
  * Modes. Strict does all of that or refuses to start, and says what the host
- * lacks. Best-effort does what the host can, and tells what it cannot. Off does
+ * lacks. Best-effort does what the host can, and tells what it cannot. Off locks
  * nothing. Nothing falls from one to the other by itself. The mode is that of
  * the command line, else that of the host's file, else the default.
  */
@@ -105,7 +105,7 @@ int sandbox_read_host(struct sandbox *s, const char *path,
 		      struct err *err) __must_check;
 
 /**
- * sandbox_early() - no descriptors, modes or cores that nobody asked for
+ * sandbox_early() - no descriptors that nobody asked for, no open file modes
  * @argc, @argv: a descriptor that an argument names as /dev/fd/N or
  *		/proc/self/fd/N stays open
  *

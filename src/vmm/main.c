@@ -26,7 +26,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 HANDOVER_NOTE;
@@ -154,12 +153,8 @@ static bool needs_gate(const struct vmm *v)
 	return api_path(&v->opts) || v->vm.config.vsock.present;
 }
 
-/*
- * The command line wins over the host's file, and that over the default. What
- * nobody named is closed before anything is opened.
- */
-static int begin_sandbox(struct vmm *v, int argc, char **argv, int pagemap,
-			 struct err *err)
+/* The command line wins over the host's file, and that over the default. */
+static int choose_sandbox(struct vmm *v, struct err *err)
 {
 	const struct options *o = &v->opts;
 	struct sandbox *s = &v->sandbox;
@@ -174,8 +169,7 @@ static int begin_sandbox(struct vmm *v, int argc, char **argv, int pagemap,
 		s->mode = o->sandbox;
 	if (o->sandbox_min_abi)
 		s->min_abi = (unsigned int)o->sandbox_min_abi;
-	return s->mode == SANDBOX_OFF ? 0
-				      : sandbox_early(argc, argv, pagemap, err);
+	return 0;
 }
 
 /* What is wrong here goes to the log, which is there by now. */
@@ -339,7 +333,8 @@ static int run(struct vmm *v, struct err *err)
 	if (signals_install(&v->vm, err) < 0 || new_api(v, err) < 0)
 		return complain(v, err,
 				err->rc == -EINVAL ? VM_EXIT_BAD_CONFIG : code);
-	if (separate_cores(v, err) < 0 || prepare_sandbox(v, err) < 0)
+	if (separate_cores(v, err) < 0 || choose_sandbox(v, err) < 0 ||
+	    prepare_sandbox(v, err) < 0)
 		return complain(v, err, code);
 	log_sandbox(&v->sandbox);
 	if (may_need_gate(&v->opts) &&
@@ -386,14 +381,18 @@ int main(int argc, char **argv)
 	static struct vmm v;
 	struct handover left;
 	struct err err = {0};
-	int code;
+	int code, early;
 
 	timeline_mark(&v.vm.timeline, TIMELINE_PROCESS);
 	if (stream_fill_standard() < 0)
 		return VM_EXIT_GENERIC; /* and nowhere to say why */
 	handover_take(&left);
+	early = sandbox_early(argc, argv, left.pagemap, &err);
+	stream_borrow(&path_direct, STDERR_FILENO, &v.terminal);
+	v.vm.terminal = &v.terminal;
 	log_name_thread("firecracker"); /* what clients look for */
-	(void)umask(077);
+	if (early < 0)
+		return complain(&v, &err, VM_EXIT_GENERIC);
 	if (options_parse(&v.opts, argc, argv, &err) < 0) {
 		say(&v, options_for_person(argc, argv) ? err_for_person(&err)
 						       : err.text);
@@ -401,10 +400,6 @@ int main(int argc, char **argv)
 	}
 	if (v.opts.action != OPTIONS_RUN)
 		return flush(&v, print_and_exit(&v, &err));
-	if (begin_sandbox(&v, argc, argv, left.pagemap, &err) < 0)
-		return complain(&v, &err, VM_EXIT_GENERIC);
-	stream_borrow(&path_direct, STDERR_FILENO, &v.terminal);
-	v.vm.terminal = &v.terminal;
 	log_settings.out = v.terminal;
 	log_settings.out.owned = false;
 	log_settings.id = v.opts.id;

@@ -42,9 +42,11 @@ class Cli:
         assert run.returncode == 0 and run.stderr == ""
         lines = run.stdout.partition("\n\n")[0].splitlines()
         assert lines[0].split() == ["NAME", "STATE", "CPUS", "MEMORY/MiB",
-                                    "PID", "API"]
+                                    "SANDBOX", "PID", "API"]
         rows = [line.split() for line in lines[1:]]
         for row in rows:
+            # How it was started says how far it is locked: test_sandbox.py.
+            assert row.pop(-3) in ("strict", "off", "best-effort", "-")
             assert row.pop() == f"{self.folder}/volt/{row[0]}.sock"
         return rows
 
@@ -83,7 +85,9 @@ def test_ps_shows_a_vmm_that_was_started_by_itself(cli, tmp_path):
         assert done.returncode == 0 and done.stderr == ""
         mark = done.stdout.partition("\n\nStarted without volt:\n")[2]
         # Another's state may be two words: count from the end.
-        return {int(row.split()[-2]): row.split() for row in mark.splitlines()}
+        rows = [row.split() for row in mark.splitlines()]
+        # How far each is locked stands third.
+        return {int(row[-2]): row[:-3] + row[-2:] for row in rows}
 
     own = cli.start("spin", "--name", "web")
     own.wait_for("spinning")

@@ -46,6 +46,7 @@ static struct {
 	int unix_listener;
 	int tcp_port;
 	pid_t parent;
+	char name[32]; /* of the abstract listener: tests run side by side */
 } here;
 
 static int result(long r)
@@ -212,7 +213,7 @@ static int connect_unix(const void *what)
 
 static int connect_abstract(const void *what)
 {
-	const struct sockaddr_un a = unix_at("volt-test-sandbox", true);
+	const struct sockaddr_un a = unix_at(here.name, true);
 
 	(void)what;
 	return connect_to(old_abstract, &a, sizeof(a));
@@ -489,9 +490,9 @@ static int listen_at(int family, const void *address, size_t len)
 static int make_world(void **state)
 {
 	const struct sockaddr_un path = unix_at("listener", false);
-	const struct sockaddr_un name = unix_at("volt-test-sandbox", true);
 	const struct sockaddr_in any = tcp_at(0);
 	struct sockaddr_in got;
+	struct sockaddr_un name;
 	socklen_t len = sizeof(got);
 	static char folder[] = "sandbox-XXXXXX";
 	int tcp;
@@ -509,12 +510,15 @@ static int make_world(void **state)
 	here.file = must_fd(open("file", O_RDWR | O_CLOEXEC));
 	here.path = must_fd(open("file", O_PATH | O_CLOEXEC));
 	here.program = must_fd(open("/bin/true", O_PATH | O_CLOEXEC));
+	here.parent = getpid();
+	(void)snprintf(here.name, sizeof(here.name), "volt-test-%d",
+		       here.parent);
+	name = unix_at(here.name, true);
 	here.unix_listener = listen_at(AF_UNIX, &path, sizeof(path));
 	(void)listen_at(AF_UNIX, &name, sizeof(name));
 	tcp = listen_at(AF_INET, &any, sizeof(any));
 	assert_int_equal(getsockname(tcp, (struct sockaddr *)&got, &len), 0);
 	here.tcp_port = ntohs(got.sin_port);
-	here.parent = getpid();
 	return 0;
 }
 
