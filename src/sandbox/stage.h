@@ -14,23 +14,20 @@
  *                     a host that lacks something ends the start here.
  *   (all that a VM needs is opened, built, or restored)
  *   sandbox_lock()    The process cannot be traced, leaves no core, gains no
- *                     privilege by what it executes, and Landlock denies it every path, port and
- *                     stranger. Below ABI 8 that is the calling thread and what
- *                     it starts later: no other thread but the pager runs, and
- *                     that has locked itself.
- *                     After it: nothing is opened by a path, by anything that
- *                     is opened all the same, or made executable.
- *   (threads are started)
- *   sandbox_thread()  The filter of the calling thread: calls that are not in
- *                     its rows of the table (calls.h) do not happen any more.
- *                     After it: no thread is started.
+ *                     privilege by what it executes, and Landlock denies it
+ * every path, port and stranger. Below ABI 8 that is the calling thread and
+ * what it starts later: no other thread but the pager runs, and that has locked
+ * itself. After it: nothing is opened by a path, by anything that is opened all
+ * the same, or made executable. (threads are started) sandbox_thread()  The
+ * filter of the calling thread: calls that are not in its rows of the table
+ * (calls.h) do not happen any more. After it: no thread is started.
  *
  * The first guest instruction comes after the last of these.
  *
  * Modes. Strict does all of that or refuses to start, and says what the host
- * lacks. Best-effort does what the host can, and tells what it cannot. Off locks
- * nothing. Nothing falls from one to the other by itself. The mode is that of
- * the command line, else that of the host's file, else the default.
+ * lacks. Best-effort does what the host can, and tells what it cannot. Off
+ * locks nothing. Nothing falls from one to the other by itself. The mode is
+ * that of the command line, else that of the host's file, else the default.
  */
 #pragma once
 
