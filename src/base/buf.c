@@ -38,11 +38,15 @@ bool buf_reserve(struct buf *buf, size_t size)
 			return false;
 		}
 	}
-	data = realloc(buf->data, capacity);
+	/* Not realloc(), which moves large blocks by a call of its own. */
+	data = malloc(capacity);
 	if (!data) {
 		buf->failed = true;
 		return false;
 	}
+	if (buf->len > 0)
+		memcpy(data, buf->data, buf->len);
+	free(buf->data);
 	buf->data = data;
 	buf->capacity = capacity;
 	return true;

@@ -5,6 +5,7 @@
 #include "base/fd.h"
 
 #include <errno.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -19,12 +20,59 @@ void fd_close(int *fd)
 	errno = saved;
 }
 
+/* Not every C library has the two functions. */
+ssize_t fd_preadv(int fd, const struct iovec *iov, int nr, off_t off)
+{
+	return syscall(SYS_preadv2, fd, iov, (long)nr, off, 0L, 0);
+}
+
+ssize_t fd_pwritev(int fd, const struct iovec *iov, int nr, off_t off,
+		   int flags)
+{
+	return syscall(SYS_pwritev2, fd, iov, (long)nr, off, 0L, flags);
+}
+
+/* struct iovec knows no const. */
+static struct iovec iov_of(const void *data, size_t len)
+{
+	union {
+		const void *from;
+		void *to;
+	} cast = {.from = data};
+
+	return (struct iovec){cast.to, len};
+}
+
+ssize_t fd_pwrite(int fd, const void *data, size_t len, off_t off)
+{
+	const struct iovec iov = iov_of(data, len);
+
+	return fd_pwritev(fd, &iov, 1, off, 0);
+}
+
+ssize_t fd_send(int sock, const void *data, size_t len, int flags)
+{
+	struct iovec iov = iov_of(data, len);
+	const struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	return sendmsg(sock, &msg, flags);
+}
+
+ssize_t fd_recv(int sock, void *to, size_t len, int flags)
+{
+	struct iovec iov = {to, len};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	return recvmsg(sock, &msg, flags);
+}
+
 int fd_read_full(int fd, void *buf, size_t len, off_t off)
 {
 	char *p = buf;
 
 	while (len > 0) {
-		ssize_t n = pread(fd, p, len, off);
+		const struct iovec iov = {p, len};
+		ssize_t n = fd_preadv(fd, &iov, 1, off);
 
 		if (n < 0 && errno == EINTR)
 			continue;

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 /* Closes *@fd unless it is negative, then sets it to -1. errno is kept. */
 void fd_close(int *fd);
@@ -36,6 +37,26 @@ static inline void free_ptr(void *p)
 		(p) = NULL;                  \
 		stolen_;                     \
 	})
+
+/*
+ * A locked process makes few system calls (sandbox/calls.h). Of those that do
+ * the same, all that runs behind the lock uses one, by these; they return
+ * what the calls do, errno included.
+ */
+
+/* @off: -1 reads on where the descriptor stands, as of a stream. */
+ssize_t fd_preadv(int fd, const struct iovec *iov, int nr, off_t off);
+
+/* @flags: RWF_*, or 0. */
+ssize_t fd_pwritev(int fd, const struct iovec *iov, int nr, off_t off,
+		   int flags);
+
+/* As pwrite(), by fd_pwritev(). */
+ssize_t fd_pwrite(int fd, const void *data, size_t len, off_t off);
+
+/* As send() and recv(). */
+ssize_t fd_send(int sock, const void *data, size_t len, int flags);
+ssize_t fd_recv(int sock, void *to, size_t len, int flags);
 
 /**
  * fd_read_full() - read exactly @len bytes at @off, over EINTR and short reads

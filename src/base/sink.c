@@ -11,7 +11,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -48,7 +47,7 @@ static ssize_t write_shared(const struct sink *sink, const void *data,
 	struct iovec iov = {cast.to, len};
 	struct pollfd p = {.fd = fd, .events = POLLOUT};
 	size_t max = sink->is_tty ? SHARED_TTY_MAX : SHARED_PIPE_MAX;
-	long n = syscall(SYS_pwritev2, fd, &iov, 1, -1L, -1L, RWF_NOWAIT);
+	ssize_t n = fd_pwritev(fd, &iov, 1, -1, RWF_NOWAIT);
 
 	if (n >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS))
 		return n;
@@ -71,8 +70,8 @@ ssize_t sink_write(const struct sink *sink, const void *data, size_t len)
 			n = write(sink->fd, data, len);
 			break;
 		case SINK_SOCKET:
-			n = send(sink->fd, data, len,
-				 MSG_DONTWAIT | MSG_NOSIGNAL);
+			n = fd_send(sink->fd, data, len,
+				    MSG_DONTWAIT | MSG_NOSIGNAL);
 			break;
 		case SINK_SHARED:
 			n = write_shared(sink, data, len);

@@ -4,13 +4,14 @@
  */
 #include "dev/blk_io.h"
 
+#include "base/fd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Written where no hole can be punched; one page, many times in a call. */
@@ -229,31 +230,14 @@ int blk_io_step(struct blk_io *io, int64_t result)
 
 /* ---- doing it at once ---- */
 
-/* Written and on stable storage, in one call */
-static ssize_t write_flags(int fd, const struct iovec *iov, int nr, off_t off,
-			   int flags)
-{
-#ifdef __GLIBC__
-	return pwritev2(fd, iov, nr, off, flags);
-#else
-	/* musl has no such function before 1.2.5. */
-	return syscall(SYS_pwritev2, fd, iov, nr, off, 0, flags);
-#endif
-}
-
 static ssize_t transfer(const struct blk_call *c)
 {
 	int nr = (int)c->nr_iov;
 	off_t off = (off_t)c->off;
 
 	if (c->kind == BLK_CALL_READ)
-		return nr == 1 ? pread(c->fd, c->iov->iov_base, c->iov->iov_len,
-				       off)
-			       : preadv(c->fd, c->iov, nr, off);
-	if (c->flags)
-		return write_flags(c->fd, c->iov, nr, off, c->flags);
-	return nr == 1 ? pwrite(c->fd, c->iov->iov_base, c->iov->iov_len, off)
-		       : pwritev(c->fd, c->iov, nr, off);
+		return fd_preadv(c->fd, c->iov, nr, off);
+	return fd_pwritev(c->fd, c->iov, nr, off, c->flags);
 }
 
 int64_t blk_call_run(const struct blk_call *c)

@@ -4,6 +4,7 @@
  */
 #include "dev/net_parts.h"
 
+#include "base/fd.h"
 #include "base/iov.h"
 #include "base/log.h"
 
@@ -138,7 +139,7 @@ static ssize_t read_frame(struct net_dev *n)
 		.iov_len = sizeof(rx->beyond),
 	};
 	do {
-		len = readv(n->fd, iov, (int)rx->nr_iov + 1);
+		len = fd_preadv(n->fd, iov, (int)rx->nr_iov + 1, -1);
 	} while (len < 0 && errno == EINTR);
 	return len < 0 ? -errno : len;
 }

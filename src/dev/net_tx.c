@@ -4,6 +4,7 @@
  */
 #include "dev/net_parts.h"
 
+#include "base/fd.h"
 #include "base/iov.h"
 #include "base/log.h"
 
@@ -122,7 +123,7 @@ static void write_frame(struct net_dev *n, const struct iovec *iov,
 	ssize_t done;
 
 	do {
-		done = writev(n->fd, iov, (int)nr);
+		done = fd_pwritev(n->fd, iov, (int)nr, -1, 0);
 	} while (done < 0 && errno == EINTR);
 	metric_agg_add(&n->metrics.tap_write_agg,
 		       (now_ns() - start) / NS_PER_US);

@@ -170,7 +170,7 @@ ssize_t vsock_send_data(struct vsock_conn *c, uint32_t max)
 	if (b.nr == 0)
 		return -ENOBUFS;
 	do
-		n = readv(c->src.fd, v->data, (int)b.nr_data);
+		n = fd_preadv(c->src.fd, v->data, (int)b.nr_data, -1);
 	while (n < 0 && errno == EINTR);
 	if (n > 0) {
 		batch_deliver(c, &b, (uint32_t)n);

@@ -140,7 +140,7 @@ void vsock_host_greet(struct vsock_conn *c)
 {
 	char *at = c->line + c->line_len;
 	size_t room = sizeof(c->line) - c->line_len;
-	ssize_t n = recv(c->src.fd, at, room, MSG_PEEK | MSG_DONTWAIT);
+	ssize_t n = fd_recv(c->src.fd, at, room, MSG_PEEK | MSG_DONTWAIT);
 	const char *end;
 	uint32_t port;
 
@@ -149,7 +149,7 @@ void vsock_host_greet(struct vsock_conn *c)
 	end = n > 0 ? memchr(at, '\n', (size_t)n) : NULL;
 	if (end)
 		n = end + 1 - at;
-	if (n <= 0 || recv(c->src.fd, at, (size_t)n, MSG_DONTWAIT) != n) {
+	if (n <= 0 || fd_recv(c->src.fd, at, (size_t)n, MSG_DONTWAIT) != n) {
 		vsock_conn_abort(c, false);
 		return;
 	}
@@ -167,8 +167,8 @@ void vsock_host_accepted(struct vsock_conn *c)
 
 	c->state = VSOCK_OPEN;
 	c->deadline_ns = 0;
-	if (send(c->src.fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT) !=
-	    len)
+	if (fd_send(c->src.fd, text, (size_t)len,
+		    MSG_NOSIGNAL | MSG_DONTWAIT) != len)
 		vsock_conn_abort(c, true);
 }
 

@@ -2,6 +2,7 @@
 /*
  * virtio_block.c - the drives of the configuration as devices
  */
+#include "base/fd.h"
 #include "base/log.h"
 #include "dev/blk.h"
 #include "vm/drives.h"
@@ -23,6 +24,7 @@ static void warn_of_file(const struct drive_config *drive,
 {
 	struct stat st;
 	char magic[4];
+	const struct iovec iov = {magic, sizeof(magic)};
 
 	if (!file->is_device && fstat(file->fd, &st) == 0 &&
 	    st.st_size % BLK_SECTOR_BYTES != 0)
@@ -31,7 +33,7 @@ static void warn_of_file(const struct drive_config *drive,
 			 drive->drive_id,
 			 (unsigned int)(st.st_size % BLK_SECTOR_BYTES),
 			 drive->path_on_host);
-	if (pread(file->fd, magic, sizeof(magic), 0) == sizeof(magic) &&
+	if (fd_preadv(file->fd, &iov, 1, 0) == sizeof(magic) &&
 	    memcmp(magic, "QFI\xfb", sizeof(magic)) == 0)
 		log_warn("Drive %s: %s is a qcow2 image, and the guest gets it "
 			 "as it stands: `qemu-img convert -O raw %s NEW` makes "

@@ -38,21 +38,15 @@ static struct wrapped {
 	unsigned int stable;
 } wrapped;
 
-ssize_t __real_pread64(int fd, void *buf, size_t len, off_t off);
-ssize_t __real_pwrite64(int fd, const void *buf, size_t len, off_t off);
-ssize_t __real_preadv64(int fd, const struct iovec *iov, int nr, off_t off);
-ssize_t __real_pwritev64(int fd, const struct iovec *iov, int nr, off_t off);
-ssize_t __real_pwritev64v2(int fd, const struct iovec *iov, int nr, off_t off,
-			   int flags);
+ssize_t __real_fd_preadv(int fd, const struct iovec *iov, int nr, off_t off);
+ssize_t __real_fd_pwritev(int fd, const struct iovec *iov, int nr, off_t off,
+			  int flags);
 int __real_fdatasync(int fd);
 int __real_fallocate64(int fd, int mode, off_t off, off_t len);
 
-ssize_t __wrap_pread64(int fd, void *buf, size_t len, off_t off);
-ssize_t __wrap_pwrite64(int fd, const void *buf, size_t len, off_t off);
-ssize_t __wrap_preadv64(int fd, const struct iovec *iov, int nr, off_t off);
-ssize_t __wrap_pwritev64(int fd, const struct iovec *iov, int nr, off_t off);
-ssize_t __wrap_pwritev64v2(int fd, const struct iovec *iov, int nr, off_t off,
-			   int flags);
+ssize_t __wrap_fd_preadv(int fd, const struct iovec *iov, int nr, off_t off);
+ssize_t __wrap_fd_pwritev(int fd, const struct iovec *iov, int nr, off_t off,
+			  int flags);
 int __wrap_fdatasync(int fd);
 int __wrap_fallocate64(int fd, int mode, off_t off, off_t len);
 
@@ -71,44 +65,36 @@ static size_t at_most(size_t len)
 	return wrapped.most && len > wrapped.most ? wrapped.most : len;
 }
 
-ssize_t __wrap_pread64(int fd, void *buf, size_t len, off_t off)
+/* Counts the transfer. A short vector: a part of its first buffer. */
+static struct iovec first_part(const struct iovec *iov)
 {
-	return fails() ? -1 : __real_pread64(fd, buf, at_most(len), off);
+	return (struct iovec){iov->iov_base, at_most(iov->iov_len)};
 }
 
-ssize_t __wrap_pwrite64(int fd, const void *buf, size_t len, off_t off)
+ssize_t __wrap_fd_preadv(int fd, const struct iovec *iov, int nr, off_t off)
 {
-	return fails() ? -1 : __real_pwrite64(fd, buf, at_most(len), off);
-}
+	struct iovec part;
 
-/* A short vector: a part of its first buffer. */
-ssize_t __wrap_preadv64(int fd, const struct iovec *iov, int nr, off_t off)
-{
 	if (fails())
 		return -1;
-	if (wrapped.most)
-		return __real_pread64(fd, iov->iov_base, at_most(iov->iov_len),
-				      off);
-	wrapped.transfers++;
-	return __real_preadv64(fd, iov, nr, off);
+	part = first_part(iov);
+	return wrapped.most ? __real_fd_preadv(fd, &part, 1, off)
+			    : __real_fd_preadv(fd, iov, nr, off);
 }
 
-ssize_t __wrap_pwritev64(int fd, const struct iovec *iov, int nr, off_t off)
+ssize_t __wrap_fd_pwritev(int fd, const struct iovec *iov, int nr, off_t off,
+			  int flags)
 {
-	if (fails())
-		return -1;
-	if (wrapped.most)
-		return __real_pwrite64(fd, iov->iov_base, at_most(iov->iov_len),
-				       off);
-	wrapped.transfers++;
-	return __real_pwritev64(fd, iov, nr, off);
-}
+	struct iovec part;
 
-ssize_t __wrap_pwritev64v2(int fd, const struct iovec *iov, int nr, off_t off,
-			   int flags)
-{
 	wrapped.stable += flags == RWF_DSYNC;
-	return fails() ? -1 : __real_pwritev64v2(fd, iov, nr, off, flags);
+	if (fails())
+		return -1;
+	if (flags)
+		return __real_fd_pwritev(fd, iov, nr, off, flags);
+	part = first_part(iov);
+	return wrapped.most ? __real_fd_pwritev(fd, &part, 1, off, 0)
+			    : __real_fd_pwritev(fd, iov, nr, off, 0);
 }
 
 int __wrap_fdatasync(int fd)

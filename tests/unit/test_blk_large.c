@@ -9,10 +9,12 @@
  */
 #include "blk_rig.h"
 
-ssize_t __real_preadv64(int fd, const struct iovec *iov, int nr, off_t off);
-ssize_t __real_pwritev64(int fd, const struct iovec *iov, int nr, off_t off);
-ssize_t __wrap_preadv64(int fd, const struct iovec *iov, int nr, off_t off);
-ssize_t __wrap_pwritev64(int fd, const struct iovec *iov, int nr, off_t off);
+ssize_t __real_fd_preadv(int fd, const struct iovec *iov, int nr, off_t off);
+ssize_t __real_fd_pwritev(int fd, const struct iovec *iov, int nr, off_t off,
+			  int flags);
+ssize_t __wrap_fd_preadv(int fd, const struct iovec *iov, int nr, off_t off);
+ssize_t __wrap_fd_pwritev(int fd, const struct iovec *iov, int nr, off_t off,
+			  int flags);
 
 /* Bytes of calls since it was set to 0 */
 static uint64_t moved;
@@ -23,16 +25,17 @@ static void count_vector(const struct iovec *iov, int nr)
 		moved += iov[i].iov_len;
 }
 
-ssize_t __wrap_preadv64(int fd, const struct iovec *iov, int nr, off_t off)
+ssize_t __wrap_fd_preadv(int fd, const struct iovec *iov, int nr, off_t off)
 {
 	count_vector(iov, nr);
-	return __real_preadv64(fd, iov, nr, off);
+	return __real_fd_preadv(fd, iov, nr, off);
 }
 
-ssize_t __wrap_pwritev64(int fd, const struct iovec *iov, int nr, off_t off)
+ssize_t __wrap_fd_pwritev(int fd, const struct iovec *iov, int nr, off_t off,
+			  int flags)
 {
 	count_vector(iov, nr);
-	return __real_pwritev64(fd, iov, nr, off);
+	return __real_fd_pwritev(fd, iov, nr, off, flags);
 }
 
 #define LARGE_DISK MIB(64)

@@ -76,10 +76,12 @@ static uint8_t packet[NET_HDR_BYTES + FRAME_MAX];
 
 /* ---- the host ---- */
 
-ssize_t __real_readv(int fd, const struct iovec *iov, int nr);
-ssize_t __wrap_readv(int fd, const struct iovec *iov, int nr);
-ssize_t __real_writev(int fd, const struct iovec *iov, int nr);
-ssize_t __wrap_writev(int fd, const struct iovec *iov, int nr);
+ssize_t __real_fd_preadv(int fd, const struct iovec *iov, int nr, off_t off);
+ssize_t __wrap_fd_preadv(int fd, const struct iovec *iov, int nr, off_t off);
+ssize_t __real_fd_pwritev(int fd, const struct iovec *iov, int nr, off_t off,
+			  int flags);
+ssize_t __wrap_fd_pwritev(int fd, const struct iovec *iov, int nr, off_t off,
+			  int flags);
 int __real_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
 int __wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
 
@@ -93,14 +95,15 @@ static bool fails(void)
 	return true;
 }
 
-ssize_t __wrap_readv(int fd, const struct iovec *iov, int nr)
+ssize_t __wrap_fd_preadv(int fd, const struct iovec *iov, int nr, off_t off)
 {
-	return fails() ? -1 : __real_readv(fd, iov, nr);
+	return fails() ? -1 : __real_fd_preadv(fd, iov, nr, off);
 }
 
-ssize_t __wrap_writev(int fd, const struct iovec *iov, int nr)
+ssize_t __wrap_fd_pwritev(int fd, const struct iovec *iov, int nr, off_t off,
+			  int flags)
 {
-	ssize_t n = fails() ? -1 : __real_writev(fd, iov, nr);
+	ssize_t n = fails() ? -1 : __real_fd_pwritev(fd, iov, nr, off, flags);
 
 	w.tx.lost += n < 0 && errno != EINTR;
 	return n;

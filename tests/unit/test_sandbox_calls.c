@@ -227,7 +227,7 @@ static struct call allowed_call(const struct sandbox_call *row)
 
 	if (row->nr == SYS_mmap || row->nr == SYS_munmap ||
 	    row->nr == SYS_madvise || row->nr == SYS_mprotect ||
-	    row->nr == SYS_mremap || row->nr == SYS_brk)
+	    row->nr == SYS_brk)
 		c.arg[0] = 0;
 	if (row->nr == SYS_futex)
 		c.arg[1] = 0x7f; /* no such operation */
