@@ -50,9 +50,9 @@ static bool is_zero(const uint8_t *page)
 static int write_at(int fd, const uint8_t *data, uint64_t len, uint64_t off)
 {
 	while (len > 0) {
-		ssize_t n = fd_pwrite(fd, data,
-				      len < WRITE_MAX ? len : WRITE_MAX,
-				      (off_t)off);
+		ssize_t n =
+			fd_pwrite(fd, data, len < WRITE_MAX ? len : WRITE_MAX,
+				  (off_t)off);
 
 		if (n < 0 && errno == EINTR)
 			continue;
