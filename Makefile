@@ -18,9 +18,11 @@ all: programs
 programs: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) $(PROGRAMS)
 
-# docs/cli.md, from the tables that the programs parse by.
+# docs/cli.md, from the tables that the programs parse by, and
+# docs/system-calls.md, from that of the seccomp filters.
 docs: programs
 	@$(BUILD)/src/docgen/docgen markdown >docs/cli.md
+	@$(BUILD)/src/docgen/docgen calls >docs/system-calls.md
 
 $(BUILD)/build.ninja:
 	@tools/deps build demo

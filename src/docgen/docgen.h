@@ -32,6 +32,7 @@ const char *docgen_paragraph(const char *text, struct buf *out);
 
 void docgen_man(const struct args_page *page, int section, struct buf *out);
 void docgen_markdown(struct buf *out);
+void docgen_calls(struct buf *out);
 void docgen_bash(struct buf *out);
 void docgen_zsh(struct buf *out);
 void docgen_fish(struct buf *out);

@@ -3,7 +3,7 @@
  * main.c - docgen: which document, and where it goes (docgen.h)
  *
  * usage: docgen man|completion FOLDER
- *        docgen markdown            (on standard output)
+ *        docgen markdown|calls      (on standard output)
  */
 #include "docgen/docgen.h"
 
@@ -115,11 +115,11 @@ static int write_completion(const char *folder)
 	return r;
 }
 
-static int write_markdown(void)
+static int print(void (*make)(struct buf *out))
 {
 	cleanup_buf struct buf text = {0};
 
-	docgen_markdown(&text);
+	make(&text);
 	return text.failed ? -ENOMEM
 			   : fd_write_full(STDOUT_FILENO, text.data, text.len);
 }
@@ -134,7 +134,9 @@ int main(int argc, char **argv)
 	else if (argc == 3 && strcmp(what, "completion") == 0)
 		r = write_completion(argv[2]);
 	else if (argc == 2 && strcmp(what, "markdown") == 0)
-		r = write_markdown();
+		r = print(docgen_markdown);
+	else if (argc == 2 && strcmp(what, "calls") == 0)
+		r = print(docgen_calls);
 	if (r < 0)
 		(void)fprintf(stderr, "docgen: %s: %s\n", what, err_name(r));
 	return r < 0;

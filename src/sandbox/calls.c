@@ -109,7 +109,6 @@ const struct sandbox_call sandbox_calls[] = {
 	ALLOW(V | C, io_uring_enter, "requests of a drive that runs asynchronously"),
 	ALLOW(V, fdatasync, "a flush of the guest's; a snapshot is on disk"),
 	ALLOW(V, fallocate, "the guest discards or zeroes blocks"),
-	ALLOW(V, ftruncate, "the size of a snapshot's memory file"),
 	ALLOW(V, lseek, "size of a drive; where a memory file has data"),
 	ALLOW(V, copy_file_range, "pages of a memory file that nobody changed"),
 	ALLOW_FOR(V | C | P, MUSL, fstat, "size of a drive; which file was truncated"),
@@ -120,7 +119,6 @@ const struct sandbox_call sandbox_calls[] = {
 	ALLOW(V | C | G, shutdown, "one side of a connection is done"),
 	ALLOW(V | C | G, close, "a connection ends, a drive is replaced"),
 	ONLY(V, fcntl, "a drive's lock", IS(1, F_OFD_SETLK)),
-	ONLY(V, fcntl, "flags of a drive's new file", IS(1, F_SETFL)),
 
 	/* Waiting. */
 	ALLOW(V | G, epoll_pwait2, "the loop"),

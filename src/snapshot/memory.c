@@ -9,6 +9,8 @@
 #include "mem/pages.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
 #include <unistd.h>
 
 /* One write: long enough that calls cost nothing, short enough to be ended. */
@@ -266,6 +268,30 @@ static int write_region(struct writer *w)
 	return r < 0 ? r : write_gap(w, at, w->region->size);
 }
 
+/*
+ * As ftruncate(), which a locked process may not call: the last byte is written
+ * and its page made a hole again, where the file system can. What a diff goes
+ * on top of is there already, in full size.
+ */
+static int set_size(int fd, uint64_t size)
+{
+	off_t end = lseek(fd, 0, SEEK_END);
+	ssize_t n;
+
+	if (end < 0)
+		return -errno;
+	if ((uint64_t)end >= size)
+		return 0;
+	do
+		n = fd_pwrite(fd, "", 1, (off_t)size - 1);
+	while (n < 0 && errno == EINTR);
+	if (n != 1)
+		return n < 0 ? -errno : -EIO;
+	(void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			(off_t)(size - PAGE_SIZE), (off_t)PAGE_SIZE);
+	return 0;
+}
+
 int memory_write(const struct gmem *mem, int pagemap, int fd,
 		 enum memory_kind kind, struct memory_stats *stats,
 		 struct err *err)
@@ -277,7 +303,7 @@ int memory_write(const struct gmem *mem, int pagemap, int fd,
 		.kind = kind,
 		.stats = stats,
 	};
-	int r = ftruncate(fd, (off_t)mem->size) < 0 ? -errno : 0;
+	int r = set_size(fd, mem->size);
 
 	*stats = (struct memory_stats){0};
 	for (unsigned int i = 0; i < mem->nr_regions && r == 0; i++) {

@@ -70,6 +70,19 @@ def test_command_lines_are_as_the_tables_say(build):
     assert made == (DOCS / "cli.md").read_text()
 
 
+def test_calls_are_as_the_filters_allow(build):
+    """docs/system-calls.md is made, too; docs/security.md has its counts."""
+    made = subprocess.run([build / "src/docgen/docgen", "calls"],
+                          capture_output=True, text=True, check=True).stdout
+    assert made == (DOCS / "system-calls.md").read_text()
+    count = dict(re.findall(r"^\| ([a-z ,:]+) \| (\d+) \| \d+ \|$", made, re.M))
+    text = (DOCS / "security.md").read_text()
+    row = re.search(r"^\| Volt \(.*\) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|",
+                    text, re.M)
+    assert row.groups() == (count["vmm"], count["gate"], count["vcpu"],
+                            count["the guest process: vmm, vcpu, pager"])
+
+
 def commands():
     """All programs, and each command and form that docs/cli.md lists."""
     rows = re.findall(r"^\| \[`(volt [a-z ]+)`\]",

@@ -20,8 +20,12 @@
 #define BUILD SANDBOX_MUSL
 #endif
 
-/* The guest process may make so many calls, whichever thread and library. */
-#define UNION_MAX 48
+/* So many calls may the guest process make, whichever thread. */
+#ifdef __GLIBC__
+#define UNION_MAX 37 /* raise() of glibc asks who it is */
+#else
+#define UNION_MAX 36
+#endif
 
 static const unsigned int guest_process = SANDBOX_ON(SANDBOX_VMM) |
 					  SANDBOX_ON(SANDBOX_VCPU) |
@@ -462,13 +466,7 @@ static void test_nothing_executable_or_hidden(void **state)
 static void test_union_is_small(void **state)
 {
 	(void)state;
-	for (enum sandbox_build b = SANDBOX_MUSL; b <= SANDBOX_GLIBC; b++) {
-		unsigned int nr = sandbox_count_calls(guest_process, b);
-
-		print_message("the guest process: %u calls (build %u)\n", nr,
-			      b);
-		assert_true(nr <= UNION_MAX);
-	}
+	assert_true(sandbox_count_calls(guest_process, BUILD) <= UNION_MAX);
 }
 
 static void test_names(void **state)
