@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -203,6 +204,36 @@ def test_answers_that_are_no_http(cli):
             out = ps.communicate(timeout=60)[0]
             assert ps.returncode == 0
             assert "no answer" in out.splitlines()[1]
+
+
+def drip(listener, stop):
+    """Serve one client, a byte of a head without an end every 0.2 s."""
+    conn = listener.accept()[0]
+    try:
+        conn.sendall(b"HTTP/1.1 200 OK\r\nA: ")
+        while not stop.wait(0.2):
+            conn.sendall(b"b")
+    except OSError:
+        pass
+    conn.close()
+
+
+def test_a_vm_that_answers_without_an_end(cli):
+    """Each byte comes in time, the answer never: ps goes on all the same."""
+    path = cli.folder / "volt/slow.sock"
+    path.parent.mkdir(0o700)
+    stop = threading.Event()
+    with socket.socket(socket.AF_UNIX) as slow:
+        slow.bind(str(path))
+        slow.listen()
+        server = threading.Thread(target=drip, args=(slow, stop))
+        server.start()
+        try:
+            assert cli.rows() == [["slow", "busy", "-", "-",
+                                   str(os.getpid())]]
+        finally:
+            stop.set()
+            server.join()
 
 
 def test_without_a_kernel(cli):
