@@ -102,10 +102,14 @@ struct path_opener;
  * struct path_ops - an implementation
  * @open:	a descriptor, close-on-exec and the caller's, or -errno with the
  *		role's sentence (path_say()). Context: the VMM thread
+ * @holder:	who has a lock on @fd, which was the last to be opened, as
+ *		holder_of_lock() tells; NULL: open() finds it in /proc
  */
 struct path_ops {
 	int (*open)(const struct path_opener *opener,
 		    const struct path_want *want, struct err *err);
+	void (*holder)(const struct path_opener *opener, int fd, char *text,
+		       size_t size);
 };
 
 /**

@@ -5,9 +5,9 @@
  * The sentences are Firecracker's, so that clients which match them keep
  * working; what a person can do about it follows.
  */
+#include "host/holder.h"
 #include "host/tap.h"
 #include "vm/config.h"
-#include "vm/holder.h"
 
 #include <errno.h>
 #include <stdio.h>

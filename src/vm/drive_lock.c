@@ -5,7 +5,7 @@
  */
 #include "vm/drive_lock.h"
 
-#include "vm/holder.h"
+#include "host/holder.h"
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define HOLDER_MAX 192
@@ -53,21 +52,6 @@ static bool same_file(int a, int b)
 
 /* ---- who has it ---- */
 
-void drive_lock_holder(const struct path_opener *opener, int fd, char *text,
-		       size_t size)
-{
-	struct stat st;
-	char mark[64];
-
-	text[0] = '\0';
-	if (fstat(fd, &st) < 0)
-		return;
-	/* As in /proc/locks (fs/locks.c). */
-	(void)snprintf(mark, sizeof(mark), " %02x:%02x:%llu ", major(st.st_dev),
-		       minor(st.st_dev), (unsigned long long)st.st_ino);
-	holder_find(opener, "lock:", mark, text, size);
-}
-
 /* Another drive of this VM has the file, unless it is @except. */
 static const char *own_holder(const struct vm_config *config, int fd,
 			      const char *except)
@@ -89,7 +73,7 @@ static void find_holder(const struct vm_config *config, int fd,
 	if (own)
 		(void)snprintf(text, size, " by drive %.64s of this VM", own);
 	else
-		drive_lock_holder(config->opener, fd, text, size);
+		holder_of_lock(config->opener, fd, text, size);
 }
 
 /* ---- claims ---- */

@@ -77,11 +77,3 @@ int drive_lock(const struct vm_config *config, struct drive_config *drive,
 
 /* Close @drive's descriptors; @old has its lock again. */
 void drive_unlock(struct drive_config *drive, struct drive_config *old);
-
-/**
- * drive_lock_holder() - who has a lock on an open file
- * @text:	" by VM web (process 4711)", " by process 4711 (qemu)", or empty
- *		where /proc does not tell
- */
-void drive_lock_holder(const struct path_opener *opener, int fd, char *text,
-		       size_t size);

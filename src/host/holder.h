@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include <stddef.h>
+#include "base/fd.h"
 
 struct path_opener;
 
@@ -18,3 +18,17 @@ struct path_opener;
  */
 void holder_find(const struct path_opener *opener, const char *key,
 		 const char *mark, char *text, size_t size);
+
+/**
+ * holder_of_lock() - who has a lock on an open file
+ * @text:	" by VM web (process 4711)", " by process 4711 (qemu)", or empty
+ *		where /proc does not tell
+ *
+ * An opener that cannot look by itself asks who opened the file for it.
+ */
+void holder_of_lock(const struct path_opener *opener, int fd, char *text,
+		    size_t size);
+
+/* The same of a file by its number; the opener has to look. */
+void holder_of_file(const struct path_opener *opener, struct file_id file,
+		    char *text, size_t size);

@@ -2,7 +2,7 @@
 /*
  * holder.c - which process has a thing of the host (holder.h)
  */
-#include "vm/holder.h"
+#include "host/holder.h"
 
 #include "base/fd.h"
 #include "host/below.h"
@@ -11,6 +11,8 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define COMMAND_MAX 2048
@@ -138,4 +140,28 @@ void holder_find(const struct path_opener *opener, const char *key,
 			describe(dirfd(dir), entry->d_name, text, size);
 	if (dir)
 		(void)closedir(dir);
+}
+
+void holder_of_file(const struct path_opener *opener, struct file_id file,
+		    char *text, size_t size)
+{
+	char mark[64];
+
+	/* As in /proc/locks (fs/locks.c). */
+	(void)snprintf(mark, sizeof(mark), " %02x:%02x:%llu ", major(file.dev),
+		       minor(file.dev), (unsigned long long)file.ino);
+	holder_find(opener, "lock:", mark, text, size);
+}
+
+void holder_of_lock(const struct path_opener *opener, int fd, char *text,
+		    size_t size)
+{
+	struct stat st;
+
+	text[0] = '\0';
+	if (opener->ops->holder)
+		opener->ops->holder(opener, fd, text, size);
+	else if (fstat(fd, &st) == 0)
+		holder_of_file(opener, (struct file_id){st.st_dev, st.st_ino},
+			       text, size);
 }
