@@ -574,6 +574,15 @@ const struct vsock_counters *vsock_counters(struct virtio_dev *dev)
 	return &to_vsock(dev)->counters;
 }
 
+void vsock_dialed(struct virtio_dev *dev, uint32_t port, int rc, int fd)
+{
+	struct vsock *v = to_vsock(dev);
+
+	virtio_dev_enter(dev);
+	vsock_host_answer(v, port, rc, fd);
+	vsock_leave(v);
+}
+
 int vsock_new(struct virtio_dev **out, const struct vsock_params *params,
 	      struct err *err)
 {

@@ -23,7 +23,8 @@
  *
  *   greeting	host client: its CONNECT line			30 s
  *   calling	host client: the guest's RESPONSE		2 s
- *   dialling	guest: room in the backlog of its listener	2 s
+ *   dialling	guest: room in the backlog of its listener, or	2 s
+ *		the answer of the opener that calls it
  *		(restored: its taking the reset, too)
  *   open	both ends are there; either may be half closed	-
  *		and, once the host's end is gone for good: the
@@ -46,6 +47,12 @@
  *    size; while it is full, no TX packet is taken (5.10.6.1.2).
  *  - At most VSOCK_CONNS_MAX connections, of whatever state, one descriptor
  *    each. When descriptors or memory are short, accept() is tried again later.
+ *
+ * An opener that calls the host's end later (-EINPROGRESS) answers by
+ * vsock_dialed(). Until then the call is in flight, which is a state of its
+ * connection: a pause moves its deadline and lets the answer in; after a reset,
+ * or behind the deadline, the socket that comes is closed; in a snapshot there
+ * is none of it, as connections do not survive a restore.
  *
  * Half close. A client's shutdown(SHUT_WR) becomes SHUTDOWN with the send flag,
  * its close both flags, behind all its bytes. The guest's flags become
@@ -133,3 +140,13 @@ int vsock_new(struct virtio_dev **out, const struct vsock_params *params,
 	      struct err *err) __must_check;
 
 const struct vsock_counters *vsock_counters(struct virtio_dev *dev);
+
+/**
+ * vsock_dialed() - what came of a call that the opener took (-EINPROGRESS)
+ * @port:	of the call: the index of its PATH_VSOCK_PEER
+ * @rc:		0, or -errno
+ * @fd:		taken over; -1 unless @rc is 0
+ *
+ * Context: the VMM thread.
+ */
+void vsock_dialed(struct virtio_dev *dev, uint32_t port, int rc, int fd);

@@ -174,8 +174,8 @@ void vsock_host_accepted(struct vsock_conn *c)
 
 /* ---- connections of the guest ---- */
 
-/* Return: 0 and the connection has its socket, -EAGAIN when it has to wait, or
- * -errno. */
+/* Return: 0 and the connection has its socket, -EAGAIN when it has to wait or
+ * is called by somebody else, or -errno. */
 static int dial(struct vsock_conn *c)
 {
 	char path[UNIX_PATH_MAX + sizeof("_4294967295")];
@@ -183,14 +183,15 @@ static int dial(struct vsock_conn *c)
 			   c->host_port);
 	int fd;
 
-	if (c->vsock->holding)
+	if (c->vsock->holding || c->in_flight)
 		return -EAGAIN;
 	if (len < 0 || (size_t)len >= sizeof(path))
 		return -ENAMETOOLONG;
 	fd = path_open_nth(c->vsock->opener, PATH_VSOCK_PEER, path,
 			   c->host_port, NULL);
+	c->in_flight = fd == -EINPROGRESS;
 	if (fd < 0)
-		return fd;
+		return c->in_flight ? -EAGAIN : fd;
 	c->src.fd = fd;
 	return 0;
 }
@@ -227,10 +228,9 @@ bool vsock_host_dial(struct vsock *v, const struct vsock_header *request)
 	return true;
 }
 
-void vsock_host_redial(struct vsock_conn *c)
+/* What came of calling the host's end. */
+static void called(struct vsock_conn *c, int r)
 {
-	int r = dial(c);
-
 	/* A shortage may end before the deadline does. */
 	if (r == -EAGAIN || r == -EMFILE || r == -ENFILE || r == -ENOMEM ||
 	    r == -ENOBUFS)
@@ -240,4 +240,35 @@ void vsock_host_redial(struct vsock_conn *c)
 	else
 		vsock_conn_abort(c, true);
 	vsock_conn_settle(c);
+}
+
+void vsock_host_redial(struct vsock_conn *c)
+{
+	called(c, dial(c));
+}
+
+/* Sockets to one port are alike: whoever has waited longest takes it. */
+static struct vsock_conn *find_called(struct vsock *v, uint32_t port)
+{
+	for (struct list *at = v->conns.next; at != &v->conns; at = at->next) {
+		struct vsock_conn *c = container_of(at, struct vsock_conn, all);
+
+		if (c->state == VSOCK_DIALLING && c->in_flight &&
+		    c->host_port == port)
+			return c;
+	}
+	return NULL;
+}
+
+void vsock_host_answer(struct vsock *v, uint32_t port, int r, int fd)
+{
+	struct vsock_conn *c = v->stale ? NULL : find_called(v, port);
+
+	if (!c) {
+		fd_close(&fd); /* it was reset, or waited too long */
+		return;
+	}
+	c->in_flight = false;
+	c->src.fd = fd;
+	called(c, r);
 }

@@ -100,6 +100,7 @@ enum vsock_owed {
  * @sent:	bytes sent to the guest
  * @fwd:	bytes that came from the guest and were passed on
  * @fwd_told:	the last value of @fwd that the guest was sent
+ * @in_flight:	dialling: the opener will answer
  * @asked:	the guest was asked for its credit since it had none
  * @batch:	RX buffers to offer to the next readv
  * @deadline_ns: of the present state; 0 none
@@ -121,6 +122,7 @@ struct vsock_conn {
 	uint8_t host_shut;
 	uint8_t batch;
 	bool hashed;
+	bool in_flight;
 	bool asked;
 	uint32_t peer_alloc;
 	uint32_t peer_fwd;
@@ -294,6 +296,10 @@ bool vsock_host_dial(struct vsock *v, const struct vsock_header *request);
 
 /* Try again a connection that waits. */
 void vsock_host_redial(struct vsock_conn *c);
+
+/* A call that was in flight has come to its end: @r, and a socket if it is 0.
+ */
+void vsock_host_answer(struct vsock *v, uint32_t port, int r, int fd);
 
 /* "CONNECT <port>\n": true and *@port when it is one. */
 bool vsock_parse_connect(const char *line, size_t len, uint32_t *port);
