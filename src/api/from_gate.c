@@ -58,12 +58,11 @@ static void on_note(void *ctx, uint32_t note, int rc, const char *text)
 	}
 }
 
-static void on_dialed(void *ctx, uint32_t cookie, int rc, int fd)
+static void on_dialed(void *ctx, uint32_t port, int rc, int fd)
 {
-	(void)ctx;
-	(void)cookie;
-	(void)rc;
-	fd_close(&fd);
+	struct api *api = ctx;
+
+	vm_vsock_dialed(api->vm, port, rc, fd);
 }
 
 static void on_gone(void *ctx)
@@ -108,6 +107,10 @@ int api_open_gate(struct api *api, const char *path, struct err *err)
 		gate_door_close(&door);
 		return r;
 	}
+	gate_opener_init(&api->opener, &api->gate);
+	api->vm->config.opener = &api->opener.opener;
+	api->vm->lock = api_lock;
+	api->vm->lock_ctx = api;
 	r = gate_start(&api->gate, api->vm->loop, &params, &ops, api, err);
 	if (r == 0 && path)
 		api_counters_started(api);

@@ -26,6 +26,7 @@
 #include "base/schema.h"
 #include "gate/gate.h"
 #include "gate/method.h"
+#include "gate/opener.h"
 #include "host/timer.h"
 #include "vm/phases.h"
 
@@ -204,6 +205,7 @@ struct api_counters {
  * struct api - what requests act on
  * @flush:	writes a metrics line every minute while the VM runs
  * @gate:	to the gate; its fd is -1 when there is none
+ * @opener:	of the VM, as long as there is the API
  * @log_module:	owned; log_settings.module points to it
  * @level_set:	somebody chose a log level
  */
@@ -214,6 +216,7 @@ struct api {
 	struct api_counters counters;
 	struct timer flush;
 	struct gate_link gate;
+	struct gate_opener opener;
 	char *log_module;
 	bool level_set;
 };
@@ -257,3 +260,9 @@ void api_handle(struct api *api, enum api_method method, const char *path,
  */
 int api_load(struct api *api, const struct api_route *route, const char *text,
 	     size_t len, struct err *err) __must_check;
+
+/* vm->lock of an API with a gate: from here on the gate opens. */
+int api_lock(struct vm *vm, void *ctx, struct err *err) __must_check;
+
+/* Where the request in progress, PUT /snapshot/create, saves to. */
+struct vm_place api_place(struct api *api);

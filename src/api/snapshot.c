@@ -15,8 +15,6 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 struct create_body {
 	unsigned int snapshot_type; /* enum memory_kind */
@@ -203,44 +201,17 @@ static int create_check(struct api_call *call)
 	return 0;
 }
 
-static int create_two_files(struct api_call *call, struct phases *phases)
+/* In a directory: of a VM that runs, too. */
+static int create_running(struct api_call *call, const struct vm_place *place,
+			  const struct vm_save *how, struct phases *phases)
 {
-	const struct create_body *body = call->body;
-	const struct snapshot_paths paths = {
-		.state = body->snapshot_path,
-		.memory = body->mem_file_path,
-		.opener = call->api->vm->config.opener,
-	};
+	struct vm *vm = call->api->vm;
+	bool ran = vm->state == VM_RUNNING;
+	int r = vm_pause(vm, call->err);
 
-	const struct vm_save how = {body->snapshot_type, body->memory_checksum};
-
-	return vm_snapshot(call->api->vm, &paths, &how, phases, call->err);
-}
-
-static int create_in_directory(struct api_call *call, struct phases *phases)
-{
-	const struct create_body *body = call->body;
-	const struct vm_save how = {body->snapshot_type, body->memory_checksum};
-	bool ran = call->api->vm->state == VM_RUNNING;
-	struct snapshot_paths paths;
-	bool made;
-	int r;
-
-	if (snapshot_paths_in(&paths, body->snapshot_path) < 0)
-		return err_set(call->err, -ENOMEM, "Out of memory");
-	paths.opener = call->api->vm->config.opener;
-	r = snapshot_dir_make(body->snapshot_path, &made, call->err);
-	if (r < 0) {
-		snapshot_paths_free(&paths);
-		return r;
-	}
-	r = vm_pause(call->api->vm, call->err);
 	if (r == 0)
-		r = vm_snapshot(call->api->vm, &paths, &how, phases, call->err);
-	snapshot_paths_free(&paths);
-	if (r < 0 && made)
-		(void)rmdir(body->snapshot_path);
-	if (ran && vm_resume(call->api->vm, NULL) < 0)
+		r = vm_snapshot(vm, place, how, phases, call->err);
+	if (ran && vm_resume(vm, NULL) < 0)
 		log_error("The microVM cannot be resumed");
 	return r;
 }
@@ -251,8 +222,11 @@ static int create(struct api_call *call)
 	struct api *api = call->api;
 	struct phases phases;
 	uint64_t us;
-	int r = body->mem_file_path ? create_two_files(call, &phases)
-				    : create_in_directory(call, &phases);
+	const struct vm_save how = {body->snapshot_type, body->memory_checksum};
+	const struct vm_place place = api_place(api);
+	int r = body->mem_file_path
+			? vm_snapshot(api->vm, &place, &how, &phases, call->err)
+			: create_running(call, &place, &how, &phases);
 
 	if (r < 0) {
 		err_prefix_api(call->err, "Create snapshot error: ");

@@ -127,8 +127,11 @@ struct file_id file_id_of(const char *path)
 
 void file_unlink_own(const char *path, struct file_id id)
 {
-	const struct file_id now = file_id_of(path);
+	struct file_id now;
 
-	if (id.ino != 0 && now.dev == id.dev && now.ino == id.ino)
+	if (id.ino == 0)
+		return;
+	now = file_id_of(path);
+	if (now.dev == id.dev && now.ino == id.ino)
 		(void)unlink(path);
 }

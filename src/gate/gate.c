@@ -23,8 +23,8 @@
 /* Handlers belong to the other half; a terminal and its group, too. */
 static void set_signals(void)
 {
-	static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT,
-				      SIGPIPE};
+	static const int ignored[] = {SIGINT,  SIGTERM, SIGHUP,
+				      SIGQUIT, SIGPIPE, SIGXFSZ};
 
 	for (int sig = 1; sig < 32; sig++)
 		(void)signal(sig, SIG_DFL);

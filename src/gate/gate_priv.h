@@ -5,7 +5,10 @@
 #pragma once
 
 #include "gate/gate.h"
+#include "gate/need.h"
+#include "gate/save.h"
 #include "gate/server.h"
+#include "snapshot/files.h"
 
 /**
  * struct gate_reply - a message that waits for room on the wire
@@ -19,6 +22,28 @@ struct gate_reply {
 	bool waits;
 };
 
+/* A drive of the VM, as it was at the lock. */
+struct gate_drive {
+	char *id;
+	bool read_only;
+};
+
+/**
+ * struct gate_save - snapshots (save.h)
+ * @of, @known:	what they are of; it was told
+ * @run:	of this process; 0: it has saved nothing
+ * @begun:	@files are being written
+ * @made:	the directory that was made for them, or NULL
+ */
+struct gate_save {
+	struct save_base of;
+	bool known;
+	uint64_t run;
+	bool begun;
+	struct snapshot_files files;
+	char *made;
+};
+
 /**
  * struct gate - the gate
  * @src:	the wire
@@ -27,6 +52,12 @@ struct gate_reply {
  * @out:	what of it is not sent
  * @answer:	what has come of its answer
  * @reply:	nothing is read from the wire before it is out
+ * @request, @nr_needs: of the request in progress; how often it was looked at
+ * @opened:	the file that was opened last for it
+ * @locked:	the guest process is not believed any more
+ * @vsock:	prefix of the socket device's peers, and the file of its
+ * listener
+ * @nr_dials:	since @dials_since_ns
  */
 struct gate {
 	struct loop loop;
@@ -39,12 +70,35 @@ struct gate {
 	struct wire_text out;
 	struct wire_join answer;
 	struct gate_reply reply;
+	struct need_request request;
+	unsigned int nr_needs;
+	struct file_id opened;
 	bool locked;
+	struct {
+		char *path;
+		struct file_id file;
+	} vsock;
+	struct gate_drive *drives;
+	size_t nr_drives;
+	unsigned int nr_dials;
+	uint64_t dials_since_ns;
+	struct gate_save save;
 	struct wire_in in;
 };
 
+/* A request is with the guest process, all of it. */
+static inline bool gate_in_progress(const struct gate *gate)
+{
+	return gate->raw && !gate->out.going;
+}
+
 /* Serve @sock until its other end closes. Return: the exit code. */
 int gate_run(struct gate *gate, int sock);
+
+/* The same without the loop, for tests. Return: 0 or -errno; gate_end() in any
+ * case. */
+int gate_begin(struct gate *gate, int sock) __must_check;
+void gate_end(struct gate *gate);
 
 /**
  * gate_take() - one message of the guest process, which is gate->in
@@ -55,3 +109,20 @@ int gate_take(struct gate *gate) __must_check;
 
 /* Send gate->reply, at once or later. */
 void gate_send_reply(struct gate *gate);
+
+/* The same, for one kind each (open.c). */
+int gate_take_handover(struct gate *gate) __must_check;
+int gate_take_need(struct gate *gate) __must_check;
+int gate_take_dial(struct gate *gate) __must_check;
+
+/* ... and save.c. A NEED(place) has been checked as every NEED is. */
+int gate_take_base(struct gate *gate) __must_check;
+int gate_take_save(struct gate *gate) __must_check;
+int gate_take_saved(struct gate *gate) __must_check;
+int gate_take_aborted(struct gate *gate) __must_check;
+
+/* What was begun and not finished is given up. */
+void gate_save_end(struct gate *gate);
+
+/* Close what waits to be sent. */
+void gate_reply_drop(struct gate_reply *reply);

@@ -63,19 +63,10 @@ void gate_link_answer(struct gate_link *link, int status, bool deprecated,
 	flush(link);
 }
 
-int gate_link_tell(struct gate_link *link, enum wire_kind kind, uint32_t value,
-		   const void *tail, size_t len)
-{
-	const struct wire_message m = {.kind = kind, .value = value};
-
-	return wire_send(link->src.fd, &m, tail, len, NULL, 0);
-}
-
-int gate_link_dial(struct gate_link *link, uint32_t port, uint32_t cookie)
+int gate_link_dial(struct gate_link *link, uint32_t port)
 {
 	const struct wire_message m = {
 		.kind = WIRE_DIAL,
-		.serial = cookie,
 		.value = port,
 	};
 
@@ -118,7 +109,7 @@ static void take_dialed(struct gate_link *link)
 
 	if (rc == 0 && in->nr_fds == 0)
 		rc = -EPROTO;
-	link->ops->dialed(link->ctx, in->m.serial, rc,
+	link->ops->dialed(link->ctx, in->m.value, rc,
 			  rc == 0 ? fd_steal(&in->fd[0]) : -1);
 }
 
@@ -208,10 +199,9 @@ static int await_reply(struct gate_link *link, uint64_t end_ns)
 	return r == -EPROTO ? -EMFILE : r < 0 ? r : -EPIPE;
 }
 
-static int call(struct gate_link *link, const struct wire_message *m,
-		const void *tail, size_t len)
+static int send_within(struct gate_link *link, const struct wire_message *m,
+		       const void *tail, size_t len, uint64_t end_ns)
 {
-	uint64_t end_ns = now_ns() + GATE_CALL_MS * 1000000ull;
 	int r;
 
 	while ((r = wire_send(link->src.fd, m, tail, len, NULL, 0)) ==
@@ -220,6 +210,29 @@ static int call(struct gate_link *link, const struct wire_message *m,
 		if (r < 0)
 			return r;
 	}
+	return r;
+}
+
+static uint64_t end_of(enum wire_kind kind)
+{
+	return now_ns() +
+	       (kind == WIRE_SAVED ? GATE_SAVED_MS : GATE_CALL_MS) * 1000000ull;
+}
+
+int gate_link_tell(struct gate_link *link, enum wire_kind kind, uint32_t value,
+		   const void *tail, size_t len)
+{
+	const struct wire_message m = {.kind = kind, .value = value};
+
+	return send_within(link, &m, tail, len, end_of(kind));
+}
+
+static int call(struct gate_link *link, const struct wire_message *m,
+		const void *tail, size_t len)
+{
+	uint64_t end_ns = end_of(m->kind);
+	int r = send_within(link, m, tail, len, end_ns);
+
 	return r < 0 ? r : await_reply(link, end_ns);
 }
 
@@ -301,7 +314,7 @@ void gate_link_close(struct gate_link *link)
 	loop_del(link->loop, &link->src);
 	fd_close(&link->src.fd);
 	/* One that is stopped dies of our end (gate.h). */
-	if (r == 0)
+	if (r == 0 && link->pid > 0)
 		while (waitpid(link->pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	wire_join_free(&link->request);

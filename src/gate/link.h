@@ -20,20 +20,22 @@
 
 #include <sys/types.h>
 
-#define GATE_CALL_MS 10000
+/* How long a call waits; what brings names to a disk may take longer. */
+#define GATE_CALL_MS  10000
+#define GATE_SAVED_MS 60000
 
 /**
  * struct gate_link_ops - what comes from the gate
  * @request:	carry out a request: its head and body, @len bytes at @raw,
  *valid until gate_link_answer(), which may be called from within
- * @dialed:	to gate_link_dial() @cookie: 0 and a socket that is the
+ * @dialed:	to gate_link_dial() @port: 0 and a socket that is the
  *receiver's, or -errno. May come during gate_link_call()
  * @note:	text number @note, for the log; @text may be empty
  * @gone:	the gate is no more, and nobody asked it to go
  */
 struct gate_link_ops {
 	void (*request)(void *ctx, const char *raw, size_t len);
-	void (*dialed)(void *ctx, uint32_t cookie, int rc, int fd);
+	void (*dialed)(void *ctx, uint32_t port, int rc, int fd);
 	void (*note)(void *ctx, uint32_t note, int rc, const char *text);
 	void (*gone)(void *ctx);
 };
@@ -81,7 +83,7 @@ void gate_link_answer(struct gate_link *link, int status, bool deprecated,
 /**
  * gate_link_tell() - a message that the gate does not answer
  *
- * Return: 0 or -errno: the gate does not read.
+ * Return: 0; -ETIMEDOUT: the gate does not read; -errno.
  */
 int gate_link_tell(struct gate_link *link, enum wire_kind kind, uint32_t value,
 		   const void *tail, size_t len) __must_check;
@@ -92,15 +94,14 @@ int gate_link_tell(struct gate_link *link, enum wire_kind kind, uint32_t value,
  * @err:	what the gate says when it fails
  *
  * Return: 0: *@reply is in the link, until the next message; -ETIMEDOUT: no
- * answer in GATE_CALL_MS; -errno of the gate.
+ * answer in its time; -errno of the gate.
  */
 int gate_link_call(struct gate_link *link, enum wire_kind kind, uint32_t value,
 		   const void *tail, size_t len, struct wire_in **reply,
 		   struct err *err) __must_check;
 
-/* Return: 0; -EAGAIN: try again later; -errno. */
-int gate_link_dial(struct gate_link *link, uint32_t port,
-		   uint32_t cookie) __must_check;
+/* Return: 0, and the answer comes; -EAGAIN: try again later; -errno. */
+int gate_link_dial(struct gate_link *link, uint32_t port) __must_check;
 
 /**
  * gate_link_close() - let the gate end, and wait for it

@@ -9,6 +9,15 @@
 
 /* ---- to the guest process ---- */
 
+void gate_reply_drop(struct gate_reply *reply)
+{
+	for (unsigned int i = 0; i < reply->nr_fds; i++)
+		fd_close(&reply->fd[i]);
+	reply->nr_fds = 0;
+	reply->len = 0;
+	reply->waits = false;
+}
+
 static int send_reply(struct gate *gate)
 {
 	struct gate_reply *reply = &gate->reply;
@@ -17,13 +26,17 @@ static int send_reply(struct gate *gate)
 	if (reply->waits)
 		r = wire_send(gate->src.fd, &reply->m, reply->text, reply->len,
 			      reply->fd, reply->nr_fds);
+	if (r == -ETOOMANYREFS) {
+		/* More descriptors of this user are on their way than may be.
+		 */
+		gate_reply_drop(reply);
+		reply->m.rc = -EMFILE;
+		r = wire_send(gate->src.fd, &reply->m, NULL, 0, NULL, 0);
+		reply->waits = r == -EAGAIN;
+	}
 	if (r == -EAGAIN)
 		return r;
-	for (unsigned int i = 0; i < reply->nr_fds; i++)
-		fd_close(&reply->fd[i]);
-	reply->nr_fds = 0;
-	reply->len = 0;
-	reply->waits = false;
+	gate_reply_drop(reply);
 	return r;
 }
 
@@ -61,6 +74,8 @@ static void ask(void *ctx, const char *raw, size_t len)
 	m.serial = gate->serial;
 	gate->raw = raw;
 	gate->raw_len = len;
+	gate->nr_needs = 0;
+	gate->opened = (struct file_id){0};
 	wire_text_begin(&gate->out, &m, raw, len);
 	pump(gate);
 }
@@ -100,13 +115,14 @@ static int take_answer(struct gate *gate)
 	struct server_answer whole = answer;
 	int r;
 
-	if (!gate->raw || gate->out.going || m->serial != gate->serial ||
+	if (!gate_in_progress(gate) || m->serial != gate->serial ||
 	    !is_status((uint32_t)answer.status))
 		return -EPROTO;
 	r = wire_join_add(&gate->answer, &gate->in, gate->params->answer_max);
 	if (r <= 0)
 		return r;
 	gate->raw = NULL;
+	gate_save_end(gate);
 	whole.body = gate->answer.text.data;
 	whole.len = gate->answer.text.len;
 	server_answer(gate->server, &whole);
@@ -127,8 +143,18 @@ int gate_take(struct gate *gate)
 	switch (gate->in.m.kind) {
 	case WIRE_ANSWER:
 		return take_answer(gate);
+	case WIRE_HANDOVER:
+		return gate_take_handover(gate);
 	case WIRE_LOCKED:
 		return take_locked(gate);
+	case WIRE_NEED:
+		return gate_take_need(gate);
+	case WIRE_SAVED:
+		return gate_take_saved(gate);
+	case WIRE_ABORTED:
+		return gate_take_aborted(gate);
+	case WIRE_DIAL:
+		return gate_take_dial(gate);
 	default:
 		return -EPROTO;
 	}
@@ -153,7 +179,7 @@ static void on_wire(struct loop_source *src, uint32_t events)
 
 /* ---- life ---- */
 
-int gate_run(struct gate *gate, int sock)
+int gate_begin(struct gate *gate, int sock)
 {
 	struct gate_door *door = gate->params->door;
 	int r = loop_init(&gate->loop);
@@ -169,9 +195,35 @@ int gate_run(struct gate *gate, int sock)
 	if (r == 0 && door->fd >= 0)
 		r = server_new(&gate->server, &gate->loop, fd_steal(&door->fd),
 			       gate->params->payload_max, &server_ops, gate);
-	if (r == 0)
-		r = loop_run(&gate->loop);
+	return r;
+}
+
+void gate_end(struct gate *gate)
+{
+	const struct gate_door *door = gate->params->door;
+
+	gate_reply_drop(&gate->reply);
+	gate_save_end(gate);
+	server_free(gate->server);
 	if (door->path)
 		file_unlink_own(door->path, door->file);
+	if (gate->vsock.path)
+		file_unlink_own(gate->vsock.path, gate->vsock.file);
+	free(gate->vsock.path);
+	for (size_t i = 0; i < gate->nr_drives; i++)
+		free(gate->drives[i].id);
+	free(gate->drives);
+	wire_join_free(&gate->answer);
+	loop_free(&gate->loop);
+	fd_close(&gate->src.fd);
+}
+
+int gate_run(struct gate *gate, int sock)
+{
+	int r = gate_begin(gate, sock);
+
+	if (r == 0)
+		r = loop_run(&gate->loop);
+	gate_end(gate);
 	return r < 0;
 }

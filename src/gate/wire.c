@@ -42,7 +42,7 @@ static const struct form forms[WIRE_NR_KINDS] = {
 	[WIRE_DESCRIPTOR] = {"DESCRIPTOR", WIRE_GATE, SERIAL | VALUE | RC,
 			     ERR_TEXT_MAX, WIRE_FDS_MAX},
 	[WIRE_DONE] = {"DONE", WIRE_GATE, SERIAL | RC, ERR_TEXT_MAX, 0},
-	[WIRE_DIALED] = {"DIALED", WIRE_GATE, SERIAL | RC, 0, 1},
+	[WIRE_DIALED] = {"DIALED", WIRE_GATE, VALUE | RC, 0, 1},
 	[WIRE_NOTE] = {"NOTE", WIRE_GATE, VALUE | RC, ERR_TEXT_MAX, 0},
 	[WIRE_HANDOVER] = {"HANDOVER", WIRE_GUEST, VALUE, WIRE_PIECE, 0},
 	[WIRE_LOCKED] = {"LOCKED", WIRE_GUEST, 0, 0, 0},
@@ -51,7 +51,7 @@ static const struct form forms[WIRE_NR_KINDS] = {
 	[WIRE_NEED] = {"NEED", WIRE_GUEST, SERIAL | VALUE, 0, 0},
 	[WIRE_SAVED] = {"SAVED", WIRE_GUEST, SERIAL, WIRE_PIECE, 0},
 	[WIRE_ABORTED] = {"ABORTED", WIRE_GUEST, 0, 0, 0},
-	[WIRE_DIAL] = {"DIAL", WIRE_GUEST, SERIAL | VALUE, 0, 0},
+	[WIRE_DIAL] = {"DIAL", WIRE_GUEST, VALUE, 0, 0},
 };
 /* clang-format on */
 
@@ -97,12 +97,16 @@ static int send_plain(int sock, const struct wire_message *m, const void *tail,
 int wire_send(int sock, const struct wire_message *m, const void *tail,
 	      size_t len, const int *fds, unsigned int nr_fds)
 {
+	char whole[sizeof(*m) + ERR_TEXT_MAX];
 	int r;
 
 	if (nr_fds > 0) {
-		assert(len == 0);
-		r = (int)unix_send_fds(sock, m, sizeof(*m), fds, nr_fds,
-				       MSG_DONTWAIT);
+		assert(len <= ERR_TEXT_MAX);
+		memcpy(whole, m, sizeof(*m));
+		if (len > 0)
+			memcpy(whole + sizeof(*m), tail, len);
+		r = (int)unix_send_fds(sock, whole, sizeof(*m) + len, fds,
+				       nr_fds, MSG_DONTWAIT);
 	} else {
 		r = send_plain(sock, m, tail, len);
 	}

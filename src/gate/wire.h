@@ -29,8 +29,8 @@
  *
  * A request is in progress from its last piece until the last piece of its
  * answer; there is one at a time. @serial tells which message of the other side
- * is answered: of a REQUEST its number, of NEED, SAVED and DIAL that of the
- * call. What a kind does not use is zero.
+ * is answered: of a REQUEST its number, of NEED and SAVED that of the call. A
+ * DIAL is answered by its port. What a kind does not use is zero.
  *
  * After LOCKED the guest process may be in the hands of the guest. Whatever it
  * sends that is not of this form, or not at its time, ends the gate, and with
@@ -64,6 +64,14 @@ enum wire_kind {
 	WIRE_NR_KINDS,
 };
 
+/* What a HANDOVER tells: its @value. */
+enum wire_handover {
+	WIRE_VSOCK = 1, /* struct wire_vsock, then the path */
+	WIRE_DRIVE,     /* the id of one that is written to */
+	WIRE_DRIVE_RO,  /* ... of one that is read only */
+	WIRE_SAVES,     /* struct save_base (save.h) */
+};
+
 enum wire_side {
 	WIRE_GATE,
 	WIRE_GUEST,
@@ -88,6 +96,12 @@ struct wire_message {
 };
 static_assert(sizeof(struct wire_message) == 32, "no holes");
 
+/* Of the socket device: which file its listener is. */
+struct wire_vsock {
+	uint64_t dev;
+	uint64_t ino;
+};
+
 /**
  * struct wire_in - a message that came
  * @len:	bytes of @tail
@@ -111,8 +125,8 @@ int wire_pair(int ends[static 2]) __must_check;
 /**
  * wire_send() - one message, at once
  * @tail:	@len bytes behind the head
- * @fds:	@nr_fds descriptors, which stay the caller's; then without a
- * tail
+ * @fds:	@nr_fds descriptors, which stay the caller's; then a tail has at
+ *		most ERR_TEXT_MAX bytes
  *
  * Return: 0; -EAGAIN when there is no room; -EPIPE when nobody is there;
  * -errno.

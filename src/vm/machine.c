@@ -816,12 +816,21 @@ int machine_new(struct machine **out, struct vm *vm,
 	return 0;
 }
 
+/* The other half is told first: what it is asked for afterwards it judges. */
+static int lock(struct vm *vm, struct err *err)
+{
+	int r = vm->lock ? vm->lock(vm, vm->lock_ctx, err) : 0;
+
+	vm->locked = r == 0;
+	return r == 0 ? sandbox_lock(vm->sandbox, err) : r;
+}
+
 int machine_run(struct machine *m, enum vcpus_wanted wanted, struct err *err)
 {
 	int r = console_start_input(&m->console, err);
 
 	if (r == 0)
-		r = sandbox_lock(m->vm->sandbox, err);
+		r = lock(m->vm, err);
 	return r < 0 ? r : vcpus_start(&m->vcpus, wanted, err);
 }
 

@@ -7,14 +7,12 @@
 #include "base/log.h"
 #include "base/pages.h"
 #include "host/clock.h"
-#include "snapshot/place.h"
 #include "vm/machine.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -37,7 +35,7 @@ struct saving {
 	bool checksum;
 	uint64_t stored;
 	struct phases *phases;
-	struct snapshot_files files;
+	struct vm_files files;
 	struct snapshot *s;
 	struct buf devices;
 	struct buf config;
@@ -73,7 +71,7 @@ static int write_state(struct saving *saving, struct err *err)
 	snapshot_encode(saving->s, &text);
 	if (text.failed)
 		return err_set(err, -ENOMEM, "Out of memory");
-	r = fd_write_full(saving->files.state.fd, text.data, text.len);
+	r = fd_write_full(saving->files.state, text.data, text.len);
 	phases_end(saving->phases, "state JSON + CRC");
 	return r < 0 ? err_set(err, r, "Cannot write the state: %s",
 			       err_name(r))
@@ -82,35 +80,25 @@ static int write_state(struct saving *saving, struct err *err)
 
 static void saving_end(struct saving *saving)
 {
-	snapshot_files_end(&saving->files);
+	fd_close(&saving->files.state);
+	fd_close(&saving->files.memory);
+	fd_close(&saving->files.under);
 	buf_free(&saving->devices);
 	buf_free(&saving->config);
 	free(saving->s);
 }
 
-/* A diff may find something in its place that it goes on top of. */
-static int begin_diff(struct saving *saving, const struct snapshot_paths *paths,
-		      struct err *err)
+/* A diff may go on top of something. */
+static int begin_diff(struct saving *saving, struct err *err)
 {
-	const struct vm *vm = saving->vm;
-	const struct snapshot_place place = {
-		.paths = paths,
-		.base = &vm->base,
-		.run = vm->run,
-		.tracked = vm->machine->mem.dirty != NULL,
-	};
-	uint64_t size = vm->machine->mem.size;
-	int to = saving->files.memory.fd;
-	int under = -1;
-	int r;
+	uint64_t size = saving->who.size;
+	int to = saving->files.memory;
+	int r = 0;
 
-	if (vm->base.label.moment == 0)
-		return 0; /* it will be whole, whatever is there */
-	r = snapshot_layer(&place, &under, &saving->who.label.base, err);
-	if (r == 0 && under >= 0)
-		r = memory_copy(under, to, size, err);
-	fd_close(&under);
-	saving->stored = memory_stored(to, size);
+	if (saving->files.under >= 0)
+		r = memory_copy(saving->files.under, to, size, err);
+	if (saving->who.label.base != 0)
+		saving->stored = memory_stored(to, size);
 	return r;
 }
 
@@ -119,8 +107,7 @@ static int begin_diff(struct saving *saving, const struct snapshot_paths *paths,
 static int add_checksum(struct saving *saving, struct err *err)
 {
 	uint64_t crc;
-	int r = memory_crc(saving->files.memory.fd,
-			   saving->vm->machine->mem.size,
+	int r = memory_crc(saving->files.memory, saving->vm->machine->mem.size,
 			   saving->who.label.base != 0, &crc, err);
 
 	if (r == 0)
@@ -134,7 +121,7 @@ static int add_checksum(struct saving *saving, struct err *err)
 static int check_holes(struct saving *saving, const struct memory_stats *stats,
 		       struct err *err)
 {
-	uint64_t now = memory_stored(saving->files.memory.fd,
+	uint64_t now = memory_stored(saving->files.memory,
 				     saving->vm->machine->mem.size);
 
 	if (saving->who.label.base == 0 ||
@@ -167,7 +154,7 @@ static int prove_memory(struct saving *saving, const struct memory_stats *stats,
 {
 	uint64_t hot[HOT_PAGES];
 	const struct memory_prove from = {
-		.fd = saving->files.memory.fd,
+		.fd = saving->files.memory,
 		.size = saving->who.size,
 		.diff = saving->who.label.base != 0,
 		.fresh = &stats->fresh,
@@ -200,7 +187,7 @@ static int write_memory(struct saving *saving, struct err *err)
 	int r;
 
 	warn_of_pagemap(m, saving->kind);
-	r = memory_write(&m->mem, m->pagemap, saving->files.memory.fd,
+	r = memory_write(&m->mem, m->pagemap, saving->files.memory,
 			 saving->kind, &stats, err);
 
 	phases_end(saving->phases, "guest memory dump");
@@ -227,76 +214,92 @@ static int note_dirty(struct machine *m, struct err *err)
 		     : 0;
 }
 
-static int new_id(uint64_t *id, struct err *err)
-{
-	while (*id == 0)
-		if (getrandom(id, sizeof(*id), 0) != sizeof(*id))
-			return err_set(err, -EIO, "No random numbers");
-	return 0;
-}
-
 /* Whatever has to be known before the files are there. */
-static int begin(struct saving *saving, const struct snapshot_paths *paths,
-		 bool diff, struct err *err)
+static int begin(struct saving *saving, const struct vm_place *place,
+		 struct err *err)
 {
-	struct vm *vm = saving->vm;
-	struct snapshot_label *label = &saving->who.label;
-	int r = new_id(&label->id, err);
+	int r = place->begin(place->ctx, &saving->files, err);
 
-	if (r == 0)
-		r = new_id(&vm->run, err);
-	label->moment = label->id;
-	label->run = vm->run;
-	saving->who.size = vm->machine->mem.size;
-	if (r == 0)
-		r = snapshot_files_begin(&saving->files, paths, label->id, err);
-	if (r == 0 && diff)
-		r = begin_diff(saving, paths, err);
-	saving->files.label = *label;
+	saving->who.label = saving->files.label;
+	saving->who.size = saving->vm->machine->mem.size;
 	return r;
 }
 
-static int save(struct vm *vm, const struct snapshot_paths *paths,
+/* The VM is as it was saved: its memory goes on from there. */
+static void move_base(struct saving *saving)
+{
+	struct vm *vm = saving->vm;
+
+	if (vm->machine->mem.dirty) {
+		gmem_clean(&vm->machine->mem);
+		vm->base = saving->who;
+	}
+}
+
+static int finish(struct saving *saving, const struct vm_place *place,
+		  struct err *err)
+{
+	const struct vm_files *files = &saving->files;
+	int r = fsync(files->memory) < 0 || fsync(files->state) < 0 ? -errno
+								    : 0;
+
+	if (r < 0) {
+		place->abort(place->ctx);
+		return err_set(err, r, "Cannot store the snapshot: %s",
+			       err_name(r));
+	}
+	r = place->commit(place->ctx, &saving->who.proof, err);
+	phases_end(saving->phases, "sync and rename");
+	if (r == 0)
+		move_base(saving);
+	else if (r == -ETIMEDOUT) /* the next diff is whole */
+		saving->vm->base = (struct snapshot_identity){0};
+	return r;
+}
+
+static int write_files(struct saving *saving, bool diff, struct err *err)
+{
+	int r = diff ? begin_diff(saving, err) : 0;
+
+	if (r == 0)
+		r = collect(saving, err);
+	if (r == 0)
+		r = note_dirty(saving->vm->machine, err);
+	if (r == 0)
+		r = write_memory(saving, err);
+	return r == 0 ? write_state(saving, err) : r;
+}
+
+static int save(struct vm *vm, const struct vm_place *place,
 		const struct vm_save *how, struct phases *phases,
 		struct err *err)
 {
-	struct gmem *mem = &vm->machine->mem;
 	struct saving saving = {
 		.vm = vm,
 		.kind = how->kind,
 		.checksum = how->checksum,
 		.phases = phases,
-		.files = SNAPSHOT_FILES_NONE,
+		.files = {.state = -1, .memory = -1, .under = -1},
 	};
 	int r;
 
-	if (how->kind == MEMORY_DIFF && mem->dirty &&
+	if (how->kind == MEMORY_DIFF && vm->machine->mem.dirty &&
 	    vm->base.label.moment != 0)
 		saving.kind = MEMORY_DIRTY;
-	r = begin(&saving, paths, how->kind == MEMORY_DIFF, err);
+	r = begin(&saving, place, err);
+	if (r < 0)
+		return r;
+	r = write_files(&saving, how->kind == MEMORY_DIFF, err);
 	if (r == 0)
-		r = collect(&saving, err);
-	if (r == 0)
-		r = note_dirty(vm->machine, err);
-	if (r == 0)
-		r = write_memory(&saving, err);
-	if (r == 0)
-		r = write_state(&saving, err);
-	if (r == 0) {
-		r = snapshot_files_commit(&saving.files, err);
-		phases_end(phases, "sync and rename");
-	}
-	if (r == 0 && mem->dirty) {
-		gmem_clean(mem);
-		vm->base = saving.who;
-	}
+		r = finish(&saving, place, err);
+	else
+		place->abort(place->ctx);
 	saving_end(&saving);
 	return r;
 }
 
 /* A file that may not grow further is an error, not the end of the process. */
-static int save_without_signal(struct vm *vm,
-			       const struct snapshot_paths *paths,
+static int save_without_signal(struct vm *vm, const struct vm_place *place,
 			       const struct vm_save *how, struct phases *phases,
 			       struct err *err)
 {
@@ -307,14 +310,14 @@ static int save_without_signal(struct vm *vm,
 	(void)sigemptyset(&fsize);
 	(void)sigaddset(&fsize, SIGXFSZ);
 	(void)pthread_sigmask(SIG_BLOCK, &fsize, &old);
-	r = save(vm, paths, how, phases, err);
+	r = save(vm, place, how, phases, err);
 	if (r < 0)
 		(void)sigtimedwait(&fsize, NULL, &now);
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return r;
 }
 
-int vm_snapshot(struct vm *vm, const struct snapshot_paths *paths,
+int vm_snapshot(struct vm *vm, const struct vm_place *place,
 		const struct vm_save *how, struct phases *phases,
 		struct err *err)
 {
@@ -340,7 +343,7 @@ int vm_snapshot(struct vm *vm, const struct snapshot_paths *paths,
 			       "has requests in flight after %u s",
 			       (unsigned int)(DRAIN_NS / 1000000000));
 	phases_end(phases, "drain in-flight I/O");
-	r = save_without_signal(vm, paths, how, phases, err);
+	r = save_without_signal(vm, place, how, phases, err);
 	if (r == 0)
 		phases_log(phases);
 	return r;

@@ -6,10 +6,12 @@
  *
  * Saving changes nothing about the VM: whatever fails, it stays paused and can
  * be resumed or saved again, and an older snapshot under the same names is
- * untouched (snapshot/files.h). Restoring fills the configuration from the
- * snapshot, checks what this host lacks and builds the machine by the same path
- * as a start (machine.c), with state in the place of a kernel. A restore that
- * fails leaves a configuration that is nobody's: the process shall end.
+ * untouched (snapshot/files.h). Names and their order are not the VM's business
+ * but those of a place, which knows what diffs differ from, too. Restoring
+ * fills the configuration from the snapshot, checks what this host lacks and
+ * builds the machine by the same path as a start (machine.c), with state in the
+ * place of a kernel. A restore that fails leaves a configuration that is
+ * nobody's: the process shall end.
  *
  * Diffs. A VM has a base: the snapshot that its memory differs from as far as
  * anybody knows (vm.h). It is the one that was loaded, if any; where dirty
@@ -38,12 +40,42 @@ struct vm_save {
 };
 
 /**
+ * struct vm_files - the files of a new snapshot
+ * @state, @memory: new and empty, to write to
+ * @under:	what lies under a diff, to read; -1: nothing
+ * @label:	whose they will be; its base 0: a diff becomes whole
+ */
+struct vm_files {
+	int state;
+	int memory;
+	int under;
+	struct snapshot_label label;
+};
+
+/**
+ * struct vm_place - where a snapshot's files come from, and get their names
+ * @begin:	*@files are the caller's to close
+ * @commit:	both are written and synced: let them take their names. Nobody
+ *		knows what came of it when it returns -ETIMEDOUT
+ * @abort:	nothing shall be left of them
+ *
+ * Each @begin is followed by one @commit or @abort if it succeeds.
+ */
+struct vm_place {
+	int (*begin)(void *ctx, struct vm_files *files, struct err *err);
+	int (*commit)(void *ctx, const struct memory_proof *proof,
+		      struct err *err);
+	void (*abort)(void *ctx);
+	void *ctx;
+};
+
+/**
  * vm_snapshot() - save @vm, which is paused
  * @phases:	what took how long
  *
  * Return: 0 or -errno with a sentence.
  */
-int vm_snapshot(struct vm *vm, const struct snapshot_paths *paths,
+int vm_snapshot(struct vm *vm, const struct vm_place *place,
 		const struct vm_save *how, struct phases *phases,
 		struct err *err) __must_check;
 

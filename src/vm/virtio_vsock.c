@@ -92,3 +92,15 @@ const struct virtio_kind virtio_kind_vsock = {
 	.count = count,
 	.make = make,
 };
+
+void vm_vsock_dialed(struct vm *vm, uint32_t port, int rc, int fd)
+{
+	struct virtio_dev *dev =
+		vm->machine ? virtio_find(vm->machine, &virtio_kind_vsock, 0)
+			    : NULL;
+
+	if (dev)
+		vsock_dialed(dev, port, rc, fd);
+	else
+		fd_close(&fd);
+}

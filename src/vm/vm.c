@@ -60,10 +60,6 @@ void vm_free(struct vm *vm)
 {
 	machine_free(vm->machine);
 	vm->machine = NULL;
-	/* A locked process removes no file: the socket stays, as
-	 * Firecracker's does. */
-	if (sandbox_is_locked(vm->sandbox))
-		fd_close(&vm->config.vsock.fd);
 	loop_del(vm->loop, &vm->end);
 	fd_close(&vm->end.fd);
 	fd_close(&vm->handover.pagemap);
@@ -82,10 +78,10 @@ int vm_start(struct vm *vm, struct err *err)
 		return r;
 	r = machine_run(vm->machine, VCPUS_RUN, err);
 	if (r < 0) {
-		if (sandbox_is_locked(vm->sandbox))
-			vm_end(vm, VM_EXIT_GENERIC); /* it opens nothing more */
 		machine_free(vm->machine);
 		vm->machine = NULL;
+		if (vm->locked)
+			vm_end(vm, VM_EXIT_GENERIC); /* it opens nothing more */
 		return r;
 	}
 	vm->state = VM_RUNNING;

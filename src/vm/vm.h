@@ -64,10 +64,12 @@ struct sandbox;
  * @exit_code:	an enum vm_exit_code once it ended, -1 while it lives
  * @base:	the snapshot that a diff of now would differ from; moment 0:
  * none
- * @run:	random; what this process saves has it. 0: it has saved nothing
  * @handover:	pagemap and boot id: what a jailer left, which main() may set
  *		after vm_init(), else by vm_look_at_host()
  * @sandbox:	locks the process before the guest runs; NULL: nobody does
+ * @lock:	called once, before @sandbox locks; the process opens nothing by
+ *		itself from then on. NULL: nobody has to know
+ * @locked:	it was called
  * @end:	eventfd by which vm_end() reaches the loop
  */
 struct vm {
@@ -83,7 +85,9 @@ struct vm {
 	struct timeline timeline;
 	struct phases restore_phases; /* none after a start */
 	struct snapshot_identity base;
-	uint64_t run;
+	int (*lock)(struct vm *vm, void *ctx, struct err *err);
+	void *lock_ctx;
+	bool locked;
 	struct handover handover;
 };
 
@@ -127,6 +131,9 @@ int vm_set_net_limits(struct vm *vm, const char *id,
 		      const struct rate_limiter_config *rx,
 		      const struct rate_limiter_config *tx,
 		      struct err *err) __must_check;
+
+/* vsock_dialed() of the VM's socket device, if it has one (dev/vsock.h). */
+void vm_vsock_dialed(struct vm *vm, uint32_t port, int rc, int fd);
 
 /**
  * vm_end() - end the VM with @code; the first call counts

@@ -13,10 +13,15 @@ import conformance  # noqa: E402
 
 
 def gate_of(pid):
-    """The child of a volt-vmm that serves its API."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    assert len(children) == 1, children
-    return int(children[0])
+    """The child of a volt-vmm that serves its API, once it is what it is."""
+    end = time.monotonic() + conformance.PATIENCE
+    while time.monotonic() < end:
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        if found and Path(f"/proc/{found[0]}/comm").read_text() == "fc_api\n":
+            assert len(found) == 1, found
+            return int(found[0])
+        time.sleep(0.002)
+    raise AssertionError(f"process {pid} has no gate")
 
 
 class Api(conformance.Vmm):

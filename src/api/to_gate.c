@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * to_gate.c - what the guest process asks the gate for: the lock, and the files
+ * of a snapshot (theory of operation: gate/gate.h, gate/save.h)
+ */
+#include "api/resource.h"
+
+#include "base/fd.h"
+#include "gate/save.h"
+#include "vm/machine.h"
+
+#include <errno.h>
+
+/* ---- the lock ---- */
+
+static int tell_vsock(struct api *api)
+{
+	struct vsock_config *vsock = &api->vm->config.vsock;
+	const struct wire_vsock head = {vsock->file.dev, vsock->file.ino};
+	cleanup_buf struct buf text = {0};
+	int r;
+
+	if (!vsock->present)
+		return 0;
+	buf_add(&text, &head, sizeof(head));
+	buf_add_str(&text, vsock->uds_path);
+	if (text.failed)
+		return -ENOMEM;
+	r = gate_link_tell(&api->gate, WIRE_HANDOVER, WIRE_VSOCK, text.data,
+			   text.len);
+	/* It is the gate's to remove now. */
+	vsock->file = (struct file_id){0};
+	return r;
+}
+
+static int tell_drives(struct api *api)
+{
+	const struct vm_config *config = &api->vm->config;
+	int r = 0;
+
+	for (size_t i = 0; i < config->nr_drives && r == 0; i++) {
+		const struct drive_config *d = &config->drives[i];
+
+		r = gate_link_tell(&api->gate, WIRE_HANDOVER,
+				   d->is_read_only ? WIRE_DRIVE_RO : WIRE_DRIVE,
+				   d->drive_id, strlen(d->drive_id));
+	}
+	return r;
+}
+
+static int tell_base(struct api *api)
+{
+	const struct vm *vm = api->vm;
+	const struct save_base base = {
+		.base = vm->base,
+		.size = vm->machine->mem.size,
+		.tracked = vm->machine->mem.dirty != NULL,
+	};
+
+	return gate_link_tell(&api->gate, WIRE_HANDOVER, WIRE_SAVES, &base,
+			      sizeof(base));
+}
+
+int api_lock(struct vm *vm, void *ctx, struct err *err)
+{
+	struct api *api = ctx;
+	int r = 0;
+
+	(void)vm;
+	if (api->gate.src.fd >= 0) {
+		r = tell_vsock(api);
+		if (r == 0)
+			r = tell_drives(api);
+		if (r == 0)
+			r = tell_base(api);
+		if (r == 0)
+			r = gate_link_tell(&api->gate, WIRE_LOCKED, 0, NULL, 0);
+	}
+	if (r < 0)
+		return err_set(err, r,
+			       "The part of Volt that opens files does not "
+			       "answer: %s",
+			       err_name(r));
+	api->opener.locked = true;
+	return 0;
+}
+
+/* ---- a snapshot ---- */
+
+static int begin(void *ctx, struct vm_files *files, struct err *err)
+{
+	struct api *api = ctx;
+	struct save_place place;
+	struct wire_in *reply;
+	int r = gate_link_call(&api->gate, WIRE_NEED, PATH_PLACE, NULL, 0,
+			       &reply, err);
+
+	if (r < 0)
+		return r;
+	if (reply->nr_fds < SAVE_UNDER || reply->len != sizeof(place))
+		return err_set(err, -EPROTO, "The gate gave no files");
+	memcpy(&place, reply->tail, sizeof(place));
+	files->label = place.label;
+	files->state = fd_steal(&reply->fd[SAVE_STATE]);
+	files->memory = fd_steal(&reply->fd[SAVE_MEMORY]);
+	if (reply->nr_fds > SAVE_UNDER)
+		files->under = fd_steal(&reply->fd[SAVE_UNDER]);
+	return 0;
+}
+
+static int commit(void *ctx, const struct memory_proof *proof, struct err *err)
+{
+	struct api *api = ctx;
+	const struct save_done done = {.proof = *proof};
+	struct wire_in *reply;
+
+	return gate_link_call(&api->gate, WIRE_SAVED, 0, &done, sizeof(done),
+			      &reply, err);
+}
+
+/* A gate that does not read gives up at the answer. */
+static void give_up(void *ctx)
+{
+	struct api *api = ctx;
+
+	(void)!gate_link_tell(&api->gate, WIRE_ABORTED, 0, NULL, 0);
+}
+
+struct vm_place api_place(struct api *api)
+{
+	return (struct vm_place){
+		.begin = begin,
+		.commit = commit,
+		.abort = give_up,
+		.ctx = api,
+	};
+}

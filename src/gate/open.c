@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * open.c - the gate opens what a request names, and calls the socket device's
+ * peers (theory of operation: need.h, gate.h)
+ */
+#include "gate/gate_priv.h"
+
+#include "host/clock.h"
+#include "host/holder.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+/* A guest that connects as fast as it can is not slowed down by this. */
+#define DIALS_MAX   1000u
+#define DIALS_NS    100000000ull
+#define DIAL_SUFFIX sizeof("_4294967295")
+
+/* ---- what the guest process tells before the lock ---- */
+
+static int take_vsock(struct gate *gate)
+{
+	const struct wire_in *in = &gate->in;
+	struct wire_vsock head;
+
+	if (gate->vsock.path || in->len <= sizeof(head) ||
+	    memchr(in->tail + sizeof(head), '\0', in->len - sizeof(head)))
+		return -EPROTO;
+	memcpy(&head, in->tail, sizeof(head));
+	gate->vsock.path =
+		strndup(in->tail + sizeof(head), in->len - sizeof(head));
+	gate->vsock.file = (struct file_id){head.dev, head.ino};
+	return gate->vsock.path ? 0 : -ENOMEM;
+}
+
+static int take_drive(struct gate *gate, bool read_only)
+{
+	struct gate_drive *drives =
+		realloc(gate->drives, (gate->nr_drives + 1) * sizeof(*drives));
+	char *id = strndup(gate->in.tail, gate->in.len);
+
+	if (drives)
+		gate->drives = drives;
+	if (!drives || !id) {
+		free(id);
+		return -ENOMEM;
+	}
+	drives[gate->nr_drives++] = (struct gate_drive){id, read_only};
+	return 0;
+}
+
+int gate_take_handover(struct gate *gate)
+{
+	if (gate->locked)
+		return -EPROTO;
+	switch (gate->in.m.value) {
+	case WIRE_VSOCK:
+		return take_vsock(gate);
+	case WIRE_DRIVE:
+	case WIRE_DRIVE_RO:
+		return take_drive(gate, gate->in.m.value == WIRE_DRIVE_RO);
+	case WIRE_SAVES:
+		return gate_take_base(gate);
+	default:
+		return -EPROTO;
+	}
+}
+
+/* ---- needs ---- */
+
+/* The drive that the request is about is opened as it was told to be. */
+static bool is_of_drive(const struct gate *gate, enum path_role role)
+{
+	const struct need_request *want = &gate->request;
+
+	if (role != PATH_DISK && role != PATH_DISK_RO)
+		return true;
+	for (size_t i = 0; i < gate->nr_drives; i++) {
+		const struct gate_drive *drive = &gate->drives[i];
+
+		if (strlen(drive->id) == want->second_len &&
+		    memcmp(drive->id, want->second, want->second_len) == 0)
+			return drive->read_only == (role == PATH_DISK_RO);
+	}
+	return false;
+}
+
+static int open_need(struct gate *gate, enum path_role role, unsigned int index)
+{
+	cleanup_buf struct buf path = {0};
+	struct stat st;
+	int fd;
+	int r;
+
+	if (role >= PATH_NR || !is_of_drive(gate, role))
+		return -EACCES;
+	r = need_path(&gate->request, role, &path);
+	if (r < 0)
+		return r;
+	fd = path_open_nth(&path_direct, role, path.data, index, NULL);
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		gate->opened = (struct file_id){st.st_dev, st.st_ino};
+	return fd;
+}
+
+static void take_open(struct gate *gate, struct gate_reply *reply)
+{
+	uint32_t value = gate->in.m.value;
+	int fd = open_need(gate, value & NEED_ROLE_MASK,
+			   value >> NEED_ROLE_BITS);
+
+	reply->m.rc = fd < 0 ? fd : 0;
+	reply->fd[0] = fd;
+	reply->nr_fds = fd >= 0;
+}
+
+/* Who else has a lock on what was opened for this request? */
+static void take_holder(const struct gate *gate, struct gate_reply *reply)
+{
+	if (gate->opened.ino == 0)
+		reply->m.rc = -EACCES;
+	else
+		holder_of_file(&path_direct, gate->opened, reply->text,
+			       sizeof(reply->text));
+	reply->len = reply->m.rc ? 0 : strlen(reply->text);
+}
+
+int gate_take_need(struct gate *gate)
+{
+	struct gate_reply *reply = &gate->reply;
+
+	if (!gate_in_progress(gate) || !gate->locked ||
+	    ++gate->nr_needs > NEEDS_MAX ||
+	    need_read(&gate->request, gate->raw, gate->raw_len) < 0)
+		return -EPROTO;
+	if (gate->in.m.value == PATH_PLACE)
+		return gate_take_save(gate);
+	reply->m = (struct wire_message){
+		.kind = WIRE_DESCRIPTOR,
+		.serial = gate->in.m.serial,
+	};
+	if (gate->in.m.value == PATH_PROC_DIR)
+		take_holder(gate, reply);
+	else
+		take_open(gate, reply);
+	gate_send_reply(gate);
+	return 0;
+}
+
+/* ---- dials ---- */
+
+/* So many in so long; what is too much may be tried again. */
+static bool may_dial(struct gate *gate)
+{
+	uint64_t now = now_ns();
+
+	if (now - gate->dials_since_ns >= DIALS_NS) {
+		gate->dials_since_ns = now;
+		gate->nr_dials = 0;
+	}
+	return gate->nr_dials++ < DIALS_MAX;
+}
+
+static int dial(struct gate *gate, uint32_t port)
+{
+	size_t size = strlen(gate->vsock.path) + DIAL_SUFFIX;
+	cleanup_free char *path = malloc(size);
+
+	if (!path)
+		return -ENOMEM;
+	(void)snprintf(path, size, "%s_%u", gate->vsock.path, port);
+	return path_open_nth(&path_direct, PATH_VSOCK_PEER, path, port, NULL);
+}
+
+int gate_take_dial(struct gate *gate)
+{
+	struct gate_reply *reply = &gate->reply;
+	uint32_t port = gate->in.m.value;
+	int fd;
+
+	if (!gate->vsock.path || !gate->locked)
+		return -EPROTO;
+	fd = may_dial(gate) ? dial(gate, port) : -EAGAIN;
+	reply->m = (struct wire_message){
+		.kind = WIRE_DIALED,
+		.value = port,
+		.rc = fd < 0 ? fd : 0,
+	};
+	reply->fd[0] = fd;
+	reply->nr_fds = fd >= 0;
+	gate_send_reply(gate);
+	return 0;
+}
