@@ -245,7 +245,8 @@ static int patch_path(struct api_call *call, struct drive_config *drive,
 	}
 	if (r == 0) {
 		r = vm_drive_set_file(vm, drive, path, &fd, &claim);
-		(void)path_say(PATH_DISK, path, r, "", &why);
+		if (r < 0)
+			(void)path_say(PATH_DISK, path, r, "", &why);
 	}
 	vm_drive_count_update(vm, drive, r < 0);
 	if (r == 0)
