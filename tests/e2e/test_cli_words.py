@@ -40,6 +40,7 @@ def make_files(folder):
     (folder / "text").write_text("no kernel at all, whatever it is named\n")
     (folder / "empty").write_text("")
     (folder / "odd").write_bytes(b"x" * 1000)
+    os.mkfifo(folder / "fifo")
 
 
 RUN = [
@@ -47,10 +48,14 @@ RUN = [
     (["--kernel", "dir"], 1, "dir is a directory: give the kernel file in it"),
     (["--kernel", "text"], 1, "text is a text file; give an x86-64 Linux"),
     (["--kernel", "empty"], 1, "The kernel empty is an empty file"),
+    (["--kernel", "fifo"], 1, "open the kernel fifo: it is no regular file"),
+    (["--kernel", "/dev/null"], 1, "/dev/null: it is no regular file"),
     (["--memory", "8"], 1, "--memory 8 (MiB) is not possible: from 16 MiB"),
     (["--memory", "1024T"], 1, "from 16 MiB to 4 TiB"),
     (["--initrd", "none"], 1, "Cannot open the initrd none: No such file"),
     (["--initrd", "dir"], 1, "dir is a directory: give the initrd file in it"),
+    (["--initrd", "fifo"], 1, "open the initrd fifo: it is no regular file"),
+    (["--disk", "fifo"], 1, "Cannot open the disk fifo: Block device"),
     (["--disk", "none"], 1, "Cannot open the disk none: No such file"),
     (["--disk", "dir"], 1, "Cannot open the disk dir: Is a directory"),
     (["--disk", "/dev/null"], 1, "Cannot open the disk /dev/null"),
