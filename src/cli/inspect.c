@@ -12,7 +12,6 @@
 #include "base/clean.h"
 #include "base/fd.h"
 #include "snapshot/find.h"
-#include "snapshot/memory.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -22,13 +21,6 @@
 
 #define BLOCK_BYTES 512u
 #define NAMES_MAX   1024
-
-enum contents {
-	CONTENTS_UNKNOWN, /* not looked at */
-	CONTENTS_RIGHT,
-	CONTENTS_WRONG,
-	CONTENTS_NO_CRC, /* nothing to check them by */
-};
 
 /**
  * struct facts - what was found
@@ -48,7 +40,7 @@ struct facts {
 	json_t *state;
 	uint64_t memory_bytes;
 	uint64_t stored;
-	enum contents contents;
+	enum snapshot_contents contents;
 	char devices[NAMES_MAX];
 };
 
@@ -67,14 +59,9 @@ static bool state_ok(const struct facts *f)
 /* It is as it was written, whether or not this program can read it. */
 static bool crc_ok(const struct facts *f)
 {
-	const struct snapshot_reader *r = &f->reader;
 	struct snapshot_head head;
-	size_t covered;
 
-	return snapshot_read_head(r->text, r->len, &head, &covered, NULL) ==
-		       0 &&
-	       snapshot_check_crc(&head, r->text + covered, r->len - covered,
-				  NULL) == 0;
+	return snapshot_check_state(&f->reader, &head, NULL) == 0;
 }
 
 static bool memory_ok(const struct facts *f)
@@ -97,26 +84,16 @@ static void look_at_memory(struct facts *f)
 	f->stored = (uint64_t)st.st_blocks * BLOCK_BYTES;
 }
 
-/* Reads all that is in the memory file. */
+/* Reads all that is in the memory file, if it is the one. */
 static int verify_memory(struct facts *f, struct err *err)
 {
-	char got[SNAPSHOT_ID_TEXT];
-	uint64_t crc;
-	int r;
+	int r = SNAPSHOT_CONTENTS_WRONG;
 
-	f->contents = CONTENTS_WRONG;
-	if (!memory_ok(f))
-		return 0;
-	f->contents = CONTENTS_NO_CRC;
-	if (f->s->memory_crc[0] == '\0')
-		return 0;
-	r = memory_crc(f->reader.memory_fd, f->memory_bytes,
-		       f->s->storage == SNAPSHOT_DIFF, &crc, err);
+	if (memory_ok(f))
+		r = snapshot_check_contents(&f->reader, f->s, err);
 	if (r < 0)
 		return r;
-	snapshot_id_text(crc, got);
-	f->contents = strcmp(got, f->s->memory_crc) == 0 ? CONTENTS_RIGHT
-							 : CONTENTS_WRONG;
+	f->contents = (enum snapshot_contents)r;
 	return 0;
 }
 
@@ -255,13 +232,13 @@ static void print_right(const struct facts *f, bool right, const char *words,
 
 static void print_contents(const struct facts *f)
 {
-	if (f->contents == CONTENTS_NO_CRC)
+	if (f->contents == SNAPSHOT_CONTENTS_NO_CRC)
 		(void)printf("contents  cannot be checked: the snapshot was "
 			     "saved without --checksum\n");
-	else if (f->contents != CONTENTS_UNKNOWN)
+	else if (f->contents != SNAPSHOT_CONTENTS_UNKNOWN)
 		(void)printf("contents  CRC-64 %s: %s\n",
 			     text_of(f->state, "memory_crc64"),
-			     f->contents == CONTENTS_RIGHT
+			     f->contents == SNAPSHOT_CONTENTS_RIGHT
 				     ? "right"
 				     : "WRONG, the file was changed");
 }
@@ -299,7 +276,7 @@ static void print_text(const struct facts *f)
 			     memory_path(f), kib(f->memory_bytes),
 			     kib(f->stored));
 		print_right(f, memory_ok(f),
-			    f->contents == CONTENTS_RIGHT
+			    f->contents == SNAPSHOT_CONTENTS_RIGHT
 				    ? "size right"
 				    : "size right, contents not checked",
 			    f->memory_bytes == f->s->memory_bytes
@@ -333,9 +310,9 @@ static int print_json(const struct facts *f)
 		json_object_get(f->state, "config"), "memory_base",
 		json_object_get(f->state, "memory_base"), "memory_crc64",
 		json_object_get(f->state, "memory_crc64"), "memory_crc_ok",
-		f->contents == CONTENTS_RIGHT   ? json_true()
-		: f->contents == CONTENTS_WRONG ? json_false()
-						: NULL,
+		f->contents == SNAPSHOT_CONTENTS_RIGHT   ? json_true()
+		: f->contents == SNAPSHOT_CONTENTS_WRONG ? json_false()
+							 : NULL,
 		"refused", shown_len ? shown : NULL);
 	int r = -ENOMEM;
 
@@ -351,9 +328,9 @@ static int print_json(const struct facts *f)
 static int exit_code(const struct facts *f)
 {
 	if (!(f->alone ? state_ok(f) : memory_ok(f)) ||
-	    f->contents == CONTENTS_WRONG)
+	    f->contents == SNAPSHOT_CONTENTS_WRONG)
 		return 1;
-	return f->contents == CONTENTS_NO_CRC ? 2 : 0;
+	return f->contents == SNAPSHOT_CONTENTS_NO_CRC ? 2 : 0;
 }
 
 int inspect_snapshot(const char *from, const char *memory, bool as_json,

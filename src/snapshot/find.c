@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "base/pages.h"
+#include "snapshot/memory.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -47,6 +48,17 @@ int snapshot_read_state(struct snapshot_reader *r, const char *path,
 			struct err *err)
 {
 	return read_state(r, &path_direct, path, err);
+}
+
+int snapshot_check_state(const struct snapshot_reader *r,
+			 struct snapshot_head *head, struct err *err)
+{
+	size_t covered;
+	int rc = snapshot_read_head(r->text, r->len, head, &covered, err);
+
+	return rc < 0 ? rc
+		      : snapshot_check_crc(head, r->text + covered,
+					   r->len - covered, err);
 }
 
 /* <memory>.<id> while the snapshot is being put in place, else <memory>. */
@@ -145,6 +157,27 @@ int snapshot_find(struct snapshot_reader *r, const struct snapshot_paths *paths,
 		rc = find_once(r, paths, memory, s, err);
 	}
 	return rc;
+}
+
+int snapshot_check_contents(const struct snapshot_reader *r,
+			    const struct snapshot *s, struct err *err)
+{
+	char text[SNAPSHOT_ID_TEXT];
+	uint64_t crc;
+	int rc;
+
+	if (s->memory_crc[0] == '\0')
+		return SNAPSHOT_CONTENTS_NO_CRC;
+	rc = memory_crc(r->memory_fd, s->memory_bytes,
+			s->storage == SNAPSHOT_DIFF, &crc, err);
+	if (rc < 0)
+		return rc;
+	snapshot_id_text(crc, text);
+	if (strcmp(text, s->memory_crc) == 0)
+		return SNAPSHOT_CONTENTS_RIGHT;
+	(void)err_set(err, -EBADMSG, "%s is damaged: its CRC-64 is %s, not %s",
+		      r->memory_path, text, s->memory_crc);
+	return SNAPSHOT_CONTENTS_WRONG;
 }
 
 void snapshot_reader_end(struct snapshot_reader *r)

@@ -41,6 +41,18 @@ int snapshot_read_state(struct snapshot_reader *r, const char *path,
 			struct err *err) __must_check;
 
 /**
+ * snapshot_check_state() - the state is as it was written
+ * @r:		with a state: SNAPSHOT_STATE_READ or further
+ *
+ * This can be told of every version, also of one that this program cannot read.
+ *
+ * Return: 0 and @head, or -EINVAL, -EBADMSG with a sentence.
+ */
+int snapshot_check_state(const struct snapshot_reader *r,
+			 struct snapshot_head *head,
+			 struct err *err) __must_check;
+
+/**
  * snapshot_find() - read both files of a snapshot
  * @memory:	false: the state only
  * @s:		zeroed; refers to @r afterwards
@@ -53,5 +65,25 @@ int snapshot_read_state(struct snapshot_reader *r, const char *path,
 int snapshot_find(struct snapshot_reader *r, const struct snapshot_paths *paths,
 		  bool memory, struct snapshot *s,
 		  struct err *err) __must_check;
+
+/* What reading all of a memory file tells. */
+enum snapshot_contents {
+	SNAPSHOT_CONTENTS_UNKNOWN, /* nobody has read it */
+	SNAPSHOT_CONTENTS_RIGHT,
+	SNAPSHOT_CONTENTS_WRONG,
+	SNAPSHOT_CONTENTS_NO_CRC, /* the state has none to check by */
+};
+
+/**
+ * snapshot_check_contents() - does the memory hold what it did?
+ * @r:		at SNAPSHOT_MEMORY_KNOWN
+ * @s:		what snapshot_find() decoded
+ *
+ * Return: RIGHT, WRONG with a sentence, or NO_CRC; -errno with a sentence when
+ * it cannot be read.
+ */
+int snapshot_check_contents(const struct snapshot_reader *r,
+			    const struct snapshot *s,
+			    struct err *err) __must_check;
 
 void snapshot_reader_end(struct snapshot_reader *r);

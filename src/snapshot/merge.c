@@ -23,24 +23,11 @@ struct part {
 };
 
 /* What does not hold what it should is not given a new CRC. */
-static int check_contents(const struct part *p,
-			  const struct snapshot_paths *path, struct err *err)
+static int check_contents(const struct part *p, struct err *err)
 {
-	char text[SNAPSHOT_ID_TEXT];
-	uint64_t crc;
-	int r;
+	int r = snapshot_check_contents(&p->reader, p->s, err);
 
-	if (p->s->memory_crc[0] == '\0')
-		return 0;
-	r = memory_crc(p->reader.memory_fd, p->s->memory_bytes,
-		       p->s->storage == SNAPSHOT_DIFF, &crc, err);
-	if (r < 0)
-		return r;
-	snapshot_id_text(crc, text);
-	if (strcmp(text, p->s->memory_crc) == 0)
-		return 0;
-	return err_set(err, -EBADMSG, "%s is damaged: its CRC-64 is %s, not %s",
-		       path->memory, text, p->s->memory_crc);
+	return r == SNAPSHOT_CONTENTS_WRONG ? -EBADMSG : (r < 0 ? r : 0);
 }
 
 static int read_part(struct part *p, const struct snapshot_paths *path,
@@ -55,7 +42,7 @@ static int read_part(struct part *p, const struct snapshot_paths *path,
 	if (r == 0)
 		snapshot_identity_of(p->s, &p->who);
 	if (r == 0)
-		r = check_contents(p, path, err);
+		r = check_contents(p, err);
 	if (r < 0)
 		err_prefix(err, "%s: ", path->state);
 	return r;

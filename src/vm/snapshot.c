@@ -499,15 +499,10 @@ int vm_snapshot_version(const char *path, char version[static 96],
 {
 	struct snapshot_reader reader;
 	struct snapshot_head head;
-	size_t covered;
 	int r = snapshot_read_state(&reader, path, err);
 
 	if (r == 0)
-		r = snapshot_read_head(reader.text, reader.len, &head, &covered,
-				       err);
-	if (r == 0)
-		r = snapshot_check_crc(&head, reader.text + covered,
-				       reader.len - covered, err);
+		r = snapshot_check_state(&reader, &head, err);
 	if (r == 0)
 		(void)snprintf(version, 96, "%s", head.version);
 	snapshot_reader_end(&reader);
