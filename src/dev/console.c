@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -257,6 +258,24 @@ int console_new(struct console *con, struct loop *loop, struct serial *serial,
 	return 0;
 }
 
+/* An assertion has failed, or somebody sent it: the end all the same. */
+static void on_abort(int sig)
+{
+	console_restore_tty();
+	(void)raise(sig); /* by default, once we return */
+}
+
+static void give_back_on_abort(void)
+{
+	struct sigaction action = {
+		.sa_handler = on_abort,
+		.sa_flags = (int)SA_RESETHAND,
+	};
+
+	(void)sigfillset(&action.sa_mask);
+	(void)sigaction(SIGABRT, &action, NULL);
+}
+
 /* A background job must neither stop (SIGTTOU) nor change the terminal. */
 static void make_raw(struct console *con)
 {
@@ -272,6 +291,7 @@ static void make_raw(struct console *con)
 		return;
 	atomic_store(&tty_is_raw, true);
 	con->raw = true;
+	give_back_on_abort();
 }
 
 int console_start_input(struct console *con, struct err *err)

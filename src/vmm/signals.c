@@ -197,15 +197,6 @@ static void hold_finals(void *context)
 	(void)sigaddset(&at->uc_sigmask, SIGINT);
 }
 
-/* libc has said on stderr which assertion, if it was one. */
-static void on_abort(int sig)
-{
-	console_restore_tty();
-	put("Shutting down: Volt found a mistake of its own, or SIGABRT was "
-	    "sent\n");
-	(void)raise(sig); /* by default, once we return */
-}
-
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
 	static const uint64_t one = 1;
@@ -259,10 +250,6 @@ int signals_install(struct vm *vm, struct err *err)
 	struct sigaction action = {
 		.sa_sigaction = on_signal,
 	};
-	struct sigaction abort_action = {
-		.sa_handler = on_abort,
-		.sa_flags = (int)SA_RESETHAND,
-	};
 	int r;
 
 	state.vm = vm;
@@ -286,8 +273,6 @@ int signals_install(struct vm *vm, struct err *err)
 			action.sa_flags |= (int)SA_RESETHAND;
 		(void)sigaction(table[i].sig, &action, NULL);
 	}
-	(void)sigfillset(&abort_action.sa_mask);
-	(void)sigaction(SIGABRT, &abort_action, NULL);
 	return 0;
 }
 
