@@ -82,7 +82,7 @@ void loop_del(struct loop *loop, struct loop_source *src);
 /**
  * loop_run() - dispatch until loop_quit()
  *
- * Return: 0, or -errno when waiting fails for good.
+ * Return: 0, or -errno when waiting fails for good: -ENOSYS before Linux 5.11.
  */
 int loop_run(struct loop *loop) __must_check;
 

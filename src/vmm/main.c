@@ -350,8 +350,11 @@ static int run(struct vmm *v, struct err *err)
 	start_limit(v);
 	r = loop_run(&v->loop);
 	timer_stop(&v->limit);
-	if (r < 0)
+	if (r < 0) {
+		log_error("The event loop failed: %s%s", err_name(r),
+			  r == -ENOSYS ? "; it needs Linux 5.11 or later" : "");
 		return VM_EXIT_UNEXPECTED;
+	}
 	return v->vm.exit_code < 0 ? VM_EXIT_OK : v->vm.exit_code;
 }
 

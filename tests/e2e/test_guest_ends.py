@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import termios
@@ -173,3 +174,17 @@ def test_time_limit(vmm, tmp_path, restored):
     result = run.finish()
     assert result.code == 166
     assert "The time limit of 1 s is over: the VM ends" in result.log
+
+
+@pytest.mark.skipif(not shutil.which("strace"),
+                    reason="strace is not installed")
+def test_a_kernel_that_is_too_old(vmm):
+    """Before Linux 5.11 the loop cannot wait, and says so."""
+    run = vmm.spawn(["strace", "-D", "-f", "-o", "/dev/null", "-e",
+                     "trace=epoll_pwait2", "-e",
+                     "inject=epoll_pwait2:error=ENOSYS", BUILD / "volt-vmm",
+                     "--no-api", "--no-seccomp", "--kernel",
+                     vmm.guest("ticker")])
+    result = run.finish()
+    assert result.code == 2
+    assert "it needs Linux 5.11 or later" in result.log
