@@ -17,10 +17,10 @@
  *   and thread, and a line of metrics counts it. A SIGBUS inside guest memory
  *   names the file that was truncated.
  *
- * - SIGABRT: an assertion found our own state wrong, and libc has said on stderr
- *   which; or somebody sent it. The process ends by that signal, with the core
- *   that a debugger wants. A console that made the terminal raw has a handler
- *   that gives it back.
+ * - SIGABRT: an assertion found our own state wrong, and libc has said on
+ * stderr which; or somebody sent it. The process ends by that signal, with the
+ * core that a debugger wants. A console that made the terminal raw has a
+ * handler that gives it back.
  *
  * SIGPIPE and the kernel's own SIGXFSZ end nothing: the write that caused them
  * fails with an error that its caller handles.
