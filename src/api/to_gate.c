@@ -15,10 +15,9 @@
 
 static int tell_vsock(struct api *api)
 {
-	struct vsock_config *vsock = &api->vm->config.vsock;
+	const struct vsock_config *vsock = &api->vm->config.vsock;
 	const struct wire_vsock head = {vsock->file.dev, vsock->file.ino};
 	cleanup_buf struct buf text = {0};
-	int r;
 
 	if (!vsock->present)
 		return 0;
@@ -26,11 +25,8 @@ static int tell_vsock(struct api *api)
 	buf_add_str(&text, vsock->uds_path);
 	if (text.failed)
 		return -ENOMEM;
-	r = gate_link_tell(&api->gate, WIRE_HANDOVER, WIRE_VSOCK, text.data,
-			   text.len);
-	/* It is the gate's to remove now. */
-	vsock->file = (struct file_id){0};
-	return r;
+	return gate_link_tell(&api->gate, WIRE_HANDOVER, WIRE_VSOCK, text.data,
+			      text.len);
 }
 
 static int tell_drives(struct api *api)
@@ -61,26 +57,33 @@ static int tell_base(struct api *api)
 			      sizeof(base));
 }
 
-int api_lock(struct vm *vm, void *ctx, struct err *err)
+static int tell_all(struct api *api, struct err *err)
 {
-	struct api *api = ctx;
-	int r = 0;
+	struct wire_in *reply;
+	int r = tell_base(api);
 
-	(void)vm;
-	if (api->gate.src.fd >= 0) {
+	if (r == 0)
 		r = tell_vsock(api);
-		if (r == 0)
-			r = tell_drives(api);
-		if (r == 0)
-			r = tell_base(api);
-		if (r == 0)
-			r = gate_link_tell(&api->gate, WIRE_LOCKED, 0, NULL, 0);
-	}
+	if (r == 0)
+		r = tell_drives(api);
 	if (r < 0)
 		return err_set(err, r,
 			       "The part of Volt that opens files does not "
 			       "answer: %s",
 			       err_name(r));
+	r = gate_link_call(&api->gate, WIRE_LOCKED, 0, NULL, 0, &reply, err);
+	return r == -ENOMEM ? err_set(err, r, "Out of memory") : r;
+}
+
+int api_lock(struct vm *vm, void *ctx, struct err *err)
+{
+	struct api *api = ctx;
+	int r = api->gate.src.fd >= 0 ? tell_all(api, err) : 0;
+
+	if (r < 0)
+		return r;
+	/* What it listens at is the gate's to remove now. */
+	vm->config.vsock.file = (struct file_id){0};
 	api->opener.locked = true;
 	return 0;
 }

@@ -55,8 +55,8 @@ struct gate_save {
  * @request, @nr_needs: of the request in progress; how often it was looked at
  * @opened:	the file that was opened last for it
  * @locked:	the guest process is not believed any more
- * @vsock:	prefix of the socket device's peers, and the file of its
- * listener
+ * @vsock:	prefix of the socket device's peers, NULL when there was no
+ *memory for it; the file of its listener; whether there is one
  * @nr_dials:	since @dials_since_ns
  */
 struct gate {
@@ -77,7 +77,9 @@ struct gate {
 	struct {
 		char *path;
 		struct file_id file;
+		bool known;
 	} vsock;
+	int told;
 	struct gate_drive *drives;
 	size_t nr_drives;
 	unsigned int nr_dials;
@@ -112,8 +114,12 @@ void gate_send_reply(struct gate *gate);
 
 /* The same, for one kind each (open.c). */
 int gate_take_handover(struct gate *gate) __must_check;
+int gate_take_locked(struct gate *gate) __must_check;
 int gate_take_need(struct gate *gate) __must_check;
 int gate_take_dial(struct gate *gate) __must_check;
+
+/* All that was told before the lock. */
+void gate_forget(struct gate *gate);
 
 /* ... and save.c. A NEED(place) has been checked as every NEED is. */
 int gate_take_base(struct gate *gate) __must_check;

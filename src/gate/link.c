@@ -77,6 +77,7 @@ int gate_link_dial(struct gate_link *link, uint32_t port)
 
 static void take_request(struct gate_link *link)
 {
+	struct buf none = {0};
 	int r = link->in_progress ? -EPROTO
 				  : wire_join_add(&link->request, &link->in,
 						  link->request_max);
@@ -88,6 +89,10 @@ static void take_request(struct gate_link *link)
 	if (r == 0)
 		return;
 	link->in_progress = true;
+	if (link->request.lost) {
+		gate_link_answer(link, 0, false, &none);
+		return;
+	}
 	link->ops->request(link->ctx, link->request.text.data,
 			   link->request.text.len);
 }

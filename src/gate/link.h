@@ -90,7 +90,7 @@ int gate_link_tell(struct gate_link *link, enum wire_kind kind, uint32_t value,
 
 /**
  * gate_link_call() - a message, and what the gate says to it
- * @kind:	WIRE_NEED or WIRE_SAVED
+ * @kind:	WIRE_NEED, WIRE_SAVED or WIRE_LOCKED
  * @err:	what the gate says when it fails
  *
  * Return: 0: *@reply is in the link, until the next message; -ETIMEDOUT: no

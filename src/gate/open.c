@@ -19,22 +19,26 @@
 
 /* ---- what the guest process tells before the lock ---- */
 
+/* Without memory for what it is told the gate does not lock. */
 static int take_vsock(struct gate *gate)
 {
 	const struct wire_in *in = &gate->in;
 	struct wire_vsock head;
 
-	if (gate->vsock.path || in->len <= sizeof(head) ||
+	if (gate->vsock.known || in->len <= sizeof(head) ||
 	    memchr(in->tail + sizeof(head), '\0', in->len - sizeof(head)))
 		return -EPROTO;
 	memcpy(&head, in->tail, sizeof(head));
+	gate->vsock.known = true;
 	gate->vsock.path =
 		strndup(in->tail + sizeof(head), in->len - sizeof(head));
 	gate->vsock.file = (struct file_id){head.dev, head.ino};
-	return gate->vsock.path ? 0 : -ENOMEM;
+	if (!gate->vsock.path)
+		gate->told = -ENOMEM;
+	return 0;
 }
 
-static int take_drive(struct gate *gate, bool read_only)
+static void take_drive(struct gate *gate, bool read_only)
 {
 	struct gate_drive *drives =
 		realloc(gate->drives, (gate->nr_drives + 1) * sizeof(*drives));
@@ -44,9 +48,38 @@ static int take_drive(struct gate *gate, bool read_only)
 		gate->drives = drives;
 	if (!drives || !id) {
 		free(id);
-		return -ENOMEM;
+		gate->told = -ENOMEM;
+		return;
 	}
 	drives[gate->nr_drives++] = (struct gate_drive){id, read_only};
+}
+
+void gate_forget(struct gate *gate)
+{
+	for (size_t i = 0; i < gate->nr_drives; i++)
+		free(gate->drives[i].id);
+	free(gate->drives);
+	gate->drives = NULL;
+	gate->nr_drives = 0;
+	free(gate->vsock.path);
+	gate->vsock.path = NULL;
+	gate->vsock.known = false;
+	gate->told = 0;
+}
+
+int gate_take_locked(struct gate *gate)
+{
+	struct gate_reply *reply = &gate->reply;
+
+	if (gate->locked)
+		return -EPROTO;
+	gate->locked = gate->told == 0;
+	reply->m = (struct wire_message){
+		.kind = WIRE_DONE,
+		.serial = gate->in.m.serial,
+		.rc = gate->told,
+	};
+	gate_send_reply(gate);
 	return 0;
 }
 
@@ -59,8 +92,10 @@ int gate_take_handover(struct gate *gate)
 		return take_vsock(gate);
 	case WIRE_DRIVE:
 	case WIRE_DRIVE_RO:
-		return take_drive(gate, gate->in.m.value == WIRE_DRIVE_RO);
+		take_drive(gate, gate->in.m.value == WIRE_DRIVE_RO);
+		return 0;
 	case WIRE_SAVES:
+		gate_forget(gate);
 		return gate_take_base(gate);
 	default:
 		return -EPROTO;
@@ -179,7 +214,7 @@ int gate_take_dial(struct gate *gate)
 	uint32_t port = gate->in.m.value;
 	int fd;
 
-	if (!gate->vsock.path || !gate->locked)
+	if (!gate->vsock.known || !gate->locked)
 		return -EPROTO;
 	fd = may_dial(gate) ? dial(gate, port) : -EAGAIN;
 	reply->m = (struct wire_message){

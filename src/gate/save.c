@@ -15,7 +15,7 @@ int gate_take_base(struct gate *gate)
 {
 	struct gate_save *save = &gate->save;
 
-	if (save->known || gate->in.len != sizeof(save->of))
+	if (gate->in.len != sizeof(save->of))
 		return -EPROTO;
 	memcpy(&save->of, gate->in.tail, sizeof(save->of));
 	save->known = true;

@@ -125,16 +125,10 @@ static int take_answer(struct gate *gate)
 	gate_save_end(gate);
 	whole.body = gate->answer.text.data;
 	whole.len = gate->answer.text.len;
+	if (gate->answer.lost)
+		whole.status = 0;
 	server_answer(gate->server, &whole);
 	wire_join_reset(&gate->answer);
-	return 0;
-}
-
-static int take_locked(struct gate *gate)
-{
-	if (gate->locked)
-		return -EPROTO;
-	gate->locked = true;
 	return 0;
 }
 
@@ -146,7 +140,7 @@ int gate_take(struct gate *gate)
 	case WIRE_HANDOVER:
 		return gate_take_handover(gate);
 	case WIRE_LOCKED:
-		return take_locked(gate);
+		return gate_take_locked(gate);
 	case WIRE_NEED:
 		return gate_take_need(gate);
 	case WIRE_SAVED:
@@ -209,10 +203,7 @@ void gate_end(struct gate *gate)
 		file_unlink_own(door->path, door->file);
 	if (gate->vsock.path)
 		file_unlink_own(gate->vsock.path, gate->vsock.file);
-	free(gate->vsock.path);
-	for (size_t i = 0; i < gate->nr_drives; i++)
-		free(gate->drives[i].id);
-	free(gate->drives);
+	gate_forget(gate);
 	wire_join_free(&gate->answer);
 	loop_free(&gate->loop);
 	fd_close(&gate->src.fd);

@@ -45,7 +45,7 @@ static const struct form forms[WIRE_NR_KINDS] = {
 	[WIRE_DIALED] = {"DIALED", WIRE_GATE, VALUE | RC, 0, 1},
 	[WIRE_NOTE] = {"NOTE", WIRE_GATE, VALUE | RC, ERR_TEXT_MAX, 0},
 	[WIRE_HANDOVER] = {"HANDOVER", WIRE_GUEST, VALUE, WIRE_PIECE, 0},
-	[WIRE_LOCKED] = {"LOCKED", WIRE_GUEST, 0, 0, 0},
+	[WIRE_LOCKED] = {"LOCKED", WIRE_GUEST, SERIAL, 0, 0},
 	[WIRE_ANSWER] = {"ANSWER", WIRE_GUEST, SERIAL | VALUE | PIECES,
 			 WIRE_PIECE, 0},
 	[WIRE_NEED] = {"NEED", WIRE_GUEST, SERIAL | VALUE, 0, 0},
@@ -192,7 +192,7 @@ static bool is_next(const struct wire_join *join, const struct wire_in *in,
 	const struct wire_message *m = &in->m;
 	uint64_t left;
 
-	if (m->total > max || m->at != join->text.len || m->at > m->total)
+	if (m->total > max || m->at != join->got || m->at > m->total)
 		return false;
 	if (join->begun &&
 	    (m->kind != join->m.kind || m->serial != join->m.serial ||
@@ -210,19 +210,22 @@ int wire_join_add(struct wire_join *join, const struct wire_in *in,
 	if (!join->begun) {
 		join->m = in->m;
 		join->begun = true;
-		if (in->m.total > 0 &&
-		    !buf_reserve(&join->text, (size_t)in->m.total))
-			return -ENOMEM;
+		join->lost = in->m.total > 0 &&
+			     !buf_reserve(&join->text, (size_t)in->m.total);
 	}
-	buf_add(&join->text, in->tail, in->len);
-	if (join->text.failed)
-		return -ENOMEM;
-	return join->text.len == in->m.total;
+	if (join->lost)
+		buf_free(&join->text);
+	else
+		buf_add(&join->text, in->tail, in->len);
+	join->got += in->len;
+	return join->got == in->m.total;
 }
 
 void wire_join_reset(struct wire_join *join)
 {
 	join->begun = false;
+	join->lost = false;
+	join->got = 0;
 	if (join->text.capacity > KEEP_MAX)
 		buf_free(&join->text);
 	else

@@ -14,7 +14,8 @@
  *   from the gate
  *     REQUEST     a piece of a client's request, as it came
  *     DESCRIPTOR  to a NEED: descriptors, or an errno with its sentence
- *     DONE        to SAVED: 0, or an errno with its sentence
+ *     DONE        to SAVED: 0, or an errno with its sentence; to LOCKED: 0, or
+ *                 -ENOMEM when the HANDOVERs could not be kept: not locked
  *     DIALED      to a DIAL: a connected socket, or an errno
  *     NOTE        a line for the log; the gate has none
  *   from the guest process
@@ -29,8 +30,8 @@
  *
  * A request is in progress from its last piece until the last piece of its
  * answer; there is one at a time. @serial tells which message of the other side
- * is answered: of a REQUEST its number, of NEED and SAVED that of the call. A
- * DIAL is answered by its port. What a kind does not use is zero.
+ * is answered: of a REQUEST its number, of NEED, SAVED and LOCKED that of the
+ * call. A DIAL is answered by its port. What a kind does not use is zero.
  *
  * After LOCKED the guest process may be in the hands of the guest. Whatever it
  * sends that is not of this form, or not at its time, ends the gate, and with
@@ -69,7 +70,7 @@ enum wire_handover {
 	WIRE_VSOCK = 1, /* struct wire_vsock, then the path */
 	WIRE_DRIVE,     /* the id of one that is written to */
 	WIRE_DRIVE_RO,  /* ... of one that is read only */
-	WIRE_SAVES,     /* struct save_base (save.h) */
+	WIRE_SAVES,     /* struct save_base (save.h); the first of them */
 };
 
 enum wire_side {
@@ -167,19 +168,25 @@ int wire_text_send(int sock, struct wire_text *text) __must_check;
 /**
  * struct wire_join - a text that comes in pieces; zeroed for a new one
  * @m:		the head of its first piece
+ * @got:	bytes that came
+ * @lost:	there was no memory for it: @text is empty
  */
 struct wire_join {
 	struct wire_message m;
 	struct buf text;
+	uint64_t got;
 	bool begun;
+	bool lost;
 };
 
 /**
  * wire_join_add() - the next piece
  * @max:	the longest text that may come
  *
- * Return: 1: complete, 0: more has to come; -EPROTO: it is not the next piece;
- * -ENOMEM.
+ * Without memory it goes on all the same, as the other side does not stop.
+ *
+ * Return: 1: complete, perhaps lost; 0: more has to come; -EPROTO: it is not
+ * the next piece.
  */
 int wire_join_add(struct wire_join *join, const struct wire_in *in,
 		  uint64_t max) __must_check;

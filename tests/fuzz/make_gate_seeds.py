@@ -27,10 +27,11 @@ def message(kind, serial=0, value=0, rc=0, tail=b"", total=0, at=0, fd=False):
 
 def lock(tracked=1):
     base = bytes(IDENTITY) + struct.pack("<QQ", 8192, tracked)
-    return (message(HANDOVER, value=VSOCK, tail=bytes(16) + b"v") +
+    return (message(HANDOVER, value=SAVES, tail=base) +
+            message(HANDOVER, value=VSOCK, tail=bytes(16) + b"v") +
             message(HANDOVER, value=DRIVE, tail=b"a") +
             message(HANDOVER, value=DRIVE_RO, tail=b"b") +
-            message(HANDOVER, value=SAVES, tail=base) + message(LOCKED))
+            message(LOCKED, 1))
 
 
 def answer(serial=1, value=204, tail=b""):

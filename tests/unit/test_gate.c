@@ -182,11 +182,17 @@ static void lock(struct world *w)
 
 	memcpy(text, &vsock, sizeof(vsock));
 	text[sizeof(vsock)] = 'v';
+	/* What was told before the first of them is forgotten. */
+	tell(w, WIRE_HANDOVER, 0, WIRE_VSOCK, text, sizeof(text));
+	tell(w, WIRE_HANDOVER, 0, WIRE_DRIVE, "c", 1);
+	tell(w, WIRE_HANDOVER, 0, WIRE_SAVES, &base, sizeof(base));
 	tell(w, WIRE_HANDOVER, 0, WIRE_VSOCK, text, sizeof(text));
 	tell(w, WIRE_HANDOVER, 0, WIRE_DRIVE, "a", 1);
 	tell(w, WIRE_HANDOVER, 0, WIRE_DRIVE_RO, "b", 1);
-	tell(w, WIRE_HANDOVER, 0, WIRE_SAVES, &base, sizeof(base));
-	tell(w, WIRE_LOCKED, 0, 0, NULL, 0);
+	tell(w, WIRE_LOCKED, ++w->calls, 0, NULL, 0);
+	expect(w, WIRE_DONE);
+	assert_int_equal(w->in.m.rc, 0);
+	assert_int_equal(w->in.m.serial, w->calls);
 }
 
 /* A client sends a request; it is in progress. */
