@@ -24,11 +24,11 @@
 #define ROUND_CHAINS 256
 #define ROUND_NS     (10ull * NS_PER_MS)
 /*
- * On a slow disk answers are shown while others still wait: see is_due(). One
- * that is done with all of them in HOLD_MIN_NS loses more by interrupts than it
- * gains.
+ * On a slow disk answers are shown while others still wait: see is_due(). Where
+ * all are done in HOLD_MIN_NS that loses more by interrupts than it gains: four
+ * requests of some milliseconds cost two of them, one for the last alone.
  */
-#define HOLD_MIN_NS (4ull * NS_PER_MS)
+#define HOLD_MIN_NS (10ull * NS_PER_MS)
 #define HOLD_MAX_NS (50ull * NS_PER_MS)
 #define HOLD_RATIO  3u
 
