@@ -450,6 +450,7 @@ static bool look_again(struct blk *blk, enum stop stop)
 		metric_inc(&blk->counters.io_engine_throttled_events);
 		return false;
 	case STOP_BROKEN:
+		show(blk);
 		virtio_dev_broken(&blk->dev, "the request queue");
 		return false;
 	case STOP_ROUND:
@@ -460,16 +461,11 @@ static bool look_again(struct blk *blk, enum stop stop)
 	}
 }
 
-/* The next round is sure to come, and shows what this one does not. */
-static bool may_hold(struct blk *blk, enum stop stop)
-{
-	return blk->holds && !is_due(blk, blk->last_ns) &&
-	       (stop == STOP_ROUND || (stop == STOP_SLOTS && has_room(blk)));
-}
-
 /*
  * The driver is not asked to kick, and not interrupted, as long as there is
- * something to do: what it adds meanwhile is found by another look.
+ * something to do: what it adds meanwhile is found by another look. The last
+ * look is when it knows that it is to kick, and before it is interrupted: what
+ * it was about to add costs no interrupt of its own.
  */
 static void take_and_begin(struct blk *blk)
 {
@@ -483,9 +479,10 @@ static void take_and_begin(struct blk *blk)
 			stop = take_many(blk);
 			turn(blk);
 		} while (goes_on(blk, stop));
-		if (!may_hold(blk, stop))
-			show(blk);
 	} while (look_again(blk, stop));
+	/* The next round is sure to come, and shows what this one does not. */
+	if (stop != STOP_ROUND || !blk->holds || is_due(blk, blk->last_ns))
+		show(blk);
 	if (stop != STOP_EMPTY && virtq_has_work(q))
 		metric_inc(&blk->counters.remaining_reqs_count);
 }
