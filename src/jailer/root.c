@@ -25,7 +25,6 @@
 #define TREE_RECURSIVE  0x8000u
 #define TREE_CLOEXEC    ((unsigned int)O_CLOEXEC)
 #define MOVE_FROM_EMPTY 0x04u
-#define MOVE_TO_EMPTY   0x40u
 
 /* Documentation/admin-guide/devices.txt */
 #define MISC_MAJOR    10

@@ -91,7 +91,7 @@ static int drop_user(const struct plan *plan, struct err *err)
 /* The descriptor of /proc goes on only to who says that it takes it. */
 static int hand_over(const struct start *s, struct err *err)
 {
-	if (!handover_wanted(s->plan->exec_fd))
+	if (s->proc < 0 || !handover_wanted(s->plan->exec_fd))
 		return 0;
 	if (s->proc != HANDOVER_PROC_FD)
 		return err_set(err, -EBADF, "/proc is not descriptor %d",
