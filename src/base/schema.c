@@ -5,10 +5,9 @@
 #include "base/schema.h"
 
 #include "base/schema_hex.h"
+#include "base/schema_priv.h"
 
 #include <errno.h>
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 const struct schema_range schema_u8 = {"u8", UINT8_MAX};
@@ -19,133 +18,6 @@ const struct schema_range schema_usize = {"usize", UINT64_MAX};
 
 static int decode_value(const struct schema_field *field, struct json *json,
 			void *value, struct schema_seen *seen);
-static void free_value(const struct schema_field *field, void *value);
-
-/* How much of a client's own text an error repeats. */
-#define QUOTE_MAX 200u
-
-static void add_float(struct buf *out, double f)
-{
-	char text[64];
-	int digits = 1;
-
-	if (f == trunc(f) && fabs(f) < 1e16) {
-		buf_addf(out, "%.1f", f);
-		return;
-	}
-	/* The shortest text that is the same number again. */
-	do {
-		(void)snprintf(text, sizeof(text), "%.*g", digits, f);
-	} while (++digits <= 17 && strtod(text, NULL) != f);
-	buf_add_str(out, text);
-}
-
-/* The value that comes next, as an error names it; consumes it. */
-static int describe(struct json *json, struct buf *out)
-{
-	struct buf text = {0};
-	struct json_number n;
-	int r = 0;
-
-	switch (json_peek(json)) {
-	case JSON_AT_NULL:
-		buf_add_str(out, "null");
-		return json_read_literal(json);
-	case JSON_AT_TRUE:
-		buf_add_str(out, "boolean `true`");
-		return json_read_literal(json);
-	case JSON_AT_FALSE:
-		buf_add_str(out, "boolean `false`");
-		return json_read_literal(json);
-	case JSON_AT_NUMBER:
-		r = json_read_number(json, &n);
-		if (r < 0)
-			return r;
-		buf_add_str(out, n.kind == JSON_FLOAT ? "floating point `"
-						      : "integer `");
-		if (n.kind == JSON_FLOAT)
-			add_float(out, n.f);
-		else if (n.kind == JSON_NEGATIVE)
-			buf_addf(out, "%lld", (long long)n.i);
-		else
-			buf_addf(out, "%llu", (unsigned long long)n.u);
-		buf_add(out, "`", 1);
-		return 0;
-	case JSON_AT_STRING:
-		r = json_read_string(json, &text);
-		buf_add_str(out, "string ");
-		if (r == 0)
-			buf_add_json(out, text.data,
-				     text.len < QUOTE_MAX ? text.len
-							  : QUOTE_MAX);
-		buf_free(&text);
-		return r;
-	case JSON_AT_ARRAY:
-		buf_add_str(out, "sequence");
-		return 0;
-	case JSON_AT_OBJECT:
-		buf_add_str(out, "map");
-		return 0;
-	default:
-		return json_skip(json); /* its error is the right one */
-	}
-}
-
-static int wrong_type(struct json *json, const char *what, const char *expected)
-{
-	struct buf got = {0};
-	int r = describe(json, &got);
-
-	if (r == 0)
-		r = json_fail(json, "invalid %s: %.*s, expected %s", what,
-			      (int)got.len, got.len ? got.data : "", expected);
-	buf_free(&got);
-	return r;
-}
-
-/* "expected `a`", "expected `a` or `b`", "expected one of `a`, `b`, `c`" */
-static void add_expected(struct buf *out, size_t nr,
-			 const char *(*name)(const void *table, size_t i),
-			 const void *table)
-{
-	buf_add_str(out, nr > 2 ? "expected one of " : "expected ");
-	for (size_t i = 0; i < nr; i++)
-		buf_addf(out, "%s`%s`",
-			 i == 0    ? ""
-			 : nr == 2 ? " or "
-				   : ", ",
-			 name(table, i));
-}
-
-/* Fields that error texts know of. */
-static size_t nr_listed(const struct schema_object *object)
-{
-	size_t nr = object->nr;
-
-	while (nr > 0 && object->fields[nr - 1].flags & SCHEMA_EXTRA)
-		nr--;
-	return nr;
-}
-
-static const char *field_name(const void *table, size_t i)
-{
-	return ((const struct schema_object *)table)->fields[i].name;
-}
-
-static const char *enum_name(const void *table, size_t i)
-{
-	return ((const struct schema_enum *)table)->names[i].name;
-}
-
-static int unknown(struct json *json, const char *what, const struct buf *got,
-		   const struct buf *expected)
-{
-	size_t len = got->len < QUOTE_MAX ? got->len : QUOTE_MAX;
-
-	return json_fail(json, "unknown %s `%.*s`, %.*s", what, (int)len,
-			 len ? got->data : "", (int)expected->len,
-			 expected->len ? expected->data : "");
-}
 
 static int decode_bool(struct json *json, bool *value)
 {
@@ -153,7 +25,7 @@ static int decode_bool(struct json *json, bool *value)
 	int r;
 
 	if (kind != JSON_AT_TRUE && kind != JSON_AT_FALSE)
-		return wrong_type(json, "type", "a boolean");
+		return schema_wrong_type(json, "type", "a boolean");
 	r = json_read_literal(json);
 	if (r == 0)
 		*value = kind == JSON_AT_TRUE;
@@ -203,7 +75,7 @@ static int decode_uint(const struct schema_field *field, struct json *json,
 	if (take_number(field, json, value))
 		return 0;
 	if (json_peek(json) != JSON_AT_NUMBER)
-		return wrong_type(json, "type", range->name);
+		return schema_wrong_type(json, "type", range->name);
 	start = json->pos;
 	r = json_read_number(json, &n);
 	if (r < 0)
@@ -213,8 +85,8 @@ static int decode_uint(const struct schema_field *field, struct json *json,
 		return 0;
 	}
 	json->pos = start;
-	return wrong_type(json, n.kind == JSON_FLOAT ? "type" : "value",
-			  range->name);
+	return schema_wrong_type(json, n.kind == JSON_FLOAT ? "type" : "value",
+				 range->name);
 }
 
 static int decode_bits(const struct schema_field *field, struct json *json,
@@ -226,7 +98,7 @@ static int decode_bits(const struct schema_field *field, struct json *json,
 	if (take_number(field, json, value))
 		return 0;
 	if (json_peek(json) != JSON_AT_STRING)
-		return wrong_type(json, "type", "a number in hex");
+		return schema_wrong_type(json, "type", "a number in hex");
 	r = schema_decode_bits(json, &bits, field->size);
 	if (r == 0)
 		store_uint(value, field->size, bits);
@@ -239,7 +111,7 @@ static int read_text(struct json *json, struct buf *text)
 	int r;
 
 	if (json_peek(json) != JSON_AT_STRING)
-		return wrong_type(json, "type", "a string");
+		return schema_wrong_type(json, "type", "a string");
 	r = json_read_string(json, text);
 	if (r < 0)
 		return r;
@@ -279,7 +151,6 @@ static int decode_enum(const struct schema_field *field, struct json *json,
 {
 	const struct schema_enum *names = field->names;
 	struct buf text = {0};
-	struct buf expected = {0};
 	size_t i = 0;
 	int r;
 
@@ -296,11 +167,9 @@ static int decode_enum(const struct schema_field *field, struct json *json,
 	if (r == 0 && i < names->nr) {
 		store_uint(value, field->size, names->names[i].value);
 	} else if (r == 0) {
-		add_expected(&expected, names->nr, enum_name, names);
-		r = unknown(json, "variant", &text, &expected);
+		r = schema_unknown_variant(names, json, &text);
 	}
 	buf_free(&text);
-	buf_free(&expected);
 	return r;
 }
 
@@ -342,8 +211,8 @@ static int decode_list(const struct schema_field *field, struct json *json,
 	int r;
 
 	if (json_peek(json) != JSON_AT_ARRAY)
-		return wrong_type(json, "type", "a sequence");
-	free_value(field, list);
+		return schema_wrong_type(json, "type", "a sequence");
+	schema_free_value(field, list);
 	r = json_enter(json);
 	while (r == 0) {
 		r = json_next_item(json, &first);
@@ -379,7 +248,7 @@ static int decode_array(const struct schema_field *field, struct json *json,
 	int r;
 
 	if (json_peek(json) != JSON_AT_ARRAY)
-		return wrong_type(json, "type", "a sequence");
+		return schema_wrong_type(json, "type", "a sequence");
 	r = json_enter(json);
 	while (r == 0 && (r = next_item(json, &first)) > 0) {
 		if (i == capacity)
@@ -424,8 +293,8 @@ static int decode_map(const struct schema_field *field, struct json *json,
 	int r;
 
 	if (json_peek(json) != JSON_AT_OBJECT)
-		return wrong_type(json, "type", "a map");
-	free_value(field, list);
+		return schema_wrong_type(json, "type", "a map");
+	schema_free_value(field, list);
 	r = json_enter(json);
 	while (r == 0) {
 		r = json_next_key(json, &first, &key);
@@ -474,7 +343,7 @@ static int decode_value(const struct schema_field *field, struct json *json,
 		return decode_bits(field, json, value);
 	case SCHEMA_HEX:
 		if (json_peek(json) != JSON_AT_STRING)
-			return wrong_type(json, "type", "bytes in hex");
+			return schema_wrong_type(json, "type", "bytes in hex");
 		return schema_decode_hex(json, value, field->size, NULL);
 	case SCHEMA_RAW:
 		return decode_raw(json, value);
@@ -535,53 +404,6 @@ static int decode_field(const struct schema_field *field, struct json *json,
 	return 0;
 }
 
-static int unknown_field(const struct schema_object *object, struct json *json,
-			 const struct buf *key)
-{
-	struct buf expected = {0};
-	size_t nr = nr_listed(object);
-	int r;
-
-	if (nr > 0)
-		add_expected(&expected, nr, field_name, object);
-	else
-		buf_add_str(&expected, "there are no fields");
-	r = unknown(json, "field", key, &expected);
-	buf_free(&expected);
-	return r;
-}
-
-/* Firecracker's parser takes an array for a struct; nobody sends one. */
-static int refuse_array(const struct schema_object *object, struct json *json)
-{
-	bool first = true;
-	int r = json_enter(json);
-
-	if (r == 0)
-		r = json_next_item(json, &first);
-	if (r < 0)
-		return r;
-	if (r == 0)
-		return json_fail(json,
-				 "invalid length 0, expected struct %s with "
-				 "%zu element%s",
-				 object->name, nr_listed(object),
-				 nr_listed(object) == 1 ? "" : "s");
-	return json_fail(json, "invalid type: sequence, expected struct %s",
-			 object->name);
-}
-
-static int missing_field(const struct schema_object *object, struct json *json,
-			 uint64_t known)
-{
-	for (size_t i = 0; i < object->nr; i++)
-		if ((object->fields[i].flags & SCHEMA_REQUIRED) &&
-		    !(known & 1ull << i))
-			return json_fail(json, "missing field `%s`",
-					 object->fields[i].name);
-	return 0;
-}
-
 /**
  * struct members - how far an object is read
  * @known:	fields that were there, by number
@@ -616,7 +438,7 @@ static int next_member(const struct schema_object *object, struct json *json,
 		return r;
 	i = find_field(object, m->key.data, m->key.len, m->hint);
 	if (i == object->nr && !object->open)
-		return unknown_field(object, json, &m->key);
+		return schema_unknown_field(object, json, &m->key);
 	if (i < object->nr && (m->known & 1ull << i))
 		return json_fail(json, "duplicate field `%s`",
 				 object->fields[i].name);
@@ -649,7 +471,7 @@ static int decode_members(const struct schema_object *object, struct json *json,
 	}
 	if (m.key.data)
 		buf_free(&m.key);
-	return r < 0 ? r : missing_field(object, json, m.known);
+	return r < 0 ? r : schema_missing_field(object, json, m.known);
 }
 
 /*
@@ -679,7 +501,8 @@ static int decode_row(const struct schema_object *object, struct json *json,
 	int r;
 
 	if (json_peek(json) != JSON_AT_ARRAY)
-		return wrong_type(json, "type", "an array of a row's values");
+		return schema_wrong_type(json, "type",
+					 "an array of a row's values");
 	r = json_enter(json);
 	while (r == 0 && i < object->nr &&
 	       take_cell(&object->fields[i], json, &first, base))
@@ -712,11 +535,11 @@ int schema_decode(const struct schema_object *object, struct json *json,
 	if (object->row)
 		return decode_row(object, json, base, seen);
 	if (json_peek(json) == JSON_AT_ARRAY)
-		return refuse_array(object, json);
+		return schema_refuse_array(object, json);
 	if (json_peek(json) != JSON_AT_OBJECT) {
 		(void)snprintf(expected, sizeof(expected), "struct %s",
 			       object->name);
-		return wrong_type(json, "type", expected);
+		return schema_wrong_type(json, "type", expected);
 	}
 	r = json_enter(json);
 	return r < 0 ? r : decode_members(object, json, base, seen);
@@ -750,48 +573,4 @@ bool schema_has(const struct schema_object *object,
 
 	assert(i < object->nr);
 	return seen->fields & 1ull << i;
-}
-
-static void free_list(const struct schema_field *field,
-		      struct schema_list *list)
-{
-	struct schema_pair *pairs = list->items;
-
-	for (size_t i = 0; i < list->nr; i++) {
-		if (field->type == SCHEMA_MAP) {
-			free(pairs[i].key);
-			free(pairs[i].value);
-		} else {
-			free_value(field->item->field,
-				   (char *)list->items + i * field->item->size);
-		}
-	}
-	free(list->items);
-	*list = (struct schema_list){0};
-}
-
-static void free_value(const struct schema_field *field, void *value)
-{
-	switch (field->type) {
-	case SCHEMA_STRING:
-		free(*(char **)value);
-		*(char **)value = NULL;
-		break;
-	case SCHEMA_OBJECT:
-		schema_free(field->object, value);
-		break;
-	case SCHEMA_LIST:
-	case SCHEMA_MAP:
-		free_list(field, value);
-		break;
-	default:
-		break;
-	}
-}
-
-void schema_free(const struct schema_object *object, void *base)
-{
-	for (size_t i = 0; i < object->nr; i++)
-		free_value(&object->fields[i],
-			   (char *)base + object->fields[i].offset);
 }

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * schema_priv.h - what the files of the decoder share
+ *
+ * schema_errors.c has what is said of JSON that does not fit: each returns
+ * -EINVAL with a sentence in @json's error, or what came of reading the value
+ * that the sentence names, but for schema_missing_field().
+ */
+#pragma once
+
+#include "base/schema.h"
+
+/* The value that comes next is not what is @expected; @what: "type", "value" */
+int schema_wrong_type(struct json *json, const char *what,
+		      const char *expected) __must_check;
+
+/* @text is none of @names. */
+int schema_unknown_variant(const struct schema_enum *names, struct json *json,
+			   const struct buf *text) __must_check;
+
+/* @key is no field of @object. */
+int schema_unknown_field(const struct schema_object *object, struct json *json,
+			 const struct buf *key) __must_check;
+
+/* An array where @object should be. */
+int schema_refuse_array(const struct schema_object *object,
+			struct json *json) __must_check;
+
+/* Return: 0 when @known, a bit a field, has all that @object requires. */
+int schema_missing_field(const struct schema_object *object, struct json *json,
+			 uint64_t known) __must_check;
+
+/* schema_free.c: what decoding allocated for @field at @value. */
+void schema_free_value(const struct schema_field *field, void *value);
