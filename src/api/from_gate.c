@@ -15,6 +15,9 @@ static void on_request(void *ctx, const char *raw, size_t len)
 	struct http_scan scan = {0};
 	const struct http_request *request = &scan.request;
 
+	/* The loop comes to its end in this round: a load has failed. */
+	if (vm_ended(api->vm))
+		return;
 	/* The gate has scanned it, too. */
 	if (http_scan(&scan, raw, len, api->settings.payload_max) !=
 	    HTTP_COMPLETE) {
