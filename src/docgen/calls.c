@@ -48,7 +48,7 @@ static void put_counts(struct buf *out)
 {
 	buf_add_str(out, "\n## How many\n\n| calls | musl | glibc |\n"
 			 "|---|---:|---:|\n");
-	for (unsigned int t = 0; t < SANDBOX_NR_THREADS; t++)
+	for (unsigned int t = 0; t < SANDBOX_GATE; t++)
 		buf_addf(out, "| %s | %u | %u |\n", sandbox_thread_name(t),
 			 sandbox_count_calls(SANDBOX_ON(t), SANDBOX_MUSL),
 			 sandbox_count_calls(SANDBOX_ON(t), SANDBOX_GLIBC));
@@ -65,16 +65,22 @@ static bool is_first_of_family(size_t i)
 
 static void put_killed(struct buf *out)
 {
-	buf_add_str(out, "\n## Calls that kill\n\n"
-			 "Nobody makes these by accident; the process dies of "
-			 "SIGSYS at once.\n\n| family | calls |\n|---|---|\n");
+	buf_add_str(out,
+		    "\n## Calls that kill\n\n"
+		    "Nobody makes these by accident; the process dies of "
+		    "SIGSYS at once. Those with a star the gate may make.\n\n"
+		    "| family | calls |\n|---|---|\n");
 	for (size_t i = 0; i < sandbox_nr_killed; i++) {
+		bool gate =
+			sandbox_killed[i].threads & SANDBOX_ON(SANDBOX_GATE);
+
 		if (is_first_of_family(i))
 			buf_addf(out, "%s| %s | ", i ? " |\n" : "",
 				 sandbox_killed[i].family);
 		else
 			buf_add_str(out, ", ");
-		buf_addf(out, "`%s`", sandbox_killed[i].name);
+		buf_addf(out, "`%s`%s", sandbox_killed[i].name,
+			 gate ? "" : "\\*");
 	}
 	buf_add_str(out, " |\n");
 }
@@ -85,8 +91,10 @@ void docgen_calls(struct buf *out)
 	put_counts(out);
 	buf_add_str(out,
 		    "\n## Calls that are allowed\n\n"
-		    "Every other call traps: one line names it and its thread, "
-		    "and the process ends with exit code 148.\n\n"
+		    "Every other call of the guest process traps: one line "
+		    "names it and its thread, and the\nprocess ends with exit "
+		    "code 148. The gate may make every call that is not killed "
+		    "below.\n\n"
 		    "| call |");
 	for (unsigned int t = 0; t < SANDBOX_NR_THREADS; t++)
 		buf_addf(out, " %s |", sandbox_thread_name(t));

@@ -7,8 +7,9 @@
  * for sendto, epoll_pwait for epoll_wait. And what can be made before the lock
  * is.
  *
- * The guest process is the first three threads. The gate has another list: it
- * opens what a client names, and runs no guest.
+ * The guest process is the first three threads. The gate runs no guest
+ * and opens what a client names: it may do all but start, trace and mount
+ * something, and make sockets other than Unix ones.
  */
 #include "sandbox/calls.h"
 
@@ -23,6 +24,7 @@
 #include <linux/vhost.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 #define V             SANDBOX_ON(SANDBOX_VMM)
 #define C             SANDBOX_ON(SANDBOX_VCPU)
@@ -102,10 +104,10 @@ const struct sandbox_call sandbox_calls[] = {
 	IOCTL(V | C | P, TCSETS, "the terminal is as before at the end"),
 
 	/* Bytes. */
-	ALLOW(V | C | P | G, read, "events, sockets, files"),
-	ALLOW(V | C | P | G, write, "wake another thread; the log"),
-	ALLOW(V | G, preadv2, "a drive, a memory file, a frame of a tap"),
-	ALLOW(V | C | P | G, pwritev2, "the same, out; a line for a shared terminal"),
+	ALLOW(V | C | P, read, "events, sockets, files"),
+	ALLOW(V | C | P, write, "wake another thread; the log"),
+	ALLOW(V, preadv2, "a drive, a memory file, a frame of a tap"),
+	ALLOW(V | C | P, pwritev2, "the same, out; a line for a shared terminal"),
 	ALLOW(V | C, io_uring_enter, "requests of a drive that runs asynchronously"),
 	ALLOW(V, fdatasync, "a flush of the guest's; a snapshot is on disk"),
 	ALLOW(V, fallocate, "the guest discards or zeroes blocks"),
@@ -113,45 +115,50 @@ const struct sandbox_call sandbox_calls[] = {
 	ALLOW(V, copy_file_range, "pages of a memory file that nobody changed"),
 	ALLOW_FOR(V | C | P, MUSL, fstat, "size of a drive; which file was truncated"),
 	ONLY_FOR(V | C | P, GLIBC, newfstatat, "the same", IS(3, AT_EMPTY_PATH)),
-	ALLOW(V | C | P | G, sendmsg, "answers, vsock; a descriptor for the other half"),
-	ALLOW(V | G, recvmsg, "requests; a descriptor that was opened for us"),
-	ALLOW(V | G, accept4, "a client, a vsock peer"),
-	ALLOW(V | C | G, shutdown, "one side of a connection is done"),
-	ALLOW(V | C | G, close, "a connection ends, a drive is replaced"),
+	ALLOW(V | C | P, sendmsg, "answers, vsock; a descriptor for the other half"),
+	ALLOW(V, recvmsg, "requests; a descriptor that was opened for us"),
+	ALLOW(V, accept4, "a client, a vsock peer"),
+	ALLOW(V | C, shutdown, "one side of a connection is done"),
+	ALLOW(V | C, close, "a connection ends, a drive is replaced"),
 	ONLY(V, fcntl, "a drive's lock", IS(1, F_OFD_SETLK)),
 
 	/* Waiting. */
-	ALLOW(V | G, epoll_pwait2, "the loop"),
-	ALLOW(V | C | G, epoll_ctl, "what it waits for"),
-	ALLOW(V | C | P | G, poll, "a drive's ring; a handler; room for a line"),
-	ALLOW(V | C | P | G, futex, "locks; the end of a thread"),
-	ALLOW(V | C | P | G, restart_syscall, "a wait goes on after SIGSTOP"),
-	ALLOW(V | C | P | G, clock_gettime, "hosts whose clock is no TSC"),
+	ALLOW(V, epoll_pwait2, "the loop"),
+	ALLOW(V | C, epoll_ctl, "what it waits for"),
+	ALLOW(V | C | P, poll, "a drive's ring; a handler; room for a line"),
+	ALLOW(V | C | P, futex, "locks; the end of a thread"),
+	ALLOW(V | C | P, restart_syscall, "a wait goes on after SIGSTOP"),
+	ALLOW(V | C | P, clock_gettime, "hosts whose clock is no TSC"),
 
 	/* Memory; nothing is ever made executable. */
-	ONLY(V | C | P | G, mmap, "buffers, a new snapshot's tables", NONE_OF(2, PROT_EXEC)),
-	ALLOW(V | C | P | G, munmap, "the same, at their end; a thread's stack"),
-	ONLY(V | C | P | G, mprotect, "the C library's heap grows", NONE_OF(2, PROT_EXEC)),
-	ALLOW(V | C | P | G, madvise, "the balloon gives pages back; free stacks"),
-	ALLOW(V | C | P | G, brk, "the C library's heap"),
+	ONLY(V | C | P, mmap, "buffers, a new snapshot's tables", NONE_OF(2, PROT_EXEC)),
+	ALLOW(V | C | P, munmap, "the same, at their end; a thread's stack"),
+	ONLY(V | C | P, mprotect, "the C library's heap grows", NONE_OF(2, PROT_EXEC)),
+	ALLOW(V | C | P, madvise, "the balloon gives pages back; free stacks"),
+	ALLOW(V | C | P, brk, "the C library's heap"),
 	ALLOW(V, getrandom, "the entropy device; a snapshot's id"),
 
 	/* Signals and ends. */
 	ONLY(V, tgkill, "a vCPU leaves the guest; the end by a signal", OWN_PID(0)),
-	ONLY(C | P | G, tgkill, "abort()", OWN_PID(0)),
-	ONLY_FOR(V | C | P | G, MUSL, tkill, "abort(), raise()", OWN_TID(0)),
-	ALLOW_FOR(V | C | P | G, GLIBC, getpid, "abort(), raise()"),
-	ALLOW_FOR(V | C | P | G, GLIBC, gettid, "the same"),
-	ALLOW(V | C | P | G, rt_sigprocmask, "abort(), the end of a thread"),
-	ALLOW(V | C | P | G, rt_sigreturn, "a signal handler is done"),
+	ONLY(C | P, tgkill, "abort()", OWN_PID(0)),
+	ONLY_FOR(V | C | P, MUSL, tkill, "abort(), raise()", OWN_TID(0)),
+	ALLOW_FOR(V | C | P, GLIBC, getpid, "abort(), raise()"),
+	ALLOW_FOR(V | C | P, GLIBC, gettid, "the same"),
+	ALLOW(V | C | P, rt_sigprocmask, "abort(), the end of a thread"),
+	ALLOW(V | C | P, rt_sigreturn, "a signal handler is done"),
 	ALLOW(V, wait4, "the gate has ended"),
 	ALLOW(C | P, exit, "a thread ends"),
-	ALLOW(V | C | P | G, exit_group, "the process ends"),
+	ALLOW(V | C | P, exit_group, "the process ends"),
+
+	/* The gate: of what everybody else may not name. */
+	ONLY(G, socket, "a peer of the socket device", IS(0, AF_UNIX)),
 };
 /* clang-format on */
 const size_t sandbox_nr_calls = ARRAY_SIZE(sandbox_calls);
 
-#define KILL(call, family) {__NR_##call, #call, family}
+/* Of all threads; of the guest process, as the gate is there to do it. */
+#define KILL(call, family) {V | C | P | G, __NR_##call, #call, family}
+#define NAME(call, family) {V | C | P, __NR_##call, #call, family}
 
 /* Newer than the headers of Debian 12. */
 #ifndef __NR_open_tree_attr
@@ -160,19 +167,19 @@ const size_t sandbox_nr_calls = ARRAY_SIZE(sandbox_calls);
 
 /* clang-format off */
 const struct sandbox_kill sandbox_killed[] = {
-	KILL(open, "open"), KILL(openat, "open"), KILL(openat2, "open"),
-	KILL(creat, "open"), KILL(open_by_handle_at, "open"),
+	NAME(open, "open"), NAME(openat, "open"), NAME(openat2, "open"),
+	NAME(creat, "open"), KILL(open_by_handle_at, "open"),
 	KILL(name_to_handle_at, "open"), KILL(memfd_create, "open"),
 	KILL(memfd_secret, "open"), KILL(userfaultfd, "open"),
-	KILL(fanotify_init, "open"), KILL(mknod, "open"), KILL(mknodat, "open"),
-	KILL(symlink, "open"), KILL(symlinkat, "open"), KILL(link, "open"),
-	KILL(linkat, "open"), KILL(rename, "open"), KILL(renameat, "open"),
-	KILL(renameat2, "open"), KILL(unlink, "open"), KILL(unlinkat, "open"),
-	KILL(mkdir, "open"), KILL(mkdirat, "open"), KILL(rmdir, "open"),
-	KILL(truncate, "open"),
+	KILL(fanotify_init, "open"), NAME(mknod, "open"), NAME(mknodat, "open"),
+	NAME(symlink, "open"), NAME(symlinkat, "open"), NAME(link, "open"),
+	NAME(linkat, "open"), NAME(rename, "open"), NAME(renameat, "open"),
+	NAME(renameat2, "open"), NAME(unlink, "open"), NAME(unlinkat, "open"),
+	NAME(mkdir, "open"), NAME(mkdirat, "open"), NAME(rmdir, "open"),
+	NAME(truncate, "open"),
 
-	KILL(socket, "socket"), KILL(socketpair, "socket"),
-	KILL(connect, "connect"), KILL(bind, "bind"), KILL(listen, "bind"),
+	NAME(socket, "socket"), KILL(socketpair, "socket"),
+	NAME(connect, "connect"), KILL(bind, "bind"), KILL(listen, "bind"),
 
 	KILL(execve, "exec"), KILL(execveat, "exec"), KILL(uselib, "exec"),
 	KILL(fork, "fork"), KILL(vfork, "fork"), KILL(clone, "fork"),

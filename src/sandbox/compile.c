@@ -167,13 +167,14 @@ static void put_call(struct program *p, const struct sandbox_call *first,
 }
 
 /* One return for them all: fewer than a jump's reach. */
-static void put_killed(struct program *p)
+static void put_killed(struct program *p, unsigned int on)
 {
 	unsigned int start = p->nr;
 
 	for (size_t i = 0; i < sandbox_nr_killed; i++)
-		(void)put(p, BPF_JMP | BPF_JEQ | BPF_K, sandbox_killed[i].nr, 0,
-			  0);
+		if (sandbox_killed[i].threads & on)
+			(void)put(p, BPF_JMP | BPF_JEQ | BPF_K,
+				  sandbox_killed[i].nr, 0, 0);
 	(void)put(p, BPF_JMP | BPF_JA, 1, 0, 0);
 	for (unsigned int i = start; i < p->nr - 1; i++)
 		p->out[i].jt = (uint8_t)(p->nr - i - 1);
@@ -183,9 +184,11 @@ static void put_killed(struct program *p)
 int sandbox_compile(enum sandbox_thread thread, enum sandbox_build build,
 		    struct sock_filter out[static SANDBOX_FILTER_MAX])
 {
-	const uint32_t otherwise = build == SANDBOX_SANITIZED
-					   ? SECCOMP_RET_ALLOW
-					   : SECCOMP_RET_TRAP | thread;
+	const uint32_t trap = SECCOMP_RET_TRAP | thread;
+	const uint32_t otherwise =
+		build == SANDBOX_SANITIZED || thread == SANDBOX_GATE
+			? SECCOMP_RET_ALLOW
+			: trap;
 	const unsigned int on = SANDBOX_ON(thread);
 	struct program p = {.out = out};
 
@@ -198,8 +201,9 @@ int sandbox_compile(enum sandbox_thread thread, enum sandbox_build build,
 	for (size_t i = 0; i < sandbox_nr_calls; i++)
 		if (is_for(&sandbox_calls[i], on, build) &&
 		    is_first(&sandbox_calls[i], on, build))
-			put_call(&p, &sandbox_calls[i], on, build, otherwise);
-	put_killed(&p);
+			put_call(&p, &sandbox_calls[i], on, build,
+				 build == SANDBOX_SANITIZED ? otherwise : trap);
+	put_killed(&p, on);
 	put_return(&p, otherwise);
 	return p.full ? -E2BIG : (int)p.nr;
 }

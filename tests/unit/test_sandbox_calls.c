@@ -49,6 +49,7 @@ static bool is_listed(enum sandbox_thread thread, unsigned int nr)
 	return false;
 }
 
+/* Of the guest process. */
 static bool is_killed(unsigned int nr)
 {
 	for (size_t i = 0; i < sandbox_nr_killed; i++)
@@ -157,7 +158,8 @@ static int fate_with_handler(struct child *c)
 static void test_every_number(void **state)
 {
 	(void)state;
-	for (enum sandbox_thread t = 0; t < SANDBOX_NR_THREADS; t++) {
+	/* The gate's filter names what it may not do. */
+	for (enum sandbox_thread t = 0; t < SANDBOX_GATE; t++) {
 		struct child child = {
 			.thread = t,
 			.abi = 1,
@@ -176,7 +178,7 @@ static void test_every_killed_number(void **state)
 		for (size_t i = 0; i < sandbox_nr_killed; i++) {
 			struct call call = {sandbox_killed[i].nr, {0}};
 
-			if (!is_listed(t, sandbox_killed[i].nr))
+			if (sandbox_killed[i].threads & SANDBOX_ON(t))
 				assert_int_equal(fate_of(t, &call),
 						 FATE_KILLED);
 		}
