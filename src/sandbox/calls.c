@@ -26,6 +26,11 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+/* Newer than the headers of Debian 12. */
+#ifndef PAGEMAP_SCAN
+#define PAGEMAP_SCAN _IOC(_IOC_READ | _IOC_WRITE, 'f', 16, 96)
+#endif
+
 #define V             SANDBOX_ON(SANDBOX_VMM)
 #define C             SANDBOX_ON(SANDBOX_VCPU)
 #define P             SANDBOX_ON(SANDBOX_PAGER)
@@ -77,6 +82,7 @@ const struct sandbox_call sandbox_calls[] = {
 	IOCTL(V, KVM_GET_VCPU_EVENTS, "vCPU state"),
 	IOCTL(V, KVM_GET_CPUID2, "vCPU state"),
 	IOCTL(V, KVM_GET_MSRS, "vCPU state"),
+	IOCTL(V, KVM_CHECK_EXTENSION, "what of a vCPU's state there is"),
 	IOCTL(V, KVM_GET_MSR_INDEX_LIST, "which MSRs there are to save"),
 	IOCTL(V, KVM_GET_TSC_KHZ, "vCPU state"),
 	IOCTL(V, KVM_TRANSLATE, "where the guest's stack is, for a proof"),
@@ -84,6 +90,7 @@ const struct sandbox_call sandbox_calls[] = {
 	IOCTL(V, KVM_GET_CLOCK, "VM state"),
 	IOCTL(V, KVM_GET_IRQCHIP, "VM state, full irqchip"),
 	IOCTL(V, KVM_GET_PIT2, "VM state, full irqchip"),
+	IOCTL(V, PAGEMAP_SCAN, "which pages the guest has touched"),
 	IOCTL(V, KVM_GET_DIRTY_LOG, "pages written since the last snapshot"),
 
 	/* Devices. */

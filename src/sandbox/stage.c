@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define HOST_FILE_MAX 1024
@@ -241,6 +242,9 @@ int sandbox_lock(struct sandbox *s, struct err *err)
 
 	if (!s || s->mode == SANDBOX_OFF || s->locked)
 		return 0;
+#ifdef __GLIBC__
+	tzset(); /* gmtime_r() opens a file the first time */
+#endif
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
 	    setrlimit(RLIMIT_CORE, &no_core) < 0)
 		return err_set(err, -errno,

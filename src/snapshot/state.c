@@ -129,7 +129,7 @@ static void cpu_name(char name[static SNAPSHOT_TEXT_MAX])
 	(void)snprintf(name, SNAPSHOT_TEXT_MAX, "%.*s", (int)(end - p), p);
 }
 
-static void kernel_name(char name[static SNAPSHOT_TEXT_MAX])
+void snapshot_kernel_name(char name[static SNAPSHOT_TEXT_MAX])
 {
 	struct utsname uts;
 
@@ -139,7 +139,8 @@ static void kernel_name(char name[static SNAPSHOT_TEXT_MAX])
 			       (int)SNAPSHOT_TEXT_MAX - 1, uts.release);
 }
 
-void snapshot_describe(struct snapshot *s, uint64_t id, const char *boot)
+void snapshot_describe(struct snapshot *s, uint64_t id, const char *boot,
+		       const char *kernel)
 {
 	struct timespec ts;
 	struct tm tm;
@@ -157,7 +158,7 @@ void snapshot_describe(struct snapshot *s, uint64_t id, const char *boot)
 		       &tm);
 	(void)snprintf(s->host.boot, SNAPSHOT_TEXT_MAX, "%s", boot);
 	cpu_name(s->host.cpu);
-	kernel_name(s->host.kernel);
+	(void)snprintf(s->host.kernel, SNAPSHOT_TEXT_MAX, "%s", kernel);
 	host_features_read(&s->host.features);
 	s->storage = SNAPSHOT_RAW;
 }
@@ -169,7 +170,7 @@ bool snapshot_same_host(const struct snapshot *s, const char *boot)
 
 	if (boot[0] && strcmp(boot, s->host.boot) == 0)
 		return true;
-	kernel_name(kernel);
+	snapshot_kernel_name(kernel);
 	host_features_read(&features);
 	return strcmp(kernel, s->host.kernel) == 0 &&
 	       memcmp(&features, &s->host.features, sizeof(features)) == 0;

@@ -110,8 +110,13 @@ extern const struct schema_object snapshot_schema;
  * snapshot_describe() - now, this host, this program; all but the VM's own
  * parts
  * @boot:	the kernel's id of this boot; "": not known
+ * @kernel:	its release: snapshot_kernel_name()
  */
-void snapshot_describe(struct snapshot *s, uint64_t id, const char *boot);
+void snapshot_describe(struct snapshot *s, uint64_t id, const char *boot,
+		       const char *kernel);
+
+/* The release of the host's kernel, which a locked process cannot ask for. */
+void snapshot_kernel_name(char name[static SNAPSHOT_TEXT_MAX]);
 
 /*
  * The host's CPU features and kernel are those of @s. The same boot is enough:

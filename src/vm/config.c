@@ -59,6 +59,7 @@ void vm_config_free(struct vm_config *config)
 {
 	fd_close(&config->boot_source.kernel_fd);
 	fd_close(&config->boot_source.initrd_fd);
+	free(config->folder);
 	free(config->boot_source.kernel_image_path);
 	free(config->boot_source.initrd_path);
 	free(config->boot_source.boot_args);

@@ -183,6 +183,8 @@ struct balloon_config {
  * struct vm_config - one microVM
  * @opener:	opens every path of this VM
  * @id:		--id
+ * @folder:	that the process works in, as it was at the start; NULL: it is
+ *		gone
  * @drives:	the root device first, then in the order in which they were set
  * @nets:	in that order
  * @entry:	protocol by which an ELF kernel is entered
@@ -195,6 +197,7 @@ struct balloon_config {
 struct vm_config {
 	const struct path_opener *opener;
 	char *id;
+	char *folder;
 	struct machine_config machine;
 	struct boot_source_config boot_source;
 	struct serial_config serial;

@@ -200,7 +200,7 @@ static const struct schema_object schema =
  * they stay as they are. */
 static struct drive_config *drives_from_anywhere(const struct vm_config *config)
 {
-	cleanup_free char *here = getcwd(NULL, 0);
+	const char *here = config->folder;
 	struct drive_config *drives =
 		calloc(config->nr_drives + 1, sizeof(*drives));
 

@@ -777,6 +777,7 @@ static void look_at_host(struct machine *m)
 	vm_look_at_host(m->vm);
 	m->pagemap = host->pagemap;
 	(void)snprintf(m->boot_id, sizeof(m->boot_id), "%s", host->boot_id);
+	snapshot_kernel_name(m->kernel);
 }
 
 int machine_new(struct machine **out, struct vm *vm,

@@ -56,6 +56,7 @@ struct machine_file {
  * @pagemap:	the VM's, for snapshots; -errno where it is not to be had, as
  *		without /proc
  * @boot_id:	the kernel's id of this boot; empty then
+ * @kernel:	its release
  * @nr_devices:	rows of the table of devices that were added
  * @memory_fd, @memory_path:	the file that all memory is mapped from, after a
  *		restore; -1 and NULL otherwise
@@ -85,6 +86,7 @@ struct machine {
 	char *memory_path;
 	int pagemap;
 	char boot_id[SNAPSHOT_TEXT_MAX];
+	char kernel[SNAPSHOT_TEXT_MAX];
 	struct uffd uffd;
 	struct console console;
 	struct serial serial;

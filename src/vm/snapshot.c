@@ -50,7 +50,8 @@ static int collect(struct saving *saving, struct err *err)
 	saving->s = s;
 	if (!s)
 		return err_set(err, -ENOMEM, "Out of memory");
-	snapshot_describe(s, saving->who.label.id, vm->machine->boot_id);
+	snapshot_describe(s, saving->who.label.id, vm->machine->boot_id,
+			  vm->machine->kernel);
 	r = machine_save(vm->machine, s, &saving->devices, err);
 	phases_end(saving->phases, "vCPU, IRQ chip and device state");
 	if (r < 0)
@@ -240,8 +241,10 @@ static int finish(struct saving *saving, const struct vm_place *place,
 		  struct err *err)
 {
 	const struct vm_files *files = &saving->files;
-	int r = fsync(files->memory) < 0 || fsync(files->state) < 0 ? -errno
-								    : 0;
+	/* Content and size, which is all that a reader goes by. */
+	int r = fdatasync(files->memory) < 0 || fdatasync(files->state) < 0
+			? -errno
+			: 0;
 
 	if (r < 0) {
 		place->abort(place->ctx);

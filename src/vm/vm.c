@@ -49,6 +49,8 @@ void vm_look_at_host(struct vm *vm)
 	const struct path_opener *opener = vm->config.opener;
 	struct handover *host = &vm->handover;
 
+	if (!vm->config.folder)
+		vm->config.folder = getcwd(NULL, 0);
 	if (host->pagemap >= 0)
 		return;
 	host->pagemap = path_open(opener, PATH_PAGEMAP, NULL, NULL);

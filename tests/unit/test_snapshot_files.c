@@ -72,9 +72,11 @@ static int tear_down(void **state)
 static struct snapshot *sample(uint64_t id)
 {
 	struct snapshot *s = calloc(1, sizeof(*s));
+	char kernel[SNAPSHOT_TEXT_MAX];
 
 	assert_non_null(s);
-	snapshot_describe(s, id, BOOT);
+	snapshot_kernel_name(kernel);
+	snapshot_describe(s, id, BOOT, kernel);
 	s->memory_bytes = sizeof(id);
 	s->nr_vcpus = 1;
 	s->vcpus[0].regs.rip = 0xfff0;
