@@ -100,6 +100,7 @@ int api_open_gate(struct api *api, const char *path, struct err *err)
 {
 	struct gate_door door = GATE_DOOR_NONE;
 	const struct gate_params params = {
+		.sandbox = api->vm->sandbox,
 		.door = &door,
 		.payload_max = api->settings.payload_max,
 		.answer_max = answer_max(&api->settings),

@@ -7,6 +7,7 @@
 #include "base/vm_args.h"
 #include "gate/http.h"
 #include "host/path.h"
+#include "sandbox/stage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -89,7 +90,8 @@ static void be_the_gate(const struct gate_params *params, int sock,
 	(void)prctl(PR_SET_NAME, VM_GATE_NAME);
 	set_signals();
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent ||
-	    keep_two(&sock, &params->door->fd) < 0)
+	    keep_two(&sock, &params->door->fd) < 0 ||
+	    sandbox_gate(params->sandbox) < 0)
 		_exit(1);
 	gate.params = params;
 	_exit(gate_run(&gate, sock));

@@ -257,6 +257,15 @@ int sandbox_lock(struct sandbox *s, struct err *err)
 	return 0;
 }
 
+int sandbox_gate(const struct sandbox *s)
+{
+	if (!s || s->mode == SANDBOX_OFF)
+		return 0;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	return sandbox_thread(s, SANDBOX_GATE);
+}
+
 /* Firecracker has no pager: its files have no program for one. */
 static const struct seccomp_program *custom(const struct sandbox *s,
 					    enum sandbox_thread thread)

@@ -128,6 +128,9 @@ int sandbox_lock(struct sandbox *s, struct err *err) __must_check;
 /* Lock a thread that runs before the process is locked. Return: as above. */
 int sandbox_lock_thread(const struct sandbox *s) __must_check;
 
+/* The gate: no privilege by what it would execute, and its filter. As above. */
+int sandbox_gate(const struct sandbox *s) __must_check;
+
 /* The filter of the calling thread. Return: 0 or -errno. */
 int sandbox_thread(const struct sandbox *s,
 		   enum sandbox_thread thread) __must_check;

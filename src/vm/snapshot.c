@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -301,25 +300,6 @@ static int save(struct vm *vm, const struct vm_place *place,
 	return r;
 }
 
-/* A file that may not grow further is an error, not the end of the process. */
-static int save_without_signal(struct vm *vm, const struct vm_place *place,
-			       const struct vm_save *how, struct phases *phases,
-			       struct err *err)
-{
-	const struct timespec now = {0};
-	sigset_t fsize, old;
-	int r;
-
-	(void)sigemptyset(&fsize);
-	(void)sigaddset(&fsize, SIGXFSZ);
-	(void)pthread_sigmask(SIG_BLOCK, &fsize, &old);
-	r = save(vm, place, how, phases, err);
-	if (r < 0)
-		(void)sigtimedwait(&fsize, NULL, &now);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return r;
-}
-
 int vm_snapshot(struct vm *vm, const struct vm_place *place,
 		const struct vm_save *how, struct phases *phases,
 		struct err *err)
@@ -346,7 +326,7 @@ int vm_snapshot(struct vm *vm, const struct vm_place *place,
 			       "has requests in flight after %u s",
 			       (unsigned int)(DRAIN_NS / 1000000000));
 	phases_end(phases, "drain in-flight I/O");
-	r = save_without_signal(vm, place, how, phases, err);
+	r = save(vm, place, how, phases, err);
 	if (r == 0)
 		phases_log(phases);
 	return r;
