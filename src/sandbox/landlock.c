@@ -54,10 +54,13 @@ struct landlock_rights landlock_rights(unsigned int abi)
 	return all;
 }
 
-int landlock_lock(unsigned int abi)
+int landlock_lock(unsigned int abi, bool signals)
 {
-	const struct landlock_rights attr = landlock_rights(abi);
+	struct landlock_rights attr = landlock_rights(abi);
 	cleanup_fd int fd = -1;
+
+	if (!signals)
+		attr.scoped &= ~(uint64_t)LANDLOCK_SIGNALS;
 
 	/* Longer than an old kernel's struct: fine while the rest is zero. */
 	fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);

@@ -34,13 +34,19 @@ unsigned int landlock_abi(void);
 /* Everything that a kernel of @abi can deny; zeros for 0. */
 struct landlock_rights landlock_rights(unsigned int abi);
 
+/* Of .scoped: signals to processes that are not of the same ruleset. */
+#define LANDLOCK_SIGNALS 2u
+
 /**
  * landlock_lock() - deny the calling thread what @abi can deny, for good
  * @abi:	1 or more; that of the kernel or, for tests, less
+ * @signals:	deny these, too. The kernel's own signal at the death of a
+ *		parent (PR_SET_PDEATHSIG) counts as the parent's: a child that
+ *		is to die with it would live on
  *
  * Needs no_new_privs. Return: 0 or -errno.
  */
-int landlock_lock(unsigned int abi) __must_check;
+int landlock_lock(unsigned int abi, bool signals) __must_check;
 
 /**
  * landlock_gap() - the @i-th thing that Landlock of @abi leaves to seccomp

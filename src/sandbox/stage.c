@@ -195,8 +195,9 @@ int sandbox_early(int argc, char **argv, int own, struct err *err)
 
 /* ---- what the host has ---- */
 
-#define ACCEPT_LESS \
-	"; --sandbox best-effort accepts that, and says what is missing"
+#define ACCEPT_LESS                                                              \
+	"; --sandbox best-effort, or \"mode best-effort\" in " SANDBOX_HOST_FILE \
+	", accepts that"
 
 int sandbox_check(struct sandbox *s, struct err *err)
 {
@@ -232,7 +233,7 @@ int sandbox_lock_thread(const struct sandbox *s)
 		return 0;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	return s->abi > 0 ? landlock_lock(s->abi) : 0;
+	return s->abi > 0 ? landlock_lock(s->abi, !s->has_gate) : 0;
 }
 
 int sandbox_lock(struct sandbox *s, struct err *err)
@@ -315,6 +316,12 @@ size_t sandbox_gap(const struct sandbox *s, unsigned int i,
 		return say(text, "what the filters of --seccomp-filter allow");
 	if (s->filters != SANDBOX_FILTERS_NONE && !s->has_seccomp && i-- == 0)
 		return say(text, "system calls: this kernel has no seccomp");
+	if (s->has_gate && s->abi >= 6 && i-- == 0)
+		return (size_t)snprintf(text, SANDBOX_GAP_MAX,
+					"signals: the gate is to die with the "
+					"VM%s",
+					filters ? ", seccomp stops them alone"
+						: "");
 	gap = landlock_gap(s->abi, i);
 	if (!gap)
 		return 0;

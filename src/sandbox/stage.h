@@ -61,6 +61,8 @@ enum sandbox_filters {
  * @min_abi:	the least of Landlock that strict takes
  * @abi:	of Landlock here, as far as it is known; 0: none
  * @has_seccomp: this kernel has filters
+ * @has_gate:	a child is to die with this process: Landlock leaves signals to
+ *		seccomp (landlock.h)
  * @locked:	sandbox_lock() has been passed
  * @custom:	the programs of SANDBOX_FILTERS_CUSTOM
  *
@@ -72,6 +74,7 @@ struct sandbox {
 	unsigned int min_abi;
 	unsigned int abi;
 	bool has_seccomp;
+	bool has_gate;
 	bool locked;
 	struct filter_file custom;
 };

@@ -336,6 +336,7 @@ static int run(struct vmm *v, struct err *err)
 	if (separate_cores(v, err) < 0 || choose_sandbox(v, err) < 0 ||
 	    prepare_sandbox(v, err) < 0)
 		return complain(v, err, code);
+	v->sandbox.has_gate = may_need_gate(&v->opts);
 	log_sandbox(&v->sandbox);
 	if (may_need_gate(&v->opts) &&
 	    api_open_gate(v->api, api_path(&v->opts), err) < 0)

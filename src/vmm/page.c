@@ -69,7 +69,8 @@ static const struct arg args[] = {
 	{"sandbox", "strict|best-effort|off",
 	 "lock the process before the guest runs: strict refuses to start "
 	 "where the host cannot, best-effort does what it can and says what "
-	 "is missing (default off, unless " SANDBOX_HOST_FILE " says else)",
+	 "is missing, off locks nothing (default off, unless "
+	 SANDBOX_HOST_FILE " says else)",
 	 .kind = ARG_CHOICE, ARG_CHOICES("strict", "best-effort", "off"),
 	 AT(sandbox), HAS(has_sandbox)},
 	{"sandbox-min-abi", "N",

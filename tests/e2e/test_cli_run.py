@@ -157,7 +157,8 @@ def test_socket_of_a_killed_vm(cli):
     run.wait_for("spinning")
     run.process.kill()
     run.process.wait()
-    assert cli.sockets() == ["web.sock"]
+    # Its gate may have had the time to remove it.
+    assert cli.sockets() in (["web.sock"], [])
     assert cli.rows() == []
     stop = cli("stop", "web")
     assert stop.returncode == 1 and "no VM named web" in stop.stderr
