@@ -52,7 +52,7 @@ def memory_mib():
 # QEMU 7.2 lets a guest's guest set XCR0 without asking KVM, which sets it back
 # at the next entry: what XSAVE saves is then not what the guest thinks. Without
 # XSAVE all use FXSAVE, which works (and KVM_CAP_XCRS is 0). QEMU 11 asks KVM (a
-# Linux guest's XCR0 was 7 for it, too); the tests have not run with it yet.
+# Linux guest's XCR0 was 7 for it, too), and guests booted with XSAVE (README).
 CPU = 'EPYC,+svm,-xsave,-xsaveopt,-xsavec,-xgetbv1,-avx,-avx2,-fma,-f16c'
 
 # With two CPUs or more QEMU 7.2 now and then gives the state of a guest's host
