@@ -166,9 +166,12 @@ def late(made, named):
         if passed:  # by our own other half, whose calls are here as well
             places |= set(passed[1].split(", "))
             continue
-        if name in ("open", "openat") and path in named:
+        # The file itself, one below it, or another descriptor of either.
+        if (name in ("open", "openat") and path in named or
+                name in ("openat", "fcntl") and within and
+                within[0] in places):
             places.add(str(fd))
-        elif not (name == "openat" and within and within[0] in places):
+        else:
             wrong.append(f"{name}({args}) = {fd}")
     return wrong
 
