@@ -198,7 +198,7 @@ static int receive_head(struct api_client *client, struct buf *raw,
 static int receive(struct api_client *client, struct api_answer *answer)
 {
 	struct buf *raw = &answer->raw;
-	uint64_t body;
+	uint64_t body = 0;
 	size_t head;
 	int r = receive_head(client, raw, &head);
 
