@@ -56,15 +56,18 @@ static ssize_t read_text(const char *pid, const char *name, char *out,
  * its user counts. */
 static bool is_ours(const char *pid)
 {
+	static const char label[] = "\nUid:";
 	char text[512];
-	const char *line;
-	unsigned int real, effective;
+	char *line, *end;
 
 	if (read_text(pid, "status", text, sizeof(text)) <= 0)
 		return false;
-	line = strstr(text, "\nUid:");
-	return line && sscanf(line, "\nUid: %u %u", &real, &effective) == 2 &&
-	       effective == geteuid();
+	line = strstr(text, label);
+	if (!line)
+		return false;
+	/* The real one, then the effective one. */
+	(void)strtoul(line + strlen(label), &line, 10);
+	return strtoul(line, &end, 10) == geteuid() && end != line;
 }
 
 /* A program that was replaced since has " (deleted)" behind its name. */

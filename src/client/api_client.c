@@ -199,7 +199,7 @@ static int receive(struct api_client *client, struct api_answer *answer)
 {
 	struct buf *raw = &answer->raw;
 	uint64_t body = 0;
-	size_t head;
+	size_t head = 0;
 	int r = receive_head(client, raw, &head);
 
 	if (r == 0)
