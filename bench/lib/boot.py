@@ -82,7 +82,7 @@ def charts(found, results):
     return {"boot.svg": svg.bars(
         "Process start to a Linux guest's /init", where,
         f"median of {found['runs']} interleaved runs, line to p95; guest of "
-        f"{results['memory_mib']} MiB, 1 CPU, Debian 12's stock cloud kernel "
+        f"{results['memory_mib']} MiB, 1 CPU, Debian's stock cloud kernel "
         "and a slim one",
         [(f"{r['name']}, {r['kernel']}", [r["init_us"]])
          for r in found["rows"] if r["init_us"]], ["to /init"])}
