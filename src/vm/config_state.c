@@ -432,45 +432,59 @@ static void take_values(struct config_state *s, struct vm_config *to)
 	memset(c, 0, sizeof(*c));
 }
 
-static int take(struct config_state *s, struct vm_config *to,
-		const struct config_overrides *overrides, struct err *err)
+/* What was read makes sense. */
+static int check(const struct vm_config *c, struct err *err)
 {
-	int r;
-
-	take_values(s, to);
-	r = open_drives(s, to, overrides, err);
-	if (r == 0)
-		r = open_nets(s, to, err);
-	if (r == 0 && to->vsock.present)
-		r = vsock_config_bind(to->opener, &to->vsock, err);
-	return r;
+	if (c->machine.vcpu_count < 1 ||
+	    c->machine.vcpu_count > CONFIG_VCPUS_MAX)
+		return err_set(err, -EINVAL, "%u vCPUs are not possible",
+			       c->machine.vcpu_count);
+	/* Their numbers of pages are products that must not overflow. */
+	if (c->balloon.present &&
+	    c->balloon.amount_mib > c->machine.mem_size_mib)
+		return err_set(err, -EINVAL,
+			       "A balloon of %u MiB is larger than the memory",
+			       c->balloon.amount_mib);
+	return 0;
 }
 
-int config_state_load(struct vm_config *config, const struct schema_raw *text,
+int config_state_read(struct config_state **state, struct vm_config *config,
+		      const struct schema_raw *text,
 		      const struct config_overrides *overrides, struct err *err)
 {
 	struct config_state *s = calloc(1, sizeof(*s));
 	struct schema_seen seen;
 	int r;
 
+	*state = s;
 	if (!s)
 		return err_set(err, -ENOMEM, "Out of memory");
 	r = schema_decode_text(&schema, text->text, text->len, s, &seen, err);
-	if (r == 0 && (s->config.machine.vcpu_count < 1 ||
-		       s->config.machine.vcpu_count > CONFIG_VCPUS_MAX))
-		r = err_set(err, -EINVAL, "%u vCPUs are not possible",
-			    s->config.machine.vcpu_count);
-	/* Their numbers of pages are products that must not overflow. */
-	if (r == 0 && s->config.balloon.present &&
-	    s->config.balloon.amount_mib > s->config.machine.mem_size_mib)
-		r = err_set(err, -EINVAL,
-			    "A balloon of %u MiB is larger than the memory",
-			    s->config.balloon.amount_mib);
+	if (r == 0)
+		r = check(&s->config, err);
 	if (r == 0)
 		r = override(s, overrides, err);
 	if (r == 0)
-		r = take(s, config, overrides, err);
-	schema_free(&schema, s);
-	free(s);
+		take_values(s, config);
 	return r;
+}
+
+int config_state_open(struct config_state *state, struct vm_config *config,
+		      const struct config_overrides *overrides, struct err *err)
+{
+	int r = open_drives(state, config, overrides, err);
+
+	if (r == 0)
+		r = open_nets(state, config, err);
+	if (r == 0 && config->vsock.present)
+		r = vsock_config_bind(config->opener, &config->vsock, err);
+	return r;
+}
+
+void config_state_free(struct config_state *state)
+{
+	if (!state)
+		return;
+	schema_free(&schema, state);
+	free(state);
 }

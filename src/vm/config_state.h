@@ -33,12 +33,23 @@ struct config_overrides {
  * is short. */
 void config_state_encode(const struct vm_config *config, struct buf *out);
 
+/* What has been read and is to be opened. */
+struct config_state;
+
 /**
- * config_state_load() - fill @config, and open what it names
+ * config_state_read() - the values of @text into @config; opens nothing
+ * @state:	for config_state_open(); config_state_free() in any case
  * @config:	as vm_config_init() left it, but for the command line's part
  *
  * Return: 0 or -errno with a sentence.
  */
-int config_state_load(struct vm_config *config, const struct schema_raw *text,
+int config_state_read(struct config_state **state, struct vm_config *config,
+		      const struct schema_raw *text,
 		      const struct config_overrides *overrides,
 		      struct err *err) __must_check;
+
+/* Open what it names. Return: 0 or -errno with a sentence. */
+int config_state_open(struct config_state *state, struct vm_config *config,
+		      const struct config_overrides *overrides,
+		      struct err *err) __must_check;
+void config_state_free(struct config_state *state);

@@ -406,19 +406,32 @@ static int set_memory(struct machine_config *machine,
 	return 0;
 }
 
+/* Who speaks for the socket device is there before anything is opened. */
+static int configure(struct vm *vm, const struct vm_restore *how,
+		     const struct snapshot *s, struct err *err)
+{
+	struct config_state *state;
+	int r = config_state_read(&state, &vm->config, &s->config,
+				  &how->overrides, err);
+
+	if (r == 0 && vm->config.vsock.present && vm->meet_vsock)
+		r = vm->meet_vsock(vm, err);
+	if (r == 0)
+		r = config_state_open(state, &vm->config, &how->overrides, err);
+	config_state_free(state);
+	return r < 0 ? err_prefix_api(err, FROM_STATE) : 0;
+}
+
 static int build(struct vm *vm, const struct vm_restore *how,
 		 struct machine_source *source, struct err *err)
 {
 	const struct snapshot *s = source->snapshot;
 	int r = dial(vm, how, source, err);
 
+	if (r == 0)
+		r = configure(vm, how, s, err);
 	if (r < 0)
 		return r;
-	r = config_state_load(&vm->config, &s->config, &how->overrides, err);
-	if (r < 0) {
-		err_prefix_api(err, FROM_STATE);
-		return r;
-	}
 	r = set_memory(&vm->config.machine, how, err);
 	phases_end(source->phases, "configuration and back ends");
 	if (r == 0)

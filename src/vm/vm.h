@@ -70,6 +70,8 @@ struct sandbox;
  * @lock:	called once, before @sandbox locks; the process opens nothing by
  *		itself from then on. NULL: nobody has to know
  * @locked:	it was called
+ * @meet_vsock:	called by a restore that finds a socket device, before it
+ *		opens anything; NULL: nobody waits for that
  * @end:	eventfd by which vm_end() reaches the loop
  */
 struct vm {
@@ -88,6 +90,7 @@ struct vm {
 	int (*lock)(struct vm *vm, void *ctx, struct err *err);
 	void *lock_ctx;
 	bool locked;
+	int (*meet_vsock)(struct vm *vm, struct err *err);
 	struct handover handover;
 };
 

@@ -142,10 +142,23 @@ static const char *api_path(const struct options *opts)
 	return opts->kernel || opts->restore ? NULL : OPTIONS_API_SOCK_DEFAULT;
 }
 
-/* What comes of a configuration is known when it has been read. */
+/* What comes of a configuration file is known when it has been read, and by
+ * then drives are open. */
 static bool may_need_gate(const struct options *o)
 {
-	return api_path(o) || o->vsock || o->config_file || o->restore;
+	return api_path(o) || o->vsock || o->config_file;
+}
+
+static int open_gate(struct vmm *v, struct err *err)
+{
+	v->sandbox.has_gate = true;
+	return api_open_gate(v->api, api_path(&v->opts), err);
+}
+
+/* vm->meet_vsock of a restore that needs no gate for anything else. */
+static int gate_for_vsock(struct vm *vm, struct err *err)
+{
+	return open_gate(container_of(vm, struct vmm, vm), err);
 }
 
 static bool needs_gate(const struct vmm *v)
@@ -336,11 +349,11 @@ static int run(struct vmm *v, struct err *err)
 	if (separate_cores(v, err) < 0 || choose_sandbox(v, err) < 0 ||
 	    prepare_sandbox(v, err) < 0)
 		return complain(v, err, code);
-	v->sandbox.has_gate = may_need_gate(&v->opts);
-	log_sandbox(&v->sandbox);
-	if (may_need_gate(&v->opts) &&
-	    api_open_gate(v->api, api_path(&v->opts), err) < 0)
+	if (!may_need_gate(&v->opts))
+		v->vm.meet_vsock = gate_for_vsock;
+	else if (open_gate(v, err) < 0)
 		return complain(v, err, code);
+	log_sandbox(&v->sandbox);
 	code = configure(v, err);
 	if (code == VM_EXIT_OK)
 		code = start(v, err);

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import apiclient
 import pytest
-from conftest import LONG, Case
+from conftest import BUILD, LONG, Case
 
 PATIENCE = 30
 
@@ -133,6 +134,34 @@ def test_a_vsock_without_api_has_a_gate(vmm, tmp_path):
         "guest_cid": 3, "uds_path": str(tmp_path / "v")}})
     run.wait_for("tick 3")
     assert len(children(run.pid)) == 1
+
+
+@pytest.mark.parametrize("devices, gates", [("none", 0), ("vsock", 1)])
+def test_a_restore_without_api_has_the_gate_it_needs(vmm, tmp_path, devices,
+                                                     gates):
+    """One for the socket device, started before anything of it is opened;
+    else none, at no time."""
+    vsock = {"vsock": {"guest_cid": 3, "uds_path": str(tmp_path / "v")}}
+    run, api = vmm.start_api(Case("ticker", "period=10",
+                                  devices=vsock if gates else {}))
+    run.wait_for("tick 3")
+    api.set("PUT", "/snapshot/create", {"snapshot_path": f"{tmp_path}/s/"})
+    run.process.kill()
+    run.process.wait()
+    (tmp_path / "v").unlink(missing_ok=True)
+    trace = tmp_path / "trace"
+    clone = vmm.spawn(["strace", "-D", "-e", "trace=fork,clone,openat", "-o",
+                       trace, BUILD / "volt-vmm", "--no-api", "--restore",
+                       tmp_path / "s"])
+    clone.wait_for("tick")
+    assert len(children(clone.pid)) == gates
+    calls = trace.read_text()
+    forks = re.findall(r"^v?fork\(|^clone\(.*flags=(?:CLONE_.*)?SIGCHLD",
+                       calls, re.M)
+    assert len(forks) == gates
+    if gates:
+        assert calls.index("SIGCHLD" if "SIGCHLD" in calls else "fork(") < \
+            calls.index("/dev/kvm")
 
 
 def test_ps_lists_a_vm_once(api, build, tmp_path):
