@@ -2,9 +2,11 @@
 /*
  * compile.c - a BPF program from the table of calls (theory: calls.h)
  *
- * The program is a chain: one block a call, in the table's order, so that what
- * stands first is found first (the kernel itself remembers calls that pass
- * whatever their arguments are). A block is
+ * The call of the table's first row is looked for first: the kernel remembers
+ * which calls pass whatever their arguments are, but KVM_RUN is an ioctl, and
+ * the guest waits for it. All others are found by halving, because when it
+ * loads a filter the kernel tries it with every number there is. A call's block
+ * is
  *
  *	jeq #nr, 1, 0
  *	ja  next block
@@ -19,9 +21,13 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <string.h>
 
 /* The bit that marks a call of the x32 ABI. */
-#define X32_BIT 0x40000000u
+#define X32_BIT   0x40000000u
+
+#define KNOWN_MAX 200 /* calls of one thread */
+#define LEAF_MAX  8   /* of them are compared one by one */
 
 struct program {
 	struct sock_filter *out;
@@ -166,31 +172,118 @@ static void put_call(struct program *p, const struct sandbox_call *first,
 	land(p, skip);
 }
 
-/* One return for them all: fewer than a jump's reach. */
-static void put_killed(struct program *p, unsigned int on)
-{
-	unsigned int start = p->nr;
+/* ---- which call is it ---- */
 
-	for (size_t i = 0; i < sandbox_nr_killed; i++)
-		if (sandbox_killed[i].threads & on)
-			(void)put(p, BPF_JMP | BPF_JEQ | BPF_K,
-				  sandbox_killed[i].nr, 0, 0);
-	(void)put(p, BPF_JMP | BPF_JA, 1, 0, 0);
-	for (unsigned int i = start; i < p->nr - 1; i++)
-		p->out[i].jt = (uint8_t)(p->nr - i - 1);
-	put_return(p, SECCOMP_RET_KILL_PROCESS);
+/**
+ * struct known - a number that is not left to what all others get
+ * @row:	the first that allows it; NULL: it kills
+ */
+struct known {
+	unsigned int nr;
+	const struct sandbox_call *row;
+};
+
+struct tree {
+	struct program *p;
+	unsigned int on;
+	enum sandbox_build build;
+	uint32_t refused;   /* a call with a row, none of which passes */
+	uint32_t otherwise; /* one that is not known */
+};
+
+/* Into its place by number; the first row of a number counts. */
+static size_t insert(struct known *known, size_t nr, struct known one)
+{
+	size_t at = nr;
+
+	while (at > 0 && known[at - 1].nr > one.nr)
+		at--;
+	if (at > 0 && known[at - 1].nr == one.nr)
+		return nr;
+	memmove(&known[at + 1], &known[at], (nr - at) * sizeof(*known));
+	known[at] = one;
+	return nr + 1;
+}
+
+/* Before the tree; whatever it says is the last word. */
+static bool is_asked_first(const struct tree *t, unsigned int nr)
+{
+	return sandbox_calls[0].nr == nr &&
+	       is_for(&sandbox_calls[0], t->on, t->build);
+}
+
+static size_t list_known(const struct tree *t, struct known known[KNOWN_MAX])
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < sandbox_nr_calls && nr < KNOWN_MAX; i++) {
+		const struct sandbox_call *c = &sandbox_calls[i];
+
+		if (is_for(c, t->on, t->build) && !is_asked_first(t, c->nr))
+			nr = insert(known, nr, (struct known){c->nr, c});
+	}
+	for (size_t i = 0; i < sandbox_nr_killed && nr < KNOWN_MAX; i++)
+		if (sandbox_killed[i].threads & t->on)
+			nr = insert(known, nr,
+				    (struct known){sandbox_killed[i].nr, NULL});
+	t->p->full |= nr == KNOWN_MAX;
+	return nr;
+}
+
+/* One return for those that kill: within a jump's reach. */
+static void put_leaf(const struct tree *t, const struct known *known, size_t nr)
+{
+	struct program *p = t->p;
+	unsigned int start;
+
+	for (size_t i = 0; i < nr; i++)
+		if (known[i].row)
+			put_call(p, known[i].row, t->on, t->build, t->refused);
+	start = p->nr;
+	for (size_t i = 0; i < nr; i++)
+		if (!known[i].row)
+			(void)put(p, BPF_JMP | BPF_JEQ | BPF_K, known[i].nr, 0,
+				  0);
+	for (unsigned int i = start; i < p->nr; i++)
+		p->out[i].jt = (uint8_t)(p->nr - i);
+	put_return(p, t->otherwise);
+	if (p->nr - start > 1)
+		put_return(p, SECCOMP_RET_KILL_PROCESS);
+}
+
+/* As deep as a tree of a hundred numbers is. */
+static void put_tree(const struct tree *t, const struct known *known, size_t nr)
+{
+	unsigned int from;
+
+	if (nr <= LEAF_MAX) {
+		put_leaf(t, known, nr);
+		return;
+	}
+	(void)put(t->p, BPF_JMP | BPF_JGE | BPF_K, known[nr / 2].nr, 0, 1);
+	from = jump(t->p);
+	put_tree(t, known, nr / 2);
+	land(t->p, from);
+	put_tree(t, known + nr / 2, nr - nr / 2);
 }
 
 int sandbox_compile(enum sandbox_thread thread, enum sandbox_build build,
 		    struct sock_filter out[static SANDBOX_FILTER_MAX])
 {
 	const uint32_t trap = SECCOMP_RET_TRAP | thread;
-	const uint32_t otherwise =
-		build == SANDBOX_SANITIZED || thread == SANDBOX_GATE
-			? SECCOMP_RET_ALLOW
-			: trap;
-	const unsigned int on = SANDBOX_ON(thread);
 	struct program p = {.out = out};
+	const struct tree t = {
+		.p = &p,
+		.on = SANDBOX_ON(thread),
+		.build = build,
+		.refused =
+			build == SANDBOX_SANITIZED ? SECCOMP_RET_ALLOW : trap,
+		.otherwise =
+			build == SANDBOX_SANITIZED || thread == SANDBOX_GATE
+				? SECCOMP_RET_ALLOW
+				: trap,
+	};
+	struct known known[KNOWN_MAX];
 
 	load(&p, offsetof(struct seccomp_data, arch));
 	(void)put(&p, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
@@ -198,13 +291,9 @@ int sandbox_compile(enum sandbox_thread thread, enum sandbox_build build,
 	load(&p, offsetof(struct seccomp_data, nr));
 	(void)put(&p, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1);
 	put_return(&p, SECCOMP_RET_KILL_PROCESS);
-	for (size_t i = 0; i < sandbox_nr_calls; i++)
-		if (is_for(&sandbox_calls[i], on, build) &&
-		    is_first(&sandbox_calls[i], on, build))
-			put_call(&p, &sandbox_calls[i], on, build,
-				 build == SANDBOX_SANITIZED ? otherwise : trap);
-	put_killed(&p, on);
-	put_return(&p, otherwise);
+	if (is_asked_first(&t, sandbox_calls[0].nr))
+		put_call(&p, &sandbox_calls[0], t.on, build, t.refused);
+	put_tree(&t, known, list_known(&t, known));
 	return p.full ? -E2BIG : (int)p.nr;
 }
 
