@@ -14,7 +14,9 @@
 
 #define NR_MAX 600
 
-#ifdef __GLIBC__
+#if IS_SANITIZED
+#define BUILD SANDBOX_SANITIZED /* it traps nothing (sandbox/calls.h) */
+#elif defined(__GLIBC__)
 #define BUILD SANDBOX_GLIBC
 #else
 #define BUILD SANDBOX_MUSL
@@ -158,6 +160,8 @@ static int fate_with_handler(struct child *c)
 static void test_every_number(void **state)
 {
 	(void)state;
+	if (BUILD == SANDBOX_SANITIZED)
+		skip();
 	/* The gate's filter names what it may not do. */
 	for (enum sandbox_thread t = 0; t < SANDBOX_GATE; t++) {
 		struct child child = {
@@ -375,6 +379,8 @@ static void test_every_test_refuses(void **state)
 	unsigned int tried = 0;
 
 	(void)state;
+	if (BUILD == SANDBOX_SANITIZED)
+		skip();
 	for (size_t i = 0; i < sandbox_nr_calls; i++) {
 		const struct sandbox_call *row = &sandbox_calls[i];
 

@@ -17,16 +17,6 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-/* Sanitizers read for themselves, and delay signals. */
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define IS_SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define IS_SANITIZED 1
-#endif
-
 #define TRAP_FLAG 0x100
 #define TABLE     0x10000u /* guest pages: descriptors, and an indirect table */
 #define PAGES     2u
@@ -43,7 +33,8 @@ static void start_at_table(struct kit *k)
 	kit_add_status(k, VIRTIO_STATUS_DRIVER_OK);
 }
 
-#ifndef IS_SANITIZED
+/* Sanitizers read for themselves, and delay signals. */
+#if !IS_SANITIZED
 
 /* Signal handlers have nothing but this. */
 static struct {
@@ -258,7 +249,7 @@ static void test_v11_used_index(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#ifndef IS_SANITIZED
+#if !IS_SANITIZED
 		echo_test(test_v10_each_descriptor_is_read_once),
 		echo_test(test_v10_indirect),
 #endif

@@ -17,6 +17,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Is this a build with a sanitizer, whose run-time makes calls of its own? */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define IS_SANITIZED 1
+#endif
+#endif
+#ifndef IS_SANITIZED
+#define IS_SANITIZED 0
+#endif
+
 /* Does @deed(@arg) end the process by an assertion? It runs in a child. */
 static inline bool unit_asserts(void (*deed)(void *arg), void *arg)
 {
