@@ -25,7 +25,8 @@ static void lost(struct gate_link *link)
 
 static void watch(struct gate_link *link)
 {
-	uint32_t events = EPOLLIN | (link->out.going ? EPOLLOUT : 0u);
+	bool out = link->out.going || link->held;
+	uint32_t events = EPOLLIN | (out ? EPOLLOUT : 0u);
 
 	if (!link->gone && loop_mod(link->loop, &link->src, events) < 0)
 		lost(link);
@@ -75,19 +76,10 @@ int gate_link_dial(struct gate_link *link, uint32_t port)
 
 /* ---- from the gate ---- */
 
-static void take_request(struct gate_link *link)
+static void carry_out(struct gate_link *link)
 {
 	struct buf none = {0};
-	int r = link->in_progress ? -EPROTO
-				  : wire_join_add(&link->request, &link->in,
-						  link->request_max);
 
-	if (r < 0) {
-		lost(link);
-		return;
-	}
-	if (r == 0)
-		return;
 	link->in_progress = true;
 	if (link->request.lost) {
 		gate_link_answer(link, 0, false, &none);
@@ -95,6 +87,25 @@ static void take_request(struct gate_link *link)
 	}
 	link->ops->request(link->ctx, link->request.text.data,
 			   link->request.text.len);
+}
+
+/* Not in the midst of a call: what makes that, a start by a file, is to be
+ * over first. The loop comes back for it. */
+static void take_request(struct gate_link *link)
+{
+	int r = link->in_progress || link->held
+			? -EPROTO
+			: wire_join_add(&link->request, &link->in,
+					link->request_max);
+
+	if (r < 0) {
+		lost(link);
+	} else if (r > 0 && link->calling) {
+		link->held = true;
+		watch(link);
+	} else if (r > 0) {
+		carry_out(link);
+	}
 }
 
 static void take_note(struct gate_link *link)
@@ -153,10 +164,14 @@ static int receive(struct gate_link *link)
 static void on_link(struct loop_source *src, uint32_t events)
 {
 	struct gate_link *link = container_of(src, struct gate_link, src);
+	bool held = link->held;
 
+	link->held = false;
 	if (events & EPOLLOUT)
 		flush(link);
-	if (!link->gone && receive(link) == 0) {
+	if (held && !link->gone)
+		carry_out(link);
+	else if (!link->gone && receive(link) == 0) {
 		take(link);
 		wire_in_drop(&link->in);
 	}
@@ -238,7 +253,12 @@ static int call(struct gate_link *link, const struct wire_message *m,
 	uint64_t end_ns = end_of(m->kind);
 	int r = send_within(link, m, tail, len, end_ns);
 
-	return r < 0 ? r : await_reply(link, end_ns);
+	if (r < 0)
+		return r;
+	link->calling = true;
+	r = await_reply(link, end_ns);
+	link->calling = false;
+	return r;
 }
 
 int gate_link_call(struct gate_link *link, enum wire_kind kind, uint32_t value,

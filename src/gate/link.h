@@ -46,6 +46,8 @@ struct gate_link_ops {
  * @request:	that is coming, or in progress
  * @answer:	owned, while @out sends it
  * @calls:	how many were made: the number of the last one
+ * @calling:	one is being made
+ * @held:	@request came meanwhile, and waits for the loop
  */
 struct gate_link {
 	struct loop_source src;
@@ -59,6 +61,8 @@ struct gate_link {
 	struct wire_text out;
 	uint32_t calls;
 	bool in_progress;
+	bool calling;
+	bool held;
 	bool gone;
 	struct wire_in in;
 };

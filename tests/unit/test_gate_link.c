@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_gate_link.c - a request that comes while the guest process makes a call
+ *
+ * A VM that starts by a file calls the gate before its loop runs; clients may
+ * be there already.
+ */
+#include "unit.h"
+
+#include <stdlib.h>
+
+#include "base/fd.h"
+#include "gate/link.h"
+
+#define REQUEST "GET / HTTP/1.1\r\n\r\n"
+
+struct world {
+	struct loop loop;
+	struct gate_link link;
+	int gate; /* the other end */
+	unsigned int requests;
+};
+
+static void on_request(void *ctx, const char *raw, size_t len)
+{
+	struct world *w = ctx;
+	struct buf body = {0};
+
+	assert_int_equal(len, strlen(REQUEST));
+	assert_memory_equal(raw, REQUEST, len);
+	w->requests++;
+	gate_link_answer(&w->link, 204, false, &body);
+}
+
+static void on_gone(void *ctx)
+{
+	(void)ctx;
+	fail_msg("the gate is there");
+}
+
+static const struct gate_link_ops ops = {
+	.request = on_request,
+	.gone = on_gone,
+};
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	int ends[2];
+
+	assert_non_null(w);
+	assert_int_equal(loop_init(&w->loop), 0);
+	assert_int_equal(wire_pair(ends), 0);
+	w->gate = ends[1];
+	assert_int_equal(
+		gate_link_open(&w->link, &w->loop, ends[0], KIB(1), &ops, w),
+		0);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	fd_close(&w->gate);
+	gate_link_close(&w->link);
+	loop_free(&w->loop);
+	free(w);
+	return 0;
+}
+
+static void ask(const struct world *w, uint32_t serial)
+{
+	const struct wire_message m = {
+		.kind = WIRE_REQUEST,
+		.serial = serial,
+		.total = strlen(REQUEST),
+	};
+
+	assert_int_equal(
+		wire_send(w->gate, &m, REQUEST, strlen(REQUEST), NULL, 0), 0);
+}
+
+static void a_call_does_not_carry_out_requests(void **state)
+{
+	struct world *w = *state;
+	const struct wire_message done = {.kind = WIRE_DONE, .serial = 1};
+	struct wire_in *reply;
+	struct err err;
+
+	ask(w, 1);
+	assert_int_equal(wire_send(w->gate, &done, NULL, 0, NULL, 0), 0);
+	assert_int_equal(
+		gate_link_call(&w->link, WIRE_LOCKED, 0, NULL, 0, &reply, &err),
+		0);
+	assert_int_equal(w->requests, 0);
+	assert_false(w->link.in_progress);
+	assert_int_equal(loop_step(&w->loop, 1000), 0);
+	assert_int_equal(w->requests, 1);
+}
+
+static void it_is_carried_out_once(void **state)
+{
+	struct world *w = *state;
+
+	a_call_does_not_carry_out_requests(state);
+	ask(w, 2);
+	assert_int_equal(loop_step(&w->loop, 1000), 0);
+	assert_int_equal(w->requests, 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			a_call_does_not_carry_out_requests, setup, teardown),
+		cmocka_unit_test_setup_teardown(it_is_carried_out_once, setup,
+						teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
