@@ -150,7 +150,8 @@ int filter_file_read(struct filter_file *f, const char *path, struct err *err)
 	ssize_t n;
 
 	if (fd < 0)
-		return fd;
+		return err_plain(err, "Cannot open %s: %s", path,
+				 err_name(-fd));
 	if (!text)
 		return err_set(err, -ENOMEM, "Out of memory");
 	do {
@@ -158,9 +159,13 @@ int filter_file_read(struct filter_file *f, const char *path, struct err *err)
 		if (n > 0)
 			len += (size_t)n;
 	} while (n > 0 || (n < 0 && errno == EINTR));
-	if (n < 0)
-		return err_set(err, -errno, DOES_NOT_PARSE "%s (os error %d)",
-			       err_name(errno), errno);
+	if (n < 0) {
+		int r = -errno;
+
+		(void)err_set(err, r, DOES_NOT_PARSE "%s (os error %d)",
+			      err_name(r), -r);
+		return err_plain(err, "Cannot read %s: %s", path, err_name(r));
+	}
 	return filter_file_parse(f, text, len, err);
 }
 
