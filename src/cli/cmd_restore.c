@@ -8,6 +8,7 @@
 #include "base/denied.h"
 #include "base/fd.h"
 #include "base/vm_args.h"
+#include "sandbox/stage.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -24,6 +25,8 @@ struct restore {
 	struct arg_list nets;
 	const char *vsock;
 	uint64_t timeout_s;
+	uint64_t sandbox_min_abi;
+	unsigned int sandbox;
 	bool paused;
 	bool share_drives;
 	unsigned int clock;
@@ -46,6 +49,8 @@ static const struct arg args[] = {
 	VM_ARG_PAUSED(AT(paused)),
 	VM_ARG_CLOCK(AT(clock)),
 	VM_ARG_TIMEOUT(AT(timeout_s)),
+	VM_ARG_SANDBOX(SANDBOX_HOST_FILE, AT(sandbox)),
+	VM_ARG_SANDBOX_MIN_ABI(AT(sandbox_min_abi)),
 };
 /* clang-format on */
 

@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "base/vm_args.h"
+#include "sandbox/stage.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -32,6 +33,8 @@ struct run {
 	uint64_t memory_mib;
 	uint64_t cpus;
 	uint64_t timeout_s;
+	uint64_t sandbox_min_abi;
+	unsigned int sandbox;
 	struct arg_list disks;
 	struct arg_list nets;
 	bool share_drives;
@@ -56,6 +59,8 @@ static const struct arg args[] = {
 	VM_ARG_NET("", AT(nets)),
 	VM_ARG_VSOCK("", AT(vsock)),
 	VM_ARG_TIMEOUT(AT(timeout_s)),
+	VM_ARG_SANDBOX(SANDBOX_HOST_FILE, AT(sandbox)),
+	VM_ARG_SANDBOX_MIN_ABI(AT(sandbox_min_abi)),
 };
 /* clang-format on */
 

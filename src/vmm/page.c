@@ -66,17 +66,8 @@ static const struct arg args[] = {
 	 "refuse a drive whose file another VM or program uses, where the log "
 	 "warns else",
 	 .kind = ARG_FLAG, AT(lock_drives)},
-	{"sandbox", "strict|best-effort|off",
-	 "lock the process before the guest runs: strict refuses to start "
-	 "where the host cannot, best-effort does what it can and says what "
-	 "is missing, off locks nothing (default off, unless "
-	 SANDBOX_HOST_FILE " says else)",
-	 .kind = ARG_CHOICE, ARG_CHOICES("strict", "best-effort", "off"),
-	 AT(sandbox), HAS(has_sandbox)},
-	{"sandbox-min-abi", "N",
-	 "the least ABI version of Landlock that --sandbox strict takes "
-	 "(default 1)",
-	 .kind = ARG_NUMBER, AT(sandbox_min_abi), .min = 1, .max = 99},
+	VM_ARG_SANDBOX(SANDBOX_HOST_FILE, AT(sandbox), HAS(has_sandbox)),
+	VM_ARG_SANDBOX_MIN_ABI(AT(sandbox_min_abi)),
 	{"core-sched", NULL,
 	 "run nothing else on the other threads of a core while this VM runs "
 	 "there; for hosts with SMT, and kernels with core scheduling",
