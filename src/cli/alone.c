@@ -104,6 +104,23 @@ static bool is_gate(const char *pid)
 	       strcmp(name, VM_GATE_NAME "\n") == 0;
 }
 
+/* A locked one hides where it works; its gate does not, and works there, too.
+ */
+static void read_folder(const char *pid, char folder[FOLDER_MAX])
+{
+	char name[64], children[32];
+	ssize_t n;
+
+	if (read_link(pid, "cwd", folder) >= 0)
+		return;
+	(void)snprintf(name, sizeof(name), "task/%.16s/children", pid);
+	n = read_text(pid, name, children, sizeof(children));
+	children[strspn(children, "0123456789")] = '\0';
+	if (n <= 0 || !children[0] || !is_gate(children) ||
+	    read_link(children, "cwd", folder) < 0)
+		folder[0] = '\0';
+}
+
 static bool read_process(struct alone *vm, const char *pid)
 {
 	char path[64], folder[FOLDER_MAX];
@@ -116,9 +133,7 @@ static bool read_process(struct alone *vm, const char *pid)
 	n = fd >= 0 && words ? read(fd, words, CMDLINE_MAX) : -1;
 	if (n <= 0)
 		return false;
-	/* A locked one hides it; an absolute path needs none. */
-	if (read_link(pid, "cwd", folder) < 0)
-		folder[0] = '\0';
+	read_folder(pid, folder);
 	vm->pid = (pid_t)strtol(pid, NULL, 10);
 	alone_read(vm, words, (size_t)n, folder);
 	return true;
