@@ -49,6 +49,15 @@ static const char *const requests[] = {
 	"GET /version HTTP/1.1\r\n\r\n",
 };
 
+static void leave_folder(void)
+{
+	char path[64];
+
+	(void)unlink(DISK);
+	if (getcwd(path, sizeof(path)))
+		(void)rmdir(path);
+}
+
 /* All files are in a folder of our own. */
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -62,7 +71,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argv;
 	if (!dir)
 		dir = mkdtemp(tmp);
-	fuzz_check(dir && chdir(dir) == 0);
+	fuzz_check(dir && chdir(dir) == 0 && atexit(leave_folder) == 0);
 	fd = open(DISK, O_CREAT | O_RDWR, 0600);
 	fuzz_check(fd >= 0 && ftruncate(fd, 4096) == 0 && close(fd) == 0);
 	return 0;
