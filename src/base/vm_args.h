@@ -128,18 +128,18 @@
 		__VA_ARGS__,                                             \
 	}
 /* @FILE: of the host's own mode. */
-#define VM_ARG_SANDBOX(FILE, ...)                                               \
-	{                                                                       \
-		.name = "sandbox",                                              \
-		.kind = ARG_CHOICE,                                             \
-		.value = "strict|best-effort|off",                              \
-		ARG_CHOICES("strict", "best-effort", "off"),                    \
-		.help = "lock the process before the guest runs: strict "       \
-			"refuses to start where the host cannot, "              \
-			"best-effort does what it can and says what is "        \
-			"missing, off locks nothing (default off, unless " FILE \
-			" says else)",                                          \
-		__VA_ARGS__,                                                    \
+#define VM_ARG_SANDBOX(FILE, ...)                                                  \
+	{                                                                          \
+		.name = "sandbox",                                                 \
+		.kind = ARG_CHOICE,                                                \
+		.value = "strict|best-effort|off",                                 \
+		ARG_CHOICES("strict", "best-effort", "off"),                       \
+		.help = "lock the process before the guest runs: strict "          \
+			"refuses to start where the host cannot, "                 \
+			"best-effort does what it can and says what is "           \
+			"missing, off locks nothing (default strict, unless " FILE \
+			" says else)",                                             \
+		__VA_ARGS__,                                                       \
 	}
 #define VM_ARG_SANDBOX_MIN_ABI(...)                               \
 	{                                                         \

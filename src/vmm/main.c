@@ -173,7 +173,7 @@ static int choose_sandbox(struct vmm *v, struct err *err)
 	struct sandbox *s = &v->sandbox;
 	int r;
 
-	*s = (struct sandbox){.mode = SANDBOX_OFF, .min_abi = 1};
+	*s = (struct sandbox){.mode = SANDBOX_STRICT, .min_abi = 1};
 	v->vm.sandbox = s;
 	r = sandbox_read_host(s, SANDBOX_HOST_FILE, err);
 	if (r < 0)

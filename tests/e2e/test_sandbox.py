@@ -98,6 +98,17 @@ def test_off_locks_nothing(vmm):
 
 
 @needs_landlock
+def test_strict_is_the_default(vmm):
+    """And no other mode takes its place where it cannot be had."""
+    said = run(*hello(vmm, "--level", "Info")).stderr
+    assert "Sandbox: strict, Landlock ABI" in said
+    install = under_filter(denying(SYS["landlock_create_ruleset"], 38))
+    refused = run(*hello(vmm), preexec_fn=install)
+    assert refused.returncode == 1
+    assert "--sandbox best-effort" in refused.stderr
+
+
+@needs_landlock
 def test_no_seccomp_leaves_landlock(vmm):
     run = vmm.start("spin", extra=("--sandbox", "strict", "--no-seccomp"))
     run.wait_for("spinning")
