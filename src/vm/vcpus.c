@@ -94,23 +94,39 @@ static bool confine(struct vcpu *vcpu)
 	return false;
 }
 
+/*
+ * Nobody runs the guest before all have their filters: a guest that takes over
+ * the first thread shall not find another one open. Return: what is wanted of
+ * this one, then.
+ */
+static enum vcpus_wanted await_all(struct vcpus *set, bool confined)
+{
+	enum vcpus_wanted wanted;
+
+	(void)pthread_mutex_lock(&set->lock);
+	set->confined += confined;
+	if (set->confined == set->nr)
+		(void)pthread_cond_broadcast(&set->changed);
+	while (set->confined < set->nr && set->wanted != VCPUS_STOP)
+		(void)pthread_cond_wait(&set->changed, &set->lock);
+	wanted = confined ? set->wanted : VCPUS_STOP;
+	(void)pthread_mutex_unlock(&set->lock);
+	return wanted;
+}
+
 static void *vcpu_main(void *arg)
 {
 	struct vcpu *vcpu = arg;
 	struct vcpus *set = vcpu->set;
+	enum vcpus_wanted wanted;
 	char name[16];
-	bool confined, go_on;
+	bool go_on;
 
 	(void)snprintf(name, sizeof(name), "fc_vcpu %u", vcpu->kvm.id);
 	log_name_thread(name);
 	atomic_store(&vcpu->tid, (int)syscall(SYS_gettid));
-	confined = confine(vcpu);
-	(void)pthread_mutex_lock(&set->lock);
-	go_on = set->wanted == VCPUS_RUN;
-	(void)pthread_mutex_unlock(&set->lock);
-	if (!go_on && confined)
-		go_on = park(vcpu);
-	go_on = go_on && confined;
+	wanted = await_all(set, confine(vcpu));
+	go_on = wanted == VCPUS_RUN || (wanted == VCPUS_PAUSE && park(vcpu));
 	if (vcpu->kvm.id == 0)
 		timeline_mark(&set->machine->vm->timeline, TIMELINE_FIRST_RUN);
 	while (go_on) {

@@ -73,8 +73,9 @@ struct exit_counters {
 /**
  * struct vcpus - all vCPUs of a machine
  * @pid:	of this process, which a locked one cannot ask for
- * @lock:	guards wanted, parked and ended
+ * @lock:	guards wanted, confined, parked and ended
  * @changed:	signalled when one of them changes
+ * @confined:	threads that have their seccomp filter
  * @parked:	threads that wait
  * @ended:	threads that left their loop
  */
@@ -86,6 +87,7 @@ struct vcpus {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	enum vcpus_wanted wanted;
+	unsigned int confined;
 	unsigned int parked;
 	unsigned int ended;
 	struct exit_counters counters;
