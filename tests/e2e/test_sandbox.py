@@ -253,7 +253,7 @@ def test_sent_sigsys_is_counted(vmm, tmp_path):
      "Invalid thread categories: thread1"),
     ("short", struct.pack("<Q", 1) + entry("vmm"),
      "Missing thread category: api"),
-])
+], ids=["garbage", "empty", "huge", "strange", "short"])
 def test_files_that_are_no_filters(vmm, tmp_path, name, content, words):
     """Firecracker's words, in the log, whatever the mode."""
     path, log = tmp_path / name, tmp_path / "log"
