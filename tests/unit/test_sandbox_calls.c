@@ -137,24 +137,30 @@ static void *lock_and_do(void *arg)
 	return (void *)(uintptr_t)c->abi;
 }
 
-/* As child_fate(), whose handler is another. */
-static int fate_with_handler(struct child *c)
+/* As child_fate(), whose handler is another: how a process ends whose threads
+ * are locked as @thread by @act. */
+static int fate_by(enum sandbox_thread thread, void *(*act)(void *), void *arg)
 {
 	pid_t pid = fork();
-	pthread_t thread;
+	pthread_t other;
 	int status;
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		set_handler();
-		if (c->thread == SANDBOX_VMM || c->thread == SANDBOX_GATE)
-			(void)lock_and_do(c);
-		must(pthread_create(&thread, NULL, lock_and_do, c) == 0);
+		if (thread == SANDBOX_VMM || thread == SANDBOX_GATE)
+			(void)act(arg);
+		must(pthread_create(&other, NULL, act, arg) == 0);
 		for (;;)
 			(void)pause();
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : FATE_OTHER;
+}
+
+static int fate_with_handler(struct child *c)
+{
+	return fate_by(c->thread, lock_and_do, c);
 }
 
 static void test_every_number(void **state)
@@ -307,21 +313,7 @@ static void *lock_and_call(void *arg)
 
 static int fate_of_rows(struct rows *rows)
 {
-	pid_t pid = fork();
-	pthread_t thread;
-	int status;
-
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		set_handler();
-		if (rows->thread == SANDBOX_VMM || rows->thread == SANDBOX_GATE)
-			(void)lock_and_call(rows);
-		must(pthread_create(&thread, NULL, lock_and_call, rows) == 0);
-		for (;;)
-			(void)pause();
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : FATE_OTHER;
+	return fate_by(rows->thread, lock_and_call, rows);
 }
 
 static void test_every_row_allows(void **state)
