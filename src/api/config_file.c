@@ -117,17 +117,37 @@ static int load_list(struct api *api, const struct api_route *route,
 	return r;
 }
 
+/* A null is as good as nothing. */
+static bool is_there(const struct api_resource *res,
+		     const struct config_section *section)
+{
+	if (res->required || (res->load && res->load->flags & API_LIST))
+		return section->len > 0;
+	return section->len > 0 &&
+	       (section->len != 4 || memcmp(section->text, "null", 4) != 0);
+}
+
 static int load_section(struct api *api, const struct api_resource *res,
 			const struct config_section *section, struct err *err)
 {
-	if (section->len == 0)
+	if (!is_there(res, section))
 		return 0;
 	if (res->load->flags & API_LIST)
 		return load_list(api, res->load, section, err);
-	if (!res->required && section->len == 4 &&
-	    memcmp(section->text, "null", 4) == 0)
-		return 0;
 	return api_load(api, res->load, section->text, section->len, err);
+}
+
+/* Who speaks for the socket device is there before anything is opened. */
+static int meet_vsock(struct vm *vm, const struct config_section *sections,
+		      struct err *err)
+{
+	size_t i = 0;
+
+	while (api_resources[i] != &api_vsock)
+		i++;
+	return vm->meet_vsock && is_there(&api_vsock, &sections[i])
+		       ? vm->meet_vsock(vm, err)
+		       : 0;
 }
 
 int config_file_load(const char *path, struct api *api, struct err *err)
@@ -140,6 +160,8 @@ int config_file_load(const char *path, struct api *api, struct err *err)
 	r = read_file(api->vm->config.opener, path, &text, err);
 	if (r == 0)
 		r = config_file_scan(text.data, text.len, sections, err);
+	if (r == 0)
+		r = meet_vsock(api->vm, sections, err);
 	for (size_t i = 0; r == 0 && i < api_nr_resources; i++)
 		r = load_section(api, api_resources[i], &sections[i], err);
 	if (r < 0)

@@ -70,8 +70,9 @@ struct sandbox;
  * @lock:	called once, before @sandbox locks; the process opens nothing by
  *		itself from then on. NULL: nobody has to know
  * @locked:	it was called
- * @meet_vsock:	called by a restore that finds a socket device, before it
- *		opens anything; NULL: nobody waits for that
+ * @meet_vsock:	called by a restore or a configuration file that has a socket
+ *		device, before anything of it is opened; NULL: nobody waits for
+ *		that
  * @end:	eventfd by which vm_end() reaches the loop
  */
 struct vm {

@@ -142,11 +142,10 @@ static const char *api_path(const struct options *opts)
 	return opts->kernel || opts->restore ? NULL : OPTIONS_API_SOCK_DEFAULT;
 }
 
-/* What comes of a configuration file is known when it has been read, and by
- * then drives are open. */
-static bool may_need_gate(const struct options *o)
+/* Whatever a configuration file or a snapshot has. */
+static bool needs_gate(const struct options *o)
 {
-	return api_path(o) || o->vsock || o->config_file;
+	return api_path(o) || o->vsock;
 }
 
 static int open_gate(struct vmm *v, struct err *err)
@@ -155,15 +154,10 @@ static int open_gate(struct vmm *v, struct err *err)
 	return api_open_gate(v->api, api_path(&v->opts), err);
 }
 
-/* vm->meet_vsock of a restore that needs no gate for anything else. */
+/* vm->meet_vsock of a VM that needs no gate for anything else. */
 static int gate_for_vsock(struct vm *vm, struct err *err)
 {
 	return open_gate(container_of(vm, struct vmm, vm), err);
-}
-
-static bool needs_gate(const struct vmm *v)
-{
-	return api_path(&v->opts) || v->vm.config.vsock.present;
 }
 
 /* The command line wins over the host's file, and that over the default. */
@@ -349,7 +343,7 @@ static int run(struct vmm *v, struct err *err)
 	if (separate_cores(v, err) < 0 || choose_sandbox(v, err) < 0 ||
 	    prepare_sandbox(v, err) < 0)
 		return complain(v, err, code);
-	if (!may_need_gate(&v->opts))
+	if (!needs_gate(&v->opts))
 		v->vm.meet_vsock = gate_for_vsock;
 	else if (open_gate(v, err) < 0)
 		return complain(v, err, code);
@@ -357,8 +351,6 @@ static int run(struct vmm *v, struct err *err)
 	code = configure(v, err);
 	if (code == VM_EXIT_OK)
 		code = start(v, err);
-	if (!needs_gate(v))
-		api_close_gate(v->api);
 	if (code != VM_EXIT_OK)
 		return complain(v, err, code);
 	start_limit(v);

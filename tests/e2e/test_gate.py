@@ -116,6 +116,17 @@ def test_the_gate_keeps_the_folder_and_has_its_name(api):
     assert os.readlink(f"/proc/{gate}/cwd") == str(api.folder)
 
 
+def test_the_gate_handles_no_signal(api):
+    """Handlers are the other half's; what a terminal sends is ignored."""
+    text = Path(f"/proc/{api.gate()}/status").read_text()
+    caught, ignored = (int(re.search(rf"^{key}:\s*(\w+)", text, re.M)[1], 16)
+                       for key in ("SigCgt", "SigIgn"))
+    assert caught == 0
+    for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT,
+                signal.SIGPIPE, signal.SIGXFSZ):
+        assert ignored & 1 << (sig - 1), sig
+
+
 def test_peers_see_the_process_that_was_started(api):
     """SO_PEERCRED is of who listens."""
     sock = api.connect()
@@ -123,17 +134,31 @@ def test_peers_see_the_process_that_was_started(api):
     assert struct.unpack("3i", cred)[0] == api.pid
 
 
-def test_without_api_and_vsock_there_is_no_gate(vmm):
-    run = vmm.start("ticker", "period=10")
-    run.wait_for("tick 3")
-    assert not children(run.pid)
+def forks(trace):
+    """Where in a trace a process was made that is no thread."""
+    return [found.start() for found in re.finditer(
+        r"^v?fork\(|^clone\(.*flags=(?:CLONE_.*)?SIGCHLD", trace, re.M)]
 
 
-def test_a_vsock_without_api_has_a_gate(vmm, tmp_path):
-    run = vmm.start("ticker", "period=10", devices={"vsock": {
-        "guest_cid": 3, "uds_path": str(tmp_path / "v")}})
+@pytest.mark.parametrize("devices, gates", [
+    ("entropy", 0), ("null", 0), ("vsock", 1)])
+def test_a_file_without_api_has_the_gate_it_needs(vmm, tmp_path, devices,
+                                                  gates):
+    """One for the socket device, started before anything is opened; else none,
+    at no time."""
+    vsock = {"guest_cid": 3, "uds_path": str(tmp_path / "v")}
+    case = Case("ticker", "period=10", devices={
+        "entropy": {"entropy": {}}, "null": {"vsock": None},
+        "vsock": {"vsock": vsock}}[devices])
+    trace = tmp_path / "trace"
+    run = vmm.spawn(["strace", "-D", "-e", "trace=fork,clone,openat", "-o",
+                     trace, *case.argv(BUILD, tmp_path)])
     run.wait_for("tick 3")
-    assert len(children(run.pid)) == 1
+    assert len(children(run.pid)) == gates
+    calls = trace.read_text()
+    assert len(forks(calls)) == gates
+    if gates:
+        assert forks(calls)[0] < calls.index("/dev/kvm")
 
 
 @pytest.mark.parametrize("devices, gates", [("none", 0), ("vsock", 1)])
@@ -156,12 +181,9 @@ def test_a_restore_without_api_has_the_gate_it_needs(vmm, tmp_path, devices,
     clone.wait_for("tick")
     assert len(children(clone.pid)) == gates
     calls = trace.read_text()
-    forks = re.findall(r"^v?fork\(|^clone\(.*flags=(?:CLONE_.*)?SIGCHLD",
-                       calls, re.M)
-    assert len(forks) == gates
+    assert len(forks(calls)) == gates
     if gates:
-        assert calls.index("SIGCHLD" if "SIGCHLD" in calls else "fork(") < \
-            calls.index("/dev/kvm")
+        assert forks(calls)[0] < calls.index("/dev/kvm")
 
 
 def test_ps_lists_a_vm_once(api, build, tmp_path):
