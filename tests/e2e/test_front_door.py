@@ -6,6 +6,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -248,6 +249,11 @@ class Terminal:
         while self.read():
             pass
         os.close(self.fd)  # hangs up on what has not ended
+        pidfd = os.pidfd_open(self.pid)
+        ended = select.select([pidfd], [], [], 120)[0]
+        os.close(pidfd)
+        if not ended:
+            os.kill(self.pid, signal.SIGKILL)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
