@@ -5,7 +5,7 @@
 #pragma once
 
 #include "base/schema.h"
-#include "vm/config.h"
+#include "config/config.h"
 
 /* struct token_bucket_config */
 extern const struct schema_object schema_token_bucket;

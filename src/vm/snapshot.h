@@ -23,9 +23,9 @@
  */
 #pragma once
 
+#include "config/state.h"
 #include "snapshot/find.h"
 #include "snapshot/memory.h"
-#include "vm/config_state.h"
 #include "vm/phases.h"
 #include "vm/vm.h"
 

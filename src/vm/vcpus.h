@@ -23,8 +23,8 @@
 #pragma once
 
 #include "base/metrics.h"
+#include "config/config.h"
 #include "kvm/vcpu.h"
-#include "vm/config.h"
 
 #include <pthread.h>
 

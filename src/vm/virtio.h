@@ -20,9 +20,9 @@
 
 #include "base/metrics.h"
 #include "boot/loader.h"
+#include "config/config.h"
 #include "host/rate_limiter.h"
 #include "virtio/mmio.h"
-#include "vm/config.h"
 
 struct balloon;
 struct machine;

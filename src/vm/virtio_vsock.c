@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * virtio_vsock.c - the socket device of the configuration
- *
- * The path is bound when the configuration is set, so that a path which does
- * not work is told to whoever sets it, and clients may connect from then on;
- * they are served when the guest's driver is there.
  */
 #include "base/fd.h"
 #include "dev/vsock.h"
@@ -12,28 +8,6 @@
 #include "vm/vm.h"
 
 #include <sys/resource.h>
-
-int vsock_config_bind(const struct path_opener *opener,
-		      struct vsock_config *vsock, struct err *err)
-{
-	int fd = path_open(opener, PATH_VSOCK, vsock->uds_path, err);
-
-	if (fd < 0)
-		return fd;
-	vsock->fd = fd;
-	vsock->file = file_id_of(vsock->uds_path);
-	return 0;
-}
-
-void vsock_config_free(struct vsock_config *vsock)
-{
-	if (vsock->fd >= 0)
-		file_unlink_own(vsock->uds_path, vsock->file);
-	fd_close(&vsock->fd);
-	free(vsock->uds_path);
-	free(vsock->vsock_id);
-	*vsock = (struct vsock_config){.fd = -1};
-}
 
 /* One for each connection, and as many for all else. */
 #define DESCRIPTORS (2ul * VSOCK_CONNS_MAX)

@@ -14,10 +14,10 @@
  */
 #pragma once
 
+#include "config/config.h"
 #include "host/handover.h"
 #include "host/loop.h"
 #include "snapshot/identity.h"
-#include "vm/config.h"
 #include "vm/phases.h"
 #include "vm/timeline.h"
 

@@ -5,7 +5,7 @@
  * For a person the cache is Writeback: the guest's fsync() then means what it
  * says. The first comma ends the path.
  */
-#include "vm/drives.h"
+#include "config/drives.h"
 #include "vmm/options.h"
 
 #include <ctype.h>

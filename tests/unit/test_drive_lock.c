@@ -6,7 +6,7 @@
 #include "unit.h"
 
 #include "base/fd.h"
-#include "vm/drive_lock.h"
+#include "config/drive_lock.h"
 
 #include <errno.h>
 #include <fcntl.h>

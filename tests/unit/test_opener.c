@@ -8,8 +8,8 @@
  */
 #include "unit.h"
 
+#include "config/drives.h"
 #include "snapshot/files.h"
-#include "vm/drives.h"
 #include "vm/machine.h"
 #include "vm/snapshot.h"
 #include "vm/vm.h"

@@ -3,7 +3,7 @@
  * drive_lock.c - nobody else writes to a drive's file meanwhile (theory of
  * operation: drive_lock.h)
  */
-#include "vm/drive_lock.h"
+#include "config/drive_lock.h"
 
 #include "host/holder.h"
 

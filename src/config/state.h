@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * config_state.h - the configuration in a snapshot
+ * state.h - the configuration in a snapshot
  *
  * What GET /vm/config shows and what the devices are made from, so that a
  * restore makes the same machine. Host resources (files, taps, sockets) are
@@ -9,7 +9,7 @@
 #pragma once
 
 #include "base/schema.h"
-#include "vm/config.h"
+#include "config/config.h"
 
 /* One thing of the snapshot (drive_id, iface_id) and its new path or tap. */
 struct config_override {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * config_state.c - the configuration in a snapshot (config_state.h)
+ * state.c - the configuration in a snapshot (state.h)
  */
-#include "vm/config_state.h"
+#include "config/state.h"
 
-#include "dev/blk_io.h"
-#include "vm/drives.h"
+#include "config/drives.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -298,7 +297,7 @@ static int check_override(const struct drive_config *d,
 	struct stat st;
 
 	if (!o || fstat(d->fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-	    (st.st_size > 0 && st.st_size % BLK_SECTOR_BYTES == 0))
+	    (st.st_size > 0 && st.st_size % DRIVE_SECTOR_BYTES == 0))
 		return 0;
 	if (st.st_size == 0)
 		return err_set(err, -EINVAL,
@@ -309,7 +308,7 @@ static int check_override(const struct drive_config *d,
 		       "The file %s for drive %s has %lld bytes, which is no "
 		       "multiple of %u: it needs a copy of the drive as it was "
 		       "saved",
-		       o->to, o->id, (long long)st.st_size, BLK_SECTOR_BYTES);
+		       o->to, o->id, (long long)st.st_size, DRIVE_SECTOR_BYTES);
 }
 
 static int override_drives(struct config_state *s,

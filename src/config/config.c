@@ -2,7 +2,7 @@
 /*
  * config.c - what a microVM is made of, before it is made
  */
-#include "vm/config.h"
+#include "config/config.h"
 
 #include <string.h>
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * config_net.c - a network interface enters the configuration
+ * net.c - a network interface enters the configuration
  *
  * The sentences are Firecracker's, so that clients which match them keep
  * working; what a person can do about it follows.
  */
+#include "config/config.h"
 #include "host/holder.h"
 #include "host/tap.h"
-#include "vm/config.h"
 
 #include <errno.h>
 #include <stdio.h>

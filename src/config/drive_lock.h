@@ -35,7 +35,7 @@
  */
 #pragma once
 
-#include "vm/config.h"
+#include "config/config.h"
 
 /**
  * struct drive_claim - what comes of a drive that takes another file

@@ -2,7 +2,7 @@
 /*
  * drives.c - the drives of the configuration (drives.h)
  */
-#include "vm/drives.h"
+#include "config/drives.h"
 
 #include <errno.h>
 #include <stdio.h>
