@@ -15,6 +15,7 @@
 
 #define API_PAYLOAD_MAX_DEFAULT 51200u
 
+struct allow;
 struct api;
 
 /**
@@ -98,12 +99,13 @@ int config_file_load(const char *path, struct api *api,
 /**
  * api_open_gate() - start the gate, which serves @api if there is a @path
  * @path:	of the API's socket; NULL: no API
+ * @allow:	what the gate may open; NULL: everything. Closed in any case
  *
  * Fails, with Firecracker's sentence, when @path exists.
  *
  * Return: 0 or -errno. Context: the process has one thread.
  */
-int api_open_gate(struct api *api, const char *path,
+int api_open_gate(struct api *api, const char *path, struct allow *allow,
 		  struct err *err) __must_check;
 
 /* Lets the gate end and waits for it; the socket is gone then. */

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "gate/http.h"
 #include "gate/server.h"
+#include "host/allow.h"
 
 static void on_request(void *ctx, const char *raw, size_t len)
 {
@@ -96,11 +97,13 @@ static uint64_t answer_max(const struct api_settings *s)
 	return max;
 }
 
-int api_open_gate(struct api *api, const char *path, struct err *err)
+int api_open_gate(struct api *api, const char *path, struct allow *allow,
+		  struct err *err)
 {
 	struct gate_door door = GATE_DOOR_NONE;
 	const struct gate_params params = {
 		.sandbox = api->vm->sandbox,
+		.allow = allow,
 		.door = &door,
 		.payload_max = api->settings.payload_max,
 		.answer_max = answer_max(&api->settings),
@@ -109,6 +112,8 @@ int api_open_gate(struct api *api, const char *path, struct err *err)
 
 	if (r < 0) {
 		gate_door_close(&door);
+		if (allow)
+			allow_close(allow);
 		return r;
 	}
 	gate_opener_init(&api->opener, &api->gate);

@@ -71,8 +71,7 @@ static int tell_all(struct api *api, struct err *err)
 			       "The part of Volt that opens files does not "
 			       "answer: %s",
 			       err_name(r));
-	r = gate_link_call(&api->gate, WIRE_LOCKED, 0, NULL, 0, &reply, err);
-	return r == -ENOMEM ? err_set(err, r, "Out of memory") : r;
+	return gate_link_call(&api->gate, WIRE_LOCKED, 0, NULL, 0, &reply, err);
 }
 
 int api_lock(struct vm *vm, void *ctx, struct err *err)

@@ -6,6 +6,7 @@
 
 #include "base/vm_args.h"
 #include "gate/http.h"
+#include "host/allow.h"
 #include "host/path.h"
 #include "sandbox/stage.h"
 
@@ -61,29 +62,61 @@ static int move_fd(int *fd, int to)
 	return 0;
 }
 
-static int move_away(int *fd)
+/* Out of the way of what gets a number below @end. */
+static int move_away(int *fd, int end)
 {
 	if (*fd >= 0)
-		*fd = fcntl(*fd, F_DUPFD_CLOEXEC, NR_FDS);
+		*fd = fcntl(*fd, F_DUPFD_CLOEXEC, end);
 	return *fd < 0 ? -errno : 0;
 }
 
-/* The wire is 3 and the door, if there is one, 4; nothing else stays open. */
-static int keep_two(int *sock, int *door)
+/* The directories of --allow are @from and up. Return: the first behind them,
+ * or -errno. */
+static int keep_allowed(struct allow *allow, int from)
+{
+	for (unsigned int i = 0; allow && i < allow->nr; i++, from++) {
+		int r = move_fd(&allow->dirs[i].fd, from);
+
+		if (r < 0)
+			return r;
+	}
+	return from;
+}
+
+static int move_allowed_away(struct allow *allow, int end)
+{
+	int r = 0;
+
+	for (unsigned int i = 0; allow && i < allow->nr && r == 0; i++)
+		r = move_away(&allow->dirs[i].fd, end);
+	return r;
+}
+
+/* The wire is 3 and the door, if there is one, 4; then come the directories of
+ * --allow. Nothing else stays open. */
+static int keep_fds(int *sock, int *door, struct allow *allow)
 {
 	bool has_door = *door >= 0;
-	int r = move_away(sock);
+	int end = NR_FDS + (allow ? (int)allow->nr : 0);
+	int r = move_away(sock, end);
 
 	if (r == 0 && has_door)
-		r = move_away(door);
+		r = move_away(door, end);
+	if (r == 0)
+		r = move_allowed_away(allow, end);
 	if (r == 0)
 		r = set_standard();
 	if (r == 0)
 		r = move_fd(sock, WIRE_FD);
 	if (r == 0)
 		r = move_fd(door, DOOR_FD);
-	fd_close_from(has_door ? NR_FDS : DOOR_FD);
-	return r;
+	if (r < 0)
+		return r;
+	end = keep_allowed(allow, has_door ? NR_FDS : DOOR_FD);
+	if (end < 0)
+		return end;
+	fd_close_from(end);
+	return 0;
 }
 
 static void be_the_gate(const struct gate_params *params, int sock,
@@ -94,7 +127,7 @@ static void be_the_gate(const struct gate_params *params, int sock,
 	(void)prctl(PR_SET_NAME, VM_GATE_NAME);
 	set_signals();
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent ||
-	    keep_two(&sock, &params->door->fd) < 0 ||
+	    keep_fds(&sock, &params->door->fd, params->allow) < 0 ||
 	    sandbox_gate(params->sandbox) < 0)
 		_exit(1);
 	gate.params = params;
@@ -128,6 +161,8 @@ int gate_start(struct gate_link *link, struct loop *loop,
 	if (link->pid < 0 && params->door->path)
 		file_unlink_own(params->door->path, params->door->file);
 	gate_door_close(params->door);
+	if (params->allow)
+		allow_close(params->allow);
 	return r < 0 ? err_set(err, r,
 			       "Cannot start the process that serves the API: "
 			       "%s",

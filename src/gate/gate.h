@@ -64,17 +64,21 @@ int gate_door_open(struct gate_door *door, const char *path,
 /* Closes; does not remove the file. */
 void gate_door_close(struct gate_door *door);
 
+struct allow;
 struct sandbox;
 
 /**
  * struct gate_params - what the gate is for
  * @sandbox:	whose filter the gate loads; NULL: none
+ * @allow:	what it opens at all (host/allow.h); NULL: everything. Its
+ *		descriptors are the gate's as the door is
  * @door:	the API's; none when its fd is -1
  * @payload_max:	largest body of a request, bytes
  * @answer_max:	longest body of an answer, bytes
  */
 struct gate_params {
 	const struct sandbox *sandbox;
+	struct allow *allow;
 	struct gate_door *door;
 	uint64_t payload_max;
 	uint64_t answer_max;

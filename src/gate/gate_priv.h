@@ -8,7 +8,10 @@
 #include "gate/need.h"
 #include "gate/save.h"
 #include "gate/server.h"
+#include "host/allow.h"
 #include "snapshot/files.h"
+
+#include <errno.h>
 
 /**
  * struct gate_reply - a message that waits for room on the wire
@@ -87,6 +90,23 @@ struct gate {
 	struct gate_save save;
 	struct wire_in in;
 };
+
+/* Who opens what a request names. */
+static inline const struct path_opener *gate_files(const struct gate *gate)
+{
+	const struct allow *allow = gate->params->allow;
+
+	return allow ? &allow->opener : &path_direct;
+}
+
+/* What --allow has refused for the request in hand, if it was that; or NULL. */
+static inline const char *gate_refused(const struct gate *gate, int rc)
+{
+	const struct allow *allow = gate->params->allow;
+
+	return allow && rc == -EXDEV && allow->why.rc == rc ? allow->why.text
+							    : NULL;
+}
 
 /* A request is with the guest process, all of it. */
 static inline bool gate_in_progress(const struct gate *gate)

@@ -7,6 +7,7 @@
 
 #include "host/clock.h"
 #include "host/holder.h"
+#include "sandbox/stage.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -67,18 +68,68 @@ void gate_forget(struct gate *gate)
 	gate->told = 0;
 }
 
+/* The directory of a socket. What is not there gets no right. */
+static int folder_of(const char *path)
+{
+	const char *slash = path ? strrchr(path, '/') : NULL;
+	cleanup_free char *dir = NULL;
+
+	if (!path)
+		return -1;
+	if (!slash)
+		return path_open(&path_direct, PATH_FOLDER, ".", NULL);
+	dir = strndup(path, (size_t)(slash - path) + 1);
+	return dir ? path_open(&path_direct, PATH_FOLDER, dir, NULL) : -ENOMEM;
+}
+
+/* The kernel's part of --allow. The sockets' files are the gate's to remove,
+ * and the peers of the socket device beside its own to call. */
+static int lock_paths(const struct gate *gate)
+{
+	const struct allow *allow = gate->params->allow;
+	cleanup_fd int door = -1, vsock = -1;
+	struct landlock_rule rules[ALLOW_MAX + 2];
+	unsigned int nr = 0;
+
+	if (!allow)
+		return 0;
+	for (; nr < allow->nr; nr++)
+		rules[nr] = (struct landlock_rule){
+			allow->dirs[nr].fd,
+			allow->dirs[nr].read_only
+				? LANDLOCK_READ
+				: LANDLOCK_READ | LANDLOCK_WRITE,
+		};
+	door = folder_of(gate->params->door->path);
+	vsock = folder_of(gate->vsock.path);
+	rules[nr++] = (struct landlock_rule){door, LANDLOCK_REMOVE_FILE};
+	rules[nr++] = (struct landlock_rule){
+		vsock,
+		LANDLOCK_REMOVE_FILE | LANDLOCK_RESOLVE_UNIX,
+	};
+	return sandbox_gate_paths(gate->params->sandbox, rules, nr);
+}
+
 int gate_take_locked(struct gate *gate)
 {
 	struct gate_reply *reply = &gate->reply;
+	int r = gate->told;
 
 	if (gate->locked)
 		return -EPROTO;
-	gate->locked = gate->told == 0;
+	if (r == 0)
+		r = lock_paths(gate);
+	gate->locked = r == 0;
 	reply->m = (struct wire_message){
 		.kind = WIRE_DONE,
 		.serial = gate->in.m.serial,
-		.rc = gate->told,
+		.rc = r,
 	};
+	if (r < 0)
+		reply->len = (size_t)snprintf(reply->text, sizeof(reply->text),
+					      "Cannot lock the half of the "
+					      "process that opens files: %s",
+					      err_name(r));
 	gate_send_reply(gate);
 	return 0;
 }
@@ -133,7 +184,7 @@ static int open_need(struct gate *gate, enum path_role role, unsigned int index)
 	r = need_path(&gate->request, role, &path);
 	if (r < 0)
 		return r;
-	fd = path_open_nth(&path_direct, role, path.data, index, NULL);
+	fd = path_open_nth(gate_files(gate), role, path.data, index, NULL);
 	if (fd >= 0 && fstat(fd, &st) == 0)
 		gate->opened = (struct file_id){st.st_dev, st.st_ino};
 	return fd;
@@ -148,6 +199,10 @@ static void take_open(struct gate *gate, struct gate_reply *reply)
 	reply->m.rc = fd < 0 ? fd : 0;
 	reply->fd[0] = fd;
 	reply->nr_fds = fd >= 0;
+	if (gate_refused(gate, fd)) {
+		reply->len = strlen(gate_refused(gate, fd));
+		memcpy(reply->text, gate_refused(gate, fd), reply->len);
+	}
 }
 
 /* Who else has a lock on what was opened for this request? */
@@ -169,6 +224,8 @@ int gate_take_need(struct gate *gate)
 	    ++gate->nr_needs > NEEDS_MAX ||
 	    need_read(&gate->request, gate->raw, gate->raw_len) < 0)
 		return -EPROTO;
+	if (gate->params->allow)
+		gate->params->allow->why = (struct err){0};
 	if (gate->in.m.value == PATH_PLACE)
 		return gate_take_save(gate);
 	reply->m = (struct wire_message){

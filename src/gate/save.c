@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 int gate_take_base(struct gate *gate)
 {
@@ -98,13 +97,14 @@ static int begin_files(struct gate_save *save, const struct wanted *wanted,
 }
 
 /* Nothing of it stays, a directory that was made for it neither. */
-static void give_up(struct gate_save *save)
+static void give_up(struct gate *gate)
 {
+	struct gate_save *save = &gate->save;
 	bool committed = save->files.committed;
 
 	snapshot_files_end(&save->files);
 	if (save->made && !committed)
-		(void)rmdir(save->made);
+		snapshot_dir_remove(gate_files(gate), save->made);
 	free(save->made);
 	save->made = NULL;
 	save->begun = false;
@@ -117,12 +117,14 @@ static int begin(struct gate *gate, int *under, struct err *err)
 	bool made = false;
 	int r = read_request(gate, &wanted);
 
+	wanted.paths.opener = gate_files(gate);
 	save->files = SNAPSHOT_FILES_NONE;
 	save->begun = true;
 	if (r < 0)
 		(void)err_set(err, r, "Cannot save: %s", err_name(r));
 	else if (wanted.dir.len > 0)
-		r = snapshot_dir_make(wanted.dir.data, &made, err);
+		r = snapshot_dir_make(gate_files(gate), wanted.dir.data, &made,
+				      err);
 	if (made) {
 		save->made = wanted.dir.data;
 		wanted.dir = (struct buf){0};
@@ -132,7 +134,10 @@ static int begin(struct gate *gate, int *under, struct err *err)
 	snapshot_paths_free(&wanted.paths);
 	buf_free(&wanted.dir);
 	if (r < 0)
-		give_up(save);
+		give_up(gate);
+	if (gate_refused(gate, r))
+		return err_set(err, r, "Cannot save: %s",
+			       gate_refused(gate, r));
 	return r;
 }
 
@@ -189,7 +194,7 @@ int gate_take_save(struct gate *gate)
 	if (r == 0) {
 		r = fill_reply(save, reply, under);
 		if (r < 0) {
-			give_up(save);
+			give_up(gate);
 			(void)err_set(&err, r, "Cannot save: %s", err_name(r));
 		}
 	}
@@ -228,7 +233,7 @@ int gate_take_saved(struct gate *gate)
 			.size = save->of.size,
 			.proof = done.proof,
 		};
-	give_up(save);
+	give_up(gate);
 	reply->m = (struct wire_message){
 		.kind = WIRE_DONE,
 		.serial = gate->in.m.serial,
@@ -243,12 +248,12 @@ int gate_take_aborted(struct gate *gate)
 {
 	if (!gate->save.begun)
 		return -EPROTO;
-	give_up(&gate->save);
+	give_up(gate);
 	return 0;
 }
 
 void gate_save_end(struct gate *gate)
 {
 	if (gate->save.begun)
-		give_up(&gate->save);
+		give_up(gate);
 }

@@ -14,8 +14,7 @@
  *   from the gate
  *     REQUEST     a piece of a client's request, as it came
  *     DESCRIPTOR  to a NEED: descriptors, or an errno with its sentence
- *     DONE        to SAVED: 0, or an errno with its sentence; to LOCKED: 0, or
- *                 -ENOMEM when the HANDOVERs could not be kept: not locked
+ *     DONE        to SAVED and LOCKED: 0, or an errno with its sentence
  *     DIALED      to a DIAL: a connected socket, or an errno
  *     NOTE        a line for the log; the gate has none
  *   from the guest process

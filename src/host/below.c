@@ -11,6 +11,7 @@ int below_open(int dir, const char *name, enum below_role role)
 {
 	static const int flags[BELOW_NR] = {
 		[BELOW_STATE] = O_RDONLY | O_NONBLOCK,
+		[BELOW_STATE_ITSELF] = O_RDONLY | O_NONBLOCK | O_NOFOLLOW,
 		[BELOW_NAMELESS] = O_RDWR | O_TMPFILE,
 		[BELOW_NEW] = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW,
 		[BELOW_LOCK] = O_RDWR | O_NONBLOCK | O_NOFOLLOW,

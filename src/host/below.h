@@ -13,7 +13,8 @@
 #include "base/bits.h"
 
 enum below_role {
-	BELOW_STATE,    /* the state that is there, to read; perhaps a link */
+	BELOW_STATE, /* the state that is there, to read; perhaps a link */
+	BELOW_STATE_ITSELF, /* the same, and no link */
 	BELOW_NAMELESS, /* a new file without a name (O_TMPFILE); give "." */
 	BELOW_NEW,      /* a new file of that name, or -EEXIST */
 	BELOW_LOCK,     /* the lock file that is there, to read and write */

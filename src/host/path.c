@@ -14,15 +14,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #define TUN         "/dev/net/tun"
 #define CLAIM_TRIES 5
+
+#ifndef SYS_openat2
+#define SYS_openat2 437 /* Linux 5.6 */
+#endif
 
 /* ---- sentences ---- */
 
@@ -141,17 +147,47 @@ static int check_type(const struct path_rule *rule, int fd)
 						   : rule->wrong;
 }
 
+/**
+ * struct spot - what is opened
+ * @dir:	AT_FDCWD; or nothing out of it, and no symbolic link, is
+ * followed
+ */
+struct spot {
+	int dir;
+	const char *path;
+};
+
+static int open_at(const struct spot *spot, int flags, mode_t mode)
+{
+	/* openat2() refuses what O_PATH does not heed. */
+	const int heeded =
+		flags & O_PATH ? O_PATH | O_DIRECTORY | O_CLOEXEC : ~0;
+	const struct open_how how = {
+		.flags = (unsigned int)(flags & heeded),
+		.mode = mode,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
+			   RESOLVE_NO_MAGICLINKS,
+	};
+
+	/* One call: behind open() musl sets close-on-exec by another. */
+	if (spot->dir == AT_FDCWD)
+		return openat(AT_FDCWD, spot->path, flags, mode);
+	return (int)syscall(SYS_openat2, spot->dir, spot->path, &how,
+			    sizeof(how));
+}
+
 /*
  * The kernel lets one at a time claim a block device: a file system, swap,
  * another device over it. Who asks as we do has it for a moment only.
  */
-static bool is_claimed(const char *path)
+static bool is_claimed(const struct spot *spot)
 {
 	const struct timespec moment = {.tv_nsec = 2000000};
 	int fd = -1;
 
 	for (int i = 0; i < CLAIM_TRIES; i++) {
-		fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK);
+		fd = open_at(spot, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK,
+			     0);
 		if (fd >= 0 || errno != EBUSY)
 			break;
 		(void)nanosleep(&moment, NULL);
@@ -162,7 +198,7 @@ static bool is_claimed(const char *path)
 	return false;
 }
 
-static int open_as(const struct path_rule *rule, const char *path)
+static int open_as(const struct path_rule *rule, const struct spot *spot)
 {
 	const int always = O_CLOEXEC | O_NOCTTY;
 	int flags = rule->flags | always;
@@ -170,16 +206,15 @@ static int open_as(const struct path_rule *rule, const char *path)
 
 	if (!rule->may_wait)
 		flags |= O_NONBLOCK;
-	/* One call: behind open() musl sets close-on-exec by another. */
-	fd = openat(AT_FDCWD, path, flags, rule->mode);
+	fd = open_at(spot, flags, rule->mode);
 	if (fd < 0 && errno == ENXIO && rule->lone_fifo)
-		fd = openat(AT_FDCWD, path, O_RDWR | O_NONBLOCK | always);
+		fd = open_at(spot, O_RDWR | O_NONBLOCK | always, 0);
 	return fd < 0 ? -errno : fd;
 }
 
-static int open_file(const struct path_rule *rule, const char *path)
+static int open_file(const struct path_rule *rule, const struct spot *spot)
 {
-	cleanup_fd int fd = open_as(rule, path);
+	cleanup_fd int fd = open_as(rule, spot);
 	int type = 0;
 
 	if (fd < 0)
@@ -188,7 +223,7 @@ static int open_file(const struct path_rule *rule, const char *path)
 		type = check_type(rule, fd);
 	if (type < 0)
 		return type;
-	if (type == PATH_BLK && rule->claimed && is_claimed(path))
+	if (type == PATH_BLK && rule->claimed && is_claimed(spot))
 		return -EBUSY;
 	if (rule->unset_nonblock && fcntl(fd, F_SETFL, rule->flags) < 0)
 		return -errno;
@@ -206,7 +241,7 @@ static int open_tap(const struct path_rule *rule, const char *name, bool ready)
 		return r;
 	if (strlen(name) > TAP_NAME_MAX)
 		return -ENAMETOOLONG;
-	fd = open_as(rule, TUN);
+	fd = open_as(rule, &(struct spot){AT_FDCWD, TUN});
 	if (fd < 0)
 		return fd;
 	r = tap_attach(fd, name);
@@ -228,7 +263,7 @@ static int open_here(const struct path_want *want)
 	case PATH_CONNECT:
 		return unix_connect(path, rule->limit_ms);
 	default:
-		return open_file(rule, path);
+		return open_file(rule, &(struct spot){AT_FDCWD, path});
 	}
 }
 
@@ -250,6 +285,21 @@ static int direct_open(const struct path_opener *opener,
 static const struct path_ops direct_ops = {.open = direct_open};
 
 const struct path_opener path_direct = {.ops = &direct_ops};
+
+/* ---- below a directory ---- */
+
+bool path_writes(enum path_role role)
+{
+	const struct path_rule *rule = &path_rules[role];
+
+	/* Not O_ACCMODE, which in musl has O_PATH in it. */
+	return rule->makes || (rule->flags & (O_WRONLY | O_RDWR)) != 0;
+}
+
+int path_open_beneath(int dir, enum path_role role, const char *path)
+{
+	return open_file(&path_rules[role], &(struct spot){dir, path});
+}
 
 /* ---- any opener ---- */
 

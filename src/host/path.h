@@ -56,6 +56,7 @@ enum path_role {
 	PATH_STATE,      /* of a snapshot, to read */
 	PATH_MEMORY,     /* of a snapshot, to read */
 	PATH_PLACE,      /* the directory that a snapshot is written to */
+	PATH_PARENT,     /* the directory in which that is made */
 	PATH_FOLDER,     /* is it a directory? The descriptor can do nothing */
 
 	/* The name of an interface. */
@@ -104,12 +105,15 @@ struct path_opener;
  *		role's sentence (path_say()). Context: the VMM thread
  * @holder:	who has a lock on @fd, which was the last to be opened, as
  *		holder_of_lock() tells; NULL: open() finds it in /proc
+ * @no_links:	open() follows no symbolic link, nor does who makes names in a
+ *		directory that it gave
  */
 struct path_ops {
 	int (*open)(const struct path_opener *opener,
 		    const struct path_want *want, struct err *err);
 	void (*holder)(const struct path_opener *opener, int fd, char *text,
 		       size_t size);
+	bool no_links;
 };
 
 /**

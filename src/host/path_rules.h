@@ -48,6 +48,7 @@ struct path_sentence {
  * @claimed:	a block device that the host uses is refused: -EBUSY
  * @backlog:	PATH_LISTEN
  * @limit_ms:	PATH_CONNECT: a limit or UNIX_NOWAIT
+ * @makes:	a directory in which names are made
  * @say:	the one with rc 0 is the last
  */
 struct path_rule {
@@ -66,7 +67,21 @@ struct path_rule {
 	bool claimed;
 	int backlog;
 	int limit_ms;
+	bool makes;
 	const struct path_sentence *say;
 };
 
 extern const struct path_rule path_rules[PATH_NR];
+
+/* Does who has a descriptor of @role write, or make names? */
+bool path_writes(enum path_role role);
+
+/**
+ * path_open_beneath() - as path_open() of a role that is a file
+ * @dir:	nothing out of it, and no symbolic link, is followed
+ *
+ * Return: a descriptor; -EXDEV or -ELOOP for what leads out or through a link;
+ * -ENOSYS before Linux 5.6; -errno.
+ */
+int path_open_beneath(int dir, enum path_role role,
+		      const char *path) __must_check;

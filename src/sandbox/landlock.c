@@ -54,19 +54,55 @@ struct landlock_rights landlock_rights(unsigned int abi)
 	return all;
 }
 
+/* The kernel's struct is packed. */
+static int add_rule(int ruleset, const struct landlock_rule *rule,
+		    uint64_t handled)
+{
+	const struct landlock_path_beneath_attr attr = {
+		.allowed_access = rule->rights & handled,
+		.parent_fd = rule->fd,
+	};
+
+	if (rule->fd < 0 || attr.allowed_access == 0)
+		return 0;
+	return syscall(SYS_landlock_add_rule, ruleset,
+		       LANDLOCK_RULE_PATH_BENEATH, &attr, 0) < 0
+		       ? -errno
+		       : 0;
+}
+
+static int lock_with(const struct landlock_rights *attr,
+		     const struct landlock_rule *rules, size_t nr)
+{
+	cleanup_fd int fd = -1;
+	int r = 0;
+
+	/* Longer than an old kernel's struct: fine while the rest is zero. */
+	fd = (int)syscall(SYS_landlock_create_ruleset, attr, sizeof(*attr), 0);
+	if (fd < 0)
+		return -errno;
+	for (size_t i = 0; i < nr && r == 0; i++)
+		r = add_rule(fd, &rules[i], attr->fs);
+	if (r == 0 && syscall(SYS_landlock_restrict_self, fd, 0) < 0)
+		r = -errno;
+	return r;
+}
+
 int landlock_lock(unsigned int abi, bool signals)
 {
 	struct landlock_rights attr = landlock_rights(abi);
-	cleanup_fd int fd = -1;
 
 	if (!signals)
 		attr.scoped &= ~(uint64_t)LANDLOCK_SIGNALS;
+	return lock_with(&attr, NULL, 0);
+}
 
-	/* Longer than an old kernel's struct: fine while the rest is zero. */
-	fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
-	if (fd < 0 || syscall(SYS_landlock_restrict_self, fd, 0) < 0)
-		return -errno;
-	return 0;
+int landlock_lock_but(unsigned int abi, const struct landlock_rule *rules,
+		      size_t nr)
+{
+	const struct landlock_rights attr = landlock_rights(abi);
+
+	return lock_with(&attr, rules, nr);
 }
 
 const char *landlock_gap(unsigned int abi, unsigned int i)

@@ -13,6 +13,8 @@
  * Below ABI 8 a ruleset is of the calling thread and those that it starts
  * later: each thread that runs already restricts itself.
  *
+ * The gate, with --allow, is granted a few directories: landlock_lock_but().
+ *
  * Source: Documentation/userspace-api/landlock.rst. The numbers stand here as
  * the headers of Debian 12 end with ABI 2.
  */
@@ -47,6 +49,51 @@ struct landlock_rights landlock_rights(unsigned int abi);
  * Needs no_new_privs. Return: 0 or -errno.
  */
 int landlock_lock(unsigned int abi, bool signals) __must_check;
+
+/*
+ * What a directory may be granted. Nothing there is executed, and no node,
+ * socket or symbolic link made. To truncate a file and to control a device are
+ * rights that go with a descriptor to where it is handed.
+ */
+enum landlock_right {
+	LANDLOCK_WRITE_FILE = 1 << 1,
+	LANDLOCK_READ_FILE = 1 << 2,
+	LANDLOCK_READ_DIR = 1 << 3,
+	LANDLOCK_REMOVE_DIR = 1 << 4,
+	LANDLOCK_REMOVE_FILE = 1 << 5,
+	LANDLOCK_MAKE_DIR = 1 << 7,
+	LANDLOCK_MAKE_REG = 1 << 8,
+	LANDLOCK_REFER = 1 << 13,
+	LANDLOCK_TRUNCATE = 1 << 14,
+	LANDLOCK_IOCTL_DEV = 1 << 15,
+	LANDLOCK_RESOLVE_UNIX = 1 << 16,
+};
+
+#define LANDLOCK_READ \
+	(LANDLOCK_READ_FILE | LANDLOCK_READ_DIR | LANDLOCK_IOCTL_DEV)
+#define LANDLOCK_WRITE                                                      \
+	(LANDLOCK_WRITE_FILE | LANDLOCK_REMOVE_DIR | LANDLOCK_REMOVE_FILE | \
+	 LANDLOCK_MAKE_DIR | LANDLOCK_MAKE_REG | LANDLOCK_REFER |           \
+	 LANDLOCK_TRUNCATE)
+
+/**
+ * struct landlock_rule - what may be done below a directory
+ * @fd:		of the directory (O_PATH will do); -1: there is none
+ * @rights:	of enum landlock_right; what the kernel cannot deny is left out
+ */
+struct landlock_rule {
+	int fd;
+	uint64_t rights;
+};
+
+/**
+ * landlock_lock_but() - landlock_lock() with signals, but for some directories
+ * @rules:	@nr of them; rights add up along a path
+ *
+ * Return: as landlock_lock().
+ */
+int landlock_lock_but(unsigned int abi, const struct landlock_rule *rules,
+		      size_t nr) __must_check;
 
 /**
  * landlock_gap() - the @i-th thing that Landlock of @abi leaves to seccomp

@@ -6,7 +6,6 @@
 
 #include "base/fd.h"
 #include "host/path.h"
-#include "sandbox/landlock.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -265,6 +264,14 @@ int sandbox_gate(const struct sandbox *s)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
 	return sandbox_thread(s, SANDBOX_GATE);
+}
+
+int sandbox_gate_paths(const struct sandbox *s,
+		       const struct landlock_rule *rules, size_t nr)
+{
+	if (!s || s->mode == SANDBOX_OFF || s->abi == 0)
+		return 0;
+	return landlock_lock_but(s->abi, rules, nr);
 }
 
 /* Firecracker has no pager: its files have no program for one. */

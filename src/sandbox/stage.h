@@ -33,6 +33,7 @@
 
 #include "base/buf.h"
 #include "sandbox/filter_file.h"
+#include "sandbox/landlock.h"
 
 /* Host-wide, for schedulers that give only Firecracker's flags. */
 #define SANDBOX_HOST_FILE "/etc/volt/sandbox"
@@ -133,6 +134,16 @@ int sandbox_lock_thread(const struct sandbox *s) __must_check;
 
 /* The gate: no privilege by what it would execute, and its filter. As above. */
 int sandbox_gate(const struct sandbox *s) __must_check;
+
+/**
+ * sandbox_gate_paths() - the gate names nothing more but below some directories
+ * @rules:	@nr of them
+ *
+ * Behind sandbox_gate(), where Landlock is. Return: 0 or -errno.
+ */
+int sandbox_gate_paths(const struct sandbox *s,
+		       const struct landlock_rule *rules,
+		       size_t nr) __must_check;
 
 /* The filter of the calling thread. Return: 0 or -errno. */
 int sandbox_thread(const struct sandbox *s,

@@ -70,9 +70,9 @@ static char *parent_of(const char *path)
 	return len > 0 ? strndup(path, len) : strdup(".");
 }
 
-static int sync_dir(const char *path)
+static int sync_dir(const struct path_opener *opener, const char *path)
 {
-	cleanup_fd int fd = path_open(&path_direct, PATH_PLACE, path, NULL);
+	cleanup_fd int fd = path_open(opener, PATH_PLACE, path, NULL);
 
 	if (fd < 0)
 		return fd;
@@ -82,32 +82,69 @@ static int sync_dir(const char *path)
 /* Bring the name of @dir in @parent to the disk. Who may make names there but
  * not read them syncs the new directory, with which most file systems bring its
  * name along. */
-static int sync_name(const char *parent, const char *dir)
+static int sync_name(const struct path_opener *opener, const char *parent,
+		     const char *dir)
 {
-	int r = sync_dir(parent);
+	int r = sync_dir(opener, parent);
 
-	return r == -EACCES ? sync_dir(dir) : r;
+	return r == -EACCES ? sync_dir(opener, dir) : r;
 }
 
-int snapshot_dir_make(const char *dir, bool *made, struct err *err)
+/* Make it (@make) or remove it. One that is there may be one that the opener
+ * gives, but not what it is in. */
+static int change_dir(const struct path_opener *opener, const char *parent,
+		      const char *dir, bool make)
+{
+	char name[NAME_MAX + 1];
+	cleanup_fd int fd = -1;
+	const char *last = dir + strlen(dir);
+	size_t len = 0;
+	int r;
+
+	if (make && path_is_folder(opener, dir))
+		return -EEXIST;
+	while (last > dir && last[-1] == '/')
+		last--;
+	while (last > dir && last[-1] != '/') {
+		last--;
+		len++;
+	}
+	if (len > NAME_MAX)
+		return -ENAMETOOLONG;
+	(void)snprintf(name, sizeof(name), "%.*s", (int)len, last);
+	fd = path_open(opener, PATH_PARENT, parent, NULL);
+	if (fd < 0)
+		return fd;
+	r = make ? mkdirat(fd, name, 0700) : unlinkat(fd, name, AT_REMOVEDIR);
+	return r < 0 ? -errno : 0;
+}
+
+int snapshot_dir_make(const struct path_opener *opener, const char *dir,
+		      bool *made, struct err *err)
 {
 	cleanup_free char *parent = parent_of(dir);
-	int r = parent ? 0 : -ENOMEM;
+	int r = parent ? change_dir(opener, parent, dir, true) : -ENOMEM;
 
 	*made = false;
-	if (r == 0 && mkdir(dir, 0700) < 0) {
-		if (errno == EEXIST)
-			return 0;
-		r = -errno;
-	} else if (r == 0) {
-		r = sync_name(parent, dir);
+	if (r == -EEXIST)
+		return 0;
+	if (r == 0) {
+		r = sync_name(opener, parent, dir);
 		*made = r == 0;
 		if (r < 0)
-			(void)rmdir(dir);
+			(void)change_dir(opener, parent, dir, false);
 	}
 	return r < 0 ? err_set(err, r, "Cannot make the directory %s: %s", dir,
 			       err_name(r))
 		     : 0;
+}
+
+void snapshot_dir_remove(const struct path_opener *opener, const char *dir)
+{
+	cleanup_free char *parent = parent_of(dir);
+
+	if (parent)
+		(void)change_dir(opener, parent, dir, false);
 }
 
 /* <name>.<id><suffix> */
@@ -256,13 +293,15 @@ static int give_name(struct snapshot_files *files, struct snapshot_file *f,
 }
 
 /* The id of the snapshot that is there. Return: false when there is none. */
-static bool old_id(const struct snapshot_file *state, uint64_t *id)
+static bool old_id(const struct snapshot_files *f, uint64_t *id)
 {
+	const struct snapshot_file *state = &f->state;
 	struct snapshot_head head;
 	char text[512];
 	size_t covered;
 	ssize_t n;
-	int fd = below_open(state->dir, state->name, BELOW_STATE);
+	int fd = below_open(state->dir, state->name,
+			    f->no_links ? BELOW_STATE_ITSELF : BELOW_STATE);
 
 	if (fd < 0)
 		return false;
@@ -283,7 +322,7 @@ static int set_aside(struct snapshot_files *f)
 	uint64_t old;
 	int r;
 
-	if (!old_id(&f->state, &old) ||
+	if (!old_id(f, &old) ||
 	    fstatat(m->dir, m->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0;
 	name_with_id(f->aside, m->name, old, "");
@@ -310,7 +349,7 @@ static int recover(const struct snapshot_files *f)
 	char suffix[ID_DIGITS + 2] = "";
 	uint64_t id;
 
-	if (old_id(&f->state, &id))
+	if (old_id(f, &id))
 		(void)snprintf(suffix, sizeof(suffix), ".%016llx",
 			       (unsigned long long)id);
 	return journal_replay(f->lock, dirs, 2, suffix);
@@ -350,6 +389,7 @@ int snapshot_files_begin(struct snapshot_files *f,
 
 	*f = SNAPSHOT_FILES_NONE;
 	f->label.id = id;
+	f->no_links = snapshot_opener(paths)->ops->no_links;
 	r = open_place(snapshot_opener(paths), &f->state, paths->state);
 	if (r < 0)
 		return open_failed("snapshot", r, err);

@@ -87,8 +87,11 @@ void snapshot_paths_free(struct snapshot_paths *paths);
  *
  * Return: 0 or -errno with a sentence.
  */
-int snapshot_dir_make(const char *dir, bool *made,
-		      struct err *err) __must_check;
+int snapshot_dir_make(const struct path_opener *opener, const char *dir,
+		      bool *made, struct err *err) __must_check;
+
+/* Remove it again, if it is empty. */
+void snapshot_dir_remove(const struct path_opener *opener, const char *dir);
 
 /**
  * struct snapshot_file - one of the two, on its way
@@ -106,6 +109,7 @@ struct snapshot_file {
 
 /**
  * struct snapshot_files - a snapshot that is being written
+ * @no_links:	a state that is a symbolic link is none (path.h)
  * @label:	whose the memory is. @id is set by begin, the rest before commit
  * @aside:	the second name of the old memory; "" when there is none
  * @moved:	... is the only one: the file system has no hard links
@@ -118,6 +122,7 @@ struct snapshot_files {
 	char aside[NAME_MAX + 1];
 	bool moved;
 	bool committed;
+	bool no_links;
 	int lock;
 	char lock_name[NAME_MAX + 1];
 };

@@ -14,6 +14,7 @@
 #include "base/clean.h"
 #include "base/log.h"
 #include "dev/console.h"
+#include "host/allow.h"
 #include "host/core_sched.h"
 #include "host/stream.h"
 #include "host/timer.h"
@@ -33,6 +34,7 @@ HANDOVER_NOTE;
 /**
  * struct vmm - the whole process
  * @terminal:	stderr, from the early stage to the end
+ * @allow:	of --allow, until the gate has it
  */
 struct vmm {
 	struct options opts;
@@ -43,6 +45,7 @@ struct vmm {
 	struct metrics metrics;
 	struct api *api;
 	struct sandbox sandbox;
+	struct allow allow;
 };
 
 /* Firecracker's clients use none of these flags. */
@@ -148,10 +151,33 @@ static bool needs_gate(const struct options *o)
 	return api_path(o) || o->vsock;
 }
 
+static_assert(ALLOW_MAX == ARGS_LIST_MAX, "--allow");
+
+/* What --allow names has to be there, also when no gate is for it. */
+static int check_allow(struct vmm *v, struct err *err)
+{
+	const struct arg_list *allow = &v->opts.allow;
+	int r = allow->nr == 0
+			? 0
+			: allow_open(&v->allow, allow->text, allow->nr, err);
+
+	allow_close(&v->allow);
+	return r;
+}
+
 static int open_gate(struct vmm *v, struct err *err)
 {
+	const struct arg_list *allow = &v->opts.allow;
+	int r;
+
+	if (allow->nr > 0) {
+		r = allow_open(&v->allow, allow->text, allow->nr, err);
+		if (r < 0)
+			return r;
+	}
 	v->sandbox.has_gate = true;
-	return api_open_gate(v->api, api_path(&v->opts), err);
+	return api_open_gate(v->api, api_path(&v->opts),
+			     allow->nr > 0 ? &v->allow : NULL, err);
 }
 
 /* vm->meet_vsock of a VM that needs no gate for anything else. */
@@ -343,10 +369,13 @@ static int run(struct vmm *v, struct err *err)
 	if (separate_cores(v, err) < 0 || choose_sandbox(v, err) < 0 ||
 	    prepare_sandbox(v, err) < 0)
 		return complain(v, err, code);
-	if (!needs_gate(&v->opts))
+	if (!needs_gate(&v->opts)) {
 		v->vm.meet_vsock = gate_for_vsock;
-	else if (open_gate(v, err) < 0)
+		if (check_allow(v, err) < 0)
+			return complain(v, err, code);
+	} else if (open_gate(v, err) < 0) {
 		return complain(v, err, code);
+	}
 	log_sandbox(&v->sandbox);
 	code = configure(v, err);
 	if (code == VM_EXIT_OK)

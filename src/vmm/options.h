@@ -98,6 +98,7 @@ struct options {
 	bool has_sandbox;
 	uint64_t sandbox_min_abi;
 	enum options_clock clock;
+	struct arg_list allow;
 	struct arg_list disks;
 	struct arg_list nets;
 };

@@ -68,6 +68,12 @@ static const struct arg args[] = {
 	 .kind = ARG_FLAG, AT(lock_drives)},
 	VM_ARG_SANDBOX(SANDBOX_HOST_FILE, AT(sandbox), HAS(has_sandbox)),
 	VM_ARG_SANDBOX_MIN_ABI(AT(sandbox_min_abi)),
+	{"allow", "DIR[:ro]",
+	 "open nothing but below this directory of what the API names once "
+	 "the guest runs: the file of a drive, the place of a snapshot; with "
+	 ":ro only to read. Symbolic links are not followed there; may be "
+	 "given several times",
+	 .kind = ARG_LIST, AT(allow), .forbids = "seccomp-filter"},
 	{"core-sched", NULL,
 	 "run nothing else on the other threads of a core while this VM runs "
 	 "there; for hosts with SMT, and kernels with core scheduling",

@@ -473,6 +473,32 @@ def vhost(stage):
     run.finish()
 
 
+def allow(stage):
+    """--allow: what the gate opens below a directory, and what not."""
+    inside = stage.folder / "inside"
+    inside.mkdir()
+    (inside / "disk").write_bytes(bytes(4096))
+    run, api = stage.api("--allow", inside, "--allow", f"{stage.folder}:ro")
+    api.set("PUT", "/boot-source", {"kernel_image_path":
+                                    stage.kernel("ticker")})
+    for name, read_only in (("w", False), ("r", True)):
+        api.set("PUT", f"/drives/{name}", {
+            "drive_id": name, "path_on_host": stage.disk(name),
+            "is_root_device": False, "is_read_only": read_only})
+    start_vm(api)
+    run.wait_for("tick 1")
+    for name in ("w", "r"):
+        api.set("PATCH", f"/drives/{name}", {
+            "drive_id": name, "path_on_host": str(inside / "disk")})
+        refused(api, "PATCH", f"/drives/{name}", {
+            "drive_id": name, "path_on_host": "/etc/passwd"})
+    api.set("PUT", "/snapshot/create", {"snapshot_path": f"{inside}/s/"})
+    refused(api, "PUT", "/snapshot/create", {
+        "snapshot_path": f"{stage.folder}/s/"})
+    run.process.terminate()
+    run.finish()
+
+
 def vsock(stage):
     """Connections of the host and of the guest, closed in every order."""
     path = stage.folder / "v.sock"
@@ -635,9 +661,10 @@ def ends(stage):
 
 
 SCENES = (start, start_devices, no_start, restore, restore_uffd, day, block,
-          network, vhost, vsock, balloon, entropy, console, logs, ends)
+          network, vhost, allow, vsock, balloon, entropy, console, logs, ends)
 # What the end-to-end lane has time for.
-SHORT = (start_devices, no_start, restore, restore_uffd, day, vsock, ends)
+SHORT = (start_devices, no_start, restore, restore_uffd, day, allow, vsock,
+         ends)
 
 
 def chosen(names):

@@ -117,6 +117,9 @@ static const struct {
 	{PATH_FOLDER,
 	 {-ENOTDIR, 0, -ENOTDIR, -ENOTDIR, -ENOTDIR, -ENOTDIR, -ELOOP,
 	  -ENOENT}},
+	{PATH_PARENT,
+	 {-ENOTDIR, 0, -ENOTDIR, -ENOTDIR, -ENOTDIR, -ENOTDIR, -ELOOP,
+	  -ENOENT}},
 	{PATH_API,
 	 {-EADDRINUSE, -EADDRINUSE, -EADDRINUSE, -EADDRINUSE, -EADDRINUSE,
 	  -EADDRINUSE, -EADDRINUSE, 0}},
@@ -266,6 +269,11 @@ static void odd_paths(void **state)
 			 -ENOENT);
 }
 
+static bool is_for_directories(enum path_role role)
+{
+	return role == PATH_PLACE || role == PATH_PARENT || role == PATH_FOLDER;
+}
+
 /* As somebody who may not: the hint says whose the file is. */
 static int as_nobody(void)
 {
@@ -274,9 +282,9 @@ static int as_nobody(void)
 		struct err err = {0};
 		int r = try(role, CLOSED, &err);
 
-		if (role == PATH_API || role == PATH_VSOCK ? r != -EADDRINUSE
-		    : role == PATH_PLACE || role == PATH_FOLDER ? r != -ENOTDIR
-								: r != -EACCES)
+		if (r != (role == PATH_API || role == PATH_VSOCK ? -EADDRINUSE
+			  : is_for_directories(role)             ? -ENOTDIR
+								 : -EACCES))
 			return (int)role + 1;
 		if (role == PATH_KERNEL &&
 		    !strstr(err.plain, "it is user 0's, mode 000"))
@@ -415,6 +423,8 @@ static void names_in_a_directory(void **state)
 		/* regular, directory, FIFO, socket, device, link, loop, missing
 		 */
 		{BELOW_STATE, {0, 0, 0, -ENXIO, 0, 0, -ELOOP, -ENOENT}},
+		{BELOW_STATE_ITSELF,
+		 {0, 0, 0, -ENXIO, 0, -ELOOP, -ELOOP, -ENOENT}},
 		{BELOW_PROC, {0, 0, 0, -ENXIO, 0, -ELOOP, -ELOOP, -ENOENT}},
 		{BELOW_LOCK,
 		 {0, -EISDIR, 0, -ENXIO, 0, -ELOOP, -ELOOP, -ENOENT}},

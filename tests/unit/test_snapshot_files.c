@@ -325,12 +325,47 @@ static void a_parent_that_is_not_read(void **state)
 	assert_int_equal(mkdir(parent, 0700), 0);
 	assert_int_equal(chmod(parent, 01733), 0);
 	(void)setfsuid(65534);
-	r = snapshot_dir_make(dir, &made, &err);
+	r = snapshot_dir_make(&path_direct, dir, &made, &err);
 	(void)setfsuid(0);
 	assert_int_equal(r, 0);
 	assert_true(made);
 	assert_int_equal(rmdir(dir), 0);
 	assert_int_equal(rmdir(parent), 0);
+}
+
+/* The old memory is set aside when the state that the link names was read. */
+static bool reads_through_link(const struct world *w, bool no_links)
+{
+	const struct path_ops ops = {
+		.open = path_direct.ops->open,
+		.no_links = no_links,
+	};
+	const struct path_opener opener = {.ops = &ops};
+	struct snapshot_paths paths = w->paths;
+	struct snapshot_files files;
+	struct err err = {0};
+	char other[96];
+	bool read;
+
+	(void)snprintf(other, sizeof(other), "%s/other", w->dir);
+	assert_int_equal(save(w, 1, true), 0);
+	assert_int_equal(rename(paths.state, other), 0);
+	assert_int_equal(symlink("other", paths.state), 0);
+	paths.opener = &opener;
+	assert_int_equal(snapshot_files_begin(&files, &paths, 2, &err), 0);
+	assert_int_equal(snapshot_files_commit(&files, &err), 0);
+	read = files.aside[0] != '\0';
+	snapshot_files_end(&files);
+	assert_int_equal(count(w, true), 3);
+	return read;
+}
+
+static void a_state_that_is_a_link(void **state)
+{
+	const struct world *w = *state;
+
+	assert_true(reads_through_link(w, false));
+	assert_false(reads_through_link(w, true));
 }
 
 static int begin_at(const struct world *w, const char *state,
@@ -637,6 +672,7 @@ int main(void)
 		CASE(a_strangers_lock_file),
 		CASE(a_place_without_owners),
 		CASE(a_parent_that_is_not_read),
+		CASE(a_state_that_is_a_link),
 		CASE(two_names_of_one_file),
 		CASE(another_snapshots_memory),
 		CASE(in_a_jail),
