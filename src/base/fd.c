@@ -66,6 +66,11 @@ ssize_t fd_recv(int sock, void *to, size_t len, int flags)
 	return recvmsg(sock, &msg, flags);
 }
 
+int fd_stat(int fd, struct stat *st)
+{
+	return (int)syscall(SYS_fstat, fd, st);
+}
+
 int fd_read_full(int fd, void *buf, size_t len, off_t off)
 {
 	char *p = buf;

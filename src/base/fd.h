@@ -58,6 +58,11 @@ ssize_t fd_pwrite(int fd, const void *data, size_t len, off_t off);
 ssize_t fd_send(int sock, const void *data, size_t len, int flags);
 ssize_t fd_recv(int sock, void *to, size_t len, int flags);
 
+/* As fstat(), which is one system call in one C library and another in the
+ * next: the filters have one. */
+struct stat;
+int fd_stat(int fd, struct stat *st) __must_check;
+
 /**
  * fd_read_full() - read exactly @len bytes at @off, over EINTR and short reads
  *

@@ -19,7 +19,7 @@ int image_open(struct image *img, int fd, const char *path, const char *what,
 	img->what = what;
 	img->at = 0;
 	img->have = 0;
-	if (fstat(fd, &st) < 0)
+	if (fd_stat(fd, &st) < 0)
 		return err_set(err, -errno, "The %s %s cannot be read: %s",
 			       what, path, err_name(errno));
 	if (S_ISDIR(st.st_mode))

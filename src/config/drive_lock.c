@@ -46,7 +46,7 @@ static bool same_file(int a, int b)
 {
 	struct stat x, y;
 
-	return a >= 0 && b >= 0 && fstat(a, &x) == 0 && fstat(b, &y) == 0 &&
+	return a >= 0 && b >= 0 && fd_stat(a, &x) == 0 && fd_stat(b, &y) == 0 &&
 	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 

@@ -30,7 +30,7 @@ int blk_file_init(struct blk_file *file, int fd)
 	uint64_t bytes;
 	struct stat st;
 
-	if (fstat(fd, &st) < 0)
+	if (fd_stat(fd, &st) < 0)
 		return -errno;
 	if (S_ISDIR(st.st_mode))
 		return -EISDIR;

@@ -185,7 +185,7 @@ static int open_need(struct gate *gate, enum path_role role, unsigned int index)
 	if (r < 0)
 		return r;
 	fd = path_open_nth(gate_files(gate), role, path.data, index, NULL);
-	if (fd >= 0 && fstat(fd, &st) == 0)
+	if (fd >= 0 && fd_stat(fd, &st) == 0)
 		gate->opened = (struct file_id){st.st_dev, st.st_ino};
 	return fd;
 }

@@ -92,7 +92,7 @@ static bool is_proc(int fd)
 	struct statfs fs;
 	struct stat st;
 
-	return flags >= 0 && (flags & O_PATH) && fstat(fd, &st) == 0 &&
+	return flags >= 0 && (flags & O_PATH) && fd_stat(fd, &st) == 0 &&
 	       S_ISDIR(st.st_mode) && st.st_ino == PROC_ROOT_INO &&
 	       fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
 }

@@ -161,7 +161,7 @@ void holder_of_lock(const struct path_opener *opener, int fd, char *text,
 	text[0] = '\0';
 	if (opener->ops->holder)
 		opener->ops->holder(opener, fd, text, size);
-	else if (fstat(fd, &st) == 0)
+	else if (fd_stat(fd, &st) == 0)
 		holder_of_file(opener, (struct file_id){st.st_dev, st.st_ino},
 			       text, size);
 }

@@ -137,7 +137,7 @@ static int check_type(const struct path_rule *rule, int fd)
 	unsigned int type;
 	struct stat st;
 
-	if (fstat(fd, &st) < 0)
+	if (fd_stat(fd, &st) < 0)
 		return -errno;
 	type = type_of(st.st_mode);
 	if ((rule->types & type) &&
@@ -317,7 +317,7 @@ enum path_compared path_compare(const struct path_opener *opener,
 	cleanup_fd int now_fd = path_open(opener, role, path, NULL);
 	struct stat here, now;
 
-	if (now_fd < 0 || fstat(fd, &here) < 0 || fstat(now_fd, &now) < 0)
+	if (now_fd < 0 || fd_stat(fd, &here) < 0 || fd_stat(now_fd, &now) < 0)
 		return PATH_UNKNOWN;
 	return here.st_ino == now.st_ino && here.st_dev == now.st_dev
 		       ? PATH_SAME

@@ -51,7 +51,7 @@ void stream_borrow(const struct path_opener *opener, int fd, struct sink *sink)
 	struct stat st;
 
 	*sink = SINK_CLOSED;
-	if (fstat(fd, &st) < 0)
+	if (fd_stat(fd, &st) < 0)
 		return;
 	sink->fd = fd;
 	if (S_ISREG(st.st_mode)) {

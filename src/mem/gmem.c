@@ -4,6 +4,8 @@
  */
 #include "mem/gmem.h"
 
+#include "base/fd.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,7 +175,7 @@ int gmem_new_from_file(struct gmem *mem, uint64_t size, enum gmem_pages pages,
 
 	if (r < 0)
 		return r;
-	if (fstat(fd, &st) < 0)
+	if (fd_stat(fd, &st) < 0)
 		return err_set(err, -errno, "Cannot stat the memory file: %s",
 			       err_name(errno));
 	if (off < 0 || st.st_size < off || (uint64_t)(st.st_size - off) < size)

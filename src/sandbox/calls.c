@@ -3,9 +3,8 @@
  * calls.c - which thread may make which system call, and why (theory: calls.h)
  *
  * Two conventions keep the list short. Where two calls do the same, one is used
- * throughout: preadv for pread64, pwritev2 for pwritev and pwrite64, sendmsg
- * for sendto, epoll_pwait for epoll_wait. And what can be made before the lock
- * is.
+ * throughout: preadv2 for pread64, pwritev2 for pwritev and pwrite64, sendmsg
+ * for sendto, fstat for newfstatat. And what can be made before the lock is.
  *
  * The guest process is the first three threads. The gate runs no guest
  * and opens what a client names: it may do all but start, trace and mount
@@ -120,8 +119,7 @@ const struct sandbox_call sandbox_calls[] = {
 	ALLOW(V, fallocate, "the guest discards or zeroes blocks"),
 	ALLOW(V, lseek, "size of a drive; where a memory file has data"),
 	ALLOW(V, copy_file_range, "pages of a memory file that nobody changed"),
-	ALLOW_FOR(V | C | P, MUSL, fstat, "size of a drive; which file was truncated"),
-	ONLY_FOR(V | C | P, GLIBC, newfstatat, "the same", IS(3, AT_EMPTY_PATH)),
+	ALLOW(V | C | P, fstat, "size of a drive; which file was truncated"),
 	ALLOW(V | C | P, sendmsg, "answers, vsock; a descriptor for the other half"),
 	ALLOW(V, recvmsg, "requests; a descriptor that was opened for us"),
 	ALLOW(V, accept4, "a client, a vsock peer"),

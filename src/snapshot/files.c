@@ -198,8 +198,8 @@ static bool same_dir(int a, int b)
 {
 	struct stat x, y;
 
-	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_ino == y.st_ino &&
-	       x.st_dev == y.st_dev;
+	return fd_stat(a, &x) == 0 && fd_stat(b, &y) == 0 &&
+	       x.st_ino == y.st_ino && x.st_dev == y.st_dev;
 }
 
 /* "<name>.<16 hex digits>" */

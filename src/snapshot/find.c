@@ -26,7 +26,7 @@ static int read_state(struct snapshot_reader *r,
 	r->state_fd = path_open(opener, PATH_STATE, path, err);
 	if (r->state_fd < 0)
 		return r->state_fd;
-	if (fstat(r->state_fd, &st) < 0)
+	if (fd_stat(r->state_fd, &st) < 0)
 		return path_say(PATH_STATE, path, -errno, "", err);
 	if (st.st_size > (off_t)SNAPSHOT_STATE_MAX)
 		return err_set(err, -EINVAL,

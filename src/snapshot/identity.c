@@ -4,6 +4,8 @@
  */
 #include "snapshot/identity.h"
 
+#include "base/fd.h"
+
 #include <errno.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -27,7 +29,7 @@ void snapshot_label_set(int fd, const struct snapshot_label *label)
 	struct attr attr = {.label = *label};
 	struct stat st;
 
-	if (fstat(fd, &st) < 0)
+	if (fd_stat(fd, &st) < 0)
 		return;
 	attr.sec = (uint64_t)st.st_mtim.tv_sec;
 	attr.nsec = (uint64_t)st.st_mtim.tv_nsec;
@@ -43,7 +45,7 @@ enum snapshot_label_worth snapshot_label_get(int fd,
 
 	*label = (struct snapshot_label){0};
 	if (n == (ssize_t)sizeof(attr)) {
-		if (fstat(fd, &st) < 0 ||
+		if (fd_stat(fd, &st) < 0 ||
 		    attr.sec != (uint64_t)st.st_mtim.tv_sec ||
 		    attr.nsec != (uint64_t)st.st_mtim.tv_nsec)
 			return LABEL_NONE;
@@ -96,7 +98,7 @@ int snapshot_identify(int fd, const struct snapshot_identity *who,
 	enum snapshot_label_worth worth;
 	struct stat st;
 
-	if (fstat(fd, &st) < 0)
+	if (fd_stat(fd, &st) < 0)
 		return err_set(err, -errno, "Cannot stat %s: %s", name,
 			       err_name(errno));
 	if (!S_ISREG(st.st_mode))

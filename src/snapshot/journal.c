@@ -42,7 +42,7 @@ static bool is_ours(int fd)
 	char magic[8];
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	return fd_stat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
 	       st.st_uid == geteuid() && (st.st_mode & 022) == 0 &&
 	       (st.st_size == 0 ||
 		(fd_read_full(fd, magic, sizeof(magic), 0) == 0 &&
@@ -54,7 +54,7 @@ static bool has_name(int fd, int dir, const char *name)
 {
 	struct stat file, entry;
 
-	return fstat(fd, &file) == 0 &&
+	return fd_stat(fd, &file) == 0 &&
 	       fstatat(dir, name, &entry, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       file.st_ino == entry.st_ino && file.st_dev == entry.st_dev;
 }
@@ -105,7 +105,7 @@ int journal_note(int journal, int dir, const char *name, ino_t ino)
 	struct record r = {.magic = MAGIC, .ino = ino};
 	struct stat st;
 
-	if (fstat(dir, &st) < 0)
+	if (fd_stat(dir, &st) < 0)
 		return -errno;
 	r.dev = st.st_dev;
 	r.dir = st.st_ino;
@@ -119,7 +119,7 @@ static int dir_of(const struct record *r, const int *dirs, size_t nr)
 	struct stat st;
 
 	for (size_t i = 0; i < nr; i++)
-		if (fstat(dirs[i], &st) == 0 && st.st_dev == r->dev &&
+		if (fd_stat(dirs[i], &st) == 0 && st.st_dev == r->dev &&
 		    st.st_ino == r->dir)
 			return dirs[i];
 	return -1;

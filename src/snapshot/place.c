@@ -105,8 +105,8 @@ static int decide(const struct snapshot_place *place, struct there *there,
 	*fd = -1;
 	*needs = base->moment;
 	if (there->reader.memory_fd < 0 ||
-	    (fstat(there->reader.memory_fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	     st.st_size == 0))
+	    (fd_stat(there->reader.memory_fd, &st) == 0 &&
+	     S_ISREG(st.st_mode) && st.st_size == 0))
 		return 0;
 	if (!is_of(there, place->base, &label) ||
 	    (uint64_t)st.st_size != place->base->size)

@@ -443,7 +443,7 @@ static int note_file(struct machine_file *file, int fd, const char *path,
 	file->path = path;
 	if (fd < 0)
 		return 0;
-	if (fstat(fd, &st) < 0)
+	if (fd_stat(fd, &st) < 0)
 		return err_set(err, -errno, "Cannot stat %s: %s", path,
 			       err_name(errno));
 	file->size = st.st_size;
@@ -870,7 +870,7 @@ const char *machine_truncated_file(const struct machine *m)
 	struct stat st;
 
 	for (size_t i = 0; i < MACHINE_FILES; i++)
-		if (m->file[i].fd >= 0 && fstat(m->file[i].fd, &st) == 0 &&
+		if (m->file[i].fd >= 0 && fd_stat(m->file[i].fd, &st) == 0 &&
 		    st.st_size < m->file[i].size)
 			return m->file[i].path;
 	return NULL;

@@ -26,7 +26,7 @@ static void warn_of_file(const struct drive_config *drive,
 	char magic[4];
 	const struct iovec iov = {magic, sizeof(magic)};
 
-	if (!file->is_device && fstat(file->fd, &st) == 0 &&
+	if (!file->is_device && fd_stat(file->fd, &st) == 0 &&
 	    st.st_size % BLK_SECTOR_BYTES != 0)
 		log_warn("Drive %s: the last %u bytes of %s are no whole "
 			 "sector: the guest does not see them",
