@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -32,6 +33,7 @@ class Http(http.client.HTTPConnection):
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(self.path)
 
 
@@ -58,14 +60,16 @@ class Guest:
 
     def read_until(self, wanted):
         """Lines up to the one that begins so, or the console's end."""
-        end = time.monotonic() + PATIENCE
-        for line in self.vmm.stdout:
-            self.lines.append(line.decode(errors="replace").strip())
-            if wanted and self.lines[-1].startswith(wanted):
-                return True
-            if time.monotonic() > end:
-                self.vmm.kill()
-        return False
+        guard = threading.Timer(PATIENCE, self.vmm.kill)
+        guard.start()
+        try:
+            for line in self.vmm.stdout:
+                self.lines.append(line.decode(errors="replace").strip())
+                if wanted and self.lines[-1].startswith(wanted):
+                    return True
+            return False
+        finally:
+            guard.cancel()
 
     def patch(self, body):
         conn = Http(self.socket)

@@ -96,8 +96,9 @@ def main():
     guest = Card(tap, GUEST_MAC, address)
     world = Card("world0", WORLD_MAC, WORLD_PEER)
     subprocess.run(["ip", "addr", "add", f"{WORLD_HOST}/24", "dev", "world0"],
-                   check=True)
-    subprocess.run(["ip", "link", "set", "world0", "up"], check=True)
+                   check=True, timeout=60)
+    subprocess.run(["ip", "link", "set", "world0", "up"], check=True,
+                   timeout=60)
     guest.find(gateway)
     world.find(WORLD_HOST)
 

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from conftest import BUILD
+from patience import PATIENCE, next_line
 
 VOLT = BUILD / "volt"
 FORWARDING = "/proc/sys/net/ipv4/ip_forward"
@@ -25,7 +26,8 @@ class Namespace:
             stderr=subprocess.PIPE, text=True)
         self.join = ["nsenter", "--target", str(self.holder.pid), "--net",
                      *(["--user", "--preserve-credentials"] if user else [])]
-        if self.holder.stdout.readline() != "up\n":
+        if next_line(self.holder) != "up\n":
+            self.holder.kill()
             pytest.skip("no network namespace: " + self.holder.stderr.read())
         # 0 whatever the host has, so that a switched-on one shows.
         self.run("sh", "-c", f"echo 0 >{FORWARDING}; ip link set lo up")
@@ -33,7 +35,7 @@ class Namespace:
     def run(self, *argv, ok=True, **kwargs):
         kwargs.setdefault("env", {**os.environ, "PATH": PATH})
         run = subprocess.run([*self.join, *map(str, argv)], text=True,
-                             capture_output=True, timeout=60, check=False,
+                             capture_output=True, timeout=PATIENCE, check=False,
                              **kwargs)
         assert not ok or run.returncode == 0, run.stderr
         return run
@@ -69,6 +71,6 @@ class Namespace:
 
     def close(self):
         self.holder.stdin.close()
-        self.holder.wait()
+        self.holder.wait(PATIENCE)
         self.holder.stdout.close()
         self.holder.stderr.close()

@@ -16,6 +16,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from patience import PATIENCE, next_line
+
 FSOPEN, FSCONFIG, FSMOUNT = 430, 431, 432
 SET_FLAG, SET_STRING, CREATE, RECONFIGURE = 0, 1, 6, 7
 
@@ -57,21 +59,23 @@ class OwnDisk:
             [*user, "/usr/bin/python3", __file__, *options], text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE)
-        path = self.holder.stdout.readline().strip()
+        path = next_line(self.holder).strip()
         self.path = Path(path) if path else None
         if not self.path:
+            self.holder.kill()
             said = self.holder.stderr.read().strip().splitlines()
-            self.why = "no file system of one's own: " + said[-1]
+            self.why = ("no file system of one's own: "
+                        + (said or ["its holder said nothing"])[-1])
 
     def make_read_only(self):
         """For everybody, whatever they have open."""
         self.holder.stdin.write("ro\n")
         self.holder.stdin.flush()
-        assert self.holder.stdout.readline() == "done\n"
+        assert next_line(self.holder) == "done\n"
 
     def close(self):
         """Lets go of it."""
-        self.holder.communicate()
+        self.holder.communicate(timeout=PATIENCE)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,10 @@ class Api(Vmm):
     def __init__(self, name):
         self.path = FOLDER / f"{name}.sock"
         super().__init__(name, "--api-sock", self.path)
+        end = time.monotonic() + SECONDS
         while not self.path.exists():
+            assert time.monotonic() < end, self.log.read_text()
+            assert self.process.poll() is None, self.log.read_text()
             time.sleep(0.01)
 
     def set(self, method, url, body, status=204):
@@ -91,7 +94,7 @@ class Api(Vmm):
 
 
 def ip(*words):
-    subprocess.run(["ip", *words], check=True)
+    subprocess.run(["ip", *words], check=True, timeout=SECONDS)
 
 
 def make_tap():
@@ -102,7 +105,8 @@ def make_tap():
 
 def peer(*operations):
     run = subprocess.run([sys.executable, PEER, "10.0.0.2", *operations],
-                         capture_output=True, text=True, check=False)
+                         capture_output=True, text=True, check=False,
+                         timeout=SECONDS)
     assert run.returncode == 0, run.stderr
 
 

@@ -25,6 +25,8 @@ LABD = os.path.join(image.HERE, 'labd.py')
 # Where the lab has file systems of its own instead of the host's (setup.c).
 OWN = ('/tmp', '/run', '/var/tmp', '/dev/shm')
 FAILED = 125
+# For labd, to read what the lab is made of, which is in the cache by then.
+START_SECONDS = 120
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT,
              signal.SIGUSR1, signal.SIGUSR2)
 
@@ -58,9 +60,13 @@ def start(folder, *, idle=None):
 
 def wait_for_socket(folder, process):
     """Waits until labd listens, which is before QEMU starts."""
+    end = time.monotonic() + START_SECONDS
     while not os.path.exists(os.path.join(folder, 'sock')):
         if process.poll() is not None:
             raise LabError(log_text(folder) or 'labd ended at once')
+        if time.monotonic() > end:
+            process.kill()
+            raise LabError(f'labd does not listen after {START_SECONDS} s')
         time.sleep(0.005)
 
 

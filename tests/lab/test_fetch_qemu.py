@@ -176,7 +176,8 @@ def test_chosen_one(machine):
     facts, _ = machine.fetch(VOLT_LAB_QEMU=str(other))
     assert facts['program'] == str(other)
     process = machine.start(VOLT_LAB_QEMU='/nowhere')
-    assert 'VOLT_LAB_QEMU=/nowhere does not run' in process.communicate()[1]
+    err = process.communicate(timeout=120)[1]
+    assert 'VOLT_LAB_QEMU=/nowhere does not run' in err
 
 
 def test_first_line_warns_of_the_old_one():

@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import re
+import select
 import shutil
 import signal
 import struct
@@ -28,7 +29,8 @@ def lab():
                          stdout=subprocess.PIPE, timeout=PATIENCE).stdout
     name, _, folder = out.strip().removeprefix('export ').partition('=')
     yield {**os.environ, name: folder}
-    subprocess.run([os.path.join(HERE, 'down'), folder], check=True)
+    subprocess.run([os.path.join(HERE, 'down'), folder], check=True,
+                   timeout=PATIENCE)
     assert not os.path.exists(folder)
 
 
@@ -38,8 +40,14 @@ def run(env, *argv, **more):
                           timeout=PATIENCE, check=False, **more)
 
 
+def readable(fd):
+    """FD, once something can be read from it; a failure when nothing comes."""
+    assert select.select([fd], [], [], PATIENCE)[0]
+    return fd
+
+
 def until(what):
-    """Waits until WHAT() is true; the test's own time limit bounds it."""
+    """Waits until WHAT() is true."""
     end = time.monotonic() + PATIENCE
     while not what():
         assert time.monotonic() < end
@@ -76,7 +84,7 @@ def test_signal_reaches_the_command(lab):
     script = 'trap "exit 7" TERM; echo ready; while :; do sleep 0.1; done'
     with subprocess.Popen([RUN, 'sh', '-c', script], env=lab,
                           stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline() == b'ready\n'
+        assert readable(process.stdout).readline() == b'ready\n'
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 7
 
@@ -90,7 +98,7 @@ def test_command_dies_with_its_client(lab):
     script = 'sleep 98761 & echo ready; sleep 98761'
     with subprocess.Popen([RUN, 'sh', '-c', script], env=lab,
                           stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline() == b'ready\n'
+        assert readable(process.stdout).readline() == b'ready\n'
         assert sleeping(lab, 98761)
         process.kill()
     until(lambda: not sleeping(lab, 98761))
@@ -196,11 +204,14 @@ def test_terminal(lab):
         os.execve(RUN, argv, lab)
     seen = b''
     while b'99' not in seen:
-        seen += os.read(master, 4096)
+        seen += os.read(readable(master), 4096)
     os.write(master, b'typed\r')
     while b'<typed>' not in seen:
-        seen += os.read(master, 4096)
+        seen += os.read(readable(master), 4096)
     assert b'33 99' in seen
+    pidfd = os.pidfd_open(pid)
+    readable(pidfd)
+    os.close(pidfd)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
     os.close(master)
 
@@ -211,8 +222,9 @@ def test_many_at_once(lab):
                for n in range(10)]
     for number, process in enumerate(started):
         with process:
-            assert process.stdout.read() == b'%d\n' % number
-            assert process.wait(PATIENCE) == number
+            assert process.communicate(timeout=PATIENCE)[0] == \
+                b'%d\n' % number
+            assert process.returncode == number
 
 
 @pytest.fixture
@@ -301,7 +313,7 @@ def test_killed_client_takes_its_lab_along(alone):
     env, folder = alone
     with subprocess.Popen([RUN, 'sh', '-c', 'echo up; sleep 100'], env=env,
                           stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline() == b'up\n'
+        assert readable(process.stdout).readline() == b'up\n'
         name, = os.listdir(folder)
         with open(f'{folder}/{name}/pid', encoding='ascii') as file:
             labd = int(file.read())

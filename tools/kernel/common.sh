@@ -39,13 +39,13 @@ need()
 
 # lock NAME: holds the cache's lock NAME until the script ends, so that two
 # callers that need one result make it once. Children that outlive the script
-# must close fd 9.
+# must close fd 9, or all others wait for an hour.
 lock()
 {
 	exec 9>"$cache/$1.lock"
 	flock -n 9 || {
 		say "waiting for another $self"
-		flock 9
+		flock -w 3600 9 || die "the other $self does not end: $cache/$1.lock"
 	}
 }
 

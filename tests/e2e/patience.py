@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Waits for a helper's process that end, whatever the helper does."""
+
+import select
+
+PATIENCE = 60  # seconds
+
+
+def next_line(process, seconds=PATIENCE):
+    """A line that it prints; "" when it ended or says nothing in time.
+
+    Its output is text, and it waits for an answer behind each line: what
+    would be read ahead is not waited for.
+    """
+    said = select.select([process.stdout], [], [], seconds)[0]
+    return process.stdout.readline() if said else ""
