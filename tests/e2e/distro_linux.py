@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drives guests that are whole Debians, in the lab; see test_linux_distro.py.
 
-usage: distro_linux.py VOLT-VMM PLACE DISK KERNEL INITRD KEY CASE...
+usage: distro_linux.py VOLT-VMM PLACE DISK KERNEL INITRD KEY CASE
 
 PLACE is a folder of the host, where disks are copied without passing through
-the lab. Prints "ok CASE" or "FAIL CASE: why" for each case, in order.
+the lab. Prints "ok CASE" or "FAIL CASE: why", with a line for each step before
+it, so that a case that is cut shows how far it came. An ssh takes the lab some
+seconds, and starts a manager of root's units: what a step asks, it asks in one.
 """
 
 import re
@@ -19,6 +21,9 @@ from conftest import Api, Running
 from netns import Namespace
 
 SECONDS = 600  # for any one step: 32 CPUs share one of a busy machine
+# All units are up, or which are not.
+HEALTH = ("systemctl is-system-running --wait; "
+          "systemctl --failed --plain --no-legend")
 PROMPT = "guest login:"
 HOST, GUEST = "10.0.0.1", "10.0.0.2"
 # Not systemd's 90 s: on a busy machine the serial port is found later than that.
@@ -118,13 +123,13 @@ class Guest:
             assert time.monotonic() < end, (command, ended)
             time.sleep(1)
 
-    def check_health(self):
-        """All units are up, and the kernel has nothing to complain of."""
-        state = self.ssh("systemctl is-system-running --wait || true")
-        failed = self.ssh("systemctl --failed --plain --no-legend")
-        assert (state, failed) == ("running", ""), (state, failed)
+    def ask_healthy(self, command="true"):
+        """What a command prints, all units are up, and no kernel complains."""
+        *said, state = self.ssh(f"{command}; {HEALTH}").splitlines()
+        assert state == "running", (said, state)
         console = self.run.whole.decode(errors="replace")
         assert not BAD.search(console), BAD.search(console).group()
+        return "\n".join(said)
 
     def end_by(self, command):
         """Its own end, by a command that takes the connection along."""
@@ -160,25 +165,22 @@ def poweroff(world):
     """A boot, an address by DHCP, ssh, no failed unit, and its end."""
     guest = world.guest("--memory", 512).boot()
     guest.wait_for_login()
-    guest.check_health()
-    address = guest.ssh("ip -4 -o address show scope global")
+    address = guest.ask_healthy("ip -4 -o address show scope global")
     assert f"{GUEST}/24" in address and "dynamic" in address, address
     guest.end_by("systemctl poweroff")
 
 
 def reboot(world):
     """The VMM ends; started again, the guest has what it had."""
+    ids = "cat /etc/machine-id /proc/sys/kernel/random/boot_id"
     guest = world.guest("--memory", 512).boot()
     guest.wait_for_login()
-    first = guest.ssh("cat /etc/machine-id /proc/sys/kernel/random/boot_id; "
-                      "echo kept >/root/file")
+    first = guest.ssh(f"{ids}; echo kept >/root/file").split()
     guest.end_by("systemctl reboot")
     guest.boot().wait_for_login()
-    second = guest.ssh("cat /etc/machine-id /proc/sys/kernel/random/boot_id")
-    assert first.split()[0] == second.split()[0]
-    assert first.split()[1] != second.split()[1]
-    assert guest.ssh("cat /root/file") == "kept"
-    guest.check_health()
+    second = guest.ask_healthy(f"{ids} /root/file").split()
+    assert (second[0], second[2]) == (first[0], "kept"), second
+    assert second[1] != first[1], second
     guest.end_by("systemctl poweroff")
 
 
@@ -186,33 +188,35 @@ def clones(world):
     """A snapshot at the login prompt, and guests that go on from it."""
     first = world.guest("--memory", 384).boot()
     first.wait_for_login()
-    first.check_health()
-    boot = first.ssh("sync; cat /proc/sys/kernel/random/boot_id")
+    boot = first.ask_healthy("sync; cat /proc/sys/kernel/random/boot_id")
+    step("the original is up")
     first.api.set("PATCH", "/vm", {"state": "Paused"})
     snapshot = world.place / "snapshot"
     first.api.set("PUT", "/snapshot/create",
                   {"snapshot_path": f"{snapshot}/", "snapshot_type": "Full"})
     copies = [world.guest(disk=first.disk) for _ in range(CLONES)]
-    first.close()
     world.guests.remove(first)
+    first.close()
+    step(f"a snapshot and {CLONES} disks")
     for clone in copies:
         clone.restore(snapshot)
     for number, clone in enumerate(copies):
         clone.run.send("\n")
         clone.wait_for_login()
-        assert clone.ssh("cat /proc/sys/kernel/random/boot_id") == boot
-        clone.ssh(f"echo {number} >/root/number; sync")
+        assert clone.ssh(f"echo {number} >/root/number; sync; "
+                         "cat /proc/sys/kernel/random/boot_id") == boot
+        step(f"clone {number} goes on")
     for number, clone in enumerate(copies):
-        assert clone.ssh("echo 3 >/proc/sys/vm/drop_caches; "
-                         "cat /root/number") == str(number)
-        clone.check_health()
+        assert clone.ask_healthy("echo 3 >/proc/sys/vm/drop_caches; "
+                                 "cat /root/number") == str(number)
+        step(f"clone {number} has what it wrote")
 
 
 def many_cpus(world):
     guest = world.guest("--memory", 1024, "--cpus", 32).boot()
     guest.wait_for_login()
-    assert guest.ssh("nproc; cat /sys/devices/system/cpu/online") == "32\n0-31"
-    guest.check_health()
+    assert guest.ask_healthy("nproc; cat /sys/devices/system/cpu/online"
+                             ) == "32\n0-31"
     guest.end_by("systemctl poweroff")
 
 
@@ -220,34 +224,42 @@ def much_memory(world):
     """Beyond the hole below 4 GiB, and used."""
     guest = world.guest("--memory", 5120).boot()
     guest.wait_for_login()
-    kib = int(guest.ssh("awk '/MemTotal/ {print $2}' /proc/meminfo"))
-    assert kib > 4900 * 1024, kib
-    guest.ssh("mount -o remount,size=95% /dev/shm && "
-              "head -c 4300M /dev/zero >/dev/shm/zeros")
-    assert guest.ssh("stat -c %s /dev/shm/zeros") == str(4300 << 20)
-    guest.check_health()
+    step("up")
+    size = 4300 << 20
+    kib, found = guest.ask_healthy(
+        "awk '/MemTotal/ {print $2}' /proc/meminfo; "
+        "mount -o remount,size=95% /dev/shm; "
+        f"head -c {size} /dev/zero >/dev/shm/zeros; "
+        "stat -c %s /dev/shm/zeros").split()
+    assert int(kib) > 4900 * 1024, kib
+    assert found == str(size), found
     guest.end_by("systemctl poweroff")
 
 
 CASES = {case.__name__: case
          for case in (poweroff, reboot, clones, many_cpus, much_memory)}
+START = time.monotonic()
+
+
+def step(what):
+    print(f"after {time.monotonic() - START:.0f} s: {what}", flush=True)
 
 
 def main():
-    world = World(*sys.argv[1:7])
-    for name in sys.argv[7:]:
-        start = time.monotonic()
-        try:
-            CASES[name](world)
-            print(f"ok {name}", flush=True)
-        except Exception as why:
-            traceback.print_exc()
-            print(f"FAIL {name}: {why!r}", flush=True)
-            for guest in world.guests[:1]:
-                print(guest.run.whole[-3000:].decode(errors="replace"),
-                      guest.run.log()[-1000:], sep="\n", flush=True)
+    *world, name = sys.argv[1:]
+    world = World(*world)
+    try:
+        CASES[name](world)
+        print(f"ok {name}", flush=True)
+    except Exception as why:
+        traceback.print_exc()
+        print(f"FAIL {name}: {why!r}", flush=True)
+        for guest in world.guests[:1]:
+            print(guest.run.whole[-3000:].decode(errors="replace"),
+                  guest.run.log()[-1000:], sep="\n", flush=True)
+    finally:
         world.close()
-        print(f"took {name} {time.monotonic() - start:.0f} s", flush=True)
+        step("the end")
 
 
 main()
