@@ -74,9 +74,9 @@ static int make_cmdline(struct cmdline *cmdline, const struct boot_image *img,
 }
 
 /*
- * The machine has no PCI, and a kernel that is told so does not look for it
- * nor complain. Where there is no room for the word it does: that is better
- * than not to start.
+ * The machine has no PCI, and a kernel that is told so does not look for it.
+ * Where there is no room for the word it does: that is better than not to
+ * start. Linux (6.1, 6.12) calls it fatal in both cases, and goes on.
  */
 static int load_cmdline(struct gmem *mem, const struct boot_image *img,
 			const struct kernel *kernel,

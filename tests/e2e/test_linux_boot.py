@@ -20,6 +20,10 @@ from conftest import (BUILD, NO_SLIM, ROOT, Running, lab_run, runs_linux, said,
 CMDLINE = ("console=ttyS0 reboot=k panic=-1 quiet i8042.noaux i8042.nomux "
            "i8042.dumbkbd volt.timer=0xc0000000")
 
+# Linux says so of every machine on which it finds no PCI, and of one on which
+# pci=off tells it not to look. It is no fault of either.
+NO_PCI = "PCI: Fatal: No config space access function found"
+
 SHOW = "volt.show=/proc/iomem,/sys/bus/virtio/devices/virtio0/device"
 
 
@@ -169,6 +173,16 @@ def test_machine_is_what_was_asked_for(get, boot):
     words = facts["cmdline"].split()
     want = f"{CMDLINE} volt.end={boot.end} {boot.words}".split()
     assert words[:len(want) + 1] == [*want, "pci=off"]
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("boot", BOOTS, ids=[b.name for b in BOOTS])
+def test_kernel_complains_of_nothing_else(get, boot):
+    """A quiet kernel prints nothing but errors."""
+    result = get(boot.name)
+    lines = result.out.partition("VOLT-INIT")[0].splitlines()
+    said = {re.sub(r"^\[ *[0-9.]+\] ", "", line) for line in lines}
+    assert said - {""} == {NO_PCI}, text(result)
 
 
 @pytest.mark.lab
