@@ -18,9 +18,10 @@ static int get_sandbox(struct api_call *call)
 		s = &none;
 	buf_addf(out,
 		 "{\"mode\":\"%s\",\"locked\":%s,\"landlock_abi\":%u,"
-		 "\"seccomp\":\"%s\",\"gaps\":[",
+		 "\"seccomp\":\"%s\",\"isolated\":%s,\"gaps\":[",
 		 sandbox_mode_name(s->mode), s->locked ? "true" : "false",
-		 s->abi, sandbox_filters_name(s));
+		 s->abi, sandbox_filters_name(s),
+		 sandbox_is_isolated(s) ? "true" : "false");
 	for (unsigned int i = 0; sandbox_gap(s, i, gap) > 0; i++) {
 		buf_add_str(out, i ? "," : "");
 		buf_add_json(out, gap, strlen(gap));

@@ -152,3 +152,14 @@
 			"--sandbox strict takes (default 1)",     \
 		__VA_ARGS__,                                      \
 	}
+#define VM_ARG_ISOLATE(...)                                                  \
+	{                                                                    \
+		.name = "isolate",                                           \
+		.kind = ARG_FLAG,                                            \
+		.help = "when the process locks itself it also moves into "  \
+			"namespaces of its own, without root: no file, no "  \
+			"network interface but lo, no IPC object is there, " \
+			"and no capability. What is open already works on, " \
+			"taps among it. Costs about a millisecond",          \
+		__VA_ARGS__,                                                 \
+	}

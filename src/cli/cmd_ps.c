@@ -47,11 +47,11 @@ static bool is_listed(const struct listed *listed, pid_t pid)
 	return false;
 }
 
-#define SANDBOX_WORDS 48
+#define SANDBOX_WORDS 64
 
 /*
- * "strict", or with what it lacks: "best-effort,no-landlock". Versions before
- * this one have no answer.
+ * "strict", or with what it lacks: "best-effort,no-landlock", or has besides:
+ * "strict,isolated". Versions before this one have no answer.
  */
 static const char *sandbox_of(struct api_client *api, char out[SANDBOX_WORDS])
 {
@@ -67,7 +67,7 @@ static const char *sandbox_of(struct api_client *api, char out[SANDBOX_WORDS])
 	if (mode && filters && strcmp(mode, "off") == 0)
 		(void)snprintf(out, SANDBOX_WORDS, "off");
 	else if (mode && filters)
-		(void)snprintf(out, SANDBOX_WORDS, "%.16s%s%s",
+		(void)snprintf(out, SANDBOX_WORDS, "%.16s%s%s%s",
 			       cli_clean(mode, clean),
 			       json_integer_value(json_object_get(
 				       answer, "landlock_abi")) > 0
@@ -77,7 +77,10 @@ static const char *sandbox_of(struct api_client *api, char out[SANDBOX_WORDS])
 				       ? ""
 				       : (strcmp(filters, "none") == 0
 						  ? ",no-seccomp"
-						  : ",seccomp-file"));
+						  : ",seccomp-file"),
+			       json_is_true(json_object_get(answer, "isolated"))
+				       ? ",isolated"
+				       : "");
 	json_decref(answer);
 	return out;
 }
@@ -100,7 +103,7 @@ static void print_vm(const char *name, const char *socket,
 		text = json_string_value(json_object_get(info, "state"));
 	(void)cli_clean(socket, path);
 	if (text)
-		(void)printf("%-20s %-12s %4lld %10lld %-11s %8d %s\n", name,
+		(void)printf("%-20s %-12s %4lld %10lld %-15s %8d %s\n", name,
 			     cli_clean(text, state),
 			     json_integer_value(
 				     json_object_get(machine, "vcpu_count")),
@@ -108,7 +111,7 @@ static void print_vm(const char *name, const char *socket,
 				     json_object_get(machine, "mem_size_mib")),
 			     sandbox_of(api, sandbox), api->pid, path);
 	else
-		(void)printf("%-20s %-12s %4s %10s %-11s %8d %s\n", name,
+		(void)printf("%-20s %-12s %4s %10s %-15s %8d %s\n", name,
 			     r == -ETIMEDOUT || r == -EBUSY ? "busy"
 							    : "no answer",
 			     "-", "-", "-", api->pid, path);
@@ -169,7 +172,7 @@ static void print_alone(const struct alone *vm)
 	    api.pid == vm->pid)
 		print_vm(id, vm->socket, &api);
 	else
-		(void)printf("%-20s %-12s %4s %10s %-11s %8d %s\n", id, "-",
+		(void)printf("%-20s %-12s %4s %10s %-15s %8d %s\n", id, "-",
 			     "-", "-", "-", vm->pid, "-");
 	api_client_close(&api);
 }
@@ -208,7 +211,7 @@ int cmd_ps(const struct args_page *page, int argc, char **argv)
 		return cli_complain(1, page, "out of memory");
 	if (vmapi_folder(folder, false, &err) < 0)
 		return cli_fail(1, page, &err);
-	(void)printf("%-20s %-12s %4s %10s %-11s %8s %s\n", "NAME", "STATE",
+	(void)printf("%-20s %-12s %4s %10s %-15s %8s %s\n", "NAME", "STATE",
 		     "CPUS", "MEMORY/MiB", "SANDBOX", "PID", "API");
 	code = list_folder(page, folder, listed);
 	if (code == 0 && list_alone(listed, &err) < 0)

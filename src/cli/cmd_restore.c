@@ -27,6 +27,7 @@ struct restore {
 	uint64_t timeout_s;
 	uint64_t sandbox_min_abi;
 	unsigned int sandbox;
+	bool isolate;
 	bool paused;
 	bool share_drives;
 	unsigned int clock;
@@ -51,6 +52,7 @@ static const struct arg args[] = {
 	VM_ARG_TIMEOUT(AT(timeout_s)),
 	VM_ARG_SANDBOX(SANDBOX_HOST_FILE, AT(sandbox)),
 	VM_ARG_SANDBOX_MIN_ABI(AT(sandbox_min_abi)),
+	VM_ARG_ISOLATE(AT(isolate)),
 };
 /* clang-format on */
 

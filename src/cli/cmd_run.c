@@ -35,6 +35,7 @@ struct run {
 	uint64_t timeout_s;
 	uint64_t sandbox_min_abi;
 	unsigned int sandbox;
+	bool isolate;
 	struct arg_list disks;
 	struct arg_list nets;
 	bool share_drives;
@@ -61,6 +62,7 @@ static const struct arg args[] = {
 	VM_ARG_TIMEOUT(AT(timeout_s)),
 	VM_ARG_SANDBOX(SANDBOX_HOST_FILE, AT(sandbox)),
 	VM_ARG_SANDBOX_MIN_ABI(AT(sandbox_min_abi)),
+	VM_ARG_ISOLATE(AT(isolate)),
 };
 /* clang-format on */
 

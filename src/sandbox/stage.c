@@ -5,6 +5,7 @@
 #include "sandbox/stage.h"
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "host/path.h"
 
 #include <errno.h>
@@ -235,6 +236,53 @@ int sandbox_lock_thread(const struct sandbox *s)
 	return s->abi > 0 ? landlock_lock(s->abi, !s->has_gate) : 0;
 }
 
+bool sandbox_is_isolated(const struct sandbox *s)
+{
+	bool all = sandbox_is_locked(s) && s->isolate;
+
+	for (int i = 0; i < ISOLATE_NR_PARTS && all; i++)
+		all = s->isolation.rc[i] == 0;
+	return all;
+}
+
+/* Why a host that has namespaces gives none. */
+static const char *why_not(enum isolate_part part, int rc)
+{
+	if (part != ISOLATE_USER)
+		return "";
+	if (rc == -EINVAL)
+		return " (vhost has a thread in this process since Linux 6.4: "
+		       "leave it out)";
+	return rc == -EPERM || rc == -ENOSPC
+		       ? " (kernel.unprivileged_userns_clone=0, "
+			 "user.max_user_namespaces, AppArmor, a chroot)"
+		       : "";
+}
+
+static int isolate(struct sandbox *s, struct err *err)
+{
+	int r = isolate_process(&s->isolation);
+
+	if (r < 0)
+		return err_set(err, r, "Cannot give up capabilities: %s",
+			       err_name(r));
+	for (enum isolate_part i = 0; i < ISOLATE_NR_PARTS; i++) {
+		const char *name = isolate_part_name(i);
+		int rc = s->isolation.rc[i];
+
+		if (rc == 0)
+			continue;
+		if (s->mode == SANDBOX_STRICT)
+			return err_set(err, -EOPNOTSUPP,
+				       "--isolate: this host gives no %s: "
+				       "%s%s" ACCEPT_LESS,
+				       name, err_name(rc), why_not(i, rc));
+		log_warn("Not in the sandbox: %s: %s%s", name, err_name(rc),
+			 why_not(i, rc));
+	}
+	return 0;
+}
+
 int sandbox_lock(struct sandbox *s, struct err *err)
 {
 	const struct rlimit no_core = {0};
@@ -250,6 +298,9 @@ int sandbox_lock(struct sandbox *s, struct err *err)
 		return err_set(err, -errno,
 			       "Cannot forbid tracing and core dumps: %s",
 			       err_name(errno));
+	r = s->isolate ? isolate(s, err) : 0;
+	if (r < 0)
+		return r;
 	r = sandbox_lock_thread(s);
 	if (r < 0)
 		return err_set(err, r, "Landlock failed: %s", err_name(r));
@@ -329,6 +380,11 @@ size_t sandbox_gap(const struct sandbox *s, unsigned int i,
 					"VM%s",
 					filters ? ", seccomp stops them alone"
 						: "");
+	for (enum isolate_part p = 0; p < ISOLATE_NR_PARTS; p++)
+		if (s->isolation.rc[p] < 0 && i-- == 0)
+			return (size_t)snprintf(text, SANDBOX_GAP_MAX, "%s: %s",
+						isolate_part_name(p),
+						err_name(s->isolation.rc[p]));
 	gap = landlock_gap(s->abi, i);
 	if (!gap)
 		return 0;

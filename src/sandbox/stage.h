@@ -15,12 +15,17 @@
  *   (all that a VM needs is opened, built, or restored)
  *   sandbox_lock()    The process cannot be traced, leaves no core, gains no
  *                     privilege by what it executes, and Landlock denies it
- * every path, port and stranger. Below ABI 8 that is the calling thread and
- * what it starts later: no other thread but the pager runs, and that has locked
- * itself. After it: nothing is opened by a path, by anything that is opened all
- * the same, or made executable. (threads are started) sandbox_thread()  The
- * filter of the calling thread: calls that are not in its rows of the table
- * (calls.h) do not happen any more. After it: no thread is started.
+ *                     every path, port and stranger. Below ABI 8 that is the
+ *                     calling thread and what it starts later: no other thread
+ *                     but the pager runs, and that has locked itself. Where it
+ *                     is asked for, paths, ports and strangers are gone besides
+ *                     (isolate.h).
+ *                     After it: nothing is opened by a path, by anything that
+ *                     is opened all the same, or made executable.
+ *   (threads are started)
+ *   sandbox_thread()  The filter of the calling thread: calls that are not in
+ *                     its rows of the table (calls.h) do not happen any more.
+ *                     After it: no thread is started.
  *
  * The first guest instruction comes after the last of these.
  *
@@ -33,6 +38,7 @@
 
 #include "base/buf.h"
 #include "sandbox/filter_file.h"
+#include "sandbox/isolate.h"
 #include "sandbox/landlock.h"
 
 /* Host-wide, for schedulers that give only Firecracker's flags. */
@@ -64,6 +70,8 @@ enum sandbox_filters {
  * @has_seccomp: this kernel has filters
  * @has_gate:	a child is to die with this process: Landlock leaves signals to
  *		seccomp (landlock.h)
+ * @isolate:	namespaces are asked for
+ * @isolation:	what became of that; @locked
  * @locked:	sandbox_lock() has been passed
  * @custom:	the programs of SANDBOX_FILTERS_CUSTOM
  *
@@ -76,7 +84,9 @@ struct sandbox {
 	unsigned int abi;
 	bool has_seccomp;
 	bool has_gate;
+	bool isolate;
 	bool locked;
+	struct isolation isolation;
 	struct filter_file custom;
 };
 
@@ -85,6 +95,15 @@ static inline bool sandbox_is_locked(const struct sandbox *s)
 {
 	return s && s->locked;
 }
+
+/* Will the process be alone in namespaces of its own? As above. */
+static inline bool sandbox_isolates(const struct sandbox *s)
+{
+	return s && s->isolate && s->mode != SANDBOX_OFF;
+}
+
+/* Is it, in all of them? */
+bool sandbox_is_isolated(const struct sandbox *s);
 
 /* "strict", "best-effort", "off". */
 const char *sandbox_mode_name(enum sandbox_mode mode);
@@ -124,6 +143,9 @@ int sandbox_check(struct sandbox *s, struct err *err) __must_check;
 /**
  * sandbox_lock() - lock the process
  * @s:		NULL, here and below: there is no sandbox, as in unit tests
+ *
+ * What best-effort does without is in the log. With @s->isolate the process has
+ * one thread.
  *
  * Return: 0, or -errno with a sentence; the process can only end then.
  */

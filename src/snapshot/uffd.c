@@ -345,6 +345,16 @@ int uffd_settle(struct uffd *u, struct err *err)
 		       u->limit_ms / 1000);
 }
 
+void uffd_unwatch(struct uffd *u)
+{
+	end_watcher(u);
+}
+
+int uffd_watch_again(struct uffd *u)
+{
+	return u->fd < 0 || u->watching ? 0 : start_watcher(u);
+}
+
 void uffd_free(struct uffd *u)
 {
 	end_watcher(u);

@@ -119,5 +119,16 @@ static inline bool uffd_is_lost(const struct uffd *u)
  */
 int uffd_settle(struct uffd *u, struct err *err) __must_check;
 
+/**
+ * uffd_unwatch() - no thread watches the handler until uffd_watch_again()
+ *
+ * For who has to be the only thread for a moment; nobody touches the guest's
+ * memory meanwhile. Harmless where none watches.
+ */
+void uffd_unwatch(struct uffd *u);
+
+/* The thread runs again where there is a handler. Return: 0 or -errno. */
+int uffd_watch_again(struct uffd *u) __must_check;
+
 /* Lets whoever waits for a page go: it then reads zeros. May be repeated. */
 void uffd_free(struct uffd *u);

@@ -818,12 +818,22 @@ int machine_new(struct machine **out, struct vm *vm,
 }
 
 /* The other half is told first: what it is asked for afterwards it judges. */
-static int lock(struct vm *vm, struct err *err)
+static int lock(struct machine *m, struct err *err)
 {
+	struct vm *vm = m->vm;
 	int r = vm->lock ? vm->lock(vm, vm->lock_ctx, err) : 0;
 
 	vm->locked = r == 0;
-	return r == 0 ? sandbox_lock(vm->sandbox, err) : r;
+	if (sandbox_isolates(vm->sandbox)) /* it takes one thread only */
+		uffd_unwatch(&m->uffd);
+	if (r == 0)
+		r = sandbox_lock(vm->sandbox, err);
+	if (r < 0)
+		return r;
+	r = uffd_watch_again(&m->uffd);
+	return r < 0 ? err_set(err, r, "Cannot watch the memory's handler: %s",
+			       err_name(r))
+		     : 0;
 }
 
 int machine_run(struct machine *m, enum vcpus_wanted wanted, struct err *err)
@@ -831,7 +841,7 @@ int machine_run(struct machine *m, enum vcpus_wanted wanted, struct err *err)
 	int r = console_start_input(&m->console, err);
 
 	if (r == 0)
-		r = lock(m->vm, err);
+		r = lock(m, err);
 	return r < 0 ? r : vcpus_start(&m->vcpus, wanted, err);
 }
 

@@ -202,6 +202,12 @@ static int choose_sandbox(struct vmm *v, struct err *err)
 		s->mode = o->sandbox;
 	if (o->sandbox_min_abi)
 		s->min_abi = (unsigned int)o->sandbox_min_abi;
+	s->isolate = o->isolate;
+	if (s->isolate && s->mode == SANDBOX_OFF)
+		return err_set(
+			err, -EINVAL,
+			"--isolate is a part of the sandbox, and that is "
+			"off");
 	return 0;
 }
 
@@ -229,8 +235,9 @@ static void log_sandbox(const struct sandbox *s)
 
 	if (s->mode == SANDBOX_OFF)
 		return;
-	log_info("Sandbox: %s, Landlock ABI %u, seccomp filters: %s",
-		 sandbox_mode_name(s->mode), s->abi, sandbox_filters_name(s));
+	log_info("Sandbox: %s, Landlock ABI %u, seccomp filters: %s%s",
+		 sandbox_mode_name(s->mode), s->abi, sandbox_filters_name(s),
+		 s->isolate ? ", namespaces of its own" : "");
 	for (unsigned int i = 0; sandbox_gap(s, i, gap) > 0; i++)
 		log_at(s->mode == SANDBOX_STRICT ? LOG_INFO : LOG_WARN,
 		       "Not in the sandbox: %s", gap);

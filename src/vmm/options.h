@@ -94,6 +94,7 @@ struct options {
 	bool lock_drives;
 	bool nested;
 	bool core_sched;
+	bool isolate;
 	enum sandbox_mode sandbox;
 	bool has_sandbox;
 	uint64_t sandbox_min_abi;

@@ -74,6 +74,7 @@ static const struct arg args[] = {
 	 ":ro only to read. Symbolic links are not followed there; may be "
 	 "given several times",
 	 .kind = ARG_LIST, AT(allow), .forbids = "seccomp-filter"},
+	VM_ARG_ISOLATE(AT(isolate)),
 	{"core-sched", NULL,
 	 "run nothing else on the other threads of a core while this VM runs "
 	 "there; for hosts with SMT, and kernels with core scheduling",

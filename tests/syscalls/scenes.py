@@ -499,6 +499,11 @@ def allow(stage):
     run.finish()
 
 
+def isolated(stage):
+    """A lock with namespaces of the process's own."""
+    stage.run("hello", extra=("--isolate",))
+
+
 def vsock(stage):
     """Connections of the host and of the guest, closed in every order."""
     path = stage.folder / "v.sock"
@@ -661,10 +666,11 @@ def ends(stage):
 
 
 SCENES = (start, start_devices, no_start, restore, restore_uffd, day, block,
-          network, vhost, allow, vsock, balloon, entropy, console, logs, ends)
+          network, vhost, allow, isolated, vsock, balloon, entropy, console,
+          logs, ends)
 # What the end-to-end lane has time for.
-SHORT = (start_devices, no_start, restore, restore_uffd, day, allow, vsock,
-         ends)
+SHORT = (start_devices, no_start, restore, restore_uffd, day, allow, isolated,
+         vsock, ends)
 
 
 def chosen(names):

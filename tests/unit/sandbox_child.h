@@ -30,11 +30,15 @@ enum fate {
  * struct child - who does what
  * @thread:	whose filter; SANDBOX_NR_THREADS: none, Landlock alone
  * @abi:	of Landlock; 0: none
+ * @isolate:	in namespaces of its own
+ * @user:	who does it; 0: whoever runs the test
  * @deed:	returns 0 or an errno
  */
 struct child {
 	enum sandbox_thread thread;
 	unsigned int abi;
+	bool isolate;
+	uid_t user;
 	int (*deed)(const void *what);
 	const void *what;
 };
@@ -61,9 +65,13 @@ static inline void *child_main(void *arg)
 		.mode = SANDBOX_STRICT,
 		.abi = c->abi,
 		.has_seccomp = true,
+		.isolate = c->isolate,
 	};
 	struct err err;
 
+	if (c->user)
+		must(setresgid(c->user, c->user, c->user) == 0 &&
+		     setresuid(c->user, c->user, c->user) == 0);
 	must(sandbox_lock(&s, &err) == 0);
 	if (c->thread != SANDBOX_NR_THREADS)
 		must(sandbox_thread(&s, c->thread) == 0);
