@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the sandbox costs: on against off, in turns, in one run."""
+"""What the sandbox costs: on against off, and --isolate on top; in turns."""
 
 import contextlib
 import tempfile
@@ -11,14 +11,16 @@ from .proc import rollup, running
 from .snapshot import call, restore_argv, save
 
 NAME = "sandbox"
-MODES = ("off", "strict")
+MODES = ("off", "strict", "isolated")
+WORDS = {"off": ["--sandbox", "off"], "strict": ["--sandbox", "strict"],
+         "isolated": ["--sandbox", "strict", "--isolate"]}
 RUNS = 100
 CALLS = 200
 MEMORY = 128
 
 
 def in_turns(runs, one):
-    """{mode: values} of one(mode), each mode first as often as the other."""
+    """{mode: values} of one(mode), each mode first as often as last."""
     found = {mode: [] for mode in MODES}
     for number in range(-3, runs):
         for mode in MODES if number % 2 else reversed(MODES):
@@ -32,7 +34,7 @@ def starts(ctx):
     argv = [str(ctx.tree.vmm), "--no-api", "--kernel",
             str(ctx.tree.guest("mark")), "--memory", str(MEMORY)]
     return in_turns(min(ctx.runs, RUNS), lambda mode: once(
-        ctx.tree, [*argv, "--sandbox", mode])[0])
+        ctx.tree, [*argv, *WORDS[mode]])[0])
 
 
 def restores(ctx, folder):
@@ -40,7 +42,7 @@ def restores(ctx, folder):
     save(ctx.tree, "remark", ".", MEMORY, folder)
     argv = restore_argv(ctx.tree, folder)
     return in_turns(min(ctx.runs, RUNS), lambda mode: once(
-        ctx.tree, [*argv, "--sandbox", mode])[0])
+        ctx.tree, [*argv, *WORDS[mode]])[0])
 
 
 def children(pid):
@@ -64,7 +66,7 @@ def pairs(ctx, folder):
             sock = Path(folder) / mode
             argv = [str(ctx.tree.vmm), "--api-sock", str(sock), "--kernel",
                     str(ctx.tree.guest("spin")), "--memory", str(MEMORY),
-                    "--sandbox", mode]
+                    *WORDS[mode]]
             pid = stack.enter_context(running(argv, "spinning")).pid
             socks[mode] = sock
             memory[mode] = [sum(private_kib(p) for p in
@@ -92,9 +94,9 @@ def summaries(found):
     return {mode: stats.summary(values) for mode, values in found.items()}
 
 
-def more(found, key):
+def more(found, key, mode="strict", than="off"):
     """By how much the median grows."""
-    return found[key]["strict"]["median"] - found[key]["off"]["median"]
+    return found[key][mode]["median"] - found[key][than]["median"]
 
 
 def show(found):
@@ -102,15 +104,18 @@ def show(found):
     for key, what in (("start_us", "start to the mark, ms"),
                       ("restore_us", "restore to the mark, ms"),
                       ("api_call_us", "PATCH /vm, ms")):
-        off, strict = found[key]["off"], found[key]["strict"]
-        rows.append([what, f"{off['median'] / 1000:.3f}",
-                     f"{strict['median'] / 1000:.3f}",
-                     f"{(strict['median'] - off['median']) / 1000:+.3f}",
-                     f"{strict['median'] / off['median']:.3f}"])
-    off, strict = (found["private_kib"][mode] for mode in MODES)
-    rows.append(["private memory, KiB", f"{off}", f"{strict}",
-                 f"{strict - off:+}", f"{strict / off:.3f}"])
-    return [Table(["sandbox", "off", "strict", "more", "ratio"], rows)]
+        off = found[key]["off"]["median"]
+        for mode in MODES[1:]:
+            on = found[key][mode]["median"]
+            rows.append([f"{what}: {mode}", f"{off / 1000:.3f}",
+                         f"{on / 1000:.3f}", f"{(on - off) / 1000:+.3f}",
+                         f"{on / off:.3f}"])
+    off = found["private_kib"]["off"]
+    for mode in MODES[1:]:
+        on = found["private_kib"][mode]
+        rows.append([f"private memory, KiB: {mode}", f"{off}", f"{on}",
+                     f"{on - off:+}", f"{on / off:.3f}"])
+    return [Table(["sandbox", "off", "on", "more", "ratio"], rows)]
 
 
 TARGETS = (
@@ -118,6 +123,10 @@ TARGETS = (
      lambda found: more(found, "start_us") / 1000),
     ("sandbox: restore, more", 0.25, "ms",
      lambda found: more(found, "restore_us") / 1000),
+    ("sandbox: start, --isolate on top", 1, "ms",
+     lambda found: more(found, "start_us", "isolated", "strict") / 1000),
+    ("sandbox: restore, --isolate on top", 1, "ms",
+     lambda found: more(found, "restore_us", "isolated", "strict") / 1000),
     ("sandbox: API call, more", 0.1, "ms",
      lambda found: more(found, "api_call_us") / 1000),
     ("sandbox: private memory, more", 150, "KiB",
