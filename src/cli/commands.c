@@ -3,6 +3,7 @@
  * commands.c - the table of `volt`'s commands
  */
 #include "cli/cli.h"
+#include "cli/kernel.h"
 
 const struct command cli_commands[] = {
 	{&cmd_doctor_page, cmd_doctor},
@@ -15,6 +16,16 @@ const struct command cli_commands[] = {
 	{&cmd_snapshot_inspect_page, cmd_snapshot_inspect},
 	{&cmd_snapshot_merge_page, cmd_snapshot_merge},
 	{&cmd_restore_page, cmd_restore},
+	{&cmd_kernel_page, NULL},
+	{&cmd_kernel_add_page, cmd_kernel_add},
+	{&cmd_kernel_ls_page, cmd_kernel_ls},
+	{&cmd_kernel_info_page, cmd_kernel_info},
+	{&cmd_kernel_path_page, cmd_kernel_path},
+	{&cmd_kernel_verify_page, cmd_kernel_verify},
+	{&cmd_kernel_default_page, cmd_kernel_default},
+	{&cmd_kernel_pin_page, cmd_kernel_pin},
+	{&cmd_kernel_rm_page, cmd_kernel_rm},
+	{&cmd_kernel_gc_page, cmd_kernel_gc},
 	{&cmd_net_page, NULL},
 	{&cmd_net_add_page, cmd_net_add},
 	{&cmd_net_del_page, cmd_net_del},

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * kernel.c - what the forms of `volt kernel` share (kernel.h)
+ */
+#include "cli/kernel.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+/* A log gets a line after a second, then every ten. */
+#define LOG_EXTRA_NS UINT64_C(9000000000)
+
+static void say(struct progress *progress, const char *what, uint64_t done,
+		uint64_t total)
+{
+	struct kernel_wait *wait =
+		container_of(progress, struct kernel_wait, progress);
+	bool person = isatty(STDERR_FILENO);
+	char of[32] = "";
+
+	if (total)
+		(void)snprintf(of, sizeof(of), " of %llu",
+			       (unsigned long long)total >> 20);
+	(void)fprintf(stderr, "%s%s: %s, %llu%s MiB%s", person ? "\r" : "",
+		      wait->page->name, what, (unsigned long long)done >> 20,
+		      of, person ? "  " : "\n");
+	wait->line = person;
+	if (!person)
+		progress->next_ns += LOG_EXTRA_NS;
+}
+
+void kernel_wait_begin(struct kernel_wait *wait, const struct args_page *page)
+{
+	*wait = (struct kernel_wait){.progress.say = say, .page = page};
+}
+
+void kernel_wait_end(struct kernel_wait *wait)
+{
+	if (wait->line)
+		(void)fputc('\n', stderr);
+	wait->line = false;
+}
+
+int kernel_find(struct kernel_found *found, const char *name, struct err *err)
+{
+	char preset[RECORD_NAME_MAX + 1];
+	int r;
+
+	*found = (struct kernel_found){0};
+	r = stores_open(&found->stores, err);
+	if (r == 0 && !name)
+		r = stores_default(&found->stores, preset, err);
+	return r < 0 ? r
+		     : stores_find(&found->stores, name ? name : preset,
+				   &found->record, &found->store, err);
+}
+
+int kernel_read_parts(struct kernel_found *found, struct err *err)
+{
+	const struct record *record = &found->record;
+	struct buf archive = {0};
+	int r = 0;
+
+	if (record->has_config)
+		r = store_read(found->store, record->name, &record->config,
+			       &found->config, err);
+	if (r == 0 && record->has_modules) {
+		r = store_read(found->store, record->name, &record->modules,
+			       &archive, err);
+		if (r == 0)
+			r = modules_unpack(archive.data, archive.len,
+					   &found->modules);
+		if (r < 0 && archive.len > 0)
+			r = err_set(err, r,
+				    "The modules of kernel %s cannot be read: "
+				    "%s",
+				    record->name, err_name(r));
+	}
+	buf_free(&archive);
+	return r;
+}
+
+void kernel_found_free(struct kernel_found *found)
+{
+	stores_close(&found->stores);
+	record_free(&found->record);
+	buf_free(&found->config);
+	modules_free(&found->modules);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kernel.h - what the forms of `volt kernel` share
+ *
+ * The store and all that is in it is kernel/store.h; here is what a person
+ * sees of it.
+ */
+#pragma once
+
+#include "cli/cli.h"
+
+#include "kernel/drives.h"
+#include "kernel/store_write.h"
+
+extern const struct args_page cmd_kernel_page;
+extern const struct args_page cmd_kernel_add_page;
+extern const struct args_page cmd_kernel_default_page;
+extern const struct args_page cmd_kernel_gc_page;
+extern const struct args_page cmd_kernel_info_page;
+extern const struct args_page cmd_kernel_ls_page;
+extern const struct args_page cmd_kernel_path_page;
+extern const struct args_page cmd_kernel_pin_page;
+extern const struct args_page cmd_kernel_rm_page;
+extern const struct args_page cmd_kernel_verify_page;
+
+int cmd_kernel_add(const struct args_page *page, int argc, char **argv);
+int cmd_kernel_default(const struct args_page *page, int argc, char **argv);
+int cmd_kernel_gc(const struct args_page *page, int argc, char **argv);
+int cmd_kernel_info(const struct args_page *page, int argc, char **argv);
+int cmd_kernel_ls(const struct args_page *page, int argc, char **argv);
+int cmd_kernel_path(const struct args_page *page, int argc, char **argv);
+int cmd_kernel_pin(const struct args_page *page, int argc, char **argv);
+int cmd_kernel_rm(const struct args_page *page, int argc, char **argv);
+int cmd_kernel_verify(const struct args_page *page, int argc, char **argv);
+
+/* Exit codes of all forms, as their pages say. */
+#define KERNEL_EXIT "0 done; 1 failed; 64 bad usage."
+
+/**
+ * struct kernel_wait - tells a person what is waited for
+ * @line:	a line for a terminal was begun
+ */
+struct kernel_wait {
+	struct progress progress;
+	const struct args_page *page;
+	bool line;
+};
+
+void kernel_wait_begin(struct kernel_wait *wait, const struct args_page *page);
+void kernel_wait_end(struct kernel_wait *wait);
+
+/**
+ * struct kernel_found - a kernel of one of the stores, and the stores
+ * @config, @modules: empty when it has none
+ */
+struct kernel_found {
+	struct stores stores;
+	struct store *store;
+	struct record record;
+	struct buf config;
+	struct modules modules;
+};
+
+/**
+ * kernel_find() - the kernel of this name; NULL: the default
+ *
+ * Return: 0 or -errno with a sentence. kernel_found_free() in any case.
+ */
+int kernel_find(struct kernel_found *found, const char *name,
+		struct err *err) __must_check;
+
+/* Its configuration and modules, verified. */
+int kernel_read_parts(struct kernel_found *found, struct err *err) __must_check;
+
+void kernel_found_free(struct kernel_found *found);

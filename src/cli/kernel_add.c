@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * kernel_add.c - `volt kernel add`: how kernels come into the store
+ */
+#include "cli/kernel.h"
+
+#include "kernel/intake.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+struct add {
+	const char *name;
+	const char *config;
+	bool replace;
+	bool preset;
+};
+
+#define AT(member) .offset = offsetof(struct add, member)
+
+/* clang-format off */
+static const struct arg add_args[] = {
+	{"name", "NAME", "letters, digits and . _ + - ~ (default: its version)",
+	 .kind = ARG_TEXT, AT(name)},
+	{"config", "FILE", "its configuration (a .config, /boot/config-*), if "
+	 "it has none in it; a package brings it along", .kind = ARG_TEXT,
+	 AT(config)},
+	{"replace", NULL, "another kernel of that name goes", .kind = ARG_FLAG,
+	 AT(replace)},
+	{"default", NULL, "make it the default", .kind = ARG_FLAG, AT(preset)},
+};
+/* clang-format on */
+
+const struct args_page cmd_kernel_add_page = {
+	.name = "volt kernel add",
+	.summary = "add a kernel, from its file or a package",
+	.usage = "[OPTIONS] FILE",
+	.about = "FILE is a vmlinux (ELF), a bzImage (vmlinuz), one of them "
+		 "compressed (gzip, bzip2, xz, lzma, lzo, lz4, zstd), or a "
+		 "Debian package of a kernel (linux-image-*.deb), which is "
+		 "unpacked but neither installed nor run. What volt-vmm would "
+		 "not load is refused. Of a package, the configuration and "
+		 "the modules for Volt's devices and for root file systems are "
+		 "kept as well.\n"
+		 "\n"
+		 "What is kept holds only what is loaded: give a debugger the "
+		 "vmlinux of the build. To add the same kernel again changes "
+		 "nothing, and mends what was damaged. However an add ends, "
+		 "the kernel is there, or nothing of it is.\n",
+	.args = add_args,
+	.nr_args = ARRAY_SIZE(add_args),
+	.exit = "0 it is there; 1 failed, and nothing changed; 64 bad usage.",
+	.examples = "  volt kernel add /boot/vmlinuz-$(uname -r) --config "
+		    "/boot/config-$(uname -r)\n"
+		    "  volt kernel add --name slim vmlinux\n",
+	.nr_words = 1,
+};
+
+static int commit(struct adding *adding, const struct add *o, const char *path,
+		  struct record *record, struct err *err)
+{
+	char name[RECORD_NAME_MAX + 1];
+	int same = 0, r = 0;
+
+	if (o->name)
+		(void)snprintf(name, sizeof(name), "%s", o->name);
+	else
+		r = intake_name(record, path, name, err);
+	if (r < 0)
+		return r;
+	record->name = strdup(name);
+	if (!record->name)
+		return err_set(err, -ENOMEM, "Out of memory");
+	same = adding_commit(adding, record, o->replace, err);
+	if (same >= 0 && o->preset)
+		r = store_set_default(adding->store, name, err);
+	if (same < 0 || r < 0)
+		return same < 0 ? same : r;
+	(void)printf("%s: %s, %llu MiB%s%s\n", name,
+		     same ? "was there already" : "added",
+		     (unsigned long long)record->kernel.size >> 20,
+		     record->has_config ? "" : ", without its configuration",
+		     record->has_modules ? ", with modules" : "");
+	return 0;
+}
+
+int cmd_kernel_add(const struct args_page *page, int argc, char **argv)
+{
+	cleanup_record struct record record = {0};
+	struct adding adding = {0};
+	struct kernel_wait wait;
+	struct stores stores;
+	struct add o = {0};
+	struct args args;
+	struct err err;
+	int r = cli_parse(page, argc, argv, 1, &o, &args);
+
+	if (r != CLI_GO_ON)
+		return r;
+	if (o.name && !record_is_name(o.name))
+		return cli_misuse(page,
+				  "--name takes 1 to %d letters, digits "
+				  "and . _ + - ~, not '%s'",
+				  RECORD_NAME_MAX, o.name);
+	kernel_wait_begin(&wait, page);
+	r = stores_open(&stores, &err);
+	adding.store = stores_mine(&stores);
+	if (r == 0)
+		r = store_create(adding.store, &err);
+	if (r == 0)
+		r = intake_file(&adding, args.words[0], o.config,
+				&wait.progress, &record, &err);
+	kernel_wait_end(&wait);
+	if (r == 0)
+		r = commit(&adding, &o, args.words[0], &record, &err);
+	adding_close(&adding);
+	stores_close(&stores);
+	return r < 0 ? cli_fail(1, page, &err) : 0;
+}

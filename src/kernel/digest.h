@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * digest.h - SHA-256 of files and texts, in hex
+ */
+#pragma once
+
+#include "kernel/progress.h"
+
+#include "base/err.h"
+
+#define DIGEST_HEX 64
+
+/* 64 lower-case hex digits and a NUL. */
+struct digest {
+	char hex[DIGEST_HEX + 1];
+};
+
+struct digest digest_of(const void *data, size_t len);
+
+/**
+ * digest_of_file() - of @size bytes from the start of @fd
+ *
+ * Return: 0, -ENODATA when the file is shorter, or -errno.
+ */
+int digest_of_file(int fd, uint64_t size, struct progress *progress,
+		   struct digest *out) __must_check;
+
+/* 64 lower-case hex digits? */
+bool digest_is_one(const char *text);
