@@ -37,6 +37,9 @@ static unsigned int run(parser *p, bool request, const callbacks *cb, void *ctx,
 }
 #endif
 
+/* The greatest that http_parser takes for a number; llhttp takes six more. */
+#define LENGTH_MAX (UINT64_MAX - 6)
+
 /* What a callback returns to end the parse: an error to one, to both an end. */
 #define STOP HPE_PAUSED
 
@@ -46,7 +49,7 @@ static unsigned int run(parser *p, bool request, const callbacks *cb, void *ctx,
  * struct head - what the callbacks collect
  * @name:	of the header that is being read
  * @has_length:	there is a Content-Length
- * @coded:	there is a Transfer-Encoding
+ * @bad_length:	there is a Transfer-Encoding, or a length beyond LENGTH_MAX
  * @complete:	the empty line was read
  */
 struct head {
@@ -56,7 +59,7 @@ struct head {
 	size_t name_len;
 	uint64_t body_len;
 	bool has_length;
-	bool coded;
+	bool bad_length;
 	bool complete;
 };
 
@@ -87,7 +90,7 @@ static int on_value(parser *p, const char *at, size_t len)
 	/* http_parser takes each name that begins like this for this one. */
 	if (head->name_len >= strlen(coding) &&
 	    strncasecmp(head->name, coding, strlen(coding)) == 0)
-		head->coded = true;
+		head->bad_length = true;
 	head->header(head->ctx, head->name, head->name_len, at, len);
 	return 0;
 }
@@ -99,6 +102,8 @@ static int on_head(parser *p)
 	head->has_length = p->flags & HAS_LENGTH;
 	if (head->has_length)
 		head->body_len = p->content_length;
+	if (head->body_len > LENGTH_MAX)
+		head->bad_length = true;
 	head->complete = true;
 	return STOP;
 }
@@ -216,7 +221,7 @@ enum http_fault http_parse_head(const char *data, size_t len,
 	if (!are_headers(data, len))
 		return HTTP_FAULT_HEADER;
 	error = run(&p, true, &cb, &head, data, len);
-	if (head.coded)
+	if (head.bad_length)
 		return HTTP_FAULT_LENGTH;
 	if (!head.complete)
 		return fault_of(error);
@@ -280,8 +285,8 @@ int http_parse_answer(const char *data, size_t len, int *status,
 	if (code < 0 || !are_headers(data, len))
 		return -EBADMSG;
 	(void)run(&p, false, &cb, &head, data, len);
-	if (!head.complete || head.coded || (!head.has_length && !bodiless) ||
-	    (head.body_len > 0 && bodiless))
+	if (!head.complete || head.bad_length ||
+	    (!head.has_length && !bodiless) || (head.body_len > 0 && bodiless))
 		return -EBADMSG;
 	*status = code;
 	*body_len = head.body_len;

@@ -192,6 +192,14 @@ static void sentences(void **state)
 		{"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
 		 "Invalid header. Reason: Invalid value. Key:Content-Length or "
 		 "Transfer-Encoding"},
+		{"GET / HTTP/1.1\r\nContent-Length: 18446744073709551610\r\n"
+		 "\r\n",
+		 "Invalid header. Reason: Invalid value. Key:Content-Length or "
+		 "Transfer-Encoding"},
+		{"GET / HTTP/1.1\r\nContent-Length: 18446744073709551615\r\n"
+		 "\r\n",
+		 "Invalid header. Reason: Invalid value. Key:Content-Length or "
+		 "Transfer-Encoding"},
 		{"GET / HTTP/1.1\r\nTransfer-Encoding: x\r\n\r\n",
 		 "Invalid header. Reason: Invalid value. Key:Content-Length or "
 		 "Transfer-Encoding"},
@@ -235,6 +243,9 @@ static void heads_of_answers(void **state)
 		{"HTTP/1.1 503 \r\nContent-Length: 1000000000000000000\r\n"
 		 "\r\n",
 		 503, 1000000000000000000},
+		{"HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551609\r\n"
+		 "\r\n",
+		 200, 18446744073709551609u},
 	};
 	uint64_t len;
 	int status;
@@ -274,6 +285,10 @@ static void heads_of_no_answers(void **state)
 		"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: 0x3\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551610\r\n"
+		"\r\n",
+		"HTTP/1.1 204 \r\nContent-Length: 18446744073709551615\r\n"
+		"\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n"
 		"\r\n",
 		"HTTP/1.1 204 \r\nContent-Length: 3\r\n\r\n",
