@@ -157,11 +157,14 @@ struct kernel_version {
 	bool is_modified;
 };
 
-/* What a guest must be given to reach a fault of KVM. */
+/* Without which no guest reaches any of the table's faults. */
+#define DOCTOR_FAULT_OPTION "--nested"
+
+/* Whose guests of guests reach a fault of KVM. */
 enum fault_needs {
 	FAULT_NESTED_INTEL,
 	FAULT_NESTED_AMD,
-	FAULT_IOAPIC, /* KVM's own */
+	FAULT_NESTED, /* both */
 };
 
 /**
@@ -177,7 +180,7 @@ struct kvm_fault {
 	const char *what;
 	unsigned int since[3];
 	unsigned int fixed[3];
-	unsigned int stable[4][3];
+	unsigned int stable[7][3];
 };
 
 #define DOCTOR_NR_FAULTS 6
@@ -311,9 +314,6 @@ enum fault_state doctor_judge_fault(const struct kvm_fault *fault,
 /* Could a guest of this host be given what it needs? */
 bool doctor_fault_applies(const struct kvm_fault *fault,
 			  const struct doctor_facts *facts);
-
-/* The option without which no guest reaches it. */
-const char *doctor_fault_option(const struct kvm_fault *fault);
 
 /* The @i-th thing that the host's Landlock leaves to seccomp, or NULL. */
 const char *doctor_sandbox_gap(const struct doctor_facts *facts,

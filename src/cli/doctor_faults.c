@@ -4,8 +4,11 @@
  *
  * One row a fault: the release that brought it, the one that was first without
  * it, and the branches that got the correction later. The table is short and
- * cannot be complete: it catches hosts that nobody updates. What the rows say
- * is from the CVE records and the stable branches' announcements.
+ * cannot be complete: it catches hosts that nobody updates. A fault is here
+ * when a guest of Volt's can reach it with some option, and when each version
+ * of its row could be looked up: where that was is above it. "Debian" is
+ * /usr/share/doc/linux-libc-dev/changelog.Debian.gz of the package that it
+ * names, which lists what each stable release brought.
  *
  * A distribution corrects an old release without changing its number. Where it
  * tells upstream's (Debian in the build's name, Ubuntu in a file), that is
@@ -21,42 +24,58 @@
 #define DEBIAN "Debian "
 
 const struct kvm_fault doctor_faults[DOCTOR_NR_FAULTS] = {
+	/* allelesecurity.com/asa-2019-00084 */
 	{"CVE-2019-7221",
 	 FAULT_NESTED_INTEL,
 	 "memory of the host is used after it was freed",
 	 {0, 0, 0},
 	 {5, 0, 0},
-	 {{4, 19, 21}, {4, 20, 8}}},
-	{"CVE-2020-27152",
-	 FAULT_IOAPIC,
-	 "a guest can make the host loop for ever",
-	 {5, 6, 0},
-	 {5, 10, 0},
-	 {{5, 9, 2}}},
+	 {{4, 14, 99}, {4, 19, 21}, {4, 20, 8}}},
+	/* Debian 5.10.28-1; 5.11.12: kernel-image-un-def of ALT Linux; from
+	 * the commit that it corrects, 2fcf4876ada8 */
 	{"CVE-2021-29657",
 	 FAULT_NESTED_AMD,
 	 "a guest can reach the host's registers",
 	 {5, 10, 0},
 	 {5, 12, 0},
 	 {{5, 10, 28}, {5, 11, 12}}},
+	/* Announcements of 5.10.60, 5.13.12, 5.4.143-rt63; Debian 5.10.46-5 */
 	{"CVE-2021-3653",
 	 FAULT_NESTED_AMD,
 	 "a guest can write the host's memory",
-	 {2, 6, 30},
+	 {0, 0, 0},
 	 {5, 14, 0},
-	 {{5, 4, 142}, {5, 10, 60}, {5, 13, 12}}},
+	 {{5, 4, 143}, {5, 10, 60}, {5, 13, 12}}},
+	/* The same */
 	{"CVE-2021-3656",
 	 FAULT_NESTED_AMD,
 	 "a guest can write the host's memory",
-	 {4, 13, 0},
+	 {0, 0, 0},
 	 {5, 14, 0},
-	 {{5, 4, 142}, {5, 10, 60}, {5, 13, 12}}},
+	 {{5, 4, 143}, {5, 10, 60}, {5, 13, 12}}},
+	/* Debian 6.1.25-1 and 5.10.178-1; announcement of 5.15.104; 6.2.8: the
+	 * CVE record. With kvm_intel.ept=0, says KVM's maintainer */
 	{"CVE-2023-30456",
 	 FAULT_NESTED_INTEL,
 	 "a guest can stop the host",
-	 {2, 6, 38},
+	 {0, 0, 0},
 	 {6, 3, 0},
 	 {{5, 10, 176}, {5, 15, 104}, {6, 1, 21}, {6, 2, 8}}},
+	/* Debian 6.1.177-1 for 6.1; the others: stable releases of 2026-07-04,
+	 * github.com/cozystack/ansible-cozystack/pull/61. CVE-2026-46113, next
+	 * to it, was corrected before */
+	{"CVE-2026-53359",
+	 FAULT_NESTED,
+	 "memory of the host is used after it was freed",
+	 {2, 6, 36},
+	 {7, 2, 0},
+	 {{5, 10, 260},
+	  {5, 15, 211},
+	  {6, 1, 177},
+	  {6, 6, 144},
+	  {6, 12, 95},
+	  {6, 18, 38},
+	  {7, 1, 3}}},
 };
 
 static bool parse_triple(const char *text, struct kernel_version *v,
@@ -136,13 +155,8 @@ bool doctor_fault_applies(const struct kvm_fault *fault,
 		return f->trust.nested && strcmp(flag, "vmx") == 0;
 	case FAULT_NESTED_AMD:
 		return f->trust.nested && strcmp(flag, "svm") == 0;
-	case FAULT_IOAPIC:
+	case FAULT_NESTED:
 		break;
 	}
-	return true;
-}
-
-const char *doctor_fault_option(const struct kvm_fault *fault)
-{
-	return fault->needs == FAULT_IOAPIC ? "--irqchip full" : "--nested";
+	return f->trust.nested;
 }

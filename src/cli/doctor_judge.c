@@ -292,6 +292,19 @@ static void judge_cpu_faults(const struct trust_facts *t,
 		       t->cpu_faults_smt);
 }
 
+/* What to update to: in the branch that runs, if there is something. */
+static void name_cure(const struct kvm_fault *fault,
+		      const struct kernel_version *v, char out[static 40])
+{
+	(void)snprintf(out, 40, "%u.%u", fault->fixed[0], fault->fixed[1]);
+	for (size_t i = 0; i < ARRAY_SIZE(fault->stable); i++) {
+		const unsigned int *s = fault->stable[i];
+
+		if (s[0] == v->major && s[1] == v->minor)
+			(void)snprintf(out, 40, "%u.%u.%u", s[0], s[1], s[2]);
+	}
+}
+
 static void judge_kvm_faults(const struct doctor_facts *f,
 			     struct doctor_report *report)
 {
@@ -301,17 +314,19 @@ static void judge_kvm_faults(const struct doctor_facts *f,
 			f->trust.kernel_known
 				? doctor_judge_fault(fault, &f->trust.kernel)
 				: FAULT_CLOSED;
+		char cure[40];
 
 		if (state == FAULT_CLOSED || !doctor_fault_applies(fault, f))
 			continue;
+		name_cure(fault, &f->trust.kernel, cure);
 		advise(report, TOPIC_KVM_FAULTS,
-		       "%s %s here with %s (%s): %s %u.%u or later", fault->cve,
+		       "%s %s here with %s (%s): %s %s or later", fault->cve,
 		       state == FAULT_OPEN ? "is" : "may be",
-		       doctor_fault_option(fault), fault->what,
+		       DOCTOR_FAULT_OPTION, fault->what,
 		       state == FAULT_OPEN
 			       ? "a kernel"
 			       : "look it up for this kernel's package, or",
-		       fault->fixed[0], fault->fixed[1]);
+		       cure);
 	}
 }
 

@@ -376,6 +376,12 @@ static void old_on_amd(struct doctor_facts *f)
 	f->cpu.flag = "svm";
 }
 
+static void old_branch(struct doctor_facts *f)
+{
+	kernel(f, "6.12.94", "#1 SMP");
+	f->trust.nested = true;
+}
+
 static const struct host_case strangers[] = {
 	{"SMT", smt_on, GUESTS_LINUX, true, 0, TOPIC_CORES, "--core-sched"},
 	{"SMT, no core scheduling", smt_on_old, GUESTS_LINUX, true, 0,
@@ -392,7 +398,12 @@ static const struct host_case strangers[] = {
 	 "CVE-2023-30456 may be here with --nested"},
 	{"old, not nested", old_but_not_nested, GUESTS_LINUX, true, 0,
 	 TOPIC_KVM_FAULTS, NULL},
-	{"old, AMD", old_on_amd, GUESTS_LINUX, true, 0, TOPIC_KVM_FAULTS, NULL},
+	{"old, AMD", old_on_amd, GUESTS_LINUX, true, 0, TOPIC_KVM_FAULTS,
+	 "CVE-2026-53359 is here with --nested"},
+	{"the branch's correction", old_branch, GUESTS_LINUX, true, 0,
+	 TOPIC_KVM_FAULTS, "a kernel 6.12.95 or later"},
+	{"no correction", old_on_amd, GUESTS_LINUX, true, 0, TOPIC_KVM_FAULTS,
+	 "a kernel 7.2 or later"},
 };
 
 static void check_case(const struct host_case *c)
@@ -434,13 +445,30 @@ static const struct kvm_fault *fault_named(const char *cve)
 	return NULL;
 }
 
+struct kernel_row {
+	const char *release, *build, *signature;
+	enum fault_state want;
+};
+
+static void judge_rows(const char *cve, const struct kernel_row *row, size_t nr)
+{
+	const struct kvm_fault *fault = fault_named(cve);
+
+	assert_non_null(fault);
+	for (size_t i = 0; i < nr; i++) {
+		struct kernel_version v;
+
+		print_message("%s %s\n", row[i].release, row[i].build);
+		assert_true(doctor_parse_kernel(row[i].release, row[i].build,
+						row[i].signature, &v));
+		assert_int_equal(doctor_judge_fault(fault, &v), row[i].want);
+	}
+}
+
 /* Which kernels have CVE-2023-30456: before 6.3, 6.2.8, 6.1.21, 5.15.104. */
 static void judge_kernels(void **state)
 {
-	static const struct {
-		const char *release, *build, *signature;
-		enum fault_state want;
-	} rows[] = {
+	static const struct kernel_row rows[] = {
 		{"6.3.0", "", "", FAULT_CLOSED},
 		{"6.18.44-fc", "", "", FAULT_CLOSED},
 		{"7.0", "", "", FAULT_CLOSED},
@@ -458,20 +486,36 @@ static void judge_kernels(void **state)
 		 "Ubuntu 5.15.0-60.66-generic 5.15.78", FAULT_POSSIBLE},
 		{"5.14.0-427.el9", "", "", FAULT_POSSIBLE},
 		{"5.16.20", "", "", FAULT_OPEN}, /* a branch that ended */
-		{"2.6.32", "", "", FAULT_CLOSED},
+		{"2.6.32", "", "", FAULT_OPEN},
 	};
-	const struct kvm_fault *fault = fault_named("CVE-2023-30456");
 
 	(void)state;
-	assert_non_null(fault);
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct kernel_version v;
+	judge_rows("CVE-2023-30456", rows, ARRAY_SIZE(rows));
+}
 
-		print_message("%s %s\n", rows[i].release, rows[i].build);
-		assert_true(doctor_parse_kernel(rows[i].release, rows[i].build,
-						rows[i].signature, &v));
-		assert_int_equal(doctor_judge_fault(fault, &v), rows[i].want);
-	}
+/* The newest: 2.6.36 to 7.1, and each branch that lives has a correction. */
+static void judge_new_fault(void **state)
+{
+	static const struct kernel_row rows[] = {
+		{"2.6.32", "", "", FAULT_CLOSED},
+		{"5.10.259", "", "", FAULT_OPEN},
+		{"5.10.260", "", "", FAULT_CLOSED},
+		{"5.15.211", "", "", FAULT_CLOSED},
+		{"6.1.0-44-amd64", "#1 SMP Debian 6.1.176-1 (2026)", "",
+		 FAULT_POSSIBLE},
+		{"6.1.0-45-amd64", "#1 SMP Debian 6.1.177-1 (2026)", "",
+		 FAULT_CLOSED},
+		{"6.6.144", "", "", FAULT_CLOSED},
+		{"6.12.94", "", "", FAULT_OPEN},
+		{"6.18.38", "", "", FAULT_CLOSED},
+		{"7.0.9", "", "", FAULT_OPEN},
+		{"7.1.2", "", "", FAULT_OPEN},
+		{"7.1.3", "", "", FAULT_CLOSED},
+		{"7.2.0", "", "", FAULT_CLOSED},
+	};
+
+	(void)state;
+	judge_rows("CVE-2026-53359", rows, ARRAY_SIZE(rows));
 }
 
 static void odd_versions(void **state)
@@ -576,6 +620,7 @@ int main(void)
 		cmocka_unit_test(judge_hosts),
 		cmocka_unit_test(judge_worst_host),
 		cmocka_unit_test(judge_kernels),
+		cmocka_unit_test(judge_new_fault),
 		cmocka_unit_test(odd_versions),
 		cmocka_unit_test(find_word),
 		cmocka_unit_test(copy_field),
