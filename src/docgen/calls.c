@@ -94,7 +94,8 @@ void docgen_calls(struct buf *out)
 		    "Every other call of the guest process traps: one line "
 		    "names it and its thread, and the\nprocess ends with exit "
 		    "code 148. The gate may make every call that is not killed "
-		    "below.\n\n"
+		    "below. `brk` does nothing: a C\nlibrary takes memory by "
+		    "`mmap` then.\n\n"
 		    "| call |");
 	for (unsigned int t = 0; t < SANDBOX_NR_THREADS; t++)
 		buf_addf(out, " %s |", sandbox_thread_name(t));

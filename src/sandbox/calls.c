@@ -140,7 +140,6 @@ const struct sandbox_call sandbox_calls[] = {
 	ALLOW(V | C | P, munmap, "the same, at their end; a thread's stack"),
 	ONLY(V | C | P, mprotect, "the C library's heap grows", NONE_OF(2, PROT_EXEC)),
 	ALLOW(V | C | P, madvise, "the balloon gives pages back; free stacks"),
-	ALLOW(V | C | P, brk, "the C library's heap"),
 	ALLOW(V, getrandom, "the entropy device; a snapshot's id"),
 
 	/* Signals and ends. */

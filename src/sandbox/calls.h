@@ -7,13 +7,14 @@
  * A row of sandbox_calls[] (calls.c) allows one call on some threads, with a
  * reason, and only with arguments that pass its tests. Rows of the same call
  * are alternatives. sandbox_killed[] names the calls that nobody makes by
- * accident: opening, reaching, starting something.
+ * accident: opening, reaching, starting something. brk() alone does nothing:
+ * each C library tries it first, and takes the memory by mmap() then.
  *
  *   row matches             SECCOMP_RET_ALLOW
- *   call of a killed family SECCOMP_RET_KILL_PROCESS
- *   x32, i386               SECCOMP_RET_KILL_PROCESS
- *   everything else         SECCOMP_RET_TRAP with the thread's number as data:
- *                           the handler of SIGSYS names call and thread
+ *   brk                     SECCOMP_RET_ERRNO, with 0: the break is where it
+ * was call of a killed family SECCOMP_RET_KILL_PROCESS x32, i386
+ * SECCOMP_RET_KILL_PROCESS everything else         SECCOMP_RET_TRAP with the
+ * thread's number as data: the handler of SIGSYS names call and thread
  *
  * The gate's filter is the other way round: what it may not do is killed, and
  * what has no row is allowed. It opens files by the kernel's every means, and a

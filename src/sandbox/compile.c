@@ -18,6 +18,7 @@
  */
 #include "sandbox/calls.h"
 
+#include <asm/unistd_64.h>
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
@@ -26,7 +27,7 @@
 /* The bit that marks a call of the x32 ABI. */
 #define X32_BIT   0x40000000u
 
-#define KNOWN_MAX 200 /* calls of one thread */
+#define KNOWN_MAX 150 /* calls of one thread */
 #define LEAF_MAX  8   /* of them are compared one by one */
 
 struct program {
@@ -176,11 +177,13 @@ static void put_call(struct program *p, const struct sandbox_call *first,
 
 /**
  * struct known - a number that is not left to what all others get
- * @row:	the first that allows it; NULL: it kills
+ * @row:	the first that allows it; NULL: there is none, and it gets
+ * @action
  */
 struct known {
 	unsigned int nr;
 	const struct sandbox_call *row;
+	uint32_t action;
 };
 
 struct tree {
@@ -220,14 +223,29 @@ static size_t list_known(const struct tree *t, struct known known[KNOWN_MAX])
 		const struct sandbox_call *c = &sandbox_calls[i];
 
 		if (is_for(c, t->on, t->build) && !is_asked_first(t, c->nr))
-			nr = insert(known, nr, (struct known){c->nr, c});
+			nr = insert(known, nr, (struct known){c->nr, c, 0});
 	}
 	for (size_t i = 0; i < sandbox_nr_killed && nr < KNOWN_MAX; i++)
 		if (sandbox_killed[i].threads & t->on)
 			nr = insert(known, nr,
-				    (struct known){sandbox_killed[i].nr, NULL});
+				    (struct known){sandbox_killed[i].nr, NULL,
+						   SECCOMP_RET_KILL_PROCESS});
+	if (nr < KNOWN_MAX && t->build != SANDBOX_SANITIZED)
+		nr = insert(known, nr,
+			    (struct known){__NR_brk, NULL, SECCOMP_RET_ERRNO});
 	t->p->full |= nr == KNOWN_MAX;
 	return nr;
+}
+
+static bool kills(const struct known *one)
+{
+	return !one->row && one->action == SECCOMP_RET_KILL_PROCESS;
+}
+
+static void put_action(struct program *p, const struct known *one)
+{
+	(void)put(p, BPF_JMP | BPF_JEQ | BPF_K, one->nr, 0, 1);
+	put_return(p, one->action);
 }
 
 /* One return for those that kill: within a jump's reach. */
@@ -239,9 +257,11 @@ static void put_leaf(const struct tree *t, const struct known *known, size_t nr)
 	for (size_t i = 0; i < nr; i++)
 		if (known[i].row)
 			put_call(p, known[i].row, t->on, t->build, t->refused);
+		else if (!kills(&known[i]))
+			put_action(p, &known[i]);
 	start = p->nr;
 	for (size_t i = 0; i < nr; i++)
-		if (!known[i].row)
+		if (kills(&known[i]))
 			(void)put(p, BPF_JMP | BPF_JEQ | BPF_K, known[i].nr, 0,
 				  0);
 	for (unsigned int i = start; i < p->nr; i++)

@@ -9,6 +9,9 @@
 #include "host/path.h"
 
 #include <errno.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -283,6 +286,16 @@ static int isolate(struct sandbox *s, struct err *err)
 	return 0;
 }
 
+/* What glibc opens files for the first time it needs it: whether the heap of a
+ * second thread may shrink, and the local time. */
+static void settle_libc(void)
+{
+#ifdef __GLIBC__
+	(void)mallopt(M_ARENA_MAX, 1);
+	tzset();
+#endif
+}
+
 int sandbox_lock(struct sandbox *s, struct err *err)
 {
 	const struct rlimit no_core = {0};
@@ -290,9 +303,7 @@ int sandbox_lock(struct sandbox *s, struct err *err)
 
 	if (!s || s->mode == SANDBOX_OFF || s->locked)
 		return 0;
-#ifdef __GLIBC__
-	tzset(); /* gmtime_r() opens a file the first time */
-#endif
+	settle_libc();
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
 	    setrlimit(RLIMIT_CORE, &no_core) < 0)
 		return err_set(err, -errno,
