@@ -8,6 +8,9 @@
 #include "gate/http.h"
 #include "gate/server.h"
 #include "host/allow.h"
+#include "sandbox/seccomp.h"
+
+#include <signal.h>
 
 static void on_request(void *ctx, const char *raw, size_t len)
 {
@@ -36,10 +39,24 @@ static void on_request(void *ctx, const char *raw, size_t len)
 			 &reply.body);
 }
 
+/* SIGSYS is how such a call of our own is counted. */
+static void on_bad_call(struct api *api, int nr)
+{
+	const char *name = seccomp_call_name((unsigned int)nr);
+
+	log_error("Shutting down VM after intercepting a bad syscall (%d): %s "
+		  "on the gate",
+		  nr, name ? name : "unknown");
+	vm_end(api->vm, VM_EXIT_BAD_SYSCALL);
+	(void)raise(SIGSYS);
+}
+
 static void on_note(void *ctx, uint32_t note, int rc, const char *text)
 {
-	(void)ctx;
 	switch (note) {
+	case GATE_BAD_CALL:
+		on_bad_call(ctx, -rc);
+		break;
 	case SERVER_MALFORMED:
 		log_error("Received malformed HTTP on the API socket: %s",
 			  text);

@@ -48,7 +48,7 @@ static void put_counts(struct buf *out)
 {
 	buf_add_str(out, "\n## How many\n\n| calls | musl | glibc |\n"
 			 "|---|---:|---:|\n");
-	for (unsigned int t = 0; t < SANDBOX_GATE; t++)
+	for (unsigned int t = 0; t < SANDBOX_NR_THREADS; t++)
 		buf_addf(out, "| %s | %u | %u |\n", sandbox_thread_name(t),
 			 sandbox_count_calls(SANDBOX_ON(t), SANDBOX_MUSL),
 			 sandbox_count_calls(SANDBOX_ON(t), SANDBOX_GLIBC));
@@ -89,14 +89,12 @@ void docgen_calls(struct buf *out)
 {
 	buf_add_str(out, head);
 	put_counts(out);
-	buf_add_str(out,
-		    "\n## Calls that are allowed\n\n"
-		    "Every other call of the guest process traps: one line "
-		    "names it and its thread, and the\nprocess ends with exit "
-		    "code 148. The gate may make every call that is not killed "
-		    "below. `brk` does nothing: a C\nlibrary takes memory by "
-		    "`mmap` then.\n\n"
-		    "| call |");
+	buf_add_str(out, "\n## Calls that are allowed\n\n"
+			 "Every other call traps: one line names it and its "
+			 "thread, and both halves of the process end, with\n"
+			 "exit code 148. `brk` does nothing: a C library takes "
+			 "memory by `mmap` then.\n\n"
+			 "| call |");
 	for (unsigned int t = 0; t < SANDBOX_NR_THREADS; t++)
 		buf_addf(out, " %s |", sandbox_thread_name(t));
 	buf_add_str(out, " only if | why |\n|---|:-:|:-:|:-:|:-:|---|---|\n");

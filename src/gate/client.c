@@ -67,9 +67,9 @@ static bool flush(struct client *client)
 		return false;
 	}
 	while (client->sent < out->len) {
-		ssize_t n = send(client->src.fd, out->data + client->sent,
-				 out->len - client->sent,
-				 MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = fd_send(client->src.fd, out->data + client->sent,
+				    out->len - client->sent,
+				    MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -215,8 +215,8 @@ static bool receive(struct client *client)
 	if (!buf_reserve(in, in->len + READ_MAX))
 		return false;
 	do {
-		n = recv(client->src.fd, in->data + in->len, READ_MAX,
-			 MSG_DONTWAIT);
+		n = fd_recv(client->src.fd, in->data + in->len, READ_MAX,
+			    MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return errno == EAGAIN;
@@ -236,7 +236,7 @@ static void leave(struct client *client)
 		(void)shutdown(client->src.fd, SHUT_WR);
 		client_watch(client, EPOLLIN);
 	}
-	n = recv(client->src.fd, waste, sizeof(waste), MSG_DONTWAIT);
+	n = fd_recv(client->src.fd, waste, sizeof(waste), MSG_DONTWAIT);
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		client_close(client);
 }
@@ -279,7 +279,7 @@ bool client_has_hung_up(const struct client *client)
 
 	return (client->phase == CLIENT_IDLE || client->phase == CLIENT_HEAD ||
 		client->phase == CLIENT_BODY) &&
-	       recv(client->src.fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+	       fd_recv(client->src.fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 void client_open(struct client *client, struct server *server, int fd)

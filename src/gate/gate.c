@@ -20,7 +20,28 @@
 #define DOOR_FD 4
 #define NR_FDS  5
 
+/* si_code of a SIGSYS of seccomp's; not every C library has it. */
+#ifndef SYS_SECCOMP
+#define SYS_SECCOMP 1
+#endif
+
 /* ---- the child ---- */
+
+/* The filter has stopped a call: the other half says which. Both end. */
+static void on_bad_call(int sig, siginfo_t *info, void *context)
+{
+	const struct wire_message m = {
+		.kind = WIRE_NOTE,
+		.value = GATE_BAD_CALL,
+		.rc = -info->si_syscall,
+	};
+
+	(void)sig;
+	(void)context;
+	if (info->si_code == SYS_SECCOMP)
+		(void)!wire_send(WIRE_FD, &m, NULL, 0, NULL, 0);
+	_exit(1);
+}
 
 /*
  * Handlers belong to the other half; a terminal and its group, too. Those that
@@ -30,12 +51,17 @@ static void set_signals(void)
 {
 	static const int ignored[] = {SIGINT,  SIGTERM, SIGHUP,
 				      SIGQUIT, SIGPIPE, SIGXFSZ};
-	static const int handled[] = {SIGXCPU, SIGBUS, SIGSEGV, SIGILL, SIGSYS};
+	static const int handled[] = {SIGXCPU, SIGBUS, SIGSEGV, SIGILL};
+	const struct sigaction bad_call = {
+		.sa_sigaction = on_bad_call,
+		.sa_flags = SA_SIGINFO,
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
 		(void)signal(ignored[i], SIG_IGN);
 	for (size_t i = 0; i < ARRAY_SIZE(handled); i++)
 		(void)signal(handled[i], SIG_DFL);
+	(void)sigaction(SIGSYS, &bad_call, NULL);
 }
 
 /* A root without /dev has something to put there, too; it takes no bytes. */
@@ -127,8 +153,7 @@ static void be_the_gate(const struct gate_params *params, int sock,
 	(void)prctl(PR_SET_NAME, VM_GATE_NAME);
 	set_signals();
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent ||
-	    keep_fds(&sock, &params->door->fd, params->allow) < 0 ||
-	    sandbox_gate(params->sandbox) < 0)
+	    keep_fds(&sock, &params->door->fd, params->allow) < 0)
 		_exit(1);
 	gate.params = params;
 	_exit(gate_run(&gate, sock));

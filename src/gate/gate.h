@@ -36,9 +36,14 @@
 
 #include "base/fd.h"
 #include "gate/link.h"
+#include "gate/server.h"
 
 /* Beyond what is allowed to be in bodies. */
 #define GATE_ANSWER_MAX MIB(16)
+
+/* A NOTE beside those of the server: a filter stopped the call with the number
+ * -rc, and the gate ends. */
+#define GATE_BAD_CALL SERVER_NR_NOTES
 
 /**
  * struct gate_door - a socket that is bound and listens

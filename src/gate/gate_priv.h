@@ -56,7 +56,6 @@ struct gate_save {
  * @answer:	what has come of its answer
  * @reply:	nothing is read from the wire before it is out
  * @request, @nr_needs: of the request in progress; how often it was looked at
- * @opened:	the file that was opened last for it
  * @locked:	the guest process is not believed any more
  * @vsock:	prefix of the socket device's peers, NULL when there was no
  *memory for it; the file of its listener; whether there is one
@@ -75,7 +74,6 @@ struct gate {
 	struct gate_reply reply;
 	struct need_request request;
 	unsigned int nr_needs;
-	struct file_id opened;
 	bool locked;
 	struct {
 		char *path;

@@ -6,12 +6,10 @@
 #include "gate/gate_priv.h"
 
 #include "host/clock.h"
-#include "host/holder.h"
 #include "sandbox/stage.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 /* A guest that connects as fast as it can is not slowed down by this. */
 #define DIALS_MAX   1000u
@@ -175,8 +173,6 @@ static bool is_of_drive(const struct gate *gate, enum path_role role)
 static int open_need(struct gate *gate, enum path_role role, unsigned int index)
 {
 	cleanup_buf struct buf path = {0};
-	struct stat st;
-	int fd;
 	int r;
 
 	if (role >= PATH_NR || !is_of_drive(gate, role))
@@ -184,10 +180,7 @@ static int open_need(struct gate *gate, enum path_role role, unsigned int index)
 	r = need_path(&gate->request, role, &path);
 	if (r < 0)
 		return r;
-	fd = path_open_nth(gate_files(gate), role, path.data, index, NULL);
-	if (fd >= 0 && fd_stat(fd, &st) == 0)
-		gate->opened = (struct file_id){st.st_dev, st.st_ino};
-	return fd;
+	return path_open_nth(gate_files(gate), role, path.data, index, NULL);
 }
 
 static void take_open(struct gate *gate, struct gate_reply *reply)
@@ -203,17 +196,6 @@ static void take_open(struct gate *gate, struct gate_reply *reply)
 		reply->len = strlen(gate_refused(gate, fd));
 		memcpy(reply->text, gate_refused(gate, fd), reply->len);
 	}
-}
-
-/* Who else has a lock on what was opened for this request? */
-static void take_holder(const struct gate *gate, struct gate_reply *reply)
-{
-	if (gate->opened.ino == 0)
-		reply->m.rc = -EACCES;
-	else
-		holder_of_file(&path_direct, gate->opened, reply->text,
-			       sizeof(reply->text));
-	reply->len = reply->m.rc ? 0 : strlen(reply->text);
 }
 
 int gate_take_need(struct gate *gate)
@@ -232,10 +214,7 @@ int gate_take_need(struct gate *gate)
 		.kind = WIRE_DESCRIPTOR,
 		.serial = gate->in.m.serial,
 	};
-	if (gate->in.m.value == PATH_PROC_DIR)
-		take_holder(gate, reply);
-	else
-		take_open(gate, reply);
+	take_open(gate, reply);
 	gate_send_reply(gate);
 	return 0;
 }

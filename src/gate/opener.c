@@ -9,7 +9,6 @@
 #include "host/holder.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 static int dial(struct gate_link *link, uint32_t port)
 {
@@ -48,20 +47,14 @@ static int open_as_allowed(const struct path_opener *opener,
 	return path_say(want->role, want->path, -EACCES, "", err);
 }
 
+/* Once the guest runs neither half may look into other processes. */
 static void holder(const struct path_opener *opener, int fd, char *text,
 		   size_t size)
 {
 	const struct gate_opener *o = opener->ctx;
-	struct wire_in *reply;
-	struct err why = {0};
 
 	if (!o->locked)
 		holder_of_lock(&path_direct, fd, text, size);
-	else if (o->link->in_progress &&
-		 gate_link_call(o->link, WIRE_NEED, PATH_PROC_DIR, NULL, 0,
-				&reply, &why) == 0)
-		(void)snprintf(text, size, "%.*s", (int)reply->len,
-			       reply->tail);
 }
 
 void gate_opener_init(struct gate_opener *opener, struct gate_link *link)

@@ -5,6 +5,8 @@
  */
 #include "gate/gate_priv.h"
 
+#include "sandbox/stage.h"
+
 #include <errno.h>
 
 /* ---- to the guest process ---- */
@@ -75,7 +77,6 @@ static void ask(void *ctx, const char *raw, size_t len)
 	gate->raw = raw;
 	gate->raw_len = len;
 	gate->nr_needs = 0;
-	gate->opened = (struct file_id){0};
 	wire_text_begin(&gate->out, &m, raw, len);
 	pump(gate);
 }
@@ -213,6 +214,8 @@ int gate_run(struct gate *gate, int sock)
 {
 	int r = gate_begin(gate, sock);
 
+	if (r == 0)
+		r = sandbox_gate(gate->params->sandbox);
 	if (r == 0)
 		r = loop_run(&gate->loop);
 	gate_end(gate);

@@ -59,8 +59,8 @@ static void client_new(struct server *server, int fd)
 
 	if (!client) {
 		/* A new socket's buffer is empty: this never blocks. */
-		(void)send(fd, http_too_many, strlen(http_too_many),
-			   MSG_NOSIGNAL | MSG_DONTWAIT);
+		(void)fd_send(fd, http_too_many, strlen(http_too_many),
+			      MSG_NOSIGNAL | MSG_DONTWAIT);
 		(void)close(fd);
 		server_note(server, SERVER_FULL, 0, NULL);
 		return;

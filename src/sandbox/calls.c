@@ -6,9 +6,8 @@
  * throughout: preadv2 for pread64, pwritev2 for pwritev and pwrite64, sendmsg
  * for sendto, fstat for newfstatat. And what can be made before the lock is.
  *
- * The guest process is the first three threads. The gate runs no guest
- * and opens what a client names: it may do all but start, trace and mount
- * something, and make sockets other than Unix ones.
+ * The guest process is the first three threads. The gate runs no guest and
+ * opens what a client names.
  */
 #include "sandbox/calls.h"
 
@@ -110,52 +109,77 @@ const struct sandbox_call sandbox_calls[] = {
 	IOCTL(V | C | P, TCSETS, "the terminal is as before at the end"),
 
 	/* Bytes. */
-	ALLOW(V | C | P, read, "events, sockets, files"),
-	ALLOW(V | C | P, write, "wake another thread; the log"),
-	ALLOW(V, preadv2, "a drive, a memory file, a frame of a tap"),
+	ALLOW(V | C | P | G, read, "events, sockets, files"),
+	ALLOW(V | C | P | G, write, "wake another thread; the log"),
+	ALLOW(V | G, preadv2, "a drive, a memory file, a frame of a tap"),
 	ALLOW(V | C | P, pwritev2, "the same, out; a line for a shared terminal"),
 	ALLOW(V | C, io_uring_enter, "requests of a drive that runs asynchronously"),
 	ALLOW(V, fdatasync, "a flush of the guest's; a snapshot is on disk"),
 	ALLOW(V, fallocate, "the guest discards or zeroes blocks"),
-	ALLOW(V, lseek, "size of a drive; where a memory file has data"),
+	ALLOW(V | G, lseek, "size of a drive; where a memory file has data"),
 	ALLOW(V, copy_file_range, "pages of a memory file that nobody changed"),
-	ALLOW(V | C | P, fstat, "size of a drive; which file was truncated"),
-	ALLOW(V | C | P, sendmsg, "answers, vsock; a descriptor for the other half"),
-	ALLOW(V, recvmsg, "requests; a descriptor that was opened for us"),
-	ALLOW(V, accept4, "a client, a vsock peer"),
-	ALLOW(V | C, shutdown, "one side of a connection is done"),
-	ALLOW(V | C, close, "a connection ends, a drive is replaced"),
+	ALLOW(V | C | P | G, fstat, "size of a drive; which file was truncated"),
+	ALLOW(V | C | P | G, sendmsg, "answers, vsock; a descriptor for the other half"),
+	ALLOW(V | G, recvmsg, "requests; a descriptor that was opened for us"),
+	ALLOW(V | G, accept4, "a client, a vsock peer"),
+	ALLOW(V | C | G, shutdown, "one side of a connection is done"),
+	ALLOW(V | C | G, close, "a connection ends, a drive is replaced"),
 	ONLY(V, fcntl, "a drive's lock", IS(1, F_OFD_SETLK)),
 
 	/* Waiting. */
-	ALLOW(V, epoll_pwait2, "the loop"),
-	ALLOW(V | C, epoll_ctl, "what it waits for"),
+	ALLOW(V | G, epoll_pwait2, "the loop"),
+	ALLOW(V | C | G, epoll_ctl, "what it waits for"),
 	ALLOW(V | C | P, poll, "a drive's ring; a handler; room for a line"),
 	ALLOW(V | C | P, futex, "locks; the end of a thread"),
-	ALLOW(V | C | P, restart_syscall, "a wait goes on after SIGSTOP"),
-	ALLOW(V | C | P, clock_gettime, "hosts whose clock is no TSC"),
+	ALLOW(V | C | P | G, restart_syscall, "a wait goes on after SIGSTOP"),
+	ALLOW(V | C | P | G, clock_gettime, "hosts whose clock is no TSC"),
 
 	/* Memory; nothing is ever made executable. */
-	ONLY(V | C | P, mmap, "buffers, a new snapshot's tables", NONE_OF(2, PROT_EXEC)),
-	ALLOW(V | C | P, munmap, "the same, at their end; a thread's stack"),
-	ONLY(V | C | P, mprotect, "the C library's heap grows", NONE_OF(2, PROT_EXEC)),
-	ALLOW(V | C | P, madvise, "the balloon gives pages back; free stacks"),
-	ALLOW(V, getrandom, "the entropy device; a snapshot's id"),
+	ONLY(V | C | P | G, mmap, "buffers, a new snapshot's tables", NONE_OF(2, PROT_EXEC)),
+	ALLOW(V | C | P | G, munmap, "the same, at their end; a thread's stack"),
+	ONLY(V | C | P | G, mprotect, "the C library's heap grows", NONE_OF(2, PROT_EXEC)),
+	ALLOW(V | C | P | G, madvise, "the balloon gives pages back; free stacks"),
+	ALLOW(V | G, getrandom, "the entropy device; a snapshot's id"),
 
 	/* Signals and ends. */
 	ONLY(V, tgkill, "a vCPU leaves the guest; the end by a signal", OWN_PID(0)),
-	ONLY(C | P, tgkill, "abort()", OWN_PID(0)),
-	ONLY_FOR(V | C | P, MUSL, tkill, "abort(), raise()", OWN_TID(0)),
-	ALLOW_FOR(V | C | P, GLIBC, getpid, "abort(), raise()"),
-	ALLOW_FOR(V | C | P, GLIBC, gettid, "the same"),
-	ALLOW(V | C | P, rt_sigprocmask, "abort(), the end of a thread"),
+	ONLY(C | P | G, tgkill, "abort()", OWN_PID(0)),
+	ONLY_FOR(V | C | P | G, MUSL, tkill, "abort(), raise()", OWN_TID(0)),
+	ALLOW_FOR(V | C | P | G, GLIBC, getpid, "abort(), raise()"),
+	ALLOW_FOR(V | C | P | G, GLIBC, gettid, "the same"),
+	ALLOW(V | C | P | G, rt_sigprocmask, "abort(), the end of a thread"),
 	ALLOW(V | C | P, rt_sigreturn, "a signal handler is done"),
 	ALLOW(V, wait4, "the gate has ended"),
 	ALLOW(C | P, exit, "a thread ends"),
-	ALLOW(V | C | P, exit_group, "the process ends"),
+	ALLOW(V | C | P | G, exit_group, "the process ends"),
 
-	/* The gate: of what everybody else may not name. */
+	/* The gate opens what a request names; first what else keeps it from. */
+	ALLOW(G, landlock_create_ruleset, "--allow: which directories"),
+	ALLOW(G, landlock_add_rule, "the same"),
+	ALLOW(G, landlock_restrict_self, "the same"),
+	ALLOW(G, openat, "files and folders"),
+	ALLOW(G, openat2, "the same below those of --allow"),
+	ONLY(G, fcntl, "a drive's file blocks from now on", IS(1, F_SETFL)),
+	ONLY(G, fcntl, "a snapshot's file stays open here", IS(1, F_DUPFD_CLOEXEC)),
+	ONLY_FOR(G, MUSL, fcntl, "the same", IS(1, F_SETFD)),
+	ALLOW(G, newfstatat, "what has a name already; not what a link leads to"),
+	ALLOW_FOR(G, MUSL, lstat, "the same"),
+	ALLOW(G, fstatfs, "a file of the kernel's own is no disk"),
+	ALLOW_FOR(G, MUSL, nanosleep, "a block device that somebody has claimed"),
+	ALLOW_FOR(G, GLIBC, clock_nanosleep, "the same"),
+	ALLOW(G, geteuid, "is what lies at a lock's name ours?"),
+	ALLOW(G, flock, "the lock of a snapshot's place"),
+	ALLOW(G, mkdirat, "the folder of a snapshot"),
+	ALLOW(G, linkat, "a snapshot's files get their names"),
+	ALLOW(G, renameat, "the same"),
+	ALLOW(G, unlinkat, "what a snapshot that failed leaves"),
+	ALLOW(G, unlink, "the files of its sockets, at the end"),
+	ALLOW(G, ftruncate, "the notes of a snapshot that was killed"),
+	ALLOW(G, fsync, "names and files are on the disk"),
+	ALLOW(G, fgetxattr, "whose a memory file is"),
+	ALLOW(G, fsetxattr, "the same"),
 	ONLY(G, socket, "a peer of the socket device", IS(0, AF_UNIX)),
+	ALLOW(G, connect, "the same"),
 };
 /* clang-format on */
 const size_t sandbox_nr_calls = ARRAY_SIZE(sandbox_calls);

@@ -16,10 +16,6 @@
  * SECCOMP_RET_KILL_PROCESS everything else         SECCOMP_RET_TRAP with the
  * thread's number as data: the handler of SIGSYS names call and thread
  *
- * The gate's filter is the other way round: what it may not do is killed, and
- * what has no row is allowed. It opens files by the kernel's every means, and a
- * call forgotten would cost a client its API.
- *
  * A sanitizer's build lets everything through that is not of a killed family:
  * its run-time makes what calls it likes, and its report is worth more there.
  *

@@ -299,9 +299,7 @@ int sandbox_compile(enum sandbox_thread thread, enum sandbox_build build,
 		.refused =
 			build == SANDBOX_SANITIZED ? SECCOMP_RET_ALLOW : trap,
 		.otherwise =
-			build == SANDBOX_SANITIZED || thread == SANDBOX_GATE
-				? SECCOMP_RET_ALLOW
-				: trap,
+			build == SANDBOX_SANITIZED ? SECCOMP_RET_ALLOW : trap,
 	};
 	struct known known[KNOWN_MAX];
 

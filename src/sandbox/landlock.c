@@ -105,6 +105,15 @@ int landlock_lock_but(unsigned int abi, const struct landlock_rule *rules,
 	return lock_with(&attr, rules, nr);
 }
 
+int landlock_lock_gate(unsigned int abi)
+{
+	struct landlock_rights attr = landlock_rights(abi);
+
+	attr.fs = LANDLOCK_EXECUTE | LANDLOCK_MAKE_CHAR | LANDLOCK_MAKE_SOCK |
+		  LANDLOCK_MAKE_FIFO | LANDLOCK_MAKE_BLOCK | LANDLOCK_MAKE_SYM;
+	return lock_with(&attr, NULL, 0);
+}
+
 const char *landlock_gap(unsigned int abi, unsigned int i)
 {
 	for (size_t k = 0; k < ARRAY_SIZE(table); k++)

@@ -13,7 +13,8 @@
  * Below ABI 8 a ruleset is of the calling thread and those that it starts
  * later: each thread that runs already restricts itself.
  *
- * The gate, with --allow, is granted a few directories: landlock_lock_but().
+ * The gate is denied what no name of a client's needs, landlock_lock_gate(),
+ * and with --allow is left a few directories, landlock_lock_but().
  *
  * Source: Documentation/userspace-api/landlock.rst. The numbers stand here as
  * the headers of Debian 12 end with ABI 2.
@@ -56,13 +57,19 @@ int landlock_lock(unsigned int abi, bool signals) __must_check;
  * rights that go with a descriptor to where it is handed.
  */
 enum landlock_right {
+	LANDLOCK_EXECUTE = 1 << 0,
 	LANDLOCK_WRITE_FILE = 1 << 1,
 	LANDLOCK_READ_FILE = 1 << 2,
 	LANDLOCK_READ_DIR = 1 << 3,
 	LANDLOCK_REMOVE_DIR = 1 << 4,
 	LANDLOCK_REMOVE_FILE = 1 << 5,
+	LANDLOCK_MAKE_CHAR = 1 << 6,
 	LANDLOCK_MAKE_DIR = 1 << 7,
 	LANDLOCK_MAKE_REG = 1 << 8,
+	LANDLOCK_MAKE_SOCK = 1 << 9,
+	LANDLOCK_MAKE_FIFO = 1 << 10,
+	LANDLOCK_MAKE_BLOCK = 1 << 11,
+	LANDLOCK_MAKE_SYM = 1 << 12,
 	LANDLOCK_REFER = 1 << 13,
 	LANDLOCK_TRUNCATE = 1 << 14,
 	LANDLOCK_IOCTL_DEV = 1 << 15,
@@ -94,6 +101,17 @@ struct landlock_rule {
  */
 int landlock_lock_but(unsigned int abi, const struct landlock_rule *rules,
 		      size_t nr) __must_check;
+
+/**
+ * landlock_lock_gate() - deny what the gate needs for nothing that is named
+ *
+ * Executing, making nodes, sockets and links, a name in another directory for a
+ * file (REFER, which every ruleset denies), and all of the network, of abstract
+ * sockets and of signals. Whatever a client names is opened as without it.
+ *
+ * Return: as landlock_lock().
+ */
+int landlock_lock_gate(unsigned int abi) __must_check;
 
 /**
  * landlock_gap() - the @i-th thing that Landlock of @abi leaves to seccomp

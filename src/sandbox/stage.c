@@ -321,11 +321,14 @@ int sandbox_lock(struct sandbox *s, struct err *err)
 
 int sandbox_gate(const struct sandbox *s)
 {
+	int r;
+
 	if (!s || s->mode == SANDBOX_OFF)
 		return 0;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	return sandbox_thread(s, SANDBOX_GATE);
+	r = s->abi > 0 ? landlock_lock_gate(s->abi) : 0;
+	return r < 0 ? r : sandbox_thread(s, SANDBOX_GATE);
 }
 
 int sandbox_gate_paths(const struct sandbox *s,

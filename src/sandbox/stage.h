@@ -154,7 +154,8 @@ int sandbox_lock(struct sandbox *s, struct err *err) __must_check;
 /* Lock a thread that runs before the process is locked. Return: as above. */
 int sandbox_lock_thread(const struct sandbox *s) __must_check;
 
-/* The gate: no privilege by what it would execute, and its filter. As above. */
+/* The gate: no privilege by what it would execute, Landlock, and its filter. As
+ * above. */
 int sandbox_gate(const struct sandbox *s) __must_check;
 
 /**

@@ -238,7 +238,8 @@ def test_patch_is_refused_with_the_flag(vmm, cli, disk, tmp_path):
     status, answer = api.call("PATCH", "/drives/disk0",
                               drive_path("disk0", disk))
     assert status == 400
-    assert f"{disk} is in use by VM first" in answer["fault_message"]
+    # By whom, neither half can look up any more.
+    assert f"{disk} is in use by another process" in answer["fault_message"]
     assert api.call("GET", "/vm/config")[1]["drives"][0]["path_on_host"] == \
         str(other)
     assert locked(other)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import struct
 import subprocess
 import time
@@ -20,7 +21,7 @@ VMM = str(BUILD / "volt-vmm")
 ALLOW = 0x7fff0000
 TRAP = 0x00030000
 SYS = {"openat": 257, "getpid": 39, "landlock_create_ruleset": 444,
-       "ioctl": 16}
+       "ioctl": 16, "accept4": 288}
 
 
 def host_abi():
@@ -231,6 +232,25 @@ def test_trap_of_an_own_filter(vmm, tmp_path):
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith(
         "Shutting down VM after intercepting a bad syscall (16): ioctl")
+    last = json.loads(metrics.read_text().splitlines()[-1])
+    assert last["seccomp"]["num_faults"] == 1
+
+
+@needs_landlock
+def test_trap_on_the_gate(vmm, tmp_path):
+    """The other half tells which call, and ends as for one of its own."""
+    metrics, sock = tmp_path / "metrics", tmp_path / "sock"
+    bad = filter_file(tmp_path / "bad", vmm=ALL, vcpu=ALL,
+                      api=trapping(SYS["accept4"]))
+    run = vmm.spawn([VMM, "--api-sock", sock, "--seccomp-filter", bad,
+                     "--metrics-path", metrics])
+    with socket.socket(socket.AF_UNIX) as client:
+        end = time.monotonic() + 30
+        while client.connect_ex(str(sock)) and time.monotonic() < end:
+            time.sleep(0.01)
+        assert run.finish().code == 148
+    assert ("after intercepting a bad syscall (288): accept4 on the gate"
+            in run.log())
     last = json.loads(metrics.read_text().splitlines()[-1])
     assert last["seccomp"]["num_faults"] == 1
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * test_sandbox_allow.c - what landlock_lock_but() leaves of a directory
+ * test_sandbox_allow.c - what landlock_lock_but() and landlock_lock_gate()
+ * leave of a directory
  *
  *   rw/, ro/, door/, out/   each with file, gone, old, empty/
  *
@@ -14,7 +15,9 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <netinet/in.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 enum folder {
@@ -229,6 +232,45 @@ static int try_all(unsigned int abi)
 	return right ? FATE_DONE : 1;
 }
 
+/* ---- the gate, whatever it is allowed ---- */
+
+static int connect_tcp(void)
+{
+	const struct sockaddr_in to = {
+		.sin_family = AF_INET,
+		.sin_port = htons(1),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	cleanup_fd int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return fd < 0 ? errno
+		      : result(connect(fd, (const struct sockaddr *)&to,
+				       sizeof(to)));
+}
+
+/* What is done in any folder but its like is denied in each. */
+static int try_gate(unsigned int abi)
+{
+	int home[NR_FOLDERS];
+	bool right = true;
+
+	for (size_t i = 0; i < NR_FOLDERS; i++)
+		home[i] = open(folders[i], O_PATH | O_CLOEXEC);
+	must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	must(landlock_lock_gate(abi) == 0);
+	for (enum folder f = 0; f < NR_FOLDERS; f++) {
+		must(fchdir(home[f]) == 0);
+		for (size_t i = 0; i < ARRAY_SIZE(deeds); i++)
+			right &= is_right(&deeds[i], RW);
+	}
+	right &= is_denied(result(rename("file", "../ro/file")));
+	right &= open_it("..", O_RDONLY | O_DIRECTORY) == 0;
+	right &= open_it("/dev/null", O_RDWR) == 0;
+	right &= (connect_tcp() == EACCES) == (abi >= 4);
+	right &= (kill(getppid(), 0) < 0) == (abi >= 6);
+	return right ? FATE_DONE : 1;
+}
+
 /* ---- the folders ---- */
 
 static void make(const char *path, mode_t mode)
@@ -274,7 +316,7 @@ static int tear_down(void **state)
 	return chdir("/") < 0 || nftw(top, drop, 8, FTW_DEPTH | FTW_PHYS) != 0;
 }
 
-static void with_abi(unsigned int abi)
+static void with_abi(unsigned int abi, int (*try)(unsigned int abi))
 {
 	pid_t pid;
 	int status;
@@ -283,27 +325,38 @@ static void with_abi(unsigned int abi)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0)
-		_exit(try_all(abi));
+		_exit(try(abi));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(tear_down(NULL), 0);
 	if (status != 0)
 		fail_msg("ABI %u: status %#x", abi, (unsigned int)status);
 }
 
-static void folders_of_each_abi(void **state)
+static void in_each_abi(int (*try)(unsigned int abi))
 {
 	static const unsigned int simulated[] = {1, 2, 4, 6};
 	unsigned int own = landlock_abi();
 
-	(void)state;
 	if (own == 0)
 		skip(); /* this kernel has no Landlock */
 	if (own > LANDLOCK_ABI_KNOWN)
 		own = LANDLOCK_ABI_KNOWN;
 	for (size_t i = 0; i < ARRAY_SIZE(simulated); i++)
 		if (simulated[i] <= own)
-			with_abi(simulated[i]);
-	with_abi(own);
+			with_abi(simulated[i], try);
+	with_abi(own, try);
+}
+
+static void folders_of_each_abi(void **state)
+{
+	(void)state;
+	in_each_abi(try_all);
+}
+
+static void any_folder_of_the_gate(void **state)
+{
+	(void)state;
+	in_each_abi(try_gate);
 }
 
 /* What --allow adds is to the gate alone: no mode "off", no kernel without. */
@@ -326,6 +379,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(folders_of_each_abi),
+		cmocka_unit_test(any_folder_of_the_gate),
 		cmocka_unit_test(only_where_there_is_landlock),
 	};
 
