@@ -49,8 +49,8 @@ static int tell_base(struct api *api)
 	const struct vm *vm = api->vm;
 	const struct save_base base = {
 		.base = vm->base,
-		.size = vm->machine->mem.size,
-		.tracked = vm->machine->mem.dirty != NULL,
+		.size = vm->machine->board.mem.size,
+		.tracked = vm->machine->board.mem.dirty != NULL,
 	};
 
 	return gate_link_tell(&api->gate, WIRE_HANDOVER, WIRE_SAVES, &base,

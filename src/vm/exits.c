@@ -12,9 +12,6 @@
 
 #include "base/log.h"
 #include "host/clock.h"
-#include "vm/interrupts.h"
-#include "vm/machine.h"
-#include "vm/vm.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -49,30 +46,30 @@ static void add_time(struct metric_agg *agg, uint64_t since_ns)
 	metric_agg_add(agg, (now_ns() - since_ns) / 1000);
 }
 
-static bool end_vm(struct vcpu *vcpu, int code, const char *what,
-		   const char *detail)
+static bool end_vm(struct exits *exits, struct kvm_vcpu *vcpu,
+		   enum vm_end_reason why, const char *what, const char *detail)
 {
 	struct kvm_regs r = {0};
 	struct kvm_sregs s = {0};
 
-	metric_inc(&vcpu->set->counters.failures);
-	(void)kvm_vcpu_get_regs(&vcpu->kvm, &r, &s);
+	metric_inc(&exits->counters.failures);
+	(void)kvm_vcpu_get_regs(vcpu, &r, &s);
 	log_error("vCPU %u: %s%s; rip=%#llx rsp=%#llx rflags=%#llx rax=%#llx "
 		  "rbx=%#llx rcx=%#llx rdx=%#llx rsi=%#llx rdi=%#llx rbp=%#llx "
 		  "cs=%#x cr0=%#llx cr2=%#llx cr3=%#llx cr4=%#llx efer=%#llx",
-		  vcpu->kvm.id, what, detail, r.rip, r.rsp, r.rflags, r.rax,
-		  r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, s.cs.selector,
-		  s.cr0, s.cr2, s.cr3, s.cr4, s.efer);
-	vm_end(vcpu->set->machine->vm, code);
+		  vcpu->id, what, detail, r.rip, r.rsp, r.rflags, r.rax, r.rbx,
+		  r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, s.cs.selector, s.cr0,
+		  s.cr2, s.cr3, s.cr4, s.efer);
+	env_end(&exits->board->env, why);
 	return false;
 }
 
 /* A string instruction brings up to a page of units in one exit. */
-static bool on_io(struct vcpu *vcpu)
+static bool on_io(struct exits *exits, struct kvm_vcpu *vcpu)
 {
-	struct kvm_run *run = vcpu->kvm.run;
-	const struct bus *pio = &vcpu->set->machine->pio;
-	struct exit_counters *c = &vcpu->set->counters;
+	struct kvm_run *run = vcpu->run;
+	const struct bus *pio = &exits->board->pio;
+	struct exit_counters *c = &exits->counters;
 	uint8_t *data = (uint8_t *)run + run->io.data_offset;
 	bool in = run->io.direction == KVM_EXIT_IO_IN;
 	uint64_t begin = now_ns();
@@ -89,91 +86,92 @@ static bool on_io(struct vcpu *vcpu)
 	return true;
 }
 
-static bool end_lost_memory(struct vcpu *vcpu, uint64_t gpa, int code)
+static bool end_lost_memory(struct exits *exits, struct kvm_vcpu *vcpu,
+			    uint64_t gpa, enum vm_end_reason why)
 {
 	char detail[ERR_TEXT_MAX];
-	const char *path = machine_truncated_file(vcpu->set->machine);
+	const char *path = board_truncated_file(exits->board);
 
 	if (path) {
 		(void)snprintf(detail, sizeof(detail), "%s", path);
-		return end_vm(vcpu, VM_EXIT_SIGBUS,
+		return end_vm(exits, vcpu, VM_END_FILE_TRUNCATED,
 			      "A file that guest memory is mapped from was "
 			      "truncated while the VM ran: ",
 			      detail);
 	}
 	(void)snprintf(detail, sizeof(detail), "%#llx",
 		       (unsigned long long)gpa);
-	return end_vm(vcpu, code,
+	return end_vm(exits, vcpu, why,
 		      "KVM cannot reach guest memory that exists, near ",
 		      detail);
 }
 
-static bool on_mmio(struct vcpu *vcpu)
+static bool on_mmio(struct exits *exits, struct kvm_vcpu *vcpu)
 {
-	struct kvm_run *run = vcpu->kvm.run;
-	struct machine *m = vcpu->set->machine;
-	struct exit_counters *c = &vcpu->set->counters;
+	struct kvm_run *run = vcpu->run;
+	struct board *board = exits->board;
+	struct exit_counters *c = &exits->counters;
 	uint64_t addr = run->mmio.phys_addr;
 	uint32_t len = run->mmio.len;
 	uint64_t begin = now_ns();
 
-	if (gmem_overlaps(&m->mem, addr, len))
-		return end_lost_memory(vcpu, addr, VM_EXIT_MMIO_IN_RAM);
+	if (gmem_overlaps(&board->mem, addr, len))
+		return end_lost_memory(exits, vcpu, addr, VM_END_MMIO_IN_RAM);
 	if (len > sizeof(run->mmio.data))
 		return true;
 	if (run->mmio.is_write) {
 		metric_inc(&c->exit_mmio_write);
-		bus_write(&m->mmio, addr, run->mmio.data, len);
+		bus_write(&board->mmio, addr, run->mmio.data, len);
 		add_time(&c->exit_mmio_write_agg, begin);
 	} else {
 		metric_inc(&c->exit_mmio_read);
-		bus_read(&m->mmio, addr, run->mmio.data, len);
+		bus_read(&board->mmio, addr, run->mmio.data, len);
 		add_time(&c->exit_mmio_read_agg, begin);
 	}
 	return true;
 }
 
-static bool on_eoi(struct vcpu *vcpu)
+static bool on_eoi(struct exits *exits, struct kvm_vcpu *vcpu)
 {
-	interrupts_eoi(vcpu->set->machine, vcpu->kvm.run->eoi.vector);
+	interrupts_eoi(exits->interrupts, vcpu->run->eoi.vector);
 	return true;
 }
 
 /* Without the memory it was in, a guest finds neither code nor handlers. */
-static bool lost_memory(struct vcpu *vcpu)
+static bool lost_memory(const struct exits *exits)
 {
-	return machine_truncated_file(vcpu->set->machine) != NULL;
+	return board_truncated_file(exits->board) != NULL;
 }
 
-static bool on_shutdown(struct vcpu *vcpu)
+static bool on_shutdown(struct exits *exits, struct kvm_vcpu *vcpu)
 {
-	if (lost_memory(vcpu))
-		return end_lost_memory(vcpu, 0, VM_EXIT_TRIPLE_FAULT);
-	return end_vm(vcpu, VM_EXIT_TRIPLE_FAULT,
+	if (lost_memory(exits))
+		return end_lost_memory(exits, vcpu, 0, VM_END_TRIPLE_FAULT);
+	return end_vm(exits, vcpu, VM_END_TRIPLE_FAULT,
 		      "Triple fault: the guest could not handle an exception",
 		      "");
 }
 
-static bool on_fail_entry(struct vcpu *vcpu)
+static bool on_fail_entry(struct exits *exits, struct kvm_vcpu *vcpu)
 {
 	char detail[64];
 
 	(void)snprintf(detail, sizeof(detail), "%#llx",
-		       (unsigned long long)vcpu->kvm.run->fail_entry
+		       (unsigned long long)vcpu->run->fail_entry
 			       .hardware_entry_failure_reason);
-	return end_vm(vcpu, VM_EXIT_FAIL_ENTRY,
+	return end_vm(exits, vcpu, VM_END_FAIL_ENTRY,
 		      "The processor refused to enter the guest, reason ",
 		      detail);
 }
 
-static bool on_internal_error(struct vcpu *vcpu)
+static bool on_internal_error(struct exits *exits, struct kvm_vcpu *vcpu)
 {
-	const struct kvm_run *run = vcpu->kvm.run;
+	const struct kvm_run *run = vcpu->run;
 	char detail[128];
 	size_t n;
 
-	if (lost_memory(vcpu))
-		return end_lost_memory(vcpu, 0, VM_EXIT_INTERNAL_ERROR);
+	if (lost_memory(exits))
+		return end_lost_memory(exits, vcpu, 0, VM_END_INTERNAL_ERROR);
 	n = (size_t)snprintf(detail, sizeof(detail), "suberror %u",
 			     run->internal.suberror);
 	if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION &&
@@ -190,37 +188,38 @@ static bool on_internal_error(struct vcpu *vcpu)
 				detail + n, sizeof(detail) - n, " %02x",
 				run->emulation_failure.insn_bytes[i]);
 	}
-	return end_vm(vcpu, VM_EXIT_INTERNAL_ERROR, "KVM internal error, ",
-		      detail);
+	return end_vm(exits, vcpu, VM_END_INTERNAL_ERROR,
+		      "KVM internal error, ", detail);
 }
 
-static bool on_system_event(struct vcpu *vcpu)
+static bool on_system_event(struct exits *exits, struct kvm_vcpu *vcpu)
 {
 	char detail[32];
 
-	switch (vcpu->kvm.run->system_event.type) {
+	switch (vcpu->run->system_event.type) {
 	case KVM_SYSTEM_EVENT_SHUTDOWN:
 	case KVM_SYSTEM_EVENT_RESET:
-		vm_end(vcpu->set->machine->vm, VM_EXIT_OK);
+		env_end(&exits->board->env, VM_END_ASKED);
 		return false;
 	default:
 		(void)snprintf(detail, sizeof(detail), "%u",
-			       vcpu->kvm.run->system_event.type);
-		return end_vm(vcpu, VM_EXIT_UNKNOWN,
+			       vcpu->run->system_event.type);
+		return end_vm(exits, vcpu, VM_END_UNKNOWN_EXIT,
 			      "The guest reported a fatal system event, type ",
 			      detail);
 	}
 }
 
-static bool on_nothing(struct vcpu *vcpu)
+static bool on_nothing(struct exits *exits, struct kvm_vcpu *vcpu)
 {
+	(void)exits;
 	(void)vcpu;
 	return true;
 }
 
 static const struct {
 	const char *name;
-	bool (*handle)(struct vcpu *vcpu);
+	bool (*handle)(struct exits *exits, struct kvm_vcpu *vcpu);
 } rows[] = {
 	[KVM_EXIT_IO] = {"IO", on_io},
 	[KVM_EXIT_MMIO] = {"MMIO", on_mmio},
@@ -245,7 +244,8 @@ static const struct {
 	[KVM_EXIT_X86_BUS_LOCK] = {"X86_BUS_LOCK", NULL},
 };
 
-static bool end_unknown(struct vcpu *vcpu, uint32_t reason)
+static bool end_unknown(struct exits *exits, struct kvm_vcpu *vcpu,
+			uint32_t reason)
 {
 	const char *name = NULL;
 	char detail[64];
@@ -254,32 +254,34 @@ static bool end_unknown(struct vcpu *vcpu, uint32_t reason)
 		name = rows[reason].name;
 	(void)snprintf(detail, sizeof(detail), "%u (%s)", reason,
 		       name ? name : "not named in this version");
-	return end_vm(vcpu, VM_EXIT_UNKNOWN, "Unexpected KVM exit ", detail);
+	return end_vm(exits, vcpu, VM_END_UNKNOWN_EXIT, "Unexpected KVM exit ",
+		      detail);
 }
 
-static bool end_run_failed(struct vcpu *vcpu, int rc)
+static bool end_run_failed(struct exits *exits, struct kvm_vcpu *vcpu, int rc)
 {
-	const struct kvm_run *run = vcpu->kvm.run;
+	const struct kvm_run *run = vcpu->run;
 
 	if (rc == -EFAULT)
-		return end_lost_memory(vcpu,
+		return end_lost_memory(exits, vcpu,
 				       run->exit_reason == KVM_EXIT_MMIO
 					       ? run->mmio.phys_addr
 					       : 0,
-				       VM_EXIT_RUN_FAILED);
-	return end_vm(vcpu, VM_EXIT_RUN_FAILED,
+				       VM_END_RUN_FAILED);
+	return end_vm(exits, vcpu, VM_END_RUN_FAILED,
 		      "KVM_RUN failed: ", err_name(rc));
 }
 
-bool exits_handle(struct vcpu *vcpu, int run_result)
+bool exits_handle(struct exits *exits, struct kvm_vcpu *vcpu, int run_result)
 {
-	uint32_t reason = vcpu->kvm.run->exit_reason;
+	uint32_t reason = vcpu->run->exit_reason;
 
 	if (run_result < 0)
-		return end_run_failed(vcpu, run_result);
+		return end_run_failed(exits, vcpu, run_result);
 	if (reason >= ARRAY_SIZE(rows) || !rows[reason].handle)
-		return end_unknown(vcpu, reason);
+		return end_unknown(exits, vcpu, reason);
 	/* A device may have ended the VM: the guest sees no instruction more.
 	 */
-	return rows[reason].handle(vcpu) && !vm_ended(vcpu->set->machine->vm);
+	return rows[reason].handle(exits, vcpu) &&
+	       !env_ended(&exits->board->env);
 }

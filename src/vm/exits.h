@@ -4,7 +4,35 @@
  */
 #pragma once
 
-#include "vm/vcpus.h"
+#include "base/metrics.h"
+#include "kvm/vcpu.h"
+#include "vm/board.h"
+#include "vm/interrupts.h"
+
+/**
+ * struct exit_counters - exits that came to this process, of all vCPUs
+ * @failures:	exits that ended the VM for a fault
+ * @exit_io_in_agg:	how long the devices took for them; likewise the others
+ */
+struct exit_counters {
+	metric_t exit_io_in;
+	metric_t exit_io_out;
+	metric_t exit_mmio_read;
+	metric_t exit_mmio_write;
+	metric_t failures;
+	metric_t kvmclock_ctrl_fails;
+	struct metric_agg exit_io_in_agg;
+	struct metric_agg exit_io_out_agg;
+	struct metric_agg exit_mmio_read_agg;
+	struct metric_agg exit_mmio_write_agg;
+};
+
+/* struct exits - what exits lead to */
+struct exits {
+	struct board *board;
+	struct interrupts *interrupts;
+	struct exit_counters counters;
+};
 
 /* Group `vcpu`, of struct exit_counters. */
 extern const struct metric_group vcpu_metric_group;
@@ -16,4 +44,5 @@ extern const struct metric_group vcpu_metric_group;
  * Return: true to run on; false when the VM has been ended.
  * Context: the vCPU's thread.
  */
-bool exits_handle(struct vcpu *vcpu, int run_result) __must_check;
+bool exits_handle(struct exits *exits, struct kvm_vcpu *vcpu,
+		  int run_result) __must_check;

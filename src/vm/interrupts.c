@@ -5,7 +5,6 @@
 #include "vm/interrupts.h"
 
 #include "base/log.h"
-#include "vm/machine.h"
 
 static const struct metric metrics[] = {
 	METRIC(struct interrupts_metrics, triggers),
@@ -20,60 +19,60 @@ const struct metric_group interrupts_metric_group = {
 
 static void line_full(void *ctx, unsigned int gsi, bool level)
 {
-	struct machine *m = ctx;
+	struct interrupts *in = ctx;
 
 	if (level)
-		metric_inc(&m->interrupts.triggers);
-	kvm_irq_line(&m->kvm_vm, gsi, level);
+		metric_inc(&in->metrics.triggers);
+	kvm_irq_line(in->kvm_vm, gsi, level);
 }
 
 static void line_split(void *ctx, unsigned int gsi, bool level)
 {
-	struct machine *m = ctx;
+	struct interrupts *in = ctx;
 
-	ioapic_set_level(&m->ioapic, gsi, level);
+	ioapic_set_level(&in->ioapic, gsi, level);
 }
 
 static void msi_send(void *ctx, const struct msi *msi)
 {
-	struct machine *m = ctx;
+	struct interrupts *in = ctx;
 
-	metric_inc(&m->interrupts.triggers);
-	kvm_msi_send(&m->kvm_vm, msi);
+	metric_inc(&in->metrics.triggers);
+	kvm_msi_send(in->kvm_vm, msi);
 }
 
 static void msi_route(void *ctx, unsigned int gsi, const struct msi *msi)
 {
-	struct machine *m = ctx;
+	struct interrupts *in = ctx;
 	bool level = msi && msi->data & IOAPIC_MSI_LEVEL;
 	int r;
 
-	metric_inc(&m->interrupts.config_updates);
-	r = kvm_route_set(&m->kvm_vm, gsi, msi, level);
+	metric_inc(&in->metrics.config_updates);
+	r = kvm_route_set(in->kvm_vm, gsi, msi, level);
 
 	if (r < 0)
 		log_guest(LOG_ERROR, "Cannot route GSI %u: %s", gsi,
 			  err_name(r));
 	else if (msi)
-		virtio_unmasked(m, gsi);
+		virtio_unmasked(in->slots, gsi);
 }
 
-struct irq_line interrupts_line(struct machine *m, unsigned int gsi)
+struct irq_line interrupts_line(struct interrupts *in, unsigned int gsi)
 {
 	return (struct irq_line){
-		.set = m->kvm_vm.split ? line_split : line_full,
-		.ctx = m,
+		.set = in->kvm_vm->split ? line_split : line_full,
+		.ctx = in,
 		.gsi = gsi,
 	};
 }
 
-struct msi_sink interrupts_sink(struct machine *m)
+struct msi_sink interrupts_sink(struct interrupts *in)
 {
-	return (struct msi_sink){msi_send, msi_route, m};
+	return (struct msi_sink){msi_send, msi_route, in};
 }
 
-void interrupts_eoi(struct machine *m, uint8_t vector)
+void interrupts_eoi(struct interrupts *in, uint8_t vector)
 {
-	if (m->kvm_vm.split)
-		ioapic_eoi(&m->ioapic, vector);
+	if (in->kvm_vm->split)
+		ioapic_eoi(&in->ioapic, vector);
 }

@@ -11,8 +11,8 @@
 
 #include "base/metrics.h"
 #include "bus/irq.h"
-
-struct machine;
+#include "dev/ioapic.h"
+#include "vm/virtio.h"
 
 /* Firecracker's `interrupts` metrics. */
 struct interrupts_metrics {
@@ -20,13 +20,24 @@ struct interrupts_metrics {
 	metric_t config_updates;
 };
 
+/**
+ * struct interrupts - the chip of a machine
+ * @ioapic:	split irqchip only
+ */
+struct interrupts {
+	struct kvm_vm *kvm_vm;
+	struct virtio_slots *slots;
+	struct ioapic ioapic;
+	struct interrupts_metrics metrics;
+};
+
 extern const struct metric_group interrupts_metric_group;
 
 /* The line of a device that has pin @gsi. */
-struct irq_line interrupts_line(struct machine *m, unsigned int gsi);
+struct irq_line interrupts_line(struct interrupts *in, unsigned int gsi);
 
 /* Where our IOAPIC's messages go. */
-struct msi_sink interrupts_sink(struct machine *m);
+struct msi_sink interrupts_sink(struct interrupts *in);
 
 /* The guest's end of interrupt for a level-triggered @vector. Any thread. */
-void interrupts_eoi(struct machine *m, uint8_t vector);
+void interrupts_eoi(struct interrupts *in, uint8_t vector);

@@ -107,7 +107,8 @@ static int begin_diff(struct saving *saving, struct err *err)
 static int add_checksum(struct saving *saving, struct err *err)
 {
 	uint64_t crc;
-	int r = memory_crc(saving->files.memory, saving->vm->machine->mem.size,
+	int r = memory_crc(saving->files.memory,
+			   saving->vm->machine->board.mem.size,
 			   saving->who.label.base != 0, &crc, err);
 
 	if (r == 0)
@@ -122,7 +123,7 @@ static int check_holes(struct saving *saving, const struct memory_stats *stats,
 		       struct err *err)
 {
 	uint64_t now = memory_stored(saving->files.memory,
-				     saving->vm->machine->mem.size);
+				     saving->vm->machine->board.mem.size);
 
 	if (saving->who.label.base == 0 ||
 	    now <= saving->stored + stats->written)
@@ -141,11 +142,11 @@ static unsigned int hot_pages(struct saving *saving,
 	unsigned int nr = 0;
 	uint64_t gpa;
 
-	page[nr++] = gmem_page(&m->mem, m->vmgenid.gpa);
+	page[nr++] = gmem_page(&m->board.mem, m->chipset.vmgenid.gpa);
 	for (unsigned int i = 0; i < m->vcpus.nr && nr < HOT_PAGES; i++)
 		if (kvm_vcpu_translate(&m->vcpus.vcpu[i].kvm,
 				       saving->s->vcpus[i].regs.rsp, &gpa))
-			page[nr++] = gmem_page(&m->mem, gpa);
+			page[nr++] = gmem_page(&m->board.mem, gpa);
 	return nr;
 }
 
@@ -187,7 +188,7 @@ static int write_memory(struct saving *saving, struct err *err)
 	int r;
 
 	warn_of_pagemap(m, saving->kind);
-	r = memory_write(&m->mem, m->pagemap, saving->files.memory,
+	r = memory_write(&m->board.mem, m->pagemap, saving->files.memory,
 			 saving->kind, &stats, err);
 
 	phases_end(saving->phases, "guest memory dump");
@@ -198,7 +199,7 @@ static int write_memory(struct saving *saving, struct err *err)
 	log_info("Guest memory: %llu KiB written, %llu KiB copied, of %llu KiB",
 		 (unsigned long long)(stats.written >> 10),
 		 (unsigned long long)(stats.copied >> 10),
-		 (unsigned long long)(m->mem.size >> 10));
+		 (unsigned long long)(m->board.mem.size >> 10));
 	r = check_holes(saving, &stats, err);
 	if (r == 0)
 		r = prove_memory(saving, &stats, err);
@@ -207,7 +208,9 @@ static int write_memory(struct saving *saving, struct err *err)
 
 static int note_dirty(struct machine *m, struct err *err)
 {
-	int r = m->mem.dirty ? kvm_vm_note_dirty(&m->kvm_vm, &m->mem) : 0;
+	int r = m->board.mem.dirty
+			? kvm_vm_note_dirty(&m->board.kvm_vm, &m->board.mem)
+			: 0;
 
 	return r < 0 ? err_set(err, r, "KVM does not tell dirty pages: %s",
 			       err_name(r))
@@ -221,7 +224,7 @@ static int begin(struct saving *saving, const struct vm_place *place,
 	int r = place->begin(place->ctx, &saving->files, err);
 
 	saving->who.label = saving->files.label;
-	saving->who.size = saving->vm->machine->mem.size;
+	saving->who.size = saving->vm->machine->board.mem.size;
 	return r;
 }
 
@@ -230,8 +233,8 @@ static void move_base(struct saving *saving)
 {
 	struct vm *vm = saving->vm;
 
-	if (vm->machine->mem.dirty) {
-		gmem_clean(&vm->machine->mem);
+	if (vm->machine->board.mem.dirty) {
+		gmem_clean(&vm->machine->board.mem);
 		vm->base = saving->who;
 	}
 }
@@ -285,7 +288,7 @@ static int save(struct vm *vm, const struct vm_place *place,
 	};
 	int r;
 
-	if (how->kind == MEMORY_DIFF && vm->machine->mem.dirty &&
+	if (how->kind == MEMORY_DIFF && vm->machine->board.mem.dirty &&
 	    vm->base.label.moment != 0)
 		saving.kind = MEMORY_DIRTY;
 	r = begin(&saving, place, err);
@@ -320,7 +323,7 @@ int vm_snapshot(struct vm *vm, const struct vm_place *place,
 			       "Cannot save the microVM state: it was started "
 			       "with --nested, and the state of its own guests "
 			       "would be lost");
-	if (virtio_drain(vm->machine, now_ns() + DRAIN_NS) < 0)
+	if (virtio_drain(&vm->machine->slots, now_ns() + DRAIN_NS) < 0)
 		return err_set(err, -ETIME,
 			       "Cannot save the microVM state: a device still "
 			       "has requests in flight after %u s",
@@ -364,7 +367,7 @@ static int read_files(struct snapshot_reader *reader,
 
 static int run(struct vm *vm, bool resume, struct err *err)
 {
-	int r = machine_run(vm->machine, VCPUS_PAUSE, err);
+	int r = vm_run(vm, true, err);
 
 	if (r < 0)
 		return r;
@@ -422,6 +425,23 @@ static int configure(struct vm *vm, const struct vm_restore *how,
 	return r < 0 ? err_prefix_api(err, FROM_STATE) : 0;
 }
 
+static int make_machine(struct vm *vm, struct machine_source *source,
+			struct err *err)
+{
+	struct machine *m = NULL;
+	int r = vm_new_machine(vm, &m, err);
+
+	if (r == 0)
+		r = machine_restore(m, source, err);
+	if (r < 0) {
+		machine_free(m);
+		return r;
+	}
+	timeline_mark(&vm->timeline, TIMELINE_VCPUS_READY);
+	vm->machine = m;
+	return 0;
+}
+
 static int build(struct vm *vm, const struct vm_restore *how,
 		 struct machine_source *source, struct err *err)
 {
@@ -435,7 +455,7 @@ static int build(struct vm *vm, const struct vm_restore *how,
 	r = set_memory(&vm->config.machine, how, err);
 	phases_end(source->phases, "configuration and back ends");
 	if (r == 0)
-		r = machine_new(&vm->machine, vm, source, err);
+		r = make_machine(vm, source, err);
 	snapshot_identity_of(s, &vm->base);
 	if (r == 0)
 		r = run(vm, how->resume, err);

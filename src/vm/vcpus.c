@@ -7,9 +7,6 @@
 #include "base/log.h"
 #include "host/clock.h"
 #include "sandbox/stage.h"
-#include "vm/exits.h"
-#include "vm/machine.h"
-#include "vm/vm.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -29,12 +26,12 @@ static void on_kick(int sig)
 	(void)sig;
 }
 
-void vcpus_init(struct vcpus *set, struct machine *machine)
+void vcpus_init(struct vcpus *set, struct exits *exits)
 {
 	pthread_condattr_t attr;
 
 	memset(set, 0, sizeof(*set));
-	set->machine = machine;
+	set->exits = exits;
 	set->pid = getpid();
 	(void)pthread_mutex_init(&set->lock, NULL);
 	(void)pthread_condattr_init(&attr);
@@ -83,14 +80,14 @@ static bool park(struct vcpu *vcpu)
 /* The last thing before guest code. Return: may there be any? */
 static bool confine(struct vcpu *vcpu)
 {
-	struct vm *vm = vcpu->set->machine->vm;
-	int r = sandbox_thread(vm->sandbox, SANDBOX_VCPU);
+	const struct vm_env *env = &vcpu->set->exits->board->env;
+	int r = sandbox_thread(env->sandbox, SANDBOX_VCPU);
 
 	if (r == 0)
 		return true;
 	log_error("The seccomp filter of vCPU %u cannot be loaded: %s",
 		  vcpu->kvm.id, err_name(r));
-	vm_end(vm, VM_EXIT_GENERIC);
+	env_end(env, VM_END_HOST);
 	return false;
 }
 
@@ -128,14 +125,14 @@ static void *vcpu_main(void *arg)
 	wanted = await_all(set, confine(vcpu));
 	go_on = wanted == VCPUS_RUN || (wanted == VCPUS_PAUSE && park(vcpu));
 	if (vcpu->kvm.id == 0)
-		timeline_mark(&set->machine->vm->timeline, TIMELINE_FIRST_RUN);
+		env_mark(&set->exits->board->env, TIMELINE_FIRST_RUN);
 	while (go_on) {
 		int r = kvm_vcpu_run(&vcpu->kvm);
 
 		if (r == -EINTR || r == -EAGAIN)
 			go_on = park(vcpu);
 		else
-			go_on = exits_handle(vcpu, r);
+			go_on = exits_handle(set->exits, &vcpu->kvm, r);
 	}
 	(void)pthread_mutex_lock(&set->lock);
 	set->ended++;
@@ -188,7 +185,7 @@ int vcpus_start(struct vcpus *set, enum vcpus_wanted wanted, struct err *err)
 	for (unsigned int i = 0; i < set->nr && r == 0; i++)
 		r = start_one(&set->vcpu[i], err);
 	if (r == 0) {
-		r = sandbox_thread(set->machine->vm->sandbox, SANDBOX_VMM);
+		r = sandbox_thread(set->exits->board->env.sandbox, SANDBOX_VMM);
 		if (r < 0)
 			(void)err_set(err, r,
 				      "The seccomp filter of the VMM thread "
@@ -252,7 +249,7 @@ int vcpus_pause(struct vcpus *set)
 	}
 	for (unsigned int i = 0; i < set->nr; i++)
 		if (kvm_vcpu_tell_paused(&set->vcpu[i].kvm) < 0)
-			metric_inc(&set->counters.kvmclock_ctrl_fails);
+			metric_inc(&set->exits->counters.kvmclock_ctrl_fails);
 	return 0;
 }
 

@@ -22,15 +22,12 @@
  */
 #pragma once
 
-#include "base/metrics.h"
-#include "config/config.h"
-#include "kvm/vcpu.h"
+#include "vm/exits.h"
 
 #include <pthread.h>
 
 #define VCPUS_PAUSE_NS 30000000000ull
 
-struct machine;
 struct vcpus;
 
 /**
@@ -53,24 +50,6 @@ enum vcpus_wanted {
 };
 
 /**
- * struct exit_counters - exits that came to this process, of all vCPUs
- * @failures:	exits that ended the VM for a fault
- * @exit_io_in_agg:	how long the devices took for them; likewise the others
- */
-struct exit_counters {
-	metric_t exit_io_in;
-	metric_t exit_io_out;
-	metric_t exit_mmio_read;
-	metric_t exit_mmio_write;
-	metric_t failures;
-	metric_t kvmclock_ctrl_fails;
-	struct metric_agg exit_io_in_agg;
-	struct metric_agg exit_io_out_agg;
-	struct metric_agg exit_mmio_read_agg;
-	struct metric_agg exit_mmio_write_agg;
-};
-
-/**
  * struct vcpus - all vCPUs of a machine
  * @pid:	of this process, which a locked one cannot ask for
  * @lock:	guards wanted, confined, parked and ended
@@ -80,7 +59,7 @@ struct exit_counters {
  * @ended:	threads that left their loop
  */
 struct vcpus {
-	struct machine *machine;
+	struct exits *exits;
 	unsigned int nr;
 	struct vcpu vcpu[CONFIG_VCPUS_MAX];
 	int pid;
@@ -90,10 +69,9 @@ struct vcpus {
 	unsigned int confined;
 	unsigned int parked;
 	unsigned int ended;
-	struct exit_counters counters;
 };
 
-void vcpus_init(struct vcpus *set, struct machine *machine);
+void vcpus_init(struct vcpus *set, struct exits *exits);
 
 /* Create @nr vCPUs in the kernel; no thread yet. */
 int vcpus_new(struct vcpus *set, struct kvm_vm *vm, unsigned int nr,

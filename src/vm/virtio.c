@@ -5,8 +5,7 @@
 #include "vm/virtio.h"
 
 #include "base/log.h"
-#include "vm/machine.h"
-#include "vm/vm.h"
+#include "boot/layout.h"
 
 #include <errno.h>
 
@@ -44,73 +43,74 @@ int virtio_describe(const struct vm_config *config, struct boot_platform *plat,
 	return 0;
 }
 
-static int add_device(struct machine *m, const struct virtio_kind *kind,
-		      size_t index, struct err *err)
+static int add_device(struct virtio_slots *slots,
+		      const struct virtio_kind *kind, size_t index,
+		      struct err *err)
 {
-	unsigned int nr = m->virtio.nr;
-	struct virtio_slot *slot = &m->virtio.slot[nr];
+	unsigned int nr = slots->nr;
+	struct virtio_slot *slot = &slots->slot[nr];
 	int r;
 
 	if (nr == LAYOUT_VIRTIO_MAX)
 		return no_room(err);
-	r = kind->make(m, index, &slot->dev, err);
+	r = kind->make(slots, index, &slot->dev, err);
 	if (r < 0) {
-		metrics_remove(m->vm->metrics, slot->counters);
+		metrics_remove(slots->board->env.metrics, slot->counters);
 		return r;
 	}
 	slot->kind = kind;
 	slot->index = index;
 	virtio_mmio_init_pair(slot->mmio, slot->dev);
-	m->virtio.nr = nr + 1;
-	r = bus_add(&m->mmio, layout_virtio_base(nr), VIRTIO_MMIO_BYTES,
-		    &virtio_mmio_bus_ops, &slot->mmio[0]);
+	slots->nr = nr + 1;
+	r = bus_add(&slots->board->mmio, layout_virtio_base(nr),
+		    VIRTIO_MMIO_BYTES, &virtio_mmio_bus_ops, &slot->mmio[0]);
 	if (r == 0)
-		r = bus_add(&m->mmio, layout_virtio_acpi_base(nr),
+		r = bus_add(&slots->board->mmio, layout_virtio_acpi_base(nr),
 			    VIRTIO_MMIO_BYTES, &virtio_mmio_bus_ops,
 			    &slot->mmio[1]);
 	return r < 0 ? err_set(err, r, "Cannot place a device: %s", err_name(r))
 		     : 0;
 }
 
-int virtio_add_devices(struct machine *m, struct err *err)
+int virtio_add_devices(struct virtio_slots *slots, struct err *err)
 {
-	const struct vm_config *config = &m->vm->config;
+	const struct vm_config *config = slots->board->env.config;
 	int r = 0;
 
 	for (size_t k = 0; k < ARRAY_SIZE(kinds) && r == 0; k++)
 		for (size_t i = 0;
 		     kinds[k] && i < kinds[k]->count(config) && r == 0; i++)
-			r = add_device(m, kinds[k], i, err);
+			r = add_device(slots, kinds[k], i, err);
 	return r;
 }
 
-int virtio_add_counters(struct machine *m, const struct metric_group *group,
-			const char *suffix, const void *counters,
-			struct err *err)
+int virtio_add_counters(struct virtio_slots *slots,
+			const struct metric_group *group, const char *suffix,
+			const void *counters, struct err *err)
 {
-	int r = metrics_add(m->vm->metrics, group, suffix, counters);
+	int r = metrics_add(slots->board->env.metrics, group, suffix, counters);
 
 	if (r < 0)
 		return err_set(err, r, "Out of memory");
-	m->virtio.slot[m->virtio.nr].counters = counters;
+	slots->slot[slots->nr].counters = counters;
 	return 0;
 }
 
 /* A vCPU's: a driver has begun to use this window. */
 static void first_notify(void *ctx, const struct virtio_mmio *mmio)
 {
-	struct machine *m = ctx;
-	const struct virtio_slot *slot = m->virtio.slot;
+	struct virtio_slots *slots = ctx;
+	const struct virtio_slot *slot = slots->slot;
 	unsigned int i;
 	uint64_t base;
 	int r;
 
 	while (mmio != &slot->mmio[0] && mmio != &slot->mmio[1])
 		slot++;
-	i = (unsigned int)(slot - m->virtio.slot);
+	i = (unsigned int)(slot - slots->slot);
 	base = mmio == &slot->mmio[0] ? layout_virtio_base(i)
 				      : layout_virtio_acpi_base(i);
-	r = kvm_ioeventfd_add(&m->kvm_vm, mmio->dev->kick_fd,
+	r = kvm_ioeventfd_add(&slots->board->kvm_vm, mmio->dev->kick_fd,
 			      base + VIRTIO_MMIO_NOTIFY);
 	if (r < 0)
 		log_warn("%s: KVM takes no ioeventfd: %s; kicks are slow",
@@ -134,34 +134,36 @@ static void on_repeat(struct timer *timer)
 }
 
 /* Not while the VM is paused: its chips stay as they are. */
-static void set_repeat(struct machine *m)
+static void set_repeat(struct virtio_slots *slots)
 {
-	if (m->virtio.paused || m->kvm_vm.split || m->virtio.nr == 0)
-		timer_stop(&m->virtio.repeat);
+	if (slots->paused || slots->board->kvm_vm.split || slots->nr == 0)
+		timer_stop(&slots->repeat);
 	else
-		timer_set(&m->virtio.repeat, VIRTIO_REPEAT_NS,
-			  VIRTIO_REPEAT_NS);
+		timer_set(&slots->repeat, VIRTIO_REPEAT_NS, VIRTIO_REPEAT_NS);
 }
 
-void virtio_init(struct machine *m)
+void virtio_init(struct virtio_slots *slots, struct board *board,
+		 metric_t *triggers)
 {
-	timer_init(&m->virtio.repeat, m->vm->loop, on_repeat);
+	slots->board = board;
+	slots->triggers = triggers;
+	timer_init(&slots->repeat, slots->board->env.loop, on_repeat);
 }
 
-int virtio_connect(struct machine *m, struct err *err)
+int virtio_connect(struct virtio_slots *slots, struct err *err)
 {
 	int r = 0;
 
-	set_repeat(m);
-	for (unsigned int i = 0; i < m->virtio.nr && r == 0; i++) {
-		struct virtio_slot *slot = &m->virtio.slot[i];
+	set_repeat(slots);
+	for (unsigned int i = 0; i < slots->nr && r == 0; i++) {
+		struct virtio_slot *slot = &slots->slot[i];
 
 		for (unsigned int window = 0; window < 2; window++) {
-			slot->mmio[window].ctx = m;
+			slot->mmio[window].ctx = slots;
 			slot->mmio[window].first_notify = first_notify;
 		}
-		slot->dev->triggers = &m->interrupts.triggers;
-		r = kvm_irqfd_add(&m->kvm_vm, slot->dev->irq_fd,
+		slot->dev->triggers = slots->triggers;
+		r = kvm_irqfd_add(&slots->board->kvm_vm, slot->dev->irq_fd,
 				  layout_virtio_gsi(i));
 	}
 	return r < 0 ? err_set(err, r,
@@ -171,49 +173,48 @@ int virtio_connect(struct machine *m, struct err *err)
 		     : 0;
 }
 
-void virtio_unmasked(struct machine *m, unsigned int gsi)
+void virtio_unmasked(struct virtio_slots *slots, unsigned int gsi)
 {
 	unsigned int i = gsi - layout_virtio_gsi(0);
 
-	if (gsi >= layout_virtio_gsi(0) && i < m->virtio.nr)
-		virtio_dev_repeat_interrupt(m->virtio.slot[i].dev);
+	if (gsi >= layout_virtio_gsi(0) && i < slots->nr)
+		virtio_dev_repeat_interrupt(slots->slot[i].dev);
 }
 
-void virtio_pause(struct machine *m)
+void virtio_pause(struct virtio_slots *slots)
 {
-	m->virtio.paused = true;
-	set_repeat(m);
-	for (unsigned int i = 0; i < m->virtio.nr; i++)
-		virtio_dev_pause(m->virtio.slot[i].dev);
+	slots->paused = true;
+	set_repeat(slots);
+	for (unsigned int i = 0; i < slots->nr; i++)
+		virtio_dev_pause(slots->slot[i].dev);
 }
 
-void virtio_resume(struct machine *m)
+void virtio_resume(struct virtio_slots *slots)
 {
-	for (unsigned int i = 0; i < m->virtio.nr; i++)
-		virtio_dev_resume(m->virtio.slot[i].dev);
-	m->virtio.paused = false;
-	set_repeat(m);
+	for (unsigned int i = 0; i < slots->nr; i++)
+		virtio_dev_resume(slots->slot[i].dev);
+	slots->paused = false;
+	set_repeat(slots);
 }
 
-void virtio_free_devices(struct machine *m)
+void virtio_free_devices(struct virtio_slots *slots)
 {
-	timer_stop(&m->virtio.repeat);
-	while (m->virtio.nr > 0) {
-		const struct virtio_slot *slot =
-			&m->virtio.slot[--m->virtio.nr];
+	timer_stop(&slots->repeat);
+	while (slots->nr > 0) {
+		const struct virtio_slot *slot = &slots->slot[--slots->nr];
 
-		metrics_remove(m->vm->metrics, slot->counters);
+		metrics_remove(slots->board->env.metrics, slot->counters);
 		slot->dev->ops->destroy(slot->dev);
 	}
 }
 
-struct virtio_dev *virtio_find(struct machine *m,
+struct virtio_dev *virtio_find(struct virtio_slots *slots,
 			       const struct virtio_kind *kind, size_t index)
 {
-	for (unsigned int i = 0; m && i < m->virtio.nr; i++)
-		if (m->virtio.slot[i].kind == kind &&
-		    m->virtio.slot[i].index == index)
-			return m->virtio.slot[i].dev;
+	for (unsigned int i = 0; i < slots->nr; i++)
+		if (slots->slot[i].kind == kind &&
+		    slots->slot[i].index == index)
+			return slots->slot[i].dev;
 	return NULL;
 }
 
@@ -235,10 +236,11 @@ void virtio_set_limits(struct rate_limiter *limiter,
 	rate_limiter_changed(limiter);
 }
 
-void virtio_add_limiter(struct machine *m, struct rate_limiter *limiter,
+void virtio_add_limiter(struct virtio_slots *slots,
+			struct rate_limiter *limiter,
 			const struct rate_limiter_config *config)
 {
-	struct virtio_slot *slot = &m->virtio.slot[m->virtio.nr];
+	struct virtio_slot *slot = &slots->slot[slots->nr];
 
 	virtio_set_limits(limiter, config);
 	assert(slot->nr_limiters < VIRTIO_LIMITERS_MAX);

@@ -20,12 +20,13 @@
 
 #include "base/metrics.h"
 #include "boot/loader.h"
-#include "config/config.h"
 #include "host/rate_limiter.h"
 #include "virtio/mmio.h"
+#include "vm/board.h"
 
 struct balloon;
 struct machine;
+struct virtio_slots;
 
 /**
  * struct virtio_kind - one kind of device
@@ -38,8 +39,8 @@ struct virtio_kind {
 	const char *name;
 	enum virtio_id id;
 	size_t (*count)(const struct vm_config *config);
-	int (*make)(struct machine *m, size_t i, struct virtio_dev **out,
-		    struct err *err);
+	int (*make)(struct virtio_slots *slots, size_t i,
+		    struct virtio_dev **out, struct err *err);
 };
 
 extern const struct virtio_kind virtio_kind_balloon;
@@ -72,12 +73,15 @@ struct virtio_slot {
 
 /**
  * struct virtio_slots - all of them
+ * @triggers:	counts the interrupts that this process raises
  * @paused:	the VM is
  * @repeat:	KVM's own IOAPIC drops what comes while a pin is masked, and
  *		tells nobody when it is unmasked: what a driver has not taken
  *		for VIRTIO_REPEAT_NS is said again. Not set with ours
  */
 struct virtio_slots {
+	struct board *board;
+	metric_t *triggers;
 	unsigned int nr;
 	bool paused;
 	struct timer repeat;
@@ -89,22 +93,24 @@ int virtio_describe(const struct vm_config *config, struct boot_platform *plat,
 		    struct err *err) __must_check;
 
 /* No devices yet; for virtio_free_devices(). */
-void virtio_init(struct machine *m);
+void virtio_init(struct virtio_slots *slots, struct board *board,
+		 metric_t *triggers);
 
 /* Make all devices and put them on the bus. */
-int virtio_add_devices(struct machine *m, struct err *err) __must_check;
+int virtio_add_devices(struct virtio_slots *slots,
+		       struct err *err) __must_check;
 
 /**
  * virtio_add_counters() - for make(): show a device's counters in the metrics
  * @suffix:	device id, NULL when there is at most one such device
  * @counters:	in the device; until it is freed
  */
-int virtio_add_counters(struct machine *m, const struct metric_group *group,
-			const char *suffix, const void *counters,
-			struct err *err) __must_check;
+int virtio_add_counters(struct virtio_slots *slots,
+			const struct metric_group *group, const char *suffix,
+			const void *counters, struct err *err) __must_check;
 
 /* Connect interrupts to KVM, and kicks when they come. After the vCPUs. */
-int virtio_connect(struct machine *m, struct err *err) __must_check;
+int virtio_connect(struct virtio_slots *slots, struct err *err) __must_check;
 
 /**
  * virtio_unmasked() - the guest has unmasked (or moved) pin @gsi of our IOAPIC
@@ -112,37 +118,38 @@ int virtio_connect(struct machine *m, struct err *err) __must_check;
  * While a pin is masked KVM drops what comes by its irqfd; a device that still
  * has something to say says it again. Any thread.
  */
-void virtio_unmasked(struct machine *m, unsigned int gsi);
+void virtio_unmasked(struct virtio_slots *slots, unsigned int gsi);
 
 /* The VM pauses or goes on; the vCPUs are parked. VMM thread. */
-void virtio_pause(struct machine *m);
-void virtio_resume(struct machine *m);
+void virtio_pause(struct virtio_slots *slots);
+void virtio_resume(struct virtio_slots *slots);
 
 /* Finish what is in flight. Return: 0 or -ETIME. */
-int virtio_drain(struct machine *m, uint64_t deadline_ns) __must_check;
+int virtio_drain(struct virtio_slots *slots, uint64_t deadline_ns) __must_check;
 
 /* All devices' state as JSON; paused and drained. */
-void virtio_save(struct machine *m, struct buf *out);
+void virtio_save(struct virtio_slots *slots, struct buf *out);
 
 /* Take it over, on devices that were just made and are paused. */
-int virtio_load(struct machine *m, const struct schema_raw *text,
+int virtio_load(struct virtio_slots *slots, const struct schema_raw *text,
 		struct err *err) __must_check;
 
-void virtio_free_devices(struct machine *m);
+void virtio_free_devices(struct virtio_slots *slots);
 
 /* The @index-th device of @kind; NULL when there is none. */
-struct virtio_dev *virtio_find(struct machine *m,
+struct virtio_dev *virtio_find(struct virtio_slots *slots,
 			       const struct virtio_kind *kind, size_t index);
 
 /* The machine's balloon; NULL when there is none, or no machine. */
-struct balloon *virtio_balloon(struct machine *m);
+struct balloon *virtio_balloon(struct machine *slots);
 
 /**
  * virtio_add_limiter() - for make(): a limiter of the device
  *
  * Sets it from the configuration; its level is saved in snapshots.
  */
-void virtio_add_limiter(struct machine *m, struct rate_limiter *limiter,
+void virtio_add_limiter(struct virtio_slots *slots,
+			struct rate_limiter *limiter,
 			const struct rate_limiter_config *config);
 
 /* Set a limiter from the configuration. What is absent stays as it is. */

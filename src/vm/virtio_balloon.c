@@ -4,20 +4,20 @@
  */
 #include "dev/balloon.h"
 #include "vm/machine.h"
-#include "vm/vm.h"
 
 static size_t count(const struct vm_config *config)
 {
 	return config->balloon.present;
 }
 
-static int make(struct machine *m, size_t i, struct virtio_dev **out,
+static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
 		struct err *err)
 {
-	const struct balloon_config *config = &m->vm->config.balloon;
+	const struct balloon_config *config =
+		&slots->board->env.config->balloon;
 	const struct balloon_params params = {
-		.mem = &m->mem,
-		.loop = m->vm->loop,
+		.mem = &slots->board->mem,
+		.loop = slots->board->env.loop,
 		.target_pages = config->amount_mib * BALLOON_PAGES_MIB,
 		.stats_s = config->stats_polling_interval_s,
 		.deflate_on_oom = config->deflate_on_oom,
@@ -31,7 +31,7 @@ static int make(struct machine *m, size_t i, struct virtio_dev **out,
 	r = balloon_new(&balloon, &params, err);
 	if (r < 0)
 		return r;
-	r = virtio_add_counters(m, &balloon_metric_group, NULL,
+	r = virtio_add_counters(slots, &balloon_metric_group, NULL,
 				&balloon->metrics, err);
 	if (r < 0) {
 		balloon->dev.ops->destroy(&balloon->dev);
@@ -50,7 +50,8 @@ const struct virtio_kind virtio_kind_balloon = {
 
 struct balloon *virtio_balloon(struct machine *m)
 {
-	struct virtio_dev *dev = virtio_find(m, &virtio_kind_balloon, 0);
+	struct virtio_dev *dev =
+		m ? virtio_find(&m->slots, &virtio_kind_balloon, 0) : NULL;
 
 	return dev ? container_of(dev, struct balloon, dev) : NULL;
 }

@@ -42,14 +42,14 @@ static void warn_of_file(const struct drive_config *drive,
 			 drive->path_on_host);
 }
 
-static int make(struct machine *m, size_t i, struct virtio_dev **out,
+static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
 		struct err *err)
 {
-	const struct drive_config *drive = &m->vm->config.drives[i];
+	const struct drive_config *drive = &slots->board->env.config->drives[i];
 	struct blk_params params = {
 		.id = drive->drive_id,
-		.mem = &m->mem,
-		.loop = m->vm->loop,
+		.mem = &slots->board->mem,
+		.loop = slots->board->env.loop,
 		.read_only = drive->is_read_only,
 		.flush = drive->cache_type == CACHE_WRITEBACK,
 		.async = drive->io_engine == IO_ENGINE_ASYNC,
@@ -66,8 +66,8 @@ static int make(struct machine *m, size_t i, struct virtio_dev **out,
 	r = blk_new(&blk, &params, err);
 	if (r < 0)
 		return r;
-	virtio_add_limiter(m, blk_limiter(blk), &drive->rate_limiter);
-	r = virtio_add_counters(m, &blk_metric_group, drive->drive_id,
+	virtio_add_limiter(slots, blk_limiter(blk), &drive->rate_limiter);
+	r = virtio_add_counters(slots, &blk_metric_group, drive->drive_id,
 				blk_counters(blk), err);
 	if (r < 0) {
 		blk_dev(blk)->ops->destroy(blk_dev(blk));
@@ -89,7 +89,7 @@ static struct blk *find(struct vm *vm, const struct drive_config *drive)
 {
 	size_t i = (size_t)(drive - vm->config.drives);
 	struct blk *blk =
-		blk_of(virtio_find(vm->machine, &virtio_kind_block, i));
+		blk_of(virtio_find(&vm->machine->slots, &virtio_kind_block, i));
 
 	assert(blk);
 	return blk;

@@ -3,27 +3,28 @@
  * virtio_entropy.c - the entropy device of the configuration
  */
 #include "dev/rng.h"
-#include "vm/machine.h"
-#include "vm/vm.h"
+#include "vm/virtio.h"
 
 static size_t count(const struct vm_config *config)
 {
 	return config->entropy.present;
 }
 
-static int make(struct machine *m, size_t i, struct virtio_dev **out,
+static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
 		struct err *err)
 {
-	const struct entropy_config *config = &m->vm->config.entropy;
+	const struct entropy_config *config =
+		&slots->board->env.config->entropy;
 	struct rng *rng;
 	int r;
 
 	(void)i;
-	r = rng_new(&rng, &m->mem, m->vm->loop, err);
+	r = rng_new(&rng, &slots->board->mem, slots->board->env.loop, err);
 	if (r < 0)
 		return r;
-	virtio_add_limiter(m, &rng->limiter, &config->rate_limiter);
-	r = virtio_add_counters(m, &rng_metric_group, NULL, &rng->metrics, err);
+	virtio_add_limiter(slots, &rng->limiter, &config->rate_limiter);
+	r = virtio_add_counters(slots, &rng_metric_group, NULL, &rng->metrics,
+				err);
 	if (r < 0) {
 		rng->dev.ops->destroy(&rng->dev);
 		return r;

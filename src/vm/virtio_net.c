@@ -16,13 +16,13 @@ static size_t count(const struct vm_config *config)
 	return config->nr_nets;
 }
 
-static int make(struct machine *m, size_t i, struct virtio_dev **out,
+static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
 		struct err *err)
 {
-	const struct net_config *config = &m->vm->config.nets[i];
+	const struct net_config *config = &slots->board->env.config->nets[i];
 	struct net_params params = {
-		.mem = &m->mem,
-		.loop = m->vm->loop,
+		.mem = &slots->board->mem,
+		.loop = slots->board->env.loop,
 		.fd = config->fd,
 		.vhost_fd = config->vhost_fd,
 		.has_mac = config->has_mac,
@@ -34,7 +34,8 @@ static int make(struct machine *m, size_t i, struct virtio_dev **out,
 	char name[64];
 	int r;
 
-	if (config->vhost && m->vm->config.machine.track_dirty_pages)
+	if (config->vhost &&
+	    slots->board->env.config->machine.track_dirty_pages)
 		return err_set(err, -EINVAL,
 			       "Interface %s: vhost and track_dirty_pages do "
 			       "not go together: the host kernel writes guest "
@@ -46,9 +47,9 @@ static int make(struct machine *m, size_t i, struct virtio_dev **out,
 	r = net_new(&net, &params, err);
 	if (r < 0)
 		return r;
-	virtio_add_limiter(m, &net->rx.limiter, &config->rx_rate_limiter);
-	virtio_add_limiter(m, &net->tx.limiter, &config->tx_rate_limiter);
-	r = virtio_add_counters(m, &net_metric_group, config->iface_id,
+	virtio_add_limiter(slots, &net->rx.limiter, &config->rx_rate_limiter);
+	virtio_add_limiter(slots, &net->tx.limiter, &config->tx_rate_limiter);
+	r = virtio_add_counters(slots, &net_metric_group, config->iface_id,
 				&net->metrics, err);
 	if (r < 0) {
 		net->dev.ops->destroy(&net->dev);
@@ -76,7 +77,7 @@ int vm_set_net_limits(struct vm *vm, const char *id,
 
 	while (i < vm->config.nr_nets && strcmp(config[i].iface_id, id) != 0)
 		i++;
-	dev = virtio_find(vm->machine, &virtio_kind_net, i);
+	dev = virtio_find(&vm->machine->slots, &virtio_kind_net, i);
 	if (!dev)
 		return err_set(err, -ENODEV,
 			       "Unable to update the net device: Failed "

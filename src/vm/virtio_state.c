@@ -9,7 +9,7 @@
  */
 #include "base/fd.h"
 #include "virtio/state.h"
-#include "vm/machine.h"
+#include "vm/virtio.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -84,11 +84,11 @@ static void save_limiters(struct virtio_slot *slot, struct buf *out)
 	buf_add(out, "]", 1);
 }
 
-void virtio_save(struct machine *m, struct buf *out)
+void virtio_save(struct virtio_slots *slots, struct buf *out)
 {
 	buf_add_str(out, "{\"slots\":[");
-	for (unsigned int i = 0; i < m->virtio.nr; i++) {
-		struct virtio_slot *slot = &m->virtio.slot[i];
+	for (unsigned int i = 0; i < slots->nr; i++) {
+		struct virtio_slot *slot = &slots->slot[i];
 		struct virtio_state transport = {0};
 
 		virtio_mmio_save(slot->mmio, &transport);
@@ -156,31 +156,31 @@ static int load_slot(struct virtio_slot *slot, const struct slot_state *state,
 	return r < 0 ? r : virtio_mmio_load(slot->mmio, &state->transport, err);
 }
 
-int virtio_load(struct machine *m, const struct schema_raw *text,
+int virtio_load(struct virtio_slots *slots, const struct schema_raw *text,
 		struct err *err)
 {
 	struct slots_state state = {0};
-	const struct slot_state *slots;
+	const struct slot_state *states;
 	struct schema_seen seen;
 	int r = schema_decode_text(&slots_schema, text->text, text->len, &state,
 				   &seen, err);
 
-	if (r == 0 && state.slots.nr != m->virtio.nr)
+	if (r == 0 && state.slots.nr != slots->nr)
 		r = err_set(err, -EINVAL,
 			    "%zu devices, the configuration has %u",
-			    state.slots.nr, m->virtio.nr);
-	slots = state.slots.items;
-	for (unsigned int i = 0; i < m->virtio.nr && r == 0; i++)
-		r = load_slot(&m->virtio.slot[i], &slots[i], err);
+			    state.slots.nr, slots->nr);
+	states = state.slots.items;
+	for (unsigned int i = 0; i < slots->nr && r == 0; i++)
+		r = load_slot(&slots->slot[i], &states[i], err);
 	schema_free(&slots_schema, &state);
 	return r;
 }
 
-int virtio_drain(struct machine *m, uint64_t deadline_ns)
+int virtio_drain(struct virtio_slots *slots, uint64_t deadline_ns)
 {
 	int r = 0;
 
-	for (unsigned int i = 0; i < m->virtio.nr && r == 0; i++)
-		r = virtio_dev_drain(m->virtio.slot[i].dev, deadline_ns);
+	for (unsigned int i = 0; i < slots->nr && r == 0; i++)
+		r = virtio_dev_drain(slots->slot[i].dev, deadline_ns);
 	return r;
 }

@@ -30,15 +30,15 @@ static size_t count(const struct vm_config *config)
 	return config->vsock.present;
 }
 
-static int make(struct machine *m, size_t i, struct virtio_dev **out,
+static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
 		struct err *err)
 {
-	const struct vsock_config *config = &m->vm->config.vsock;
+	const struct vsock_config *config = &slots->board->env.config->vsock;
 	const struct vsock_params params = {
-		.mem = &m->mem,
-		.loop = m->vm->loop,
+		.mem = &slots->board->mem,
+		.loop = slots->board->env.loop,
 		.guest_cid = config->guest_cid,
-		.opener = m->vm->config.opener,
+		.opener = slots->board->env.config->opener,
 		.uds_path = config->uds_path,
 		.listen_fd = config->fd,
 	};
@@ -50,7 +50,7 @@ static int make(struct machine *m, size_t i, struct virtio_dev **out,
 	r = vsock_new(&dev, &params, err);
 	if (r < 0)
 		return r;
-	r = virtio_add_counters(m, &vsock_metric_group, NULL,
+	r = virtio_add_counters(slots, &vsock_metric_group, NULL,
 				vsock_counters(dev), err);
 	if (r < 0) {
 		dev->ops->destroy(dev);
@@ -69,9 +69,10 @@ const struct virtio_kind virtio_kind_vsock = {
 
 void vm_vsock_dialed(struct vm *vm, uint32_t port, int rc, int fd)
 {
-	struct virtio_dev *dev =
-		vm->machine ? virtio_find(vm->machine, &virtio_kind_vsock, 0)
-			    : NULL;
+	struct virtio_dev *dev = vm->machine
+					 ? virtio_find(&vm->machine->slots,
+						       &virtio_kind_vsock, 0)
+					 : NULL;
 
 	if (dev)
 		vsock_dialed(dev, port, rc, fd);

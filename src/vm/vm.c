@@ -68,6 +68,91 @@ void vm_free(struct vm *vm)
 	vm_config_free(&vm->config);
 }
 
+static void end_for(void *ctx, enum vm_end_reason why)
+{
+	static const enum vm_exit_code codes[] = {
+		[VM_END_ASKED] = VM_EXIT_OK,
+		[VM_END_HOST] = VM_EXIT_GENERIC,
+		[VM_END_FILE_TRUNCATED] = VM_EXIT_SIGBUS,
+		[VM_END_TRIPLE_FAULT] = VM_EXIT_TRIPLE_FAULT,
+		[VM_END_INTERNAL_ERROR] = VM_EXIT_INTERNAL_ERROR,
+		[VM_END_MMIO_IN_RAM] = VM_EXIT_MMIO_IN_RAM,
+		[VM_END_FAIL_ENTRY] = VM_EXIT_FAIL_ENTRY,
+		[VM_END_UNKNOWN_EXIT] = VM_EXIT_UNKNOWN,
+		[VM_END_RUN_FAILED] = VM_EXIT_RUN_FAILED,
+	};
+	static_assert(ARRAY_SIZE(codes) == VM_END_REASONS, "a code for each");
+
+	vm_end(ctx, codes[why]);
+}
+
+int vm_new_machine(struct vm *vm, struct machine **out, struct err *err)
+{
+	const struct vm_env env = {
+		.config = &vm->config,
+		.loop = vm->loop,
+		.terminal = vm->terminal,
+		.metrics = vm->metrics,
+		.sandbox = vm->sandbox,
+		.timeline = &vm->timeline,
+		.host = &vm->handover,
+		.exit_code = &vm->exit_code,
+		.end = end_for,
+		.ctx = vm,
+	};
+
+	vm_look_at_host(vm);
+	return machine_new(out, &env, err);
+}
+
+/* The other half is told first: what it is asked for afterwards it judges. */
+static int lock(struct vm *vm, struct err *err)
+{
+	struct uffd *uffd = &vm->machine->uffd;
+	int r = vm->lock ? vm->lock(vm, vm->lock_ctx, err) : 0;
+
+	vm->locked = r == 0;
+	if (sandbox_isolates(vm->sandbox)) /* it takes one thread only */
+		uffd_unwatch(uffd);
+	if (r == 0)
+		r = sandbox_lock(vm->sandbox, err);
+	if (r < 0)
+		return r;
+	r = uffd_watch_again(uffd);
+	return r < 0 ? err_set(err, r, "Cannot watch the memory's handler: %s",
+			       err_name(r))
+		     : 0;
+}
+
+int vm_run(struct vm *vm, bool paused, struct err *err)
+{
+	struct machine *m = vm->machine;
+	int r = console_start_input(&m->chipset.console, err);
+
+	if (r == 0)
+		r = lock(vm, err);
+	return r < 0 ? r
+		     : vcpus_start(&m->vcpus, paused ? VCPUS_PAUSE : VCPUS_RUN,
+				   err);
+}
+
+/* Return: as vm_start(). */
+static int boot(struct vm *vm, struct err *err)
+{
+	struct machine *m = NULL;
+	int r = vm_new_machine(vm, &m, err);
+
+	if (r == 0)
+		r = machine_boot(m, err);
+	if (r < 0) {
+		machine_free(m);
+		return r;
+	}
+	timeline_mark(&vm->timeline, TIMELINE_VCPUS_READY);
+	vm->machine = m;
+	return 0;
+}
+
 int vm_start(struct vm *vm, struct err *err)
 {
 	int r;
@@ -75,10 +160,10 @@ int vm_start(struct vm *vm, struct err *err)
 	if (vm->state != VM_NOT_STARTED)
 		return err_set(err, -EBUSY, "The microVM is already running");
 	timeline_mark(&vm->timeline, TIMELINE_START);
-	r = machine_new(&vm->machine, vm, NULL, err);
+	r = boot(vm, err);
 	if (r < 0)
 		return r;
-	r = machine_run(vm->machine, VCPUS_RUN, err);
+	r = vm_run(vm, false, err);
 	if (r < 0) {
 		machine_free(vm->machine);
 		vm->machine = NULL;
@@ -107,7 +192,7 @@ int vm_pause(struct vm *vm, struct err *err)
 				"waiting for the host for %u s, as it does "
 				"when a page of guest memory does not come",
 				(unsigned int)(VCPUS_PAUSE_NS / 1000000000));
-		virtio_pause(vm->machine);
+		virtio_pause(&vm->machine->slots);
 	}
 	vm->state = VM_PAUSED;
 	return 0;
@@ -118,7 +203,7 @@ int vm_resume(struct vm *vm, struct err *err)
 	if (vm->state == VM_NOT_STARTED)
 		return not_started(err);
 	if (vm->state == VM_PAUSED) {
-		virtio_resume(vm->machine);
+		virtio_resume(&vm->machine->slots);
 		vcpus_resume(&vm->machine->vcpus);
 	}
 	vm->state = VM_RUNNING;

@@ -118,6 +118,25 @@ void vm_free(struct vm *vm);
  */
 int vm_start(struct vm *vm, struct err *err) __must_check;
 
+/**
+ * vm_new_machine() - for a start and a restore: an empty machine of this VM
+ *
+ * Return: 0 and *@out, the caller's, or -errno with a sentence.
+ */
+int vm_new_machine(struct vm *vm, struct machine **out,
+		   struct err *err) __must_check;
+
+/**
+ * vm_run() - for both: lock the process, then start the vCPUs' threads
+ * @paused:	they wait
+ *
+ * All that can fail for the sake of what a client asked for is done before.
+ *
+ * Return: 0 or -errno with a sentence; a process that is locked by then can
+ * only end.
+ */
+int vm_run(struct vm *vm, bool paused, struct err *err) __must_check;
+
 /* Idempotent; when vm_pause() returns 0 no vCPU executes guest code. */
 int vm_pause(struct vm *vm, struct err *err) __must_check;
 int vm_resume(struct vm *vm, struct err *err) __must_check;

@@ -326,8 +326,9 @@ static void print_timing(const struct vmm *v)
 
 	if (!v->vm.machine)
 		return;
-	n = timeline_format(&v->vm.timeline, v->vm.machine->kvm.stats.ns,
-			    v->vm.machine->kvm.stats.calls, text, sizeof(text));
+	n = timeline_format(&v->vm.timeline, v->vm.machine->board.kvm.stats.ns,
+			    v->vm.machine->board.kvm.stats.calls, text,
+			    sizeof(text));
 	put_stderr(v, text, n);
 	if (v->vm.restore_phases.nr == 0)
 		return;

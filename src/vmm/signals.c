@@ -164,8 +164,8 @@ static void die_of_fault(size_t row, const siginfo_t *info)
 
 	console_restore_tty();
 	if (m && table[row].sig == SIGBUS &&
-	    gmem_owns(&m->mem, info->si_addr, &gpa))
-		path = machine_truncated_file(m);
+	    gmem_owns(&m->board.mem, info->si_addr, &gpa))
+		path = board_truncated_file(&m->board);
 	if (path) {
 		put("A file that guest memory is mapped from was truncated "
 		    "while the VM ran: ");

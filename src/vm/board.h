@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * board.h - what the parts of a machine are plugged into: memory, buses, KVM
+ */
+#pragma once
+
+#include "bus/bus.h"
+#include "kvm/kvm.h"
+#include "mem/gmem.h"
+#include "vm/env.h"
+
+#define BOARD_FILES 2
+
+/**
+ * struct board_file - a file that guest memory is mapped from
+ * @fd:		borrowed; -1 when there is none
+ * @size:	when it was mapped, bytes
+ */
+struct board_file {
+	int fd;
+	off_t size;
+	const char *path;
+};
+
+/**
+ * struct board - no part of the machine, and the place of all
+ * @mem:	guest RAM
+ */
+struct board {
+	struct vm_env env;
+	struct gmem mem;
+	struct kvm kvm;
+	struct kvm_vm kvm_vm;
+	struct bus pio;
+	struct bus mmio;
+	struct board_file file[BOARD_FILES];
+};
+
+/* @board is zeroed. */
+void board_init(struct board *board, const struct vm_env *env);
+
+/**
+ * board_truncated_file() - which mapped file is now shorter than it was
+ *
+ * Return: its path, NULL when all are whole. Async-signal-safe, any thread.
+ */
+const char *board_truncated_file(const struct board *board);
