@@ -11,7 +11,7 @@
 
 #include "base/metrics.h"
 #include "base/version.h"
-#include "vm/snapshot.h"
+#include "vm/restore.h"
 
 #define API_PAYLOAD_MAX_DEFAULT 51200u
 

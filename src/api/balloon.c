@@ -4,7 +4,7 @@
  */
 #include "dev/balloon.h"
 #include "api/resource.h"
-#include "vm/virtio.h"
+#include "vm/live.h"
 
 #include <errno.h>
 

@@ -5,9 +5,10 @@
  * Files are opened when they are named: what the path names later does not
  * matter. Firecracker's socket form (vhost-user) is understood and refused.
  */
-#include "vm/drives.h"
+#include "config/drives.h"
 #include "api/limiter.h"
 #include "api/resource.h"
+#include "vm/live.h"
 
 #include <errno.h>
 #include <unistd.h>

@@ -9,6 +9,7 @@
 #include "gate/server.h"
 #include "host/allow.h"
 #include "sandbox/seccomp.h"
+#include "vm/live.h"
 
 #include <signal.h>
 

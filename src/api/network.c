@@ -6,6 +6,7 @@
 #include "api/resource.h"
 
 #include "base/mac.h"
+#include "vm/live.h"
 
 #include <errno.h>
 

@@ -29,6 +29,7 @@
 #include "gate/opener.h"
 #include "host/timer.h"
 #include "vm/phases.h"
+#include "vm/save.h"
 
 enum api_route_flags {
 	API_PRE = 1 << 0,  /* before the VM is started */

@@ -9,7 +9,8 @@
  *
  * A load that fails ends the process, behind the answer.
  */
-#include "vm/snapshot.h"
+#include "vm/restore.h"
+
 #include "api/resource.h"
 
 #include "base/log.h"

@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 
+#include <errno.h>
 #include <sys/stat.h>
 
 void board_init(struct board *board, const struct vm_env *env)
@@ -15,6 +16,50 @@ void board_init(struct board *board, const struct vm_env *env)
 	board->kvm_vm.fd = -1;
 	for (size_t i = 0; i < BOARD_FILES; i++)
 		board->file[i].fd = -1;
+}
+
+enum gmem_pages board_pages_of(enum config_huge_pages huge)
+{
+	switch (huge) {
+	case HUGE_PAGES_TRANSPARENT:
+		return GMEM_PAGES_TRANSPARENT;
+	case HUGE_PAGES_2M:
+		return GMEM_PAGES_2M;
+	default:
+		return GMEM_PAGES_DEFAULT;
+	}
+}
+
+int board_note_file(struct board_file *file, int fd, const char *path,
+		    struct err *err)
+{
+	struct stat st;
+
+	file->fd = fd;
+	file->path = path;
+	if (fd < 0)
+		return 0;
+	if (fd_stat(fd, &st) < 0)
+		return err_set(err, -errno, "Cannot stat %s: %s", path,
+			       err_name(errno));
+	file->size = st.st_size;
+	return 0;
+}
+
+int board_open_kvm(struct board *board, struct err *err)
+{
+	int fd = path_open(board->env.config->opener, PATH_KVM, NULL, err);
+
+	return kvm_open(&board->kvm, fd, err);
+}
+
+/* KVM notes what the guest writes when this is asked for as it gets memory. */
+int board_give_memory(struct board *board, struct err *err)
+{
+	if (board->env.config->machine.track_dirty_pages &&
+	    gmem_track(&board->mem) < 0)
+		return err_set(err, -ENOMEM, "Out of memory");
+	return kvm_vm_set_memory(&board->kvm_vm, &board->mem, err);
 }
 
 const char *board_truncated_file(const struct board *board)

@@ -39,6 +39,23 @@ struct board {
 /* @board is zeroed. */
 void board_init(struct board *board, const struct vm_env *env);
 
+enum gmem_pages board_pages_of(enum config_huge_pages huge);
+
+/**
+ * board_note_file() - guest memory is mapped from @fd
+ * @fd:		-1: it is not
+ *
+ * Return: 0 or -errno with a sentence.
+ */
+int board_note_file(struct board_file *file, int fd, const char *path,
+		    struct err *err) __must_check;
+
+/* Return: 0 or -errno with a sentence. */
+int board_open_kvm(struct board *board, struct err *err) __must_check;
+
+/* Tell KVM of guest memory. Return: 0 or -errno with a sentence. */
+int board_give_memory(struct board *board, struct err *err) __must_check;
+
 /**
  * board_truncated_file() - which mapped file is now shorter than it was
  *

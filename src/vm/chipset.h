@@ -40,3 +40,20 @@ struct chipset {
 	struct console console;
 	struct serial serial;
 };
+
+/* Make the devices. Return: 0, or -errno with a sentence: free them then. */
+int chipset_add(struct chipset *c, struct err *err) __must_check;
+
+/* What was made. */
+void chipset_free(struct chipset *c);
+
+/**
+ * chipset_save() - the devices' states
+ * @s:		its devices are filled in
+ * @text:	what they refer to
+ */
+void chipset_save(struct chipset *c, struct snapshot *s, struct buf *text);
+
+/* On devices that were just made. Return: 0 or -errno with a sentence. */
+int chipset_load(struct chipset *c, const struct snapshot *s,
+		 struct err *err) __must_check;

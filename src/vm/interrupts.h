@@ -3,7 +3,7 @@
  * interrupts.h - one kind of line for the devices, two kinds of chip below
  *
  * Split irqchip: our IOAPIC (dev/ioapic.h), whose messages KVM takes. Full:
- * KVM's chips. Virtio devices raise theirs by an irqfd (vm/virtio.h).
+ * KVM's chips. Virtio devices raise theirs by an irqfd (vm/slots.h).
  *
  * Counted is what this process raises: not what vhost-net does in the kernel.
  */
@@ -12,7 +12,7 @@
 #include "base/metrics.h"
 #include "bus/irq.h"
 #include "dev/ioapic.h"
-#include "vm/virtio.h"
+#include "vm/slots.h"
 
 /* Firecracker's `interrupts` metrics. */
 struct interrupts_metrics {

@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "sandbox/stage.h"
-#include "vm/machine.h"
+#include "vm/boot.h"
 
 #include <errno.h>
 #include <string.h>
@@ -143,7 +143,7 @@ static int boot(struct vm *vm, struct err *err)
 	int r = vm_new_machine(vm, &m, err);
 
 	if (r == 0)
-		r = machine_boot(m, err);
+		r = boot_machine(m, err);
 	if (r < 0) {
 		machine_free(m);
 		return r;

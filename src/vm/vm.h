@@ -145,20 +145,6 @@ int vm_resume(struct vm *vm, struct err *err) __must_check;
 int vm_send_ctrl_alt_del(struct vm *vm, struct err *err) __must_check;
 
 /**
- * vm_set_net_limits() - new rate limits for interface @id of a running VM
- *
- * What is absent stays as it is. Return: 0; -ENODEV when there is no such
- * interface, -EINVAL when its frames do not come through here (vhost).
- */
-int vm_set_net_limits(struct vm *vm, const char *id,
-		      const struct rate_limiter_config *rx,
-		      const struct rate_limiter_config *tx,
-		      struct err *err) __must_check;
-
-/* vsock_dialed() of the VM's socket device, if it has one (dev/vsock.h). */
-void vm_vsock_dialed(struct vm *vm, uint32_t port, int rc, int fd);
-
-/**
  * vm_end() - end the VM with @code; the first call counts
  *
  * Context: any thread.

@@ -20,7 +20,7 @@
 #include "host/timer.h"
 #include "sandbox/stage.h"
 #include "vm/machine.h"
-#include "vm/snapshot.h"
+#include "vm/restore.h"
 #include "vmm/ask.h"
 #include "vmm/options.h"
 #include "vmm/signals.h"

@@ -10,7 +10,7 @@
 
 #include "base/args.h"
 #include "sandbox/stage.h"
-#include "vm/snapshot.h"
+#include "vm/restore.h"
 
 #define OPTIONS_API_SOCK_DEFAULT "/run/firecracker.socket"
 #define OPTIONS_ID_DEFAULT       "anonymous-instance"

@@ -11,7 +11,8 @@
 #include "config/drives.h"
 #include "snapshot/files.h"
 #include "vm/machine.h"
-#include "vm/snapshot.h"
+#include "vm/restore.h"
+#include "vm/save.h"
 #include "vm/vm.h"
 
 #include <elf.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * virtio_balloon.c - the balloon of the configuration
+ * kind_balloon.c - the balloon of the configuration
  */
 #include "dev/balloon.h"
-#include "vm/machine.h"
+#include "vm/slots.h"
 
 static size_t count(const struct vm_config *config)
 {
@@ -47,11 +47,3 @@ const struct virtio_kind virtio_kind_balloon = {
 	.count = count,
 	.make = make,
 };
-
-struct balloon *virtio_balloon(struct machine *m)
-{
-	struct virtio_dev *dev =
-		m ? virtio_find(&m->slots, &virtio_kind_balloon, 0) : NULL;
-
-	return dev ? container_of(dev, struct balloon, dev) : NULL;
-}

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * virtio.h - the machine's virtio devices: windows, interrupts, order
+ * slots.h - the machine's virtio devices: windows, interrupts, order
  *
  * Theory of operation
  *
  * Devices are made from the configuration, kind by kind in the order of one
- * table (virtio.c), within a kind in the order of the configuration. The n-th
+ * table (slots.c), within a kind in the order of the configuration. The n-th
  * device gets windows n (one for drivers that go by the command line, one for
  * those that go by ACPI) and interrupt n of layout.h; that order is guest ABI
- * and what a snapshot relies on. A kind is one file (virtio_<kind>.c) that
- * turns its part of struct vm_config into devices and carries changes of a
- * running VM to them; the devices themselves (src/dev/) know no configuration.
+ * and what a snapshot relies on. A kind is one file (kind_<kind>.c) that
+ * turns its part of struct vm_config into devices; live.c carries changes of a
+ * running VM to them. Devices themselves (src/dev/) know no configuration.
  *
  * The kernel is told of the windows before there are devices, so their number
  * comes from the configuration alone. irqfds are registered last of all (kvm.h
@@ -24,8 +24,6 @@
 #include "virtio/mmio.h"
 #include "vm/board.h"
 
-struct balloon;
-struct machine;
 struct virtio_slots;
 
 /**
@@ -139,9 +137,6 @@ void virtio_free_devices(struct virtio_slots *slots);
 /* The @index-th device of @kind; NULL when there is none. */
 struct virtio_dev *virtio_find(struct virtio_slots *slots,
 			       const struct virtio_kind *kind, size_t index);
-
-/* The machine's balloon; NULL when there is none, or no machine. */
-struct balloon *virtio_balloon(struct machine *slots);
 
 /**
  * virtio_add_limiter() - for make(): a limiter of the device

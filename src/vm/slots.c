@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * virtio.c - the machine's virtio devices (theory of operation: virtio.h)
+ * slots.c - the machine's virtio devices (theory of operation: slots.h)
  */
-#include "vm/virtio.h"
+#include "vm/slots.h"
 
 #include "base/log.h"
 #include "boot/layout.h"

@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * snapshot.h - save a paused VM into two files, and go on from them
+ * save.h - save a paused VM into two files
  *
  * Theory of operation
  *
  * Saving changes nothing about the VM: whatever fails, it stays paused and can
  * be resumed or saved again, and an older snapshot under the same names is
  * untouched (snapshot/files.h). Names and their order are not the VM's business
- * but those of a place, which knows what diffs differ from, too. Restoring
- * fills the configuration from the snapshot, checks what this host lacks and
- * builds the machine by the same path as a start (machine.c), with state in the
- * place of a kernel. A restore that fails leaves a configuration that is
- * nobody's: the process shall end.
+ * but those of a place, which knows what diffs differ from, too.
  *
  * Diffs. A VM has a base: the snapshot that its memory differs from as far as
  * anybody knows (vm.h). It is the one that was loaded, if any; where dirty
@@ -23,9 +19,8 @@
  */
 #pragma once
 
-#include "config/state.h"
-#include "snapshot/find.h"
 #include "snapshot/memory.h"
+#include "snapshot/state.h"
 #include "vm/phases.h"
 #include "vm/vm.h"
 
@@ -78,31 +73,3 @@ struct vm_place {
 int vm_snapshot(struct vm *vm, const struct vm_place *place,
 		const struct vm_save *how, struct phases *phases,
 		struct err *err) __must_check;
-
-/**
- * struct vm_restore - how
- * @paths:	memory may be NULL with @uffd_path
- * @uffd_path:	where a handler listens that serves the memory, or NULL
- * @resume:	run at once; else stay paused
- * @advance_clock:	by the real time since the snapshot
- * @has_huge_pages:	@huge_pages replaces what the snapshot says
- */
-struct vm_restore {
-	struct snapshot_paths paths;
-	const char *uffd_path;
-	struct config_overrides overrides;
-	bool resume;
-	bool track_dirty_pages;
-	bool advance_clock;
-	bool has_huge_pages;
-	enum config_huge_pages huge_pages;
-};
-
-/* Return: 0 or -errno with a sentence; @vm was not started before. */
-int vm_restore(struct vm *vm, const struct vm_restore *how,
-	       struct phases *phases, struct err *err) __must_check;
-
-/* The format version of the state file at @path, whose CRC is right: of any
- * version there will be. Return: 0 or -errno. */
-int vm_snapshot_version(const char *path, char version[static 96],
-			struct err *err) __must_check;

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * virtio_vsock.c - the socket device of the configuration
+ * kind_vsock.c - the socket device of the configuration
  */
 #include "base/fd.h"
 #include "dev/vsock.h"
-#include "vm/machine.h"
-#include "vm/vm.h"
+#include "vm/slots.h"
 
 #include <sys/resource.h>
 
@@ -66,16 +65,3 @@ const struct virtio_kind virtio_kind_vsock = {
 	.count = count,
 	.make = make,
 };
-
-void vm_vsock_dialed(struct vm *vm, uint32_t port, int rc, int fd)
-{
-	struct virtio_dev *dev = vm->machine
-					 ? virtio_find(&vm->machine->slots,
-						       &virtio_kind_vsock, 0)
-					 : NULL;
-
-	if (dev)
-		vsock_dialed(dev, port, rc, fd);
-	else
-		fd_close(&fd);
-}

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * virtio_entropy.c - the entropy device of the configuration
+ * kind_entropy.c - the entropy device of the configuration
  */
 #include "dev/rng.h"
-#include "vm/virtio.h"
+#include "vm/slots.h"
 
 static size_t count(const struct vm_config *config)
 {

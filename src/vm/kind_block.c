@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * virtio_block.c - the drives of the configuration as devices
+ * kind_block.c - the drives of the configuration as devices
  */
 #include "base/fd.h"
 #include "base/log.h"
 #include "dev/blk.h"
-#include "vm/drives.h"
-#include "vm/machine.h"
-#include "vm/vm.h"
+#include "vm/slots.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -83,56 +81,3 @@ const struct virtio_kind virtio_kind_block = {
 	.count = count,
 	.make = make,
 };
-
-/* Never NULL: a started VM has a device for each drive. */
-static struct blk *find(struct vm *vm, const struct drive_config *drive)
-{
-	size_t i = (size_t)(drive - vm->config.drives);
-	struct blk *blk =
-		blk_of(virtio_find(&vm->machine->slots, &virtio_kind_block, i));
-
-	assert(blk);
-	return blk;
-}
-
-int vm_drive_set_file(struct vm *vm, struct drive_config *drive,
-		      const char *path, int *fd,
-		      const struct drive_claim *claim)
-{
-	cleanup_free char *copy = strdup(path);
-	struct blk_file file;
-	int old_fd, r;
-
-	if (!copy)
-		return -ENOMEM;
-	r = blk_file_init(&file, *fd);
-	if (r == 0)
-		r = blk_set_file(find(vm, drive), &file);
-	if (r < 0)
-		return r;
-	old_fd = drive->fd;
-	drive->fd = fd_steal(fd);
-	drive_claim_take(drive, claim, &old_fd);
-	free(drive->path_on_host);
-	drive->path_on_host = ptr_steal(copy);
-	return 0;
-}
-
-void vm_drive_set_limits(struct vm *vm, struct drive_config *drive,
-			 const struct rate_limiter_config *limiter)
-{
-	struct blk *blk = find(vm, drive);
-
-	virtio_dev_enter(blk_dev(blk));
-	virtio_set_limits(blk_limiter(blk), limiter);
-	virtio_dev_leave(blk_dev(blk));
-	rate_limiter_config_update(&drive->rate_limiter, limiter);
-}
-
-void vm_drive_count_update(struct vm *vm, const struct drive_config *drive,
-			   bool failed)
-{
-	struct blk_counters *counters = blk_counters(find(vm, drive));
-
-	metric_inc(failed ? &counters->update_fails : &counters->update_count);
-}

@@ -1,24 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * snapshot.c - save a VM and go on from what was saved (snapshot.h)
+ * save.c - save a VM (theory of operation: save.h)
  */
-#include "vm/snapshot.h"
+#include "vm/save.h"
 
 #include "base/log.h"
-#include "base/pages.h"
+#include "config/state.h"
 #include "host/clock.h"
 #include "vm/machine.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #define DRAIN_NS  5000000000ull
 #define HOT_PAGES 8
 
-/* ---- saving ---- */
+static int save_machine(struct machine *m, struct snapshot *s, struct buf *text,
+			struct err *err)
+{
+	struct msr_list list;
+	int r = msrs_list(&m->board.kvm, &list, err);
+
+	for (unsigned int i = 0; i < m->vcpus.nr && r == 0; i++)
+		r = vcpu_state_get(&m->vcpus.vcpu[i].kvm, &list, &s->vcpus[i],
+				   err);
+	s->nr_vcpus = m->vcpus.nr;
+	s->memory_bytes = m->board.mem.size;
+	if (r == 0)
+		r = vm_state_get(&m->board.kvm_vm, &s->vm, err);
+	if (r < 0)
+		return r;
+	chipset_save(&m->chipset, s, text);
+	return text->failed ? err_set(err, -ENOMEM, "Out of memory") : 0;
+}
 
 /**
  * struct saving - a snapshot on its way
@@ -51,7 +70,7 @@ static int collect(struct saving *saving, struct err *err)
 		return err_set(err, -ENOMEM, "Out of memory");
 	snapshot_describe(s, saving->who.label.id, vm->machine->boot_id,
 			  vm->machine->kernel);
-	r = machine_save(vm->machine, s, &saving->devices, err);
+	r = save_machine(vm->machine, s, &saving->devices, err);
 	phases_end(saving->phases, "vCPU, IRQ chip and device state");
 	if (r < 0)
 		return r;
@@ -332,195 +351,5 @@ int vm_snapshot(struct vm *vm, const struct vm_place *place,
 	r = save(vm, place, how, phases, err);
 	if (r == 0)
 		phases_log(phases);
-	return r;
-}
-
-/* ---- restoring ---- */
-
-#define FROM_SNAPSHOT "Failed to restore from snapshot: "
-#define FROM_STATE    "Failed to get snapshot state from file: "
-#define FROM_UFFD                                                        \
-	"Failed to load guest memory: Error creating guest memory from " \
-	"uffd: "
-#define FROM_FILE                                                        \
-	"Failed to load guest memory: Error creating guest memory from " \
-	"file: "
-
-/* A diff's memory may be whole: another program has merged it then. */
-static int read_files(struct snapshot_reader *reader,
-		      const struct vm_restore *how, struct snapshot *s,
-		      struct err *err)
-{
-	int r = snapshot_find(reader, &how->paths, !how->uffd_path, s, err);
-
-	if (r == 0 && !how->uffd_path && reader->held == MEMORY_PART)
-		r = err_set(err, -EINVAL,
-			    "%s holds only what changed since snapshot %s: "
-			    "merge the two first (volt snapshot merge)",
-			    reader->memory_path, s->base);
-	if (r < 0)
-		err_prefix_api(err, reader->stage < SNAPSHOT_STATE_RIGHT
-					    ? FROM_STATE
-					    : FROM_FILE);
-	return r;
-}
-
-static int run(struct vm *vm, bool resume, struct err *err)
-{
-	int r = vm_run(vm, true, err);
-
-	if (r < 0)
-		return r;
-	vm->state = VM_PAUSED;
-	return resume ? vm_resume(vm, err) : 0;
-}
-
-/* Before anything else is opened, as Firecracker does. */
-static int dial(const struct vm *vm, const struct vm_restore *how,
-		struct machine_source *source, struct err *err)
-{
-	if (!how->uffd_path)
-		return 0;
-	source->uffd_sock = path_open(vm->config.opener, PATH_UFFD_HANDLER,
-				      how->uffd_path, err);
-	if (source->uffd_sock >= 0)
-		return 0;
-	return err_prefix_api(err, FROM_UFFD);
-}
-
-/* What the request says of memory. */
-static int set_memory(struct machine_config *machine,
-		      const struct vm_restore *how, struct err *err)
-{
-	if (how->has_huge_pages && how->huge_pages == HUGE_PAGES_2M &&
-	    !how->uffd_path)
-		return err_set(err, -EINVAL,
-			       FROM_FILE "2 MiB pages cannot be mapped from a "
-					 "file: use a Uffd back end");
-	if (how->has_huge_pages)
-		machine->huge_pages = how->huge_pages;
-	if (machine->huge_pages == HUGE_PAGES_2M && !how->uffd_path) {
-		log_warn("2 MiB pages cannot be mapped from a file: the guest "
-			 "gets ordinary ones");
-		machine->huge_pages = HUGE_PAGES_NONE;
-	}
-	if (how->track_dirty_pages)
-		machine->track_dirty_pages = true;
-	return 0;
-}
-
-/* Who speaks for the socket device is there before anything is opened. */
-static int configure(struct vm *vm, const struct vm_restore *how,
-		     const struct snapshot *s, struct err *err)
-{
-	struct config_state *state;
-	int r = config_state_read(&state, &vm->config, &s->config,
-				  &how->overrides, err);
-
-	if (r == 0 && vm->config.vsock.present && vm->meet_vsock)
-		r = vm->meet_vsock(vm, err);
-	if (r == 0)
-		r = config_state_open(state, &vm->config, &how->overrides, err);
-	config_state_free(state);
-	return r < 0 ? err_prefix_api(err, FROM_STATE) : 0;
-}
-
-static int make_machine(struct vm *vm, struct machine_source *source,
-			struct err *err)
-{
-	struct machine *m = NULL;
-	int r = vm_new_machine(vm, &m, err);
-
-	if (r == 0)
-		r = machine_restore(m, source, err);
-	if (r < 0) {
-		machine_free(m);
-		return r;
-	}
-	timeline_mark(&vm->timeline, TIMELINE_VCPUS_READY);
-	vm->machine = m;
-	return 0;
-}
-
-static int build(struct vm *vm, const struct vm_restore *how,
-		 struct machine_source *source, struct err *err)
-{
-	const struct snapshot *s = source->snapshot;
-	int r = dial(vm, how, source, err);
-
-	if (r == 0)
-		r = configure(vm, how, s, err);
-	if (r < 0)
-		return r;
-	r = set_memory(&vm->config.machine, how, err);
-	phases_end(source->phases, "configuration and back ends");
-	if (r == 0)
-		r = make_machine(vm, source, err);
-	snapshot_identity_of(s, &vm->base);
-	if (r == 0)
-		r = run(vm, how->resume, err);
-	phases_end(source->phases, "vCPU threads");
-	return r;
-}
-
-static int restore(struct vm *vm, const struct vm_restore *how,
-		   struct snapshot *s, struct snapshot_reader *reader,
-		   struct phases *phases, struct err *err)
-{
-	struct machine_source source = {
-		.snapshot = s,
-		.memory_fd = -1,
-		.memory_path = how->paths.memory,
-		.uffd = how->uffd_path != NULL,
-		.uffd_sock = -1,
-		.advance_clock = how->advance_clock,
-		.phases = phases,
-	};
-	int r = read_files(reader, how, s, err);
-
-	phases_end(phases, "state load + JSON parse + CRC verify");
-	if (r < 0)
-		return r;
-	source.memory_fd = fd_steal(&reader->memory_fd);
-	r = build(vm, how, &source, err);
-	fd_close(&source.memory_fd);
-	fd_close(&source.uffd_sock);
-	return r;
-}
-
-int vm_restore(struct vm *vm, const struct vm_restore *how,
-	       struct phases *phases, struct err *err)
-{
-	struct snapshot *s =
-		pages_new(sizeof(*s), offsetof(struct snapshot, vcpus[1]));
-	struct snapshot_reader reader = {.state_fd = -1, .memory_fd = -1};
-	int r;
-
-	phases_begin(phases, "Snapshot restore");
-	if (!s)
-		return err_set(err, -ENOMEM, "Out of memory");
-	timeline_mark(&vm->timeline, TIMELINE_START);
-	r = restore(vm, how, s, &reader, phases, err);
-	if (r < 0)
-		err_prefix_api(err, FROM_SNAPSHOT);
-	else
-		phases_log(phases);
-	snapshot_reader_end(&reader);
-	pages_free(s, sizeof(*s));
-	return r;
-}
-
-int vm_snapshot_version(const char *path, char version[static 96],
-			struct err *err)
-{
-	struct snapshot_reader reader;
-	struct snapshot_head head;
-	int r = snapshot_read_state(&reader, path, err);
-
-	if (r == 0)
-		r = snapshot_check_state(&reader, &head, err);
-	if (r == 0)
-		(void)snprintf(version, 96, "%s", head.version);
-	snapshot_reader_end(&reader);
 	return r;
 }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * virtio_net.c - the network interfaces of the configuration
+ * kind_net.c - the network interfaces of the configuration
  */
 #include "dev/net.h"
 #include "host/tap.h"
-#include "vm/machine.h"
-#include "vm/vm.h"
+#include "vm/slots.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -65,32 +64,3 @@ const struct virtio_kind virtio_kind_net = {
 	.count = count,
 	.make = make,
 };
-
-int vm_set_net_limits(struct vm *vm, const char *id,
-		      const struct rate_limiter_config *rx,
-		      const struct rate_limiter_config *tx, struct err *err)
-{
-	struct net_config *config = vm->config.nets;
-	struct virtio_dev *dev;
-	struct net_dev *net;
-	size_t i = 0;
-
-	while (i < vm->config.nr_nets && strcmp(config[i].iface_id, id) != 0)
-		i++;
-	dev = virtio_find(&vm->machine->slots, &virtio_kind_net, i);
-	if (!dev)
-		return err_set(err, -ENODEV,
-			       "Unable to update the net device: Failed "
-			       "perform action on device: Device not found");
-	if (config[i].vhost && (rx->present || tx->present))
-		return err_set(err, -EINVAL,
-			       "vhost and rate limiters do not go together");
-	net = container_of(dev, struct net_dev, dev);
-	virtio_dev_enter(dev);
-	virtio_set_limits(&net->rx.limiter, rx);
-	virtio_set_limits(&net->tx.limiter, tx);
-	virtio_dev_leave(dev);
-	rate_limiter_config_update(&config[i].rx_rate_limiter, rx);
-	rate_limiter_config_update(&config[i].tx_rate_limiter, tx);
-	return 0;
-}

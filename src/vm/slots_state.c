@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * virtio_state.c - the machine's virtio devices in a snapshot
+ * slots_state.c - the machine's virtio devices in a snapshot
  *
  * {"slots": [{"kind", "transport", "limiters", "device"}]}, in the order of
  * their windows.
@@ -9,7 +9,7 @@
  */
 #include "base/fd.h"
 #include "virtio/state.h"
-#include "vm/virtio.h"
+#include "vm/slots.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * live.c - changes of a running VM's devices (live.h)
+ */
+#include "vm/live.h"
+
+#include "base/fd.h"
+#include "dev/balloon.h"
+#include "dev/blk.h"
+#include "dev/net.h"
+#include "dev/vsock.h"
+#include "vm/machine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- drives ---- */
+
+/* Never NULL: a started VM has a device for each drive. */
+static struct blk *find(struct vm *vm, const struct drive_config *drive)
+{
+	size_t i = (size_t)(drive - vm->config.drives);
+	struct blk *blk =
+		blk_of(virtio_find(&vm->machine->slots, &virtio_kind_block, i));
+
+	assert(blk);
+	return blk;
+}
+
+int vm_drive_set_file(struct vm *vm, struct drive_config *drive,
+		      const char *path, int *fd,
+		      const struct drive_claim *claim)
+{
+	cleanup_free char *copy = strdup(path);
+	struct blk_file file;
+	int old_fd, r;
+
+	if (!copy)
+		return -ENOMEM;
+	r = blk_file_init(&file, *fd);
+	if (r == 0)
+		r = blk_set_file(find(vm, drive), &file);
+	if (r < 0)
+		return r;
+	old_fd = drive->fd;
+	drive->fd = fd_steal(fd);
+	drive_claim_take(drive, claim, &old_fd);
+	free(drive->path_on_host);
+	drive->path_on_host = ptr_steal(copy);
+	return 0;
+}
+
+void vm_drive_set_limits(struct vm *vm, struct drive_config *drive,
+			 const struct rate_limiter_config *limiter)
+{
+	struct blk *blk = find(vm, drive);
+
+	virtio_dev_enter(blk_dev(blk));
+	virtio_set_limits(blk_limiter(blk), limiter);
+	virtio_dev_leave(blk_dev(blk));
+	rate_limiter_config_update(&drive->rate_limiter, limiter);
+}
+
+void vm_drive_count_update(struct vm *vm, const struct drive_config *drive,
+			   bool failed)
+{
+	struct blk_counters *counters = blk_counters(find(vm, drive));
+
+	metric_inc(failed ? &counters->update_fails : &counters->update_count);
+}
+
+/* ---- network interfaces ---- */
+
+int vm_set_net_limits(struct vm *vm, const char *id,
+		      const struct rate_limiter_config *rx,
+		      const struct rate_limiter_config *tx, struct err *err)
+{
+	struct net_config *config = vm->config.nets;
+	struct virtio_dev *dev;
+	struct net_dev *net;
+	size_t i = 0;
+
+	while (i < vm->config.nr_nets && strcmp(config[i].iface_id, id) != 0)
+		i++;
+	dev = virtio_find(&vm->machine->slots, &virtio_kind_net, i);
+	if (!dev)
+		return err_set(err, -ENODEV,
+			       "Unable to update the net device: Failed "
+			       "perform action on device: Device not found");
+	if (config[i].vhost && (rx->present || tx->present))
+		return err_set(err, -EINVAL,
+			       "vhost and rate limiters do not go together");
+	net = container_of(dev, struct net_dev, dev);
+	virtio_dev_enter(dev);
+	virtio_set_limits(&net->rx.limiter, rx);
+	virtio_set_limits(&net->tx.limiter, tx);
+	virtio_dev_leave(dev);
+	rate_limiter_config_update(&config[i].rx_rate_limiter, rx);
+	rate_limiter_config_update(&config[i].tx_rate_limiter, tx);
+	return 0;
+}
+
+/* ---- the balloon ---- */
+
+struct balloon *virtio_balloon(struct machine *m)
+{
+	struct virtio_dev *dev =
+		m ? virtio_find(&m->slots, &virtio_kind_balloon, 0) : NULL;
+
+	return dev ? container_of(dev, struct balloon, dev) : NULL;
+}
+
+/* ---- the socket device ---- */
+
+void vm_vsock_dialed(struct vm *vm, uint32_t port, int rc, int fd)
+{
+	struct virtio_dev *dev = vm->machine
+					 ? virtio_find(&vm->machine->slots,
+						       &virtio_kind_vsock, 0)
+					 : NULL;
+
+	if (dev)
+		vsock_dialed(dev, port, rc, fd);
+	else
+		fd_close(&fd);
+}

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * restore.c - a VM goes on from what was saved (restore.h)
+ */
+#include "vm/restore.h"
+
+#include "base/log.h"
+#include "base/pages.h"
+#include "snapshot/uffd.h"
+#include "vm/machine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FROM_SNAPSHOT "Failed to restore from snapshot: "
+#define FROM_STATE    "Failed to get snapshot state from file: "
+#define FROM_UFFD                                                        \
+	"Failed to load guest memory: Error creating guest memory from " \
+	"uffd: "
+#define FROM_FILE                                                        \
+	"Failed to load guest memory: Error creating guest memory from " \
+	"file: "
+
+/* ---- the machine ---- */
+
+/**
+ * struct machine_source - what a machine is restored from
+ * @memory_fd:	of the memory file, taken over by the machine (then -1)
+ * @memory_path:	for messages
+ * @uffd:	a handler serves the memory
+ * @uffd_sock:	the connection to it (PATH_UFFD_HANDLER), taken over likewise
+ * @advance_clock:	by the real time since the snapshot
+ */
+struct machine_source {
+	const struct snapshot *snapshot;
+	int memory_fd;
+	const char *memory_path;
+	bool uffd;
+	int uffd_sock;
+	bool advance_clock;
+	struct phases *phases;
+};
+
+/* The guest cannot go on; machine_free() lets go who waits for a page. */
+static void handler_gone(void *ctx)
+{
+	struct machine *m = ctx;
+
+	log_error(UFFD_GONE);
+	env_end(&m->board.env, VM_END_HOST);
+}
+
+static int memory_by_uffd(struct machine *m, struct machine_source *src,
+			  struct err *err)
+{
+	const struct vm_env *env = &m->board.env;
+	const struct vm_config *c = env->config;
+	cleanup_fd int dev = path_open(c->opener, PATH_USERFAULTFD, NULL, NULL);
+	int r = gmem_new(&m->board.mem, src->snapshot->memory_bytes,
+			 board_pages_of(c->machine.huge_pages), err);
+
+	m->board.mem.origin = GMEM_SERVED;
+	m->uffd.sandbox = env->sandbox;
+	if (r == 0)
+		r = uffd_connect(&m->uffd, &m->board.mem, dev, &src->uffd_sock,
+				 env->loop, handler_gone, m, err);
+	if (r < 0)
+		err_prefix_api(err,
+			       "Failed to load guest memory: Error creating "
+			       "guest memory from uffd: ");
+	return r;
+}
+
+static int memory_from_file(struct machine *m, struct machine_source *src,
+			    struct err *err)
+{
+	int r;
+
+	m->memory_fd = fd_steal(&src->memory_fd);
+	m->memory_path = strdup(src->memory_path);
+	r = m->memory_path
+		    ? gmem_new_from_file(
+			      &m->board.mem, src->snapshot->memory_bytes,
+			      board_pages_of(
+				      m->board.env.config->machine.huge_pages),
+			      m->memory_fd, 0, err)
+		    : err_set(err, -ENOMEM, "Out of memory");
+	if (r == 0)
+		r = board_note_file(&m->board.file[0], m->memory_fd,
+				    m->memory_path, err);
+	if (r < 0)
+		err_prefix_api(err,
+			       "Failed to load guest memory: Error creating "
+			       "guest memory from file: ");
+	return r;
+}
+
+/* What this host cannot do it says before anything is made. */
+static int check_source(struct machine *m, const struct snapshot *s,
+			struct err *err)
+{
+	bool same = snapshot_same_host(s, m->boot_id);
+	int r = 0;
+
+	if (s->nr_vcpus != m->board.env.config->machine.vcpu_count ||
+	    s->memory_bytes % MIB(1) != 0 || /* no product that overflows */
+	    s->memory_bytes / MIB(1) !=
+		    m->board.env.config->machine.mem_size_mib ||
+	    s->vm.has_chips != (m->board.env.config->irqchip == IRQCHIP_FULL))
+		return err_set(err, -EINVAL,
+			       "The parts of the snapshot do not belong "
+			       "together");
+	for (unsigned int i = 0; i < s->nr_vcpus && r == 0; i++)
+		r = vcpu_state_check(&m->board.kvm, &s->vcpus[i], same || i > 0,
+				     err);
+	return r;
+}
+
+static int set_vcpus(struct machine *m, const struct snapshot *s,
+		     struct err *err)
+{
+	int r = vcpus_new(&m->vcpus, &m->board.kvm_vm, s->nr_vcpus, err);
+
+	for (unsigned int i = 0; i < s->nr_vcpus && r == 0; i++)
+		r = vcpu_state_set(&m->vcpus.vcpu[i].kvm, &s->vcpus[i], err);
+	return r;
+}
+
+/* Chips behind the vCPUs, devices behind the chips, irqfds behind the devices:
+ * whatever is delivered finds its receiver set. The clock is last. */
+static int restore_machine(struct machine *m, struct machine_source *src,
+			   struct err *err)
+{
+	const struct snapshot *s = src->snapshot;
+	struct phases *p = src->phases;
+	int r = board_open_kvm(&m->board, err);
+
+	if (r == 0)
+		r = check_source(m, s, err);
+	if (r < 0)
+		return r;
+	phases_end(p, "checks against this host");
+	r = src->uffd ? memory_by_uffd(m, src, err)
+		      : memory_from_file(m, src, err);
+	phases_end(p, "memory mmap");
+	if (r == 0)
+		r = kvm_vm_new(&m->board.kvm_vm, &m->board.kvm, err);
+	phases_end(p, "KVM VM create");
+	if (r == 0)
+		r = board_give_memory(&m->board, err);
+	phases_end(p, "memory register with KVM");
+	if (r == 0)
+		r = kvm_irqchip_new(&m->board.kvm_vm, !s->vm.has_chips, err);
+	if (r == 0)
+		r = chipset_add(&m->chipset, err);
+	if (r < 0)
+		return r;
+	virtio_pause(&m->slots);
+	phases_end(p, "devices create");
+	r = set_vcpus(m, s, err);
+	phases_end(p, "vCPU create and state restore");
+	if (r == 0)
+		r = vm_state_set_chips(&m->board.kvm_vm, &s->vm, err);
+	if (r == 0)
+		r = chipset_load(&m->chipset, s, err);
+	if (r == 0)
+		r = virtio_connect(&m->slots, err);
+	if (r == 0 && kvm_routes_commit(&m->board.kvm_vm) < 0)
+		r = err_set(err, -EIO, "KVM_SET_GSI_ROUTING failed");
+	phases_end(p, "IRQ chip and device restore");
+	if (r == 0)
+		r = vm_state_set_clock(&m->board.kvm_vm, &s->vm,
+				       src->advance_clock, err);
+	if (r == 0) /* touches a page */
+		r = vmgenid_renew(&m->chipset.vmgenid, err);
+	/* Zeros that are none may have been what failed. */
+	if (src->uffd && (r == 0 || uffd_is_lost(&m->uffd)))
+		r = uffd_settle(&m->uffd, err);
+	phases_end(p, "clock restore");
+	return r;
+}
+
+/* ---- the VM ---- */
+
+/* A diff's memory may be whole: another program has merged it then. */
+static int read_files(struct snapshot_reader *reader,
+		      const struct vm_restore *how, struct snapshot *s,
+		      struct err *err)
+{
+	int r = snapshot_find(reader, &how->paths, !how->uffd_path, s, err);
+
+	if (r == 0 && !how->uffd_path && reader->held == MEMORY_PART)
+		r = err_set(err, -EINVAL,
+			    "%s holds only what changed since snapshot %s: "
+			    "merge the two first (volt snapshot merge)",
+			    reader->memory_path, s->base);
+	if (r < 0)
+		err_prefix_api(err, reader->stage < SNAPSHOT_STATE_RIGHT
+					    ? FROM_STATE
+					    : FROM_FILE);
+	return r;
+}
+
+static int run(struct vm *vm, bool resume, struct err *err)
+{
+	int r = vm_run(vm, true, err);
+
+	if (r < 0)
+		return r;
+	vm->state = VM_PAUSED;
+	return resume ? vm_resume(vm, err) : 0;
+}
+
+/* Before anything else is opened, as Firecracker does. */
+static int dial(const struct vm *vm, const struct vm_restore *how,
+		struct machine_source *source, struct err *err)
+{
+	if (!how->uffd_path)
+		return 0;
+	source->uffd_sock = path_open(vm->config.opener, PATH_UFFD_HANDLER,
+				      how->uffd_path, err);
+	if (source->uffd_sock >= 0)
+		return 0;
+	return err_prefix_api(err, FROM_UFFD);
+}
+
+/* What the request says of memory. */
+static int set_memory(struct machine_config *machine,
+		      const struct vm_restore *how, struct err *err)
+{
+	if (how->has_huge_pages && how->huge_pages == HUGE_PAGES_2M &&
+	    !how->uffd_path)
+		return err_set(err, -EINVAL,
+			       FROM_FILE "2 MiB pages cannot be mapped from a "
+					 "file: use a Uffd back end");
+	if (how->has_huge_pages)
+		machine->huge_pages = how->huge_pages;
+	if (machine->huge_pages == HUGE_PAGES_2M && !how->uffd_path) {
+		log_warn("2 MiB pages cannot be mapped from a file: the guest "
+			 "gets ordinary ones");
+		machine->huge_pages = HUGE_PAGES_NONE;
+	}
+	if (how->track_dirty_pages)
+		machine->track_dirty_pages = true;
+	return 0;
+}
+
+/* Who speaks for the socket device is there before anything is opened. */
+static int configure(struct vm *vm, const struct vm_restore *how,
+		     const struct snapshot *s, struct err *err)
+{
+	struct config_state *state;
+	int r = config_state_read(&state, &vm->config, &s->config,
+				  &how->overrides, err);
+
+	if (r == 0 && vm->config.vsock.present && vm->meet_vsock)
+		r = vm->meet_vsock(vm, err);
+	if (r == 0)
+		r = config_state_open(state, &vm->config, &how->overrides, err);
+	config_state_free(state);
+	return r < 0 ? err_prefix_api(err, FROM_STATE) : 0;
+}
+
+static int make_machine(struct vm *vm, struct machine_source *source,
+			struct err *err)
+{
+	struct machine *m = NULL;
+	int r = vm_new_machine(vm, &m, err);
+
+	if (r == 0)
+		r = restore_machine(m, source, err);
+	if (r < 0) {
+		machine_free(m);
+		return r;
+	}
+	timeline_mark(&vm->timeline, TIMELINE_VCPUS_READY);
+	vm->machine = m;
+	return 0;
+}
+
+static int build(struct vm *vm, const struct vm_restore *how,
+		 struct machine_source *source, struct err *err)
+{
+	const struct snapshot *s = source->snapshot;
+	int r = dial(vm, how, source, err);
+
+	if (r == 0)
+		r = configure(vm, how, s, err);
+	if (r < 0)
+		return r;
+	r = set_memory(&vm->config.machine, how, err);
+	phases_end(source->phases, "configuration and back ends");
+	if (r == 0)
+		r = make_machine(vm, source, err);
+	snapshot_identity_of(s, &vm->base);
+	if (r == 0)
+		r = run(vm, how->resume, err);
+	phases_end(source->phases, "vCPU threads");
+	return r;
+}
+
+static int restore(struct vm *vm, const struct vm_restore *how,
+		   struct snapshot *s, struct snapshot_reader *reader,
+		   struct phases *phases, struct err *err)
+{
+	struct machine_source source = {
+		.snapshot = s,
+		.memory_fd = -1,
+		.memory_path = how->paths.memory,
+		.uffd = how->uffd_path != NULL,
+		.uffd_sock = -1,
+		.advance_clock = how->advance_clock,
+		.phases = phases,
+	};
+	int r = read_files(reader, how, s, err);
+
+	phases_end(phases, "state load + JSON parse + CRC verify");
+	if (r < 0)
+		return r;
+	source.memory_fd = fd_steal(&reader->memory_fd);
+	r = build(vm, how, &source, err);
+	fd_close(&source.memory_fd);
+	fd_close(&source.uffd_sock);
+	return r;
+}
+
+int vm_restore(struct vm *vm, const struct vm_restore *how,
+	       struct phases *phases, struct err *err)
+{
+	struct snapshot *s =
+		pages_new(sizeof(*s), offsetof(struct snapshot, vcpus[1]));
+	struct snapshot_reader reader = {.state_fd = -1, .memory_fd = -1};
+	int r;
+
+	phases_begin(phases, "Snapshot restore");
+	if (!s)
+		return err_set(err, -ENOMEM, "Out of memory");
+	timeline_mark(&vm->timeline, TIMELINE_START);
+	r = restore(vm, how, s, &reader, phases, err);
+	if (r < 0)
+		err_prefix_api(err, FROM_SNAPSHOT);
+	else
+		phases_log(phases);
+	snapshot_reader_end(&reader);
+	pages_free(s, sizeof(*s));
+	return r;
+}
+
+int vm_snapshot_version(const char *path, char version[static 96],
+			struct err *err)
+{
+	struct snapshot_reader reader;
+	struct snapshot_head head;
+	int r = snapshot_read_state(&reader, path, err);
+
+	if (r == 0)
+		r = snapshot_check_state(&reader, &head, err);
+	if (r == 0)
+		(void)snprintf(version, 96, "%s", head.version);
+	snapshot_reader_end(&reader);
+	return r;
+}

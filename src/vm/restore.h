@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * restore.h - a VM goes on from a snapshot
+ *
+ * Theory of operation
+ *
+ * Restoring fills the configuration from the snapshot, checks what this host
+ * lacks and builds the machine of the same parts as a start (boot.c), with
+ * state in the place of a kernel. A restore that fails leaves a configuration
+ * that is nobody's: the process shall end.
+ */
+#pragma once
+
+#include "config/state.h"
+#include "snapshot/find.h"
+#include "vm/phases.h"
+#include "vm/vm.h"
+
+/**
+ * struct vm_restore - how
+ * @paths:	memory may be NULL with @uffd_path
+ * @uffd_path:	where a handler listens that serves the memory, or NULL
+ * @resume:	run at once; else stay paused
+ * @advance_clock:	by the real time since the snapshot
+ * @has_huge_pages:	@huge_pages replaces what the snapshot says
+ */
+struct vm_restore {
+	struct snapshot_paths paths;
+	const char *uffd_path;
+	struct config_overrides overrides;
+	bool resume;
+	bool track_dirty_pages;
+	bool advance_clock;
+	bool has_huge_pages;
+	enum config_huge_pages huge_pages;
+};
+
+/* Return: 0 or -errno with a sentence; @vm was not started before. */
+int vm_restore(struct vm *vm, const struct vm_restore *how,
+	       struct phases *phases, struct err *err) __must_check;
+
+/* The format version of the state file at @path, whose CRC is right: of any
+ * version there will be. Return: 0 or -errno. */
+int vm_snapshot_version(const char *path, char version[static 96],
+			struct err *err) __must_check;
