@@ -94,7 +94,7 @@ static const struct schema_object start_schema = OBJECT(
 /* Return: the device of the running VM, or NULL with Firecracker's sentence. */
 static struct balloon *device(struct api_call *call, const char *area)
 {
-	struct balloon *balloon = virtio_balloon(call->api->vm->machine);
+	struct balloon *balloon = live_balloon(call->api->vm->machine);
 
 	if (!balloon)
 		err_set(call->err, -ENODEV,
@@ -137,7 +137,7 @@ static int put(struct api_call *call)
 
 static void show(struct api *api, struct buf *out)
 {
-	struct balloon *balloon = virtio_balloon(api->vm->machine);
+	struct balloon *balloon = live_balloon(api->vm->machine);
 	struct balloon_config config = api->vm->config.balloon;
 	struct balloon_config_space space;
 	struct balloon_hinting hinting;

@@ -241,15 +241,15 @@ static int patch_path(struct api_call *call, struct drive_config *drive,
 
 	if (r == 0 &&
 	    drive_claim(&vm->config, drive, path, fd, &claim, call->err) < 0) {
-		vm_drive_count_update(vm, drive, true);
+		live_drive_count_update(vm, drive, true);
 		return err_prefix_api(call->err, CANNOT_PATCH "Block: ");
 	}
 	if (r == 0) {
-		r = vm_drive_set_file(vm, drive, path, &fd, &claim);
+		r = live_drive_set_file(vm, drive, path, &fd, &claim);
 		if (r < 0)
 			(void)path_say(PATH_DISK, path, r, "", &why);
 	}
-	vm_drive_count_update(vm, drive, r < 0);
+	live_drive_count_update(vm, drive, r < 0);
 	if (r == 0)
 		return 0;
 	return err_set(call->err, r,
@@ -279,7 +279,8 @@ static int patch(struct api_call *call)
 	if (body->path_on_host)
 		r = patch_path(call, drive, body->path_on_host);
 	if (r == 0 && body->rate_limiter.present)
-		vm_drive_set_limits(call->api->vm, drive, &body->rate_limiter);
+		live_drive_set_limits(call->api->vm, drive,
+				      &body->rate_limiter);
 	return r;
 }
 

@@ -84,7 +84,7 @@ static void on_dialed(void *ctx, uint32_t port, int rc, int fd)
 {
 	struct api *api = ctx;
 
-	vm_vsock_dialed(api->vm, port, rc, fd);
+	live_vsock_dialed(api->vm, port, rc, fd);
 }
 
 static void on_gone(void *ctx)

@@ -134,9 +134,9 @@ static int put(struct api_call *call)
 static int patch(struct api_call *call)
 {
 	const struct net_config *body = call->body;
-	int r = vm_set_net_limits(call->api->vm, body->iface_id,
-				  &body->rx_rate_limiter,
-				  &body->tx_rate_limiter, call->err);
+	int r = live_net_set_limits(call->api->vm, body->iface_id,
+				    &body->rx_rate_limiter,
+				    &body->tx_rate_limiter, call->err);
 
 	if (r < 0)
 		err_prefix(call->err, "Network config error: ");

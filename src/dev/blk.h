@@ -144,7 +144,7 @@ struct blk *blk_of(struct virtio_dev *dev);
  */
 int blk_set_file(struct blk *blk, const struct blk_file *file) __must_check;
 
-/* For virtio_set_limits(); with the device's lock held. */
+/* For slots_set_limits(); with the device's lock held. */
 struct rate_limiter *blk_limiter(struct blk *blk);
 
 struct blk_counters *blk_counters(struct blk *blk);

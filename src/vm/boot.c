@@ -55,7 +55,7 @@ static int load(struct board *board, struct boot_entry *entry, struct err *err)
 		.has_genid = true,
 		.prefer = prefer_of(c->entry),
 	};
-	int r = virtio_describe(c, &platform, err);
+	int r = slots_describe(c, &platform, err);
 
 	if (r == 0 && drives_root_words(c, root, sizeof(root)) < 0)
 		r = err_set(err, -E2BIG,
@@ -171,6 +171,6 @@ int boot_machine(struct machine *m, struct err *err)
 	if (r == 0)
 		r = make_vcpus(m, &entry, err);
 	if (r == 0)
-		r = virtio_connect(&m->slots, err);
+		r = slots_connect(&m->slots, err);
 	return r;
 }

@@ -206,12 +206,12 @@ static void free_rtc(struct chipset *c)
 
 static int add_virtio(struct chipset *c, struct err *err)
 {
-	return virtio_add_devices(c->slots, err);
+	return slots_add(c->slots, err);
 }
 
 static void free_virtio(struct chipset *c)
 {
-	virtio_free_devices(c->slots);
+	slots_free(c->slots);
 }
 
 /* ---- their state in a snapshot ---- */
@@ -305,13 +305,13 @@ static int load_rtc(struct chipset *c, const struct schema_raw *text,
 
 static void save_virtio(struct chipset *c, struct buf *out)
 {
-	virtio_save(c->slots, out);
+	slots_save(c->slots, out);
 }
 
 static int load_virtio(struct chipset *c, const struct schema_raw *text,
 		       struct err *err)
 {
-	return virtio_load(c->slots, text, err);
+	return slots_load(c->slots, text, err);
 }
 
 static bool is_split(const struct chipset *c)

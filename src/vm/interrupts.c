@@ -54,7 +54,7 @@ static void msi_route(void *ctx, unsigned int gsi, const struct msi *msi)
 		log_guest(LOG_ERROR, "Cannot route GSI %u: %s", gsi,
 			  err_name(r));
 	else if (msi)
-		virtio_unmasked(in->slots, gsi);
+		slots_unmasked(in->slots, gsi);
 }
 
 struct irq_line interrupts_line(struct interrupts *in, unsigned int gsi)

@@ -31,8 +31,8 @@ static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
 	r = balloon_new(&balloon, &params, err);
 	if (r < 0)
 		return r;
-	r = virtio_add_counters(slots, &balloon_metric_group, NULL,
-				&balloon->metrics, err);
+	r = slots_add_counters(slots, &balloon_metric_group, NULL,
+			       &balloon->metrics, err);
 	if (r < 0) {
 		balloon->dev.ops->destroy(&balloon->dev);
 		return r;

@@ -64,9 +64,9 @@ static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
 	r = blk_new(&blk, &params, err);
 	if (r < 0)
 		return r;
-	virtio_add_limiter(slots, blk_limiter(blk), &drive->rate_limiter);
-	r = virtio_add_counters(slots, &blk_metric_group, drive->drive_id,
-				blk_counters(blk), err);
+	slots_add_limiter(slots, blk_limiter(blk), &drive->rate_limiter);
+	r = slots_add_counters(slots, &blk_metric_group, drive->drive_id,
+			       blk_counters(blk), err);
 	if (r < 0) {
 		blk_dev(blk)->ops->destroy(blk_dev(blk));
 		return r;

@@ -22,9 +22,9 @@ static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
 	r = rng_new(&rng, &slots->board->mem, slots->board->env.loop, err);
 	if (r < 0)
 		return r;
-	virtio_add_limiter(slots, &rng->limiter, &config->rate_limiter);
-	r = virtio_add_counters(slots, &rng_metric_group, NULL, &rng->metrics,
-				err);
+	slots_add_limiter(slots, &rng->limiter, &config->rate_limiter);
+	r = slots_add_counters(slots, &rng_metric_group, NULL, &rng->metrics,
+			       err);
 	if (r < 0) {
 		rng->dev.ops->destroy(&rng->dev);
 		return r;

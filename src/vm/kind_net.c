@@ -46,10 +46,10 @@ static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
 	r = net_new(&net, &params, err);
 	if (r < 0)
 		return r;
-	virtio_add_limiter(slots, &net->rx.limiter, &config->rx_rate_limiter);
-	virtio_add_limiter(slots, &net->tx.limiter, &config->tx_rate_limiter);
-	r = virtio_add_counters(slots, &net_metric_group, config->iface_id,
-				&net->metrics, err);
+	slots_add_limiter(slots, &net->rx.limiter, &config->rx_rate_limiter);
+	slots_add_limiter(slots, &net->tx.limiter, &config->tx_rate_limiter);
+	r = slots_add_counters(slots, &net_metric_group, config->iface_id,
+			       &net->metrics, err);
 	if (r < 0) {
 		net->dev.ops->destroy(&net->dev);
 		return r;

@@ -49,8 +49,8 @@ static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
 	r = vsock_new(&dev, &params, err);
 	if (r < 0)
 		return r;
-	r = virtio_add_counters(slots, &vsock_metric_group, NULL,
-				vsock_counters(dev), err);
+	r = slots_add_counters(slots, &vsock_metric_group, NULL,
+			       vsock_counters(dev), err);
 	if (r < 0) {
 		dev->ops->destroy(dev);
 		return r;

@@ -22,15 +22,15 @@ static struct blk *find(struct vm *vm, const struct drive_config *drive)
 {
 	size_t i = (size_t)(drive - vm->config.drives);
 	struct blk *blk =
-		blk_of(virtio_find(&vm->machine->slots, &virtio_kind_block, i));
+		blk_of(slots_find(&vm->machine->slots, &virtio_kind_block, i));
 
 	assert(blk);
 	return blk;
 }
 
-int vm_drive_set_file(struct vm *vm, struct drive_config *drive,
-		      const char *path, int *fd,
-		      const struct drive_claim *claim)
+int live_drive_set_file(struct vm *vm, struct drive_config *drive,
+			const char *path, int *fd,
+			const struct drive_claim *claim)
 {
 	cleanup_free char *copy = strdup(path);
 	struct blk_file file;
@@ -51,19 +51,19 @@ int vm_drive_set_file(struct vm *vm, struct drive_config *drive,
 	return 0;
 }
 
-void vm_drive_set_limits(struct vm *vm, struct drive_config *drive,
-			 const struct rate_limiter_config *limiter)
+void live_drive_set_limits(struct vm *vm, struct drive_config *drive,
+			   const struct rate_limiter_config *limiter)
 {
 	struct blk *blk = find(vm, drive);
 
 	virtio_dev_enter(blk_dev(blk));
-	virtio_set_limits(blk_limiter(blk), limiter);
+	slots_set_limits(blk_limiter(blk), limiter);
 	virtio_dev_leave(blk_dev(blk));
 	rate_limiter_config_update(&drive->rate_limiter, limiter);
 }
 
-void vm_drive_count_update(struct vm *vm, const struct drive_config *drive,
-			   bool failed)
+void live_drive_count_update(struct vm *vm, const struct drive_config *drive,
+			     bool failed)
 {
 	struct blk_counters *counters = blk_counters(find(vm, drive));
 
@@ -72,9 +72,9 @@ void vm_drive_count_update(struct vm *vm, const struct drive_config *drive,
 
 /* ---- network interfaces ---- */
 
-int vm_set_net_limits(struct vm *vm, const char *id,
-		      const struct rate_limiter_config *rx,
-		      const struct rate_limiter_config *tx, struct err *err)
+int live_net_set_limits(struct vm *vm, const char *id,
+			const struct rate_limiter_config *rx,
+			const struct rate_limiter_config *tx, struct err *err)
 {
 	struct net_config *config = vm->config.nets;
 	struct virtio_dev *dev;
@@ -83,7 +83,7 @@ int vm_set_net_limits(struct vm *vm, const char *id,
 
 	while (i < vm->config.nr_nets && strcmp(config[i].iface_id, id) != 0)
 		i++;
-	dev = virtio_find(&vm->machine->slots, &virtio_kind_net, i);
+	dev = slots_find(&vm->machine->slots, &virtio_kind_net, i);
 	if (!dev)
 		return err_set(err, -ENODEV,
 			       "Unable to update the net device: Failed "
@@ -93,8 +93,8 @@ int vm_set_net_limits(struct vm *vm, const char *id,
 			       "vhost and rate limiters do not go together");
 	net = container_of(dev, struct net_dev, dev);
 	virtio_dev_enter(dev);
-	virtio_set_limits(&net->rx.limiter, rx);
-	virtio_set_limits(&net->tx.limiter, tx);
+	slots_set_limits(&net->rx.limiter, rx);
+	slots_set_limits(&net->tx.limiter, tx);
 	virtio_dev_leave(dev);
 	rate_limiter_config_update(&config[i].rx_rate_limiter, rx);
 	rate_limiter_config_update(&config[i].tx_rate_limiter, tx);
@@ -103,22 +103,21 @@ int vm_set_net_limits(struct vm *vm, const char *id,
 
 /* ---- the balloon ---- */
 
-struct balloon *virtio_balloon(struct machine *m)
+struct balloon *live_balloon(struct machine *m)
 {
 	struct virtio_dev *dev =
-		m ? virtio_find(&m->slots, &virtio_kind_balloon, 0) : NULL;
+		m ? slots_find(&m->slots, &virtio_kind_balloon, 0) : NULL;
 
 	return dev ? container_of(dev, struct balloon, dev) : NULL;
 }
 
 /* ---- the socket device ---- */
 
-void vm_vsock_dialed(struct vm *vm, uint32_t port, int rc, int fd)
+void live_vsock_dialed(struct vm *vm, uint32_t port, int rc, int fd)
 {
-	struct virtio_dev *dev = vm->machine
-					 ? virtio_find(&vm->machine->slots,
-						       &virtio_kind_vsock, 0)
-					 : NULL;
+	struct virtio_dev *dev = vm->machine ? slots_find(&vm->machine->slots,
+							  &virtio_kind_vsock, 0)
+					     : NULL;
 
 	if (dev)
 		vsock_dialed(dev, port, rc, fd);

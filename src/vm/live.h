@@ -15,38 +15,38 @@
 struct balloon;
 
 /**
- * vm_drive_set_file() - a started VM's drive goes on with another file
+ * live_drive_set_file() - a started VM's drive goes on with another file
  * @path:	for GET /vm/config
  * @fd:		taken over on success, and -1 then
  * @claim:	of it
  *
  * Return: 0 or -errno; the drive is then as before.
  */
-int vm_drive_set_file(struct vm *vm, struct drive_config *drive,
-		      const char *path, int *fd,
-		      const struct drive_claim *claim) __must_check;
+int live_drive_set_file(struct vm *vm, struct drive_config *drive,
+			const char *path, int *fd,
+			const struct drive_claim *claim) __must_check;
 
 /* Change the buckets that are present in @limiter. */
-void vm_drive_set_limits(struct vm *vm, struct drive_config *drive,
-			 const struct rate_limiter_config *limiter);
+void live_drive_set_limits(struct vm *vm, struct drive_config *drive,
+			   const struct rate_limiter_config *limiter);
 
 /* The counters update_count and update_fails of a started VM's drive. */
-void vm_drive_count_update(struct vm *vm, const struct drive_config *drive,
-			   bool failed);
+void live_drive_count_update(struct vm *vm, const struct drive_config *drive,
+			     bool failed);
 
 /**
- * vm_set_net_limits() - new rate limits for interface @id of a running VM
+ * live_net_set_limits() - new rate limits for interface @id of a running VM
  *
  * What is absent stays as it is. Return: 0; -ENODEV when there is no such
  * interface, -EINVAL when its frames do not come through here (vhost).
  */
-int vm_set_net_limits(struct vm *vm, const char *id,
-		      const struct rate_limiter_config *rx,
-		      const struct rate_limiter_config *tx,
-		      struct err *err) __must_check;
+int live_net_set_limits(struct vm *vm, const char *id,
+			const struct rate_limiter_config *rx,
+			const struct rate_limiter_config *tx,
+			struct err *err) __must_check;
 
 /* vsock_dialed() of the VM's socket device, if it has one (dev/vsock.h). */
-void vm_vsock_dialed(struct vm *vm, uint32_t port, int rc, int fd);
+void live_vsock_dialed(struct vm *vm, uint32_t port, int rc, int fd);
 
 /* The machine's balloon; NULL when there is none, or no machine. */
-struct balloon *virtio_balloon(struct machine *slots);
+struct balloon *live_balloon(struct machine *slots);

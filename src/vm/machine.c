@@ -37,7 +37,7 @@ static void connect_parts(struct machine *m)
 {
 	m->interrupts.kvm_vm = &m->board.kvm_vm;
 	m->interrupts.slots = &m->slots;
-	virtio_init(&m->slots, &m->board, &m->interrupts.metrics.triggers);
+	slots_init(&m->slots, &m->board, &m->interrupts.metrics.triggers);
 	m->chipset.board = &m->board;
 	m->chipset.interrupts = &m->interrupts;
 	m->chipset.slots = &m->slots;

@@ -156,7 +156,7 @@ static int restore_machine(struct machine *m, struct machine_source *src,
 		r = chipset_add(&m->chipset, err);
 	if (r < 0)
 		return r;
-	virtio_pause(&m->slots);
+	slots_pause(&m->slots);
 	phases_end(p, "devices create");
 	r = set_vcpus(m, s, err);
 	phases_end(p, "vCPU create and state restore");
@@ -165,7 +165,7 @@ static int restore_machine(struct machine *m, struct machine_source *src,
 	if (r == 0)
 		r = chipset_load(&m->chipset, s, err);
 	if (r == 0)
-		r = virtio_connect(&m->slots, err);
+		r = slots_connect(&m->slots, err);
 	if (r == 0 && kvm_routes_commit(&m->board.kvm_vm) < 0)
 		r = err_set(err, -EIO, "KVM_SET_GSI_ROUTING failed");
 	phases_end(p, "IRQ chip and device restore");

@@ -342,7 +342,7 @@ int vm_snapshot(struct vm *vm, const struct vm_place *place,
 			       "Cannot save the microVM state: it was started "
 			       "with --nested, and the state of its own guests "
 			       "would be lost");
-	if (virtio_drain(&vm->machine->slots, now_ns() + DRAIN_NS) < 0)
+	if (slots_drain(&vm->machine->slots, now_ns() + DRAIN_NS) < 0)
 		return err_set(err, -ETIME,
 			       "Cannot save the microVM state: a device still "
 			       "has requests in flight after %u s",

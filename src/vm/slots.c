@@ -23,8 +23,8 @@ static int no_room(struct err *err)
 		       "available.");
 }
 
-int virtio_describe(const struct vm_config *config, struct boot_platform *plat,
-		    struct err *err)
+int slots_describe(const struct vm_config *config, struct boot_platform *plat,
+		   struct err *err)
 {
 	size_t nr = 0;
 
@@ -72,7 +72,7 @@ static int add_device(struct virtio_slots *slots,
 		     : 0;
 }
 
-int virtio_add_devices(struct virtio_slots *slots, struct err *err)
+int slots_add(struct virtio_slots *slots, struct err *err)
 {
 	const struct vm_config *config = slots->board->env.config;
 	int r = 0;
@@ -84,9 +84,9 @@ int virtio_add_devices(struct virtio_slots *slots, struct err *err)
 	return r;
 }
 
-int virtio_add_counters(struct virtio_slots *slots,
-			const struct metric_group *group, const char *suffix,
-			const void *counters, struct err *err)
+int slots_add_counters(struct virtio_slots *slots,
+		       const struct metric_group *group, const char *suffix,
+		       const void *counters, struct err *err)
 {
 	int r = metrics_add(slots->board->env.metrics, group, suffix, counters);
 
@@ -139,18 +139,18 @@ static void set_repeat(struct virtio_slots *slots)
 	if (slots->paused || slots->board->kvm_vm.split || slots->nr == 0)
 		timer_stop(&slots->repeat);
 	else
-		timer_set(&slots->repeat, VIRTIO_REPEAT_NS, VIRTIO_REPEAT_NS);
+		timer_set(&slots->repeat, SLOTS_REPEAT_NS, SLOTS_REPEAT_NS);
 }
 
-void virtio_init(struct virtio_slots *slots, struct board *board,
-		 metric_t *triggers)
+void slots_init(struct virtio_slots *slots, struct board *board,
+		metric_t *triggers)
 {
 	slots->board = board;
 	slots->triggers = triggers;
 	timer_init(&slots->repeat, slots->board->env.loop, on_repeat);
 }
 
-int virtio_connect(struct virtio_slots *slots, struct err *err)
+int slots_connect(struct virtio_slots *slots, struct err *err)
 {
 	int r = 0;
 
@@ -173,7 +173,7 @@ int virtio_connect(struct virtio_slots *slots, struct err *err)
 		     : 0;
 }
 
-void virtio_unmasked(struct virtio_slots *slots, unsigned int gsi)
+void slots_unmasked(struct virtio_slots *slots, unsigned int gsi)
 {
 	unsigned int i = gsi - layout_virtio_gsi(0);
 
@@ -181,7 +181,7 @@ void virtio_unmasked(struct virtio_slots *slots, unsigned int gsi)
 		virtio_dev_repeat_interrupt(slots->slot[i].dev);
 }
 
-void virtio_pause(struct virtio_slots *slots)
+void slots_pause(struct virtio_slots *slots)
 {
 	slots->paused = true;
 	set_repeat(slots);
@@ -189,7 +189,7 @@ void virtio_pause(struct virtio_slots *slots)
 		virtio_dev_pause(slots->slot[i].dev);
 }
 
-void virtio_resume(struct virtio_slots *slots)
+void slots_resume(struct virtio_slots *slots)
 {
 	for (unsigned int i = 0; i < slots->nr; i++)
 		virtio_dev_resume(slots->slot[i].dev);
@@ -197,7 +197,7 @@ void virtio_resume(struct virtio_slots *slots)
 	set_repeat(slots);
 }
 
-void virtio_free_devices(struct virtio_slots *slots)
+void slots_free(struct virtio_slots *slots)
 {
 	timer_stop(&slots->repeat);
 	while (slots->nr > 0) {
@@ -208,8 +208,8 @@ void virtio_free_devices(struct virtio_slots *slots)
 	}
 }
 
-struct virtio_dev *virtio_find(struct virtio_slots *slots,
-			       const struct virtio_kind *kind, size_t index)
+struct virtio_dev *slots_find(struct virtio_slots *slots,
+			      const struct virtio_kind *kind, size_t index)
 {
 	for (unsigned int i = 0; i < slots->nr; i++)
 		if (slots->slot[i].kind == kind &&
@@ -228,21 +228,20 @@ static void set_bucket(struct token_bucket *bucket,
 			config->refill_time, now_ns());
 }
 
-void virtio_set_limits(struct rate_limiter *limiter,
-		       const struct rate_limiter_config *config)
+void slots_set_limits(struct rate_limiter *limiter,
+		      const struct rate_limiter_config *config)
 {
 	set_bucket(&limiter->bandwidth, &config->bandwidth);
 	set_bucket(&limiter->ops, &config->ops);
 	rate_limiter_changed(limiter);
 }
 
-void virtio_add_limiter(struct virtio_slots *slots,
-			struct rate_limiter *limiter,
-			const struct rate_limiter_config *config)
+void slots_add_limiter(struct virtio_slots *slots, struct rate_limiter *limiter,
+		       const struct rate_limiter_config *config)
 {
 	struct virtio_slot *slot = &slots->slot[slots->nr];
 
-	virtio_set_limits(limiter, config);
-	assert(slot->nr_limiters < VIRTIO_LIMITERS_MAX);
+	slots_set_limits(limiter, config);
+	assert(slot->nr_limiters < SLOT_LIMITERS_MAX);
 	slot->limiter[slot->nr_limiters++] = limiter;
 }

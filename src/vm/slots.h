@@ -47,8 +47,8 @@ extern const struct virtio_kind virtio_kind_net;
 extern const struct virtio_kind virtio_kind_vsock;
 extern const struct virtio_kind virtio_kind_entropy;
 
-#define VIRTIO_LIMITERS_MAX 2u
-#define VIRTIO_REPEAT_NS    100000000u
+#define SLOT_LIMITERS_MAX 2u
+#define SLOTS_REPEAT_NS   100000000u
 
 /**
  * struct virtio_slot - a device in its window
@@ -63,7 +63,7 @@ struct virtio_slot {
 	size_t index;
 	const void *counters;
 	unsigned int nr_limiters;
-	struct rate_limiter *limiter[VIRTIO_LIMITERS_MAX];
+	struct rate_limiter *limiter[SLOT_LIMITERS_MAX];
 	struct virtio_dev *dev;
 	bool waited;
 	struct virtio_mmio mmio[2];
@@ -75,7 +75,7 @@ struct virtio_slot {
  * @paused:	the VM is
  * @repeat:	KVM's own IOAPIC drops what comes while a pin is masked, and
  *		tells nobody when it is unmasked: what a driver has not taken
- *		for VIRTIO_REPEAT_NS is said again. Not set with ours
+ *		for SLOTS_REPEAT_NS is said again. Not set with ours
  */
 struct virtio_slots {
 	struct board *board;
@@ -87,66 +87,64 @@ struct virtio_slots {
 };
 
 /* Tell the boot loader of the windows. Return: 0 or -ENOSPC. */
-int virtio_describe(const struct vm_config *config, struct boot_platform *plat,
-		    struct err *err) __must_check;
+int slots_describe(const struct vm_config *config, struct boot_platform *plat,
+		   struct err *err) __must_check;
 
-/* No devices yet; for virtio_free_devices(). */
-void virtio_init(struct virtio_slots *slots, struct board *board,
-		 metric_t *triggers);
+/* No devices yet; for slots_free(). */
+void slots_init(struct virtio_slots *slots, struct board *board,
+		metric_t *triggers);
 
 /* Make all devices and put them on the bus. */
-int virtio_add_devices(struct virtio_slots *slots,
-		       struct err *err) __must_check;
+int slots_add(struct virtio_slots *slots, struct err *err) __must_check;
 
 /**
- * virtio_add_counters() - for make(): show a device's counters in the metrics
+ * slots_add_counters() - for make(): show a device's counters in the metrics
  * @suffix:	device id, NULL when there is at most one such device
  * @counters:	in the device; until it is freed
  */
-int virtio_add_counters(struct virtio_slots *slots,
-			const struct metric_group *group, const char *suffix,
-			const void *counters, struct err *err) __must_check;
+int slots_add_counters(struct virtio_slots *slots,
+		       const struct metric_group *group, const char *suffix,
+		       const void *counters, struct err *err) __must_check;
 
 /* Connect interrupts to KVM, and kicks when they come. After the vCPUs. */
-int virtio_connect(struct virtio_slots *slots, struct err *err) __must_check;
+int slots_connect(struct virtio_slots *slots, struct err *err) __must_check;
 
 /**
- * virtio_unmasked() - the guest has unmasked (or moved) pin @gsi of our IOAPIC
+ * slots_unmasked() - the guest has unmasked (or moved) pin @gsi of our IOAPIC
  *
  * While a pin is masked KVM drops what comes by its irqfd; a device that still
  * has something to say says it again. Any thread.
  */
-void virtio_unmasked(struct virtio_slots *slots, unsigned int gsi);
+void slots_unmasked(struct virtio_slots *slots, unsigned int gsi);
 
 /* The VM pauses or goes on; the vCPUs are parked. VMM thread. */
-void virtio_pause(struct virtio_slots *slots);
-void virtio_resume(struct virtio_slots *slots);
+void slots_pause(struct virtio_slots *slots);
+void slots_resume(struct virtio_slots *slots);
 
 /* Finish what is in flight. Return: 0 or -ETIME. */
-int virtio_drain(struct virtio_slots *slots, uint64_t deadline_ns) __must_check;
+int slots_drain(struct virtio_slots *slots, uint64_t deadline_ns) __must_check;
 
 /* All devices' state as JSON; paused and drained. */
-void virtio_save(struct virtio_slots *slots, struct buf *out);
+void slots_save(struct virtio_slots *slots, struct buf *out);
 
 /* Take it over, on devices that were just made and are paused. */
-int virtio_load(struct virtio_slots *slots, const struct schema_raw *text,
-		struct err *err) __must_check;
+int slots_load(struct virtio_slots *slots, const struct schema_raw *text,
+	       struct err *err) __must_check;
 
-void virtio_free_devices(struct virtio_slots *slots);
+void slots_free(struct virtio_slots *slots);
 
 /* The @index-th device of @kind; NULL when there is none. */
-struct virtio_dev *virtio_find(struct virtio_slots *slots,
-			       const struct virtio_kind *kind, size_t index);
+struct virtio_dev *slots_find(struct virtio_slots *slots,
+			      const struct virtio_kind *kind, size_t index);
 
 /**
- * virtio_add_limiter() - for make(): a limiter of the device
+ * slots_add_limiter() - for make(): a limiter of the device
  *
  * Sets it from the configuration; its level is saved in snapshots.
  */
-void virtio_add_limiter(struct virtio_slots *slots,
-			struct rate_limiter *limiter,
-			const struct rate_limiter_config *config);
+void slots_add_limiter(struct virtio_slots *slots, struct rate_limiter *limiter,
+		       const struct rate_limiter_config *config);
 
 /* Set a limiter from the configuration. What is absent stays as it is. */
-void virtio_set_limits(struct rate_limiter *limiter,
-		       const struct rate_limiter_config *config);
+void slots_set_limits(struct rate_limiter *limiter,
+		      const struct rate_limiter_config *config);

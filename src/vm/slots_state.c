@@ -18,7 +18,7 @@ struct slot_state {
 	char *kind;
 	struct virtio_state transport;
 	unsigned int nr_limiters;
-	struct rate_limiter_state limiters[VIRTIO_LIMITERS_MAX];
+	struct rate_limiter_state limiters[SLOT_LIMITERS_MAX];
 	struct schema_raw device;
 };
 
@@ -84,7 +84,7 @@ static void save_limiters(struct virtio_slot *slot, struct buf *out)
 	buf_add(out, "]", 1);
 }
 
-void virtio_save(struct virtio_slots *slots, struct buf *out)
+void slots_save(struct virtio_slots *slots, struct buf *out)
 {
 	buf_add_str(out, "{\"slots\":[");
 	for (unsigned int i = 0; i < slots->nr; i++) {
@@ -156,8 +156,8 @@ static int load_slot(struct virtio_slot *slot, const struct slot_state *state,
 	return r < 0 ? r : virtio_mmio_load(slot->mmio, &state->transport, err);
 }
 
-int virtio_load(struct virtio_slots *slots, const struct schema_raw *text,
-		struct err *err)
+int slots_load(struct virtio_slots *slots, const struct schema_raw *text,
+	       struct err *err)
 {
 	struct slots_state state = {0};
 	const struct slot_state *states;
@@ -176,7 +176,7 @@ int virtio_load(struct virtio_slots *slots, const struct schema_raw *text,
 	return r;
 }
 
-int virtio_drain(struct virtio_slots *slots, uint64_t deadline_ns)
+int slots_drain(struct virtio_slots *slots, uint64_t deadline_ns)
 {
 	int r = 0;
 

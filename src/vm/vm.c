@@ -192,7 +192,7 @@ int vm_pause(struct vm *vm, struct err *err)
 				"waiting for the host for %u s, as it does "
 				"when a page of guest memory does not come",
 				(unsigned int)(VCPUS_PAUSE_NS / 1000000000));
-		virtio_pause(&vm->machine->slots);
+		slots_pause(&vm->machine->slots);
 	}
 	vm->state = VM_PAUSED;
 	return 0;
@@ -203,7 +203,7 @@ int vm_resume(struct vm *vm, struct err *err)
 	if (vm->state == VM_NOT_STARTED)
 		return not_started(err);
 	if (vm->state == VM_PAUSED) {
-		virtio_resume(&vm->machine->slots);
+		slots_resume(&vm->machine->slots);
 		vcpus_resume(&vm->machine->vcpus);
 	}
 	vm->state = VM_RUNNING;
