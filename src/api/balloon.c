@@ -94,7 +94,7 @@ static const struct schema_object start_schema = OBJECT(
 /* Return: the device of the running VM, or NULL with Firecracker's sentence. */
 static struct balloon *device(struct api_call *call, const char *area)
 {
-	struct balloon *balloon = live_balloon(call->api->vm->machine);
+	struct balloon *balloon = live_balloon(call->api->vm);
 
 	if (!balloon)
 		err_set(call->err, -ENODEV,
@@ -137,7 +137,7 @@ static int put(struct api_call *call)
 
 static void show(struct api *api, struct buf *out)
 {
-	struct balloon *balloon = live_balloon(api->vm->machine);
+	struct balloon *balloon = live_balloon(api->vm);
 	struct balloon_config config = api->vm->config.balloon;
 	struct balloon_config_space space;
 	struct balloon_hinting hinting;
@@ -170,17 +170,13 @@ static int get(struct api_call *call)
 static int patch(struct api_call *call)
 {
 	const struct balloon_config *body = call->body;
-	struct balloon *balloon = device_to_update(call);
-	int r;
 
-	if (!balloon)
+	if (!device_to_update(call))
 		return call->err->rc;
 	if (body->amount_mib > UINT32_MAX / BALLOON_PAGES_MIB)
 		return refuse(call, "Amount of pages requested is too large.");
-	r = balloon_set_target(balloon, body->amount_mib * BALLOON_PAGES_MIB);
-	if (r == 0)
-		call->api->vm->config.balloon.amount_mib = body->amount_mib;
-	return not_active(call, r);
+	return not_active(
+		call, live_balloon_set_target(call->api->vm, body->amount_mib));
 }
 
 /* ---- statistics ---- */
@@ -227,19 +223,18 @@ static int get_stats(struct api_call *call)
 static int patch_stats(struct api_call *call)
 {
 	const struct balloon_config *body = call->body;
-	struct balloon_config *config = &call->api->vm->config.balloon;
-	struct balloon *balloon = device_to_update(call);
+	struct vm *vm = call->api->vm;
+	uint16_t now = vm->config.balloon.stats_polling_interval_s;
 	uint16_t seconds = body->stats_polling_interval_s;
 
-	if (!balloon)
+	if (!device_to_update(call))
 		return call->err->rc;
-	if (config->stats_polling_interval_s == seconds)
+	if (now == seconds)
 		return 0;
-	if (config->stats_polling_interval_s == 0 || seconds == 0)
+	if (now == 0 || seconds == 0)
 		return refuse(call, "Statistics cannot be enabled/disabled "
 				    "after activation.");
-	config->stats_polling_interval_s = seconds;
-	balloon_set_stats_interval(balloon, seconds);
+	live_balloon_set_interval(vm, seconds);
 	return 0;
 }
 

@@ -15,14 +15,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* NULL when the VM was not started, or has no such device. */
+static struct virtio_dev *find(struct vm *vm, const struct virtio_kind *kind,
+			       size_t index)
+{
+	return vm->machine ? slots_find(&vm->machine->slots, kind, index)
+			   : NULL;
+}
+
 /* ---- drives ---- */
 
 /* Never NULL: a started VM has a device for each drive. */
-static struct blk *find(struct vm *vm, const struct drive_config *drive)
+static struct blk *find_blk(struct vm *vm, const struct drive_config *drive)
 {
 	size_t i = (size_t)(drive - vm->config.drives);
-	struct blk *blk =
-		blk_of(slots_find(&vm->machine->slots, &virtio_kind_block, i));
+	struct blk *blk = blk_of(find(vm, &virtio_kind_block, i));
 
 	assert(blk);
 	return blk;
@@ -40,7 +47,7 @@ int live_drive_set_file(struct vm *vm, struct drive_config *drive,
 		return -ENOMEM;
 	r = blk_file_init(&file, *fd);
 	if (r == 0)
-		r = blk_set_file(find(vm, drive), &file);
+		r = blk_set_file(find_blk(vm, drive), &file);
 	if (r < 0)
 		return r;
 	old_fd = drive->fd;
@@ -54,7 +61,7 @@ int live_drive_set_file(struct vm *vm, struct drive_config *drive,
 void live_drive_set_limits(struct vm *vm, struct drive_config *drive,
 			   const struct rate_limiter_config *limiter)
 {
-	struct blk *blk = find(vm, drive);
+	struct blk *blk = find_blk(vm, drive);
 
 	virtio_dev_enter(blk_dev(blk));
 	slots_set_limits(blk_limiter(blk), limiter);
@@ -65,7 +72,7 @@ void live_drive_set_limits(struct vm *vm, struct drive_config *drive,
 void live_drive_count_update(struct vm *vm, const struct drive_config *drive,
 			     bool failed)
 {
-	struct blk_counters *counters = blk_counters(find(vm, drive));
+	struct blk_counters *counters = blk_counters(find_blk(vm, drive));
 
 	metric_inc(failed ? &counters->update_fails : &counters->update_count);
 }
@@ -83,7 +90,7 @@ int live_net_set_limits(struct vm *vm, const char *id,
 
 	while (i < vm->config.nr_nets && strcmp(config[i].iface_id, id) != 0)
 		i++;
-	dev = slots_find(&vm->machine->slots, &virtio_kind_net, i);
+	dev = find(vm, &virtio_kind_net, i);
 	if (!dev)
 		return err_set(err, -ENODEV,
 			       "Unable to update the net device: Failed "
@@ -103,21 +110,33 @@ int live_net_set_limits(struct vm *vm, const char *id,
 
 /* ---- the balloon ---- */
 
-struct balloon *live_balloon(struct machine *m)
+struct balloon *live_balloon(struct vm *vm)
 {
-	struct virtio_dev *dev =
-		m ? slots_find(&m->slots, &virtio_kind_balloon, 0) : NULL;
+	struct virtio_dev *dev = find(vm, &virtio_kind_balloon, 0);
 
 	return dev ? container_of(dev, struct balloon, dev) : NULL;
+}
+
+int live_balloon_set_target(struct vm *vm, uint32_t mib)
+{
+	int r = balloon_set_target(live_balloon(vm), mib * BALLOON_PAGES_MIB);
+
+	if (r == 0)
+		vm->config.balloon.amount_mib = mib;
+	return r;
+}
+
+void live_balloon_set_interval(struct vm *vm, uint16_t seconds)
+{
+	vm->config.balloon.stats_polling_interval_s = seconds;
+	balloon_set_stats_interval(live_balloon(vm), seconds);
 }
 
 /* ---- the socket device ---- */
 
 void live_vsock_dialed(struct vm *vm, uint32_t port, int rc, int fd)
 {
-	struct virtio_dev *dev = vm->machine ? slots_find(&vm->machine->slots,
-							  &virtio_kind_vsock, 0)
-					     : NULL;
+	struct virtio_dev *dev = find(vm, &virtio_kind_vsock, 0);
 
 	if (dev)
 		vsock_dialed(dev, port, rc, fd);

@@ -48,5 +48,16 @@ int live_net_set_limits(struct vm *vm, const char *id,
 /* vsock_dialed() of the VM's socket device, if it has one (dev/vsock.h). */
 void live_vsock_dialed(struct vm *vm, uint32_t port, int rc, int fd);
 
-/* The machine's balloon; NULL when there is none, or no machine. */
-struct balloon *live_balloon(struct machine *slots);
+/* NULL when the VM was not started, or has none. */
+struct balloon *live_balloon(struct vm *vm);
+
+/**
+ * live_balloon_set_target() - how much memory the guest shall give
+ * @mib:	at most UINT32_MAX / BALLOON_PAGES_MIB
+ *
+ * There is a balloon. Return: as balloon_set_target().
+ */
+int live_balloon_set_target(struct vm *vm, uint32_t mib) __must_check;
+
+/* How often the guest tells its statistics. There is a balloon. */
+void live_balloon_set_interval(struct vm *vm, uint16_t seconds);
