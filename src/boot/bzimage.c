@@ -16,7 +16,7 @@
  *
  * Reference: Linux, Documentation/arch/x86/boot.rst.
  */
-#include "boot/kernel.h"
+#include "boot/bzimage.h"
 
 #include <errno.h>
 

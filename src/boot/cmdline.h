@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "boot/loader.h"
+#include "boot/platform.h"
 
 /**
  * struct cmdline - a command line under construction

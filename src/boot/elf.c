@@ -16,7 +16,7 @@
  *
  * References: ELF-64 object file format; Xen public/elfnote.h.
  */
-#include "boot/kernel.h"
+#include "boot/elf.h"
 
 #include <elf.h>
 #include <errno.h>

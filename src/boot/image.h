@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "boot/loader.h"
+#include "boot/platform.h"
 
 #define IMAGE_WINDOW_BYTES 1024u
 

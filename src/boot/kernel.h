@@ -50,26 +50,3 @@ int kernel_add_range(struct kernel *kernel, const struct gmem *mem,
  */
 bool kernel_find_room(const struct kernel *kernel, const struct gmem *mem,
 		      uint64_t len, gpa_t *gpa) __must_check;
-
-/**
- * kernel_load() - find out what the file is and load it (kernel.c)
- *
- * Return: 0, or -errno with a sentence behind Firecracker's prefix.
- */
-int kernel_load(struct kernel *kernel, struct gmem *mem, struct image *img,
-		enum boot_prefer prefer, struct boot_entry *entry,
-		struct err *err) __must_check;
-
-/* Firecracker's words in front of a kernel failure. */
-void kernel_err_prefix(struct err *err);
-
-/* The part of @text behind them; @text when it does not start so. */
-const char *kernel_err_plain(const char *text);
-
-/* elf.c: @img starts with the ELF magic. Return: 0 or -errno. */
-int elf_load(struct kernel *kernel, struct gmem *mem, struct image *img,
-	     struct boot_entry *entry, struct err *err) __must_check;
-
-/* bzimage.c: @img has "HdrS" at offset 0x202. Return: 0 or -errno. */
-int bzimage_load(struct kernel *kernel, struct gmem *mem, struct image *img,
-		 struct boot_entry *entry, struct err *err) __must_check;

@@ -5,7 +5,7 @@
 #include "boot/loader.h"
 
 #include "boot/cmdline.h"
-#include "boot/kernel.h"
+#include "boot/format.h"
 #include "boot/memmap.h"
 #include "boot/tables.h"
 

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "boot/loader.h"
+#include "boot/platform.h"
 
 /**
  * struct tab - bytes that grow into a buffer of fixed size

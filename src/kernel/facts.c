@@ -7,7 +7,7 @@
 #include "kernel/unpack.h"
 
 #include "base/fd.h"
-#include "boot/kernel.h"
+#include "boot/format.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -335,24 +335,6 @@ static int copy_by_hand(int from, int to, uint64_t off, uint64_t end)
 	return r;
 }
 
-bool memory_next_extent(int fd, uint64_t size, struct memory_extent *e)
-{
-	off_t data, hole;
-
-	if (e->end >= size)
-		return false;
-	data = lseek(fd, (off_t)e->end, SEEK_DATA);
-	if ((data < 0 && errno == ENXIO) || data >= (off_t)size)
-		return false; /* holes up to the end */
-	hole = data < 0 ? -1 : lseek(fd, data, SEEK_HOLE);
-	/* A file system that cannot tell holds data all over. */
-	e->at = data < 0 ? e->end : align_down((uint64_t)data, PAGE_SIZE);
-	e->end = size;
-	if (hole >= 0 && (uint64_t)hole < size)
-		(void)align_up_checked((uint64_t)hole, PAGE_SIZE, &e->end);
-	return true;
-}
-
 uint64_t memory_stored(int fd, uint64_t size)
 {
 	struct memory_extent e = {0};

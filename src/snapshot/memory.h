@@ -28,6 +28,7 @@
 #pragma once
 
 #include "mem/gmem.h"
+#include "snapshot/extent.h"
 #include "snapshot/proof.h"
 
 enum memory_kind {
@@ -48,18 +49,6 @@ struct memory_stats {
 	uint64_t copied;
 	struct memory_picks fresh;
 };
-
-/**
- * struct memory_extent - a walk over the parts of a file that are no holes
- * @at, @end:	the one that was found, page aligned outwards
- */
-struct memory_extent {
-	uint64_t at;
-	uint64_t end;
-};
-
-/* The next one; @e is zero at first. Return: false at the end of the file. */
-bool memory_next_extent(int fd, uint64_t size, struct memory_extent *e);
 
 /**
  * memory_copy() - the contents of a memory file, without its holes

@@ -6,7 +6,7 @@
 
 #include "base/crc64.h"
 #include "base/fd.h"
-#include "snapshot/memory.h"
+#include "snapshot/extent.h"
 
 #include <errno.h>
 #include <unistd.h>

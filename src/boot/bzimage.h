@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bzimage.h - a bzImage by its 64-bit entry
+ */
+#pragma once
+
+#include "boot/kernel.h"
+
+/* @img has "HdrS" at offset 0x202. Return: 0 or -errno. */
+int bzimage_load(struct kernel *kernel, struct gmem *mem, struct image *img,
+		 struct boot_entry *entry, struct err *err) __must_check;

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * elf.h - an ELF64 x86-64 kernel
+ */
+#pragma once
+
+#include "boot/kernel.h"
+
+/* @img starts with the ELF magic. Return: 0 or -errno. */
+int elf_load(struct kernel *kernel, struct gmem *mem, struct image *img,
+	     struct boot_entry *entry, struct err *err) __must_check;
