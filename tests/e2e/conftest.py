@@ -38,6 +38,10 @@ def long_only(what):
 # The most that one guest may take in the lab; most take one second.
 CASE_SECONDS = 60
 
+# The most that a test with the lab may take, with all cases of its module:
+# longer than what in_lab() and lab_run() give them. Others: tools/ci/check.
+LAB_SECONDS = 1800
+
 
 @dataclass
 class Result:
@@ -277,6 +281,13 @@ class Vmm:
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "lab: runs in the emulated host")
+    config.addinivalue_line("markers", "timeout(seconds): pytest-timeout's")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("lab") and not LONG:
+            item.add_marker(pytest.mark.timeout(LAB_SECONDS))
 
 
 @pytest.fixture(scope="session")
