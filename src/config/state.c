@@ -297,9 +297,9 @@ static int check_override(const struct drive_config *d,
 	const struct config_override *o = find_override(overrides, d->drive_id);
 	struct stat st;
 
-#include "base/fd.h"
-#include "config/drives.h"
-	return 0;
+	if (!o || fd_stat(d->fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    (st.st_size > 0 && st.st_size % DRIVE_SECTOR_BYTES == 0))
+		return 0;
 	if (st.st_size == 0)
 		return err_set(err, -EINVAL,
 			       "The file %s for drive %s is empty: it needs a "
