@@ -2,11 +2,12 @@
 /*
  * cmd_run.c - `volt run`: a VM with its console on this terminal
  *
- * It finds a kernel and becomes volt-vmm (launch.h).
+ * It finds a kernel (kernel_run.h) and becomes volt-vmm (launch.h).
  */
 #include "cli/cache.h"
 #include "cli/cli.h"
 #include "cli/doctor.h"
+#include "cli/kernel_run.h"
 #include "cli/launch.h"
 
 #include "base/fd.h"
@@ -40,6 +41,8 @@ struct run {
 	struct arg_list nets;
 	bool share_drives;
 	struct args args;
+	struct kernel_choice choice;
+	char *whole_cmdline;
 	char default_kernel[PATH_MAX];
 	char default_initrd[PATH_MAX];
 	struct launch launch;
@@ -50,10 +53,12 @@ struct run {
 /* clang-format off */
 static const struct arg args[] = {
 	LAUNCH_ARG_NAME(AT(name)),
-	VM_ARG_KERNEL(AT(kernel)),
+	{"kernel", "FILE|NAME", "kernel to boot: a name of `volt kernel ls`, or "
+	 "a file, ELF vmlinux or bzImage (default: the one that `volt kernel "
+	 "default` prints)", .kind = ARG_TEXT, AT(kernel)},
 	VM_ARG_INITRD(AT(initrd)),
 	VM_ARG_CMDLINE(" (default: " CMDLINE ")", AT(cmdline)),
-	VM_ARG_MEMORY("128; 256 without --kernel", AT(memory_mib)),
+	VM_ARG_MEMORY("128; 256 with a kernel that has a name", AT(memory_mib)),
 	VM_ARG_CPUS(AT(cpus)),
 	VM_ARG_DISK("", AT(disks)),
 	LAUNCH_ARG_SHARE_DRIVES(AT(share_drives)),
@@ -72,15 +77,21 @@ const struct args_page cmd_run_page = {
 	.usage = "[OPTIONS] [-- VOLT-VMM-OPTIONS]",
 	.about = "Starts a VM with its console on this terminal; Ctrl-A x ends "
 		 "it, the end of standard input does not. `volt ps` and `volt "
-		 "stop` see it, from elsewhere. Without --kernel: Debian's "
-		 "cloud kernel and a shell, which `make shell` in Volt's "
-		 "source fetches and builds.\n",
+		 "stop` see it, from elsewhere.\n"
+		 "\n"
+		 "A kernel that has a name is checked first. With --disk, and "
+		 "no --initrd, the first disk is its root: the modules that it "
+		 "needs to get there go into a small initramfs, which is kept. "
+		 "Without a kernel, a disk and an initrd: Debian's cloud "
+		 "kernel and a shell, which `make shell` in Volt's source "
+		 "fetches and builds.\n",
 	.args = args,
 	.nr_args = ARRAY_SIZE(args),
 	.exit = "volt-vmm's: 0 the guest ended it; 1 it did not start; 148 and "
 		"up: docs/exit-codes.md; 153 bad usage after --, 64 before it.",
 	.examples = "  volt run --name web --kernel vmlinux --initrd web.cpio "
-		    "--memory 512M --cpus 2\n",
+		    "--memory 512M --cpus 2\n"
+		    "  volt run --disk root.img\n",
 	.rest = ARGS_REST_PASS,
 };
 
@@ -103,15 +114,11 @@ static int check_host(struct err *err)
 		       report->verdict);
 }
 
-static int fill_defaults(struct run *run, struct err *err)
+/* What the tree's scripts have left, when nothing was asked for. */
+static int take_cached(struct run *run, struct err *err)
 {
-	int r;
+	int r = cache_find_kernel(run->default_kernel, err);
 
-	if (run->kernel) {
-		run->cmdline = run->cmdline ? run->cmdline : CMDLINE;
-		return 0;
-	}
-	r = cache_find_kernel(run->default_kernel, err);
 	if (r == 0 && !run->initrd)
 		r = cache_find_initrd(run->default_initrd, err);
 	if (r == 0)
@@ -125,19 +132,81 @@ static int fill_defaults(struct run *run, struct err *err)
 	return 0;
 }
 
+/* The words for a root behind the command line. */
+static int add_root_words(struct run *run, struct err *err)
+{
+	if (!run->choice.root[0])
+		return 0;
+	if (asprintf(&run->whole_cmdline, "%s%s", run->cmdline,
+		     run->choice.root) < 0) {
+		run->whole_cmdline = NULL;
+		return err_set(err, -ENOMEM, "Out of memory");
+	}
+	run->cmdline = run->whole_cmdline;
+	return 0;
+}
+
+static int fill_defaults(struct run *run, struct err *err)
+{
+	const struct kernel_need need = {
+		.word = run->kernel,
+		.cmdline = run->cmdline,
+		.disk = run->disks.nr > 0 ? run->disks.text[0] : NULL,
+		.has_initrd = run->initrd != NULL,
+		.net = run->nets.nr > 0,
+		.vsock = run->vsock != NULL,
+	};
+	bool rootless = !need.disk && !need.has_initrd;
+	int r = kernel_choose(&need, &run->choice, err);
+
+	if (r == -ENOENT && !run->kernel)
+		return take_cached(run, err);
+	if (r == 0 && run->choice.is_linux)
+		r = check_host(err);
+	if (r == 0 && !run->kernel && rootless &&
+	    cache_find_initrd(run->default_initrd, NULL) < 0)
+		r = err_set(err, -EINVAL,
+			    "The kernel has no root: give it a --disk or an "
+			    "--initrd");
+	if (r < 0)
+		return r;
+	if (!run->cmdline)
+		run->cmdline =
+			!run->kernel && rootless ? CMDLINE_SHELL : CMDLINE;
+	if (!run->initrd)
+		run->initrd = run->choice.initrd       ? run->choice.initrd
+			      : run->default_initrd[0] ? run->default_initrd
+						       : NULL;
+	run->kernel = run->choice.kernel;
+	return add_root_words(run, err);
+}
+
+/* A value that became another one takes the place of what was given. */
+static void pass(struct run *run, const char *name, const char *value)
+{
+	struct args *all = &run->args;
+
+	for (unsigned int i = 0; i < all->nr_given; i++) {
+		if (strcmp(all->given[i].arg->name, name) == 0) {
+			all->given[i].text = value;
+			return;
+		}
+	}
+	if (value)
+		launch_add(&run->launch, name, value);
+}
+
 /* What was given goes on as it was given. */
 static int build_args(struct run *run, struct err *err)
 {
 	struct launch *l = &run->launch;
+	bool named = run->choice.stored || run->kernel == run->default_kernel;
 
+	pass(run, "kernel", run->kernel);
+	pass(run, "initrd", run->initrd);
+	pass(run, "cmdline", run->cmdline);
 	launch_add_given(l, &run->args);
-	if (!args_has(&run->args, "kernel"))
-		launch_add(l, "kernel", run->kernel);
-	if (!args_has(&run->args, "initrd") && run->initrd)
-		launch_add(l, "initrd", run->initrd);
-	if (!args_has(&run->args, "cmdline"))
-		launch_add(l, "cmdline", run->cmdline);
-	if (!args_has(&run->args, "kernel") && !run->memory_mib)
+	if (named && !run->memory_mib)
 		launch_add(l, "memory", "256");
 	return launch_add_rest(l, run->args.rest, err);
 }
@@ -168,6 +237,8 @@ int cmd_run(const struct args_page *page, int argc, char **argv)
 	if (code == CLI_GO_ON)
 		code = start(page, run);
 	launch_free(&run->launch);
+	kernel_choice_free(&run->choice);
+	free(run->whole_cmdline);
 	free(run);
 	return code;
 }

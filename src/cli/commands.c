@@ -20,6 +20,7 @@ const struct command cli_commands[] = {
 	{&cmd_kernel_add_page, cmd_kernel_add},
 	{&cmd_kernel_ls_page, cmd_kernel_ls},
 	{&cmd_kernel_info_page, cmd_kernel_info},
+	{&cmd_kernel_check_page, cmd_kernel_check},
 	{&cmd_kernel_path_page, cmd_kernel_path},
 	{&cmd_kernel_verify_page, cmd_kernel_verify},
 	{&cmd_kernel_default_page, cmd_kernel_default},

@@ -14,6 +14,7 @@
 
 extern const struct args_page cmd_kernel_page;
 extern const struct args_page cmd_kernel_add_page;
+extern const struct args_page cmd_kernel_check_page;
 extern const struct args_page cmd_kernel_default_page;
 extern const struct args_page cmd_kernel_gc_page;
 extern const struct args_page cmd_kernel_info_page;
@@ -24,6 +25,7 @@ extern const struct args_page cmd_kernel_rm_page;
 extern const struct args_page cmd_kernel_verify_page;
 
 int cmd_kernel_add(const struct args_page *page, int argc, char **argv);
+int cmd_kernel_check(const struct args_page *page, int argc, char **argv);
 int cmd_kernel_default(const struct args_page *page, int argc, char **argv);
 int cmd_kernel_gc(const struct args_page *page, int argc, char **argv);
 int cmd_kernel_info(const struct args_page *page, int argc, char **argv);

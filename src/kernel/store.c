@@ -268,6 +268,15 @@ struct store_blob store_blob_of(const char *sha256)
 	return blob;
 }
 
+struct store_initramfs store_initramfs_of(const char *key, const char *sha256)
+{
+	struct store_initramfs file;
+
+	(void)snprintf(file.name, sizeof(file.name), STORE_INITRAMFS "/%s.%s",
+		       key, sha256);
+	return file;
+}
+
 char *store_path(const struct store *store, const struct record_file *file)
 {
 	const struct store_blob blob = store_blob_of(file->sha256);
@@ -362,4 +371,38 @@ int store_read(const struct store *store, const char *name,
 	return strcmp(sum.hex, file->sha256) == 0
 		       ? 0
 		       : damaged(store, name, file, err);
+}
+
+/* "KEY.SHA256": is it of @key, and the file what it was? */
+static bool is_initramfs(const struct store *store, const char *name,
+			 const char *key)
+{
+	cleanup_buf struct buf data = {0};
+	const char *sha256 = name + DIGEST_HEX + 1;
+
+	return strlen(name) == 2 * DIGEST_HEX + 1 &&
+	       memcmp(name, key, DIGEST_HEX) == 0 && digest_is_one(sha256) &&
+	       store_read_file(store, store_initramfs_of(key, sha256).name,
+			       STORE_READ_MAX, &data) == 0 &&
+	       strcmp(digest_of(data.data, data.len).hex, sha256) == 0;
+}
+
+bool store_find_initramfs(const struct store *store, const char *key,
+			  char **path)
+{
+	cleanup_buf struct buf names = {0};
+	const char *at;
+	unsigned int nr;
+
+	if (store_list_folder(store, STORE_INITRAMFS, &names, &nr) < 0)
+		return false;
+	at = names.data;
+	for (unsigned int i = 0; i < nr; i++, at += strlen(at) + 1) {
+		if (!is_initramfs(store, at, key))
+			continue;
+		*path = join(store->path,
+			     store_initramfs_of(key, at + DIGEST_HEX + 1).name);
+		return *path != NULL;
+	}
+	return false;
 }

@@ -17,6 +17,7 @@
  *   names/NAME          the record of a kernel (record.h): JSON
  *   blobs/SHA256        a kernel, a configuration, modules: by content, 0444
  *   tmp/PID.N           what an add is writing; locked while it does
+ *   initramfs/KEY.SHA256  what was made of modules (initramfs.h)
  *   default             the name of the default kernel
  *
  * A kernel is there when its record is, and a record appears last:
@@ -143,6 +144,13 @@ int store_use(const struct store *store, const char *name,
 int store_verify(const struct store *store, const char *name,
 		 const struct record_file *file, struct progress *progress,
 		 struct err *err) __must_check;
+
+/**
+ * store_find_initramfs() - one that was put there, and is what it was
+ * @path:	to be freed
+ */
+bool store_find_initramfs(const struct store *store, const char *key,
+			  char **path);
 
 /**
  * store_read() - a small file of the store, verified as by store_use()

@@ -6,11 +6,12 @@
 
 #include "kernel/store.h"
 
-#define STORE_NAMES   "names"
-#define STORE_BLOBS   "blobs"
-#define STORE_TMP     "tmp"
-#define STORE_DEFAULT "default"
-#define STORE_LOCK    "lock"
+#define STORE_NAMES     "names"
+#define STORE_BLOBS     "blobs"
+#define STORE_TMP       "tmp"
+#define STORE_DEFAULT   "default"
+#define STORE_INITRAMFS "initramfs"
+#define STORE_LOCK      "lock"
 
 /* A record has some 1 KB, the modules of a kernel 10 MB. */
 #define STORE_TEXT_MAX KIB(64)
@@ -22,6 +23,13 @@ struct store_blob {
 };
 
 struct store_blob store_blob_of(const char *sha256);
+
+/* "initramfs/KEY.SHA256" */
+struct store_initramfs {
+	char name[sizeof(STORE_INITRAMFS) + 1 + 2 * (DIGEST_HEX + 1)];
+};
+
+struct store_initramfs store_initramfs_of(const char *key, const char *sha256);
 
 /**
  * store_list_folder() - the names in a folder of the store, sorted

@@ -54,7 +54,7 @@ static int make_folders(char *path)
 int store_create(struct store *store, struct err *err)
 {
 	static const char *const folders[] = {STORE_NAMES, STORE_BLOBS,
-					      STORE_TMP};
+					      STORE_TMP, STORE_INITRAMFS};
 	int r = 0;
 
 	if (!store->mine)
@@ -540,6 +540,56 @@ int store_remove(struct store *store, const char *name, struct err *err)
 	return 0;
 }
 
+int store_put_initramfs(struct store *store, const char *key, const void *data,
+			size_t len, char **path, struct err *err)
+{
+	struct adding adding = {.store = store};
+	struct record_file file = {0};
+	struct store_initramfs name;
+	cleanup_fd int lock = -1;
+	int r = adding_text(&adding, data, len, &file, err);
+
+	if (r == 0)
+		r = lock_store(store, &lock, err);
+	if (r == 0) {
+		name = store_initramfs_of(key, file.sha256);
+		if (renameat(store->fd, adding.temp[0].name, store->fd,
+			     name.name) < 0)
+			r = cannot_write(store, -errno, err);
+		else
+			fd_close(&adding.temp[0].fd);
+	}
+	if (r == 0 && asprintf(path, "%s/%s", store->path, name.name) < 0)
+		r = err_set(err, -ENOMEM, "Out of memory");
+	adding_close(&adding);
+	free(file.sha256);
+	return r;
+}
+
+/* Under the lock: they are made again when they are needed. */
+static void sweep_initramfs(struct store *store, uint64_t *files,
+			    uint64_t *bytes)
+{
+	cleanup_buf struct buf names = {0};
+	const char *at;
+	unsigned int nr;
+
+	if (store_list_folder(store, STORE_INITRAMFS, &names, &nr) < 0)
+		return;
+	at = names.data;
+	for (unsigned int i = 0; i < nr; i++, at += strlen(at) + 1) {
+		char path[sizeof(STORE_INITRAMFS) + 1 + NAME_MAX + 1];
+		struct stat st;
+
+		(void)snprintf(path, sizeof(path), STORE_INITRAMFS "/%s", at);
+		if (fstatat(store->fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    unlinkat(store->fd, path, 0) < 0)
+			continue;
+		++*files;
+		*bytes += (uint64_t)st.st_blocks * 512;
+	}
+}
+
 int store_gc(struct store *store, uint64_t *files, uint64_t *bytes,
 	     struct err *err)
 {
@@ -554,5 +604,6 @@ int store_gc(struct store *store, uint64_t *files, uint64_t *bytes,
 	if (r < 0)
 		return r;
 	sweep_temp(store, files, bytes);
+	sweep_initramfs(store, files, bytes);
 	return sweep_blobs(store, files, bytes, err);
 }

@@ -79,7 +79,15 @@ int store_remove(struct store *store, const char *name,
 		 struct err *err) __must_check;
 
 /**
- * store_gc() - what no record names, and what killed adds left
+ * store_put_initramfs() - keep what was made of modules
+ * @key:	64 hex digits, by which it will be found
+ * @path:	of the file; to be freed
+ */
+int store_put_initramfs(struct store *store, const char *key, const void *data,
+			size_t len, char **path, struct err *err) __must_check;
+
+/**
+ * store_gc() - what no record names, what killed adds left, every initramfs
  * @files, @bytes: what went
  *
  * A record that cannot be read stops it: what that one names is not known.

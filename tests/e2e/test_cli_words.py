@@ -44,7 +44,8 @@ def make_files(folder):
 
 
 RUN = [
-    (["--kernel", "none"], 1, "Cannot open the kernel none: No such file"),
+    (["--kernel", "./none"], 1, "Cannot open the kernel ./none: No such file"),
+    (["--kernel", "none"], 1, "There is neither a kernel named none"),
     (["--kernel", "dir"], 1, "dir is a directory: give the kernel file in it"),
     (["--kernel", "text"], 1, "text is a text file; give an x86-64 Linux"),
     (["--kernel", "empty"], 1, "The kernel empty is an empty file"),

@@ -92,6 +92,34 @@ def test_what_is_kept_boots(vmm, store):
     assert result.code == 0
 
 
+def test_run_takes_a_name(vmm, store, tmp_path):
+    """The default without one; a file of that name where none is stored."""
+    env = {**os.environ, "VOLT_STORE": str(store.folder),
+           "XDG_RUNTIME_DIR": str(tmp_path), "VOLT_CACHE": str(tmp_path)}
+
+    def run(*words):
+        return subprocess.run(
+            [BUILD / "volt", "run", "--timeout", "60", *words], text=True,
+            capture_output=True, stdin=subprocess.DEVNULL, timeout=120,
+            check=False, env=env, cwd=BUILD / "tests/guest")
+
+    none = run("--initrd", HELLO)
+    assert none.returncode == 1 and "There is no" in none.stderr
+    store.ok("add", "--name", "first", HELLO)
+    for words in (["--kernel", "first"], ["--initrd", HELLO],
+                  ["--kernel", "hello.elf"], ["--kernel", str(HELLO)]):
+        result = run(*words)
+        assert result.returncode == 0 and "done " in result.stdout, (
+            words, result.stderr)
+    assert run("--kernel", "second").stderr.startswith(
+        "volt run: There is neither a kernel named second")
+    assert "has no root" in run().stderr
+    path = Path(store.ok("path").strip())
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert "Kernel first is damaged" in run("--kernel", "first").stderr
+
+
 def test_what_is_no_kernel_is_refused(store, tmp_path):
     whole = HELLO.read_bytes()
     bad = {

@@ -7,11 +7,13 @@
  */
 #include "unit.h"
 
+#include "kernel/check.h"
 #include "kernel/cpio.h"
 #include "kernel/deb.h"
 #include "kernel/drives.h"
 #include "kernel/elfpack.h"
 #include "kernel/facts.h"
+#include "kernel/initramfs.h"
 #include "kernel/kconfig.h"
 #include "kernel/module.h"
 #include "kernel/payload.h"
@@ -713,6 +715,162 @@ static void what_a_kernel_drives(void **state)
 	buf_free(&config);
 }
 
+static void root_file_systems(void **state)
+{
+	static uint8_t head[ROOTFS_BYTES];
+
+	(void)state;
+	assert_int_equal(rootfs_of(head, sizeof(head)), ROOTFS_UNKNOWN);
+	memcpy(head + 0x1fe, "\x55\xaa", 2);
+	assert_int_equal(rootfs_of(head, sizeof(head)), ROOTFS_PARTITIONS);
+	memcpy(head + 0x438, "\x53\xef", 2);
+	assert_int_equal(rootfs_of(head, sizeof(head)), ROOTFS_EXT4);
+	assert_int_equal(rootfs_of(head, 0x439), ROOTFS_PARTITIONS);
+	assert_string_equal(rootfs_name(ROOTFS_EXT4), "ext4");
+	memcpy(head, "hsqs", 4);
+	memset(head + 0x1fe, 0, 0x300);
+	assert_int_equal(rootfs_of(head, sizeof(head)), ROOTFS_SQUASHFS);
+	assert_int_equal(rootfs_of(head, 3), ROOTFS_UNKNOWN);
+	assert_null(rootfs_name(ROOTFS_UNKNOWN));
+	assert_null(rootfs_name(ROOTFS_PARTITIONS));
+}
+
+/* Options of a kernel, one row a line; "=" as in a .config. */
+#define GOOD                                            \
+	"CONFIG_ACPI=y\nCONFIG_SERIAL_8250_CONSOLE=y\n" \
+	"CONFIG_KVM_GUEST=y\nCONFIG_DEVTMPFS=y\n"       \
+	"CONFIG_KEYBOARD_ATKBD=y\nCONFIG_BLK_DEV_INITRD=y\n"
+
+static void verdicts(void **state)
+{
+	static struct module have[] = {{.name = "virtio_mmio"},
+				       {.name = "virtio_blk"}};
+	const struct modules with = {.nr = 2, .list = have}, none = {0};
+	static const struct {
+		const char *config;
+		bool has_modules;
+		struct check_wish wish;
+		unsigned int needed;
+		unsigned int all;
+	} cases[] = {
+		{GOOD, false, {0}, 0, 0},
+		{GOOD, false, {.initrd = true}, 0, 0},
+		/* No driver at all: bus, disk, file system. */
+		{GOOD, false, {.disk = true, .rootfs = ROOTFS_EXT4}, 3, 3},
+		{GOOD "CONFIG_VIRTIO_MMIO=y\nCONFIG_VIRTIO_BLK=y\n"
+		      "CONFIG_EXT4_FS=y\n",
+		 false,
+		 {.disk = true, .rootfs = ROOTFS_EXT4},
+		 0,
+		 0},
+		/* Modules, in the store and not. */
+		{GOOD "CONFIG_VIRTIO_MMIO=m\nCONFIG_VIRTIO_BLK=m\n"
+		      "CONFIG_EXT4_FS=y\n",
+		 true,
+		 {.disk = true, .rootfs = ROOTFS_EXT4},
+		 0,
+		 0},
+		{GOOD "CONFIG_VIRTIO_MMIO=m\nCONFIG_VIRTIO_BLK=m\n"
+		      "CONFIG_EXT4_FS=y\n",
+		 false,
+		 {.disk = true, .rootfs = ROOTFS_EXT4},
+		 2,
+		 2},
+		/* The user's initrd brings them. */
+		{GOOD "CONFIG_VIRTIO_MMIO=m\nCONFIG_VIRTIO_NET=m\n",
+		 false,
+		 {.initrd = true, .net = true},
+		 0,
+		 2},
+		{GOOD "CONFIG_VIRTIO_MMIO=y\n",
+		 false,
+		 {.initrd = true, .vsock = true},
+		 1,
+		 1},
+		/* Neither ACPI nor an MP table; what is only better. */
+		{"CONFIG_VIRTIO_MMIO=y\n", false, {0}, 1, 5},
+		{"CONFIG_X86_MPPARSE=y\n", false, {0}, 0, 4},
+		/* Modules, and no initrd to bring them. */
+		{"CONFIG_ACPI=y\nCONFIG_VIRTIO_MMIO=m\nCONFIG_VIRTIO_BLK=m\n",
+		 true,
+		 {.disk = true},
+		 1,
+		 5},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct buf config = {0};
+		struct check check;
+
+		buf_add_str(&config, cases[i].config);
+		check_kernel(&config, cases[i].has_modules ? &with : &none,
+			     &cases[i].wish, &check);
+		if (check.nr_needed != cases[i].needed ||
+		    check.nr != cases[i].all)
+			fail_msg("case %zu: %u needed of %u", i,
+				 check.nr_needed, check.nr);
+		buf_free(&config);
+	}
+}
+
+static bool entry_is(const struct buf *archive, const char *path,
+		     struct cpio_entry *entry)
+{
+	size_t at = 0;
+
+	while (cpio_next(archive->data, archive->len, &at, entry) > 0)
+		if (strcmp(entry->path, path) == 0)
+			return true;
+	return false;
+}
+
+static void initramfs_has_what_the_root_needs(void **state)
+{
+	static _Alignas(8) uint8_t ko[2048];
+	static const char list[] = "/modules/virtio_ring.ko\n"
+				   "/modules/virtio_mmio.ko\n"
+				   "/modules/virtio_blk.ko\n"
+				   "/modules/jbd2.ko\n/modules/ext4.ko\n";
+	struct initramfs_wish wish = {.rootfs = ROOTFS_EXT4};
+	struct modules modules = {0};
+	struct buf archive = {0}, again = {0};
+	struct cpio_entry entry;
+
+	(void)state;
+	ADD(&modules, "kernel/fs/ext4.ko", "depends=jbd2");
+	ADD(&modules, "kernel/fs/jbd2.ko", "depends=");
+	ADD(&modules, "kernel/fs/xfs.ko", "depends=");
+	ADD(&modules, "kernel/drivers/net/virtio_net.ko", "depends=");
+	ADD(&modules, "kernel/drivers/virtio/virtio_ring.ko", "depends=");
+	ADD(&modules, "kernel/drivers/virtio/virtio_mmio.ko",
+	    "depends=virtio_ring");
+	ADD(&modules, "kernel/drivers/block/virtio_blk.ko",
+	    "depends=virtio_ring");
+	initramfs_make(&modules, &wish, &archive);
+	assert_false(archive.failed);
+	assert_true(entry_is(&archive, "load", &entry));
+	assert_int_equal(entry.len, strlen(list));
+	assert_memory_equal(entry.data, list, entry.len);
+	assert_true(entry_is(&archive, "init", &entry));
+	assert_int_equal(entry.mode, S_IFREG | 0755);
+	assert_memory_equal(entry.data, ELFMAG, SELFMAG);
+	assert_true(entry_is(&archive, "dev/console", &entry));
+	assert_true(entry_is(&archive, "modules/ext4.ko", &entry));
+	assert_int_equal(entry.len, sizeof(ko));
+	assert_false(entry_is(&archive, "modules/xfs.ko", &entry));
+	assert_false(entry_is(&archive, "modules/virtio_net.ko", &entry));
+	/* More of them for a VM with a network, of a root not known. */
+	wish.net = true;
+	wish.rootfs = ROOTFS_UNKNOWN;
+	initramfs_make(&modules, &wish, &again);
+	assert_true(entry_is(&again, "modules/xfs.ko", &entry));
+	assert_true(entry_is(&again, "modules/virtio_net.ko", &entry));
+	modules_free(&modules);
+	buf_free(&archive);
+	buf_free(&again);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -727,6 +885,9 @@ int main(void)
 		cmocka_unit_test(module_paths),
 		cmocka_unit_test(package_is_read),
 		cmocka_unit_test(what_a_kernel_drives),
+		cmocka_unit_test(root_file_systems),
+		cmocka_unit_test(verdicts),
+		cmocka_unit_test(initramfs_has_what_the_root_needs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

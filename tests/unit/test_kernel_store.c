@@ -34,7 +34,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	static const char *const below[] = {STORE_NAMES, STORE_BLOBS, STORE_TMP,
-					    "."};
+					    STORE_INITRAMFS, "."};
 	struct stores stores;
 	struct err err;
 
@@ -377,6 +377,45 @@ static void a_store_that_others_write_is_refused(void **state)
 	assert_int_equal(chown(folder, 0, 0), 0);
 }
 
+static void an_initramfs_is_found_while_it_is_whole(void **state)
+{
+	const struct digest keys[] = {digest_of("a", 1), digest_of("b", 1)};
+	const char *key = keys[0].hex, *other = keys[1].hex;
+	char *path = NULL, *again = NULL;
+	uint64_t files, bytes;
+	struct stores stores;
+	struct store *store;
+	struct err err = {0};
+	int fd;
+
+	(void)state;
+	open_all(&stores);
+	store = stores_mine(&stores);
+	assert_false(store_find_initramfs(store, key, &path));
+	assert_int_equal(
+		store_put_initramfs(store, key, "text", 4, &path, &err), 0);
+	assert_false(store_find_initramfs(store, other, &again));
+	assert_true(store_find_initramfs(store, key, &again));
+	assert_string_equal(path, again);
+	free(again);
+	/* One that was changed is not. */
+	assert_int_equal(chmod(path, 0644), 0);
+	fd = open(path, O_WRONLY);
+	assert_int_equal(fd_write_full(fd, "T", 1), 0);
+	assert_int_equal(close(fd), 0);
+	assert_false(store_find_initramfs(store, key, &again));
+	free(path);
+	assert_int_equal(
+		store_put_initramfs(store, key, "text", 4, &path, &err), 0);
+	assert_true(store_find_initramfs(store, key, &again));
+	assert_int_equal(store_gc(store, &files, &bytes, &err), 0);
+	assert_int_equal(files, 1);
+	assert_int_equal(count(store, STORE_INITRAMFS), 0);
+	free(path);
+	free(again);
+	stores_close(&stores);
+}
+
 static void names(void **state)
 {
 	static const char *const bad[] = {"",      ".",     "..", "a/b",
@@ -436,6 +475,7 @@ int main(void)
 		WITH_STORE(a_blob_without_a_record_is_collected),
 		WITH_STORE(a_write_that_fails_changes_nothing),
 		WITH_STORE(a_store_that_others_write_is_refused),
+		WITH_STORE(an_initramfs_is_found_while_it_is_whole),
 		cmocka_unit_test(names),
 		cmocka_unit_test(records_that_lie),
 	};

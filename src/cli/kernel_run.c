@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * kernel_run.c - the kernel that `volt run` boots (kernel_run.h)
+ */
+#include "cli/kernel_run.h"
+
+#include "cli/kernel.h"
+
+#include "kernel/initramfs.h"
+
+#include "base/fd.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+void kernel_choice_free(struct kernel_choice *choice)
+{
+	free(ptr_steal(choice->kernel));
+	free(ptr_steal(choice->initrd));
+}
+
+/* Is there a word "root=..."? */
+static bool names_root(const char *cmdline)
+{
+	const char *at = cmdline ? strstr(cmdline, "root=") : NULL;
+
+	while (at && at != cmdline && at[-1] != ' ')
+		at = strstr(at + 1, "root=");
+	return at != NULL;
+}
+
+/* "PATH[,ro][,id=ID]" */
+static char *path_of_disk(const char *disk, bool *read_only)
+{
+	size_t len = strcspn(disk, ",");
+
+	*read_only = false;
+	for (const char *at = disk + len; *at == ','; at += strcspn(at, ",")) {
+		at++;
+		if (strncmp(at, "ro", 2) == 0 && (at[2] == ',' || !at[2]))
+			*read_only = true;
+	}
+	return strndup(disk, len);
+}
+
+static int missing(const struct kernel_found *found, enum drives_id id,
+		   enum drives_state state, const char *disk, struct err *err)
+{
+	char options[96];
+
+	return err_set(err, -ENOTSUP,
+		       "Kernel %s cannot have its root on %s: %s is %s; give "
+		       "an --initrd, or %s",
+		       found->record.name, disk, drives_options(id, options),
+		       state == DRIVES_NOT
+			       ? "not in its configuration"
+			       : "a module that the store does not have",
+		       state == DRIVES_NOT ? "another kernel"
+					   : "add the kernel's package");
+}
+
+/* What is between the kernel and its root. */
+static unsigned int needs_of(enum rootfs_kind rootfs, enum drives_id needs[4])
+{
+	unsigned int nr = 0;
+
+	needs[nr++] = DRIVES_FIND;
+	needs[nr++] = DRIVES_BUS;
+	needs[nr++] = DRIVES_DISK;
+	if (rootfs_name(rootfs))
+		needs[nr++] = rootfs_drives(rootfs);
+	return nr;
+}
+
+/* Does it need modules for its root? -ENOTSUP: it will not get there. */
+static int needs_modules(const struct kernel_found *found,
+			 enum rootfs_kind rootfs, const char *disk,
+			 struct err *err)
+{
+	enum drives_id needs[4];
+	unsigned int nr = needs_of(rootfs, needs);
+	int r = 0;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		enum drives_state state =
+			drives_judge(needs[i], &found->config, &found->modules);
+
+		if (state == DRIVES_NOT || state == DRIVES_MODULE_LOST)
+			return missing(found, needs[i], state, disk, err);
+		if (state == DRIVES_MODULE)
+			r = 1;
+	}
+	if (r &&
+	    drives_judge(DRIVES_INITRD, &found->config, NULL) == DRIVES_NOT)
+		return missing(found, DRIVES_INITRD, DRIVES_NOT, disk, err);
+	return r;
+}
+
+static int make_initrd(struct kernel_found *found,
+		       const struct initramfs_wish *wish, const char *disk,
+		       struct kernel_choice *choice, struct err *err)
+{
+	struct store *mine = stores_mine(&found->stores);
+	int r = 0;
+
+	if (initramfs_find(&found->record, mine, wish, &choice->initrd))
+		return 1;
+	r = kernel_read_parts(found, err);
+	if (r == 0)
+		r = needs_modules(found, wish->rootfs, disk, err);
+	if (r <= 0)
+		return r;
+	r = initramfs_put(&found->record, &found->modules, mine, wish,
+			  &choice->initrd, err);
+	return r < 0 ? r : 1;
+}
+
+static int prepare_root(struct kernel_found *found,
+			const struct kernel_need *need,
+			struct kernel_choice *choice, struct err *err)
+{
+	struct initramfs_wish wish = {.net = need->net, .vsock = need->vsock};
+	bool read_only, named = names_root(need->cmdline);
+	cleanup_free char *disk = path_of_disk(need->disk, &read_only);
+	const char *type;
+	int r;
+
+	if (!disk)
+		return err_set(err, -ENOMEM, "Out of memory");
+	r = rootfs_of_file(disk, &wish.rootfs, err);
+	if (r < 0)
+		return r;
+	if (wish.rootfs == ROOTFS_PARTITIONS && !named)
+		return err_set(err, -ENOTSUP,
+			       "%s has a table of partitions: say which one is "
+			       "the root, --cmdline \"console=ttyS0 reboot=k "
+			       "panic=1 root=/dev/vda1\"",
+			       disk);
+	r = make_initrd(found, &wish, disk, choice, err);
+	type = rootfs_name(wish.rootfs);
+	if (r > 0 && !named)
+		(void)snprintf(choice->root, sizeof(choice->root),
+			       " root=/dev/vda %s%s%s", read_only ? "ro" : "rw",
+			       type ? " rootfstype=" : "", type ? type : "");
+	return r < 0 ? r : 0;
+}
+
+static int use_stored(struct kernel_found *found,
+		      const struct kernel_need *need,
+		      struct kernel_choice *choice, struct err *err)
+{
+	const struct record *record = &found->record;
+	int r = store_use(found->store, record->name, &record->kernel, NULL,
+			  NULL, err);
+
+	if (r < 0)
+		return r;
+	choice->stored = true;
+	choice->is_linux = record->release != NULL;
+	choice->kernel = store_path(found->store, &record->kernel);
+	if (!choice->kernel)
+		return err_set(err, -ENOMEM, "Out of memory");
+	return need->disk && !need->has_initrd && record->has_config
+		       ? prepare_root(found, need, choice, err)
+		       : 0;
+}
+
+int kernel_choose(const struct kernel_need *need, struct kernel_choice *choice,
+		  struct err *err)
+{
+	struct kernel_found *found;
+	int r = -ENOENT;
+
+	if (!need->word || !strchr(need->word, '/')) {
+		found = calloc(1, sizeof(*found));
+		if (!found)
+			return err_set(err, -ENOMEM, "Out of memory");
+		r = kernel_find(found, need->word, err);
+		if (r == 0)
+			r = use_stored(found, need, choice, err);
+		else if (r == -ENOENT && need->word &&
+			 access(need->word, F_OK) < 0)
+			r = err_set(err, r,
+				    "There is neither a kernel named %s "
+				    "(`volt kernel ls` lists them) nor a file "
+				    "%s here",
+				    need->word, need->word);
+		else if (r == -ENOENT && need->word)
+			r = 0;
+		kernel_found_free(found);
+		free(found);
+		if (r < 0 || choice->kernel)
+			return r;
+	}
+	choice->kernel = need->word ? strdup(need->word) : NULL;
+	return choice->kernel ? 0 : err_set(err, -ENOMEM, "Out of memory");
+}

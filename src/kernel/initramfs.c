@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * initramfs.c - the modules that a root needs, in a small initramfs
+ */
+#include "kernel/initramfs.h"
+
+#include "kernel/cpio.h"
+#include "kernel/guest/guest_init.h" /* guest/init.c, by the build */
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#define FOLDER_MODE  (S_IFDIR | 0755)
+#define PROGRAM_MODE (S_IFREG | 0755)
+#define MODULE_MODE  (S_IFREG | 0644)
+#define CONSOLE_MODE (S_IFCHR | 0600)
+/* To be counted up when what is put in changes. */
+#define VERSION "volt initramfs 1"
+
+static void choose(struct modules *modules, const struct initramfs_wish *wish)
+{
+	(void)modules_choose(modules, "virtio_mmio");
+	(void)modules_choose(modules, "virtio_blk");
+	if (wish->net)
+		(void)modules_choose(modules, "virtio_net");
+	if (wish->vsock)
+		(void)modules_choose(modules, "vmw_vsock_virtio_transport");
+	if (rootfs_name(wish->rootfs)) {
+		(void)modules_choose(modules, rootfs_name(wish->rootfs));
+		return;
+	}
+	for (enum rootfs_kind i = 0; i < ROOTFS_PARTITIONS; i++)
+		if (rootfs_name(i))
+			(void)modules_choose(modules, rootfs_name(i));
+}
+
+void initramfs_make(struct modules *modules, const struct initramfs_wish *wish,
+		    struct buf *out)
+{
+	static const char *const folders[] = {"dev", "modules", "proc", "root"};
+	cleanup_buf struct buf list = {0};
+	struct cpio cpio = {0};
+
+	choose(modules, wish);
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+		cpio_add(&cpio, folders[i], FOLDER_MODE, NULL, 0, 0);
+	cpio_add(&cpio, "dev/console", CONSOLE_MODE, NULL, 0, makedev(5, 1));
+	cpio_add(&cpio, "init", PROGRAM_MODE, guest_init, sizeof(guest_init),
+		 0);
+	for (unsigned int i = 0; i < modules->nr_chosen; i++) {
+		const struct module *m = &modules->list[modules->order[i]];
+		char path[MODULE_NAME_MAX + 16];
+
+		(void)snprintf(path, sizeof(path), "modules/%s.ko", m->name);
+		cpio_add(&cpio, path, MODULE_MODE, m->data.data, m->data.len,
+			 0);
+		buf_addf(&list, "/%s\n", path);
+	}
+	cpio_add(&cpio, "load", MODULE_MODE, list.data, list.len, 0);
+	cpio_end(&cpio);
+	cpio.out.failed = cpio.out.failed || list.failed;
+	buf_free(out);
+	*out = cpio.out;
+}
+
+static struct digest key_of(const struct record *record,
+			    const struct initramfs_wish *wish)
+{
+	const struct digest init = digest_of(guest_init, sizeof(guest_init));
+	char text[256];
+	int n = snprintf(text, sizeof(text), VERSION "\n%s\n%s\n%d %d %d\n",
+			 record->modules.sha256, init.hex, wish->rootfs,
+			 wish->net, wish->vsock);
+
+	return digest_of(text, (size_t)n);
+}
+
+bool initramfs_find(const struct record *record, const struct store *mine,
+		    const struct initramfs_wish *wish, char **path)
+{
+	return record->has_modules &&
+	       store_find_initramfs(mine, key_of(record, wish).hex, path);
+}
+
+int initramfs_put(const struct record *record, struct modules *modules,
+		  struct store *mine, const struct initramfs_wish *wish,
+		  char **path, struct err *err)
+{
+	cleanup_buf struct buf archive = {0};
+	int r = store_create(mine, err);
+
+	if (r < 0)
+		return r;
+	initramfs_make(modules, wish, &archive);
+	if (archive.failed)
+		return err_set(err, -ENOMEM, "Out of memory");
+	return store_put_initramfs(mine, key_of(record, wish).hex, archive.data,
+				   archive.len, path, err);
+}
