@@ -27,6 +27,13 @@ static bool has_libc_of_its_own(const struct sandbox_call *c)
 	return (c->builds & both) != both;
 }
 
+static const char *has_name(unsigned int has)
+{
+	return has == SANDBOX_HAS_TAP     ? "a tap"
+	       : has == SANDBOX_HAS_VHOST ? "vhost"
+					  : "a terminal";
+}
+
 static void put_row(const struct sandbox_call *c, struct buf *out)
 {
 	buf_addf(out, "| `%s` |", c->name);
@@ -37,6 +44,8 @@ static void put_row(const struct sandbox_call *c, struct buf *out)
 	else
 		buf_add_str(out, " |");
 	buf_addf(out, " %s", c->why);
+	if (c->has)
+		buf_addf(out, " (VMs with %s)", has_name(c->has));
 	if (has_libc_of_its_own(c))
 		buf_addf(out, " (%s)",
 			 c->builds & SANDBOX_ON(SANDBOX_MUSL) ? "musl"

@@ -45,15 +45,22 @@
 
 /* A call with any arguments; for one C library only; with tested arguments. */
 #define ALLOW(threads, call, why) \
-	{threads, ANY, __NR_##call, #call, {{0}}, "", why}
+	{threads, ANY, __NR_##call, #call, {{0}}, "", why, 0}
 #define ALLOW_FOR(threads, build, call, why) \
-	{threads, build, __NR_##call, #call, {{0}}, "", why}
+	{threads, build, __NR_##call, #call, {{0}}, "", why, 0}
 #define ONLY(threads, call, why, ...) \
-	{threads, ANY, __NR_##call, #call, {__VA_ARGS__}, #__VA_ARGS__, why}
-#define ONLY_FOR(threads, build, call, why, ...) \
-	{threads, build, __NR_##call, #call, {__VA_ARGS__}, #__VA_ARGS__, why}
+	{threads, ANY, __NR_##call, #call, {__VA_ARGS__}, #__VA_ARGS__, why, 0}
+#define ONLY_FOR(threads, build, call, why, ...)          \
+	{threads,       build,        __NR_##call, #call, \
+	 {__VA_ARGS__}, #__VA_ARGS__, why,         0}
 #define IOCTL(threads, request, why) \
-	{threads, ANY, __NR_ioctl, "ioctl", {IS(1, request)}, #request, why}
+	{threads, ANY, __NR_ioctl, "ioctl", {IS(1, request)}, #request, why, 0}
+#define IOCTL_FOR(threads, build, request, why)           \
+	{threads,          build,    __NR_ioctl, "ioctl", \
+	 {IS(1, request)}, #request, why,        0}
+#define IOCTL_OF(threads, has, request, why)              \
+	{threads,          ANY,      __NR_ioctl, "ioctl", \
+	 {IS(1, request)}, #request, why,        SANDBOX_HAS_##has}
 
 /* clang-format off */
 const struct sandbox_call sandbox_calls[] = {
@@ -64,12 +71,10 @@ const struct sandbox_call sandbox_calls[] = {
 	IOCTL(V | C, KVM_SET_GSI_ROUTING, "the guest programs an IOAPIC pin"),
 	IOCTL(V | C, KVM_IOEVENTFD, "kicks of a queue come to the VMM thread"),
 	IOCTL(V,     KVM_IRQFD, "a device is taken apart"),
-	IOCTL(C,     KVM_GET_REGS, "the registers of an exit that ends the VM"),
-	IOCTL(C,     KVM_GET_SREGS, "the same"),
 
 	/* A paused VM is saved. */
-	IOCTL(V, KVM_GET_REGS, "vCPU state"),
-	IOCTL(V, KVM_GET_SREGS, "vCPU state"),
+	IOCTL(V, KVM_GET_REGS, "vCPU state; of a fault that ended the VM, too"),
+	IOCTL(V, KVM_GET_SREGS, "the same"),
 	IOCTL(V, KVM_GET_FPU, "vCPU state"),
 	IOCTL(V, KVM_GET_XSAVE, "vCPU state"),
 	IOCTL(V, KVM_GET_XSAVE2, "vCPU state"),
@@ -92,21 +97,23 @@ const struct sandbox_call sandbox_calls[] = {
 	IOCTL(V, KVM_GET_DIRTY_LOG, "pages written since the last snapshot"),
 
 	/* Devices. */
-	IOCTL(V | C, TUNSETOFFLOAD, "offloads that the guest's driver takes"),
+	IOCTL_OF(V | C, TAP, TUNSETOFFLOAD, "offloads that the guest's driver takes"),
 	IOCTL(V, BLKDISCARD, "the guest discards blocks of a block device"),
 	IOCTL(V, BLKGETSIZE64, "size of a drive's new block device"),
-	IOCTL(V | C, VHOST_SET_FEATURES, "a driver starts a vhost interface"),
-	IOCTL(V | C, VHOST_SET_MEM_TABLE, "the same"),
-	IOCTL(V | C, VHOST_SET_VRING_NUM, "the same"),
-	IOCTL(V | C, VHOST_SET_VRING_BASE, "the same"),
-	IOCTL(V | C, VHOST_SET_VRING_ADDR, "the same"),
-	IOCTL(V | C, VHOST_SET_VRING_KICK, "the same"),
-	IOCTL(V | C, VHOST_SET_VRING_CALL, "the same"),
-	IOCTL(V | C, VHOST_SET_VRING_ERR, "the same"),
-	IOCTL(V | C, VHOST_NET_SET_BACKEND, "start and stop of such an interface"),
-	IOCTL(V | C, VHOST_GET_VRING_BASE, "where it stopped"),
+	IOCTL_OF(V | C, VHOST, VHOST_SET_FEATURES, "a driver starts a vhost interface"),
+	IOCTL_OF(V | C, VHOST, VHOST_SET_MEM_TABLE, "the same"),
+	IOCTL_OF(V | C, VHOST, VHOST_SET_VRING_NUM, "the same"),
+	IOCTL_OF(V | C, VHOST, VHOST_SET_VRING_BASE, "the same"),
+	IOCTL_OF(V | C, VHOST, VHOST_SET_VRING_ADDR, "the same"),
+	IOCTL_OF(V | C, VHOST, VHOST_SET_VRING_KICK, "the same"),
+	IOCTL_OF(V | C, VHOST, VHOST_SET_VRING_CALL, "the same"),
+	IOCTL_OF(V | C, VHOST, VHOST_SET_VRING_ERR, "the same"),
+	IOCTL_OF(V | C, VHOST, VHOST_NET_SET_BACKEND, "start and stop of such an interface"),
+	IOCTL_OF(V | C, VHOST, VHOST_GET_VRING_BASE, "where it stopped"),
 	IOCTL(V | P, UFFDIO_UNREGISTER, "a handler that is gone lets the VM go"),
-	IOCTL(V | C | P, TCSETS, "the terminal is as before at the end"),
+	IOCTL_OF(V | C, TTY, TCSETS, "the terminal is as before at the end"),
+	IOCTL(P, TCSETS, "the same"),
+	IOCTL_FOR(V | C | P, GLIBC, TCGETS, "... as glibc looks whether it is"),
 
 	/* Bytes. */
 	ALLOW(V | C | P | G, read, "events, sockets, files"),

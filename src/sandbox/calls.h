@@ -23,6 +23,9 @@
  * (make_filters.c) and only its result is in volt-vmm. The documents' table
  * and the tests read the rows themselves.
  *
+ * A row may be for what not every VM has (enum sandbox_has): the others'
+ * filters are loaded without it.
+ *
  * A test looks at the low 32 bits of an argument. That is exact: each argument
  * that a row tests is an int to the kernel, or a set of flags below bit 32.
  */
@@ -48,7 +51,16 @@ enum sandbox_build {
 	SANDBOX_NR_BUILDS,
 };
 
-#define SANDBOX_ON(x)      (1u << (x)) /* of both enums */
+#define SANDBOX_ON(x) (1u << (x)) /* of both enums */
+
+/* What a VM may have; bits. */
+enum sandbox_has {
+	SANDBOX_HAS_TAP = 1 << 0,
+	SANDBOX_HAS_VHOST = 1 << 1,
+	SANDBOX_HAS_TTY = 1 << 2, /* a terminal is its console */
+};
+
+#define SANDBOX_HAS_ALL    (SANDBOX_HAS_TAP | SANDBOX_HAS_VHOST | SANDBOX_HAS_TTY)
 
 #define SANDBOX_TESTS_MAX  3
 #define SANDBOX_FILTER_MAX 400
@@ -77,6 +89,8 @@ struct sandbox_test {
  * @test:	all must pass
  * @shown:	the tests, as the source writes them; "" for none
  * @why:	the reason
+ * @has:	enum sandbox_has of the VMs that need it; 0: all. Such a row
+ *		compares one argument with a value that no other row has
  */
 struct sandbox_call {
 	unsigned int threads;
@@ -86,6 +100,7 @@ struct sandbox_call {
 	struct sandbox_test test[SANDBOX_TESTS_MAX];
 	const char *shown;
 	const char *why;
+	unsigned int has;
 };
 
 /**

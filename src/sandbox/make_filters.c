@@ -28,8 +28,24 @@ static int print_filter(enum sandbox_thread thread, enum sandbox_build build)
 	return 0;
 }
 
+/* Not of a build: values that no other row has. */
+static void print_needs(void)
+{
+	(void)printf("static const struct {\n"
+		     "\tuint32_t value;\n"
+		     "\tunsigned int has;\n"
+		     "} filter_needs[] = {\n");
+	for (size_t i = 0; i < sandbox_nr_calls; i++)
+		if (sandbox_calls[i].has)
+			(void)printf("\t{0x%x, %u},\n",
+				     sandbox_calls[i].test[0].value,
+				     sandbox_calls[i].has);
+	(void)printf("};\n");
+}
+
 int main(void)
 {
+	print_needs();
 	for (unsigned int b = 0; b < SANDBOX_NR_BUILDS; b++) {
 		(void)printf("#%s SANDBOX_BUILD == %u\n", b ? "elif" : "if", b);
 		for (unsigned int t = 0; t < SANDBOX_NR_THREADS; t++)

@@ -70,12 +70,24 @@ static uint32_t resolve(uint32_t k)
 	return k;
 }
 
-int seccomp_load(enum sandbox_thread thread)
+static bool is_needed(const struct sock_filter *at, unsigned int has)
+{
+	if (at->code != (BPF_JMP | BPF_JEQ | BPF_K))
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(filter_needs); i++)
+		if (filter_needs[i].value == at->k)
+			return filter_needs[i].has & has;
+	return true;
+}
+
+int seccomp_load(enum sandbox_thread thread, unsigned int has)
 {
 	struct sock_filter code[SANDBOX_FILTER_MAX];
 
 	for (size_t i = 0; i < filters[thread].nr; i++) {
 		code[i] = filters[thread].code[i];
+		if (!is_needed(&code[i], has))
+			code[i].jt = code[i].jf;
 		code[i].k = resolve(code[i].k);
 	}
 	return install(code, filters[thread].nr);

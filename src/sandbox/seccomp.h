@@ -24,10 +24,11 @@ bool seccomp_available(void);
 
 /**
  * seccomp_load() - the filter of the calling thread, for good
+ * @has:	enum sandbox_has of its VM
  *
  * Needs no_new_privs. Return: 0 or -errno.
  */
-int seccomp_load(enum sandbox_thread thread) __must_check;
+int seccomp_load(enum sandbox_thread thread, unsigned int has) __must_check;
 
 /* The same with a client's own filter. */
 int seccomp_load_custom(const struct seccomp_program *program) __must_check;

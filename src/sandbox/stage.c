@@ -364,7 +364,7 @@ int sandbox_thread(const struct sandbox *s, enum sandbox_thread thread)
 		return 0;
 	if (s->filters == SANDBOX_FILTERS_CUSTOM)
 		own = custom(s, thread);
-	return own ? seccomp_load_custom(own) : seccomp_load(thread);
+	return own ? seccomp_load_custom(own) : seccomp_load(thread, s->has);
 }
 
 /* ---- what is missing ---- */

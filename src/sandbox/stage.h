@@ -73,6 +73,8 @@ enum sandbox_filters {
  * @isolate:	namespaces are asked for
  * @isolation:	what became of that; @locked
  * @locked:	sandbox_lock() has been passed
+ * @has:	enum sandbox_has of the VM, before its threads have their
+ *filters
  * @custom:	the programs of SANDBOX_FILTERS_CUSTOM
  *
  * Written by the VMM thread before there are others.
@@ -86,6 +88,7 @@ struct sandbox {
 	bool has_gate;
 	bool isolate;
 	bool locked;
+	unsigned int has;
 	struct isolation isolation;
 	struct filter_file custom;
 };

@@ -46,22 +46,35 @@ static void add_time(struct metric_agg *agg, uint64_t since_ns)
 	metric_agg_add(agg, (now_ns() - since_ns) / 1000);
 }
 
+/* Told at the end, with registers that this thread may not ask for. */
 static bool end_vm(struct exits *exits, struct kvm_vcpu *vcpu,
 		   enum vm_end_reason why, const char *what, const char *detail)
 {
+	struct kvm_vcpu *none = NULL;
+
+	metric_inc(&exits->counters.failures);
+	if (atomic_compare_exchange_strong(&exits->fault.of, &none, vcpu))
+		(void)snprintf(exits->fault.text, sizeof(exits->fault.text),
+			       "%s%s", what, detail);
+	env_end(&exits->board->env, why);
+	return false;
+}
+
+void exits_tell_fault(struct exits *exits)
+{
+	struct kvm_vcpu *vcpu = atomic_exchange(&exits->fault.of, NULL);
 	struct kvm_regs r = {0};
 	struct kvm_sregs s = {0};
 
-	metric_inc(&exits->counters.failures);
+	if (!vcpu)
+		return;
 	(void)kvm_vcpu_get_regs(vcpu, &r, &s);
-	log_error("vCPU %u: %s%s; rip=%#llx rsp=%#llx rflags=%#llx rax=%#llx "
+	log_error("vCPU %u: %s; rip=%#llx rsp=%#llx rflags=%#llx rax=%#llx "
 		  "rbx=%#llx rcx=%#llx rdx=%#llx rsi=%#llx rdi=%#llx rbp=%#llx "
 		  "cs=%#x cr0=%#llx cr2=%#llx cr3=%#llx cr4=%#llx efer=%#llx",
-		  vcpu->id, what, detail, r.rip, r.rsp, r.rflags, r.rax, r.rbx,
-		  r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, s.cs.selector, s.cr0,
-		  s.cr2, s.cr3, s.cr4, s.efer);
-	env_end(&exits->board->env, why);
-	return false;
+		  vcpu->id, exits->fault.text, r.rip, r.rsp, r.rflags, r.rax,
+		  r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, s.cs.selector,
+		  s.cr0, s.cr2, s.cr3, s.cr4, s.efer);
 }
 
 /* A string instruction brings up to a page of units in one exit. */

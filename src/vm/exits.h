@@ -27,11 +27,18 @@ struct exit_counters {
 	struct metric_agg exit_mmio_write_agg;
 };
 
-/* struct exits - what exits lead to */
+/**
+ * struct exits - what exits lead to
+ * @fault:	the first that ended the VM: of which vCPU, and what it was
+ */
 struct exits {
 	struct board *board;
 	struct interrupts *interrupts;
 	struct exit_counters counters;
+	struct {
+		struct kvm_vcpu *_Atomic of;
+		char text[2 * ERR_TEXT_MAX];
+	} fault;
 };
 
 /* Group `vcpu`, of struct exit_counters. */
@@ -46,3 +53,7 @@ extern const struct metric_group vcpu_metric_group;
  */
 bool exits_handle(struct exits *exits, struct kvm_vcpu *vcpu,
 		  int run_result) __must_check;
+
+/* Log the fault that ended the VM, if one did, with the vCPU's registers.
+ * Context: the VMM thread, when the vCPUs' have ended. */
+void exits_tell_fault(struct exits *exits);

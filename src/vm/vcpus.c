@@ -271,6 +271,7 @@ void vcpus_free(struct vcpus *set)
 			(void)pthread_join(set->vcpu[i].thread, NULL);
 		set->vcpu[i].started = false;
 	}
+	exits_tell_fault(set->exits);
 	for (unsigned int i = 0; i < CONFIG_VCPUS_MAX; i++)
 		kvm_vcpu_free(&set->vcpu[i].kvm);
 	(void)pthread_cond_destroy(&set->changed);

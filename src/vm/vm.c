@@ -124,11 +124,26 @@ static int lock(struct vm *vm, struct err *err)
 		     : 0;
 }
 
+/* What its filters are to allow. */
+static unsigned int what_it_has(const struct vm *vm)
+{
+	const struct vm_config *c = &vm->config;
+	unsigned int has =
+		vm->machine->chipset.console.raw ? SANDBOX_HAS_TTY : 0;
+
+	for (size_t i = 0; i < c->nr_nets; i++)
+		has |= c->nets[i].vhost ? SANDBOX_HAS_TAP | SANDBOX_HAS_VHOST
+					: SANDBOX_HAS_TAP;
+	return has;
+}
+
 int vm_run(struct vm *vm, bool paused, struct err *err)
 {
 	struct machine *m = vm->machine;
 	int r = console_start_input(&m->chipset.console, err);
 
+	if (vm->sandbox)
+		vm->sandbox->has = what_it_has(vm);
 	if (r == 0)
 		r = lock(vm, err);
 	return r < 0 ? r

@@ -30,6 +30,7 @@ enum fate {
  * struct child - who does what
  * @thread:	whose filter; SANDBOX_NR_THREADS: none, Landlock alone
  * @abi:	of Landlock; 0: none
+ * @has_not:	of enum sandbox_has; the VM has the others
  * @isolate:	in namespaces of its own
  * @user:	who does it; 0: whoever runs the test
  * @deed:	returns 0 or an errno
@@ -37,6 +38,7 @@ enum fate {
 struct child {
 	enum sandbox_thread thread;
 	unsigned int abi;
+	unsigned int has_not;
 	bool isolate;
 	uid_t user;
 	int (*deed)(const void *what);
@@ -66,6 +68,7 @@ static inline void *child_main(void *arg)
 		.abi = c->abi,
 		.has_seccomp = true,
 		.isolate = c->isolate,
+		.has = SANDBOX_HAS_ALL & ~c->has_not,
 	};
 	struct err err;
 

@@ -409,6 +409,35 @@ static void test_every_test_refuses(void **state)
 	assert_true(tried > 50);
 }
 
+/* Rows of what this VM has not. */
+static void test_rows_of_what_is_not_there(void **state)
+{
+	unsigned int tried = 0;
+
+	(void)state;
+	if (BUILD == SANDBOX_SANITIZED)
+		skip();
+	for (size_t i = 0; i < sandbox_nr_calls; i++) {
+		const struct sandbox_call *row = &sandbox_calls[i];
+		const struct call call = allowed_call(row);
+		struct child child = {
+			.abi = 1,
+			.has_not = row->has,
+			.deed = do_call,
+			.what = &call,
+		};
+
+		for (; row->has && child.thread < SANDBOX_NR_THREADS;
+		     child.thread++) {
+			if (!(row->threads & SANDBOX_ON(child.thread)))
+				continue;
+			assert_int_equal(child_fate(&child), FATE_TRAPPED);
+			tried++;
+		}
+	}
+	assert_true(tried >= 20);
+}
+
 /* ---- the heap ---- */
 
 #define BLOCKS 3000
@@ -542,6 +571,7 @@ int main(void)
 		cmocka_unit_test(test_i386),
 		cmocka_unit_test(test_every_row_allows),
 		cmocka_unit_test(test_every_test_refuses),
+		cmocka_unit_test(test_rows_of_what_is_not_there),
 		cmocka_unit_test(test_heap),
 		cmocka_unit_test(test_no_row_twice),
 		cmocka_unit_test(test_nothing_executable_or_hidden),
