@@ -26,10 +26,7 @@ static const struct schema_name action_names[] = {
 	{"SendCtrlAltDel", ACTION_SEND_CTRL_ALT_DEL},
 };
 
-static const struct schema_enum actions = {
-	action_names,
-	ARRAY_SIZE(action_names),
-};
+static const struct schema_enum actions = SCHEMA_NAMES(action_names);
 
 static const struct schema_field fields[] = {
 	{

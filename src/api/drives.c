@@ -22,20 +22,14 @@ static const struct schema_name cache_names[] = {
 	{"Writeback", CACHE_WRITEBACK},
 };
 
-static const struct schema_enum caches = {
-	cache_names,
-	ARRAY_SIZE(cache_names),
-};
+static const struct schema_enum caches = SCHEMA_NAMES(cache_names);
 
 static const struct schema_name engine_names[] = {
 	{"Async", IO_ENGINE_ASYNC},
 	{"Sync", IO_ENGINE_SYNC},
 };
 
-static const struct schema_enum engines = {
-	engine_names,
-	ARRAY_SIZE(engine_names),
-};
+static const struct schema_enum engines = SCHEMA_NAMES(engine_names);
 
 #define FIELD_ID                                          \
 	{                                                 \

@@ -14,10 +14,7 @@ static const struct schema_name template_names[] = {
 	{"T2CL", CPU_TEMPLATE_T2CL}, {"T2A", CPU_TEMPLATE_T2A},
 };
 
-static const struct schema_enum templates = {
-	template_names,
-	ARRAY_SIZE(template_names),
-};
+static const struct schema_enum templates = SCHEMA_NAMES(template_names);
 
 static const struct schema_name huge_pages_names[] = {
 	{"None", HUGE_PAGES_NONE},
@@ -25,10 +22,7 @@ static const struct schema_name huge_pages_names[] = {
 	{"2M", HUGE_PAGES_2M},
 };
 
-static const struct schema_enum huge_pages = {
-	huge_pages_names,
-	ARRAY_SIZE(huge_pages_names),
-};
+static const struct schema_enum huge_pages = SCHEMA_NAMES(huge_pages_names);
 
 /* PUT demands the sizes and takes no null; PATCH takes anything or null. */
 #define FIELDS(size_flags, other_flags)                                        \

@@ -54,7 +54,7 @@ struct load_body {
 static const struct schema_name type_names[] = {
 	{"Diff", MEMORY_DIFF}, {"Full", MEMORY_FULL},
 };
-static const struct schema_enum types = {type_names, ARRAY_SIZE(type_names)};
+static const struct schema_enum types = SCHEMA_NAMES(type_names);
 
 static const struct schema_field create_fields[] = {
 	{ .name = "snapshot_type", .type = SCHEMA_ENUM,
@@ -78,9 +78,7 @@ static const struct schema_object create_schema = {
 static const struct schema_name backend_names[] = {
 	{"File", BACKEND_FILE}, {"Uffd", BACKEND_UFFD},
 };
-static const struct schema_enum backends = {
-	backend_names, ARRAY_SIZE(backend_names),
-};
+static const struct schema_enum backends = SCHEMA_NAMES(backend_names);
 static const struct schema_field backend_fields[] = {
 	{ .name = "backend_path", .type = SCHEMA_STRING,
 	  .flags = SCHEMA_REQUIRED, SCHEMA_AT(struct load_body, backend.path) },
@@ -129,7 +127,7 @@ static const struct schema_name huge_names[] = {
 	{"Transparent", 1 + HUGE_PAGES_TRANSPARENT},
 	{"2M", 1 + HUGE_PAGES_2M},
 };
-static const struct schema_enum huges = {huge_names, ARRAY_SIZE(huge_names)};
+static const struct schema_enum huges = SCHEMA_NAMES(huge_names);
 
 #define FLAG(name_, flags_, member) \
 	{ .name = (name_), .type = SCHEMA_BOOL, .flags = (flags_), \

@@ -13,10 +13,7 @@ static const struct schema_name state_names[] = {
 	{"Resumed", VM_RUNNING},
 };
 
-static const struct schema_enum states = {
-	state_names,
-	ARRAY_SIZE(state_names),
-};
+static const struct schema_enum states = SCHEMA_NAMES(state_names);
 
 static const struct schema_field fields[] = {
 	{

@@ -16,8 +16,12 @@ const struct schema_range schema_u32 = {"u32", UINT32_MAX};
 const struct schema_range schema_u64 = {"u64", UINT64_MAX};
 const struct schema_range schema_usize = {"usize", UINT64_MAX};
 
-static int decode_value(const struct schema_field *field, struct json *json,
-			void *value, struct schema_seen *seen);
+static int decode_value(const struct schema_field *field, enum schema_view view,
+			struct json *json, void *value,
+			struct schema_seen *seen);
+static int decode_object(const struct schema_object *object,
+			 enum schema_view view, struct json *json, void *base,
+			 struct schema_seen *seen);
 
 static int decode_bool(struct json *json, bool *value)
 {
@@ -146,8 +150,8 @@ static bool same_text(const char *name, const char *text, size_t len)
 	return name[len] == '\0';
 }
 
-static int decode_enum(const struct schema_field *field, struct json *json,
-		       void *value)
+static int decode_enum(const struct schema_field *field, enum schema_view view,
+		       struct json *json, void *value)
 {
 	const struct schema_enum *names = field->names;
 	struct buf text = {0};
@@ -166,6 +170,9 @@ static int decode_enum(const struct schema_field *field, struct json *json,
 		i++;
 	if (r == 0 && i < names->nr) {
 		store_uint(value, field->size, names->names[i].value);
+	} else if (r == 0 && view == SCHEMA_SAVED && names->unset &&
+		   same_text(names->unset, text.data, text.len)) {
+		store_uint(value, field->size, 0);
 	} else if (r == 0) {
 		r = schema_unknown_variant(names, json, &text);
 	}
@@ -186,6 +193,14 @@ static int decode_parsed(const struct schema_field *field, struct json *json,
 	return r;
 }
 
+static int decode_bytes(const struct schema_field *field, struct json *json,
+			void *value)
+{
+	if (json_peek(json) != JSON_AT_STRING)
+		return schema_wrong_type(json, "type", "bytes in hex");
+	return schema_decode_hex(json, value, field->size, NULL);
+}
+
 /* Room for one item more, zeroed; -ENOMEM. */
 static int list_grow(struct schema_list *list, size_t size, void **item)
 {
@@ -203,8 +218,9 @@ static int list_grow(struct schema_list *list, size_t size, void **item)
 	return 0;
 }
 
-static int decode_list(const struct schema_field *field, struct json *json,
-		       struct schema_list *list, struct schema_seen *seen)
+static int decode_list(const struct schema_field *field, enum schema_view view,
+		       struct json *json, struct schema_list *list,
+		       struct schema_seen *seen)
 {
 	bool first = true;
 	void *item;
@@ -220,7 +236,7 @@ static int decode_list(const struct schema_field *field, struct json *json,
 			break;
 		if (list_grow(list, field->item->size, &item) < 0)
 			return err_set(json->err, -ENOMEM, "Out of memory");
-		r = decode_value(field->item->field, json, item, seen);
+		r = decode_value(field->item->field, view, json, item, seen);
 	}
 	return r;
 }
@@ -237,8 +253,8 @@ static unsigned int *count_of(const struct schema_field *field, char *base)
 	return (unsigned int *)(void *)(base + field->count);
 }
 
-static int decode_array(const struct schema_field *field, struct json *json,
-			char *base, struct schema_seen *seen)
+static int decode_array(const struct schema_field *field, enum schema_view view,
+			struct json *json, char *base, struct schema_seen *seen)
 {
 	size_t capacity = field->size / field->item->size;
 	unsigned int *nr = count_of(field, base);
@@ -253,7 +269,7 @@ static int decode_array(const struct schema_field *field, struct json *json,
 	while (r == 0 && (r = next_item(json, &first)) > 0) {
 		if (i == capacity)
 			break;
-		r = decode_value(field->item->field, json,
+		r = decode_value(field->item->field, view, json,
 				 item + i++ * field->item->size, seen);
 	}
 	if (r < 0)
@@ -314,8 +330,9 @@ static int decode_map(const struct schema_field *field, struct json *json,
 	return r;
 }
 
-static int decode_value(const struct schema_field *field, struct json *json,
-			void *value, struct schema_seen *seen)
+static int decode_value(const struct schema_field *field, enum schema_view view,
+			struct json *json, void *value,
+			struct schema_seen *seen)
 {
 	struct schema_seen inner = {0};
 	int r;
@@ -328,77 +345,82 @@ static int decode_value(const struct schema_field *field, struct json *json,
 	case SCHEMA_STRING:
 		return decode_string(json, value);
 	case SCHEMA_ENUM:
-		return decode_enum(field, json, value);
+		return decode_enum(field, view, json, value);
 	case SCHEMA_PARSED:
-		return decode_parsed(field, json, value);
+		return view == SCHEMA_SAVED ? decode_bytes(field, json, value)
+					    : decode_parsed(field, json, value);
 	case SCHEMA_LIST:
-		return decode_list(field, json, value, seen);
+		return decode_list(field, view, json, value, seen);
 	case SCHEMA_MAP:
 		return decode_map(field, json, value);
 	case SCHEMA_OBJECT:
-		r = schema_decode(field->object, json, value, &inner);
+		r = decode_object(field->object, view, json, value, &inner);
 		seen->deprecated |= inner.deprecated;
 		return r;
 	case SCHEMA_BITS:
 		return decode_bits(field, json, value);
 	case SCHEMA_HEX:
-		if (json_peek(json) != JSON_AT_STRING)
-			return schema_wrong_type(json, "type", "bytes in hex");
-		return schema_decode_hex(json, value, field->size, NULL);
+		return decode_bytes(field, json, value);
 	case SCHEMA_RAW:
 		return decode_raw(json, value);
 	case SCHEMA_ARRAY: /* decode_member() takes it */
+	case SCHEMA_OURS:
 		break;
 	}
 	return -EINVAL;
 }
 
 /* What needs more than the place of its value: the number of its items. */
-static int decode_member(const struct schema_field *field, struct json *json,
-			 char *base, struct schema_seen *seen)
+static int decode_member(const struct schema_field *field,
+			 enum schema_view view, struct json *json, char *base,
+			 struct schema_seen *seen)
 {
 	if (field->type == SCHEMA_ARRAY)
-		return decode_array(field, json, base, seen);
+		return decode_array(field, view, json, base, seen);
 	if (field->type == SCHEMA_HEX && (field->flags & SCHEMA_COUNTED) &&
 	    json_peek(json) == JSON_AT_STRING)
 		return schema_decode_hex(json,
 					 (uint8_t *)(base + field->offset),
 					 field->size, count_of(field, base));
-	return decode_value(field, json, base + field->offset, seen);
+	return decode_value(field, view, json, base + field->offset, seen);
 }
 
 /* Looked for from @hint on: what we wrote ourselves comes in this order. */
-static size_t find_field(const struct schema_object *object, const char *name,
-			 size_t len, size_t hint)
+static size_t find_field(const struct schema_object *object,
+			 enum schema_view view, const char *name, size_t len,
+			 size_t hint)
 {
 	for (size_t k = 0; k < object->nr; k++) {
 		size_t i = hint + k < object->nr ? hint + k
 						 : hint + k - object->nr;
 
-		if (same_text(object->fields[i].name, name, len))
+		if (schema_in_view(&object->fields[i], view) &&
+		    same_text(object->fields[i].name, name, len))
 			return i;
 	}
 	return object->nr;
 }
 
 /* The value of a known field, behind its colon. */
-static int decode_field(const struct schema_field *field, struct json *json,
-			char *base, struct schema_seen *seen, uint64_t bit)
+static int decode_field(const struct schema_field *field, enum schema_view view,
+			struct json *json, char *base, struct schema_seen *seen,
+			uint64_t bit)
 {
+	unsigned int flags = schema_flags(field, view);
 	bool *has = (bool *)(void *)(base + field->has);
 	int r;
 
-	if ((field->flags & SCHEMA_NULL) && json_peek(json) == JSON_AT_NULL) {
-		if (field->flags & SCHEMA_HAS)
+	if ((flags & SCHEMA_NULL) && json_peek(json) == JSON_AT_NULL) {
+		if (flags & SCHEMA_HAS)
 			*has = false;
 		return json_read_literal(json);
 	}
-	r = decode_member(field, json, base, seen);
+	r = decode_member(field, view, json, base, seen);
 	if (r < 0)
 		return r;
-	if (field->flags & SCHEMA_HAS)
+	if (flags & SCHEMA_HAS)
 		*has = true;
-	if (field->flags & SCHEMA_DEPRECATED)
+	if (flags & SCHEMA_DEPRECATED)
 		seen->deprecated = true;
 	seen->fields |= bit;
 	return 0;
@@ -411,11 +433,21 @@ static int decode_field(const struct schema_field *field, struct json *json,
  * @key:	of the last member, unless it had the expected key
  */
 struct members {
+	enum schema_view view;
 	uint64_t known;
 	size_t hint;
 	bool first;
 	struct buf key;
 };
+
+/* The first field from @i on that the view has. */
+static size_t skip_absent(const struct schema_object *object,
+			  enum schema_view view, size_t i)
+{
+	while (i < object->nr && !schema_in_view(&object->fields[i], view))
+		i++;
+	return i;
+}
 
 /*
  * The next key, with its colon, and the number of its field. What we wrote
@@ -436,9 +468,9 @@ static int next_member(const struct schema_object *object, struct json *json,
 	r = json_next_key(json, &m->first, &m->key);
 	if (r <= 0)
 		return r;
-	i = find_field(object, m->key.data, m->key.len, m->hint);
-	if (i == object->nr && !object->open)
-		return schema_unknown_field(object, json, &m->key);
+	i = find_field(object, m->view, m->key.data, m->key.len, m->hint);
+	if (i == object->nr && (!object->open || m->view == SCHEMA_SAVED))
+		return schema_unknown_field(object, m->view, json, &m->key);
 	if (i < object->nr && (m->known & 1ull << i))
 		return json_fail(json, "duplicate field `%s`",
 				 object->fields[i].name);
@@ -447,10 +479,15 @@ static int next_member(const struct schema_object *object, struct json *json,
 	return r < 0 ? r : 1;
 }
 
-static int decode_members(const struct schema_object *object, struct json *json,
-			  void *base, struct schema_seen *seen)
+static int decode_members(const struct schema_object *object,
+			  enum schema_view view, struct json *json, void *base,
+			  struct schema_seen *seen)
 {
-	struct members m = {.first = true};
+	struct members m = {
+		.view = view,
+		.hint = skip_absent(object, view, 0),
+		.first = true,
+	};
 	size_t i;
 	int r;
 
@@ -460,18 +497,18 @@ static int decode_members(const struct schema_object *object, struct json *json,
 		if (i == object->nr)
 			r = json_skip(json);
 		else
-			r = decode_field(&object->fields[i], json, base, seen,
-					 bit);
+			r = decode_field(&object->fields[i], view, json, base,
+					 seen, bit);
 		if (r < 0)
 			break;
 		if (i < object->nr) {
 			m.known |= bit;
-			m.hint = i + 1;
+			m.hint = skip_absent(object, view, i + 1);
 		}
 	}
 	if (m.key.data)
 		buf_free(&m.key);
-	return r < 0 ? r : schema_missing_field(object, json, m.known);
+	return r < 0 ? r : schema_missing_field(object, view, json, m.known);
 }
 
 /*
@@ -493,8 +530,8 @@ static bool take_cell(const struct schema_field *field, struct json *json,
 	return false;
 }
 
-static int decode_row(const struct schema_object *object, struct json *json,
-		      void *base, struct schema_seen *seen)
+static int decode_row(const struct schema_object *object, enum schema_view view,
+		      struct json *json, void *base, struct schema_seen *seen)
 {
 	bool first = true;
 	size_t i = 0;
@@ -510,7 +547,7 @@ static int decode_row(const struct schema_object *object, struct json *json,
 	while (r == 0 && (r = next_item(json, &first)) > 0) {
 		if (i == object->nr)
 			break;
-		r = decode_member(&object->fields[i], json, base, seen);
+		r = decode_member(&object->fields[i], view, json, base, seen);
 		i++;
 	}
 	if (r < 0)
@@ -524,8 +561,9 @@ static int decode_row(const struct schema_object *object, struct json *json,
 	return 0;
 }
 
-int schema_decode(const struct schema_object *object, struct json *json,
-		  void *base, struct schema_seen *seen)
+static int decode_object(const struct schema_object *object,
+			 enum schema_view view, struct json *json, void *base,
+			 struct schema_seen *seen)
 {
 	char expected[80];
 	int r;
@@ -533,16 +571,22 @@ int schema_decode(const struct schema_object *object, struct json *json,
 	assert(object->nr < 64);
 	*seen = (struct schema_seen){0};
 	if (object->row)
-		return decode_row(object, json, base, seen);
+		return decode_row(object, view, json, base, seen);
 	if (json_peek(json) == JSON_AT_ARRAY)
-		return schema_refuse_array(object, json);
+		return schema_refuse_array(object, view, json);
 	if (json_peek(json) != JSON_AT_OBJECT) {
 		(void)snprintf(expected, sizeof(expected), "struct %s",
 			       object->name);
 		return schema_wrong_type(json, "type", expected);
 	}
 	r = json_enter(json);
-	return r < 0 ? r : decode_members(object, json, base, seen);
+	return r < 0 ? r : decode_members(object, view, json, base, seen);
+}
+
+int schema_decode(const struct schema_object *object, struct json *json,
+		  void *base, struct schema_seen *seen)
+{
+	return decode_object(object, object->view, json, base, seen);
 }
 
 int schema_decode_rest(const struct schema_object *object, struct json *json,
@@ -551,7 +595,7 @@ int schema_decode_rest(const struct schema_object *object, struct json *json,
 	assert(object->nr < 64);
 	*seen = (struct schema_seen){0};
 	json->depth++;
-	return decode_members(object, json, base, seen);
+	return decode_members(object, object->view, json, base, seen);
 }
 
 int schema_decode_text(const struct schema_object *object, const char *text,
@@ -569,7 +613,7 @@ int schema_decode_text(const struct schema_object *object, const char *text,
 bool schema_has(const struct schema_object *object,
 		const struct schema_seen *seen, const char *name)
 {
-	size_t i = find_field(object, name, strlen(name), 0);
+	size_t i = find_field(object, object->view, name, strlen(name), 0);
 
 	assert(i < object->nr);
 	return seen->fields & 1ull << i;

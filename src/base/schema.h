@@ -36,6 +36,15 @@
  * An optional value that has no natural "unset" (numbers, objects) has a bool
  * beside it, named by SCHEMA_HAS; decoding sets it, encoding reads it.
  *
+ * One struct may have several views: what a client sends as a whole (and is
+ * shown), what it sends to change it, and saved state. A field has flags for
+ * each; SCHEMA_ABSENT says that the view does not have it. The view is that of
+ * the outermost object. Most tables have one view, the first.
+ *
+ * Saved state differs from the others in form, too: SCHEMA_PARSED is
+ * its bytes, as SCHEMA_HEX; an enum's 0 may have a name that no client knows;
+ * no object is open.
+ *
  * Decoding touches only the fields that are present, so the struct may hold
  * defaults or, for PATCH, the present configuration. JSON null counts as absent
  * where the field allows it.
@@ -57,6 +66,13 @@ enum schema_type {
 	SCHEMA_HEX,
 	SCHEMA_ARRAY,
 	SCHEMA_RAW,
+	SCHEMA_OURS, /* not in JSON at all: there to be accounted for */
+};
+
+enum schema_view {
+	SCHEMA_WHOLE,
+	SCHEMA_PATCH,
+	SCHEMA_SAVED,
 };
 
 enum schema_flags {
@@ -69,6 +85,7 @@ enum schema_flags {
 	SCHEMA_COUNTED = 1 << 6,    /* @count is the offset of its number */
 	SCHEMA_EXTRA = 1 << 7,      /* ours, not Firecracker's: errors do not
 				     * list it; comes after all others */
+	SCHEMA_ABSENT = 1 << 8,     /* the view has no such field */
 };
 
 /* Range of an integer, and what errors call it. */
@@ -88,11 +105,15 @@ struct schema_name {
 	unsigned int value;
 };
 
-/* Names in the order in which errors list them. */
+/* Names in the order in which errors list them; @unset: of 0, in saved state
+ * only, when it is not among them. */
 struct schema_enum {
 	const struct schema_name *names;
 	size_t nr;
+	const char *unset;
 };
+
+#define SCHEMA_NAMES(table) {.names = (table), .nr = ARRAY_SIZE(table)}
 
 /**
  * struct schema_parser - a value that is a string in JSON
@@ -136,6 +157,7 @@ struct schema_item {
 
 /**
  * struct schema_field - one member of an object
+ * @flags, @patch, @saved: enum schema_flags in each view
  * @size:	of the C value
  * @has:	offset of a bool, with SCHEMA_HAS
  * @count:	offset of an unsigned int, with SCHEMA_COUNTED
@@ -145,8 +167,10 @@ struct schema_item {
  */
 struct schema_field {
 	const char *name;
-	enum schema_type type : 16;
-	unsigned int flags : 16;
+	enum schema_type type : 5;
+	unsigned int flags : 9;
+	unsigned int patch : 9;
+	unsigned int saved : 9;
 	uint32_t offset;
 	uint32_t size;
 	union {
@@ -168,6 +192,7 @@ struct schema_field {
  * @open:	unknown fields are ignored instead of refused
  * @row:	in JSON an array of its values in this order, without names: for
  *		the rows of tables in saved state. No field may be left out
+ * @view:	of it and of the objects in it, when it is the outermost
  */
 struct schema_object {
 	const char *name;
@@ -176,7 +201,17 @@ struct schema_object {
 	size_t size;
 	bool open;
 	bool row;
+	enum schema_view view;
 };
+
+/* The flags of @field in a view. */
+static inline unsigned int schema_flags(const struct schema_field *field,
+					enum schema_view view)
+{
+	return view == SCHEMA_WHOLE   ? field->flags
+	       : view == SCHEMA_PATCH ? field->patch
+				      : field->saved;
+}
 
 /* Place of a field: SCHEMA_AT(struct machine_config, smt). */
 #define SCHEMA_AT(type, member) \

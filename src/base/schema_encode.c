@@ -2,12 +2,15 @@
 /*
  * schema_encode.c - JSON objects as tables: encoding (schema.h)
  */
-#include "base/schema.h"
-
 #include "base/schema_hex.h"
+#include "base/schema_priv.h"
 
-static void encode_value(const struct schema_field *field, const void *value,
+static void encode_value(const struct schema_field *field,
+			 enum schema_view view, const void *value,
 			 struct buf *out);
+static void encode_object(const struct schema_object *object,
+			  enum schema_view view, const void *base,
+			  struct buf *out);
 
 static uint64_t load_uint(const void *value, size_t size)
 {
@@ -17,37 +20,38 @@ static uint64_t load_uint(const void *value, size_t size)
 	return u;
 }
 
-static bool is_set(const struct schema_field *field, const char *base)
+static bool is_set(const struct schema_field *field, unsigned int flags,
+		   const char *base)
 {
 	const void *value = base + field->offset;
 
-	if (field->flags & SCHEMA_HAS)
+	if (flags & SCHEMA_HAS)
 		return *(const bool *)(const void *)(base + field->has);
 	if (field->type == SCHEMA_STRING)
 		return *(char *const *)value != NULL;
-	if (field->type == SCHEMA_ENUM &&
-	    (field->flags & (SCHEMA_NULL | SCHEMA_OMIT)))
+	if (field->type == SCHEMA_ENUM && (flags & (SCHEMA_NULL | SCHEMA_OMIT)))
 		return load_uint(value, field->size) != 0;
-	if (field->type == SCHEMA_BOOL && field->flags & SCHEMA_OMIT)
+	if (field->type == SCHEMA_BOOL && flags & SCHEMA_OMIT)
 		return *(const bool *)value;
 	return true;
 }
 
-static void encode_list(const struct schema_field *field,
+static void encode_list(const struct schema_field *field, enum schema_view view,
 			const struct schema_list *list, struct buf *out)
 {
 	buf_add(out, "[", 1);
 	for (size_t i = 0; i < list->nr; i++) {
 		if (i > 0)
 			buf_add(out, ",", 1);
-		encode_value(field->item->field,
+		encode_value(field->item->field, view,
 			     (const char *)list->items + i * field->item->size,
 			     out);
 	}
 	buf_add(out, "]", 1);
 }
 
-static void encode_array(const struct schema_field *field, const char *base,
+static void encode_array(const struct schema_field *field,
+			 enum schema_view view, const char *base,
 			 struct buf *out)
 {
 	const char *item = base + field->offset;
@@ -59,8 +63,8 @@ static void encode_array(const struct schema_field *field, const char *base,
 	for (size_t i = 0; i < nr; i++) {
 		if (i > 0)
 			buf_add(out, ",", 1);
-		encode_value(field->item->field, item + i * field->item->size,
-			     out);
+		encode_value(field->item->field, view,
+			     item + i * field->item->size, out);
 	}
 	buf_add(out, "]", 1);
 }
@@ -80,8 +84,8 @@ static void encode_map(const struct schema_list *list, struct buf *out)
 	buf_add(out, "}", 1);
 }
 
-static void encode_enum(const struct schema_enum *names, uint64_t value,
-			struct buf *out)
+static void encode_enum(const struct schema_enum *names, enum schema_view view,
+			uint64_t value, struct buf *out)
 {
 	for (size_t i = 0; i < names->nr; i++) {
 		if (names->names[i].value == value) {
@@ -89,10 +93,14 @@ static void encode_enum(const struct schema_enum *names, uint64_t value,
 			return;
 		}
 	}
-	buf_add_str(out, "null");
+	if (view == SCHEMA_SAVED && value == 0 && names->unset)
+		buf_addf(out, "\"%s\"", names->unset);
+	else
+		buf_add_str(out, "null");
 }
 
-static void encode_value(const struct schema_field *field, const void *value,
+static void encode_value(const struct schema_field *field,
+			 enum schema_view view, const void *value,
 			 struct buf *out)
 {
 	const char *text;
@@ -110,16 +118,20 @@ static void encode_value(const struct schema_field *field, const void *value,
 		buf_add_json(out, text, strlen(text));
 		break;
 	case SCHEMA_ENUM:
-		encode_enum(field->names, load_uint(value, field->size), out);
+		encode_enum(field->names, view, load_uint(value, field->size),
+			    out);
 		break;
 	case SCHEMA_PARSED:
-		field->parser->show(value, out);
+		if (view == SCHEMA_SAVED)
+			schema_encode_hex(value, field->size, NULL, out);
+		else
+			field->parser->show(value, out);
 		break;
 	case SCHEMA_OBJECT:
-		schema_encode(field->object, value, out);
+		encode_object(field->object, view, value, out);
 		break;
 	case SCHEMA_LIST:
-		encode_list(field, value, out);
+		encode_list(field, view, value, out);
 		break;
 	case SCHEMA_MAP:
 		encode_map(value, out);
@@ -135,15 +147,17 @@ static void encode_value(const struct schema_field *field, const void *value,
 			((const struct schema_raw *)value)->len);
 		break;
 	case SCHEMA_ARRAY: /* encode_member() takes it */
+	case SCHEMA_OURS:
 		break;
 	}
 }
 
-static void encode_member(const struct schema_field *field, const char *base,
+static void encode_member(const struct schema_field *field,
+			  enum schema_view view, const char *base,
 			  struct buf *out)
 {
 	if (field->type == SCHEMA_ARRAY)
-		encode_array(field, base, out);
+		encode_array(field, view, base, out);
 	else if (field->type == SCHEMA_HEX && (field->flags & SCHEMA_COUNTED))
 		schema_encode_hex(
 			(const uint8_t *)(base + field->offset), field->size,
@@ -151,44 +165,54 @@ static void encode_member(const struct schema_field *field, const char *base,
 							     field->count),
 			out);
 	else
-		encode_value(field, base + field->offset, out);
+		encode_value(field, view, base + field->offset, out);
 }
 
-static void encode_row(const struct schema_object *object, const void *base,
-		       struct buf *out)
+static void encode_row(const struct schema_object *object,
+		       enum schema_view view, const void *base, struct buf *out)
 {
 	buf_add(out, "[", 1);
 	for (size_t i = 0; i < object->nr; i++) {
 		if (i > 0)
 			buf_add(out, ",", 1);
-		encode_member(&object->fields[i], base, out);
+		encode_member(&object->fields[i], view, base, out);
 	}
 	buf_add(out, "]", 1);
 }
 
-void schema_encode(const struct schema_object *object, const void *base,
-		   struct buf *out)
+static void encode_object(const struct schema_object *object,
+			  enum schema_view view, const void *base,
+			  struct buf *out)
 {
 	bool first = true;
 
 	if (object->row) {
-		encode_row(object, base, out);
+		encode_row(object, view, base, out);
 		return;
 	}
 	buf_add(out, "{", 1);
 	for (size_t i = 0; i < object->nr; i++) {
 		const struct schema_field *field = &object->fields[i];
-		bool set = is_set(field, base);
+		unsigned int flags = schema_flags(field, view);
+		bool set;
 
-		if ((field->flags & SCHEMA_HIDDEN) ||
-		    (!set && (field->flags & SCHEMA_OMIT)))
+		if (flags & (SCHEMA_HIDDEN | SCHEMA_ABSENT))
+			continue;
+		set = is_set(field, flags, base);
+		if (!set && (flags & SCHEMA_OMIT))
 			continue;
 		buf_addf(out, "%s\"%s\":", first ? "" : ",", field->name);
 		first = false;
 		if (set)
-			encode_member(field, base, out);
+			encode_member(field, view, base, out);
 		else
 			buf_add_str(out, "null");
 	}
 	buf_add(out, "}", 1);
+}
+
+void schema_encode(const struct schema_object *object, const void *base,
+		   struct buf *out)
+{
+	encode_object(object, object->view, base, out);
 }

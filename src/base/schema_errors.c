@@ -107,19 +107,35 @@ static void add_expected(struct buf *out, size_t nr,
 			 name(table, i));
 }
 
-/* Fields that error texts know of. */
-static size_t nr_listed(const struct schema_object *object)
-{
-	size_t nr = object->nr;
+/* Fields of a view that error texts know of. */
+struct listed {
+	const struct schema_object *object;
+	enum schema_view view;
+};
 
-	while (nr > 0 && object->fields[nr - 1].flags & SCHEMA_EXTRA)
-		nr--;
+static bool is_listed(const struct listed *list, size_t i)
+{
+	return !(schema_flags(&list->object->fields[i], list->view) &
+		 (SCHEMA_EXTRA | SCHEMA_ABSENT));
+}
+
+static size_t nr_listed(const struct listed *list)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < list->object->nr; i++)
+		nr += is_listed(list, i);
 	return nr;
 }
 
-static const char *field_name(const void *table, size_t i)
+static const char *field_name(const void *table, size_t n)
 {
-	return ((const struct schema_object *)table)->fields[i].name;
+	const struct listed *list = table;
+	size_t i = 0;
+
+	while (n > 0 || !is_listed(list, i))
+		n -= is_listed(list, i++);
+	return list->object->fields[i].name;
 }
 
 static const char *enum_name(const void *table, size_t i)
@@ -149,15 +165,17 @@ int schema_unknown_variant(const struct schema_enum *names, struct json *json,
 	return r;
 }
 
-int schema_unknown_field(const struct schema_object *object, struct json *json,
+int schema_unknown_field(const struct schema_object *object,
+			 enum schema_view view, struct json *json,
 			 const struct buf *key)
 {
+	const struct listed list = {object, view};
 	struct buf expected = {0};
-	size_t nr = nr_listed(object);
+	size_t nr = nr_listed(&list);
 	int r;
 
 	if (nr > 0)
-		add_expected(&expected, nr, field_name, object);
+		add_expected(&expected, nr, field_name, &list);
 	else
 		buf_add_str(&expected, "there are no fields");
 	r = unknown(json, "field", key, &expected);
@@ -166,8 +184,10 @@ int schema_unknown_field(const struct schema_object *object, struct json *json,
 }
 
 /* Firecracker's parser takes an array for a struct; nobody sends one. */
-int schema_refuse_array(const struct schema_object *object, struct json *json)
+int schema_refuse_array(const struct schema_object *object,
+			enum schema_view view, struct json *json)
 {
+	const struct listed list = {object, view};
 	bool first = true;
 	int r = json_enter(json);
 
@@ -179,17 +199,19 @@ int schema_refuse_array(const struct schema_object *object, struct json *json)
 		return json_fail(json,
 				 "invalid length 0, expected struct %s with "
 				 "%zu element%s",
-				 object->name, nr_listed(object),
-				 nr_listed(object) == 1 ? "" : "s");
+				 object->name, nr_listed(&list),
+				 nr_listed(&list) == 1 ? "" : "s");
 	return json_fail(json, "invalid type: sequence, expected struct %s",
 			 object->name);
 }
 
-int schema_missing_field(const struct schema_object *object, struct json *json,
+int schema_missing_field(const struct schema_object *object,
+			 enum schema_view view, struct json *json,
 			 uint64_t known)
 {
 	for (size_t i = 0; i < object->nr; i++)
-		if ((object->fields[i].flags & SCHEMA_REQUIRED) &&
+		if ((schema_flags(&object->fields[i], view) &
+		     SCHEMA_REQUIRED) &&
 		    !(known & 1ull << i))
 			return json_fail(json, "missing field `%s`",
 					 object->fields[i].name);

@@ -19,16 +19,24 @@ int schema_unknown_variant(const struct schema_enum *names, struct json *json,
 			   const struct buf *text) __must_check;
 
 /* @key is no field of @object. */
-int schema_unknown_field(const struct schema_object *object, struct json *json,
+int schema_unknown_field(const struct schema_object *object,
+			 enum schema_view view, struct json *json,
 			 const struct buf *key) __must_check;
 
 /* An array where @object should be. */
 int schema_refuse_array(const struct schema_object *object,
-			struct json *json) __must_check;
+			enum schema_view view, struct json *json) __must_check;
 
 /* Return: 0 when @known, a bit a field, has all that @object requires. */
-int schema_missing_field(const struct schema_object *object, struct json *json,
+int schema_missing_field(const struct schema_object *object,
+			 enum schema_view view, struct json *json,
 			 uint64_t known) __must_check;
+
+static inline bool schema_in_view(const struct schema_field *field,
+				  enum schema_view view)
+{
+	return !(schema_flags(field, view) & SCHEMA_ABSENT);
+}
 
 /* schema_free.c: what decoding allocated for @field at @value. */
 void schema_free_value(const struct schema_field *field, void *value);

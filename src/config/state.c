@@ -25,8 +25,7 @@ struct config_state {
 /* clang-format off */
 #define NAME(name_, value_) {name_, value_}
 #define ENUM(table) \
-	static const struct schema_enum table = { \
-		table##_names, ARRAY_SIZE(table##_names) }
+	static const struct schema_enum table = SCHEMA_NAMES(table##_names)
 
 static const struct schema_name huge_names[] = {
 	NAME("None", HUGE_PAGES_NONE),

@@ -62,9 +62,7 @@ static const struct schema_object host =
 static const struct schema_name storage_names[] = {
 	{"raw", SNAPSHOT_RAW}, {"diff", SNAPSHOT_DIFF},
 };
-static const struct schema_enum storage = {
-	storage_names, ARRAY_SIZE(storage_names),
-};
+static const struct schema_enum storage = SCHEMA_NAMES(storage_names);
 
 static const struct schema_field vcpu_field = {
 	.type = SCHEMA_OBJECT, .object = &vcpu_state_schema,

@@ -39,7 +39,7 @@ static const struct schema_name colour_names[] = {
 	{"Green", GREEN},
 	{"Blue", BLUE},
 };
-static const struct schema_enum colours = {colour_names, 3};
+static const struct schema_enum colours = SCHEMA_NAMES(colour_names);
 
 static int parse_mac(const char *text, void *value, struct err *err)
 {
@@ -69,6 +69,7 @@ static const struct schema_field inner_fields[] = {
 
 static const struct schema_object inner_schema = {
 	"Inner", inner_fields, 2, sizeof(struct inner), false, false,
+	SCHEMA_WHOLE,
 };
 
 static const struct schema_field name_field = {
@@ -118,7 +119,7 @@ static const struct schema_field outer_fields[] = {
 
 static const struct schema_object outer_schema = {
 	"Outer", outer_fields, ARRAY_SIZE(outer_fields),
-	sizeof(struct outer), false, false,
+	sizeof(struct outer), false, false, SCHEMA_WHOLE,
 };
 /* clang-format on */
 
@@ -578,6 +579,135 @@ static void keys_in_any_order(void **state)
 	assert_int_equal(p.bits, 1);
 }
 
+/* ---- views ---- */
+
+struct thing {
+	char *name;
+	bool has_size;
+	uint32_t size;
+	enum colour colour;
+	uint8_t mac[2];
+	int fd;
+};
+
+static const struct schema_enum thing_colours = {
+	.names = colour_names,
+	.nr = 3,
+	.unset = "none",
+};
+
+#define THING(member_, type_, whole_, patch_, saved_, ...) \
+	{.name = #member_,                                 \
+	 .type = (type_),                                  \
+	 .flags = (whole_),                                \
+	 .patch = (patch_),                                \
+	 .saved = (saved_),                                \
+	 SCHEMA_AT(struct thing, member_),                 \
+	 __VA_ARGS__}
+#define NOT  SCHEMA_ABSENT
+#define MUST SCHEMA_REQUIRED
+
+/* clang-format off */
+static const struct schema_field thing_fields[] = {
+	THING(name, SCHEMA_STRING, MUST, NOT, MUST),
+	THING(has_size, SCHEMA_BOOL, NOT, NOT, MUST),
+	THING(size, SCHEMA_UINT, SCHEMA_NULL | SCHEMA_HAS, MUST, MUST,
+	      .has = offsetof(struct thing, has_size), .range = &schema_u32),
+	THING(colour, SCHEMA_ENUM, SCHEMA_OMIT, NOT, MUST,
+	      .names = &thing_colours),
+	THING(mac, SCHEMA_PARSED, 0, NOT, MUST, .parser = &mac_parser),
+	THING(fd, SCHEMA_OURS, NOT, NOT, NOT),
+};
+#define THING_VIEW(view_)                                                     \
+	{                                                                     \
+		.name = "Thing", .fields = thing_fields,                      \
+		.nr = ARRAY_SIZE(thing_fields), .size = sizeof(struct thing), \
+		.open = true, .view = (view_)                                 \
+	}
+static const struct schema_object thing_views[] = {
+	[SCHEMA_WHOLE] = THING_VIEW(SCHEMA_WHOLE),
+	[SCHEMA_PATCH] = THING_VIEW(SCHEMA_PATCH),
+	[SCHEMA_SAVED] = THING_VIEW(SCHEMA_SAVED),
+};
+
+/* One struct, three forms of it. */
+static void each_view_has_its_form(void **state)
+{
+	static const char *const forms[] = {
+		"{\"name\":\"a\",\"size\":null,\"mac\":\"0a:0b\"}",
+		"{\"size\":7}",
+		"{\"name\":\"a\",\"has_size\":false,\"size\":7,"
+		"\"colour\":\"none\",\"mac\":\"0a0b\"}",
+	};
+	char name[] = "a";
+	const struct thing thing = {
+		.name = name, .size = 7, .mac = {10, 11}, .fd = 3,
+	};
+
+	(void)state;
+	for (size_t v = 0; v < ARRAY_SIZE(thing_views); v++) {
+		struct thing back = {.size = 9, .fd = 4};
+		struct buf out = {0}, again = {0};
+		struct schema_seen seen;
+		struct err err = {0};
+
+		schema_encode(&thing_views[v], &thing, &out);
+		buf_add(&out, "", 1);
+		assert_string_equal(out.data, forms[v]);
+		assert_int_equal(schema_decode_text(&thing_views[v], out.data,
+						    out.len - 1, &back, &seen,
+						    &err), 0);
+		schema_encode(&thing_views[v], &back, &again);
+		buf_add(&again, "", 1);
+		assert_string_equal(again.data, forms[v]);
+		assert_int_equal(back.fd, 4);
+		schema_free(&thing_views[v], &back);
+		buf_free(&out);
+		buf_free(&again);
+	}
+}
+
+static void a_view_lists_its_own_fields(void **state)
+{
+	const struct {
+		enum schema_view view;
+		const char *text;
+		const char *error; /* NULL: it is fine */
+	} rows[] = {
+		{SCHEMA_WHOLE, "{\"name\":\"a\",\"odd\":1}", NULL},
+		{SCHEMA_WHOLE, "{\"name\":\"a\",\"has_size\":1}", NULL},
+		{SCHEMA_WHOLE, "{\"name\":\"a\",\"fd\":1}", NULL},
+		{SCHEMA_WHOLE, "{\"name\":\"a\",\"colour\":\"none\"}",
+		 "unknown variant `none`, expected one of `Red`, `Green`, "
+		 "`Blue`"},
+		{SCHEMA_WHOLE, "{\"size\":1}", "missing field `name`"},
+		{SCHEMA_PATCH, "{}", "missing field `size`"},
+		{SCHEMA_PATCH, "[]",
+		 "invalid length 0, expected struct Thing with 1 element"},
+		{SCHEMA_SAVED, "{\"name\":\"a\",\"odd\":1}",
+		 "unknown field `odd`, expected one of `name`, `has_size`, "
+		 "`size`, `colour`, `mac`"},
+		{SCHEMA_SAVED, "{\"name\":\"a\"}",
+		 "missing field `has_size`"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct thing thing = {0};
+		struct schema_seen seen;
+		struct err err = {0};
+		int r = schema_decode_text(&thing_views[rows[i].view],
+					   rows[i].text, strlen(rows[i].text),
+					   &thing, &seen, &err);
+
+		assert_int_equal(r, rows[i].error ? -EINVAL : 0);
+		if (rows[i].error)
+			assert_non_null(strstr(err.text, rows[i].error));
+		schema_free(&thing_views[rows[i].view], &thing);
+	}
+}
+/* clang-format on */
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -592,6 +722,8 @@ int main(void)
 		cmocka_unit_test(saved_state_that_does_not_fit),
 		cmocka_unit_test(rows_have_no_names),
 		cmocka_unit_test(keys_in_any_order),
+		cmocka_unit_test(each_view_has_its_form),
+		cmocka_unit_test(a_view_lists_its_own_fields),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
