@@ -2,24 +2,47 @@
 /*
  * config.h - what a microVM is made of, before it is made
  *
- * Plain data. The command line, the config file and the API fill it in (one
- * schema, src/api/); vm_start() reads it. Names and units are those of
- * Firecracker's API. Strings are owned (free() them), NULL when unset.
- * Owner thread: the VMM thread.
+ * Theory of operation
+ *
+ * Configuration is plain data: struct vm_config. The command line, the config
+ * file, the API and a snapshot fill it in; vm_start() reads it. Nothing in this
+ * folder knows of a device. Names and units are those of Firecracker's API.
+ *
+ * There is one description of it. parts.h has the list of parts: machine,
+ * drives and so on. Each part is one file with its struct's table of fields
+ * (fields.h), a line a member, that says what the member is to a client, to a
+ * snapshot and to nobody but ourselves. From the list and the tables come
+ *
+ *   the bodies of PUT and PATCH, GET /vm/config, the config file (src/api)
+ *   the configuration in a snapshot (state.h)
+ *   other names at a restore (override.h)
+ *   "PATH,ro,id=x" for people, and its help (words.h)
+ *   freeing: strings are owned, and NULL when unset
+ *
+ * What cannot be said in a table is in the part's file: what goes with what,
+ * opening, closing. A part's files, taps and sockets are opened when it is set:
+ * what the path names later does not matter. Who opens is vm_config's opener.
+ *
+ * A new field is a member of its struct and a line of its table, and the code
+ * that obeys it. A new part is a file and a line of the list.
+ *
+ * Context: the VMM thread.
  */
 #pragma once
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "config/limits.h"
 #include "host/path.h"
-
-#define CONFIG_VCPUS_MAX   32
-#define CONFIG_CMDLINE_MAX 2048 /* with the terminating NUL */
 
 /* Firecracker's kernel command line when boot_args is absent. */
 #define CONFIG_CMDLINE_DEFAULT                                               \
 	"reboot=k panic=1 nomodule 8250.nr_uarts=0 i8042.noaux i8042.nomux " \
 	"i8042.dumbkbd swiotlb=noforce"
+
+/* The names of an enum are a list CONFIG_X(N) of N(name, value). */
+#define CONFIG_NAME_AND_VALUE(name, value) {name, value}
+#define CONFIG_NAME(name, value)           name
 
 /**
  * struct token_bucket_config - @size 0 or @refill_time 0: no limit
@@ -57,6 +80,10 @@ enum config_huge_pages {
 	HUGE_PAGES_2M,
 };
 
+#define CONFIG_HUGE_PAGES(N)                                                  \
+	N("None", HUGE_PAGES_NONE), N("Transparent", HUGE_PAGES_TRANSPARENT), \
+		N("2M", HUGE_PAGES_2M)
+
 enum config_cpu_template {
 	CPU_TEMPLATE_UNSET,
 	CPU_TEMPLATE_NONE,
@@ -82,12 +109,17 @@ enum config_irqchip {
 	IRQCHIP_FULL,  /* KVM's LAPIC, IOAPIC, PIC and PIT */
 };
 
+#define CONFIG_IRQCHIPS(N) N("split", IRQCHIP_SPLIT), N("full", IRQCHIP_FULL)
+
 /* By which protocol an ELF kernel is entered. */
 enum config_entry {
 	ENTRY_AUTO, /* PVH when the kernel has it */
 	ENTRY_PVH,
 	ENTRY_LINUX64,
 };
+
+#define CONFIG_ENTRIES(N) \
+	N("auto", ENTRY_AUTO), N("pvh", ENTRY_PVH), N("linux64", ENTRY_LINUX64)
 
 struct serial_config {
 	bool present;
@@ -245,7 +277,3 @@ int vm_config_put_net(struct vm_config *config, struct net_config *net,
 /* What is absent in @from stays; a bucket without a limit takes it away. */
 void rate_limiter_config_update(struct rate_limiter_config *to,
 				const struct rate_limiter_config *from);
-
-/* Defaults: 1 vCPU, 128 MiB, nothing else; this process opens by itself. */
-void vm_config_init(struct vm_config *config);
-void vm_config_free(struct vm_config *config);

@@ -4,8 +4,78 @@
  */
 #include "config/drives.h"
 
+#include "config/fields.h"
+#include "config/override.h"
+#include "config/parts.h"
+
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
+
+#define CONFIG_OF struct drive_config
+
+static const struct schema_name cache_names[] = {
+	{"Unsafe", CACHE_UNSAFE},
+	{"Writeback", CACHE_WRITEBACK},
+};
+static const struct schema_enum caches = SCHEMA_NAMES(cache_names);
+
+static const struct schema_name engine_names[] = {
+	{"Async", IO_ENGINE_ASYNC},
+	{"Sync", IO_ENGINE_SYNC},
+};
+static const struct schema_enum engines = SCHEMA_NAMES(engine_names);
+
+#define BY_VALUE "the value itself is there, or not"
+
+/* clang-format off */
+static const struct schema_field fields[] = {
+	TEXT(drive_id, MUST, MUST, MUST),
+	TEXT(partuuid, MAY_NULL, NO, MAY_NULL),
+	BOOL(is_root_device, MUST, NO, MUST),
+	CHOICE(cache_type, MAY, NO, MUST, &caches),
+	BOOL(is_read_only, OPTIONAL, NO, MUST, HAS(has_is_read_only)),
+	TEXT(path_on_host, MAY_NULL, MAY_NULL, MUST),
+	OBJECT(rate_limiter, OPTIONAL, OPTIONAL, OPTIONAL, &config_rate_limiter,
+	       HAS(rate_limiter.present)),
+	CHOICE(io_engine, OPTIONAL, NO, MUST, &engines, HAS(has_io_engine)),
+	TEXT(socket, MAY_NULL, NO, NOT("a drive with one is refused")),
+	BOOL(discard, OPTIONAL | SCHEMA_OMIT | SCHEMA_EXTRA, NO,
+	     OPTIONAL | SCHEMA_OMIT, HAS(has_discard)),
+	BOOL(has_is_read_only, NOT(BY_VALUE), NO, MUST),
+	BOOL(has_cache_type, NOT(BY_VALUE), NO, MUST),
+	BOOL(has_io_engine, NOT(BY_VALUE), NO, MUST),
+	OURS(fd, "opened anew by path_on_host"),
+	OURS(lock_fd, "a lock of this process"),
+	OURS(locked, "a lock of this process"),
+};
+/* clang-format on */
+
+const struct schema_object config_drive =
+	CONFIG_OBJECT("BlockDeviceConfig", fields, SCHEMA_WHOLE);
+const struct schema_object config_drive_patch =
+	CONFIG_OBJECT("BlockDeviceUpdateConfig", fields, SCHEMA_PATCH);
+
+static void init(void *item)
+{
+	*(struct drive_config *)item = (struct drive_config){
+		.fd = -1,
+		.lock_fd = -1,
+	};
+}
+
+void drive_config_free(struct drive_config *drive)
+{
+	fd_close(&drive->fd);
+	fd_close(&drive->lock_fd);
+	schema_free(&config_drive, drive);
+	init(drive);
+}
+
+static void free_drive(void *item)
+{
+	drive_config_free(item);
+}
 
 int drive_open(const struct vm_config *config, const char *path, bool read_only,
 	       unsigned int index, struct err *err)
@@ -69,7 +139,7 @@ int drives_set(struct vm_config *config, struct drive_config *drive)
 		if (r < 0)
 			return r;
 	}
-	*drive = (struct drive_config){.fd = -1, .lock_fd = -1};
+	init(drive);
 	return 0;
 }
 
@@ -87,3 +157,82 @@ int drives_root_words(const struct vm_config *config, char *words, size_t size)
 		     root->is_read_only ? "ro" : "rw");
 	return n < 0 || (size_t)n >= size ? -E2BIG : 0;
 }
+
+/* ---- restored ---- */
+
+/* The guest goes on in the middle of its file system: what is no disk at all
+ * is a mistake. */
+static int check_override(const struct drive_config *d,
+			  const struct config_override *o, struct err *err)
+{
+	struct stat st;
+
+	if (!o || fd_stat(d->fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    (st.st_size > 0 && st.st_size % DRIVE_SECTOR_BYTES == 0))
+		return 0;
+	if (st.st_size == 0)
+		return err_set(err, -EINVAL,
+			       "The file %s for drive %s is empty: it needs a "
+			       "copy of the drive as it was saved",
+			       o->to, o->id);
+	return err_set(err, -EINVAL,
+		       "The file %s for drive %s has %lld bytes, which is no "
+		       "multiple of %u: it needs a copy of the drive as it was "
+		       "saved",
+		       o->to, o->id, (long long)st.st_size, DRIVE_SECTOR_BYTES);
+}
+
+/* The API's sentence stays. */
+static int open_failed(const struct drive_config *d, struct err *err)
+{
+	char why[ERR_PLAIN_MAX];
+
+	if (!err)
+		return 0;
+	(void)snprintf(why, sizeof(why), "%s", err_for_person(err));
+	return err_plain(err, "drive %s: %s; --disk %s=PATH names another",
+			 d->drive_id, why, d->drive_id);
+}
+
+/* Its file as the snapshot, or @o, names it. */
+static int open_restored(struct vm_config *config, void *item,
+			 unsigned int index, const struct config_override *o,
+			 struct err *err)
+{
+	struct drive_config *d = item;
+	int r;
+
+	d->lock_fd = -1;
+	d->fd = drive_open(config, d->path_on_host, d->is_read_only, index,
+			   err);
+	if (d->fd < 0) {
+		(void)open_failed(d, err);
+		return d->fd;
+	}
+	r = check_override(d, o, err);
+	if (r == 0)
+		r = drive_lock(config, d, NULL, err);
+	if (r == 0) {
+		r = drives_set(config, d);
+		if (r < 0)
+			(void)err_set(err, r, "Drive %s: %s", d->drive_id,
+				      err_name(r));
+	}
+	if (r < 0)
+		drive_unlock(d, NULL);
+	return r;
+}
+
+const struct config_part config_part_drives = {
+	.key = "drives",
+	.saved = "drives",
+	.whole = &config_drive,
+	.offset = offsetof(struct vm_config, drives),
+	.nr = offsetof(struct vm_config, nr_drives),
+	.id = offsetof(struct drive_config, drive_id),
+	.host = offsetof(struct drive_config, path_on_host),
+	.required = true,
+	.init = init,
+	.open = open_restored,
+	.close = free_drive,
+};

@@ -5,7 +5,9 @@
  * The sentences are Firecracker's, so that clients which match them keep
  * working; what a person can do about it follows.
  */
-#include "config/config.h"
+#include "base/mac.h"
+#include "config/fields.h"
+#include "config/parts.h"
 #include "host/holder.h"
 #include "host/tap.h"
 
@@ -14,8 +16,74 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MTU_MIN 68
-#define MTU_MAX 65535 /* all that 16 bits hold */
+#define MTU_MIN   68
+#define MTU_MAX   65535 /* all that 16 bits hold */
+
+#define CONFIG_OF struct net_config
+
+static int parse_mac(const char *text, void *value, struct err *err)
+{
+	if (mac_parse(text, value))
+		return 0;
+	return err_set(err, -EINVAL, "The provided MAC address is invalid.");
+}
+
+static void show_mac(const void *value, struct buf *out)
+{
+	const uint8_t *mac = value;
+
+	buf_addf(out, "\"%02x:%02x:%02x:%02x:%02x:%02x\"", mac[0], mac[1],
+		 mac[2], mac[3], mac[4], mac[5]);
+}
+
+static const struct schema_parser mac_parser = {parse_mac, show_mac};
+
+#define BY_VALUE "the value itself is there, or not"
+#define LIMITER(member_)                                                    \
+	OBJECT(member_, OPTIONAL, OPTIONAL, OPTIONAL, &config_rate_limiter, \
+	       HAS(member_.present))
+
+/* clang-format off */
+static const struct schema_field fields[] = {
+	TEXT(iface_id, MUST, MUST, MUST),
+	TEXT(host_dev_name, MUST, NO, MUST),
+	PARSED(guest_mac, OPTIONAL, NO, MUST, &mac_parser, HAS(has_mac)),
+	NUMBER(mtu, OPTIONAL, NO, MUST, &schema_u16, HAS(has_mtu)),
+	LIMITER(rx_rate_limiter),
+	LIMITER(tx_rate_limiter),
+	BOOL(vhost, SCHEMA_EXTRA | SCHEMA_OMIT, NO, MUST),
+	BOOL(has_mac, NOT(BY_VALUE), NO, MUST),
+	BOOL(has_mtu, NOT(BY_VALUE), NO, MUST),
+	OURS(fd, "opened anew by host_dev_name"),
+	OURS(vhost_fd, "opened anew"),
+};
+/* clang-format on */
+
+const struct schema_object config_net =
+	CONFIG_OBJECT("NetworkInterfaceConfig", fields, SCHEMA_WHOLE);
+const struct schema_object config_net_patch =
+	CONFIG_OBJECT("NetworkInterfaceUpdateConfig", fields, SCHEMA_PATCH);
+
+static void init(void *item)
+{
+	*(struct net_config *)item = (struct net_config){
+		.fd = -1,
+		.vhost_fd = -1,
+	};
+}
+
+void net_config_free(struct net_config *net)
+{
+	fd_close(&net->fd);
+	fd_close(&net->vhost_fd);
+	schema_free(&config_net, net);
+	init(net);
+}
+
+static void free_net(void *item)
+{
+	net_config_free(item);
+}
 
 static struct net_config *find(const struct vm_config *config, const char *id)
 {
@@ -125,10 +193,7 @@ static struct net_config *append(struct vm_config *config)
 	if (!nets)
 		return NULL;
 	config->nets = nets;
-	nets[config->nr_nets] = (struct net_config){
-		.fd = -1,
-		.vhost_fd = -1,
-	};
+	init(&nets[config->nr_nets]);
 	return &nets[config->nr_nets++];
 }
 
@@ -158,6 +223,27 @@ int vm_config_put_net(struct vm_config *config, struct net_config *net,
 	}
 	net_config_free(place);
 	*place = *net;
-	*net = (struct net_config){.fd = -1, .vhost_fd = -1};
+	init(net);
 	return 0;
 }
+
+static int open_restored(struct vm_config *config, void *item,
+			 unsigned int index, const struct config_override *o,
+			 struct err *err)
+{
+	(void)o; /* it has its name already */
+	return vm_config_put_net(config, item, index, err);
+}
+
+const struct config_part config_part_nets = {
+	.key = "network-interfaces",
+	.saved = "nets",
+	.whole = &config_net,
+	.offset = offsetof(struct vm_config, nets),
+	.nr = offsetof(struct vm_config, nr_nets),
+	.id = offsetof(struct net_config, iface_id),
+	.host = offsetof(struct net_config, host_dev_name),
+	.init = init,
+	.open = open_restored,
+	.close = free_net,
+};

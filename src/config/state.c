@@ -1,198 +1,102 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * state.c - the configuration in a snapshot (state.h)
+ *
+ * One JSON object with a member for each part and for each field of struct
+ * vm_config that is none. Its schema is made from the list of parts when it is
+ * needed: a part that is in the list is saved.
  */
 #include "config/state.h"
 
-#include "base/fd.h"
-#include "config/drives.h"
+#include "config/limits.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /**
  * struct config_state - a configuration whose lists are schema's
+ * @lists:	by number of the part
  */
 struct config_state {
 	struct vm_config config;
-	struct schema_list drives;
-	struct schema_list nets;
+	struct schema_list lists[CONFIG_NR_PARTS];
 };
 
-/* clang-format off */
-#define NAME(name_, value_) {name_, value_}
-#define ENUM(table) \
-	static const struct schema_enum table = SCHEMA_NAMES(table##_names)
+#define REST_MAX 16
 
-static const struct schema_name huge_names[] = {
-	NAME("None", HUGE_PAGES_NONE),
-	NAME("Transparent", HUGE_PAGES_TRANSPARENT),
-	NAME("2M", HUGE_PAGES_2M),
-};
-ENUM(huge);
-static const struct schema_name template_names[] = {
-	NAME("unset", CPU_TEMPLATE_UNSET), NAME("None", CPU_TEMPLATE_NONE),
-	NAME("C3", CPU_TEMPLATE_C3), NAME("T2", CPU_TEMPLATE_T2),
-	NAME("T2S", CPU_TEMPLATE_T2S), NAME("T2CL", CPU_TEMPLATE_T2CL),
-	NAME("T2A", CPU_TEMPLATE_T2A),
-};
-ENUM(template);
-static const struct schema_name irqchip_names[] = {
-	NAME("split", IRQCHIP_SPLIT), NAME("full", IRQCHIP_FULL),
-};
-ENUM(irqchip);
-static const struct schema_name cache_names[] = {
-	NAME("Unsafe", CACHE_UNSAFE), NAME("Writeback", CACHE_WRITEBACK),
-};
-ENUM(cache);
-static const struct schema_name engine_names[] = {
-	NAME("Sync", IO_ENGINE_SYNC), NAME("Async", IO_ENGINE_ASYNC),
-};
-ENUM(engine);
-
-#define CHOICE(name_, type_, member, table) \
-	{ SCHEMA_STATE(name_, SCHEMA_ENUM, type_, member), .names = &(table) }
-#define BOOL(name_, type_, member) \
-	{ SCHEMA_STATE(name_, SCHEMA_BOOL, type_, member) }
-#define TEXT(name_, type_, member) \
-	{ SCHEMA_STATE(name_, SCHEMA_STRING, type_, member) }
-/* A string that may be absent, and then is null. */
-#define MAYBE(name_, type_, member) \
-	{ .name = (name_), .type = SCHEMA_STRING, .flags = SCHEMA_NULL, \
-	  SCHEMA_AT(type_, member) }
-#define PART(name_, type_, member, object_) \
-	{ .name = (name_), .type = SCHEMA_OBJECT, \
-	  .flags = SCHEMA_NULL | SCHEMA_HAS, SCHEMA_AT(type_, member), \
-	  .has = offsetof(type_, member.present), .object = &(object_) }
-#define OBJECT(name_, type_) \
-	static const struct schema_object name_ = \
-		SCHEMA_STATE_OF(type_, name_##_fields)
-
-static const struct schema_field bucket_fields[] = {
-	SCHEMA_STATE_UINT(struct token_bucket_config, size),
-	SCHEMA_STATE_UINT(struct token_bucket_config, refill_time),
-	SCHEMA_STATE_UINT(struct token_bucket_config, one_time_burst),
-	SCHEMA_STATE_BOOL(struct token_bucket_config, has_one_time_burst),
-};
-OBJECT(bucket, struct token_bucket_config);
-
-static const struct schema_field limiter_fields[] = {
-	PART("bandwidth", struct rate_limiter_config, bandwidth, bucket),
-	PART("ops", struct rate_limiter_config, ops, bucket),
-};
-OBJECT(limiter, struct rate_limiter_config);
-
-static const struct schema_field drive_fields[] = {
-	TEXT("drive_id", struct drive_config, drive_id),
-	BOOL("is_root_device", struct drive_config, is_root_device),
-	BOOL("has_is_read_only", struct drive_config, has_is_read_only),
-	BOOL("is_read_only", struct drive_config, is_read_only),
-	BOOL("has_cache_type", struct drive_config, has_cache_type),
-	CHOICE("cache_type", struct drive_config, cache_type, cache),
-	BOOL("has_io_engine", struct drive_config, has_io_engine),
-	CHOICE("io_engine", struct drive_config, io_engine, engine),
-	MAYBE("partuuid", struct drive_config, partuuid),
-	TEXT("path_on_host", struct drive_config, path_on_host),
-	PART("rate_limiter", struct drive_config, rate_limiter, limiter),
-	{ .name = "discard", .type = SCHEMA_BOOL,
-	  .flags = SCHEMA_NULL | SCHEMA_HAS | SCHEMA_OMIT,
-	  SCHEMA_AT(struct drive_config, discard),
-	  .has = offsetof(struct drive_config, has_discard) },
-};
-OBJECT(drive, struct drive_config);
-
-static const struct schema_field net_fields[] = {
-	TEXT("iface_id", struct net_config, iface_id),
-	TEXT("host_dev_name", struct net_config, host_dev_name),
-	BOOL("has_mac", struct net_config, has_mac),
-	SCHEMA_STATE_HEX(struct net_config, guest_mac),
-	BOOL("has_mtu", struct net_config, has_mtu),
-	SCHEMA_STATE_UINT(struct net_config, mtu),
-	BOOL("vhost", struct net_config, vhost),
-	PART("rx_rate_limiter", struct net_config, rx_rate_limiter, limiter),
-	PART("tx_rate_limiter", struct net_config, tx_rate_limiter, limiter),
-};
-OBJECT(net, struct net_config);
-
-static const struct schema_field vsock_fields[] = {
-	SCHEMA_STATE_UINT(struct vsock_config, guest_cid),
-	TEXT("uds_path", struct vsock_config, uds_path),
-};
-OBJECT(vsock, struct vsock_config);
-
-static const struct schema_field entropy_fields[] = {
-	PART("rate_limiter", struct entropy_config, rate_limiter, limiter),
-};
-OBJECT(entropy, struct entropy_config);
-
-static const struct schema_field balloon_fields[] = {
-	SCHEMA_STATE_UINT(struct balloon_config, amount_mib),
-	SCHEMA_STATE_BOOL(struct balloon_config, deflate_on_oom),
-	SCHEMA_STATE_UINT(struct balloon_config, stats_polling_interval_s),
-	SCHEMA_STATE_BOOL(struct balloon_config, free_page_hinting),
-	SCHEMA_STATE_BOOL(struct balloon_config, free_page_reporting),
-};
-OBJECT(balloon, struct balloon_config);
-
-static const struct schema_field machine_fields[] = {
-	SCHEMA_STATE_UINT(struct machine_config, vcpu_count),
-	SCHEMA_STATE_UINT(struct machine_config, mem_size_mib),
-	SCHEMA_STATE_BOOL(struct machine_config, smt),
-	SCHEMA_STATE_BOOL(struct machine_config, track_dirty_pages),
-	CHOICE("huge_pages", struct machine_config, huge_pages, huge),
-	CHOICE("cpu_template", struct machine_config, cpu_template, template),
-};
-OBJECT(machine, struct machine_config);
-
-static const struct schema_field boot_fields[] = {
-	MAYBE("kernel_image_path", struct boot_source_config,
-	      kernel_image_path),
-	MAYBE("initrd_path", struct boot_source_config, initrd_path),
-	MAYBE("boot_args", struct boot_source_config, boot_args),
-};
-OBJECT(boot, struct boot_source_config);
-
-static const struct schema_field serial_fields[] = {
-	MAYBE("serial_out_path", struct serial_config, serial_out_path),
-	PART("rate_limiter", struct serial_config, rate_limiter, bucket),
-};
-OBJECT(serial, struct serial_config);
-
-static const struct schema_field a_drive = {
-	.type = SCHEMA_OBJECT, .object = &drive,
-};
-static const struct schema_item drive_item = {
-	&a_drive, sizeof(struct drive_config),
-};
-static const struct schema_field a_net = {
-	.type = SCHEMA_OBJECT, .object = &net,
-};
-static const struct schema_item net_item = {
-	&a_net, sizeof(struct net_config),
+/**
+ * struct description - the schema of a struct config_state
+ */
+struct description {
+	struct schema_object object;
+	struct schema_field fields[CONFIG_NR_PARTS + REST_MAX];
+	struct schema_field one[CONFIG_NR_PARTS];
+	struct schema_item items[CONFIG_NR_PARTS];
 };
 
-static const struct schema_field fields[] = {
-	{ SCHEMA_STATE("machine", SCHEMA_OBJECT, struct config_state, config.machine),
-	  .object = &machine },
-	PART("boot_source", struct config_state, config.boot_source, boot),
-	PART("serial", struct config_state, config.serial, serial),
-	CHOICE("irqchip", struct config_state, config.irqchip, irqchip),
-	BOOL("boot_timer", struct config_state, config.boot_timer),
-	{ SCHEMA_STATE("drives", SCHEMA_LIST, struct config_state, drives),
-	  .item = &drive_item },
-	{ SCHEMA_STATE("nets", SCHEMA_LIST, struct config_state, nets),
-	  .item = &net_item },
-	PART("vsock", struct config_state, config.vsock, vsock),
-	PART("entropy", struct config_state, config.entropy, entropy),
-	PART("balloon", struct config_state, config.balloon, balloon),
-};
-/* clang-format on */
+static void describe_list(struct description *d, size_t i)
+{
+	const struct config_part *part = config_parts[i];
 
-static const struct schema_object schema =
-	SCHEMA_STATE_OF(struct config_state, fields);
+	d->one[i] = (struct schema_field){
+		.type = SCHEMA_OBJECT,
+		.object = part->whole,
+	};
+	d->items[i] = (struct schema_item){&d->one[i], part->whole->size};
+	d->fields[i] = (struct schema_field){
+		.name = part->saved,
+		.type = SCHEMA_LIST,
+		.saved = SCHEMA_REQUIRED,
+		.offset = (uint32_t)(offsetof(struct config_state, lists) +
+				     i * sizeof(struct schema_list)),
+		.size = sizeof(struct schema_list),
+		.item = &d->items[i],
+	};
+}
+
+static void describe_struct(struct description *d, size_t i)
+{
+	const struct config_part *part = config_parts[i];
+
+	d->fields[i] = (struct schema_field){
+		.name = part->saved,
+		.type = SCHEMA_OBJECT,
+		.saved = part->always ? SCHEMA_REQUIRED
+				      : SCHEMA_NULL | SCHEMA_HAS,
+		.offset = part->offset,
+		.size = (uint32_t)part->whole->size,
+		.has = part->present,
+		.object = part->whole,
+	};
+}
+
+static_assert(offsetof(struct config_state, config) == 0,
+	      "offsets in one are offsets in the other");
+
+static void describe(struct description *d)
+{
+	size_t nr = CONFIG_NR_PARTS;
+
+	for (size_t i = 0; i < CONFIG_NR_PARTS; i++) {
+		if (config_parts[i]->nr)
+			describe_list(d, i);
+		else
+			describe_struct(d, i);
+	}
+	assert(config_rest.nr <= REST_MAX);
+	for (size_t i = 0; i < config_rest.nr; i++)
+		d->fields[nr++] = config_rest.fields[i];
+	d->object = (struct schema_object){
+		.name = "struct config_state",
+		.fields = d->fields,
+		.nr = nr,
+		.size = sizeof(struct config_state),
+		.view = SCHEMA_SAVED,
+	};
+}
+
+/* ---- save ---- */
 
 /* Copies of the drives, of which only the paths are owned: absolute ones, for
  * who restores works in another directory. Where this process's own is gone
@@ -215,220 +119,80 @@ static struct drive_config *drives_from_anywhere(const struct vm_config *config)
 	return drives;
 }
 
+static void encode(const struct vm_config *config, struct buf *out)
+{
+	struct config_state state = {.config = *config};
+	struct description d;
+
+	for (size_t i = 0; i < CONFIG_NR_PARTS; i++)
+		if (config_parts[i]->nr)
+			state.lists[i].items = config_part_items(
+				config_parts[i], config, &state.lists[i].nr);
+	describe(&d);
+	schema_encode(&d.object, &state, out);
+}
+
 void config_state_encode(const struct vm_config *config, struct buf *out)
 {
 	struct drive_config *drives = drives_from_anywhere(config);
-	const struct config_state state = {
-		.config = *config,
-		.drives = {config->nr_drives, drives},
-		.nets = {config->nr_nets, config->nets},
-	};
+	struct vm_config copy = *config;
 
 	out->failed = out->failed || !drives;
 	for (size_t i = 0; drives && i < config->nr_drives; i++)
 		out->failed = out->failed || !drives[i].path_on_host;
+	copy.drives = drives;
 	if (!out->failed)
-		schema_encode(&schema, &state, out);
+		encode(&copy, out);
 	for (size_t i = 0; drives && i < config->nr_drives; i++)
 		free(drives[i].path_on_host);
 	free(drives);
 }
 
-static int replace_text(char **to, const char *text, struct err *err)
-{
-	char *copy = strdup(text);
-
-	if (!copy)
-		return err_set(err, -ENOMEM, "Out of memory");
-	free(*to);
-	*to = copy;
-	return 0;
-}
-
-static int override_nets(struct config_state *s,
-			 const struct config_overrides *o, struct err *err)
-{
-	struct net_config *nets = s->nets.items;
-	int r = 0;
-
-	for (size_t i = 0; i < o->nr_nets && r == 0; i++) {
-		size_t k = 0;
-
-		while (k < s->nets.nr &&
-		       strcmp(nets[k].iface_id, o->nets[i].id) != 0)
-			k++;
-		if (k == s->nets.nr)
-			return err_set(err, -ENODEV, "Unknown Network Device.");
-		r = replace_text(&nets[k].host_dev_name, o->nets[i].to, err);
-	}
-	return r;
-}
-
-static int unknown_drive(const struct config_state *s, const char *id,
-			 struct err *err)
-{
-	const struct drive_config *drives = s->drives.items;
-	cleanup_buf struct buf names = {0};
-
-	for (size_t i = 0; i < s->drives.nr; i++)
-		buf_addf(&names, " %s", drives[i].drive_id);
-	buf_add(&names, "", 1);
-	return err_set(
-		err, -ENODEV, "Unknown Drive %s; those of the snapshot:%s", id,
-		s->drives.nr > 0 && !names.failed ? names.data : " none");
-}
-
-static const struct config_override *
-find_override(const struct config_overrides *o, const char *id)
-{
-	for (size_t i = 0; i < o->nr_drives; i++)
-		if (strcmp(o->drives[i].id, id) == 0)
-			return &o->drives[i];
-	return NULL;
-}
-
-/* The guest goes on in the middle of its file system: what is no disk at all
- * is a mistake. */
-static int check_override(const struct drive_config *d,
-			  const struct config_overrides *overrides,
-			  struct err *err)
-{
-	const struct config_override *o = find_override(overrides, d->drive_id);
-	struct stat st;
-
-	if (!o || fd_stat(d->fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-	    (st.st_size > 0 && st.st_size % DRIVE_SECTOR_BYTES == 0))
-		return 0;
-	if (st.st_size == 0)
-		return err_set(err, -EINVAL,
-			       "The file %s for drive %s is empty: it needs a "
-			       "copy of the drive as it was saved",
-			       o->to, o->id);
-	return err_set(err, -EINVAL,
-		       "The file %s for drive %s has %lld bytes, which is no "
-		       "multiple of %u: it needs a copy of the drive as it was "
-		       "saved",
-		       o->to, o->id, (long long)st.st_size, DRIVE_SECTOR_BYTES);
-}
-
-static int override_drives(struct config_state *s,
-			   const struct config_overrides *o, struct err *err)
-{
-	struct drive_config *drives = s->drives.items;
-	int r = 0;
-
-	for (size_t i = 0; i < o->nr_drives && r == 0; i++) {
-		size_t k = 0;
-
-		while (k < s->drives.nr &&
-		       strcmp(drives[k].drive_id, o->drives[i].id) != 0)
-			k++;
-		if (k == s->drives.nr)
-			return unknown_drive(s, o->drives[i].id, err);
-		r = replace_text(&drives[k].path_on_host, o->drives[i].to, err);
-	}
-	return r;
-}
+/* ---- restore ---- */
 
 static int override(struct config_state *s, const struct config_overrides *o,
 		    struct err *err)
 {
-	int r = override_nets(s, o, err);
-
-	if (r == 0)
-		r = override_drives(s, o, err);
-	if (r < 0 || !o->vsock_uds_path)
-		return r;
-	if (!s->config.vsock.present)
-		return err_set(err, -ENODEV, "Unknown Vsock Device");
-	return replace_text(&s->config.vsock.uds_path, o->vsock_uds_path, err);
-}
-
-/* The API's sentence stays. */
-static int open_failed(const struct drive_config *d, struct err *err)
-{
-	char why[ERR_PLAIN_MAX];
-
-	if (!err)
-		return 0;
-	(void)snprintf(why, sizeof(why), "%s", err_for_person(err));
-	return err_plain(err, "drive %s: %s; --disk %s=PATH names another",
-			 d->drive_id, why, d->drive_id);
-}
-
-static int open_drives(struct config_state *s, struct vm_config *to,
-		       const struct config_overrides *overrides,
-		       struct err *err)
-{
-	struct drive_config *drives = s->drives.items;
-
-	for (size_t i = 0; i < s->drives.nr; i++) {
-		struct drive_config *d = &drives[i];
-		int r;
-
-		d->lock_fd = -1;
-		d->fd = drive_open(to, d->path_on_host, d->is_read_only,
-				   (unsigned int)i, err);
-		if (d->fd < 0) {
-			(void)open_failed(d, err);
-			return d->fd;
-		}
-		r = check_override(d, overrides, err);
-		if (r == 0)
-			r = drive_lock(to, d, NULL, err);
-		if (r == 0) {
-			r = drives_set(to, d);
-			if (r < 0)
-				(void)err_set(err, r, "Drive %s: %s",
-					      d->drive_id, err_name(r));
-		}
-		if (r < 0) {
-			drive_unlock(d, NULL);
-			return r;
-		}
-	}
-	return 0;
-}
-
-static int open_nets(struct config_state *s, struct vm_config *to,
-		     struct err *err)
-{
-	struct net_config *nets = s->nets.items;
 	int r = 0;
 
-	for (size_t i = 0; i < s->nets.nr && r == 0; i++)
-		r = vm_config_put_net(to, &nets[i], (unsigned int)i, err);
-	return r;
+	/* From the last: of two mistakes the interface's is told. */
+	for (size_t i = CONFIG_NR_PARTS; i-- > 0 && r == 0;)
+		if (config_parts[i]->nr)
+			r = config_override_list(config_parts[i],
+						 s->lists[i].items,
+						 s->lists[i].nr, o, err);
+	return r < 0 ? r : config_override_vsock(&s->config.vsock, o, err);
 }
 
-/* The console of this VM, when it was told one, is not the saved VM's. */
-static void take_serial(const struct vm_config *from, struct vm_config *to)
-{
-	if (to->serial.present)
-		free(from->serial.serial_out_path);
-	else
-		to->serial = from->serial;
-}
-
-/* What is only values. */
+/* What is only values. What the host told this process, when it did, stays. */
 static void take_values(struct config_state *s, struct vm_config *to)
 {
-	struct vm_config *c = &s->config;
+	for (size_t i = 0; i < CONFIG_NR_PARTS; i++) {
+		const struct config_part *part = config_parts[i];
+		size_t bytes = part->whole->size;
+		size_t nr;
+		void *from, *place;
 
-	to->machine = c->machine;
+		if (part->nr ||
+		    (part->host_own && config_part_is_set(part, to)))
+			continue;
+		from = config_part_items(part, &s->config, &nr);
+		place = config_part_items(part, to, &nr);
+		/* The strings change hands. */
+		memcpy(place, from, bytes);
+		memset(from, 0, bytes);
+	}
+	for (size_t i = 0; i < config_rest.nr; i++) {
+		const struct schema_field *field = &config_rest.fields[i];
+
+		if (!(field->saved & SCHEMA_ABSENT))
+			memcpy((char *)to + field->offset,
+			       (char *)&s->config + field->offset, field->size);
+	}
 	to->machine.present = true;
-	to->boot_source = c->boot_source;
-	take_serial(c, to);
-	to->irqchip = c->irqchip;
-	to->boot_timer = c->boot_timer;
-	to->entropy = c->entropy;
-	to->balloon = c->balloon;
-	to->vsock = c->vsock;
 	to->boot_source.kernel_fd = -1;
 	to->boot_source.initrd_fd = -1;
 	to->vsock.fd = -1;
-	/* The strings have changed hands. */
-	memset(c, 0, sizeof(*c));
 }
 
 /* What was read makes sense. */
@@ -453,12 +217,14 @@ int config_state_read(struct config_state **state, struct vm_config *config,
 {
 	struct config_state *s = calloc(1, sizeof(*s));
 	struct schema_seen seen;
+	struct description d;
 	int r;
 
 	*state = s;
 	if (!s)
 		return err_set(err, -ENOMEM, "Out of memory");
-	r = schema_decode_text(&schema, text->text, text->len, s, &seen, err);
+	describe(&d);
+	r = schema_decode_text(&d.object, text->text, text->len, s, &seen, err);
 	if (r == 0)
 		r = check(&s->config, err);
 	if (r == 0)
@@ -468,22 +234,45 @@ int config_state_read(struct config_state **state, struct vm_config *config,
 	return r;
 }
 
+static int open_part(const struct config_part *part, struct vm_config *config,
+		     const struct schema_list *list,
+		     const struct config_overrides *overrides, struct err *err)
+{
+	size_t nr = list->nr;
+	char *items =
+		part->nr ? list->items : config_part_items(part, config, &nr);
+	int r = 0;
+
+	for (size_t i = 0; i < nr && r == 0; i++) {
+		void *item = items + i * part->whole->size;
+		const struct config_override *other = NULL;
+
+		if (part->nr)
+			other = config_override_of(part, item, overrides);
+		r = part->open(config, item, (unsigned int)i, other, err);
+	}
+	return r;
+}
+
 int config_state_open(struct config_state *state, struct vm_config *config,
 		      const struct config_overrides *overrides, struct err *err)
 {
-	int r = open_drives(state, config, overrides, err);
+	int r = 0;
 
-	if (r == 0)
-		r = open_nets(state, config, err);
-	if (r == 0 && config->vsock.present)
-		r = vsock_config_bind(config->opener, &config->vsock, err);
+	for (size_t i = 0; i < CONFIG_NR_PARTS && r == 0; i++)
+		if (config_parts[i]->open)
+			r = open_part(config_parts[i], config, &state->lists[i],
+				      overrides, err);
 	return r;
 }
 
 void config_state_free(struct config_state *state)
 {
+	struct description d;
+
 	if (!state)
 		return;
-	schema_free(&schema, state);
+	describe(&d);
+	schema_free(&d.object, state);
 	free(state);
 }

@@ -2,7 +2,7 @@
 /*
  * state.h - the configuration in a snapshot
  *
- * What GET /vm/config shows and what the devices are made from, so that a
+ * The parts (parts.h) as their tables say it in the column `saved`, so that a
  * restore makes the same machine. Host resources (files, taps, sockets) are
  * kept by name and opened anew; overrides put other names in their place.
  */
@@ -10,24 +10,7 @@
 
 #include "base/schema.h"
 #include "config/config.h"
-
-/* One thing of the snapshot (drive_id, iface_id) and its new path or tap. */
-struct config_override {
-	char *id;
-	char *to;
-};
-
-/**
- * struct config_overrides - what a restore replaces; borrowed
- * @vsock_uds_path:	NULL: as in the snapshot
- */
-struct config_overrides {
-	const struct config_override *nets;
-	size_t nr_nets;
-	const struct config_override *drives;
-	size_t nr_drives;
-	const char *vsock_uds_path;
-};
+#include "config/override.h"
 
 /* The JSON text of @config, drives by absolute paths; @out->failed when memory
  * is short. */

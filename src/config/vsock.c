@@ -6,8 +6,30 @@
  * not work is told to whoever sets it, and clients may connect from then on;
  * they are served when the guest's driver is there.
  */
-#include "base/fd.h"
-#include "config/config.h"
+#include "config/fields.h"
+#include "config/parts.h"
+
+#define CONFIG_OF struct vsock_config
+
+/* clang-format off */
+static const struct schema_field fields[] = {
+	TEXT(vsock_id, SCHEMA_NULL | SCHEMA_DEPRECATED | SCHEMA_HIDDEN, NO,
+	     NOT("deprecated: nothing obeys it, and no answer shows it")),
+	NUMBER(guest_cid, MUST, NO, MUST, &schema_u32),
+	TEXT(uds_path, MUST, NO, MUST),
+	OURS(fd, "bound anew at uds_path"),
+	OURS(file, "that of fd"),
+	OURS(present, "the part is set, and saved"),
+};
+/* clang-format on */
+
+const struct schema_object config_vsock =
+	CONFIG_OBJECT("VsockDeviceConfig", fields, SCHEMA_WHOLE);
+
+static void init(void *item)
+{
+	*(struct vsock_config *)item = (struct vsock_config){.fd = -1};
+}
 
 int vsock_config_bind(const struct path_opener *opener,
 		      struct vsock_config *vsock, struct err *err)
@@ -26,7 +48,34 @@ void vsock_config_free(struct vsock_config *vsock)
 	if (vsock->fd >= 0)
 		file_unlink_own(vsock->uds_path, vsock->file);
 	fd_close(&vsock->fd);
-	free(vsock->uds_path);
-	free(vsock->vsock_id);
-	*vsock = (struct vsock_config){.fd = -1};
+	schema_free(&config_vsock, vsock);
+	init(vsock);
 }
+
+static void free_vsock(void *item)
+{
+	vsock_config_free(item);
+}
+
+static int open_restored(struct vm_config *config, void *item,
+			 unsigned int index, const struct config_override *o,
+			 struct err *err)
+{
+	struct vsock_config *vsock = item;
+
+	(void)index;
+	(void)o; /* it has its path already */
+	return vsock->present ? vsock_config_bind(config->opener, vsock, err)
+			      : 0;
+}
+
+const struct config_part config_part_vsock = {
+	.key = "vsock",
+	.saved = "vsock",
+	.whole = &config_vsock,
+	.offset = offsetof(struct vm_config, vsock),
+	.present = offsetof(struct vm_config, vsock.present),
+	.init = init,
+	.open = open_restored,
+	.close = free_vsock,
+};

@@ -5,6 +5,7 @@
 #include "vm/vm.h"
 
 #include "base/log.h"
+#include "config/parts.h"
 #include "sandbox/stage.h"
 #include "vm/boot.h"
 

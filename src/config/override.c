@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * override.c - other names for what a snapshot names (override.h)
+ */
+#include "config/override.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* clang-format off */
+#define ITEM(name_, schema_name_, id_, to_) \
+	static const struct schema_field name_##_fields[] = { \
+		{ .name = (id_), .type = SCHEMA_STRING, \
+		  .flags = SCHEMA_REQUIRED, \
+		  SCHEMA_AT(struct config_override, id) }, \
+		{ .name = (to_), .type = SCHEMA_STRING, \
+		  .flags = SCHEMA_REQUIRED, \
+		  SCHEMA_AT(struct config_override, to) }, \
+	}; \
+	static const struct schema_object name_##_schema = { \
+		.name = (schema_name_), .fields = name_##_fields, \
+		.nr = ARRAY_SIZE(name_##_fields), \
+		.size = sizeof(struct config_override), .open = true, \
+	}; \
+	const struct schema_item config_override_##name_ = \
+		SCHEMA_STATE_ITEM(struct config_override, &name_##_schema)
+/* clang-format on */
+
+ITEM(net, "NetworkOverride", "iface_id", "host_dev_name");
+ITEM(drive, "DriveOverride", "drive_id", "path_on_host");
+
+int config_override_parse(const char *flag, const char *what, const char *text,
+			  const struct config_override *others, size_t nr,
+			  struct config_override *to, struct err *err)
+{
+	size_t len = strcspn(text, "=");
+
+	if (len == 0 || !text[len] || !text[len + 1])
+		return err_set(err, -EINVAL,
+			       "--%s: with --restore it takes ID=%s, the id "
+			       "that the snapshot knows it by, not '%s'",
+			       flag, what, text);
+	for (size_t i = 0; i < nr; i++)
+		if (strncmp(others[i].id, text, len) == 0 && !others[i].id[len])
+			return err_set(err, -EINVAL, "--%s: %s is given twice",
+				       flag, others[i].id);
+	to->id = strndup(text, len);
+	to->to = strdup(text + len + 1);
+	if (!to->id || !to->to)
+		return err_set(err, -ENOMEM, "Out of memory");
+	return 0;
+}
+
+static int replace_text(char **to, const char *text, struct err *err)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		return err_set(err, -ENOMEM, "Out of memory");
+	free(*to);
+	*to = copy;
+	return 0;
+}
+
+static char **text_at(const struct config_part *part, void *items, size_t i,
+		      uint32_t offset)
+{
+	return (char **)(void *)((char *)items + i * part->whole->size +
+				 offset);
+}
+
+static int unknown_drive(const struct config_part *part, void *items, size_t nr,
+			 const char *id, struct err *err)
+{
+	cleanup_buf struct buf names = {0};
+
+	for (size_t i = 0; i < nr; i++)
+		buf_addf(&names, " %s", *text_at(part, items, i, part->id));
+	buf_add(&names, "", 1);
+	return err_set(err, -ENODEV,
+		       "Unknown Drive %s; those of the snapshot:%s", id,
+		       nr > 0 && !names.failed ? names.data : " none");
+}
+
+/* Return: how many there are in @list for @part. */
+static size_t list_of(const struct config_part *part,
+		      const struct config_overrides *overrides,
+		      const struct config_override **list)
+{
+	if (part == &config_part_drives) {
+		*list = overrides->drives;
+		return overrides->nr_drives;
+	}
+	if (part == &config_part_nets) {
+		*list = overrides->nets;
+		return overrides->nr_nets;
+	}
+	return 0;
+}
+
+int config_override_list(const struct config_part *part, void *items, size_t nr,
+			 const struct config_overrides *overrides,
+			 struct err *err)
+{
+	const struct config_override *o;
+	size_t nr_others = list_of(part, overrides, &o);
+	int r = 0;
+
+	for (size_t i = 0; i < nr_others && r == 0; i++) {
+		size_t k = 0;
+
+		while (k < nr &&
+		       strcmp(*text_at(part, items, k, part->id), o[i].id) != 0)
+			k++;
+		if (k == nr && part == &config_part_drives)
+			return unknown_drive(part, items, nr, o[i].id, err);
+		if (k == nr)
+			return err_set(err, -ENODEV, "Unknown Network Device.");
+		r = replace_text(text_at(part, items, k, part->host), o[i].to,
+				 err);
+	}
+	return r;
+}
+
+int config_override_vsock(struct vsock_config *vsock,
+			  const struct config_overrides *overrides,
+			  struct err *err)
+{
+	if (!overrides->vsock_uds_path)
+		return 0;
+	if (!vsock->present)
+		return err_set(err, -ENODEV, "Unknown Vsock Device");
+	return replace_text(&vsock->uds_path, overrides->vsock_uds_path, err);
+}
+
+const struct config_override *
+config_override_of(const struct config_part *part, const void *item,
+		   const struct config_overrides *overrides)
+{
+	const struct config_override *o;
+	size_t nr = list_of(part, overrides, &o);
+	const char *id;
+
+	if (nr == 0)
+		return NULL;
+	memcpy(&id, (const char *)item + part->id, sizeof(id));
+	for (size_t i = 0; i < nr; i++)
+		if (strcmp(o[i].id, id) == 0)
+			return &o[i];
+	return NULL;
+}

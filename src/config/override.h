@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * override.h - other names for what a snapshot names
+ *
+ * A snapshot keeps drives, taps and the socket by their names on the host that
+ * saved it. Who restores may put others in their place: a client by the body of
+ * PUT /snapshot/load, a person by --disk, --net and --vsock. Both end here.
+ */
+#pragma once
+
+#include "config/config.h"
+#include "config/parts.h"
+
+/* One thing of the snapshot (drive_id, iface_id) and its new path or tap; owned
+ * by who made it. */
+struct config_override {
+	char *id;
+	char *to;
+};
+
+/**
+ * struct config_overrides - what a restore replaces; borrowed
+ * @vsock_uds_path:	NULL: as in the snapshot
+ */
+struct config_overrides {
+	const struct config_override *nets;
+	size_t nr_nets;
+	const struct config_override *drives;
+	size_t nr_drives;
+	const char *vsock_uds_path;
+};
+
+/* Items of lists in the body of PUT /snapshot/load: struct config_override. */
+extern const struct schema_item config_override_net;
+extern const struct schema_item config_override_drive;
+
+/**
+ * config_override_parse() - ID=NAME, from the command line
+ * @flag, @what:	for sentences: "disk", "PATH"
+ * @others:	@nr of them, that were given before it
+ * @to:		its strings are the caller's, also after a failure
+ *
+ * Return: 0; -EINVAL or -ENOMEM with a sentence.
+ */
+int config_override_parse(const char *flag, const char *what, const char *text,
+			  const struct config_override *others, size_t nr,
+			  struct config_override *to,
+			  struct err *err) __must_check;
+
+/**
+ * config_override_list() - new names for the items of a list that was read
+ * @part:	drives or interfaces
+ * @items:	@nr structs of it
+ *
+ * Return: 0; -ENODEV when there is no such item, -ENOMEM, with a sentence.
+ */
+int config_override_list(const struct config_part *part, void *items, size_t nr,
+			 const struct config_overrides *overrides,
+			 struct err *err) __must_check;
+
+/* The same for the socket. */
+int config_override_vsock(struct vsock_config *vsock,
+			  const struct config_overrides *overrides,
+			  struct err *err) __must_check;
+
+/* By which @item of @part got its name; NULL: it has that of the snapshot. */
+const struct config_override *
+config_override_of(const struct config_part *part, const void *item,
+		   const struct config_overrides *overrides);

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * serial.c - where the console's output goes, as a part of the configuration
+ */
+#include "config/fields.h"
+#include "config/parts.h"
+
+#define CONFIG_OF struct serial_config
+
+/* clang-format off */
+static const struct schema_field fields[] = {
+	TEXT(serial_out_path, MAY_NULL, NO, MAY_NULL),
+	OBJECT(rate_limiter, OPTIONAL, NO, OPTIONAL, &config_token_bucket,
+	       HAS(rate_limiter.present)),
+	OURS(present, "the part is set, and saved"),
+};
+/* clang-format on */
+
+const struct schema_object config_serial =
+	CONFIG_OBJECT("SerialConfig", fields, SCHEMA_WHOLE);
+
+static void free_path(void *item)
+{
+	schema_free(&config_serial, item);
+	*(struct serial_config *)item = (struct serial_config){0};
+}
+
+const struct config_part config_part_serial = {
+	.saved = "serial",
+	.whole = &config_serial,
+	.offset = offsetof(struct vm_config, serial),
+	.present = offsetof(struct vm_config, serial.present),
+	.host_own = true,
+	.close = free_path,
+};

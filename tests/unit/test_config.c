@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_config.c - the configuration's one description: nothing is left out of
+ * it, by anybody, without a reason
+ */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "config/config.h"
+#include "config/parts.h"
+#include "config/state.h"
+
+/* ---- each member has its line ---- */
+
+static void mark(uint8_t *bytes, size_t offset, size_t size)
+{
+	memset(bytes + offset, 0, size);
+}
+
+static void mark_fields(uint8_t *bytes, const struct schema_object *object)
+{
+	for (size_t i = 0; i < object->nr; i++) {
+		const struct schema_field *f = &object->fields[i];
+
+		mark(bytes, f->offset, f->size);
+		if ((f->flags | f->patch | f->saved) & SCHEMA_HAS &&
+		    !(f->flags & SCHEMA_ABSENT))
+			mark(bytes, f->has, sizeof(bool));
+	}
+}
+
+static void mark_parts(uint8_t *bytes)
+{
+	for (size_t i = 0; i < CONFIG_NR_PARTS; i++) {
+		const struct config_part *part = config_parts[i];
+
+		mark(bytes, part->offset,
+		     part->nr ? sizeof(void *) : part->whole->size);
+		if (part->nr)
+			mark(bytes, part->nr, sizeof(size_t));
+	}
+}
+
+static void expect_marked(const char *type, const uint8_t *bytes, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (bytes[i])
+			fail_msg("%s: no line of its table is for the member "
+				 "at byte %zu",
+				 type, i);
+}
+
+#if defined(__has_builtin) && __has_builtin(__builtin_clear_padding)
+/* The compiler knows which bytes are members. */
+#define EXPECT_COVERED(type, object, ...)                      \
+	do {                                                   \
+		type all;                                      \
+		uint8_t bytes[sizeof(all)];                    \
+                                                               \
+		assert_int_equal((object)->size, sizeof(all)); \
+		memset(&all, 0xff, sizeof(all));               \
+		__builtin_clear_padding(&all);                 \
+		memcpy(bytes, &all, sizeof(all));              \
+		mark_fields(bytes, (object));                  \
+		__VA_ARGS__;                                   \
+		expect_marked(#type, bytes, sizeof(bytes));    \
+	} while (0)
+
+static void every_member_has_its_line(void **state)
+{
+	(void)state;
+	EXPECT_COVERED(struct vm_config, &config_rest, mark_parts(bytes));
+	EXPECT_COVERED(struct machine_config, &config_machine);
+	EXPECT_COVERED(struct boot_source_config, &config_boot_source);
+	EXPECT_COVERED(struct serial_config, &config_serial);
+	EXPECT_COVERED(struct drive_config, &config_drive);
+	EXPECT_COVERED(struct net_config, &config_net);
+	EXPECT_COVERED(struct vsock_config, &config_vsock);
+	EXPECT_COVERED(struct entropy_config, &config_entropy);
+	EXPECT_COVERED(struct balloon_config, &config_balloon);
+	EXPECT_COVERED(struct rate_limiter_config, &config_rate_limiter);
+	EXPECT_COVERED(struct token_bucket_config, &config_token_bucket);
+}
+#else
+static void every_member_has_its_line(void **state)
+{
+	(void)state;
+	(void)mark_fields;
+	(void)mark_parts;
+	(void)expect_marked;
+	print_message("this compiler does not tell members from padding\n");
+	skip();
+}
+#endif
+
+/* ---- what a reader does not know, it does not know for a reason ---- */
+
+static void expect_reason(const struct schema_object *object,
+			  const struct schema_field *field, unsigned int flags,
+			  const char *reader)
+{
+	if ((flags & SCHEMA_ABSENT) && !(flags & SCHEMA_HIDDEN))
+		fail_msg("%s: %s does not know the field %s, and no reason is "
+			 "stated",
+			 object->name, reader, field->name);
+}
+
+static void expect_reasons(const struct schema_object *object)
+{
+	for (size_t i = 0; i < object->nr; i++) {
+		const struct schema_field *field = &object->fields[i];
+
+		expect_reason(object, field, field->flags, "the API");
+		expect_reason(object, field, field->saved, "a snapshot");
+		if (field->type == SCHEMA_OBJECT)
+			expect_reasons(field->object);
+	}
+}
+
+static void every_gap_has_its_reason(void **state)
+{
+	(void)state;
+	expect_reasons(&config_rest);
+	for (size_t i = 0; i < CONFIG_NR_PARTS; i++)
+		expect_reasons(config_parts[i]->whole);
+}
+
+/* ---- what a snapshot knows comes back ---- */
+
+static void fill_object(const struct schema_object *object, char *base);
+
+static void fill(const struct schema_field *field, char *base)
+{
+	char *value = base + field->offset;
+
+	if (field->saved & SCHEMA_HAS)
+		*(bool *)(base + field->has) = true;
+	switch (field->type) {
+	case SCHEMA_STRING:
+		*(char **)(void *)value = strdup("/text");
+		assert_non_null(*(char **)(void *)value);
+		break;
+	case SCHEMA_ENUM:
+		assert_true(field->names->nr > 1);
+		memset(value, 0, field->size);
+		*value = 1;
+		break;
+	case SCHEMA_OBJECT:
+		fill_object(field->object, value);
+		break;
+	case SCHEMA_BOOL:
+		*(bool *)value = true;
+		break;
+	default: /* a number, or bytes: not 0 */
+		memset(value, 0, field->size);
+		memset(value, 7,
+		       field->type == SCHEMA_PARSED ? field->size : 1);
+		break;
+	}
+}
+
+static void fill_object(const struct schema_object *object, char *base)
+{
+	for (size_t i = 0; i < object->nr; i++)
+		if (!(object->fields[i].saved & SCHEMA_ABSENT))
+			fill(&object->fields[i], base);
+}
+
+static void expect_same(const struct schema_object *object, const char *a,
+			const char *b)
+{
+	for (size_t i = 0; i < object->nr; i++) {
+		const struct schema_field *f = &object->fields[i];
+		const char *x = a + f->offset, *y = b + f->offset;
+
+		if (f->saved & SCHEMA_ABSENT)
+			continue;
+		if (f->type == SCHEMA_STRING) {
+			assert_non_null(*(char *const *)(const void *)y);
+			assert_string_equal(*(char *const *)(const void *)x,
+					    *(char *const *)(const void *)y);
+		} else if (f->type == SCHEMA_OBJECT) {
+			expect_same(f->object, x, y);
+		} else if (memcmp(x, y, f->size) != 0) {
+			fail_msg("%s: %s does not come back", object->name,
+				 f->name);
+		}
+		if (f->saved & SCHEMA_HAS)
+			assert_true(*(const bool *)(b + f->has));
+	}
+}
+
+/* Everything that is named is a file of two sectors. */
+static int open_any(const struct path_opener *opener,
+		    const struct path_want *want, struct err *err)
+{
+	int fd = memfd_create("any", MFD_CLOEXEC);
+
+	(void)opener;
+	(void)want;
+	(void)err;
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 1024), 0);
+	return fd;
+}
+
+static const struct path_ops any_ops = {.open = open_any};
+static const struct path_opener any = {.ops = &any_ops};
+
+static void config_with_all(struct vm_config *config)
+{
+	vm_config_init(config);
+	config->opener = &any;
+	config->drives = calloc(1, sizeof(*config->drives));
+	config->nets = calloc(1, sizeof(*config->nets));
+	assert_true(config->drives && config->nets);
+	config->nr_drives = 1;
+	config->nr_nets = 1;
+	for (size_t i = 0; i < CONFIG_NR_PARTS; i++) {
+		const struct config_part *part = config_parts[i];
+		size_t nr;
+		void *item = config_part_items(part, config, &nr);
+
+		assert_int_equal(nr, 1);
+		if (part->init)
+			part->init(item);
+		fill_object(part->whole, item);
+		if (part->present)
+			*(bool *)((char *)config + part->present) = true;
+	}
+	fill_object(&config_rest, (char *)config);
+	/* The two do not go together. */
+	config->nets[0].vhost = false;
+	config->nets[0].mtu = 1500;
+}
+
+static void what_is_saved_comes_back(void **state)
+{
+	const struct config_overrides none = {0};
+	struct vm_config config, back;
+	struct config_state *read;
+	struct buf text = {0};
+	struct schema_raw raw;
+	struct err err = {0};
+	size_t nr;
+
+	(void)state;
+	config_with_all(&config);
+	config_state_encode(&config, &text);
+	assert_false(text.failed);
+	raw = (struct schema_raw){text.data, text.len};
+	vm_config_init(&back);
+	back.opener = &any;
+	assert_int_equal(config_state_read(&read, &back, &raw, &none, &err), 0);
+	assert_int_equal(config_state_open(read, &back, &none, &err), 0);
+	config_state_free(read);
+	for (size_t i = 0; i < CONFIG_NR_PARTS; i++) {
+		const struct config_part *part = config_parts[i];
+
+		assert_true(config_part_is_set(part, &back));
+		expect_same(part->whole, config_part_items(part, &config, &nr),
+			    config_part_items(part, &back, &nr));
+		assert_int_equal(nr, 1);
+	}
+	expect_same(&config_rest, (char *)&config, (char *)&back);
+	buf_free(&text);
+	vm_config_free(&config);
+	vm_config_free(&back);
+}
+
+/* The configuration of a snapshot that an earlier version wrote, its members
+ * in another order. */
+static void an_older_snapshot_is_read(void **state)
+{
+	static const char text[] =
+		"{\"machine\":{\"vcpu_count\":2,\"mem_size_mib\":64,\"smt\":"
+		"false,\"track_dirty_pages\":true,\"huge_pages\":\"None\","
+		"\"cpu_template\":\"unset\"},\"boot_source\":null,\"serial\":"
+		"null,\"irqchip\":\"full\",\"boot_timer\":false,\"drives\":[{"
+		"\"drive_id\":\"a\",\"is_root_device\":true,"
+		"\"has_is_read_only\":true,\"is_read_only\":true,"
+		"\"has_cache_type\":false,\"cache_type\":\"Unsafe\","
+		"\"has_io_engine\":true,\"io_engine\":\"Sync\",\"partuuid\":"
+		"null,\"path_on_host\":\"/d\",\"rate_limiter\":null}],"
+		"\"nets\":[{\"iface_id\":\"n\",\"host_dev_name\":\"t\","
+		"\"has_mac\":true,\"guest_mac\":\"060000000001\",\"has_mtu\":"
+		"false,\"mtu\":0,\"vhost\":false,\"rx_rate_limiter\":{"
+		"\"bandwidth\":{\"size\":1,\"refill_time\":2,"
+		"\"one_time_burst\":0,\"has_one_time_burst\":false},\"ops\":"
+		"null},\"tx_rate_limiter\":null}],\"vsock\":{\"guest_cid\":3,"
+		"\"uds_path\":\"v\"},\"entropy\":null,\"balloon\":null}";
+	const struct schema_raw raw = {text, sizeof(text) - 1};
+	struct config_override other[] = {{NULL, NULL}, {NULL, NULL}};
+	struct config_overrides overrides = {
+		.drives = &other[0],
+		.nr_drives = 1,
+		.nets = &other[1],
+		.nr_nets = 1,
+		.vsock_uds_path = "w",
+	};
+	struct config_state *read;
+	struct vm_config back;
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(config_override_parse("disk", "PATH", "a=/e", NULL, 0,
+					       &other[0], &err),
+			 0);
+	assert_int_equal(config_override_parse("net", "TAP", "n=u", NULL, 0,
+					       &other[1], &err),
+			 0);
+	vm_config_init(&back);
+	back.opener = &any;
+	assert_int_equal(
+		config_state_read(&read, &back, &raw, &overrides, &err), 0);
+	assert_int_equal(config_state_open(read, &back, &overrides, &err), 0);
+	config_state_free(read);
+	assert_int_equal(back.machine.cpu_template, CPU_TEMPLATE_UNSET);
+	assert_int_equal(back.irqchip, IRQCHIP_FULL);
+	assert_int_equal(back.nr_drives, 1);
+	assert_string_equal(back.drives[0].path_on_host, "/e");
+	assert_true(back.drives[0].is_read_only && back.drives[0].fd >= 0);
+	assert_string_equal(back.nets[0].host_dev_name, "u");
+	assert_memory_equal(back.nets[0].guest_mac, "\6\0\0\0\0\1", 6);
+	assert_int_equal(back.nets[0].rx_rate_limiter.bandwidth.refill_time, 2);
+	assert_string_equal(back.vsock.uds_path, "w");
+	assert_false(back.balloon.present);
+	for (size_t i = 0; i < ARRAY_SIZE(other); i++) {
+		free(other[i].id);
+		free(other[i].to);
+	}
+	vm_config_free(&back);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_member_has_its_line),
+		cmocka_unit_test(every_gap_has_its_reason),
+		cmocka_unit_test(what_is_saved_comes_back),
+		cmocka_unit_test(an_older_snapshot_is_read),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
