@@ -10,57 +10,6 @@
 
 /* ---- bodies ---- */
 
-#define FLAG(member)                                      \
-	{                                                 \
-		.name = #member,                          \
-		.type = SCHEMA_BOOL,                      \
-		SCHEMA_AT(struct balloon_config, member), \
-	}
-
-static const struct schema_field put_fields[] = {
-	{
-		.name = "amount_mib",
-		.type = SCHEMA_UINT,
-		.flags = SCHEMA_REQUIRED,
-		SCHEMA_AT(struct balloon_config, amount_mib),
-		.range = &schema_u32,
-	},
-	{
-		.name = "deflate_on_oom",
-		.type = SCHEMA_BOOL,
-		.flags = SCHEMA_REQUIRED,
-		SCHEMA_AT(struct balloon_config, deflate_on_oom),
-	},
-	{
-		.name = "stats_polling_interval_s",
-		.type = SCHEMA_UINT,
-		SCHEMA_AT(struct balloon_config, stats_polling_interval_s),
-		.range = &schema_u16,
-	},
-	FLAG(free_page_hinting),
-	FLAG(free_page_reporting),
-};
-
-static const struct schema_field size_fields[] = {
-	{
-		.name = "amount_mib",
-		.type = SCHEMA_UINT,
-		.flags = SCHEMA_REQUIRED,
-		SCHEMA_AT(struct balloon_config, amount_mib),
-		.range = &schema_u32,
-	},
-};
-
-static const struct schema_field interval_fields[] = {
-	{
-		.name = "stats_polling_interval_s",
-		.type = SCHEMA_UINT,
-		.flags = SCHEMA_REQUIRED,
-		SCHEMA_AT(struct balloon_config, stats_polling_interval_s),
-		.range = &schema_u16,
-	},
-};
-
 struct start_body {
 	bool acknowledge_on_stop;
 };
@@ -73,21 +22,13 @@ static const struct schema_field start_fields[] = {
 	},
 };
 
-#define OBJECT(name_, fields_, type_, ...) \
-	{.name = (name_),                  \
-	 .fields = (fields_),              \
-	 .nr = ARRAY_SIZE(fields_),        \
-	 .size = sizeof(type_),            \
-	 __VA_ARGS__}
-
-static const struct schema_object put_schema =
-	OBJECT("BalloonDeviceConfig", put_fields, struct balloon_config);
-static const struct schema_object size_schema =
-	OBJECT("BalloonUpdateConfig", size_fields, struct balloon_config);
-static const struct schema_object interval_schema = OBJECT(
-	"BalloonUpdateStatsConfig", interval_fields, struct balloon_config);
-static const struct schema_object start_schema = OBJECT(
-	"StartHintingCmd", start_fields, struct start_body, .open = true);
+static const struct schema_object start_schema = {
+	.name = "StartHintingCmd",
+	.fields = start_fields,
+	.nr = ARRAY_SIZE(start_fields),
+	.size = sizeof(struct start_body),
+	.open = true,
+};
 
 /* ---- errors ---- */
 
@@ -148,7 +89,7 @@ static void show(struct api *api, struct buf *out)
 		config.amount_mib = space.num_pages / BALLOON_PAGES_MIB;
 	}
 	if (config.present)
-		schema_encode(&put_schema, &config, out);
+		schema_encode(&config_balloon, &config, out);
 	else
 		buf_add_str(out, "null");
 }
@@ -301,14 +242,14 @@ static int stop_hinting(struct api_call *call)
 	  .apply = (apply_), __VA_ARGS__ }
 
 static const struct api_route routes[] = {
-	ROUTE(PUT, "balloon", API_PRE, put, .schema = &put_schema),
+	ROUTE(PUT, "balloon", API_PRE, put, .schema = &config_balloon),
 	ROUTE(GET, "balloon", API_BOTH | API_EXACT, get),
 	ROUTE(GET, "balloon/statistics", API_POST, get_stats),
 	ROUTE(GET, "balloon/hinting/status", API_POST, get_hinting),
 	ROUTE(PATCH, "balloon", API_POST | API_EXACT, patch,
-	      .schema = &size_schema),
+	      .schema = &config_balloon_patch),
 	ROUTE(PATCH, "balloon/statistics", API_POST, patch_stats,
-	      .schema = &interval_schema),
+	      .schema = &config_balloon_stats_patch),
 	ROUTE(PATCH, "balloon/hinting/start", API_POST | API_BODY_OPTIONAL,
 	      start_hinting, .schema = &start_schema, .init = start_init),
 	ROUTE(PATCH, "balloon/hinting/stop", API_POST | API_BODY_OPTIONAL,
@@ -319,7 +260,7 @@ static const struct api_route routes[] = {
 const struct api_resource api_balloon = {
 	.routes = routes,
 	.nr_routes = ARRAY_SIZE(routes),
-	.key = "balloon",
+	.part = &config_part_balloon,
 	.show = show,
 	.load = &routes[0],
 };

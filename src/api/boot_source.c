@@ -11,34 +11,6 @@
 
 #include <errno.h>
 
-static const struct schema_field fields[] = {
-	{
-		.name = "kernel_image_path",
-		.type = SCHEMA_STRING,
-		.flags = SCHEMA_REQUIRED,
-		SCHEMA_AT(struct boot_source_config, kernel_image_path),
-	},
-	{
-		.name = "initrd_path",
-		.type = SCHEMA_STRING,
-		.flags = SCHEMA_NULL,
-		SCHEMA_AT(struct boot_source_config, initrd_path),
-	},
-	{
-		.name = "boot_args",
-		.type = SCHEMA_STRING,
-		.flags = SCHEMA_NULL,
-		SCHEMA_AT(struct boot_source_config, boot_args),
-	},
-};
-
-static const struct schema_object schema = {
-	.name = "BootSourceConfig",
-	.fields = fields,
-	.nr = ARRAY_SIZE(fields),
-	.size = sizeof(struct boot_source_config),
-};
-
 static int put(struct api_call *call)
 {
 	struct vm_config *config = &call->api->vm->config;
@@ -57,9 +29,7 @@ static int put(struct api_call *call)
 		return err_set(call->err, -EINVAL,
 			       "Boot source error: The kernel command line is "
 			       "invalid: Invalid cmdline capacity provided.");
-	fd_close(&old->kernel_fd);
-	fd_close(&old->initrd_fd);
-	schema_free(&schema, old);
+	config_part_boot_source.close(old);
 	*old = *body;
 	*body = (struct boot_source_config){0};
 	old->present = true;
@@ -74,7 +44,7 @@ static void show(struct api *api, struct buf *out)
 	struct boot_source_config unset = {.kernel_image_path = none};
 	const struct boot_source_config *boot = &api->vm->config.boot_source;
 
-	schema_encode(&schema, boot->present ? boot : &unset, out);
+	schema_encode(&config_boot_source, boot->present ? boot : &unset, out);
 }
 
 static const struct api_route routes[] = {
@@ -82,7 +52,7 @@ static const struct api_route routes[] = {
 		.method = API_PUT,
 		.path = "boot-source",
 		.flags = API_PRE,
-		.schema = &schema,
+		.schema = &config_boot_source,
 		.apply = put,
 		.count = API_COUNT(put.boot_source_count),
 	},
@@ -91,8 +61,7 @@ static const struct api_route routes[] = {
 const struct api_resource api_boot_source = {
 	.routes = routes,
 	.nr_routes = ARRAY_SIZE(routes),
-	.key = "boot-source",
+	.part = &config_part_boot_source,
 	.show = show,
 	.load = &routes[0],
-	.required = true,
 };

@@ -42,16 +42,22 @@ static int read_file(const struct path_opener *opener, const char *path,
 	return n < 0 ? path_say(PATH_CONFIG, path, -errno, "", err) : 0;
 }
 
+static bool is_required(const struct api_resource *res)
+{
+	return res->part && res->part->required;
+}
+
 static size_t find_key(const struct buf *key)
 {
-	size_t i = 0;
+	for (size_t i = 0; i < api_nr_resources; i++) {
+		const char *name = api_key(api_resources[i]);
 
-	while (i < api_nr_resources &&
-	       !(api_resources[i]->key && api_resources[i]->load &&
-		 strlen(api_resources[i]->key) == key->len &&
-		 memcmp(api_resources[i]->key, key->data, key->len) == 0))
-		i++;
-	return i;
+		if (name && api_resources[i]->load &&
+		    strlen(name) == key->len &&
+		    memcmp(name, key->data, key->len) == 0)
+			return i;
+	}
+	return api_nr_resources;
 }
 
 int config_file_scan(const char *text, size_t len,
@@ -79,7 +85,7 @@ int config_file_scan(const char *text, size_t len,
 		start = json->pos;
 		if (i < api_nr_resources && sections[i].len > 0)
 			return json_fail(json, "duplicate field `%s`",
-					 api_resources[i]->key);
+					 api_key(api_resources[i]));
 		r = json_skip(json);
 		if (r == 0 && i < api_nr_resources)
 			sections[i] = (struct config_section){
@@ -88,9 +94,9 @@ int config_file_scan(const char *text, size_t len,
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < api_nr_resources; i++)
-		if (api_resources[i]->required && sections[i].len == 0)
+		if (is_required(api_resources[i]) && sections[i].len == 0)
 			return json_fail(json, "missing field `%s`",
-					 api_resources[i]->key);
+					 api_key(api_resources[i]));
 	return json_end(json);
 }
 
@@ -121,7 +127,7 @@ static int load_list(struct api *api, const struct api_route *route,
 static bool is_there(const struct api_resource *res,
 		     const struct config_section *section)
 {
-	if (res->required || (res->load && res->load->flags & API_LIST))
+	if (is_required(res) || (res->load && res->load->flags & API_LIST))
 		return section->len > 0;
 	return section->len > 0 &&
 	       (section->len != 4 || memcmp(section->text, "null", 4) != 0);

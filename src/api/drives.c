@@ -6,7 +6,6 @@
  * matter. Firecracker's socket form (vhost-user) is understood and refused.
  */
 #include "config/drives.h"
-#include "api/limiter.h"
 #include "api/resource.h"
 #include "vm/live.h"
 
@@ -17,122 +16,9 @@
 	"Drive config error: Unable to create the virtio block device: "
 #define CANNOT_PATCH "Drive config error: Unable to patch the block device: "
 
-static const struct schema_name cache_names[] = {
-	{"Unsafe", CACHE_UNSAFE},
-	{"Writeback", CACHE_WRITEBACK},
-};
-
-static const struct schema_enum caches = SCHEMA_NAMES(cache_names);
-
-static const struct schema_name engine_names[] = {
-	{"Async", IO_ENGINE_ASYNC},
-	{"Sync", IO_ENGINE_SYNC},
-};
-
-static const struct schema_enum engines = SCHEMA_NAMES(engine_names);
-
-#define FIELD_ID                                          \
-	{                                                 \
-		.name = "drive_id",                       \
-		.type = SCHEMA_STRING,                    \
-		.flags = SCHEMA_REQUIRED,                 \
-		SCHEMA_AT(struct drive_config, drive_id), \
-	}
-#define FIELD_PATH                                            \
-	{                                                     \
-		.name = "path_on_host",                       \
-		.type = SCHEMA_STRING,                        \
-		.flags = SCHEMA_NULL,                         \
-		SCHEMA_AT(struct drive_config, path_on_host), \
-	}
-#define FIELD_LIMITER                                                       \
-	{                                                                   \
-		.name = "rate_limiter",                                     \
-		.type = SCHEMA_OBJECT,                                      \
-		.flags = SCHEMA_NULL | SCHEMA_HAS,                          \
-		SCHEMA_AT(struct drive_config, rate_limiter),               \
-		.has = offsetof(struct drive_config, rate_limiter.present), \
-		.object = &schema_rate_limiter,                             \
-	}
-
-static const struct schema_field put_fields[] = {
-	FIELD_ID,
-	{
-		.name = "partuuid",
-		.type = SCHEMA_STRING,
-		.flags = SCHEMA_NULL,
-		SCHEMA_AT(struct drive_config, partuuid),
-	},
-	{
-		.name = "is_root_device",
-		.type = SCHEMA_BOOL,
-		.flags = SCHEMA_REQUIRED,
-		SCHEMA_AT(struct drive_config, is_root_device),
-	},
-	{
-		.name = "cache_type",
-		.type = SCHEMA_ENUM,
-		SCHEMA_AT(struct drive_config, cache_type),
-		.names = &caches,
-	},
-	{
-		.name = "is_read_only",
-		.type = SCHEMA_BOOL,
-		.flags = SCHEMA_NULL | SCHEMA_HAS,
-		SCHEMA_AT(struct drive_config, is_read_only),
-		.has = offsetof(struct drive_config, has_is_read_only),
-	},
-	FIELD_PATH,
-	FIELD_LIMITER,
-	{
-		.name = "io_engine",
-		.type = SCHEMA_ENUM,
-		.flags = SCHEMA_NULL | SCHEMA_HAS,
-		SCHEMA_AT(struct drive_config, io_engine),
-		.has = offsetof(struct drive_config, has_io_engine),
-		.names = &engines,
-	},
-	{
-		.name = "socket",
-		.type = SCHEMA_STRING,
-		.flags = SCHEMA_NULL,
-		SCHEMA_AT(struct drive_config, socket),
-	},
-	{
-		.name = "discard",
-		.type = SCHEMA_BOOL,
-		.flags = SCHEMA_NULL | SCHEMA_HAS | SCHEMA_OMIT | SCHEMA_EXTRA,
-		SCHEMA_AT(struct drive_config, discard),
-		.has = offsetof(struct drive_config, has_discard),
-	},
-};
-
-static const struct schema_field patch_fields[] = {
-	FIELD_ID,
-	FIELD_PATH,
-	FIELD_LIMITER,
-};
-
-static const struct schema_object put_schema = {
-	.name = "BlockDeviceConfig",
-	.fields = put_fields,
-	.nr = ARRAY_SIZE(put_fields),
-	.size = sizeof(struct drive_config),
-};
-
-static const struct schema_object patch_schema = {
-	.name = "BlockDeviceUpdateConfig",
-	.fields = patch_fields,
-	.nr = ARRAY_SIZE(patch_fields),
-	.size = sizeof(struct drive_config),
-};
-
 static void init(struct api_call *call)
 {
-	struct drive_config *body = call->body;
-
-	body->fd = -1;
-	body->lock_fd = -1;
+	config_part_drives.init(call->body);
 }
 
 /* In the config file there is no path that could differ. */
@@ -278,24 +164,12 @@ static int patch(struct api_call *call)
 	return r;
 }
 
-static void show(struct api *api, struct buf *out)
-{
-	const struct vm_config *config = &api->vm->config;
-
-	buf_add_str(out, "[");
-	for (size_t i = 0; i < config->nr_drives; i++) {
-		buf_add_str(out, i > 0 ? "," : "");
-		schema_encode(&put_schema, &config->drives[i], out);
-	}
-	buf_add_str(out, "]");
-}
-
 static const struct api_route routes[] = {
 	{
 		.method = API_PUT,
 		.path = "drives/{id}",
 		.flags = API_BOTH | API_LIST,
-		.schema = &put_schema,
+		.schema = &config_drive,
 		.init = init,
 		.check = check,
 		.apply = put,
@@ -305,7 +179,7 @@ static const struct api_route routes[] = {
 		.method = API_PATCH,
 		.path = "drives/{id}",
 		.flags = API_POST,
-		.schema = &patch_schema,
+		.schema = &config_drive_patch,
 		.init = init,
 		.check = check,
 		.apply = patch,
@@ -322,8 +196,6 @@ static const struct api_route routes[] = {
 const struct api_resource api_drives = {
 	.routes = routes,
 	.nr_routes = ARRAY_SIZE(routes),
-	.key = "drives",
-	.show = show,
+	.part = &config_part_drives,
 	.load = &routes[0],
-	.required = true,
 };

@@ -2,26 +2,7 @@
 /*
  * entropy.c - PUT /entropy: the entropy device
  */
-#include "api/limiter.h"
 #include "api/resource.h"
-
-static const struct schema_field fields[] = {
-	{
-		.name = "rate_limiter",
-		.type = SCHEMA_OBJECT,
-		.flags = SCHEMA_NULL | SCHEMA_HAS,
-		SCHEMA_AT(struct entropy_config, rate_limiter),
-		.has = offsetof(struct entropy_config, rate_limiter.present),
-		.object = &schema_rate_limiter,
-	},
-};
-
-static const struct schema_object schema = {
-	.name = "EntropyDeviceConfig",
-	.fields = fields,
-	.nr = ARRAY_SIZE(fields),
-	.size = sizeof(struct entropy_config),
-};
 
 static int put(struct api_call *call)
 {
@@ -32,22 +13,12 @@ static int put(struct api_call *call)
 	return 0;
 }
 
-static void show(struct api *api, struct buf *out)
-{
-	const struct entropy_config *entropy = &api->vm->config.entropy;
-
-	if (entropy->present)
-		schema_encode(&schema, entropy, out);
-	else
-		buf_add_str(out, "null");
-}
-
 static const struct api_route routes[] = {
 	{
 		.method = API_PUT,
 		.path = "entropy",
 		.flags = API_PRE,
-		.schema = &schema,
+		.schema = &config_entropy,
 		.apply = put,
 	},
 };
@@ -55,7 +26,6 @@ static const struct api_route routes[] = {
 const struct api_resource api_entropy = {
 	.routes = routes,
 	.nr_routes = ARRAY_SIZE(routes),
-	.key = "entropy",
-	.show = show,
+	.part = &config_part_entropy,
 	.load = &routes[0],
 };

@@ -8,83 +8,6 @@
 
 #define CPU_TEMPLATE_OLD "cpu_template field is deprecated."
 
-static const struct schema_name template_names[] = {
-	{"C3", CPU_TEMPLATE_C3},     {"T2", CPU_TEMPLATE_T2},
-	{"T2S", CPU_TEMPLATE_T2S},   {"None", CPU_TEMPLATE_NONE},
-	{"T2CL", CPU_TEMPLATE_T2CL}, {"T2A", CPU_TEMPLATE_T2A},
-};
-
-static const struct schema_enum templates = SCHEMA_NAMES(template_names);
-
-static const struct schema_name huge_pages_names[] = {
-	{"None", HUGE_PAGES_NONE},
-	{"Transparent", HUGE_PAGES_TRANSPARENT},
-	{"2M", HUGE_PAGES_2M},
-};
-
-static const struct schema_enum huge_pages = SCHEMA_NAMES(huge_pages_names);
-
-/* PUT demands the sizes and takes no null; PATCH takes anything or null. */
-#define FIELDS(size_flags, other_flags)                                        \
-	{                                                                      \
-		.name = "vcpu_count",                                          \
-		.type = SCHEMA_UINT,                                           \
-		.flags = (size_flags),                                         \
-		SCHEMA_AT(struct machine_config, vcpu_count),                  \
-		.range = &schema_u8,                                           \
-	},                                                                     \
-		{                                                              \
-			.name = "mem_size_mib",                                \
-			.type = SCHEMA_UINT,                                   \
-			.flags = (size_flags),                                 \
-			SCHEMA_AT(struct machine_config, mem_size_mib),        \
-			.range = &schema_usize,                                \
-		},                                                             \
-		{                                                              \
-			.name = "smt",                                         \
-			.type = SCHEMA_BOOL,                                   \
-			.flags = (other_flags),                                \
-			SCHEMA_AT(struct machine_config, smt),                 \
-		},                                                             \
-		{                                                              \
-			.name = "cpu_template",                                \
-			.type = SCHEMA_ENUM,                                   \
-			.flags =                                               \
-				SCHEMA_NULL | SCHEMA_OMIT | SCHEMA_DEPRECATED, \
-			SCHEMA_AT(struct machine_config, cpu_template),        \
-			.names = &templates,                                   \
-		},                                                             \
-		{                                                              \
-			.name = "track_dirty_pages",                           \
-			.type = SCHEMA_BOOL,                                   \
-			.flags = (other_flags),                                \
-			SCHEMA_AT(struct machine_config, track_dirty_pages),   \
-		},                                                             \
-	{                                                                      \
-		.name = "huge_pages", .type = SCHEMA_ENUM,                     \
-		.flags = (other_flags),                                        \
-		SCHEMA_AT(struct machine_config, huge_pages),                  \
-		.names = &huge_pages,                                          \
-	}
-
-static const struct schema_field put_fields[] = {FIELDS(SCHEMA_REQUIRED, 0)};
-static const struct schema_field patch_fields[] = {
-	FIELDS(SCHEMA_NULL, SCHEMA_NULL)};
-
-static const struct schema_object put_schema = {
-	.name = "MachineConfig",
-	.fields = put_fields,
-	.nr = ARRAY_SIZE(put_fields),
-	.size = sizeof(struct machine_config),
-};
-
-static const struct schema_object patch_schema = {
-	.name = "MachineConfigUpdate",
-	.fields = patch_fields,
-	.nr = ARRAY_SIZE(patch_fields),
-	.size = sizeof(struct machine_config),
-};
-
 /* A PUT without a template keeps the one that is set. */
 static void put_init(struct api_call *call)
 {
@@ -144,14 +67,10 @@ static int apply(struct api_call *call)
 	return 0;
 }
 
-static void show(struct api *api, struct buf *out)
-{
-	schema_encode(&put_schema, &api->vm->config.machine, out);
-}
-
 static int get(struct api_call *call)
 {
-	show(call->api, &call->reply->body);
+	config_part_show(&config_part_machine, &call->api->vm->config,
+			 &call->reply->body);
 	return 0;
 }
 
@@ -160,7 +79,7 @@ static const struct api_route routes[] = {
 		.method = API_PUT,
 		.path = "machine-config",
 		.flags = API_PRE,
-		.schema = &put_schema,
+		.schema = &config_machine,
 		.init = put_init,
 		.apply = apply,
 		.count = API_COUNT(put.machine_cfg_count),
@@ -170,7 +89,7 @@ static const struct api_route routes[] = {
 		.method = API_PATCH,
 		.path = "machine-config",
 		.flags = API_PRE,
-		.schema = &patch_schema,
+		.schema = &config_machine_patch,
 		.init = patch_init,
 		.check = patch_check,
 		.apply = apply,
@@ -189,7 +108,6 @@ static const struct api_route routes[] = {
 const struct api_resource api_machine_config = {
 	.routes = routes,
 	.nr_routes = ARRAY_SIZE(routes),
-	.key = "machine-config",
-	.show = show,
+	.part = &config_part_machine,
 	.load = &routes[0],
 };

@@ -4,9 +4,9 @@
  *
  * Theory of operation
  *
- * A resource is one file: its schema, its handlers, a const table of routes
- * and, if it belongs to the configuration, its key in the config file and in
- * GET /vm/config. It is known to the rest by one line in resources.c. Every
+ * A resource is one file: its handlers, a const table of routes and, if it
+ * belongs to the configuration, which part it is (config/parts.h): that has the
+ * schema and the key. It is known to the rest by one line in resources.c. Every
  * request goes the same way (api.c), so a handler sees only what is its own:
  *
  *   1. the route is found by method and path; ids and presence of a body are
@@ -24,6 +24,7 @@
 
 #include "api/api.h"
 #include "base/schema.h"
+#include "config/parts.h"
 #include "gate/gate.h"
 #include "gate/method.h"
 #include "gate/opener.h"
@@ -102,20 +103,28 @@ struct api_route {
 
 /**
  * struct api_resource - one file of the API
- * @key:	its key in GET /vm/config and in the config file; NULL: none
- * @show:	adds its JSON value for GET /vm/config
+ * @part:	of the configuration that it sets, which has its key and whether
+ *		a config file must have it; NULL: none
+ * @key:	without a part, its key in GET /vm/config and in the config
+ *		file; NULL: none
+ * @show:	adds its JSON value for GET /vm/config; NULL: as the part's
+ *		table says
  * @load:	the route that the config file's value goes through; NULL: the
  *		key cannot be set by the file
- * @required:	the config file must have it
  */
 struct api_resource {
 	const struct api_route *routes;
 	size_t nr_routes;
+	const struct config_part *part;
 	const char *key;
 	void (*show)(struct api *api, struct buf *out);
 	const struct api_route *load;
-	bool required;
 };
+
+static inline const char *api_key(const struct api_resource *resource)
+{
+	return resource->part ? resource->part->key : resource->key;
+}
 
 /* All of them, in the order in which a config file is applied. */
 extern const struct api_resource *const api_resources[];

@@ -94,25 +94,6 @@ static const struct schema_object backend_schema = {
 	.size = sizeof(struct load_body),
 };
 
-#define OVERRIDE(name_, schema_name_, id_, to_) \
-	static const struct schema_field name_##_fields[] = { \
-		{ .name = (id_), .type = SCHEMA_STRING, \
-		  .flags = SCHEMA_REQUIRED, \
-		  SCHEMA_AT(struct config_override, id) }, \
-		{ .name = (to_), .type = SCHEMA_STRING, \
-		  .flags = SCHEMA_REQUIRED, \
-		  SCHEMA_AT(struct config_override, to) }, \
-	}; \
-	static const struct schema_object name_##_schema = { \
-		.name = (schema_name_), .fields = name_##_fields, .nr = 2, \
-		.size = sizeof(struct config_override), .open = true, \
-	}; \
-	static const struct schema_item name_##_item = \
-		SCHEMA_STATE_ITEM(struct config_override, &name_##_schema)
-
-OVERRIDE(network, "NetworkOverride", "iface_id", "host_dev_name");
-OVERRIDE(drive, "DriveOverride", "drive_id", "path_on_host");
-
 static const struct schema_field vsock_fields[] = {
 	{ .name = "uds_path", .type = SCHEMA_STRING, .flags = SCHEMA_REQUIRED,
 	  SCHEMA_AT(struct load_body, vsock.uds_path) },
@@ -122,10 +103,9 @@ static const struct schema_object vsock_schema = {
 	.size = sizeof(struct load_body), .open = true,
 };
 
+#define ONE_MORE(name, value) {name, 1 + (value)}
 static const struct schema_name huge_names[] = {
-	{"Snapshot", 0}, {"None", 1 + HUGE_PAGES_NONE},
-	{"Transparent", 1 + HUGE_PAGES_TRANSPARENT},
-	{"2M", 1 + HUGE_PAGES_2M},
+	{"Snapshot", 0}, CONFIG_HUGE_PAGES(ONE_MORE),
 };
 static const struct schema_enum huges = SCHEMA_NAMES(huge_names);
 
@@ -150,7 +130,7 @@ static const struct schema_field load_fields[] = {
 	FLAG("track_dirty_pages", 0, track_dirty_pages),
 	FLAG("resume_vm", 0, resume_vm),
 	{ .name = "network_overrides", .type = SCHEMA_LIST,
-	  SCHEMA_AT(struct load_body, networks), .item = &network_item },
+	  SCHEMA_AT(struct load_body, networks), .item = &config_override_net },
 	{ .name = "vsock_override", .type = SCHEMA_OBJECT,
 	  .flags = SCHEMA_NULL | SCHEMA_HAS, .offset = 0,
 	  .size = sizeof(struct load_body),
@@ -161,7 +141,7 @@ static const struct schema_field load_fields[] = {
 	  SCHEMA_AT(struct load_body, huge_pages), .names = &huges },
 	{ .name = "drive_overrides", .type = SCHEMA_LIST,
 	  .flags = SCHEMA_EXTRA, SCHEMA_AT(struct load_body, drives),
-	  .item = &drive_item },
+	  .item = &config_override_drive },
 };
 /* clang-format on */
 
@@ -270,9 +250,13 @@ static int load_check(struct api_call *call)
 /* Something was set that a snapshot brings by itself. */
 static bool is_configured(const struct vm_config *c)
 {
-	return c->boot_source.present || c->machine.present ||
-	       c->nr_drives > 0 || c->nr_nets > 0 || c->vsock.present ||
-	       c->entropy.present || c->balloon.present;
+	for (size_t i = 0; i < CONFIG_NR_PARTS; i++) {
+		const struct config_part *part = config_parts[i];
+
+		if (!part->host_own && config_part_is_set(part, c))
+			return true;
+	}
+	return false;
 }
 
 static int go_on(struct api *api, const struct vm_restore *how, struct err *err)

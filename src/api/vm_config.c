@@ -3,7 +3,7 @@
  * vm_config.c - GET /vm/config: the whole configuration, key by key
  *
  * Every key of Firecracker's is there in every answer, with null or [] where
- * nothing is set. The resources themselves supply their values.
+ * nothing is set. A part of the configuration is shown as its table says.
  */
 #include "api/resource.h"
 
@@ -16,10 +16,14 @@ static int get_vm_config(struct api_call *call)
 	for (size_t i = 0; i < api_nr_resources; i++) {
 		const struct api_resource *res = api_resources[i];
 
-		if (!res->key || !res->show)
+		if (!api_key(res))
 			continue;
-		buf_addf(out, "%s\"%s\":", comma, res->key);
-		res->show(call->api, out);
+		buf_addf(out, "%s\"%s\":", comma, api_key(res));
+		if (res->show)
+			res->show(call->api, out);
+		else
+			config_part_show(res->part, &call->api->vm->config,
+					 out);
 		comma = ",";
 	}
 	buf_add(out, "}", 1);

@@ -4,35 +4,6 @@
  */
 #include "api/resource.h"
 
-static const struct schema_field fields[] = {
-	{
-		.name = "vsock_id",
-		.type = SCHEMA_STRING,
-		.flags = SCHEMA_NULL | SCHEMA_DEPRECATED | SCHEMA_HIDDEN,
-		SCHEMA_AT(struct vsock_config, vsock_id),
-	},
-	{
-		.name = "guest_cid",
-		.type = SCHEMA_UINT,
-		.flags = SCHEMA_REQUIRED,
-		SCHEMA_AT(struct vsock_config, guest_cid),
-		.range = &schema_u32,
-	},
-	{
-		.name = "uds_path",
-		.type = SCHEMA_STRING,
-		.flags = SCHEMA_REQUIRED,
-		SCHEMA_AT(struct vsock_config, uds_path),
-	},
-};
-
-static const struct schema_object schema = {
-	.name = "VsockDeviceConfig",
-	.fields = fields,
-	.nr = ARRAY_SIZE(fields),
-	.size = sizeof(struct vsock_config),
-};
-
 /*
  * The old device and its socket go first, as in Firecracker: the new one may
  * have the same path. When that cannot be bound there is none.
@@ -58,22 +29,12 @@ static int put(struct api_call *call)
 	return 0;
 }
 
-static void show(struct api *api, struct buf *out)
-{
-	const struct vsock_config *vsock = &api->vm->config.vsock;
-
-	if (vsock->present)
-		schema_encode(&schema, vsock, out);
-	else
-		buf_add_str(out, "null");
-}
-
 static const struct api_route routes[] = {
 	{
 		.method = API_PUT,
 		.path = "vsock",
 		.flags = API_PRE,
-		.schema = &schema,
+		.schema = &config_vsock,
 		.apply = put,
 		.count = API_COUNT(put.vsock_count),
 		.deprecation = "PUT /vsock: vsock_id field is deprecated.",
@@ -83,7 +44,6 @@ static const struct api_route routes[] = {
 const struct api_resource api_vsock = {
 	.routes = routes,
 	.nr_routes = ARRAY_SIZE(routes),
-	.key = "vsock",
-	.show = show,
+	.part = &config_part_vsock,
 	.load = &routes[0],
 };
