@@ -7,7 +7,9 @@
 #include "config/fields.h"
 #include "config/override.h"
 #include "config/parts.h"
+#include "config/words.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -156,6 +158,84 @@ int drives_root_words(const struct vm_config *config, char *words, size_t size)
 		     root->partuuid ? root->partuuid : "",
 		     root->is_read_only ? "ro" : "rw");
 	return n < 0 || (size_t)n >= size ? -E2BIG : 0;
+}
+
+/* ---- for people ---- */
+
+static const struct config_word word_list[] = {
+	CONFIG_DISK_WORDS(CONFIG_WORD_ROW)};
+static const struct config_words words = {
+	.flag = "disk",
+	.usage = CONFIG_DISK_WORDS(CONFIG_WORD_USAGE),
+	.object = &config_drive,
+	.words = word_list,
+	.nr = ARRAY_SIZE(word_list),
+};
+
+static int no_memory(struct err *err)
+{
+	return err_set(err, -ENOMEM, "Out of memory");
+}
+
+static int check_id(const char *id, struct err *err)
+{
+	const char *p = id;
+
+	while (isalnum((unsigned char)*p) || *p == '_')
+		p++;
+	if (!*p && p != id)
+		return 0;
+	return err_set(err, -EINVAL,
+		       "--disk: '%s' is no id: use letters, digits and '_'",
+		       id);
+}
+
+static int enter(struct vm_config *config, struct drive_config *drive,
+		 struct err *err)
+{
+	int r;
+
+	if (drives_find(config, drive->drive_id))
+		return err_set(err, -EEXIST, "--disk: there are two drives %s",
+			       drive->drive_id);
+	drive->fd = drive_open(config, drive->path_on_host, drive->is_read_only,
+			       0, err);
+	if (drive->fd < 0)
+		return err_only_plain(err);
+	r = drive_lock(config, drive, NULL, err);
+	if (r < 0)
+		return r;
+	r = drives_set(config, drive);
+	return r == -ENOMEM ? no_memory(err)
+	       : r < 0      ? err_set(err, r, "There are two root devices")
+			    : 0;
+}
+
+int config_disk_set(const char *text, unsigned int index, bool root,
+		    struct vm_config *config, struct err *err)
+{
+	struct drive_config drive = {
+		.fd = -1,
+		.lock_fd = -1,
+		.is_root_device = root,
+		.has_is_read_only = true,
+		.has_io_engine = true,
+		.cache_type = CACHE_WRITEBACK,
+	};
+	int r = 0;
+
+	if (asprintf(&drive.drive_id, "disk%u", index) < 0) {
+		drive.drive_id = NULL;
+		r = no_memory(err);
+	}
+	if (r == 0)
+		r = config_words_parse(&words, text, &drive, err);
+	if (r == 0)
+		r = check_id(drive.drive_id, err);
+	if (r == 0)
+		r = enter(config, &drive, err);
+	drive_config_free(&drive);
+	return r;
 }
 
 /* ---- restored ---- */

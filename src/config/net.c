@@ -8,6 +8,7 @@
 #include "base/mac.h"
 #include "config/fields.h"
 #include "config/parts.h"
+#include "config/words.h"
 #include "host/holder.h"
 #include "host/tap.h"
 
@@ -225,6 +226,37 @@ int vm_config_put_net(struct vm_config *config, struct net_config *net,
 	*place = *net;
 	init(net);
 	return 0;
+}
+
+static const struct config_word word_list[] = {
+	CONFIG_NET_WORDS(CONFIG_WORD_ROW)};
+static const struct config_words words = {
+	.flag = "net",
+	.usage = CONFIG_NET_WORDS(CONFIG_WORD_USAGE),
+	.object = &config_net,
+	.words = word_list,
+	.nr = ARRAY_SIZE(word_list),
+};
+
+int config_net_set(const char *text, unsigned int index,
+		   struct vm_config *config, struct err *err)
+{
+	struct net_config net;
+	int r;
+
+	init(&net);
+	if (asprintf(&net.iface_id, "net%u", index) < 0) {
+		net.iface_id = NULL;
+		return err_set(err, -ENOMEM, "Out of memory");
+	}
+	r = config_words_parse(&words, text, &net, err);
+	if (r == 0 && (!net.host_dev_name || !*net.host_dev_name))
+		r = err_set(err, -EINVAL, "--net: no tap in '%s'; expected %s",
+			    text, words.usage);
+	if (r == 0)
+		r = vm_config_put_net(config, &net, 0, err);
+	net_config_free(&net);
+	return r;
 }
 
 static int open_restored(struct vm_config *config, void *item,

@@ -8,6 +8,9 @@
  */
 #include "config/fields.h"
 #include "config/parts.h"
+#include "config/words.h"
+
+#include <errno.h>
 
 #define CONFIG_OF struct vsock_config
 
@@ -50,6 +53,53 @@ void vsock_config_free(struct vsock_config *vsock)
 	fd_close(&vsock->fd);
 	schema_free(&config_vsock, vsock);
 	init(vsock);
+}
+
+#define CID_MIN 3u /* below it: hypervisor, loopback, host */
+
+static const struct config_word word_list[] = {
+	CONFIG_VSOCK_WORDS(CONFIG_WORD_ROW)};
+static const struct config_words words = {
+	.flag = "vsock",
+	.usage = CONFIG_VSOCK_WORDS(CONFIG_WORD_USAGE),
+	.takes = "it takes path=SOCKET and cid=N (3 or more, the default is 3)",
+	.object = &config_vsock,
+	.words = word_list,
+	.nr = ARRAY_SIZE(word_list),
+};
+
+/* The largest number stands for any CID. */
+static int check(const struct vsock_config *vsock, const char *text,
+		 struct err *err)
+{
+	if (vsock->guest_cid >= CID_MIN && vsock->guest_cid < UINT32_MAX &&
+	    vsock->uds_path && *vsock->uds_path)
+		return 0;
+	return err_set(err, -EINVAL, "--vsock %s: %s", text, words.takes);
+}
+
+int config_vsock_set(const char *text, struct vm_config *config,
+		     struct err *err)
+{
+	struct vsock_config *vsock = &config->vsock;
+	int r;
+
+	vsock_config_free(vsock);
+	vsock->guest_cid = CID_MIN;
+	r = config_words_parse(&words, text, vsock, err);
+	if (r == 0)
+		r = check(vsock, text, err);
+	if (r == 0) {
+		r = vsock_config_bind(config->opener, vsock, err);
+		if (r < 0)
+			(void)err_prefix(err, "--vsock %s: ", text);
+	}
+	if (r < 0) {
+		vsock_config_free(vsock);
+		return r;
+	}
+	vsock->present = true;
+	return 0;
 }
 
 static void free_vsock(void *item)

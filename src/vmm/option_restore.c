@@ -5,45 +5,28 @@
  */
 #include "vmm/options.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
-/* Return: one half of ID=NAME for each of @list, or -EINVAL. */
-static int split(const char *flag, const char *what,
+/* Each of @list, ID=NAME. Return: 0 or -errno with a sentence. */
+static int parse(const char *flag, const char *what,
 		 const struct arg_list *list, struct config_override *to,
 		 struct err *err)
 {
-	for (unsigned int i = 0; i < list->nr; i++) {
-		const char *text = list->text[i];
-		size_t len = strcspn(text, "=");
+	int r = 0;
 
-		if (len == 0 || !text[len] || !text[len + 1])
-			return err_set(err, -EINVAL,
-				       "--%s: with --restore it takes ID=%s, "
-				       "the id that the snapshot knows it by, "
-				       "not '%s'",
-				       flag, what, text);
-		for (unsigned int k = 0; k < i; k++)
-			if (strncmp(to[k].id, text, len) == 0 && !to[k].id[len])
-				return err_set(err, -EINVAL,
-					       "--%s: %s is given twice", flag,
-					       to[k].id);
-		to[i].id = strndup(text, len);
-		to[i].to = strdup(text + len + 1);
-		if (!to[i].id || !to[i].to)
-			return err_set(err, -ENOMEM, "Out of memory");
-	}
-	return 0;
+	for (unsigned int i = 0; i < list->nr && r == 0; i++)
+		r = config_override_parse(flag, what, list->text[i], to, i,
+					  &to[i], err);
+	return r;
 }
 
 int option_restore_fill(const struct options *opts, struct option_restore *o,
 			struct err *err)
 {
-	int r = split("disk", "PATH", &opts->disks, o->drives, err);
+	int r = parse("disk", "PATH", &opts->disks, o->drives, err);
 
 	if (r == 0)
-		r = split("net", "TAP", &opts->nets, o->nets, err);
+		r = parse("net", "TAP", &opts->nets, o->nets, err);
 	o->how = (struct vm_restore){
 		.overrides =
 			{

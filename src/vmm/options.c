@@ -9,6 +9,7 @@
 #include "vmm/options.h"
 
 #include "api/api.h"
+#include "config/words.h"
 #include "vmm/page.h"
 
 #include <ctype.h>
@@ -169,17 +170,6 @@ void options_print_version(void)
 		     FIRECRACKER_COMPAT_VERSION, VOLT_VERSION);
 }
 
-bool option_key_again(const char *words, size_t at)
-{
-	size_t len = strcspn(words + at, "=,");
-
-	for (size_t i = 0; i < at; i += strcspn(words + i, ",") + 1)
-		if (strcspn(words + i, "=,") == len &&
-		    memcmp(words + i, words + at, len) == 0)
-			return true;
-	return false;
-}
-
 static int set_text(char **to, const char *from)
 {
 	char *copy = from ? strdup(from) : NULL;
@@ -253,13 +243,13 @@ int options_apply(const struct options *opts, struct vm_config *config,
 		config->machine.present = true;
 	}
 	for (unsigned int i = 0; i < opts->disks.nr && r == 0; i++)
-		r = option_disk_apply(opts->disks.text[i], i,
-				      i == 0 && opts->kernel && !opts->initrd,
-				      config, err);
+		r = config_disk_set(opts->disks.text[i], i,
+				    i == 0 && opts->kernel && !opts->initrd,
+				    config, err);
 	for (unsigned int i = 0; i < opts->nets.nr && r == 0; i++)
-		r = option_net_apply(opts->nets.text[i], i, config, err);
+		r = config_net_set(opts->nets.text[i], i, config, err);
 	if (r == 0 && opts->vsock)
-		r = option_vsock_apply(opts->vsock, config, err);
+		r = config_vsock_set(opts->vsock, config, err);
 	if (r == 0 && opts->kernel)
 		r = apply_kernel(opts, config, err);
 	return r;

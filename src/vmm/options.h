@@ -134,28 +134,6 @@ void options_print_version(void);
 int options_apply(const struct options *opts, struct vm_config *config,
 		  struct err *err) __must_check;
 
-/* Is the key or word at @words + @at, of "KEY=VALUE,WORD", there before? */
-bool option_key_again(const char *words, size_t at);
-
-/**
- * option_disk_apply() - one --disk of the command line
- * @index:	of it; unless it names another, the drive's id is "disk<index>"
- * @root:	it is the root device
- *
- * Return: 0 or -errno with a sentence.
- */
-int option_disk_apply(const char *text, unsigned int index, bool root,
-		      struct vm_config *config, struct err *err) __must_check;
-
-/**
- * option_net_apply() - one --net of the command line
- * @index:	of it; the interface's id is "net<index>"
- *
- * Return: 0 or -errno with a sentence.
- */
-int option_net_apply(const char *text, unsigned int index,
-		     struct vm_config *config, struct err *err) __must_check;
-
 /**
  * struct option_restore - how to restore; its parts are owned
  */
@@ -174,7 +152,3 @@ struct option_restore {
 int option_restore_fill(const struct options *opts, struct option_restore *o,
 			struct err *err) __must_check;
 void option_restore_free(struct option_restore *o);
-
-/* --vsock of the command line. Return: 0 or -errno with a sentence. */
-int option_vsock_apply(const char *text, struct vm_config *config,
-		       struct err *err) __must_check;

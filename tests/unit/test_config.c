@@ -15,6 +15,7 @@
 #include "config/config.h"
 #include "config/parts.h"
 #include "config/state.h"
+#include "config/words.h"
 
 /* ---- each member has its line ---- */
 
@@ -338,6 +339,94 @@ static void an_older_snapshot_is_read(void **state)
 	vm_config_free(&back);
 }
 
+/* ---- what a person types ---- */
+
+static void words_set_their_members(void **state)
+{
+	struct vm_config config;
+	struct err err = {0};
+	const struct drive_config *d;
+	const struct net_config *n;
+
+	(void)state;
+	vm_config_init(&config);
+	config.opener = &any;
+	assert_int_equal(config_disk_set("a=b,ro,id=x_1,engine=async,"
+					 "cache=unsafe",
+					 0, true, &config, &err),
+			 0);
+	assert_int_equal(config_disk_set("c", 1, false, &config, &err), 0);
+	assert_int_equal(config_net_set("mac=06:00:00:00:00:01,tap=t,mtu=1400,"
+					"vhost",
+					0, &config, &err),
+			 0);
+	assert_int_equal(config_vsock_set("path=v", &config, &err), 0);
+	d = config.drives;
+	assert_string_equal(d[0].path_on_host, "a=b");
+	assert_string_equal(d[0].drive_id, "x_1");
+	assert_true(d[0].is_read_only && d[0].is_root_device);
+	assert_int_equal(d[0].io_engine, IO_ENGINE_ASYNC);
+	assert_int_equal(d[0].cache_type, CACHE_UNSAFE);
+	assert_string_equal(d[1].drive_id, "disk1");
+	assert_int_equal(d[1].cache_type, CACHE_WRITEBACK);
+	assert_false(d[1].is_read_only || d[1].is_root_device);
+	n = config.nets;
+	assert_string_equal(n->host_dev_name, "t");
+	assert_true(n->has_mac && n->has_mtu && n->vhost);
+	assert_memory_equal(n->guest_mac, "\6\0\0\0\0\1", 6);
+	assert_int_equal(n->mtu, 1400);
+	assert_int_equal(config.vsock.guest_cid, 3);
+	vm_config_free(&config);
+}
+
+static void words_that_do_not_fit(void **state)
+{
+	const struct {
+		char flag; /* its first letter */
+		const char *text;
+		const char *error;
+	} rows[] = {
+		{'d', "p,ro=1", "--disk: unknown word 'ro=1'; expected PATH"},
+		{'d', "p,id", "--disk: unknown word 'id'; expected PATH"},
+		{'d', "p,engine=Async", "--disk: unknown word 'engine=Async'"},
+		{'d', "p,engine=", "--disk: unknown word 'engine='"},
+		{'d', "p,=x", "--disk: unknown word '=x'"},
+		{'d', "p,id=", "--disk: '' is no id"},
+		{'d', "p,id=a-b", "--disk: 'a-b' is no id"},
+		{'d', "p,ro,ro", "--disk p,ro,ro: 'ro' is given twice"},
+		{'n', "mtu=1", "--net: no tap in 'mtu=1'; expected tap=NAME"},
+		{'n', "t", "--net: unknown word 't'"},
+		{'n', "tap=t,mac=06", "--net: no MAC address: '06'"},
+		{'n', "tap=t,mtu=65536", "--net: no MTU: '65536'"},
+		{'n', "tap=t,mtu=-1", "--net: no MTU: '-1'"},
+		{'n', "tap=t,vhost=1", "--net: unknown word 'vhost=1'"},
+		{'n', "tap=t,tap=u", "--net tap=t,tap=u: 'tap' is given twice"},
+		{'v', "path=v,cid=2", "--vsock path=v,cid=2: it takes path="},
+		{'v', "cid=4", "--vsock cid=4: it takes path="},
+		{'v', "path=v,path=w", "there is a second path="},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const char *text = rows[i].text;
+		struct vm_config config;
+		struct err err = {0};
+		int r;
+
+		vm_config_init(&config);
+		config.opener = &any;
+		r = rows[i].flag == 'd'
+			    ? config_disk_set(text, 0, false, &config, &err)
+		    : rows[i].flag == 'n'
+			    ? config_net_set(text, 0, &config, &err)
+			    : config_vsock_set(text, &config, &err);
+		assert_int_equal(r, -EINVAL);
+		if (!strstr(err.text, rows[i].error))
+			fail_msg("%s: %s", text, err.text);
+		vm_config_free(&config);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -345,6 +434,8 @@ int main(void)
 		cmocka_unit_test(every_gap_has_its_reason),
 		cmocka_unit_test(what_is_saved_comes_back),
 		cmocka_unit_test(an_older_snapshot_is_read),
+		cmocka_unit_test(words_set_their_members),
+		cmocka_unit_test(words_that_do_not_fit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
