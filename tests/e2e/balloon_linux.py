@@ -7,7 +7,6 @@ Prints "ok NAME" or "FAIL NAME: why" for each case; see test_linux_balloon.py.
 """
 
 import base64
-import subprocess
 import sys
 import tempfile
 import time

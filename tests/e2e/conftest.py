@@ -38,6 +38,11 @@ def long_only(what):
     return pytest.mark.skipif(not LONG, reason=f"{what}: make check-long")
 
 
+# A locked VM is not dumpable: its /proc is closed to its own user, too.
+looks_into = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root looks into a process that is locked")
+
+
 # The most that one guest may take in the lab; most take one second.
 CASE_SECONDS = 60
 
@@ -372,6 +377,11 @@ def parse_lab(output, cases):
         elif part:
             (out if part == "out" else log).append(line)
     return results
+
+
+def need_tun():
+    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+        pytest.skip("no usable /dev/net/tun on this host")
 
 
 def need_lab():

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import need_tun
 from netns import FORWARDING, PATH, VOLT, Namespace
 
 WORLD = Path(__file__).with_name("net_world.py")
@@ -22,8 +23,7 @@ UIDS = ("1234", "7") if os.geteuid() == 0 else ("0", "0")
 
 @pytest.fixture
 def ns():
-    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
-        pytest.skip("no usable /dev/net/tun on this host")
+    need_tun()
     namespace = Namespace()
     before = namespace.links()
     yield namespace

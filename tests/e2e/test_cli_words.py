@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 import netns
+from conftest import need_tun
 from test_cli_run import VOLT, Cli
 
 # What only a client of the API is owed.
@@ -92,6 +93,8 @@ RUN = [
 @pytest.mark.parametrize("args, code, words", RUN,
                          ids=[" ".join(x[0])[:40] for x in RUN])
 def test_run(cli, tmp_path, args, code, words):
+    if "tap=lo" in args:
+        need_tun()
     make_files(tmp_path)
     if "--kernel" not in args:
         args = ["--kernel", cli.vmm.guest("hello"), *args]
@@ -238,6 +241,7 @@ def test_odd_disks_are_named_in_the_log(cli, tmp_path):
 
 def test_taps(cli, tmp_path):
     """A tap that is down, and one that another VM has."""
+    need_tun()
     ns = netns.Namespace()
     try:
         ns.run("ip", "tuntap", "add", "vtap0", "mode", "tap")

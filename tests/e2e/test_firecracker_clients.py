@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from conftest import BUILD, Api, UnixHttp
+from conftest import BUILD, Api, UnixHttp, need_tun
 from netns import Namespace
 
 SECTORS = 8192
@@ -21,8 +21,7 @@ MAC = "06:00:ac:10:00:02"
 
 @pytest.fixture
 def ns():
-    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
-        pytest.skip("no usable /dev/net/tun on this host")
+    need_tun()
     namespace = Namespace()
     namespace.run("ip", "tuntap", "add", "vt0", "mode", "tap")
     namespace.run("ip", "link", "set", "vt0", "up")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from conftest import BUILD, ROOT, Case
+from conftest import BUILD, ROOT, Case, looks_into
 
 sys.path.insert(0, str(ROOT / "bench"))
 
@@ -62,6 +62,7 @@ def read_cmdline(*words):
                      *words])
 
 
+@looks_into
 def test_kernel_pages_stay_in_the_page_cache(vmm, big_kernel):
     """Pages that the guest only reads are the file's: shared, not private."""
     run = vmm.spawn(argv(big_kernel, "--cmdline", read_cmdline()))
@@ -80,6 +81,7 @@ def test_kernel_pages_stay_in_the_page_cache(vmm, big_kernel):
     assert private < 1024
 
 
+@looks_into
 def test_huge_pages_are_left_whole(vmm, tmp_path, big_kernel):
     """A VM that asks for huge pages: memory where they fit, nothing mapped."""
     policy = "/sys/kernel/mm/transparent_hugepage/enabled"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BUILD, Api, Case
+from conftest import BUILD, Api, Case, need_tun
 from netns import Namespace
 
 PEER = Path(__file__).with_name("net_peer.py")
@@ -63,8 +63,7 @@ class Wire:
 
 @pytest.fixture
 def wire(vmm, tmp_path):
-    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
-        pytest.skip("no usable /dev/net/tun on this host")
+    need_tun()
     namespace = Namespace()
     yield Wire(namespace, vmm, tmp_path)
     vmm.close()

@@ -14,7 +14,7 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD
+from conftest import BUILD, need_tun
 from jail import GID, UID, ended, jails  # noqa: F401
 from netns import Namespace
 from test_firecracker_clients import Sdk
@@ -157,8 +157,7 @@ def test_go_sdk_on_a_numa_node(jails):
 
 def test_nomad(jails):
     """go-sdk once more: a network namespace with a tap, a daemon."""
-    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
-        pytest.skip("no usable /dev/net/tun on this host")
+    need_tun()
     ns = Namespace()
     ns.run("ip", "tuntap", "add", "vt0", "mode", "tap", "user", str(UID))
     ns.run("ip", "link", "set", "vt0", "up")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BUILD, Api
+from conftest import BUILD, Api, looks_into
 
 NOBODY = 65534
 VMM = str(BUILD / "volt-vmm")
@@ -370,6 +370,7 @@ def test_a_stopped_gate_dies_with_a_locked_vm(vmm, tmp_path):
 
 
 @needs_landlock
+@looks_into
 def test_stray_descriptors_are_closed(vmm, tmp_path):
     """But for those that the command line names."""
     log = open(tmp_path / "log", "wb")

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import BUILD, Api
+from conftest import BUILD, Api, looks_into
 from test_snapshot import restore, snapshot, start
 
 
@@ -79,6 +79,7 @@ def test_a_clone_has_its_own_console_file(vmm, tmp_path):
     raise AssertionError("nothing in the console file")
 
 
+@looks_into
 def test_many_snapshots_leave_nothing_behind(vmm, tmp_path):
     """Neither descriptors nor memory, nor files: done or failed."""
     run, api = start(vmm, tmp_path)

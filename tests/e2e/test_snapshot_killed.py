@@ -20,7 +20,7 @@ import subprocess
 import pytest
 
 from apiclient import gate_of
-from conftest import BUILD
+from conftest import BUILD, looks_into
 from test_snapshot_diff import VOLT, asked, check_clone, save, start
 
 LONG = os.environ.get("VOLT_TEST_LONG") == "1"
@@ -170,7 +170,8 @@ class Saves:
 
 
 @pytest.mark.parametrize("half,begin,least", [
-    ("gate", "state.json.lock", (10, 2)), ("guest process", "", (10, 0))])
+    ("gate", "state.json.lock", (10, 2)),
+    pytest.param("guest process", "", (10, 0), marks=looks_into)])
 @pytest.mark.parametrize("kind", ["Full", "Diff"])
 def test_killed_at_every_call_of_a_save(vmm, tmp_path, kind, half, begin,
                                         least):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BUILD, Api
+from conftest import BUILD, Api, looks_into, need_tun
 from netns import Namespace
 from test_snapshot import snapshot
 
@@ -80,8 +80,7 @@ def differences(first, second):
 @pytest.fixture
 def taps(vmm):
     """A namespace with a tap."""
-    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
-        pytest.skip("no usable /dev/net/tun on this host")
+    need_tun()
     namespace = Namespace()
     namespace.run("ip", "tuntap", "add", "vt0", "mode", "tap")
     namespace.run("ip", "link", "set", "vt0", "up")
@@ -192,6 +191,7 @@ def waits_for_a_deadline(pid):
             return words[4] != "0x0"
 
 
+@looks_into
 def test_no_interrupt_is_repeated_while_a_clone_is_paused(vmm, tmp_path):
     """KVM's IOAPIC asks for that: its state would not stay as it was saved."""
     (tmp_path / "disk.img").write_bytes(bytes(1 << 20))

@@ -21,7 +21,7 @@ import time
 
 import pytest
 
-from conftest import BUILD, Api, Case, Running
+from conftest import BUILD, Api, Case, Running, looks_into
 
 VOLT = BUILD / "volt"
 MIB = 24
@@ -294,6 +294,7 @@ class Storm:
             self.lose(machine)
 
 
+@looks_into
 @pytest.mark.parametrize("seed", SEEDS)
 def test_storm(build, tmp_path, seed):
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
