@@ -18,10 +18,14 @@ HANDLER = Path(__file__).with_name("uffd_handler.py")
 PAGES = 512  # of the guest's area
 
 
-@pytest.fixture(autouse=True)
-def allowed():
+def need_uffd():
     if not os.access("/dev/userfaultfd", os.W_OK):
         pytest.skip("no /dev/userfaultfd for this user")
+
+
+@pytest.fixture(autouse=True)
+def allowed():
+    need_uffd()
 
 
 class Handler:
