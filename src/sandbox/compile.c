@@ -302,6 +302,7 @@ int sandbox_compile(enum sandbox_thread thread, enum sandbox_build build,
 			build == SANDBOX_SANITIZED ? SECCOMP_RET_ALLOW : trap,
 	};
 	struct known known[KNOWN_MAX];
+	size_t nr_known = list_known(&t, known);
 
 	load(&p, offsetof(struct seccomp_data, arch));
 	(void)put(&p, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
@@ -311,7 +312,7 @@ int sandbox_compile(enum sandbox_thread thread, enum sandbox_build build,
 	put_return(&p, SECCOMP_RET_KILL_PROCESS);
 	if (is_asked_first(&t, sandbox_calls[0].nr))
 		put_call(&p, &sandbox_calls[0], t.on, build, t.refused);
-	put_tree(&t, known, list_known(&t, known));
+	put_tree(&t, known, nr_known);
 	return p.full ? -E2BIG : (int)p.nr;
 }
 
