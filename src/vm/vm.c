@@ -84,7 +84,7 @@ static void end_for(void *ctx, enum vm_end_reason why)
 	};
 	static_assert(ARRAY_SIZE(codes) == VM_END_REASONS, "a code for each");
 
-	vm_end(ctx, codes[why]);
+	vm_end(ctx, (int)codes[why]);
 }
 
 int vm_new_machine(struct vm *vm, struct machine **out, struct err *err)
