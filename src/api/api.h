@@ -108,5 +108,16 @@ int config_file_load(const char *path, struct api *api,
 int api_open_gate(struct api *api, const char *path, struct allow *allow,
 		  struct err *err) __must_check;
 
+/**
+ * api_lock_first() - lock the process before it is configured
+ *
+ * From here on the gate opens what a request names that configures, starts or
+ * loads. The filters come when the threads do, as always.
+ *
+ * Return: 0, or -errno with a sentence; the process can only end then.
+ * Context: the sandbox has said so (first) since before api_open_gate().
+ */
+int api_lock_first(struct api *api, struct err *err) __must_check;
+
 /* Lets the gate end and waits for it; the socket is gone then. */
 void api_close_gate(struct api *api);

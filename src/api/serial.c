@@ -4,14 +4,25 @@
  */
 #include "api/resource.h"
 
-/* The file is opened when the VM starts, as Firecracker does. */
+/* The file is opened when the VM starts, as Firecracker does; where the process
+ * is locked already, now: no later request names it. */
 static int put(struct api_call *call)
 {
-	struct serial_config *serial = &call->api->vm->config.serial;
+	struct vm_config *config = &call->api->vm->config;
+	struct serial_config *serial = &config->serial;
+	struct serial_config *body = call->body;
+	int fd = -1;
 
+	if (call->api->opener.locked && body->serial_out_path) {
+		fd = path_open(config->opener, PATH_SERIAL,
+			       body->serial_out_path, call->err);
+		if (fd < 0)
+			return fd;
+	}
 	config_part_serial.close(serial);
-	*serial = *(struct serial_config *)call->body;
-	*(struct serial_config *)call->body = (struct serial_config){0};
+	*serial = *body;
+	config_part_serial.init(body);
+	serial->fd = fd;
 	serial->present = true;
 	return 0;
 }

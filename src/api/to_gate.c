@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "gate/save.h"
+#include "sandbox/stage.h"
 #include "vm/machine.h"
 
 #include <errno.h>
@@ -85,6 +86,18 @@ int api_lock(struct vm *vm, void *ctx, struct err *err)
 	vm->config.vsock.file = (struct file_id){0};
 	api->opener.locked = true;
 	return 0;
+}
+
+/* What a machine takes of the process is opened here; the rest of what it
+ * opens later a request names. */
+int api_lock_first(struct api *api, struct err *err)
+{
+	struct vm *vm = api->vm;
+
+	vm_look_at_host(vm);
+	vm_open_output(vm);
+	api->opener.locked = true;
+	return sandbox_lock(vm->sandbox, err);
 }
 
 /* ---- a snapshot ---- */

@@ -26,6 +26,9 @@ static int put(struct api_call *call)
 		return r;
 	}
 	vsock->present = true;
+	/* What the gate has bound it removes. */
+	if (call->api->opener.locked)
+		vsock->file = (struct file_id){0};
 	return 0;
 }
 

@@ -121,10 +121,17 @@ enum config_entry {
 #define CONFIG_ENTRIES(N) \
 	N("auto", ENTRY_AUTO), N("pvh", ENTRY_PVH), N("linux64", ENTRY_LINUX64)
 
+/**
+ * struct serial_config - where the console's output goes
+ * @serial_out_path:	NULL: stdout
+ * @fd:		of it, when it was opened as it was set: in a process that is
+ *		locked before it is configured. Else -1, and the start opens it
+ */
 struct serial_config {
 	bool present;
-	char *serial_out_path; /* NULL: stdout */
+	char *serial_out_path;
 	struct token_bucket_config rate_limiter;
+	int fd;
 };
 
 enum config_cache_type {

@@ -12,6 +12,7 @@ static const struct schema_field fields[] = {
 	TEXT(serial_out_path, MAY_NULL, NO, MAY_NULL),
 	OBJECT(rate_limiter, OPTIONAL, NO, OPTIONAL, &config_token_bucket,
 	       HAS(rate_limiter.present)),
+	OURS(fd, "open where the process is locked before it is configured"),
 	OURS(present, "the part is set, and saved"),
 };
 /* clang-format on */
@@ -19,10 +20,18 @@ static const struct schema_field fields[] = {
 const struct schema_object config_serial =
 	CONFIG_OBJECT("SerialConfig", fields, SCHEMA_WHOLE);
 
-static void free_path(void *item)
+static void init(void *item)
 {
-	schema_free(&config_serial, item);
-	*(struct serial_config *)item = (struct serial_config){0};
+	*(struct serial_config *)item = (struct serial_config){.fd = -1};
+}
+
+static void close_file(void *item)
+{
+	struct serial_config *serial = item;
+
+	fd_close(&serial->fd);
+	schema_free(&config_serial, serial);
+	init(serial);
 }
 
 const struct config_part config_part_serial = {
@@ -31,5 +40,6 @@ const struct config_part config_part_serial = {
 	.offset = offsetof(struct vm_config, serial),
 	.present = offsetof(struct vm_config, serial.present),
 	.host_own = true,
-	.close = free_path,
+	.init = init,
+	.close = close_file,
 };

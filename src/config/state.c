@@ -223,6 +223,7 @@ int config_state_read(struct config_state **state, struct vm_config *config,
 	*state = s;
 	if (!s)
 		return err_set(err, -ENOMEM, "Out of memory");
+	s->config.serial.fd = -1; /* in no text */
 	describe(&d);
 	r = schema_decode_text(&d.object, text->text, text->len, s, &seen, err);
 	if (r == 0)

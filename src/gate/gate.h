@@ -19,7 +19,8 @@
  * descriptor but its own two, has /dev/null as 0 to 2, and keeps the working
  * directory, as clients' paths are relative to it. So it never holds a lock, a
  * tap or the VM, whenever it ends. The sockets are bound by the guest process,
- * as peers look at whose they are.
+ * as peers look at whose they are; with --sandbox-first the gate binds that of
+ * the socket device, makes taps, opens /dev/kvm, and hands all of it over.
  *
  * Its end. It ignores the signals that a terminal or a service manager sends to
  * the group, and ends when the other end of the wire is closed, having sent the

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "gate/gate.h"
-#include "gate/need.h"
+#include "gate/load.h"
 #include "gate/save.h"
 #include "gate/server.h"
 #include "host/allow.h"
@@ -56,9 +56,10 @@ struct gate_save {
  * @answer:	what has come of its answer
  * @reply:	nothing is read from the wire before it is out
  * @request, @nr_needs: of the request in progress; how often it was looked at
+ * @load:	of the request in progress
  * @locked:	the guest process is not believed any more
  * @vsock:	prefix of the socket device's peers, NULL when there was no
- *memory for it; the file of its listener; whether there is one
+ *		memory for it; the file of its listener; was it handed over?
  * @nr_dials:	since @dials_since_ns
  */
 struct gate {
@@ -74,6 +75,7 @@ struct gate {
 	struct gate_reply reply;
 	struct need_request request;
 	unsigned int nr_needs;
+	struct load load;
 	bool locked;
 	struct {
 		char *path;

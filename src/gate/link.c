@@ -5,6 +5,7 @@
 #include "gate/link.h"
 
 #include "base/fd.h"
+#include "host/path.h"
 #include "host/timer.h"
 
 #include <errno.h>
@@ -233,10 +234,14 @@ static int send_within(struct gate_link *link, const struct wire_message *m,
 	return r;
 }
 
-static uint64_t end_of(enum wire_kind kind)
+static uint64_t end_of(enum wire_kind kind, uint32_t value)
 {
-	return now_ns() +
-	       (kind == WIRE_SAVED ? GATE_SAVED_MS : GATE_CALL_MS) * 1000000ull;
+	uint64_t ms = kind == WIRE_SAVED ? GATE_SAVED_MS : GATE_CALL_MS;
+
+	/* Its own limit is the gate's to keep. */
+	if (kind == WIRE_NEED && value == PATH_UFFD_HANDLER)
+		ms += PATH_UFFD_MS;
+	return now_ns() + ms * 1000000ull;
 }
 
 int gate_link_tell(struct gate_link *link, enum wire_kind kind, uint32_t value,
@@ -244,13 +249,13 @@ int gate_link_tell(struct gate_link *link, enum wire_kind kind, uint32_t value,
 {
 	const struct wire_message m = {.kind = kind, .value = value};
 
-	return send_within(link, &m, tail, len, end_of(kind));
+	return send_within(link, &m, tail, len, end_of(kind, value));
 }
 
 static int call(struct gate_link *link, const struct wire_message *m,
 		const void *tail, size_t len)
 {
-	uint64_t end_ns = end_of(m->kind);
+	uint64_t end_ns = end_of(m->kind, m->value);
 	int r = send_within(link, m, tail, len, end_ns);
 
 	if (r < 0)

@@ -4,27 +4,59 @@
  */
 #include "gate/need.h"
 
-#include "base/json.h"
 #include "gate/http.h"
+#include "gate/member.h"
 
 #include <errno.h>
+
+#define DRIVE_PATH "path_on_host"
+#define STATE_PATH "snapshot_path"
+#define SNAPSHOT   "snapshot"
+#define BOOT       "boot-source"
+#define NETS       "network-interfaces"
 
 /**
  * struct need - where a request has the path for a role
  * @second:	NULL: whatever it is
- * @inner:	NULL: @key itself is the string
+ * @key:	of the string, or of the object that it is in and of the string;
+ *		none: the role's path is fixed
  */
 static const struct need {
+	enum need_time time;
 	enum path_role role;
 	enum api_method method;
 	const char *first;
 	const char *second;
-	const char *key;
-	const char *inner;
+	const char *key[2];
 } needs[] = {
-	{PATH_DISK, API_PATCH, "drives", NULL, "path_on_host", NULL},
-	{PATH_DISK_RO, API_PATCH, "drives", NULL, "path_on_host", NULL},
-	{PATH_FOLDER, API_PUT, "snapshot", "create", "snapshot_path", NULL},
+	{NEED_RUNNING, PATH_DISK, API_PATCH, "drives", NULL, {DRIVE_PATH}},
+	{NEED_RUNNING, PATH_DISK_RO, API_PATCH, "drives", NULL, {DRIVE_PATH}},
+	{NEED_RUNNING, PATH_FOLDER, API_PUT, SNAPSHOT, "create", {STATE_PATH}},
+
+	{NEED_EARLY, PATH_LOG, API_PUT, "logger", NULL, {"log_path"}},
+	{NEED_EARLY, PATH_METRICS, API_PUT, "metrics", NULL, {"metrics_path"}},
+	{NEED_EARLY, PATH_SERIAL, API_PUT, "serial", NULL, {"serial_out_path"}},
+	{NEED_EARLY, PATH_KERNEL, API_PUT, BOOT, NULL, {"kernel_image_path"}},
+	{NEED_EARLY, PATH_INITRD, API_PUT, BOOT, NULL, {"initrd_path"}},
+	{NEED_EARLY, PATH_DISK, API_PUT, "drives", NULL, {DRIVE_PATH}},
+	{NEED_EARLY, PATH_DISK_RO, API_PUT, "drives", NULL, {DRIVE_PATH}},
+	{NEED_EARLY, PATH_TAP, API_PUT, NETS, NULL, {"host_dev_name"}},
+	{NEED_EARLY, PATH_VHOST_NET, API_PUT, NETS, NULL, {NULL}},
+	{NEED_EARLY, PATH_VSOCK, API_PUT, "vsock", NULL, {"uds_path"}},
+	{NEED_EARLY, PATH_KVM, API_PUT, "actions", NULL, {NULL}},
+	{NEED_EARLY, PATH_HUGE_POLICY, API_PUT, "actions", NULL, {NULL}},
+
+	/* And what the snapshot names: load.h. */
+	{NEED_EARLY, PATH_FOLDER, API_PUT, SNAPSHOT, "load", {STATE_PATH}},
+	{NEED_EARLY,
+	 PATH_UFFD_HANDLER,
+	 API_PUT,
+	 SNAPSHOT,
+	 "load",
+	 {"mem_backend", "backend_path"}},
+	{NEED_EARLY, PATH_USERFAULTFD, API_PUT, SNAPSHOT, "load", {NULL}},
+	{NEED_EARLY, PATH_VHOST_NET, API_PUT, SNAPSHOT, "load", {NULL}},
+	{NEED_EARLY, PATH_KVM, API_PUT, SNAPSHOT, "load", {NULL}},
 };
 
 bool need_crosses(enum path_role role)
@@ -32,7 +64,8 @@ bool need_crosses(enum path_role role)
 	for (size_t i = 0; i < ARRAY_SIZE(needs); i++)
 		if (needs[i].role == role)
 			return true;
-	return false;
+	/* Of a load only (load.h). */
+	return role == PATH_STATE || role == PATH_MEMORY;
 }
 
 /* One token of a path, as the API splits it. */
@@ -89,26 +122,10 @@ bool need_is(const struct need_request *request, enum api_method method,
 		equals(request->second, request->second_len, second));
 }
 
-/* Go to the value of @key. Return: 1 there; 0 no such key; -EINVAL no JSON. */
-static int find_key(struct json *json, const char *key, struct buf *scratch)
+void need_body(const struct need_request *request, struct json *json,
+	       struct err *err)
 {
-	bool first = true;
-	int r;
-
-	if (json_peek(json) != JSON_AT_OBJECT)
-		return 0;
-	r = json_enter(json);
-	while (r == 0) {
-		r = json_next_key(json, &first, scratch);
-		if (r <= 0)
-			return r;
-		r = json_colon(json);
-		if (r == 0 && equals(scratch->data, scratch->len, key))
-			return 1;
-		if (r == 0)
-			r = json_skip(json);
-	}
-	return r;
+	json_init(json, request->body, request->body_len, err);
 }
 
 int need_text(const struct need_request *request, const char *key,
@@ -118,38 +135,31 @@ int need_text(const struct need_request *request, const char *key,
 	struct json json;
 	int r;
 
-	json_init(&json, request->body, request->body_len, &err);
+	need_body(request, &json, &err);
 	buf_clear(text);
-	r = find_key(&json, key, text);
-	if (r == 1 && inner)
-		r = find_key(&json, inner, text);
-	if (r == 1 && json_peek(&json) != JSON_AT_STRING)
-		r = 0;
-	if (r == 1) {
-		buf_clear(text);
-		r = json_read_string(&json, text);
-		buf_add(text, "", 1);
-		r = r == 0;
-	}
-	if (text->failed)
-		return -ENOMEM;
-	if (r != 1 || memchr(text->data, '\0', text->len - 1))
-		return -ENOENT;
-	text->len--;
-	return 0;
+	if (!inner)
+		return member_text_of(&json, key, text);
+	r = member_find(&json, key);
+	if (r == 1)
+		return member_text_of(&json, inner, text);
+	return r == -ENOMEM ? r : -ENOENT;
 }
 
-int need_path(const struct need_request *request, enum path_role role,
-	      struct buf *path)
+int need_path(const struct need_request *request, enum need_time time,
+	      enum path_role role, struct buf *path)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(needs); i++) {
 		const struct need *need = &needs[i];
 		int r;
 
-		if (need->role != role ||
+		if (need->role != role || need->time != time ||
 		    !need_is(request, need->method, need->first, need->second))
 			continue;
-		r = need_text(request, need->key, need->inner, path);
+		if (!need->key[0]) {
+			buf_free(path);
+			return 0;
+		}
+		r = need_text(request, need->key[0], need->key[1], path);
 		return r == -ENOENT ? -EACCES : r;
 	}
 	return -EACCES;

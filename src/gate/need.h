@@ -11,11 +11,16 @@
  * so nothing is opened that no client has named.
  *
  * Whether a drive is read only is not the guest process's to say either: the
- * gate was told before the lock (HANDOVER).
+ * gate was told before the guest ran (HANDOVER).
+ *
+ * A process that is locked first, and configured or loaded later, asks for what
+ * those requests name in the same way. By then no guest has run in it, and what
+ * it asks for is what our own code asks for; the table holds all the same. Once
+ * the guest runs these rows are gone.
  */
 #pragma once
 
-#include "base/buf.h"
+#include "base/json.h"
 #include "gate/method.h"
 #include "host/path.h"
 
@@ -29,7 +34,13 @@ static inline uint32_t need_value(const struct path_want *want)
 }
 
 /* As many are opened for one request; no request names more. */
-#define NEEDS_MAX 256u
+#define NEEDS_MAX 1024u
+
+/* When a request may name something. */
+enum need_time {
+	NEED_EARLY,   /* the process is locked, and no guest has run */
+	NEED_RUNNING, /* the guest runs */
+};
 
 /**
  * struct need_request - a request, taken apart
@@ -57,6 +68,10 @@ int need_read(struct need_request *request, const char *raw,
 bool need_is(const struct need_request *request, enum api_method method,
 	     const char *first, const char *second);
 
+/* Before the first value of the body. @err is used as long as @json is. */
+void need_body(const struct need_request *request, struct json *json,
+	       struct err *err);
+
 /**
  * need_text() - a string of the body
  * @key:	a member of the body
@@ -71,9 +86,9 @@ int need_text(const struct need_request *request, const char *key,
 
 /**
  * need_path() - what the request names for @role
- * @path:	as need_text()
+ * @path:	as need_text(); its data is NULL where the role has a fixed path
  *
- * Return: 0; -EACCES: it names nothing for that role; -ENOMEM.
+ * Return: 0; -EACCES: it names nothing for that role now; -ENOMEM.
  */
-int need_path(const struct need_request *request, enum path_role role,
-	      struct buf *path) __must_check;
+int need_path(const struct need_request *request, enum need_time time,
+	      enum path_role role, struct buf *path) __must_check;

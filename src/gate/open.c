@@ -6,6 +6,7 @@
 #include "gate/gate_priv.h"
 
 #include "host/clock.h"
+#include "host/path_rules.h"
 #include "sandbox/stage.h"
 
 #include <errno.h>
@@ -29,9 +30,12 @@ static int take_vsock(struct gate *gate)
 		return -EPROTO;
 	memcpy(&head, in->tail, sizeof(head));
 	gate->vsock.known = true;
+	free(gate->vsock.path);
 	gate->vsock.path =
 		strndup(in->tail + sizeof(head), in->len - sizeof(head));
-	gate->vsock.file = (struct file_id){head.dev, head.ino};
+	/* One that the gate has bound it knows. */
+	if (gate->vsock.file.ino == 0)
+		gate->vsock.file = (struct file_id){head.dev, head.ino};
 	if (!gate->vsock.path)
 		gate->told = -ENOMEM;
 	return 0;
@@ -117,6 +121,8 @@ int gate_take_locked(struct gate *gate)
 		return -EPROTO;
 	if (r == 0)
 		r = lock_paths(gate);
+	if (r == 0)
+		r = sandbox_gate_runs(gate->params->sandbox);
 	gate->locked = r == 0;
 	reply->m = (struct wire_message){
 		.kind = WIRE_DONE,
@@ -153,12 +159,21 @@ int gate_take_handover(struct gate *gate)
 
 /* ---- needs ---- */
 
-/* The drive that the request is about is opened as it was told to be. */
+/* The guest process is locked, and its guest does not run yet. */
+static bool is_early(const struct gate *gate)
+{
+	const struct sandbox *sandbox = gate->params->sandbox;
+
+	return sandbox && sandbox->first && !gate->locked;
+}
+
+/* The drive that the request is about is opened as it was told to be; before
+ * the guest runs it has not been told. */
 static bool is_of_drive(const struct gate *gate, enum path_role role)
 {
 	const struct need_request *want = &gate->request;
 
-	if (role != PATH_DISK && role != PATH_DISK_RO)
+	if ((role != PATH_DISK && role != PATH_DISK_RO) || !gate->locked)
 		return true;
 	for (size_t i = 0; i < gate->nr_drives; i++) {
 		const struct gate_drive *drive = &gate->drives[i];
@@ -170,6 +185,61 @@ static bool is_of_drive(const struct gate *gate, enum path_role role)
 	return false;
 }
 
+static int find_path(struct gate *gate, enum path_role role, unsigned int index,
+		     struct buf *path)
+{
+	const struct need_request *request = &gate->request;
+	int r;
+
+	if (gate->locked)
+		return need_path(request, NEED_RUNNING, role, path);
+	r = load_path(&gate->load, request, role, index, path);
+	return r == -EACCES ? need_path(request, NEED_EARLY, role, path) : r;
+}
+
+/* The socket device's listener: its file is the gate's to remove, and goes when
+ * another takes its place. */
+static int bind_vsock(struct gate *gate, struct buf *path)
+{
+	int fd;
+
+	if (gate->vsock.path)
+		file_unlink_own(gate->vsock.path, gate->vsock.file);
+	free(gate->vsock.path);
+	gate->vsock.path = NULL;
+	gate->vsock.file = (struct file_id){0};
+	fd = path_open(&path_direct, PATH_VSOCK, path->data, NULL);
+	if (fd < 0)
+		return fd;
+	gate->vsock.file = file_id_of(path->data);
+	gate->vsock.path = ptr_steal(path->data);
+	*path = (struct buf){0};
+	return fd;
+}
+
+/* --allow is about files; devices of the host, taps and sockets are none. */
+static const struct path_opener *
+opener_of(const struct gate *gate, enum path_role role, const char *path)
+{
+	return path && path_is_file(role) ? gate_files(gate) : &path_direct;
+}
+
+static int open_path(struct gate *gate, enum path_role role, unsigned int index,
+		     struct buf *path)
+{
+	const struct path_opener *opener = opener_of(gate, role, path->data);
+	int fd = role == PATH_VSOCK
+			 ? bind_vsock(gate, path)
+			 : path_open_nth(opener, role, path->data, index, NULL);
+	int r = fd;
+
+	if (fd >= 0 && role == PATH_STATE)
+		r = load_take_state(&gate->load, fd);
+	if (fd >= 0 && r < 0)
+		fd_close(&fd);
+	return r < 0 ? r : fd;
+}
+
 static int open_need(struct gate *gate, enum path_role role, unsigned int index)
 {
 	cleanup_buf struct buf path = {0};
@@ -177,10 +247,10 @@ static int open_need(struct gate *gate, enum path_role role, unsigned int index)
 
 	if (role >= PATH_NR || !is_of_drive(gate, role))
 		return -EACCES;
-	r = need_path(&gate->request, role, &path);
+	r = find_path(gate, role, index, &path);
 	if (r < 0)
 		return r;
-	return path_open_nth(gate_files(gate), role, path.data, index, NULL);
+	return open_path(gate, role, index, &path);
 }
 
 static void take_open(struct gate *gate, struct gate_reply *reply)
@@ -202,7 +272,7 @@ int gate_take_need(struct gate *gate)
 {
 	struct gate_reply *reply = &gate->reply;
 
-	if (!gate_in_progress(gate) || !gate->locked ||
+	if (!gate_in_progress(gate) || (!gate->locked && !is_early(gate)) ||
 	    ++gate->nr_needs > NEEDS_MAX ||
 	    need_read(&gate->request, gate->raw, gate->raw_len) < 0)
 		return -EPROTO;

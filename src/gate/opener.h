@@ -5,7 +5,8 @@
  * Before the lock the guest process opens its own files. Afterwards it asks the
  * gate for what the request in progress names (need.h), whatever the path is
  * that it gives here: that stays on this side, for sentences. What no request
- * names is not opened at all.
+ * names is not opened at all. The lock comes before the guest runs or, with
+ * --sandbox-first, before anything is configured.
  *
  * A PATH_VSOCK_PEER is dialled: open() gives -EINPROGRESS, and the answer comes
  * by gate_link_ops->dialed().

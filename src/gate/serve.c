@@ -124,6 +124,7 @@ static int take_answer(struct gate *gate)
 		return r;
 	gate->raw = NULL;
 	gate_save_end(gate);
+	load_end(&gate->load);
 	whole.body = gate->answer.text.data;
 	whole.len = gate->answer.text.len;
 	if (gate->answer.lost)
@@ -179,6 +180,7 @@ int gate_begin(struct gate *gate, int sock)
 	struct gate_door *door = gate->params->door;
 	int r = loop_init(&gate->loop);
 
+	gate->load = LOAD_NONE;
 	gate->src = (struct loop_source){
 		.fd = sock,
 		.events = EPOLLIN,
@@ -199,6 +201,7 @@ void gate_end(struct gate *gate)
 
 	gate_reply_drop(&gate->reply);
 	gate_save_end(gate);
+	load_end(&gate->load);
 	server_free(gate->server);
 	if (door->path)
 		file_unlink_own(door->path, door->file);

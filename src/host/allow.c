@@ -152,7 +152,7 @@ static int open_allowed(const struct path_opener *opener,
 	cleanup_free char *rest = NULL;
 	int i, fd;
 
-	if (path_rules[want->role].how != PATH_FILE || !want->path)
+	if (!path_is_file(want->role) || !want->path)
 		return path_say(want->role, want->path, -EACCES, "", err);
 	i = allow_find(allow, want->path, &rest);
 	if (i == -EACCES)

@@ -288,6 +288,11 @@ const struct path_opener path_direct = {.ops = &direct_ops};
 
 /* ---- below a directory ---- */
 
+bool path_is_file(enum path_role role)
+{
+	return path_rules[role].how == PATH_FILE;
+}
+
 bool path_writes(enum path_role role)
 {
 	const struct path_rule *rule = &path_rules[role];

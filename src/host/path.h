@@ -89,7 +89,8 @@ enum path_role {
  * struct path_want - what is to be opened
  * @path:	NULL where the role has a fixed one
  * @index:	which one, where a request or a snapshot has several: the n-th
- *		drive or interface, from 0; the port of a PATH_VSOCK_PEER
+ *		drive or interface, from 0; of a PATH_MEMORY 1 is the name with
+ *		the id (snapshot/files.h); the port of a PATH_VSOCK_PEER
  */
 struct path_want {
 	enum path_role role;

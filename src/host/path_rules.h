@@ -73,6 +73,9 @@ struct path_rule {
 
 extern const struct path_rule path_rules[PATH_NR];
 
+/* Is it the name of a file that is opened? Else of a tap or socket. */
+bool path_is_file(enum path_role role);
+
 /* Does who has a descriptor of @role write, or make names? */
 bool path_writes(enum path_role role);
 

@@ -319,16 +319,25 @@ int sandbox_lock(struct sandbox *s, struct err *err)
 	return 0;
 }
 
+static int lock_gate(const struct sandbox *s)
+{
+	int r = s->abi > 0 ? landlock_lock_gate(s->abi) : 0;
+
+	return r < 0 ? r : sandbox_thread(s, SANDBOX_GATE);
+}
+
 int sandbox_gate(const struct sandbox *s)
 {
-	int r;
-
 	if (!s || s->mode == SANDBOX_OFF)
 		return 0;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	r = s->abi > 0 ? landlock_lock_gate(s->abi) : 0;
-	return r < 0 ? r : sandbox_thread(s, SANDBOX_GATE);
+	return s->first ? 0 : lock_gate(s);
+}
+
+int sandbox_gate_runs(const struct sandbox *s)
+{
+	return s && s->first && s->mode != SANDBOX_OFF ? lock_gate(s) : 0;
 }
 
 int sandbox_gate_paths(const struct sandbox *s,

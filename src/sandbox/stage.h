@@ -27,7 +27,9 @@
  *                     its rows of the table (calls.h) do not happen any more.
  *                     After it: no thread is started.
  *
- * The first guest instruction comes after the last of these.
+ * The first guest instruction comes after the last of these. A process that is
+ * to wait for its VM (--sandbox-first) takes sandbox_lock() before the step in
+ * brackets: what that opens its gate opens for it.
  *
  * Modes. Strict does all of that or refuses to start, and says what the host
  * lacks. Best-effort does what the host can, and tells what it cannot. Off
@@ -72,6 +74,8 @@ enum sandbox_filters {
  *		seccomp (landlock.h)
  * @isolate:	namespaces are asked for
  * @isolation:	what became of that; @locked
+ * @first:	the process is locked before it is configured: its gate binds
+ *		sockets and makes taps until the guest runs
  * @locked:	sandbox_lock() has been passed
  * @has:	enum sandbox_has of the VM, before its threads have their
  *filters
@@ -87,6 +91,7 @@ struct sandbox {
 	bool has_seccomp;
 	bool has_gate;
 	bool isolate;
+	bool first;
 	bool locked;
 	unsigned int has;
 	struct isolation isolation;
@@ -157,9 +162,12 @@ int sandbox_lock(struct sandbox *s, struct err *err) __must_check;
 /* Lock a thread that runs before the process is locked. Return: as above. */
 int sandbox_lock_thread(const struct sandbox *s) __must_check;
 
-/* The gate: no privilege by what it would execute, Landlock, and its filter. As
- * above. */
+/* The gate: no privilege by what it would execute, Landlock, and its filter.
+ * The last two come later in a process that is locked first. As above. */
 int sandbox_gate(const struct sandbox *s) __must_check;
+
+/* The gate of such a process: the guest is about to run. As above. */
+int sandbox_gate_runs(const struct sandbox *s) __must_check;
 
 /**
  * sandbox_gate_paths() - the gate names nothing more but below some directories

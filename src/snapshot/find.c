@@ -74,7 +74,8 @@ static int open_memory(struct snapshot_reader *r,
 		return err_set(err, -ENOMEM, "Out of memory");
 	}
 	/* As a rule it is not there: no sentence is made for that. */
-	r->memory_fd = path_open(opener, PATH_MEMORY, r->memory_path, NULL);
+	r->memory_fd =
+		path_open_nth(opener, PATH_MEMORY, r->memory_path, 1, NULL);
 	if (r->memory_fd >= 0)
 		return r->memory_fd;
 	if (r->memory_fd == -ENOENT || r->memory_fd == -ENAMETOOLONG)

@@ -91,11 +91,20 @@ static int add_i8042(struct chipset *c, struct err *err)
 static int open_output(struct chipset *c, struct sink *out, struct err *err)
 {
 	const struct vm_config *config = c->board->env.config;
+	const struct serial_config *serial = &config->serial;
+	const struct sink *opened = c->board->env.output;
 
-	if (config->serial.serial_out_path)
+	if (serial->serial_out_path && serial->fd < 0)
 		return stream_open(config->opener, PATH_SERIAL,
-				   config->serial.serial_out_path, out, err);
-	stream_borrow(config->opener, STDOUT_FILENO, out);
+				   serial->serial_out_path, out, err);
+	if (serial->serial_out_path) {
+		*out = (struct sink){.fd = serial->fd, .kind = SINK_OWN};
+	} else if (opened->kind != SINK_NONE) {
+		*out = *opened;
+		out->owned = false;
+	} else {
+		stream_borrow(config->opener, STDOUT_FILENO, out);
+	}
 	return 0;
 }
 

@@ -32,6 +32,7 @@ enum vm_end_reason {
 /**
  * struct vm_env - borrowed from the VM, which outlives its machine
  * @terminal:	where the person reads, or NULL
+ * @output:	standard output; SINK_NONE: the console opens it
  * @metrics:	registry for the devices' counters, or NULL
  * @sandbox:	has the threads' filters; NULL: there are none
  * @host:	what was opened before the process was locked
@@ -42,6 +43,7 @@ struct vm_env {
 	const struct vm_config *config;
 	struct loop *loop;
 	const struct sink *terminal;
+	const struct sink *output;
 	struct metrics *metrics;
 	struct sandbox *sandbox;
 	struct timeline *timeline;

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "config/parts.h"
+#include "host/stream.h"
 #include "sandbox/stage.h"
 #include "vm/boot.h"
 
@@ -52,17 +53,23 @@ void vm_look_at_host(struct vm *vm)
 
 	if (!vm->config.folder)
 		vm->config.folder = getcwd(NULL, 0);
-	if (host->pagemap >= 0)
+	if (host->pagemap >= 0 || host->boot_id[0])
 		return;
 	host->pagemap = path_open(opener, PATH_PAGEMAP, NULL, NULL);
 	(void)path_read_text(opener, PATH_BOOT_ID, host->boot_id,
 			     sizeof(host->boot_id));
 }
 
+void vm_open_output(struct vm *vm)
+{
+	stream_borrow(vm->config.opener, STDOUT_FILENO, &vm->output);
+}
+
 void vm_free(struct vm *vm)
 {
 	machine_free(vm->machine);
 	vm->machine = NULL;
+	sink_close(&vm->output);
 	loop_del(vm->loop, &vm->end);
 	fd_close(&vm->end.fd);
 	fd_close(&vm->handover.pagemap);
@@ -93,6 +100,7 @@ int vm_new_machine(struct vm *vm, struct machine **out, struct err *err)
 		.config = &vm->config,
 		.loop = vm->loop,
 		.terminal = vm->terminal,
+		.output = &vm->output,
 		.metrics = vm->metrics,
 		.sandbox = vm->sandbox,
 		.timeline = &vm->timeline,

@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include "base/sink.h"
 #include "config/config.h"
 #include "host/handover.h"
 #include "host/loop.h"
@@ -59,6 +60,7 @@ struct sandbox;
 /**
  * struct vm - one microVM, from the start of the process
  * @terminal:	where the person reads, or NULL
+ * @output:	the console's, when it was opened before the lock (owned)
  * @metrics:	registry for the devices' counters, or NULL
  * @machine:	NULL until started
  * @exit_code:	an enum vm_exit_code once it ended, -1 while it lives
@@ -79,6 +81,7 @@ struct vm {
 	struct vm_config config;
 	struct loop *loop;
 	const struct sink *terminal;
+	struct sink output;
 	struct metrics *metrics;
 	struct sandbox *sandbox;
 	enum vm_state state;
@@ -107,6 +110,10 @@ int vm_init(struct vm *vm, struct loop *loop) __must_check;
  * lacks it.
  */
 void vm_look_at_host(struct vm *vm);
+
+/* The same for what the console writes to, our standard output: into
+ * vm->output. Once. */
+void vm_open_output(struct vm *vm);
 
 /* Stops the vCPUs, flushes the console, frees everything. */
 void vm_free(struct vm *vm);

@@ -218,6 +218,7 @@ static int prepare_sandbox(struct vmm *v, struct err *err)
 	struct sandbox *s = &v->sandbox;
 	int r = 0;
 
+	s->first = o->sandbox_first;
 	if (o->no_seccomp) {
 		s->filters = SANDBOX_FILTERS_NONE;
 	} else if (o->seccomp_filter) {
@@ -304,6 +305,8 @@ static int start(struct vmm *v, struct err *err)
 
 	if (o->restore)
 		return restore(v, err);
+	if (o->sandbox_first && api_lock_first(v->api, err) < 0)
+		return VM_EXIT_GENERIC;
 	if (!o->config_file && !o->kernel)
 		return VM_EXIT_OK; /* the API will */
 	if (api_vm_start(v->api, err) < 0) {

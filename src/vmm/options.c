@@ -51,8 +51,9 @@ static int missing(struct err *err, const char *what, const char *for_what)
 	return -EINVAL;
 }
 
-/* What starts a VM, or asks one: one of them at most. */
-static int check_source(const struct options *opts, struct err *err)
+/* What starts a VM, or asks one: one of them at most, *@source. */
+static int check_source(const struct options *opts, const char **source,
+			struct err *err)
 {
 	const struct {
 		const char *name;
@@ -63,20 +64,20 @@ static int check_source(const struct options *opts, struct err *err)
 		{"config-file", opts->config_file},
 		{"snapshot", opts->snapshot},
 	};
-	const char *first = NULL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
-		if (sources[i].given && first)
-			return clash(err, first, sources[i].name);
+		if (sources[i].given && *source)
+			return clash(err, *source, sources[i].name);
 		if (sources[i].given)
-			first = sources[i].name;
+			*source = sources[i].name;
 	}
 	return 0;
 }
 
 static int check_rules(const struct options *opts, struct err *err)
 {
-	int r = check_source(opts, err);
+	const char *source = NULL;
+	int r = check_source(opts, &source, err);
 
 	if (r < 0)
 		return r;
@@ -93,6 +94,9 @@ static int check_rules(const struct options *opts, struct err *err)
 	if (opts->no_api && !opts->config_file && !opts->kernel &&
 	    !opts->restore)
 		return missing(err, "config-file", "no-api");
+	/* A socket that is bound before could not be removed. */
+	if (opts->sandbox_first && (source || opts->vsock))
+		return clash(err, "sandbox-first", source ? source : "vsock");
 	if (!opts->kernel && (opts->initrd || opts->cmdline))
 		return missing(err, "kernel",
 			       opts->initrd ? "initrd" : "cmdline");

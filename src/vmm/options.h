@@ -98,6 +98,7 @@ struct options {
 	enum sandbox_mode sandbox;
 	bool has_sandbox;
 	uint64_t sandbox_min_abi;
+	bool sandbox_first;
 	enum options_clock clock;
 	struct arg_list allow;
 	struct arg_list disks;

@@ -68,6 +68,11 @@ static const struct arg args[] = {
 	 .kind = ARG_FLAG, AT(lock_drives)},
 	VM_ARG_SANDBOX(SANDBOX_HOST_FILE, AT(sandbox), HAS(has_sandbox)),
 	VM_ARG_SANDBOX_MIN_ABI(AT(sandbox_min_abi)),
+	{"sandbox-first", NULL,
+	 "lock the process before the API configures it: from then on its "
+	 "other half opens what a request names that configures, starts or "
+	 "loads. For processes that wait for their VM",
+	 .kind = ARG_FLAG, AT(sandbox_first), .forbids = "seccomp-filter"},
 	{"allow", "DIR[:ro]",
 	 "open nothing but below this directory of what the API names once "
 	 "the guest runs: the file of a drive, the place of a snapshot; with "

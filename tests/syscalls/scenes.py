@@ -504,6 +504,52 @@ def isolated(stage):
     stage.run("hello", extra=("--isolate",))
 
 
+def first(stage):
+    """--sandbox-first: put and started, and loaded, through the gate."""
+    run, api = stage.api("--sandbox-first")
+    api.set("PUT", "/logger", {"log_path": str(stage.folder / "log")})
+    api.set("PUT", "/metrics", {"metrics_path": str(stage.folder / "metrics")})
+    api.set("PUT", "/serial", {"serial_out_path": str(stage.folder / "tty")})
+    initrd = stage.disk("initrd", 20000)
+    api.set("PUT", "/boot-source", {"kernel_image_path":
+                                    stage.kernel("ticker"),
+                                    "initrd_path": initrd})
+    for name, read_only in (("w", False), ("r", True)):
+        api.set("PUT", f"/drives/{name}", {
+            "drive_id": name, "path_on_host": stage.disk(name),
+            "is_root_device": False, "is_read_only": read_only})
+    for name in ("v", "w"):
+        api.set("PUT", "/vsock", {"guest_cid": 3, "uds_path": str(
+            stage.folder / f"{name}.sock")})
+    start_vm(api)
+    until(lambda: "tick 1" in (stage.folder / "tty").read_text())
+    api.set("PUT", "/snapshot/create", {"snapshot_path":
+                                        f"{stage.folder}/first/"})
+    run.process.terminate()
+    run.finish()
+    (stage.folder / "tty").unlink()
+    run, api = stage.api("--sandbox-first")
+    api.set("PUT", "/snapshot/load", {
+        "snapshot_path": f"{stage.folder}/first", "resume_vm": True})
+    until(lambda: "tick" in (stage.folder / "tty").read_text())
+    run.process.terminate()
+    run.finish()
+
+
+def first_network(stage):
+    """The same with a tap, which the gate attaches."""
+    words = stage.namespace("vt0")
+    run, api = stage.api("--sandbox-first", words=words)
+    api.set("PUT", "/boot-source", {"kernel_image_path":
+                                    stage.kernel("ticker")})
+    api.set("PUT", "/network-interfaces/n0", {"iface_id": "n0",
+                                              "host_dev_name": "vt0"})
+    start_vm(api)
+    run.wait_for("tick 1")
+    run.process.terminate()
+    run.finish()
+
+
 def vsock(stage):
     """Connections of the host and of the guest, closed in every order."""
     path = stage.folder / "v.sock"
@@ -666,11 +712,11 @@ def ends(stage):
 
 
 SCENES = (start, start_devices, no_start, restore, restore_uffd, day, block,
-          network, vhost, allow, isolated, vsock, balloon, entropy, console,
-          logs, ends)
+          network, vhost, allow, isolated, first, first_network, vsock,
+          balloon, entropy, console, logs, ends)
 # What the end-to-end lane has time for.
 SHORT = (start_devices, no_start, restore, restore_uffd, day, allow, isolated,
-         vsock, ends)
+         first, vsock, ends)
 
 
 def chosen(names):

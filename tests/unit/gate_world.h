@@ -56,10 +56,11 @@ static inline void on_request(void *ctx, const char *raw, size_t len)
 
 static const struct gate_link_ops ops = {.request = on_request};
 
-static inline int setup(void **state)
+static inline int make_world(void **state, const struct sandbox *sandbox)
 {
 	struct gate_door door = GATE_DOOR_NONE;
 	const struct gate_params params = {
+		.sandbox = sandbox,
 		.door = &door,
 		.payload_max = 1000,
 		.answer_max = 4 * WIRE_PIECE,
@@ -83,6 +84,11 @@ static inline int setup(void **state)
 	w->client = -1;
 	*state = w;
 	return 0;
+}
+
+static inline int setup(void **state)
+{
+	return make_world(state, NULL);
 }
 
 /* The names in the directory @path, each with a space behind. */

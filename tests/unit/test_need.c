@@ -10,6 +10,8 @@
 
 #include "gate/need.h"
 
+#define FIXED "(the role's own)"
+
 static char *request_of(const char *line, const char *body, size_t len)
 {
 	char *raw;
@@ -24,7 +26,8 @@ static char *request_of(const char *line, const char *body, size_t len)
 }
 
 /* The path for @role, or NULL; caller frees. */
-static char *find(const char *line, const char *body, enum path_role role)
+static char *find_at(enum need_time time, const char *line, const char *body,
+		     enum path_role role)
 {
 	size_t len = strlen(body);
 	char *raw = request_of(line, body, len);
@@ -35,16 +38,23 @@ static char *find(const char *line, const char *body, enum path_role role)
 
 	assert_int_equal(
 		need_read(&request, raw, (size_t)(end + 4 - raw) + len), 0);
-	r = need_path(&request, role, &path);
+	r = need_path(&request, time, role, &path);
 	if (r < 0) {
 		assert_int_equal(r, -EACCES);
 		buf_free(&path);
 		free(raw);
 		return NULL;
 	}
-	assert_int_equal(strlen(path.data), path.len);
 	free(raw);
+	if (!path.data)
+		return strdup(FIXED);
+	assert_int_equal(strlen(path.data), path.len);
 	return path.data;
+}
+
+static char *find(const char *line, const char *body, enum path_role role)
+{
+	return find_at(NEED_RUNNING, line, body, role);
 }
 
 #define PATCH  "PATCH /drives/root"
@@ -116,6 +126,62 @@ static void nothing_else_is_found(void **state)
 		assert_null(find(bad[i].line, bad[i].body, bad[i].role));
 }
 
+#define LOAD "PUT /snapshot/load"
+
+/* Before the guest runs: what configures, starts and loads. Once it runs not
+ * one of them is found. */
+static void what_configures_is_found_early(void **state)
+{
+	static const struct {
+		const char *line, *body;
+		enum path_role role;
+		const char *path;
+	} good[] = {
+		{"PUT /logger", "{\"log_path\":\"l\"}", PATH_LOG, "l"},
+		{"PUT /metrics", "{\"metrics_path\":\"m\"}", PATH_METRICS, "m"},
+		{"PUT /serial", "{\"serial_out_path\":\"s\"}", PATH_SERIAL,
+		 "s"},
+		{"PUT /boot-source",
+		 "{\"kernel_image_path\":\"k\",\"initrd_path\":\"i\"}",
+		 PATH_KERNEL, "k"},
+		{"PUT /boot-source",
+		 "{\"kernel_image_path\":\"k\",\"initrd_path\":\"i\"}",
+		 PATH_INITRD, "i"},
+		{"PUT /drives/a", "{\"path_on_host\":\"d\"}", PATH_DISK, "d"},
+		{"PUT /drives/a", "{\"path_on_host\":\"d\"}", PATH_DISK_RO,
+		 "d"},
+		{"PUT /network-interfaces/n", "{\"host_dev_name\":\"t\"}",
+		 PATH_TAP, "t"},
+		{"PUT /network-interfaces/n", "{}", PATH_VHOST_NET, FIXED},
+		{"PUT /vsock", "{\"uds_path\":\"v\"}", PATH_VSOCK, "v"},
+		{"PUT /actions", "{\"action_type\":\"InstanceStart\"}",
+		 PATH_KVM, FIXED},
+		{"PUT /actions", "{}", PATH_HUGE_POLICY, FIXED},
+		{LOAD, "{\"snapshot_path\":\"d\"}", PATH_FOLDER, "d"},
+		{LOAD, "{\"mem_backend\":{\"backend_path\":\"u\"}}",
+		 PATH_UFFD_HANDLER, "u"},
+		{LOAD, "{}", PATH_USERFAULTFD, FIXED},
+		{LOAD, "{}", PATH_VHOST_NET, FIXED},
+		{LOAD, "{}", PATH_KVM, FIXED},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		char *path = find_at(NEED_EARLY, good[i].line, good[i].body,
+				     good[i].role);
+
+		assert_non_null(path);
+		assert_string_equal(path, good[i].path);
+		free(path);
+		assert_null(find(good[i].line, good[i].body, good[i].role));
+	}
+	assert_null(find_at(NEED_EARLY, PATCH, "{\"path_on_host\":\"d\"}",
+			    PATH_DISK));
+	assert_null(find_at(NEED_EARLY, CREATE, "{\"snapshot_path\":\"s\"}",
+			    PATH_FOLDER));
+	assert_null(find_at(NEED_EARLY, "PUT /vm", "{}", PATH_KVM));
+}
+
 static void what_is_no_request_is_refused(void **state)
 {
 	static const char *const bad[] = {
@@ -161,6 +227,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_a_request_names_is_found),
 		cmocka_unit_test(nothing_else_is_found),
+		cmocka_unit_test(what_configures_is_found_early),
 		cmocka_unit_test(what_is_no_request_is_refused),
 		cmocka_unit_test(inner_members_are_found),
 	};
