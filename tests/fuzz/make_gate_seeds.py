@@ -7,13 +7,17 @@ of the things that they do together, and some of what they never say.
 """
 
 import pathlib
+import re
 import struct
 import sys
 
 (REQUEST, DESCRIPTOR, DONE, DIALED, NOTE, HANDOVER, LOCKED, ANSWER, NEED, SAVED,
  ABORTED, DIAL) = range(1, 13)
 VSOCK, DRIVE, DRIVE_RO, SAVES = 1, 2, 3, 4
-DISK, DISK_RO, FOLDER, PLACE, PROC_DIR = 2, 3, 11, 10, 27
+ROLES = re.findall(r"^\tPATH_(\w+),", (
+    pathlib.Path(__file__).parents[2] / "src/host/path.h").read_text(), re.M)
+DISK, DISK_RO, FOLDER, PLACE, PROC_DIR = (ROLES.index(x) for x in (
+    "DISK", "DISK_RO", "FOLDER", "PLACE", "PROC_DIR"))
 IDENTITY = 32 + 8 + 16 + 32 * 16
 PATCH, CREATE, DIFF, GET = 0, 2, 4, 6
 LINK = 1
