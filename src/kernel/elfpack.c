@@ -221,7 +221,8 @@ int elfpack(int from, uint64_t size, int to, struct err *err)
 	cleanup_free struct pack *p = calloc(1, sizeof(*p));
 	cleanup_free uint8_t *room = malloc(COPY_BYTES);
 
-	static_assert(sizeof(Elf64_Ehdr) + sizeof(p->phdr) <= PAGE_SIZE);
+	static_assert(sizeof(Elf64_Ehdr) + sizeof(p->phdr) <= PAGE_SIZE,
+		      "they are in the first page");
 	if (!p || !room)
 		return err_set(err, -ENOMEM, "cannot be read: no memory");
 	p->from = from;

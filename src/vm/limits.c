@@ -12,4 +12,4 @@
 #include "dev/ioapic.h"
 #include "kvm/kvm.h"
 
-static_assert(DRIVE_SECTOR_BYTES == BLK_SECTOR_BYTES);
+static_assert(DRIVE_SECTOR_BYTES == BLK_SECTOR_BYTES, "one sector");
