@@ -5,6 +5,7 @@
 #include "jailer/cgroup.h"
 
 #include "base/fd.h"
+#include "host/cgroup_mount.h"
 
 #include <errno.h>
 #include <fcntl.h>

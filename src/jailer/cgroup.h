@@ -21,8 +21,6 @@
 
 #include <limits.h>
 
-#define CGROUP_MOUNTS "/proc/mounts"
-
 /**
  * struct cgroup_setting - one --cgroup; it points into argv
  * @file:	@file_len bytes, with a dot between other characters
@@ -58,22 +56,6 @@ int cgroup_parse_version(const char *text, unsigned int *version,
 
 /* --parent-cgroup. Return: 0, or -EINVAL with the mistake. */
 int cgroup_check_parent(const char *path, struct err *err) __must_check;
-
-/**
- * cgroup_find_mount() - where a hierarchy is mounted
- * @mounts:	text of /proc/mounts
- * @controller:	@len bytes: version 1 looks for them among the options
- * @out:	the mount point, its escapes undone; the caller's to free
- * @any:	set when there is a hierarchy of that version at all
- *
- * Return: 0, -ENOENT when there is none, or -ENOMEM.
- */
-int cgroup_find_mount(const char *mounts, unsigned int version,
-		      const char *controller, size_t len, char **out,
-		      bool *any) __must_check;
-
-/* Is the word @name of @len bytes among the words of @list? */
-bool cgroup_lists(const char *list, const char *name, size_t len);
 
 /**
  * cgroup_enter() - make the cgroups, set their values, move this process in

@@ -6,6 +6,7 @@
  * header promises: no setting names a path, no parent leads up, no number is
  * one that the kernel takes for another.
  */
+#include "host/cgroup_mount.h"
 #include "host/handover.h"
 #include "jailer/plan.h"
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "host/cgroup_mount.h"
 #include "host/handover.h"
 #include "jailer/place.h"
 #include "jailer/plan.h"
