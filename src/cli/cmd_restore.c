@@ -28,6 +28,7 @@ struct restore {
 	uint64_t sandbox_min_abi;
 	unsigned int sandbox;
 	bool isolate;
+	struct bounds bounds;
 	bool paused;
 	bool share_drives;
 	unsigned int clock;
@@ -53,6 +54,13 @@ static const struct arg args[] = {
 	VM_ARG_SANDBOX(SANDBOX_HOST_FILE, AT(sandbox)),
 	VM_ARG_SANDBOX_MIN_ABI(AT(sandbox_min_abi)),
 	VM_ARG_ISOLATE(AT(isolate)),
+	BOUNDS_ARG_MEMORY(AT(bounds.group.memory_mib)),
+	BOUNDS_ARG_CPU(AT(bounds.group.cpu)),
+	BOUNDS_ARG_PIDS(AT(bounds.group.pids)),
+	BOUNDS_ARG_CGROUP(AT(bounds.group.parent)),
+	BOUNDS_ARG_FILE(AT(bounds.file_mib)),
+	BOUNDS_ARG_LOG(AT(bounds.log)),
+	BOUNDS_ARG_LOG_SIZE(AT(bounds.log_mib)),
 };
 /* clang-format on */
 
@@ -74,6 +82,7 @@ const struct args_page cmd_restore_page = {
 		 "there are, and their ids.\n",
 	.args = args,
 	.nr_args = ARRAY_SIZE(args),
+	.groups = (const char *const[]){"Options", BOUNDS_HEADING, NULL},
 	.exit = "volt-vmm's: 0 the guest ended it; 1 it did not start; 148 and "
 		"up: docs/exit-codes.md; 153 bad usage after --, 64 before it.",
 	.examples = "  cp disk.img second.img\n"
@@ -123,7 +132,7 @@ static int start(const struct args_page *page, struct restore *o)
 	launch_add_given(&o->launch, &o->args);
 	if (launch_add_rest(&o->launch, o->args.rest, &err) < 0)
 		return cli_fail(1, page, &err);
-	return launch_exec(&o->launch, page);
+	return launch_exec(&o->launch, &o->bounds, page);
 }
 
 int cmd_restore(const struct args_page *page, int argc, char **argv)
@@ -136,6 +145,8 @@ int cmd_restore(const struct args_page *page, int argc, char **argv)
 		return cli_complain(1, page, "out of memory");
 	code = cli_parse(page, argc, argv, 1, o, &o->args);
 	if (code == CLI_GO_ON && o->name && vmapi_check_name(o->name, &err) < 0)
+		code = cli_fail(CLI_EXIT_USAGE, page, &err);
+	if (code == CLI_GO_ON && bounds_check(&o->bounds, &err) < 0)
 		code = cli_fail(CLI_EXIT_USAGE, page, &err);
 	if (code == CLI_GO_ON)
 		code = start(page, o);

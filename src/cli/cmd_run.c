@@ -37,6 +37,7 @@ struct run {
 	uint64_t sandbox_min_abi;
 	unsigned int sandbox;
 	bool isolate;
+	struct bounds bounds;
 	struct arg_list disks;
 	struct arg_list nets;
 	bool share_drives;
@@ -68,6 +69,13 @@ static const struct arg args[] = {
 	VM_ARG_SANDBOX(SANDBOX_HOST_FILE, AT(sandbox)),
 	VM_ARG_SANDBOX_MIN_ABI(AT(sandbox_min_abi)),
 	VM_ARG_ISOLATE(AT(isolate)),
+	BOUNDS_ARG_MEMORY(AT(bounds.group.memory_mib)),
+	BOUNDS_ARG_CPU(AT(bounds.group.cpu)),
+	BOUNDS_ARG_PIDS(AT(bounds.group.pids)),
+	BOUNDS_ARG_CGROUP(AT(bounds.group.parent)),
+	BOUNDS_ARG_FILE(AT(bounds.file_mib)),
+	BOUNDS_ARG_LOG(AT(bounds.log)),
+	BOUNDS_ARG_LOG_SIZE(AT(bounds.log_mib)),
 };
 /* clang-format on */
 
@@ -87,11 +95,16 @@ const struct args_page cmd_run_page = {
 		 "fetches and builds.\n",
 	.args = args,
 	.nr_args = ARRAY_SIZE(args),
+	.groups = (const char *const[]){"Options", BOUNDS_HEADING, NULL},
 	.exit = "volt-vmm's: 0 the guest ended it; 1 it did not start; 148 and "
 		"up: docs/exit-codes.md; 153 bad usage after --, 64 before it.",
 	.examples = "  volt run --name web --kernel vmlinux --initrd web.cpio "
 		    "--memory 512M --cpus 2\n"
-		    "  volt run --disk root.img\n",
+		    "  volt run --disk root.img\n"
+		    "  systemd-run --user --scope -p Delegate=yes volt run "
+		    "--kernel vmlinux \\\n"
+		    "      --memory 512M --max-memory 560M --max-cpu 100 "
+		    "--console-log web.log\n",
 	.rest = ARGS_REST_PASS,
 };
 
@@ -219,7 +232,7 @@ static int start(const struct args_page *page, struct run *run)
 	    launch_begin(&run->launch, run->name, &err) < 0 ||
 	    build_args(run, &err) < 0)
 		return cli_fail(1, page, &err);
-	return launch_exec(&run->launch, page);
+	return launch_exec(&run->launch, &run->bounds, page);
 }
 
 int cmd_run(const struct args_page *page, int argc, char **argv)
@@ -233,6 +246,8 @@ int cmd_run(const struct args_page *page, int argc, char **argv)
 	code = cli_parse(page, argc, argv, 0, run, &run->args);
 	if (code == CLI_GO_ON && run->name &&
 	    vmapi_check_name(run->name, &err) < 0)
+		code = cli_fail(CLI_EXIT_USAGE, page, &err);
+	if (code == CLI_GO_ON && bounds_check(&run->bounds, &err) < 0)
 		code = cli_fail(CLI_EXIT_USAGE, page, &err);
 	if (code == CLI_GO_ON)
 		code = start(page, run);

@@ -89,6 +89,7 @@ int launch_begin(struct launch *launch, const char *name, struct err *err)
 			       sizeof(launch->default_name), "vm-%d", getpid());
 		name = launch->default_name;
 	}
+	launch->name = name;
 	r = vmapi_socket(name, launch->socket, true, err);
 	if (r == 0)
 		r = claim(name, launch->socket, err);
@@ -136,9 +137,10 @@ void launch_add_given(struct launch *launch, const struct args *args)
 	bool share = args_has(args, "share-drives");
 
 	for (unsigned int i = 0; i < args->nr_given; i++) {
-		const char *name = args->given[i].arg->name;
+		const struct arg *arg = args->given[i].arg;
+		const char *name = arg->name;
 
-		if (strcmp(name, "name") != 0 &&
+		if (arg->group != BOUNDS_GROUP && strcmp(name, "name") != 0 &&
 		    strcmp(name, "share-drives") != 0)
 			launch_add(launch, name, args->given[i].text);
 	}
@@ -169,12 +171,16 @@ static void exec_beside(struct launch *launch, const char *program)
 
 /* volt-vmm beside this program, by the path that was called (perhaps a link)
  * and by the file's own, else as the shell would find it. */
-int launch_exec(struct launch *launch, const struct args_page *page)
+int launch_exec(struct launch *launch, const struct bounds *bounds,
+		const struct args_page *page)
 {
+	struct err err;
 	const char *called = (const char *)getauxval(AT_EXECFN);
 	ssize_t n = readlink("/proc/self/exe", launch->own,
 			     sizeof(launch->own) - 1);
 
+	if (bounds_apply(bounds, launch->name, &err) < 0)
+		return cli_fail(1, page, &err);
 	if (called)
 		exec_beside(launch, called);
 	if (n > 0) {

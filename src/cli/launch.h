@@ -17,6 +17,7 @@
  */
 #pragma once
 
+#include "cli/bounds.h"
 #include "cli/vmapi.h"
 
 #include "base/args.h"
@@ -36,11 +37,13 @@
 
 /**
  * struct launch - volt-vmm's command line under construction; zeroed at first
+ * @name:	the VM's
  * @args:	NULL-terminated by being zeroed
  * @owned:	those of @args that launch_free() frees
  * @failed:	an argument did not fit, or memory is short
  */
 struct launch {
+	const char *name;
 	char default_name[24];
 	char socket[VMAPI_PATH_MAX];
 	char own[PATH_MAX];
@@ -63,14 +66,20 @@ int launch_begin(struct launch *launch, const char *name,
 /* A flag, and its value unless that is NULL; borrowed. */
 void launch_add(struct launch *launch, const char *flag, const char *value);
 
-/* All options but those of LAUNCH_ARG_*, which are dealt with here. */
+/* All options but those of LAUNCH_ARG_*, which are dealt with here, and those
+ * of bounds.h. */
 void launch_add_given(struct launch *launch, const struct args *args);
 
 /* What came behind --, as the last. Return: 0 or -errno. */
 int launch_add_rest(struct launch *launch, char **words,
 		    struct err *err) __must_check;
 
-/* Returns only when volt-vmm does not start, with the exit code. */
-int launch_exec(struct launch *launch, const struct args_page *page);
+/**
+ * launch_exec() - become volt-vmm, within the bounds
+ *
+ * Returns only when that fails, with the exit code.
+ */
+int launch_exec(struct launch *launch, const struct bounds *bounds,
+		const struct args_page *page);
 
 void launch_free(struct launch *launch);
