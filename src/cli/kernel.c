@@ -16,14 +16,17 @@ static void say(struct progress *progress, const char *what, uint64_t done,
 	struct kernel_wait *wait =
 		container_of(progress, struct kernel_wait, progress);
 	bool person = isatty(STDERR_FILENO);
-	char of[32] = "";
+	char much[64] = "";
 
 	if (total)
-		(void)snprintf(of, sizeof(of), " of %llu",
+		(void)snprintf(much, sizeof(much), ", %llu of %llu MiB",
+			       (unsigned long long)done >> 20,
 			       (unsigned long long)total >> 20);
-	(void)fprintf(stderr, "%s%s: %s, %llu%s MiB%s", person ? "\r" : "",
-		      wait->page->name, what, (unsigned long long)done >> 20,
-		      of, person ? "  " : "\n");
+	else if (done)
+		(void)snprintf(much, sizeof(much), ", %llu MiB",
+			       (unsigned long long)done >> 20);
+	(void)fprintf(stderr, "%s%s: %s%s%s", person ? "\r" : "",
+		      wait->page->name, what, much, person ? "  " : "\n");
 	wait->line = person;
 	if (!person)
 		progress->next_ns += LOG_EXTRA_NS;

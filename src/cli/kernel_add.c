@@ -4,7 +4,10 @@
  */
 #include "cli/kernel.h"
 
+#include "kernel/aptget.h"
 #include "kernel/intake.h"
+
+#include "base/fd.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,6 +16,8 @@
 struct add {
 	const char *name;
 	const char *config;
+	const char *package;
+	const char *suite;
 	bool replace;
 	bool preset;
 };
@@ -21,6 +26,12 @@ struct add {
 
 /* clang-format off */
 static const struct arg add_args[] = {
+	{"package", "NAME", "fetch this package of Debian's by apt instead: "
+	 "linux-image-cloud-amd64, or a kernel's own", .kind = ARG_TEXT,
+	 AT(package)},
+	{"suite", "NAME", "of this Debian, such as bookworm, trixie or "
+	 "bookworm-backports (default: what this machine's apt knows)",
+	 .kind = ARG_TEXT, AT(suite), .needs = "package"},
 	{"name", "NAME", "letters, digits and . _ + - ~ (default: its version)",
 	 .kind = ARG_TEXT, AT(name)},
 	{"config", "FILE", "its configuration (a .config, /boot/config-*), if "
@@ -35,7 +46,8 @@ static const struct arg add_args[] = {
 const struct args_page cmd_kernel_add_page = {
 	.name = "volt kernel add",
 	.summary = "add a kernel, from its file or a package",
-	.usage = "[OPTIONS] FILE",
+	.usage = "[OPTIONS] FILE\n"
+		 "[OPTIONS] --package NAME [--suite NAME]",
 	.about = "FILE is a vmlinux (ELF), a bzImage (vmlinuz), one of them "
 		 "compressed (gzip, bzip2, xz, lzma, lzo, lz4, zstd), or a "
 		 "Debian package of a kernel (linux-image-*.deb), which is "
@@ -44,6 +56,11 @@ const struct args_page cmd_kernel_add_page = {
 		 "the modules for Volt's devices and for root file systems are "
 		 "kept as well.\n"
 		 "\n"
+		 "--package has apt download it, which checks Debian's "
+		 "signatures; it needs no root, changes nothing of this "
+		 "machine's apt, and follows a package that only depends on a "
+		 "kernel to that.\n"
+		 "\n"
 		 "What is kept holds only what is loaded: give a debugger the "
 		 "vmlinux of the build. To add the same kernel again changes "
 		 "nothing, and mends what was damaged. However an add ends, "
@@ -51,7 +68,8 @@ const struct args_page cmd_kernel_add_page = {
 	.args = add_args,
 	.nr_args = ARRAY_SIZE(add_args),
 	.exit = "0 it is there; 1 failed, and nothing changed; 64 bad usage.",
-	.examples = "  volt kernel add /boot/vmlinuz-$(uname -r) --config "
+	.examples = "  volt kernel add --package linux-image-cloud-amd64\n"
+		    "  volt kernel add /boot/vmlinuz-$(uname -r) --config "
 		    "/boot/config-$(uname -r)\n"
 		    "  volt kernel add --name slim vmlinux\n",
 	.nr_words = 1,
@@ -85,6 +103,38 @@ static int commit(struct adding *adding, const struct add *o, const char *path,
 	return 0;
 }
 
+/* From a file, or from Debian by way of one. */
+static int take_in(struct adding *adding, const struct add *o, const char *path,
+		   struct progress *progress, struct record *record,
+		   struct err *err)
+{
+	char *folder = NULL;
+	cleanup_free char *deb = NULL;
+	int r = store_create(adding->store, err);
+
+	if (r == 0 && o->package)
+		r = aptget_fetch(o->package, o->suite, progress, &folder, &deb,
+				 err);
+	if (r == 0)
+		r = intake_file(adding, deb ? deb : path, o->config, progress,
+				record, err);
+	aptget_clean(folder);
+	return r;
+}
+
+static int check_words(const struct args_page *page, const struct add *o,
+		       const struct args *args)
+{
+	if (o->name && !record_is_name(o->name))
+		return cli_misuse(page,
+				  "--name takes 1 to %d letters, digits and . "
+				  "_ + - ~, not '%s'",
+				  RECORD_NAME_MAX, o->name);
+	if (!o->package == !args->nr_words)
+		return cli_misuse(page, "it takes either FILE or --package");
+	return CLI_GO_ON;
+}
+
 int cmd_kernel_add(const struct args_page *page, int argc, char **argv)
 {
 	cleanup_record struct record record = {0};
@@ -93,27 +143,23 @@ int cmd_kernel_add(const struct args_page *page, int argc, char **argv)
 	struct stores stores;
 	struct add o = {0};
 	struct args args;
+	const char *from;
 	struct err err;
-	int r = cli_parse(page, argc, argv, 1, &o, &args);
+	int r = cli_parse(page, argc, argv, 0, &o, &args);
 
+	if (r == CLI_GO_ON)
+		r = check_words(page, &o, &args);
 	if (r != CLI_GO_ON)
 		return r;
-	if (o.name && !record_is_name(o.name))
-		return cli_misuse(page,
-				  "--name takes 1 to %d letters, digits "
-				  "and . _ + - ~, not '%s'",
-				  RECORD_NAME_MAX, o.name);
+	from = o.package ? o.package : args.words[0];
 	kernel_wait_begin(&wait, page);
 	r = stores_open(&stores, &err);
 	adding.store = stores_mine(&stores);
 	if (r == 0)
-		r = store_create(adding.store, &err);
-	if (r == 0)
-		r = intake_file(&adding, args.words[0], o.config,
-				&wait.progress, &record, &err);
+		r = take_in(&adding, &o, from, &wait.progress, &record, &err);
 	kernel_wait_end(&wait);
 	if (r == 0)
-		r = commit(&adding, &o, args.words[0], &record, &err);
+		r = commit(&adding, &o, from, &record, &err);
 	adding_close(&adding);
 	stores_close(&stores);
 	return r < 0 ? cli_fail(1, page, &err) : 0;

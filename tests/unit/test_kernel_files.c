@@ -7,6 +7,7 @@
  */
 #include "unit.h"
 
+#include "kernel/aptget.h"
 #include "kernel/check.h"
 #include "kernel/cpio.h"
 #include "kernel/deb.h"
@@ -17,6 +18,7 @@
 #include "kernel/kconfig.h"
 #include "kernel/module.h"
 #include "kernel/payload.h"
+#include "kernel/program.h"
 #include "kernel/unpack.h"
 
 #include "base/fd.h"
@@ -871,6 +873,51 @@ static void initramfs_has_what_the_root_needs(void **state)
 	buf_free(&again);
 }
 
+static void names_for_apt(void **state)
+{
+	static const char *const bad[] = {"",     "a",    "-o",      "a b",
+					  "a/b",  "../x", "A-name",  "a;b",
+					  "$(x)", "a\nb", ".hidden", "linux=1"};
+	char name[128] = "";
+
+	(void)state;
+	assert_true(aptget_is_package("linux-image-6.12.117+deb13-amd64"));
+	assert_true(aptget_is_suite("bookworm-backports"));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_false(aptget_is_package(bad[i]));
+		assert_false(aptget_is_suite(bad[i]));
+	}
+	assert_true(aptget_depends("linux-image-cloud-amd64\n  Depends: "
+				   "linux-image-6.1.0-56-cloud-amd64\n",
+				   name));
+	assert_string_equal(name, "linux-image-6.1.0-56-cloud-amd64");
+	assert_false(aptget_depends("Depends: linux-image-cloud-amd64", name));
+	assert_false(aptget_depends("", name));
+}
+
+static void programs_are_run(void **state)
+{
+	static const char *const both[] = {
+		"sh", "-c", "cat; pwd; echo one >&2; echo 'E: two' >&2; exit 3",
+		NULL};
+	static const char *const killed[] = {"sh", "-c", "kill -9 $$", NULL};
+	static const char *const none[] = {"/nonexistent", NULL};
+	struct program program = {.argv = both, .folder = "/"};
+	struct buf out = {0}, said = {0};
+	char line[256];
+
+	(void)state;
+	assert_int_equal(program_run(&program, &out, &said), 3);
+	assert_string_equal(out.data, "/\n");
+	assert_string_equal(program_last_line(&said, line), "two");
+	program.argv = killed;
+	assert_int_equal(program_run(&program, &out, NULL), 128 + SIGKILL);
+	program.argv = none;
+	assert_int_equal(program_run(&program, &out, NULL), -ENOENT);
+	buf_free(&out);
+	buf_free(&said);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -887,6 +934,8 @@ int main(void)
 		cmocka_unit_test(what_a_kernel_drives),
 		cmocka_unit_test(root_file_systems),
 		cmocka_unit_test(verdicts),
+		cmocka_unit_test(names_for_apt),
+		cmocka_unit_test(programs_are_run),
 		cmocka_unit_test(initramfs_has_what_the_root_needs),
 	};
 

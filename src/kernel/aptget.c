@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * aptget.c - a kernel's package from Debian, without installing it (aptget.h)
+ */
+#include "kernel/aptget.h"
+
+#include "kernel/program.h"
+
+#include "base/fd.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NAME_MAX_LEN 100u
+#define IMAGE        "linux-image-"
+#define MIRROR       "http://deb.debian.org/debian"
+#define KEYRING      "/usr/share/keyrings/debian-archive-keyring"
+#define NR_OPEN      16
+
+/**
+ * struct apt - how apt is asked
+ * @config:	of lists of our own; NULL: the machine's
+ */
+struct apt {
+	const char *folder;
+	const char *config;
+	struct progress *progress;
+	struct err *err;
+};
+
+static bool consists_of(const char *name, const char *more)
+{
+	size_t len = strlen(name);
+
+	if (len < 2 || len > NAME_MAX_LEN || name[0] == '-' || name[0] == '.')
+		return false;
+	for (; *name; name++)
+		if (!(*name >= 'a' && *name <= 'z') &&
+		    !(*name >= '0' && *name <= '9') && !strchr(more, *name))
+			return false;
+	return true;
+}
+
+bool aptget_is_package(const char *name)
+{
+	return consists_of(name, "+-.");
+}
+
+bool aptget_is_suite(const char *name)
+{
+	return consists_of(name, "-.");
+}
+
+static bool is_image(const char *name)
+{
+	const size_t n = strlen(IMAGE);
+
+	return strncmp(name, IMAGE, n) == 0 && name[n] >= '0' && name[n] <= '9';
+}
+
+bool aptget_depends(const char *text, char out[static 128])
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789+-.";
+
+	for (const char *at = strstr(text, IMAGE); at;
+	     at = strstr(at + 1, IMAGE)) {
+		size_t len = strspn(at, letters);
+
+		if (!is_image(at) || len > NAME_MAX_LEN)
+			continue;
+		(void)snprintf(out, 128, "%.*s", (int)len, at);
+		return true;
+	}
+	return false;
+}
+
+/* apt's program @name with two words. Return: as program_run(). */
+static int ask(const struct apt *apt, const char *name, const char *verb,
+	       const char *word, struct buf *out, struct buf *said)
+{
+	const char *argv[12] = {name, "-q", "-o", "APT::Sandbox::User="};
+	const struct program program = {
+		.argv = argv,
+		.folder = apt->folder,
+		.progress = apt->progress,
+		.what = strcmp(verb, "download") == 0 ? "downloading"
+						      : "asking apt",
+	};
+	unsigned int n = 4;
+
+	if (apt->config) {
+		argv[n++] = "-c";
+		argv[n++] = apt->config;
+	}
+	argv[n++] = verb;
+	argv[n++] = word;
+	return program_run(&program, out, said);
+}
+
+static int failed(const struct apt *apt, int r, const char *doing,
+		  const struct buf *said)
+{
+	char line[256];
+
+	if (r == -ENOENT)
+		return err_set(apt->err, -ENOENT,
+			       "There is no apt here: give the package's file "
+			       "instead");
+	return err_set(apt->err, r < 0 ? r : -ENOENT, "apt cannot %s: %s",
+		       doing, program_last_line(said, line));
+}
+
+/* The kernel's own package. @name: 128 bytes. */
+static int follow(const struct apt *apt, const char *package, char *name)
+{
+	cleanup_buf struct buf out = {0}, said = {0};
+	const char *depends;
+	int r;
+
+	if (is_image(package)) {
+		(void)snprintf(name, 128, "%s", package);
+		return 0;
+	}
+	r = ask(apt, "apt-cache", "depends", package, &out, &said);
+	if (r != 0)
+		return failed(apt, r, "find the package", &said);
+	depends = out.data ? strstr(out.data, "Depends:") : NULL;
+	if (!depends || !aptget_depends(depends, name))
+		return err_set(apt->err, -ENOENT,
+			       "The package %s is no kernel and depends on "
+			       "none: give linux-image-cloud-amd64, or a "
+			       "kernel's own",
+			       package);
+	return 0;
+}
+
+/* The one file of that kind in a folder. To be freed; NULL: there is none. */
+static char *find_deb(const char *folder)
+{
+	DIR *dir = opendir(folder);
+	const struct dirent *e;
+	char *path = NULL;
+
+	while (dir && !path && (e = readdir(dir))) {
+		size_t len = strlen(e->d_name);
+
+		if (len > 4 && strcmp(e->d_name + len - 4, ".deb") == 0 &&
+		    asprintf(&path, "%s/%s", folder, e->d_name) < 0)
+			path = NULL;
+	}
+	if (dir)
+		(void)closedir(dir);
+	return path;
+}
+
+static int download(const struct apt *apt, const char *package, char **deb)
+{
+	cleanup_buf struct buf out = {0}, said = {0};
+	char name[128];
+	int r = follow(apt, package, name);
+
+	if (r < 0)
+		return r;
+	r = ask(apt, "apt-get", "download", name, &out, &said);
+	if (r != 0)
+		return failed(apt, r, "download the package", &said);
+	*deb = find_deb(apt->folder);
+	return *deb ? 0
+		    : err_set(apt->err, -ENOENT,
+			      "apt says that it downloaded %s, and left no "
+			      "package",
+			      name);
+}
+
+/* Where this machine has its packages of Debian from. */
+static void find_mirror(const struct apt *apt, char *mirror, size_t size)
+{
+	cleanup_buf struct buf out = {0};
+	static const char *const argv[] = {
+		"apt-get",  "indextargets", "--no-release-info",
+		"--format", "$(REPO_URI)",  "Created-By: Packages",
+		NULL};
+	const struct program program = {.argv = argv, .folder = apt->folder};
+	const char *at;
+
+	(void)snprintf(mirror, size, "%s", MIRROR);
+	if (program_run(&program, &out, NULL) != 0 || out.failed)
+		return;
+	at = out.data;
+	while (*at) {
+		size_t len = strcspn(at, "\n"), n = len;
+
+		while (n > 0 && at[n - 1] == '/')
+			n--;
+		if (n > 7 && n < size && strncmp(at, "http", 4) == 0 &&
+		    strncmp(at + n - 7, "/debian", 7) == 0) {
+			(void)snprintf(mirror, size, "%.*s", (int)n, at);
+			return;
+		}
+		at += len + (at[len] == '\n');
+	}
+}
+
+/* "bookworm", of this machine. */
+static bool own_suite(char *suite, size_t size)
+{
+	static const char key[] = "VERSION_CODENAME=";
+	FILE *file = fopen("/etc/os-release", "re");
+	char line[256];
+	bool found = false;
+
+	while (file && !found && fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (strncmp(line, key, sizeof(key) - 1) != 0)
+			continue;
+		found = aptget_is_suite(line + sizeof(key) - 1);
+		if (found)
+			(void)snprintf(suite, size, "%.*s", (int)NAME_MAX_LEN,
+				       line + sizeof(key) - 1);
+	}
+	if (file)
+		(void)fclose(file);
+	return found;
+}
+
+static int write_text(const char *folder, const char *name, const char *text,
+		      size_t len)
+{
+	cleanup_free char *path = NULL;
+	cleanup_fd int fd = -1;
+
+	if (asprintf(&path, "%s/%s", folder, name) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	return fd < 0 ? -errno : fd_write_full(fd, text, len);
+}
+
+/* An apt that knows one suite, and nothing of this machine but its keys. */
+static int write_config(const struct apt *apt, const char *mirror,
+			const char *suite)
+{
+	static const char *const folders[] = {"lists", "lists/partial",
+					      "archives", "archives/partial"};
+	const char *keyring = access(KEYRING ".gpg", R_OK) == 0 ? KEYRING ".gpg"
+			      : access(KEYRING ".pgp", R_OK) == 0 ? KEYRING
+				      ".pgp"
+								  : NULL;
+	cleanup_buf struct buf config = {0}, sources = {0};
+	const char *f = apt->folder;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(folders); i++) {
+		cleanup_free char *path = NULL;
+
+		if (asprintf(&path, "%s/%s", f, folders[i]) < 0) {
+			path = NULL;
+			r = -ENOMEM;
+		} else if (mkdir(path, 0755) < 0) {
+			r = -errno;
+		}
+	}
+	buf_addf(&config,
+		 "Dir::Etc::SourceList \"%s/sources.list\";\n"
+		 "Dir::Etc::SourceParts \"/dev/null\";\n"
+		 "Dir::Etc::Preferences \"/dev/null\";\n"
+		 "Dir::Etc::PreferencesParts \"/dev/null\";\n"
+		 "Dir::State \"%s\";\n"
+		 "Dir::State::status \"%s/status\";\n"
+		 "Dir::Cache \"%s\";\n",
+		 f, f, f, f);
+	buf_add_str(&config, "APT::Architecture \"amd64\";\n"
+			     "APT::Architectures { \"amd64\"; };\n"
+			     "APT::Update::Error-Mode \"any\";\n"
+			     "Acquire::Languages \"none\";\n"
+			     "Acquire::Retries \"1\";\n"
+			     "Acquire::http::Timeout \"20\";\n"
+			     "Acquire::https::Timeout \"20\";\n"
+			     "Debug::NoLocking \"true\";\n"
+			     "#clear APT::Update::Post-Invoke;\n"
+			     "#clear APT::Update::Post-Invoke-Success;\n"
+			     "#clear DPkg::Post-Invoke;\n");
+	buf_addf(&sources, "deb [target=Packages%s%s] %s %s main\n",
+		 keyring ? " signed-by=" : "", keyring ? keyring : "", mirror,
+		 suite);
+	if (config.failed || sources.failed)
+		r = -ENOMEM;
+	if (r == 0)
+		r = write_text(f, "apt.conf", config.data, config.len);
+	if (r == 0)
+		r = write_text(f, "sources.list", sources.data, sources.len);
+	if (r == 0)
+		r = write_text(f, "status", "", 0);
+	return r < 0 ? err_set(apt->err, r, "Cannot write into %s: %s", f,
+			       err_name(r))
+		     : 0;
+}
+
+static int download_by_own_lists(struct apt *apt, const char *package,
+				 const char *suite, char **deb)
+{
+	cleanup_buf struct buf out = {0}, said = {0};
+	cleanup_free char *config = NULL;
+	char mirror[256], own[128];
+	int r;
+
+	if (!suite && !own_suite(own, sizeof(own)))
+		return err_set(apt->err, -ENOENT,
+			       "This machine's apt does not know %s: say of "
+			       "which Debian it is, --suite trixie",
+			       package);
+	find_mirror(apt, mirror, sizeof(mirror));
+	r = write_config(apt, mirror, suite ? suite : own);
+	if (r == 0 && asprintf(&config, "%s/apt.conf", apt->folder) < 0) {
+		config = NULL;
+		r = err_set(apt->err, -ENOMEM, "Out of memory");
+	}
+	if (r < 0)
+		return r;
+	apt->config = config;
+	r = ask(apt, "apt-get", "update", NULL, &out, &said);
+	if (r != 0)
+		return failed(apt, r, "fetch the list of packages", &said);
+	return download(apt, package, deb);
+}
+
+static char *make_folder(struct err *err)
+{
+	const char *tmp = getenv("TMPDIR");
+	char *folder;
+
+	if (asprintf(&folder, "%s/volt-kernel-XXXXXX",
+		     tmp && tmp[0] == '/' ? tmp : "/var/tmp") < 0)
+		return NULL;
+	if (mkdtemp(folder))
+		return folder;
+	(void)err_set(err, -errno, "Cannot make a folder to download into: %s",
+		      err_name(errno));
+	free(folder);
+	return NULL;
+}
+
+int aptget_fetch(const char *package, const char *suite,
+		 struct progress *progress, char **folder, char **deb,
+		 struct err *err)
+{
+	struct apt apt = {.progress = progress, .err = err};
+	int r = -ENOENT;
+
+	*folder = NULL;
+	*deb = NULL;
+	if (!aptget_is_package(package) || (suite && !aptget_is_suite(suite)))
+		return err_set(err, -EINVAL, "'%s' is no name of a %s",
+			       aptget_is_package(package) ? suite : package,
+			       aptget_is_package(package) ? "Debian's suite"
+							  : "package");
+	(void)err_set(err, -ENOMEM, "Out of memory");
+	*folder = make_folder(err);
+	if (!*folder)
+		return err->rc;
+	apt.folder = *folder;
+	if (!suite)
+		r = download(&apt, package, deb);
+	return r == 0 ? 0 : download_by_own_lists(&apt, package, suite, deb);
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind,
+		      struct FTW *ftw)
+{
+	(void)st;
+	(void)kind;
+	(void)ftw;
+	(void)remove(path);
+	return 0;
+}
+
+void aptget_clean(char *folder)
+{
+	if (folder)
+		(void)nftw(folder, remove_one, NR_OPEN, FTW_DEPTH | FTW_PHYS);
+	free(folder);
+}

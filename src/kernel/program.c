@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * program.c - run a program of the distribution, and take what it says
+ */
+#include "kernel/program.h"
+
+#include "base/fd.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define TELL_MS     500
+#define EXIT_NO_RUN 127
+
+/* In the child. */
+static void become(const struct program *program, int out, int said)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (null >= 0 && dup2(null, STDIN_FILENO) >= 0 &&
+	    dup2(out, STDOUT_FILENO) >= 0 && dup2(said, STDERR_FILENO) >= 0 &&
+	    (!program->folder || chdir(program->folder) == 0) &&
+	    setenv("LC_ALL", "C", 1) == 0)
+		(void)execvp(program->argv[0],
+			     (char *const *)(uintptr_t)program->argv);
+	_exit(EXIT_NO_RUN);
+}
+
+/* The bytes of the files in a folder, not below it. */
+static uint64_t bytes_in(const char *folder)
+{
+	DIR *dir = folder ? opendir(folder) : NULL;
+	const struct dirent *e;
+	uint64_t sum = 0;
+	struct stat st;
+
+	while (dir && (e = readdir(dir)))
+		if (fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) ==
+			    0 &&
+		    S_ISREG(st.st_mode))
+			sum += (uint64_t)st.st_size;
+	if (dir)
+		(void)closedir(dir);
+	return sum;
+}
+
+/* Return: whether there may be more. */
+static bool take(int fd, struct buf *to)
+{
+	char chunk[2048];
+	ssize_t n = read(fd, chunk, sizeof(chunk));
+
+	if (n > 0 && to && to->len < PROGRAM_SAID_MAX)
+		buf_add(to, chunk, (size_t)n);
+	return n > 0 || (n < 0 && errno == EINTR);
+}
+
+static void take_all(const struct program *program, int out_fd, int said_fd,
+		     struct buf *out, struct buf *said)
+{
+	struct pollfd fds[] = {{.fd = out_fd, .events = POLLIN},
+			       {.fd = said_fd, .events = POLLIN}};
+
+	while (fds[0].fd >= 0 || fds[1].fd >= 0) {
+		(void)poll(fds, ARRAY_SIZE(fds), TELL_MS);
+		if (fds[0].revents && !take(fds[0].fd, out))
+			fds[0].fd = -1;
+		if (fds[1].revents && !take(fds[1].fd, said))
+			fds[1].fd = -1;
+		if (program->progress)
+			progress_tell(program->progress, program->what,
+				      bytes_in(program->folder), 0);
+	}
+	buf_add(out, "", 1);
+	if (said)
+		buf_add(said, "", 1);
+}
+
+static int wait_for(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	if (WIFSIGNALED(status))
+		return 128 + WTERMSIG(status);
+	return WEXITSTATUS(status) == EXIT_NO_RUN ? -ENOENT
+						  : WEXITSTATUS(status);
+}
+
+int program_run(const struct program *program, struct buf *out,
+		struct buf *said)
+{
+	int pipes[2][2];
+	pid_t pid;
+
+	if (pipe2(pipes[0], O_CLOEXEC) < 0)
+		return -errno;
+	if (pipe2(pipes[1], O_CLOEXEC) < 0) {
+		fd_close(&pipes[0][0]);
+		fd_close(&pipes[0][1]);
+		return -EMFILE;
+	}
+	pid = fork();
+	if (pid == 0)
+		become(program, pipes[0][1], pipes[1][1]);
+	fd_close(&pipes[0][1]);
+	fd_close(&pipes[1][1]);
+	if (pid > 0)
+		take_all(program, pipes[0][0], pipes[1][0], out, said);
+	fd_close(&pipes[0][0]);
+	fd_close(&pipes[1][0]);
+	return pid < 0 ? -EAGAIN : wait_for(pid);
+}
+
+const char *program_last_line(const struct buf *said, char line[static 256])
+{
+	const char *at = said->data ? said->data : "";
+
+	line[0] = '\0';
+	while (*at) {
+		size_t len = strcspn(at, "\n");
+
+		if (len > 0)
+			(void)snprintf(line, 256, "%.*s", (int)len, at);
+		at += len + (at[len] == '\n');
+	}
+	return strncmp(line, "E: ", 3) == 0 ? line + 3 : line;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * program.h - run a program of the distribution, and take what it says
+ */
+#pragma once
+
+#include "kernel/progress.h"
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* What is kept of each of its streams; the rest is read and dropped. */
+#define PROGRAM_SAID_MAX MIB(4)
+
+/**
+ * struct program - what is to be run
+ * @argv:	NULL-terminated; argv[0] is looked for in PATH. No shell sees it
+ * @folder:	that it runs in; NULL: this one
+ * @what:	for @progress, with the bytes of the files in @folder
+ */
+struct program {
+	const char *const *argv;
+	const char *folder;
+	struct progress *progress;
+	const char *what;
+};
+
+/**
+ * program_run() - run it to its end, in the C locale
+ * @out:	gets what it wrote to its standard output, with a NUL
+ * @said:	the same of standard error; may be NULL
+ *
+ * It gets SIGTERM when this process dies.
+ *
+ * Return: its exit code; 128 and its signal; -ENOENT when there is no such
+ * program; -errno.
+ */
+int program_run(const struct program *program, struct buf *out,
+		struct buf *said) __must_check;
+
+/* The last line of @said that is not empty, without "E: ". @line: 256 bytes. */
+const char *program_last_line(const struct buf *said, char line[static 256]);
