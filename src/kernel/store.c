@@ -247,11 +247,24 @@ void store_default(const struct store *store,
 		name[0] = '\0';
 }
 
+/* Has one of them a record of this name? */
+static bool is_there(const struct stores *stores, const char *name)
+{
+	char path[sizeof(STORE_NAMES) + 1 + RECORD_NAME_MAX + 1];
+
+	(void)snprintf(path, sizeof(path), STORE_NAMES "/%s", name);
+	for (unsigned int i = 0; i < stores->nr; i++)
+		if (stores->store[i].fd >= 0 &&
+		    faccessat(stores->store[i].fd, path, F_OK, 0) == 0)
+			return true;
+	return false;
+}
+
 int stores_default(struct stores *stores, char *name, struct err *err)
 {
 	for (unsigned int i = 0; i < stores->nr; i++) {
 		store_default(&stores->store[i], name);
-		if (name[0])
+		if (name[0] && is_there(stores, name))
 			return 0;
 	}
 	return err_set(err, -ENOENT,

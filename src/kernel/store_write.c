@@ -34,21 +34,27 @@ static int not_mine(const struct store *store, struct err *err)
 		       store->path);
 }
 
-/* The path and each folder above it; what is there stays as it is. */
+/* One that is there stays as it is; what root makes is for all to read. */
+static int make_folder(const char *path)
+{
+	if (mkdir(path, FOLDER_MODE) < 0)
+		return errno == EEXIST ? 0 : -errno;
+	return geteuid() == 0 && chmod(path, FOLDER_MODE) < 0 ? -errno : 0;
+}
+
+/* The path and each folder above it. */
 static int make_folders(char *path)
 {
-	for (char *p = path + 1; *p; p++) {
-		int r;
+	int r = 0;
 
+	for (char *p = path + 1; r == 0 && *p; p++) {
 		if (*p != '/')
 			continue;
 		*p = '\0';
-		r = mkdir(path, FOLDER_MODE) < 0 ? -errno : 0;
+		r = make_folder(path);
 		*p = '/';
-		if (r < 0 && r != -EEXIST)
-			return r;
 	}
-	return mkdir(path, FOLDER_MODE) < 0 && errno != EEXIST ? -errno : 0;
+	return r < 0 ? r : make_folder(path);
 }
 
 int store_create(struct store *store, struct err *err)
@@ -499,12 +505,9 @@ void store_note(struct store *store, const struct record *seen)
 
 int store_set_default(struct store *store, const char *name, struct err *err)
 {
-	cleanup_record struct record record = {0};
 	cleanup_fd int lock = -1;
 	int r = lock_store(store, &lock, err);
 
-	if (r == 0)
-		r = store_find(store, name, &record, err);
 	if (r < 0)
 		return r;
 	r = write_default(store, name);

@@ -68,7 +68,7 @@ int store_pin(struct store *store, const char *name, bool pinned,
  * can be written: the next use is quick then. */
 void store_note(struct store *store, const struct record *seen);
 
-/* @name is in @store. */
+/* @name is a kernel of @store, or, for a user's, of root's. */
 int store_set_default(struct store *store, const char *name,
 		      struct err *err) __must_check;
 

@@ -315,6 +315,52 @@ def test_an_ordinary_users_own_store(nobodys):
         assert run.returncode == 1 and "not to be believed" in run.stderr
 
 
+TWO_STORES = """
+mount -t tmpfs -o mode=755 lib /var/lib
+umask 077
+volt() { env -u VOLT_STORE "$1/volt" kernel "${@:2}"; }
+user() { setpriv --reuid 65534 --regid 65534 --clear-groups \\
+	env -u VOLT_STORE HOME="$1/home" "$1/volt" kernel "${@:2}"; }
+volt "$1" add --name system "$1/hello.elf"
+volt "$1" add --name both "$1/hello.elf"
+user "$1" path system
+user "$1" default
+user "$1" default both
+user "$1" default
+user "$1" add --name both "$1/ticker.elf"
+user "$1" path both
+user "$1" rm system
+user "$1" rm --force both
+user "$1" default
+volt "$1" default
+volt "$1" rm both
+user "$1" default
+"""
+
+
+def test_the_stores_of_a_user_and_of_root(nobodys):
+    """The user's own is looked at first; root's stays as it is."""
+    shutil.copy(OTHER, nobodys / "ticker.elf")
+    (nobodys / "home").mkdir()
+    os.chown(nobodys / "home", NOBODY, NOBODY)
+    run = subprocess.run(
+        ["unshare", "--mount", "bash", "-c", TWO_STORES, "bash", nobodys],
+        capture_output=True, text=True, timeout=120, check=False)
+    if "unshare" in run.stderr:
+        pytest.skip("no mount namespace here: " + run.stderr.strip())
+    lines = [x.split(":")[0] for x in run.stdout.splitlines()]
+    own = str(nobodys / "home/.local/share/volt/kernels/blobs/")
+    assert lines[:3] == ["system", "both", lines[2]], run.stderr
+    assert lines[2].startswith("/var/lib/volt/kernels/blobs/")
+    # A default of the user's own, of root's kernels.
+    assert lines[3:6] == ["system", "both", "both"], run.stdout + run.stderr
+    assert lines[6].startswith(own)
+    # His default went with his kernel: it is root's again.
+    assert lines[7:] == ["system"] * 3, run.stdout + run.stderr
+    assert "only root changes" in run.stderr
+    assert len(run.stderr.splitlines()) == 1, run.stderr
+
+
 CONFIG = "# Linux/x86 6.1.1 Kernel Configuration\nCONFIG_VIRTIO_BLK=m\n"
 
 
