@@ -54,7 +54,7 @@ static int read_at(struct pack *p, void *to, uint64_t len, uint64_t off)
 
 static int read_headers(struct pack *p)
 {
-	Elf64_Phdr all[ELFPACK_PHDRS_MAX];
+	Elf64_Phdr all[ELFPACK_PHDRS_MAX] = {0};
 	Elf64_Ehdr *e = &p->ehdr;
 	int r = read_at(p, e, sizeof(*e), 0);
 

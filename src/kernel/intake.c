@@ -260,7 +260,7 @@ static int take_kernel(struct intake *in, struct adding *adding, int elf,
 {
 	struct facts facts = {0};
 	cleanup_buf struct buf config = {0};
-	struct stat st;
+	struct stat st = {0};
 	int to = -1, r = facts_check(elf, in->path, &facts, in->err);
 
 	if (r == 0 && fstat(elf, &st) < 0)

@@ -80,7 +80,7 @@ static int find_payload(const uint8_t *image, size_t len, struct payload *out,
 		return err_set(err, -ENODATA,
 			       "is cut off: its kernel ends at byte %llu, the "
 			       "file at %zu; fetch or build it again",
-			       (unsigned long long)(start + n), len);
+			       (unsigned long long)start + n, len);
 	out->data = image + start;
 	out->len = n;
 	out->kind = unpack_recognize(out->data, out->len);

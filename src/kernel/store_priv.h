@@ -26,7 +26,7 @@ struct store_blob store_blob_of(const char *sha256);
 
 /* "initramfs/KEY.SHA256" */
 struct store_initramfs {
-	char name[sizeof(STORE_INITRAMFS) + 1 + 2 * (DIGEST_HEX + 1)];
+	char name[sizeof(STORE_INITRAMFS) + 1 + (size_t)2 * (DIGEST_HEX + 1)];
 };
 
 struct store_initramfs store_initramfs_of(const char *key, const char *sha256);

@@ -165,7 +165,7 @@ int adding_done(struct adding *adding, int fd, struct progress *progress,
 		struct record_file *out, struct err *err)
 {
 	struct digest *sum = &adding->temp[index_of(adding, fd)].sum;
-	struct stat st;
+	struct stat st = {0};
 	int r = fsync(fd) < 0 || fchmod(fd, BLOB_MODE) < 0 || fstat(fd, &st) < 0
 			? -errno
 			: 0;
