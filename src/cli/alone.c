@@ -5,7 +5,7 @@
 #include "cli/alone.h"
 
 #include "base/fd.h"
-#include "base/vm_args.h"
+#include "config/vm_args.h"
 
 #include <ctype.h>
 #include <dirent.h>

@@ -7,7 +7,7 @@
 
 #include "base/denied.h"
 #include "base/fd.h"
-#include "base/vm_args.h"
+#include "config/vm_args.h"
 #include "sandbox/stage.h"
 
 #include <errno.h>

@@ -11,7 +11,7 @@
 #include "cli/launch.h"
 
 #include "base/fd.h"
-#include "base/vm_args.h"
+#include "config/vm_args.h"
 #include "sandbox/stage.h"
 
 #include <errno.h>

@@ -8,7 +8,7 @@
 #include "kernel/check.h"
 
 #include "base/fd.h"
-#include "base/vm_args.h"
+#include "config/vm_args.h"
 
 #include <errno.h>
 #include <stdio.h>

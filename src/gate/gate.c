@@ -4,7 +4,7 @@
  */
 #include "gate/gate_priv.h"
 
-#include "base/vm_args.h"
+#include "config/vm_args.h"
 #include "gate/http.h"
 #include "host/allow.h"
 #include "host/path.h"

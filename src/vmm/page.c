@@ -4,7 +4,7 @@
  */
 #include "vmm/page.h"
 
-#include "base/vm_args.h"
+#include "config/vm_args.h"
 #include "vmm/options.h"
 
 enum group {
