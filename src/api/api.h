@@ -13,8 +13,6 @@
 #include "base/version.h"
 #include "vm/restore.h"
 
-#define API_PAYLOAD_MAX_DEFAULT 51200u
-
 struct allow;
 struct api;
 

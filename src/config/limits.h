@@ -10,6 +10,9 @@
 #define CONFIG_VCPUS_MAX   32
 #define CONFIG_CMDLINE_MAX 2048 /* with the terminating NUL */
 
+/* Bytes of a request's body, unless the command line says else. */
+#define CONFIG_PAYLOAD_DEFAULT 51200
+
 /* The number of a limit, in a help text. */
 #define CONFIG_TEXT(limit)  CONFIG_TEXT_(limit)
 #define CONFIG_TEXT_(limit) #limit

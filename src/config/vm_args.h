@@ -9,8 +9,8 @@
 #pragma once
 
 #include "base/args.h"
-
-#define VM_CPUS_MAX 32
+#include "config/limits.h"
+#include "config/words.h"
 
 /* The name of volt-vmm's other half in a list of processes (gate/gate.h). */
 #define VM_GATE_NAME "fc_api"
@@ -39,15 +39,16 @@
 		.help = "kernel command line" DEFAULT, \
 		__VA_ARGS__,                           \
 	}
-#define VM_ARG_CPUS(...)                                       \
-	{                                                      \
-		.name = "cpus",                                \
-		.kind = ARG_NUMBER,                            \
-		.value = "N",                                  \
-		.min = 1,                                      \
-		.max = VM_CPUS_MAX,                            \
-		.help = "number of CPUs, 1 to 32 (default 1)", \
-		__VA_ARGS__,                                   \
+#define VM_ARG_CPUS(...)                                     \
+	{                                                    \
+		.name = "cpus",                              \
+		.kind = ARG_NUMBER,                          \
+		.value = "N",                                \
+		.min = 1,                                    \
+		.max = CONFIG_VCPUS_MAX,                     \
+		.help = "number of CPUs, 1 to " CONFIG_TEXT( \
+			CONFIG_VCPUS_MAX) " (default 1)",    \
+		__VA_ARGS__,                                 \
 	}
 #define VM_ARG_MEMORY(DEFAULT, ...)                                       \
 	{                                                                 \
@@ -58,21 +59,21 @@
 			"16 or more (default " DEFAULT ")",               \
 		__VA_ARGS__,                                              \
 	}
-#define VM_ARG_DISK(MORE, ...)                                              \
-	{                                                                   \
-		.name = "disk",                                             \
-		.kind = ARG_LIST,                                           \
-		.value = "PATH[,ro][,id=ID][,engine=async][,cache=unsafe]", \
-		.help = "raw image or block device; without --initrd the "  \
-			"first one is the root file system; may be given "  \
-			"several times" MORE,                               \
-		__VA_ARGS__,                                                \
+#define VM_ARG_DISK(MORE, ...)                                             \
+	{                                                                  \
+		.name = "disk",                                            \
+		.kind = ARG_LIST,                                          \
+		.value = CONFIG_DISK_WORDS(CONFIG_WORD_USAGE),             \
+		.help = "raw image or block device; without --initrd the " \
+			"first one is the root file system; may be given " \
+			"several times" MORE,                              \
+		__VA_ARGS__,                                               \
 	}
 #define VM_ARG_NET(MORE, ...)                                                 \
 	{                                                                     \
 		.name = "net",                                                \
 		.kind = ARG_LIST,                                             \
-		.value = "tap=NAME[,mac=MAC][,mtu=N][,vhost]",                \
+		.value = CONFIG_NET_WORDS(CONFIG_WORD_USAGE),                 \
 		.help = "network interface on a tap that `volt net add` "     \
 			"made; vhost: the host kernel moves the frames; may " \
 			"be given several times" MORE,                        \
@@ -82,7 +83,7 @@
 	{                                                              \
 		.name = "vsock",                                       \
 		.kind = ARG_TEXT,                                      \
-		.value = "cid=N,path=SOCKET",                          \
+		.value = CONFIG_VSOCK_WORDS(CONFIG_WORD_USAGE),        \
 		.help = "sockets between guest and host; cid is 3 or " \
 			"more (default 3)" MORE,                       \
 		__VA_ARGS__,                                           \

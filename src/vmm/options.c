@@ -129,7 +129,7 @@ int options_parse(struct options *opts, int argc, char **argv, struct err *err)
 
 	*opts = (struct options){
 		.id = OPTIONS_ID_DEFAULT,
-		.payload_max = OPTIONS_PAYLOAD_DEFAULT,
+		.payload_max = CONFIG_PAYLOAD_DEFAULT,
 	};
 	r = args_parse(&vmm_page, argc, argv, opts, &args, err);
 	if (args.help) {

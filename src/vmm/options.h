@@ -14,7 +14,6 @@
 
 #define OPTIONS_API_SOCK_DEFAULT "/run/firecracker.socket"
 #define OPTIONS_ID_DEFAULT       "anonymous-instance"
-#define OPTIONS_PAYLOAD_DEFAULT  51200u
 
 /* What main() shall do. */
 enum options_action {

@@ -39,11 +39,11 @@ static const struct arg args[] = {
 	VM_ARG_VSOCK("; with --restore SOCKET: another path", AT(vsock)),
 	{"irqchip", "split|full",
 	 "full adds the PIC and PIT for guests that need them",
-	 .kind = ARG_CHOICE, ARG_CHOICES("split", "full"), AT(irqchip),
+	 .kind = ARG_CHOICE, ARG_CHOICES(CONFIG_IRQCHIPS(CONFIG_NAME)), AT(irqchip),
 	 .forbids = "restore"},
 	{"entry", "auto|pvh|linux64",
 	 "protocol by which an ELF kernel is entered",
-	 .kind = ARG_CHOICE, ARG_CHOICES("auto", "pvh", "linux64"), AT(entry),
+	 .kind = ARG_CHOICE, ARG_CHOICES(CONFIG_ENTRIES(CONFIG_NAME)), AT(entry),
 	 .forbids = "restore"},
 	{"nested", NULL,
 	 "offer the guest VMX or SVM, where the host's KVM does, for guests of "
@@ -125,7 +125,8 @@ static const struct arg args[] = {
 	{"no-seccomp", NULL, "load no seccomp filters",
 	 .kind = ARG_FLAG, OLD(no_seccomp), .forbids = "seccomp-filter"},
 	{"http-api-max-payload-size", "BYTES",
-	 "largest body of a request (default 51200)",
+	 "largest body of a request (default "
+	 CONFIG_TEXT(CONFIG_PAYLOAD_DEFAULT) ")",
 	 .kind = ARG_NUMBER, OLD(payload_max)},
 	{"mmds-size-limit", "BYTES",
 	 NO_EFFECT "there is no metadata service yet",
