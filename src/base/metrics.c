@@ -15,7 +15,8 @@
  * struct metrics_slot - one group, or one device of a group
  * @name:	"block"; owned
  * @suffix:	"rootfs" for a device, else NULL; owned
- * @zeros:	counter names of a declared group
+ * @zeros:	counter names of a declared group that nobody has
+ * @empty:	or the group itself, which somebody has
  * @group:	NULL while the group is only declared
  * @last:	what each counter was at the last line that got through; owned
  * @delta:	what each counter shows in this line; same allocation as @last
@@ -24,6 +25,7 @@ struct metrics_slot {
 	char *name;
 	char *suffix;
 	const char *const *zeros;
+	const struct metric_group *empty;
 	const struct metric_group *group;
 	const void *counters;
 	uint64_t *last;
@@ -116,19 +118,37 @@ static int insert(struct metrics *metrics, size_t at, const char *name,
 	return 0;
 }
 
+/* Return: the slot of a group that is there, if only for its place; or NULL. */
+static struct metrics_slot *reserve(struct metrics *metrics, const char *group)
+{
+	struct metrics_slot *slot = find(metrics, group);
+
+	if (slot)
+		return slot;
+	if (insert(metrics, metrics->nr_slots, group, NULL) < 0)
+		return NULL;
+	return &metrics->slots[metrics->nr_slots - 1];
+}
+
 int metrics_declare(struct metrics *metrics, const char *group,
 		    const char *const *names)
 {
-	struct metrics_slot *slot = find(metrics, group);
-	int r;
+	struct metrics_slot *slot = reserve(metrics, group);
 
-	if (!slot) {
-		r = insert(metrics, metrics->nr_slots, group, NULL);
-		if (r < 0)
-			return r;
-		slot = &metrics->slots[metrics->nr_slots - 1];
-	}
+	if (!slot)
+		return -ENOMEM;
 	slot->zeros = names;
+	return 0;
+}
+
+int metrics_declare_group(struct metrics *metrics,
+			  const struct metric_group *group)
+{
+	struct metrics_slot *slot = reserve(metrics, group->name);
+
+	if (!slot)
+		return -ENOMEM;
+	slot->empty = group;
 	return 0;
 }
 
@@ -173,7 +193,7 @@ void metrics_remove(struct metrics *metrics, const void *counters)
 
 		if (slot->counters != counters) {
 			i++;
-		} else if (slot->zeros) {
+		} else if (slot->zeros || slot->empty) {
 			free(slot->last);
 			slot->last = slot->delta = NULL;
 			slot->group = NULL;
@@ -306,6 +326,18 @@ static void add_sums(const struct metrics *metrics, struct buf *out,
 	}
 }
 
+/* The group's own counters; zeros while nobody has added it. */
+static void add_group(struct buf *out, const struct metrics_slot *slot,
+		      const struct metric_group *group)
+{
+	const struct metric *m = group->metrics;
+
+	for (size_t i = 0; i < group->nr; i++)
+		add_value(out, i > 0 ? m[i - 1].name : NULL, m[i].name,
+			  i + 1 < group->nr ? m[i + 1].name : NULL,
+			  value_of(slot, i));
+}
+
 static void add_slot(const struct metrics *metrics, struct buf *out,
 		     const struct metrics_slot *slot)
 {
@@ -313,19 +345,14 @@ static void add_slot(const struct metrics *metrics, struct buf *out,
 
 	buf_addf(out, ",\"%s%s%s\":{", slot->name, slot->suffix ? "_" : "",
 		 slot->suffix ? slot->suffix : "");
-	if (slot->group) {
-		const struct metric *m = slot->group->metrics;
-		size_t nr = slot->group->nr;
-
-		for (size_t i = 0; i < nr; i++)
-			add_value(out, i > 0 ? m[i - 1].name : NULL, m[i].name,
-				  i + 1 < nr ? m[i + 1].name : NULL,
-				  value_of(slot, i));
-	} else if (device < metrics->nr_slots) {
+	if (slot->group)
+		add_group(out, slot, slot->group);
+	else if (device < metrics->nr_slots)
 		add_sums(metrics, out, metrics->slots[device].group);
-	} else if (slot->zeros) {
+	else if (slot->empty)
+		add_group(out, slot, slot->empty);
+	else if (slot->zeros)
 		add_zeros(out, slot->zeros);
-	}
 	buf_add(out, "}", 1);
 }
 

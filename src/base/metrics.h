@@ -136,8 +136,18 @@ int metrics_init(struct metrics *metrics) __must_check;
 void metrics_free(struct metrics *metrics);
 
 /**
- * metrics_declare() - reserve a place for a group, and show zeros meanwhile
- * @names:	NULL-terminated counter names as in struct metric
+ * metrics_declare_group() - reserve a place for @group, and show zeros until
+ * somebody adds it
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int metrics_declare_group(struct metrics *metrics,
+			  const struct metric_group *group) __must_check;
+
+/**
+ * metrics_declare() - the same for a group that nobody has yet
+ * @names:	NULL-terminated; "x_agg" is an object of minimum, maximum and
+ *		sum. NULL: only its place
  *
  * Return: 0 or -ENOMEM.
  */

@@ -162,6 +162,32 @@ static void declared_groups_show_zeros(void **state)
 	metrics_free(&m);
 }
 
+/* The names come from the group: nobody repeats them. */
+static void a_group_is_declared_by_itself(void **state)
+{
+	struct counters c = {0};
+	struct metrics m, by_name;
+	json_t *line, *same;
+
+	(void)state;
+	assert_int_equal(metrics_init(&m), 0);
+	assert_int_equal(metrics_init(&by_name), 0);
+	assert_int_equal(metrics_declare_group(&m, &block), 0);
+	assert_int_equal(metrics_declare(&by_name, "block", zero_names), 0);
+	for (int i = 0; i < 2; i++) {
+		line = line_of(&m);
+		same = line_of(&by_name);
+		assert_true(json_equal(json_object_get(line, "block"),
+				       json_object_get(same, "block")));
+		json_decref(line);
+		json_decref(same);
+		assert_int_equal(metrics_add(&m, &block, NULL, &c), 0);
+		metrics_remove(&m, &c);
+	}
+	metrics_free(&m);
+	metrics_free(&by_name);
+}
+
 /* As api/metrics.c does. */
 static int open_to(struct metrics *m, const char *path, const char *extra)
 {
@@ -307,6 +333,7 @@ int main(void)
 		cmocka_unit_test(deltas_and_stored_values),
 		cmocka_unit_test(devices_add_up),
 		cmocka_unit_test(declared_groups_show_zeros),
+		cmocka_unit_test(a_group_is_declared_by_itself),
 		cmocka_unit_test(time_stamp_and_extra),
 		cmocka_unit_test(full_fifo),
 		cmocka_unit_test(lost_lines_lose_no_counts),
