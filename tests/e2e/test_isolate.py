@@ -6,6 +6,7 @@ tests/unit/test_sandbox_isolate.c. Here VMs have it, as root's and nobody's.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -84,8 +85,8 @@ def test_state_and_client(vmm, folder, request, user):
     api = Api(sock)
     api.wait()
     assert api.call("GET", "/volt/sandbox")[1]["isolated"] is False
-    api.set("PUT", "/boot-source",
-            {"kernel_image_path": str(vmm.guest("ticker"))})
+    kernel = shutil.copy(vmm.guest("ticker"), folder)  # the tree may be closed
+    api.set("PUT", "/boot-source", {"kernel_image_path": str(kernel)})
     api.set("PUT", "/actions", {"action_type": "InstanceStart"})
     one.wait_for("tick 1")
     said = api.call("GET", "/volt/sandbox")[1]

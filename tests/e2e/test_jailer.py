@@ -82,7 +82,8 @@ def test_process(jails):
         os.close(read)
     assert jail.pid() == process.pid
     assert api.call("GET", "/")[1]["id"] == "vm"
-    assert os.readlink(f"/proc/{process.pid}/root") == "/"
+    # By what it is: its name is not "/" where these tests are in a chroot.
+    assert os.path.samefile(f"/proc/{process.pid}/root", jail.root)
     mounts = [x.split() for x in jail.proc("mountinfo").splitlines()]
     assert [m[4] for m in mounts] == ["/"] and \
         mounts[0][3].endswith("/volt-vmm/vm/root")

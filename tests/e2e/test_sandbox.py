@@ -5,10 +5,12 @@ import ctypes
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -312,11 +314,19 @@ def nobody(tmp_path):
             f"exec {AS_NOBODY} \"$@\"", str(node)]
 
 
+@pytest.fixture
+def spin(vmm):
+    """A guest that everybody can read, whoever the tree is closed to."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="volt-s") as folder:
+        os.chmod(folder, 0o755)
+        yield shutil.copy(vmm.guest("spin"), folder)
+
+
 @needs_landlock
-def test_nobody_else_of_this_user_can_look_in(vmm, nobody):
+def test_nobody_else_of_this_user_can_look_in(vmm, nobody, spin):
     """The same user can neither trace it nor read its memory."""
-    run = vmm.spawn([*nobody, VMM, "--no-api", "--kernel", vmm.guest("spin"),
-                     "--sandbox", "strict"])
+    run = vmm.spawn([*nobody, VMM, "--no-api", "--kernel", spin, "--sandbox",
+                     "strict"])
     run.wait_for("spinning")
     assert status(run.pid)["Uid"].split() == [str(NOBODY)] * 4
     assert set(threads(run.pid).values()) == {("1", "2")}
@@ -330,11 +340,11 @@ def test_nobody_else_of_this_user_can_look_in(vmm, nobody):
 
 
 @needs_landlock
-def test_ps_sees_what_is_locked(vmm, nobody, tmp_path):
+def test_ps_sees_what_is_locked(vmm, nobody, spin):
     """Its own user's `volt ps`, though /proc hides what program it is."""
     sock = f"/tmp/volt-sandbox-{os.getpid()}.sock"
     run = vmm.spawn([*nobody, VMM, "--api-sock", sock, "--id", "locked",
-                     "--kernel", vmm.guest("spin"), "--sandbox", "strict"])
+                     "--kernel", spin, "--sandbox", "strict"])
     run.wait_for("spinning")
     said = subprocess.run([*AS_NOBODY.split(), BUILD / "volt", "ps"],
                           text=True, capture_output=True, check=False,
