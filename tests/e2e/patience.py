@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Waits for a helper's process that end, whatever the helper does."""
 
+import contextlib
 import select
 
 PATIENCE = 60  # seconds
@@ -14,3 +15,16 @@ def next_line(process, seconds=PATIENCE):
     """
     said = select.select([process.stdout], [], [], seconds)[0]
     return process.stdout.readline() if said else ""
+
+
+@contextlib.contextmanager
+def killed_at_last(process):
+    """@process in a block, killed behind it, also when the block fails.
+
+    Popen's own waits there for as long as the process lives.
+    """
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()

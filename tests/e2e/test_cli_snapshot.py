@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from conftest import Api
+from patience import killed_at_last
 from test_cli_run import VOLT, Cli
 
 
@@ -204,9 +205,9 @@ def test_a_snapshot_that_takes_long(cli, tmp_path):
     words = [f"{key}={value}" for key, value in cli.env.items()]
     vmm = Api(cli.folder / "volt/web.sock")
     os.kill(run.pid, signal.SIGSTOP)
-    with subprocess.Popen(["env", *words, VOLT, "snapshot", "web",
-                           tmp_path / "snap"], text=True,
-                          stderr=subprocess.PIPE) as saving:
+    with killed_at_last(subprocess.Popen(
+            ["env", *words, VOLT, "snapshot", "web", tmp_path / "snap"],
+            text=True, stderr=subprocess.PIPE)) as saving:
         line = saving.stderr.readline()  # after ten seconds, and it goes on
         os.kill(run.pid, signal.SIGCONT)
         assert line == "volt snapshot: saving, 10 s, 0 MiB\n"

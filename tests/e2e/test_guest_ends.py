@@ -147,7 +147,7 @@ def test_an_abort_gives_the_terminal_back(vmm):
                 seen += os.read(master, 4096)
             assert termios.tcgetattr(slave) != before
             run.send_signal(signal.SIGABRT)
-            assert run.wait() == -signal.SIGABRT
+            assert run.wait(60) == -signal.SIGABRT
         finally:
             run.kill()
     assert termios.tcgetattr(slave) == before

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from conftest import BUILD, Api, looks_into
+from patience import killed_at_last
 from test_snapshot import restore, snapshot, start
 
 
@@ -124,8 +125,9 @@ def test_a_handler_that_dies_before_it_serves(vmm, tmp_path):
             "s.bind(sys.argv[1])\ns.listen(1)\nprint(flush=True)\n"
             "s.accept()[0].recv(4096)\n")
     path = str(tmp_path / "uffd")
-    with subprocess.Popen([sys.executable, "-c", code, path],
-                          stdout=subprocess.PIPE) as handler:
+    with killed_at_last(subprocess.Popen(
+            [sys.executable, "-c", code, path],
+            stdout=subprocess.PIPE)) as handler:
         handler.stdout.readline()
         clone, api = empty_vmm(vmm, tmp_path)
         api.call("PUT", "/snapshot/load",

@@ -21,10 +21,13 @@ import pytest
 
 from apiclient import gate_of
 from conftest import BUILD, looks_into
+from patience import killed_at_last
 from test_snapshot_diff import VOLT, asked, check_clone, save, start
 
 LONG = os.environ.get("VOLT_TEST_LONG") == "1"
 NAMES = ["memory.snap", "state.json"]
+# Behind the answer to a save, for the last calls of the half that answered.
+GRACE = 10
 
 
 def calls_in(trace, begin):
@@ -110,12 +113,15 @@ class Saves:
     """VMs that are killed in the midst of saving to one directory.
 
     One half of the process writes, the other one, the gate, gives names: it is
-    @half whose calls are counted, and which is killed.
+    @half whose calls are counted, and which is killed. A life need not make as
+    many calls of a kind as the counted one did: @missed are those that were
+    not killed.
     """
 
     def __init__(self, vmm, folder, kind, half):
         self.vmm, self.folder, self.kind = vmm, folder, kind
         self.half = half
+        self.missed = 0
         self.trace = folder / "trace"
         self.place = folder / "s"
         run, api = start(vmm, folder)
@@ -133,11 +139,11 @@ class Saves:
         asked(run, "w 50 10 2", "wrote")
         api.set("PATCH", "/vm", {"state": "Paused"})
         gate = gate_of(run.pid)
-        with subprocess.Popen(
+        with killed_at_last(subprocess.Popen(
                 ["strace", "-f", "-p",
                  str(gate if self.half == "gate" else run.pid), "-o",
                  self.trace,
-                 *inject], stderr=subprocess.PIPE, text=True) as strace:
+                 *inject], stderr=subprocess.PIPE, text=True)) as strace:
             while "attached" not in strace.stderr.readline():
                 assert strace.poll() is None
             with contextlib.suppress(OSError, http.client.HTTPException):
@@ -148,12 +154,16 @@ class Saves:
                 strace.terminate()  # what comes now is no part of a save
                 strace.wait(60)
                 run.process.kill()
-            code = run.process.wait(60)
-            strace.wait(60)
-        # Either half takes the other one with it.
-        assert code == (1 if inject and self.half == "gate"
-                        else -signal.SIGKILL)
-        return run
+            try:
+                code = run.process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                self.missed += 1
+                run.process.kill()
+                run.process.wait(60)
+            else:
+                # Either half takes the other one with it.
+                assert code == (1 if inject and self.half == "gate"
+                                else -signal.SIGKILL)
 
     def check(self, what):
         """Old or new, whole; and the next save is undisturbed."""
@@ -184,4 +194,5 @@ def test_killed_at_every_call_of_a_save(vmm, tmp_path, kind, half, begin,
         saves.save("-e", f"inject={name}:signal=KILL:when={number}")
         outcomes[saves.check((name, number))] += 1
     assert outcomes[False] > least[0] and outcomes[True] >= least[1]
+    assert saves.missed <= 3, saves.missed
     check_clone(vmm, saves.place, "c 0 50 1", "c 50 10 2", "c 70 1 3")

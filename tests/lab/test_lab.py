@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab runs a command as this host would: streams, signals, files, KVM."""
+import contextlib
 import fcntl
 import os
 import pty
@@ -46,6 +47,17 @@ def readable(fd):
     return fd
 
 
+@contextlib.contextmanager
+def started(env, script):
+    """A script in the lab, killed behind the block however that ends."""
+    with subprocess.Popen([RUN, 'sh', '-c', script], env=env,
+                          stdout=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def until(what):
     """Waits until WHAT() is true."""
     end = time.monotonic() + PATIENCE
@@ -82,8 +94,7 @@ def test_arguments_and_environment_arrive(lab):
 
 def test_signal_reaches_the_command(lab):
     script = 'trap "exit 7" TERM; echo ready; while :; do sleep 0.1; done'
-    with subprocess.Popen([RUN, 'sh', '-c', script], env=lab,
-                          stdout=subprocess.PIPE) as process:
+    with started(lab, script) as process:
         assert readable(process.stdout).readline() == b'ready\n'
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 7
@@ -96,8 +107,7 @@ def sleeping(lab, seconds):
 
 def test_command_dies_with_its_client(lab):
     script = 'sleep 98761 & echo ready; sleep 98761'
-    with subprocess.Popen([RUN, 'sh', '-c', script], env=lab,
-                          stdout=subprocess.PIPE) as process:
+    with started(lab, script) as process:
         assert readable(process.stdout).readline() == b'ready\n'
         assert sleeping(lab, 98761)
         process.kill()
@@ -311,8 +321,7 @@ def test_no_such_kernel(alone):
 
 def test_killed_client_takes_its_lab_along(alone):
     env, folder = alone
-    with subprocess.Popen([RUN, 'sh', '-c', 'echo up; sleep 100'], env=env,
-                          stdout=subprocess.PIPE) as process:
+    with started(env, 'echo up; sleep 100') as process:
         assert readable(process.stdout).readline() == b'up\n'
         name, = os.listdir(folder)
         with open(f'{folder}/{name}/pid', encoding='ascii') as file:
