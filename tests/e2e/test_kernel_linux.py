@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernels of the store boot as `volt kernel check` says, or do not.
+
+Debian's stock kernels are what tools/kernel/fetch has, made a package again:
+their drivers are modules, so a root on a disk takes the initramfs that `volt
+run` makes. What check refuses is booted past it, by volt-vmm. All in one lab.
+"""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from conftest import (BUILD, LONG, NO_SLIM, ROOT, Running, lab_run, long_only,
+                      mkfs_ext4, need_lab, runs_linux, said, slim_kernel)
+
+CMDLINE = "console=ttyS0 reboot=k panic=1 loglevel=4"
+# Where modules are that a guest can use; all of them would be 90 MB.
+PARTS = ("kernel/drivers/virtio", "kernel/drivers/block", "kernel/fs/ext4",
+         "kernel/drivers/net/virtio_net*", "kernel/drivers/net/*failover*",
+         "kernel/net/core", "kernel/net/vmw_vsock", "kernel/lib",
+         "kernel/crypto", "kernel/fs/jbd2", "kernel/fs/mbcache*")
+INIT = """#!/bin/busybox sh
+busybox mount -t proc proc /proc
+read -r device _ type _ </proc/mounts
+busybox grep ' / ' /proc/mounts
+echo "ROOT pid=$$ args=$*"
+busybox ls /sys/bus/virtio/drivers 2>/dev/null
+busybox reboot -f
+"""
+
+
+@dataclass
+class Boot:
+    """One kernel: whether check says yes, and how it is started."""
+
+    name: str
+    good: bool
+    net: bool = False
+    long: bool = False
+    store: Path = None
+    disk: Path = None
+    kernel: str = ""
+
+    def argv(self, build, _folder):
+        if not self.good:  # past the check of volt run
+            return [f"{build}/volt-vmm", "--no-api", "--memory", "256",
+                    "--kernel", self.kernel, "--disk", str(self.disk),
+                    "--cmdline", CMDLINE, "--timeout", "50"]
+        return ["env", f"VOLT_STORE={self.store}", f"{build}/volt", "run",
+                "--timeout", "50", "--kernel", self.name,
+                "--disk", str(self.disk), "--cmdline", CMDLINE + " word"]
+
+
+BOOTS = [
+    Boot("stock", True),
+    Boot("stock-without-modules", False),
+    Boot("slim", True),
+    Boot("trixie", True, long=True),
+    Boot("trixie-without-modules", False, long=True),
+]
+
+
+def make_package(folder, series):
+    """The stock kernel of a Debian as a .deb; and its parts."""
+    argv = [ROOT / "tools/kernel/fetch",
+            *(["--series", series] if series else []), "--print"]
+    image, config, modules = (Path(said(*argv, x))
+                              for x in ("bzimage", "config", "modules"))
+    tree = folder / f"deb{series}"
+    (tree / "DEBIAN").mkdir(parents=True)
+    (tree / "DEBIAN/control").write_text(
+        "Package: linux-image-test\nVersion: 1\nArchitecture: amd64\n"
+        "Maintainer: me <me@example.org>\nDescription: a test\n")
+    (tree / "boot").mkdir()
+    shutil.copy(image, tree / f"boot/vmlinuz-{modules.name}")
+    shutil.copy(config, tree / f"boot/config-{modules.name}")
+    for part in PARTS:
+        for path in modules.glob(part):
+            target = tree / "lib/modules" / modules.name / \
+                path.relative_to(modules)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if path.is_dir() else shutil.copy)(path, target)
+    deb = folder / f"linux{series}.deb"
+    subprocess.run(["dpkg-deb", "-Znone", "--root-owner-group", "-b", tree,
+                    deb], check=True, capture_output=True)
+    return deb, image, config
+
+
+def volt(store, *words):
+    return subprocess.run(
+        [BUILD / "volt", "kernel", *words], text=True, capture_output=True,
+        timeout=120, check=False, env={**os.environ, "VOLT_STORE": str(store)})
+
+
+def add(store, name, *words):
+    run = volt(store, "add", "--name", name, *words)
+    assert run.returncode == 0, run.stderr
+
+
+def why_not(boot):
+    if boot.name == "slim" and not slim_kernel():
+        return NO_SLIM
+    return "make check-long" if boot.long and not LONG else None
+
+
+@pytest.fixture(scope="module")
+def booted(build, tmp_path_factory):
+    """(check's exit code, its output, the boot) of each, by name."""
+    if not shutil.which("dpkg-deb"):
+        pytest.skip("dpkg-deb is not installed")
+    folder = tmp_path_factory.mktemp("kernels")
+    store = folder / "store"
+    tree = folder / "tree"
+    for name in ("sbin", "bin", "dev", "proc"):
+        (tree / name).mkdir(parents=True)
+    (tree / "sbin/init").write_text(INIT)
+    (tree / "sbin/init").chmod(0o755)
+    shutil.copy("/bin/busybox", tree / "bin/busybox")
+    boots = [b for b in BOOTS if not why_not(b)]
+    for name, series in (("stock", ""), ("trixie", "6.12")):
+        if name in {b.name for b in boots}:
+            deb, image, config = make_package(folder, series)
+            add(store, name, deb)
+            add(store, f"{name}-without-modules", image, "--config", config)
+    if slim_kernel():
+        add(store, "slim", slim_kernel(), "--config",
+            Path(slim_kernel()).with_name("config"))
+    checked = {}
+    for boot in boots:
+        boot.store, boot.kernel = store, said(
+            "env", f"VOLT_STORE={store}", BUILD / "volt", "kernel", "path",
+            boot.name)
+        boot.disk = mkfs_ext4(tree, folder / f"{boot.name}.img", "16M")
+        checked[boot.name] = volt(store, "check", "--any-host", "--disk",
+                                  boot.disk, boot.name)
+    if runs_linux():
+        results = {}
+        for boot in boots:
+            run = Running(boot.argv(BUILD, folder), folder / boot.name)
+            run.process.stdin.close()
+            results[boot.name] = run.finish(120)
+    else:
+        need_lab()
+        results = lab_run(boots, folder, 500)
+    return checked, results
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("boot", BOOTS, ids=[b.name for b in BOOTS])
+def test_check_is_right(booted, boot):
+    if why_not(boot):
+        pytest.skip(why_not(boot))
+    checked, results = booted
+    assert boot.name in results, "the lab ended before this boot"
+    result, check = results[boot.name], checked[boot.name]
+    text = f"{check.stdout}\n{result.out[-2000:]}\n{result.log[-1000:]}"
+    assert check.returncode == (0 if boot.good else 1), text
+    if boot.good:
+        assert " / ext4 rw" in result.out, text
+        assert "ROOT pid=1 args=word" in result.out, text
+        assert "volt-init" not in result.out and result.code == 0, text
+    else:
+        assert "missing: disk: CONFIG_VIRTIO_BLK is a module" in check.stdout
+        assert "Unable to mount root fs" in result.out, text
+
+
+@long_only("a download of 30 MB from Debian")
+@pytest.mark.parametrize("suite", [[], ["--suite", "trixie"]])
+def test_a_package_of_debians(build, tmp_path, suite):
+    """By apt, as whoever runs this; nothing is left of it."""
+    if not shutil.which("apt-get"):
+        pytest.skip("apt-get is not installed")
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    run = subprocess.run(
+        [BUILD / "volt", "kernel", "add", "--name", "k", "--package",
+         "linux-image-cloud-amd64", *suite], text=True, capture_output=True,
+        timeout=900, check=False, env={**os.environ, "TMPDIR": str(folder),
+                                       "VOLT_STORE": str(tmp_path / "store")})
+    if "apt cannot fetch the list" in run.stderr:
+        pytest.skip(run.stderr.splitlines()[-1])
+    assert run.returncode == 0, run.stderr
+    assert "k: added" in run.stdout and "with modules" in run.stdout
+    assert list(folder.iterdir()) == []
