@@ -11,6 +11,7 @@
 #include "sandbox/seccomp.h"
 #include "vm/live.h"
 
+#include <errno.h>
 #include <signal.h>
 
 static void on_request(void *ctx, const char *raw, size_t len)
@@ -54,11 +55,15 @@ static void on_bad_call(struct api *api, int nr)
 
 static void on_note(void *ctx, uint32_t note, int rc, const char *text)
 {
+	struct api *api = ctx;
+	struct gate_counters *c = &api->gate.counters;
+
 	switch (note) {
 	case GATE_BAD_CALL:
-		on_bad_call(ctx, -rc);
+		on_bad_call(api, -rc);
 		break;
 	case SERVER_MALFORMED:
+		metric_inc(&c->malformed_count);
 		log_error("Received malformed HTTP on the API socket: %s",
 			  text);
 		break;
@@ -66,9 +71,11 @@ static void on_note(void *ctx, uint32_t note, int rc, const char *text)
 		log_info("An idle API connection is closed to make room");
 		break;
 	case SERVER_SLOW:
+		metric_inc(&c->clients_slow);
 		log_info("A slow API connection is closed");
 		break;
 	case SERVER_FULL:
+		metric_inc(&c->clients_refused);
 		log_error("Too many open API connections");
 		break;
 	case SERVER_NO_ACCEPT:
@@ -139,6 +146,9 @@ int api_open_gate(struct api *api, const char *path, struct allow *allow,
 	api->vm->lock = api_lock;
 	api->vm->lock_ctx = api;
 	r = gate_start(&api->gate, api->vm->loop, &params, &ops, api, err);
+	if (r == 0 && metrics_add(api->metrics, &gate_metric_group, NULL,
+				  &api->gate.counters) < 0)
+		r = err_set(err, -ENOMEM, "Out of memory");
 	if (r == 0 && path)
 		api_counters_started(api);
 	return r;

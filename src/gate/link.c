@@ -15,6 +15,26 @@
 
 #define END_MS 1000
 
+static const struct metric metrics[] = {
+	METRIC(struct gate_counters, requests_count),
+	METRIC(struct gate_counters, opens_count),
+	METRIC(struct gate_counters, open_fails),
+	METRIC(struct gate_counters, dials_count),
+	METRIC(struct gate_counters, dialed_count),
+	METRIC(struct gate_counters, dial_fails),
+	METRIC(struct gate_counters, timeouts_count),
+	METRIC(struct gate_counters, clients_refused),
+	METRIC(struct gate_counters, clients_slow),
+	METRIC(struct gate_counters, malformed_count),
+	METRIC_AGG(struct gate_counters, wait_agg),
+};
+
+const struct metric_group gate_metric_group = {
+	.name = "volt_gate",
+	.metrics = metrics,
+	.nr = ARRAY_SIZE(metrics),
+};
+
 static void lost(struct gate_link *link)
 {
 	if (link->gone)
@@ -72,6 +92,7 @@ int gate_link_dial(struct gate_link *link, uint32_t port)
 		.value = port,
 	};
 
+	metric_inc(&link->counters.dials_count);
 	return wire_send(link->src.fd, &m, NULL, 0, NULL, 0);
 }
 
@@ -82,6 +103,7 @@ static void carry_out(struct gate_link *link)
 	struct buf none = {0};
 
 	link->in_progress = true;
+	metric_inc(&link->counters.requests_count);
 	if (link->request.lost) {
 		gate_link_answer(link, 0, false, &none);
 		return;
@@ -126,6 +148,9 @@ static void take_dialed(struct gate_link *link)
 
 	if (rc == 0 && in->nr_fds == 0)
 		rc = -EPROTO;
+	metric_inc(&link->counters.dialed_count);
+	if (rc < 0)
+		metric_inc(&link->counters.dial_fails);
 	link->ops->dialed(link->ctx, in->m.value, rc,
 			  rc == 0 ? fd_steal(&in->fd[0]) : -1);
 }
@@ -255,15 +280,24 @@ int gate_link_tell(struct gate_link *link, enum wire_kind kind, uint32_t value,
 static int call(struct gate_link *link, const struct wire_message *m,
 		const void *tail, size_t len)
 {
+	uint64_t begin_ns = now_ns();
 	uint64_t end_ns = end_of(m->kind, m->value);
 	int r = send_within(link, m, tail, len, end_ns);
 
-	if (r < 0)
-		return r;
-	link->calling = true;
-	r = await_reply(link, end_ns);
-	link->calling = false;
+	if (r == 0) {
+		link->calling = true;
+		r = await_reply(link, end_ns);
+		link->calling = false;
+	}
+	metric_agg_add(&link->counters.wait_agg, (now_ns() - begin_ns) / 1000);
+	if (r == -ETIMEDOUT)
+		metric_inc(&link->counters.timeouts_count);
 	return r;
+}
+
+static void count_open(struct gate_counters *c, int rc)
+{
+	metric_inc(rc < 0 ? &c->open_fails : &c->opens_count);
 }
 
 int gate_link_call(struct gate_link *link, enum wire_kind kind, uint32_t value,
@@ -284,6 +318,8 @@ int gate_link_call(struct gate_link *link, enum wire_kind kind, uint32_t value,
 			       err_name(r));
 	*reply = &link->in;
 	r = link->in.m.rc;
+	if (kind == WIRE_NEED)
+		count_open(&link->counters, r);
 	return r < 0 ? err_set(err, r, "%.*s", (int)link->in.len, link->in.tail)
 		     : 0;
 }

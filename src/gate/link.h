@@ -15,6 +15,7 @@
  */
 #pragma once
 
+#include "base/metrics.h"
 #include "gate/wire.h"
 #include "host/loop.h"
 
@@ -41,6 +42,35 @@ struct gate_link_ops {
 };
 
 /**
+ * struct gate_counters - what passes between the halves, as this one sees it
+ * @requests_count:	of clients, whole and carried out
+ * @opens_count, @open_fails: what a request names: opened, or refused
+ * @dials_count, @dial_fails: of the guest, to the host; the ones in flight are
+ *			in neither fails nor a connection yet
+ * @dialed_count:	dials that were answered
+ * @timeouts_count:	calls that the gate did not answer in their time
+ * @wait_agg:		how long the VMM thread stood still for an answer
+ * @clients_refused, @clients_slow, @malformed_count: connections that found no
+ *			place, or did not go on; requests that were none
+ */
+struct gate_counters {
+	metric_t requests_count;
+	metric_t opens_count;
+	metric_t open_fails;
+	metric_t dials_count;
+	metric_t dialed_count;
+	metric_t dial_fails;
+	metric_t timeouts_count;
+	metric_t clients_refused;
+	metric_t clients_slow;
+	metric_t malformed_count;
+	struct metric_agg wait_agg;
+};
+
+/* Group `volt_gate`, of struct gate_counters. */
+extern const struct metric_group gate_metric_group;
+
+/**
  * struct gate_link - to the gate
  * @pid:	of the gate
  * @request:	that is coming, or in progress
@@ -64,6 +94,7 @@ struct gate_link {
 	bool calling;
 	bool held;
 	bool gone;
+	struct gate_counters counters;
 	struct wire_in in;
 };
 

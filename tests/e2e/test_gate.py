@@ -245,6 +245,35 @@ def test_an_end_does_not_wait_for_a_gate_that_is_stopped(api):
     assert until(lambda: is_gone(gate))
 
 
+def gate_metrics(api, path):
+    """The sums of group volt_gate, of all lines so far."""
+    api.set("PUT", "/actions", {"action_type": "FlushMetrics"})
+    groups = [json.loads(line)["volt_gate"]
+              for line in path.read_text().splitlines()]
+    return {key: sum(group[key] for group in groups)
+            for key in groups[0] if not key.endswith("agg")}, groups[-1]
+
+
+def test_what_the_gate_does_is_counted(vmm, tmp_path):
+    """Firecracker's groups stay as they are (test_api_logger.py)."""
+    disk, metrics = tmp_path / "disk", tmp_path / "metrics"
+    disk.write_bytes(bytes(4096))
+    metrics.touch()
+    run, api = vmm.start_api(Case("ticker", "period=10", devices={
+        "metrics": {"metrics_path": str(metrics)},
+        "drives/a": {"drive_id": "a", "is_root_device": False,
+                     "path_on_host": str(disk)}}))
+    run.wait_for("tick 3")
+    for path, status in ((disk, 204), (tmp_path / "none", 400)):
+        assert api.call("PATCH", "/drives/a", {
+            "drive_id": "a", "path_on_host": str(path)})[0] == status
+    counts, last = gate_metrics(api, metrics)
+    assert counts["opens_count"] == 1 and counts["open_fails"] == 1
+    assert counts["requests_count"] >= 8
+    assert counts["timeouts_count"] == counts["dials_count"] == 0
+    assert last["wait_agg"]["sum_us"] > 0
+
+
 def test_a_stopped_gate_costs_the_api_not_the_guest(guest):
     run, api = guest
     gate = apiclient.gate_of(run.pid)

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * test_gate_link.c - a request that comes while the guest process makes a call
+ * test_gate_link.c - a request that comes while the guest process makes a call,
+ * and what is counted of the gate
  *
  * A VM that starts by a file calls the gate before its loop runs; clients may
  * be there already.
  */
 #include "unit.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "gate/link.h"
@@ -110,12 +114,82 @@ static void it_is_carried_out_once(void **state)
 	assert_int_equal(w->requests, 2);
 }
 
+/* ---- what is counted ---- */
+
+static void answer(const struct world *w, enum wire_kind kind, uint32_t serial,
+		   int rc)
+{
+	const struct wire_message m = {
+		.kind = kind,
+		.serial = serial,
+		.rc = rc,
+	};
+
+	assert_int_equal(wire_send(w->gate, &m, NULL, 0, NULL, 0), 0);
+}
+
+static void opens_are_counted(void **state)
+{
+	struct world *w = *state;
+	const struct gate_counters *c = &w->link.counters;
+	struct wire_in *reply;
+	struct err err;
+
+	answer(w, WIRE_DESCRIPTOR, 1, 0);
+	answer(w, WIRE_DESCRIPTOR, 2, -EACCES);
+	answer(w, WIRE_DONE, 3, -EIO);
+	assert_int_equal(
+		gate_link_call(&w->link, WIRE_NEED, 0, NULL, 0, &reply, &err),
+		0);
+	assert_int_equal(
+		gate_link_call(&w->link, WIRE_NEED, 0, NULL, 0, &reply, &err),
+		-EACCES);
+	assert_int_equal(
+		gate_link_call(&w->link, WIRE_SAVED, 0, NULL, 0, &reply, &err),
+		-EIO);
+	assert_int_equal(metric_read(&c->opens_count), 1);
+	assert_int_equal(metric_read(&c->open_fails), 1);
+	assert_int_equal(metric_read(&c->timeouts_count), 0);
+}
+
+static void *answer_late(void *arg)
+{
+	(void)usleep(20000);
+	answer(arg, WIRE_DONE, 1, 0);
+	return NULL;
+}
+
+/* A gate that is slow, and one that is stopped. */
+static void waiting_is_counted(void **state)
+{
+	struct world *w = *state;
+	const struct gate_counters *c = &w->link.counters;
+	struct wire_in *reply;
+	pthread_t gate;
+	struct err err;
+
+	assert_int_equal(pthread_create(&gate, NULL, answer_late, w), 0);
+	assert_int_equal(
+		gate_link_call(&w->link, WIRE_LOCKED, 0, NULL, 0, &reply, &err),
+		0);
+	assert_int_equal(pthread_join(gate, NULL), 0);
+	assert_true(metric_read(&c->wait_agg.max_us) > 0);
+	assert_int_equal(metric_read(&c->timeouts_count), 0);
+	assert_int_equal(gate_link_dial(&w->link, 5), 0);
+	assert_int_equal(metric_read(&c->dials_count), 1);
+	assert_int_equal(metric_read(&c->dialed_count), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			a_call_does_not_carry_out_requests, setup, teardown),
 		cmocka_unit_test_setup_teardown(it_is_carried_out_once, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(opens_are_counted, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(waiting_is_counted, setup,
 						teardown),
 	};
 
