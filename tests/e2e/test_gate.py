@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import struct
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import apiclient
 import pytest
-from conftest import BUILD, LONG, Case
+from conftest import BUILD, LONG, Api, Case
 
 PATIENCE = 30
 
@@ -282,6 +283,32 @@ def test_a_stopped_gate_costs_the_api_not_the_guest(guest):
     run.wait_for("tick")
     os.kill(gate, signal.SIGCONT)
     assert api.call("GET", "/")[1]["state"] == "Running"
+
+
+def test_a_gate_without_memory_costs_the_api_not_the_guest(vmm, tmp_path):
+    """A client whose request does not fit is hung up on; the next one is
+    served, and the guest runs meanwhile."""
+    sock = tmp_path / "sock"
+    run = vmm.spawn([BUILD / "volt-vmm", "--api-sock", sock, "--kernel",
+                     vmm.guest("ticker"), "--cmdline", "period=10",
+                     "--http-api-max-payload-size", str(64 << 20)])
+    run.wait_for("tick 3")
+    gate = apiclient.gate_of(run.pid)
+    size = int(Path(f"/proc/{gate}/statm").read_text().split()[0]) * 4096
+    _, hard = resource.prlimit(gate, resource.RLIMIT_AS)
+    resource.prlimit(gate, resource.RLIMIT_AS, (size + (1 << 20), hard))
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(PATIENCE)
+        client.connect(str(sock))
+        client.sendall(b"PUT /mmds HTTP/1.1\r\nContent-Length: %d\r\n\r\n"
+                       % (32 << 20))
+        with pytest.raises(OSError):
+            for _ in range(64):
+                client.sendall(bytes(1 << 19))
+            client.sendall(client.recv(1) + b"x")
+    run.wait_for("tick")
+    run.wait_for("tick")
+    assert Api(sock).call("GET", "/")[1]["state"] == "Running"
 
 
 def test_a_stopped_guest_process_stops_no_client_for_good(api):
