@@ -14,6 +14,7 @@ from conftest import BUILD, LONG, ROOT
 HERE = ROOT / "tests/syscalls"
 sys.path.insert(0, str(HERE))
 
+import filters  # noqa: E402
 import reasons as why  # noqa: E402
 import trace as tracing  # noqa: E402
 
@@ -84,6 +85,45 @@ def test_the_table_has_the_reasons():
              for libc in x.libcs]
     twice = {x for x in named if named.count(x) > 1}
     assert not twice, "two reasons for a call"
+
+
+ROWS = """
+## Calls that are allowed
+
+| call | vmm | vcpu | pager | gate | only if | why |
+|---|:-:|:-:|:-:|:-:|---|---|
+| `ioctl` |  | x |  |  | `KVM_RUN` | the guest |
+| `fcntl` | x |  |  | x | `IS(1, F_SETFL)` | a file (VMs with a tap) (musl) |
+| `read` | x |  |  |  | | events |
+
+## Calls that kill
+"""
+
+
+def test_rows_and_reasons_are_compared():
+    """Either table with more than the other, and lines without a row."""
+    rows = filters.parse(ROWS)
+    assert [str(row) for row in rows] == [
+        "vcpu ioctl(KVM_RUN)", "vmm fcntl(F_SETFL)", "gate fcntl(F_SETFL)",
+        "vmm read()"]
+    lines = why.parse("vcpu run | ioctl(KVM_RUN) ioctl(KVM_GET_REGS) | one\n"
+                      "vmm start | openat(O_RDWR) | two\n")
+    seen = {"musl": {tracing.Key("run", "vcpu", "ioctl(KVM_RUN)"),
+                     tracing.Key("start", "vmm", "read()"),
+                     tracing.Key("run", "vmm", "brk()"),
+                     tracing.Key("run", "vmm", "fcntl(F_SETFL, O_RDWR)")},
+            "glibc": {tracing.Key("run", "vcpu", "ioctl(KVM_RUN)"),
+                      tracing.Key("run", "vmm", "fcntl(F_SETFL, O_RDWR)")}}
+    told = {"gate fcntl(F_SETFL)": "?", "vcpu ioctl(KVM_RUN)": "?"}
+    wrong = filters.compare(rows, lines, seen, told)
+    assert [x.split(":", 1)[1][:40] for x in wrong] == [
+        x[:40] for x in (
+            " no scene needs the row vmm read(), and unseen.txt",
+            "1: the filter refuses vcpu ioctl(KVM_GET_REGS)",
+            " no scene needs the row vmm read(), and unseen.txt",
+            " vmm made fcntl(F_SETFL, O_RDWR), which its filter",
+            "1: the filter refuses vcpu ioctl(KVM_GET_REGS)",
+            " vcpu ioctl(KVM_RUN): there is no such row, or")]
 
 
 def test_every_call_has_a_reason(build):

@@ -133,6 +133,17 @@ def table(reasons, found):
     return "".join("| " + " | ".join(x) + " |\n" for x in lines)
 
 
+def traced():
+    """The Keys of each libc that table.md has."""
+    found = {libc: set() for libc in LIBCS[:2]}
+    for line in TABLE.read_text(encoding="utf-8").splitlines()[2:]:
+        phase, thread, call, libcs = re.split(r"(?<!\\) ?\| ?", line)[1:5]
+        key = Key(phase, thread, call.strip("`").replace("\\|", "|"))
+        for libc in libcs.split(", ") if libcs != "all" else found:
+            found[libc].add(key)
+    return found
+
+
 def row(reasons, found, key):
     libcs = [libc for libc in found if key in found[libc].count]
     kinds = set().union(*(found[libc].kinds[key] for libc in libcs))

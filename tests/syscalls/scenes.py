@@ -444,6 +444,25 @@ def network(stage):
     run.finish()
 
 
+def full_chips(stage):
+    """KVM's own interrupt chips, with a device and in a snapshot."""
+    run, api = stage.api("--irqchip", "full")
+    api.set("PUT", "/boot-source", {"kernel_image_path":
+                                    stage.kernel("ticker"),
+                                    "boot_args": "period=20"})
+    api.set("PUT", "/entropy", {})
+    start_vm(api)
+    run.wait_for("tick 3")
+    pause(api)
+    api.set("PUT", "/snapshot/create", {
+        "snapshot_path": f"{stage.folder}/full/"})
+    run.process.terminate()
+    run.finish()
+    for end in ("full", "split"):
+        run = stage.vmm.start("rng", irqchip=end, devices={"entropy": {}})
+        assert run.finish().code == 0
+
+
 def vhost(stage):
     """The host's kernel moves the frames."""
     if not os.access("/dev/vhost-net", os.W_OK):
@@ -712,8 +731,8 @@ def ends(stage):
 
 
 SCENES = (start, start_devices, no_start, restore, restore_uffd, day, block,
-          network, vhost, allow, isolated, first, first_network, vsock,
-          balloon, entropy, console, logs, ends)
+          network, full_chips, vhost, allow, isolated, first, first_network,
+          vsock, balloon, entropy, console, logs, ends)
 # What the end-to-end lane has time for.
 SHORT = (start_devices, no_start, restore, restore_uffd, day, allow, isolated,
          first, vsock, ends)
