@@ -131,7 +131,7 @@ static int follow(const struct apt *apt, const char *package, char *name)
 		return failed(apt, r, "find the package", &said);
 	depends = out.data ? strstr(out.data, "Depends:") : NULL;
 	if (!depends || !aptget_depends(depends, name))
-		return err_set(apt->err, -ENOENT,
+		return err_set(apt->err, -EINVAL,
 			       "The package %s is no kernel and depends on "
 			       "none: give linux-image-cloud-amd64, or a "
 			       "kernel's own",
@@ -367,7 +367,8 @@ int aptget_fetch(const char *package, const char *suite,
 	apt.folder = *folder;
 	if (!suite)
 		r = download(&apt, package, deb);
-	return r == 0 ? 0 : download_by_own_lists(&apt, package, suite, deb);
+	return r == -ENOENT ? download_by_own_lists(&apt, package, suite, deb)
+			    : r;
 }
 
 static int remove_one(const char *path, const struct stat *st, int kind,

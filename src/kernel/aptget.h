@@ -33,8 +33,8 @@
  * @folder:	made, to be removed by aptget_clean(); to be freed
  * @deb:	path of the package in it; to be freed
  *
- * Return: 0; -EINVAL (no name), -ENOENT (no such package, no mirror, no apt),
- * -errno; with a sentence.
+ * Return: 0; -EINVAL (no name, or no kernel's package), -ENOENT (no such
+ * package, no mirror, no apt), -errno; with a sentence.
  */
 int aptget_fetch(const char *package, const char *suite,
 		 struct progress *progress, char **folder, char **deb,
