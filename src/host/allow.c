@@ -41,8 +41,9 @@ static int make_absolute(const char *cwd, const char *path, char **out)
 			return -EACCES;
 		}
 		if (is(path, len, "..")) {
-			while (at > 0 && text[--at] != '/')
-				;
+			while (at > 0 && text[at - 1] != '/')
+				at--;
+			at -= at > 0; /* the slash, too */
 		} else if (len > 0 && !is(path, len, ".")) {
 			may_go_up = false;
 			text[at++] = '/';
@@ -212,17 +213,16 @@ int allow_open(struct allow *allow, const char *const *texts, unsigned int nr,
 		.open = open_allowed,
 		.no_links = true,
 	};
-	int r;
+	int r = 0;
 
 	*allow = (struct allow){.opener = {.ops = &ops, .ctx = allow}};
 	if (nr > ALLOW_MAX)
 		return err_set(err, -E2BIG, "More than %d times --allow",
 			       ALLOW_MAX);
 	allow->cwd = realpath(".", NULL);
-	r = allow->cwd ? 0 : -errno;
-	if (r < 0)
-		(void)err_set(err, r, "--allow: no working directory: %s",
-			      err_name(r));
+	if (!allow->cwd)
+		return err_set(err, -errno, "--allow: no working directory: %s",
+			       err_name(errno));
 	for (unsigned int i = 0; i < nr && r == 0; i++) {
 		r = add(allow, texts[i]);
 		if (r < 0)
