@@ -4,6 +4,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from apiclient import gate_of
 from conftest import BUILD, Api, Vmm
+from test_gate import is_gone, until
 from test_sandbox import NOBODY, denying, needs_landlock, run, under_filter
 from test_snapshot_diff import VOLT
 from test_snapshot_state import config, taps  # noqa: F401
@@ -163,6 +166,16 @@ def test_who_ends_before_the_start_leaves_no_socket(locked, tmp_path, flags):
     assert (tmp_path / "v").is_socket()
     vm.terminate()
     assert not (tmp_path / "v").exists()
+
+
+@pytest.mark.parametrize("half", ["guest process", "gate"])
+def test_killing_either_half_before_the_start_ends_both(locked, half):
+    """While the gate has no filter yet."""
+    vm = locked()
+    gate = gate_of(vm.run.pid)
+    os.kill(gate if half == "gate" else vm.run.pid, signal.SIGKILL)
+    assert until(lambda: is_gone(vm.run.pid) and is_gone(gate))
+    assert vm.run.finish().code == (1 if half == "gate" else -signal.SIGKILL)
 
 
 @needs_landlock
