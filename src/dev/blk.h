@@ -21,14 +21,14 @@
  * (is_due() in blk_round.c).
  *
  * A guest can ask for gigabytes in one request, and for hundreds of them. So a
- * request is done in pieces (blk_io.h), and a callback of the loop begins about
- * a piece's worth of bytes and takes a bounded number of chains (a round); then
- * it asks for another one, and the others on the VMM thread have their turn.
- * What takes more than one piece is large. It is the last one that is taken
- * until it is done, and Async leaves its copying to the kernel's workers. To
- * settle for a snapshot or a new file is to wait for single pieces: the large
- * request goes back into the queue, as the last one that was popped, and begins
- * anew afterwards.
+ * request is done in pieces (block/io.h), and a callback of the loop begins
+ * about a piece's worth of bytes and takes a bounded number of chains (a
+ * round); then it asks for another one, and the others on the VMM thread have
+ * their turn. What takes more than one piece is large. It is the last one that
+ * is taken until it is done, and Async leaves its copying to the kernel's
+ * workers. To settle for a snapshot or a new file is to wait for single pieces:
+ * the large request goes back into the queue, as the last one that was popped,
+ * and begins anew afterwards.
  *
  * A slot that becomes free, and nothing else, calls for the round that found
  * none: however it came about, nobody else would look at the queue again, as
@@ -59,15 +59,15 @@
  * thread stands still until it returns.
  *
  * blk_request.c makes operations of the driver's requests, blk_round.c has the
- * slots and the rounds, blk.c the life of the device, blk_io.h what happens to
- * the file.
+ * slots and the rounds, blk.c the life of the device, block/io.h what happens
+ * to the file.
  *
  * Locking: as device.h says. reset() leaves the lock while it waits.
  */
 #pragma once
 
 #include "base/metrics.h"
-#include "dev/blk_io.h"
+#include "block/io.h"
 #include "host/rate_limiter.h"
 #include "virtio/device.h"
 

@@ -5,10 +5,10 @@
  * A layer does not see those beside it, so that each names its own limits. Here
  * all of them are known.
  */
+#include "block/io.h"
 #include "boot/layout.h"
 #include "config/config.h"
 #include "config/drives.h"
-#include "dev/blk_io.h"
 #include "dev/ioapic.h"
 #include "kvm/kvm.h"
 #include "snapshot/state.h"

@@ -10,7 +10,7 @@
 
 #include "schedule.h"
 
-#include "dev/blk_io.h"
+#include "block/io.h"
 
 #include <sys/eventfd.h>
 #include <unistd.h>

@@ -4,7 +4,7 @@
  */
 #include "unit.h"
 
-#include "dev/blk_io.h"
+#include "block/io.h"
 
 #include <errno.h>
 #include <fcntl.h>

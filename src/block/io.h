@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * blk_io.h - what a block device does to its file, and the two ways to do it
+ * io.h - what a block device does to its file, and the two ways to do it
  *
  * Theory of operation
  *
@@ -14,8 +14,8 @@
  * the VMM thread or a worker of the kernel's, is free again soon. An operation
  * of more than a piece is large (blk_io_is_large()).
  *
- * An engine does such calls, whatever they are for. Sync (blk_sync.c) does one
- * when it is asked for the result. Async (blk_uring.c) gives many of them to
+ * An engine does such calls, whatever they are for. Sync (sync.c) does one
+ * when it is asked for the result. Async (uring.c) gives many of them to
  * the kernel in one system call and learns of their ends from a ring in shared
  * memory; its descriptor becomes readable then, so it sits on the event loop as
  * it is. What an engine does not take, blk_call_run() does at once.

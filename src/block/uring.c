@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * blk_uring.c - block operations by io_uring (theory: blk_io.h)
+ * uring.c - block operations by io_uring (theory: io.h)
  *
  * One ring per device, made with it. The VMM thread submits; completions are
  * read by whoever holds the device's lock, so a reset on a vCPU thread can
@@ -14,7 +14,7 @@
  * liburing is used for its layout of the rings and its barriers; it is three
  * system calls and 8 KiB of code.
  */
-#include "dev/blk_io.h"
+#include "block/io.h"
 
 #include "host/clock.h"
 

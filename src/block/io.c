@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * blk_io.c - block operations as rows of system calls (theory: blk_io.h)
+ * io.c - block operations as rows of system calls (theory: io.h)
  */
-#include "dev/blk_io.h"
+#include "block/io.h"
 
 #include "base/fd.h"
 

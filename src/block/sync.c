@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * blk_sync.c - block operations one call at a time (theory: blk_io.h)
+ * sync.c - block operations one call at a time (theory: io.h)
  */
-#include "dev/blk_io.h"
+#include "block/io.h"
 
 #include <errno.h>
 #include <stdlib.h>
