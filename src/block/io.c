@@ -25,7 +25,7 @@ static const struct iovec zero_iov[] = {ZERO_16, ZERO_16, ZERO_16, ZERO_16};
 
 static_assert(ARRAY_SIZE(zero_iov) == ZERO_PIECES, "as many as are used");
 
-int blk_file_init(struct blk_file *file, int fd)
+int block_file_init(struct block_file *file, int fd)
 {
 	uint64_t bytes;
 	struct stat st;
@@ -39,23 +39,23 @@ int blk_file_init(struct blk_file *file, int fd)
 	bytes = (uint64_t)st.st_size;
 	if (S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, &bytes) < 0)
 		return -errno;
-	*file = (struct blk_file){
+	*file = (struct block_file){
 		.fd = fd,
 		.is_device = S_ISBLK(st.st_mode),
-		.sectors = bytes / BLK_SECTOR_BYTES,
+		.sectors = bytes / BLOCK_SECTOR_BYTES,
 	};
 	return 0;
 }
 
 /* ---- the next call ---- */
 
-static bool transfers(const struct blk_io *io)
+static bool transfers(const struct block_io *io)
 {
-	return io->kind == BLK_IO_READ || io->kind == BLK_IO_WRITE;
+	return io->kind == BLOCK_IO_READ || io->kind == BLOCK_IO_WRITE;
 }
 
 /* All of the last buffer again. */
-static void uncut(struct blk_io *io)
+static void uncut(struct block_io *io)
 {
 	if (io->cut > 0)
 		io->iov[io->nr_asked - 1].iov_len += (size_t)io->cut;
@@ -63,7 +63,7 @@ static void uncut(struct blk_io *io)
 }
 
 /* The buffers of a piece. Return: its bytes. */
-static uint64_t cut(struct blk_io *io, uint64_t piece)
+static uint64_t cut(struct block_io *io, uint64_t piece)
 {
 	uint64_t bytes = 0;
 
@@ -78,24 +78,24 @@ static uint64_t cut(struct blk_io *io, uint64_t piece)
 	return piece;
 }
 
-static void call_transfer(struct blk_io *io, uint64_t piece,
-			  struct blk_call *call)
+static void call_transfer(struct block_io *io, uint64_t piece,
+			  struct block_call *call)
 {
-	bool read = io->kind == BLK_IO_READ;
+	bool read = io->kind == BLOCK_IO_READ;
 
-	call->kind = read ? BLK_CALL_READ : BLK_CALL_WRITE;
+	call->kind = read ? BLOCK_CALL_READ : BLOCK_CALL_WRITE;
 	call->flags = !read && io->stable ? RWF_DSYNC : 0;
 	call->len = cut(io, piece);
 	call->iov = io->iov;
 	call->nr_iov = io->nr_asked;
 }
 
-static void call_zeroes(struct blk_io *io, uint64_t piece,
-			struct blk_call *call)
+static void call_zeroes(struct block_io *io, uint64_t piece,
+			struct block_call *call)
 {
 	uint64_t pages = (io->left < piece ? io->left : piece) / PAGE_SIZE;
 
-	call->kind = BLK_CALL_WRITE;
+	call->kind = BLOCK_CALL_WRITE;
 	if (pages == 0) {
 		io->rest = zero_iov[0];
 		io->rest.iov_len = (size_t)io->left;
@@ -109,29 +109,29 @@ static void call_zeroes(struct blk_io *io, uint64_t piece,
 	call->len = (uint64_t)call->nr_iov * PAGE_SIZE;
 }
 
-static void call_range(const struct blk_io *io, const struct blk_file *file,
-		       uint64_t piece, struct blk_call *call)
+static void call_range(const struct block_io *io, const struct block_file *file,
+		       uint64_t piece, struct block_call *call)
 {
 	/* To the next multiple: blocks of the host's stay whole. */
-	uint64_t range = piece * BLK_RANGE_BYTES;
+	uint64_t range = piece * BLOCK_RANGE_BYTES;
 	uint64_t len = range - io->off % range;
 
 	call->len = io->left < len ? io->left : len;
-	if (io->kind == BLK_IO_DISCARD && file->is_device) {
-		call->kind = BLK_CALL_DISCARD;
+	if (io->kind == BLOCK_IO_DISCARD && file->is_device) {
+		call->kind = BLOCK_CALL_DISCARD;
 		return;
 	}
-	call->kind = BLK_CALL_FALLOCATE;
+	call->kind = BLOCK_CALL_FALLOCATE;
 	call->flags = FALLOC_FL_KEEP_SIZE |
-		      (io->kind == BLK_IO_ZERO ? FALLOC_FL_ZERO_RANGE
-					       : FALLOC_FL_PUNCH_HOLE);
+		      (io->kind == BLOCK_IO_ZERO ? FALLOC_FL_ZERO_RANGE
+						 : FALLOC_FL_PUNCH_HOLE);
 }
 
-void blk_io_call(struct blk_io *io, const struct blk_file *file, uint64_t piece,
-		 struct blk_call *call)
+void block_io_call(struct block_io *io, const struct block_file *file,
+		   uint64_t piece, struct block_call *call)
 {
-	*call = (struct blk_call){
-		.kind = BLK_CALL_SYNC,
+	*call = (struct block_call){
+		.kind = BLOCK_CALL_SYNC,
 		.fd = file->fd,
 		.off = io->off,
 	};
@@ -144,26 +144,26 @@ void blk_io_call(struct blk_io *io, const struct blk_file *file, uint64_t piece,
 	io->asked = call->len;
 }
 
-uint64_t blk_call_cost(const struct blk_call *call)
+uint64_t block_call_cost(const struct block_call *call)
 {
-	bool range = call->kind == BLK_CALL_FALLOCATE ||
-		     call->kind == BLK_CALL_DISCARD;
+	bool range = call->kind == BLOCK_CALL_FALLOCATE ||
+		     call->kind == BLOCK_CALL_DISCARD;
 
-	return range ? call->len / BLK_RANGE_BYTES : call->len;
+	return range ? call->len / BLOCK_RANGE_BYTES : call->len;
 }
 
-bool blk_io_is_large(const struct blk_io *io, uint64_t piece)
+bool block_io_is_large(const struct block_io *io, uint64_t piece)
 {
 	/* UNMAP and ZERO may have to be written. */
-	if (io->kind == BLK_IO_DISCARD)
-		piece *= BLK_RANGE_BYTES;
+	if (io->kind == BLOCK_IO_DISCARD)
+		piece *= BLOCK_RANGE_BYTES;
 	return io->left > piece;
 }
 
 /* ---- its result ---- */
 
 /* Forget the first @n bytes of the buffers. */
-static void advance(struct blk_io *io, uint64_t n)
+static void advance(struct block_io *io, uint64_t n)
 {
 	io->off += n;
 	io->left -= n;
@@ -178,7 +178,7 @@ static void advance(struct blk_io *io, uint64_t n)
 	}
 }
 
-static int step_transfer(struct blk_io *io, int64_t result)
+static int step_transfer(struct block_io *io, int64_t result)
 {
 	uncut(io);
 	if (result < 0)
@@ -197,13 +197,13 @@ static bool cannot(int64_t r)
 	return r == -EOPNOTSUPP || r == -ENOSYS || r == -ENODEV || r == -ENOTTY;
 }
 
-static int step_range(struct blk_io *io, int64_t result)
+static int step_range(struct block_io *io, int64_t result)
 {
 	uint64_t done = io->by_hand ? (uint64_t)result : io->asked;
 
 	if (cannot(result) && !io->by_hand) {
 		/* A discard is a hint. */
-		if (io->kind == BLK_IO_DISCARD)
+		if (io->kind == BLOCK_IO_DISCARD)
 			return 0;
 		io->by_hand = true;
 		return 1;
@@ -217,7 +217,7 @@ static int step_range(struct blk_io *io, int64_t result)
 	return io->left > 0 || io->stable; /* then one for stable storage */
 }
 
-int blk_io_step(struct blk_io *io, int64_t result)
+int block_io_step(struct block_io *io, int64_t result)
 {
 	if (result == -EINTR)
 		return 1;
@@ -230,30 +230,30 @@ int blk_io_step(struct blk_io *io, int64_t result)
 
 /* ---- doing it at once ---- */
 
-static ssize_t transfer(const struct blk_call *c)
+static ssize_t transfer(const struct block_call *c)
 {
 	int nr = (int)c->nr_iov;
 	off_t off = (off_t)c->off;
 
-	if (c->kind == BLK_CALL_READ)
+	if (c->kind == BLOCK_CALL_READ)
 		return fd_preadv(c->fd, c->iov, nr, off);
 	return fd_pwritev(c->fd, c->iov, nr, off, c->flags);
 }
 
-int64_t blk_call_run(const struct blk_call *c)
+int64_t block_call_run(const struct block_call *c)
 {
 	uint64_t range[2] = {c->off, c->len};
 	ssize_t r;
 
 	switch (c->kind) {
-	case BLK_CALL_READ:
-	case BLK_CALL_WRITE:
+	case BLOCK_CALL_READ:
+	case BLOCK_CALL_WRITE:
 		r = transfer(c);
 		break;
-	case BLK_CALL_SYNC:
+	case BLOCK_CALL_SYNC:
 		r = fdatasync(c->fd);
 		break;
-	case BLK_CALL_DISCARD:
+	case BLOCK_CALL_DISCARD:
 		r = ioctl(c->fd, BLKDISCARD, range);
 		break;
 	default:

@@ -4,27 +4,27 @@
  *
  * Theory of operation
  *
- * struct blk_io is one operation on a file or block device: checked numbers
+ * struct block_io is one operation on a file or block device: checked numbers
  * and buffers, no virtio. It is done by a row of system calls, mostly one:
- * blk_io_call() says which is next, blk_io_step() takes its result and knows
- * whether another one follows (short transfers, EINTR, zeroes that are written
- * where no hole can be punched, and their way to stable storage).
+ * block_io_call() says which is next, block_io_step() takes its result and
+ *knows whether another one follows (short transfers, EINTR, zeroes that are
+ *written where no hole can be punched, and their way to stable storage).
  *
  * A call moves a bounded number of bytes, the engine's piece: whoever does it,
  * the VMM thread or a worker of the kernel's, is free again soon. An operation
- * of more than a piece is large (blk_io_is_large()).
+ * of more than a piece is large (block_io_is_large()).
  *
  * An engine does such calls, whatever they are for. Sync (sync.c) does one
  * when it is asked for the result. Async (uring.c) gives many of them to
  * the kernel in one system call and learns of their ends from a ring in shared
  * memory; its descriptor becomes readable then, so it sits on the event loop as
- * it is. What an engine does not take, blk_call_run() does at once.
+ * it is. What an engine does not take, block_call_run() does at once.
  *
- *	blk_io_call(&io, &file, e->ops->piece, &call);
+ *	block_io_call(&io, &file, e->ops->piece, &call);
  *	e->ops->add(e, &call, tag);
  *	e->ops->submit(e);
  *	while (e->ops->next(e, &tag, &result))
- *		... blk_io_step(&io, result) > 0: another call ...
+ *		... block_io_step(&io, result) > 0: another call ...
  *
  * The image is raw, always: nothing here looks at its contents.
  */
@@ -34,40 +34,40 @@
 
 #include <sys/uio.h>
 
-#define BLK_SECTOR_BYTES 512u
+#define BLOCK_SECTOR_BYTES 512u
 
 /**
- * struct blk_file - where the sectors are
+ * struct block_file - where the sectors are
  * @is_device:	a block device, else a regular file
  * @sectors:	whole ones; what is behind them is out of reach
  */
-struct blk_file {
+struct block_file {
 	int fd;
 	bool is_device;
 	uint64_t sectors;
 };
 
 /**
- * blk_file_init() - look at an open file
+ * block_file_init() - look at an open file
  * @fd:		borrowed
  *
  * Return: 0; -EISDIR, -ENOTBLK for what is neither file nor block device;
  * -errno.
  */
-int blk_file_init(struct blk_file *file, int fd) __must_check;
+int block_file_init(struct block_file *file, int fd) __must_check;
 
-enum blk_io_kind {
-	BLK_IO_READ,
-	BLK_IO_WRITE,
-	BLK_IO_FLUSH,
-	BLK_IO_DISCARD, /* the contents are of no more use: a hint */
-	BLK_IO_UNMAP,   /* zeroes from now on, space may be given back */
-	BLK_IO_ZERO,    /* zeroes from now on, space stays allocated */
-	BLK_IO_NR_KINDS,
+enum block_io_kind {
+	BLOCK_IO_READ,
+	BLOCK_IO_WRITE,
+	BLOCK_IO_FLUSH,
+	BLOCK_IO_DISCARD, /* the contents are of no more use: a hint */
+	BLOCK_IO_UNMAP,   /* zeroes from now on, space may be given back */
+	BLOCK_IO_ZERO,    /* zeroes from now on, space stays allocated */
+	BLOCK_IO_NR_KINDS,
 };
 
 /**
- * struct blk_io - one operation
+ * struct block_io - one operation
  * @stable:	on stable storage before it is over (write-through)
  * @by_hand:	UNMAP, ZERO: zeroes are written, as no hole can be punched
  * @iov:	READ, WRITE: the buffers; consumed on the way
@@ -78,8 +78,8 @@ enum blk_io_kind {
  * @nr_asked:	READ, WRITE: buffers of the last call
  * @rest:	zeroes, less than a page
  */
-struct blk_io {
-	enum blk_io_kind kind;
+struct block_io {
+	enum block_io_kind kind;
 	bool stable;
 	bool by_hand;
 	unsigned int nr_iov;
@@ -92,22 +92,22 @@ struct blk_io {
 	struct iovec rest;
 };
 
-enum blk_call_kind {
-	BLK_CALL_READ,
-	BLK_CALL_WRITE,
-	BLK_CALL_SYNC,      /* fdatasync() */
-	BLK_CALL_FALLOCATE, /* @flags is its mode */
-	BLK_CALL_DISCARD,   /* of a block device */
+enum block_call_kind {
+	BLOCK_CALL_READ,
+	BLOCK_CALL_WRITE,
+	BLOCK_CALL_SYNC,      /* fdatasync() */
+	BLOCK_CALL_FALLOCATE, /* @flags is its mode */
+	BLOCK_CALL_DISCARD,   /* of a block device */
 };
 
 /**
- * struct blk_call - one system call of an operation
+ * struct block_call - one system call of an operation
  * @large:	one of many: not to be done on the thread that submits it
  * @flags:	WRITE: RWF_DSYNC or 0
  * @iov:	READ, WRITE: stay as they are until the call is done
  */
-struct blk_call {
-	enum blk_call_kind kind;
+struct block_call {
+	enum block_call_kind kind;
 	bool large;
 	int fd;
 	int flags;
@@ -118,43 +118,43 @@ struct blk_call {
 };
 
 /* A punched hole costs the host what a transfer of so much less does. */
-#define BLK_RANGE_BYTES 16u
+#define BLOCK_RANGE_BYTES 16u
 
 /**
- * blk_io_call() - the next call of @io, which is not over
+ * block_io_call() - the next call of @io, which is not over
  * @piece:	bytes that a transfer moves at most, a multiple of 4 KiB; other
- *		calls BLK_RANGE_BYTES as many
+ *		calls BLOCK_RANGE_BYTES as many
  *
  * The same one if asked again.
  */
-void blk_io_call(struct blk_io *io, const struct blk_file *file, uint64_t piece,
-		 struct blk_call *call);
+void block_io_call(struct block_io *io, const struct block_file *file,
+		   uint64_t piece, struct block_call *call);
 
 /* Bytes that somebody has to move for it. */
-uint64_t blk_call_cost(const struct blk_call *call);
+uint64_t block_call_cost(const struct block_call *call);
 
 /* True when @io may take more than one piece. */
-bool blk_io_is_large(const struct blk_io *io, uint64_t piece);
+bool block_io_is_large(const struct block_io *io, uint64_t piece);
 
 /**
- * blk_io_step() - account for the result of the call
+ * block_io_step() - account for the result of the call
  * @result:	bytes, 0 or -errno, as the kernel gave it
  *
  * Return: 1 when another call follows, 0 when all is done, -errno; a file that
  * ends too early is -ENODATA.
  */
-int blk_io_step(struct blk_io *io, int64_t result) __must_check;
+int block_io_step(struct block_io *io, int64_t result) __must_check;
 
 /* Do it now. Return: as the kernel gave it, -errno for an error. */
-int64_t blk_call_run(const struct blk_call *call) __must_check;
+int64_t block_call_run(const struct block_call *call) __must_check;
 
 /* The pieces of both engines: some 200 us of copying. */
-#define BLK_PIECE MIB(2)
+#define BLOCK_PIECE MIB(2)
 
-struct blk_engine;
+struct block_engine;
 
 /**
- * struct blk_engine_ops - a way to do calls
+ * struct block_engine_ops - a way to do calls
  * @slots:	calls in flight at most
  * @piece:	bytes of a transfer at most
  * @fd:		readable while results wait; -1: there is none, and next() has
@@ -169,31 +169,31 @@ struct blk_engine;
  *		result first
  * @free:	what is in flight is forgotten
  */
-struct blk_engine_ops {
+struct block_engine_ops {
 	unsigned int slots;
 	uint64_t piece;
-	int (*fd)(struct blk_engine *e);
-	bool (*add)(struct blk_engine *e, const struct blk_call *call,
+	int (*fd)(struct block_engine *e);
+	bool (*add)(struct block_engine *e, const struct block_call *call,
 		    void *tag);
-	int (*submit)(struct blk_engine *e);
-	bool (*take_back)(struct blk_engine *e, void **tag);
-	bool (*next)(struct blk_engine *e, void **tag, int64_t *result);
-	bool (*wait)(struct blk_engine *e, uint64_t deadline_ns);
-	void (*free)(struct blk_engine *e);
+	int (*submit)(struct block_engine *e);
+	bool (*take_back)(struct block_engine *e, void **tag);
+	bool (*next)(struct block_engine *e, void **tag, int64_t *result);
+	bool (*wait)(struct block_engine *e, uint64_t deadline_ns);
+	void (*free)(struct block_engine *e);
 };
 
 /* Embedded first by each engine. */
-struct blk_engine {
-	const struct blk_engine_ops *ops;
+struct block_engine {
+	const struct block_engine_ops *ops;
 };
 
 /* Return: 0 or -ENOMEM. */
-int blk_sync_new(struct blk_engine **out, struct err *err) __must_check;
+int block_sync_new(struct block_engine **out, struct err *err) __must_check;
 
 /**
- * blk_uring_new() - the engine Async
+ * block_uring_new() - the engine Async
  *
  * Return: 0, or -errno with the reason when the host denies io_uring or its
  * kernel is too old.
  */
-int blk_uring_new(struct blk_engine **out, struct err *err) __must_check;
+int block_uring_new(struct block_engine **out, struct err *err) __must_check;

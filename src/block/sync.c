@@ -8,27 +8,27 @@
 #include <stdlib.h>
 
 /**
- * struct blk_sync - the one call that was added
+ * struct block_sync - the one call that was added
  * @tag:	NULL: there is none
  */
-struct blk_sync {
-	struct blk_engine engine;
-	struct blk_call call;
+struct block_sync {
+	struct block_engine engine;
+	struct block_call call;
 	void *tag;
 };
 
-static struct blk_sync *self(struct blk_engine *e)
+static struct block_sync *self(struct block_engine *e)
 {
-	return container_of(e, struct blk_sync, engine);
+	return container_of(e, struct block_sync, engine);
 }
 
-static int sync_fd(struct blk_engine *e)
+static int sync_fd(struct block_engine *e)
 {
 	(void)e;
 	return -1;
 }
 
-static bool sync_add(struct blk_engine *e, const struct blk_call *call,
+static bool sync_add(struct block_engine *e, const struct block_call *call,
 		     void *tag)
 {
 	assert(!self(e)->tag);
@@ -37,45 +37,45 @@ static bool sync_add(struct blk_engine *e, const struct blk_call *call,
 	return true;
 }
 
-static int sync_submit(struct blk_engine *e)
+static int sync_submit(struct block_engine *e)
 {
 	(void)e;
 	return 0;
 }
 
-static bool sync_take_back(struct blk_engine *e, void **tag)
+static bool sync_take_back(struct block_engine *e, void **tag)
 {
 	(void)e;
 	(void)tag;
 	return false;
 }
 
-static bool sync_next(struct blk_engine *e, void **tag, int64_t *result)
+static bool sync_next(struct block_engine *e, void **tag, int64_t *result)
 {
-	struct blk_sync *s = self(e);
+	struct block_sync *s = self(e);
 
 	if (!s->tag)
 		return false;
 	*tag = s->tag;
 	s->tag = NULL;
-	*result = blk_call_run(&s->call);
+	*result = block_call_run(&s->call);
 	return true;
 }
 
-static bool sync_wait(struct blk_engine *e, uint64_t deadline_ns)
+static bool sync_wait(struct block_engine *e, uint64_t deadline_ns)
 {
 	(void)deadline_ns;
 	return self(e)->tag != NULL;
 }
 
-static void sync_free(struct blk_engine *e)
+static void sync_free(struct block_engine *e)
 {
 	free(self(e));
 }
 
-static const struct blk_engine_ops ops = {
+static const struct block_engine_ops ops = {
 	.slots = 1,
-	.piece = BLK_PIECE,
+	.piece = BLOCK_PIECE,
 	.fd = sync_fd,
 	.add = sync_add,
 	.submit = sync_submit,
@@ -85,9 +85,9 @@ static const struct blk_engine_ops ops = {
 	.free = sync_free,
 };
 
-int blk_sync_new(struct blk_engine **out, struct err *err)
+int block_sync_new(struct block_engine **out, struct err *err)
 {
-	struct blk_sync *s = calloc(1, sizeof(*s));
+	struct block_sync *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return err_set(err, -ENOMEM, "Out of memory");

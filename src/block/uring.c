@@ -36,14 +36,14 @@
 /* Calls in flight */
 #define SLOTS 128u
 
-struct blk_uring {
-	struct blk_engine engine;
+struct block_uring {
+	struct block_engine engine;
 	struct io_uring ring;
 };
 
-static struct blk_uring *self(struct blk_engine *e)
+static struct block_uring *self(struct block_engine *e)
 {
-	return container_of(e, struct blk_uring, engine);
+	return container_of(e, struct block_uring, engine);
 }
 
 static int restrict_ring(struct io_uring *ring)
@@ -65,25 +65,26 @@ static int restrict_ring(struct io_uring *ring)
 	return r < 0 ? r : io_uring_enable_rings(ring);
 }
 
-static void uring_free(struct blk_engine *e)
+static void uring_free(struct block_engine *e)
 {
 	io_uring_queue_exit(&self(e)->ring);
 	free(self(e));
 }
 
-static int uring_fd(struct blk_engine *e)
+static int uring_fd(struct block_engine *e)
 {
 	return self(e)->ring.ring_fd;
 }
 
-static void prepare_transfer(struct io_uring_sqe *sqe, const struct blk_call *c)
+static void prepare_transfer(struct io_uring_sqe *sqe,
+			     const struct block_call *c)
 {
 	unsigned int len = (unsigned int)c->iov->iov_len;
 	void *buf = c->iov->iov_base;
 
-	if (c->kind == BLK_CALL_READ && c->nr_iov == 1)
+	if (c->kind == BLOCK_CALL_READ && c->nr_iov == 1)
 		io_uring_prep_read(sqe, c->fd, buf, len, c->off);
-	else if (c->kind == BLK_CALL_READ)
+	else if (c->kind == BLOCK_CALL_READ)
 		io_uring_prep_readv(sqe, c->fd, c->iov, c->nr_iov, c->off);
 	else if (c->nr_iov == 1)
 		io_uring_prep_write(sqe, c->fd, buf, len, c->off);
@@ -92,20 +93,21 @@ static void prepare_transfer(struct io_uring_sqe *sqe, const struct blk_call *c)
 	sqe->rw_flags = c->flags;
 }
 
-static bool uring_add(struct blk_engine *e, const struct blk_call *c, void *tag)
+static bool uring_add(struct block_engine *e, const struct block_call *c,
+		      void *tag)
 {
 	struct io_uring_sqe *sqe;
 
-	if (c->kind == BLK_CALL_DISCARD)
+	if (c->kind == BLOCK_CALL_DISCARD)
 		return false; /* an ioctl */
 	sqe = io_uring_get_sqe(&self(e)->ring);
 	assert(sqe); /* the ring has as many entries as the device slots */
 	switch (c->kind) {
-	case BLK_CALL_READ:
-	case BLK_CALL_WRITE:
+	case BLOCK_CALL_READ:
+	case BLOCK_CALL_WRITE:
 		prepare_transfer(sqe, c);
 		break;
-	case BLK_CALL_SYNC:
+	case BLOCK_CALL_SYNC:
 		io_uring_prep_fsync(sqe, c->fd, IORING_FSYNC_DATASYNC);
 		break;
 	default:
@@ -122,9 +124,9 @@ static bool uring_add(struct blk_engine *e, const struct blk_call *c, void *tag)
 	return true;
 }
 
-static int uring_submit(struct blk_engine *e)
+static int uring_submit(struct block_engine *e)
 {
-	struct blk_uring *u = self(e);
+	struct block_uring *u = self(e);
 
 	while (io_uring_sq_ready(&u->ring) > 0) {
 		int r = io_uring_submit(&u->ring);
@@ -135,9 +137,9 @@ static int uring_submit(struct blk_engine *e)
 	return 0;
 }
 
-static bool uring_take_back(struct blk_engine *e, void **tag)
+static bool uring_take_back(struct block_engine *e, void **tag)
 {
-	struct blk_uring *u = self(e);
+	struct block_uring *u = self(e);
 	struct io_uring_sq *sq = &u->ring.sq;
 	unsigned int last = sq->sqe_tail - 1;
 
@@ -153,9 +155,9 @@ static bool uring_take_back(struct blk_engine *e, void **tag)
 	return true;
 }
 
-static bool uring_next(struct blk_engine *e, void **tag, int64_t *result)
+static bool uring_next(struct block_engine *e, void **tag, int64_t *result)
 {
-	struct blk_uring *u = self(e);
+	struct block_uring *u = self(e);
 	struct io_uring_cqe *cqe;
 
 	if (io_uring_cq_ready(&u->ring) == 0 ||
@@ -167,7 +169,7 @@ static bool uring_next(struct blk_engine *e, void **tag, int64_t *result)
 	return true;
 }
 
-static bool uring_wait(struct blk_engine *e, uint64_t deadline_ns)
+static bool uring_wait(struct block_engine *e, uint64_t deadline_ns)
 {
 	struct pollfd p = {.fd = uring_fd(e), .events = POLLIN};
 
@@ -184,9 +186,9 @@ static bool uring_wait(struct blk_engine *e, uint64_t deadline_ns)
 	}
 }
 
-static const struct blk_engine_ops ops = {
+static const struct block_engine_ops ops = {
 	.slots = SLOTS,
-	.piece = BLK_PIECE,
+	.piece = BLOCK_PIECE,
 	.fd = uring_fd,
 	.add = uring_add,
 	.submit = uring_submit,
@@ -196,9 +198,9 @@ static const struct blk_engine_ops ops = {
 	.free = uring_free,
 };
 
-int blk_uring_new(struct blk_engine **out, struct err *err)
+int block_uring_new(struct block_engine **out, struct err *err)
 {
-	struct blk_uring *u = calloc(1, sizeof(*u));
+	struct block_uring *u = calloc(1, sizeof(*u));
 	struct io_uring_params params = {.flags = IORING_SETUP_R_DISABLED};
 	int r;
 

@@ -100,7 +100,7 @@ static int activate(struct virtio_dev *dev)
 static int reset(struct virtio_dev *dev)
 {
 	struct blk *blk = self(dev);
-	struct blk_engine *e = blk->engine;
+	struct block_engine *e = blk->engine;
 	uint64_t deadline_ns = now_ns() + RESET_NS;
 	bool in_time = true;
 
@@ -138,7 +138,7 @@ static void resumed(struct virtio_dev *dev)
 static void destroy(struct virtio_dev *dev)
 {
 	struct blk *blk = self(dev);
-	struct blk_engine *e = blk->engine;
+	struct block_engine *e = blk->engine;
 	uint64_t deadline_ns = now_ns() + DESTROY_NS;
 	bool in_time = true;
 
@@ -238,16 +238,16 @@ static void set_config(struct blk *blk, bool discards)
 	blk->config = (struct blk_config){
 		.capacity = blk->file.sectors,
 		.seg_max = BLK_SEG_MAX,
-		.blk_size = BLK_SECTOR_BYTES,
+		.blk_size = BLOCK_SECTOR_BYTES,
 		/* The page cache's unit: 4 KiB. */
 		.physical_block_exp = 3,
-		.min_io_size = PAGE_SIZE / BLK_SECTOR_BYTES,
+		.min_io_size = PAGE_SIZE / BLOCK_SECTOR_BYTES,
 	};
 	if (!discards)
 		return;
 	blk->config.max_discard_sectors = BLK_DISCARD_MAX;
 	blk->config.max_discard_seg = 1;
-	blk->config.discard_sector_alignment = PAGE_SIZE / BLK_SECTOR_BYTES;
+	blk->config.discard_sector_alignment = PAGE_SIZE / BLOCK_SECTOR_BYTES;
 	blk->config.max_write_zeroes_sectors = BLK_ZERO_MAX;
 	blk->config.max_write_zeroes_seg = 1;
 	blk->config.write_zeroes_may_unmap = 1;
@@ -271,7 +271,7 @@ static int watch_engine(struct blk *blk, struct loop *loop)
 static void start_async(struct blk *blk, struct loop *loop)
 {
 	struct err why = {0};
-	int r = blk_uring_new(&blk->engine, &why);
+	int r = block_uring_new(&blk->engine, &why);
 
 	if (r == 0) {
 		r = watch_engine(blk, loop);
@@ -293,7 +293,7 @@ static int start_engine(struct blk *blk, const struct blk_params *params,
 		return watch_engine(blk, params->loop);
 	if (params->async)
 		start_async(blk, params->loop);
-	return blk->engine ? 0 : blk_sync_new(&blk->engine, err);
+	return blk->engine ? 0 : block_sync_new(&blk->engine, err);
 }
 
 static int make_slots(struct blk *blk, struct err *err)
@@ -368,7 +368,7 @@ struct blk *blk_of(struct virtio_dev *dev)
 	return dev && dev->ops == &ops ? self(dev) : NULL;
 }
 
-int blk_set_file(struct blk *blk, const struct blk_file *file)
+int blk_set_file(struct blk *blk, const struct block_file *file)
 {
 	int r;
 

@@ -113,12 +113,12 @@ struct blk_params {
 	const char *id;
 	const struct gmem *mem;
 	struct loop *loop;
-	struct blk_file file;
+	struct block_file file;
 	bool read_only;
 	bool flush;
 	bool async;
 	bool no_discard;
-	struct blk_engine *engine;
+	struct block_engine *engine;
 };
 
 /**
@@ -142,7 +142,7 @@ struct blk *blk_of(struct virtio_dev *dev);
  *
  * Return: 0, -ETIME when the old file does not answer.
  */
-int blk_set_file(struct blk *blk, const struct blk_file *file) __must_check;
+int blk_set_file(struct blk *blk, const struct block_file *file) __must_check;
 
 /* For slots_set_limits(); with the device's lock held. */
 struct rate_limiter *blk_limiter(struct blk *blk);

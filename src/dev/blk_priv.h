@@ -67,7 +67,7 @@ static_assert(sizeof(struct blk_config) == 64, "60 bytes, and padding");
  * @cost:	what the limiter has taken for it
  */
 struct blk_slot {
-	struct blk_io io;
+	struct block_io io;
 	struct list link;
 	struct iovec *many;
 	uint8_t *status;
@@ -104,7 +104,7 @@ struct blk_slot {
 struct blk {
 	struct virtio_dev dev;
 	struct blk_config config;
-	struct blk_file file;
+	struct block_file file;
 	char id[BLK_ID_BYTES];
 	bool read_only;
 	bool flush;
@@ -112,7 +112,7 @@ struct blk {
 	bool resized;
 	struct rate_limiter limiter;
 	struct blk_counters counters;
-	struct blk_engine *engine;
+	struct block_engine *engine;
 	struct loop_source done;
 	unsigned int in_flight;
 	bool starved;

@@ -66,12 +66,13 @@ static int set_transfer(const struct blk *blk, const struct virtq_chain *c,
 	uint32_t in = c->in_bytes - 1, out = c->out_bytes - HEADER_BYTES;
 	uint32_t len = read ? in : out;
 
-	if ((read ? out : in) != 0 || len == 0 || len % BLK_SECTOR_BYTES != 0 ||
-	    !on_disk(blk, header->sector, len / BLK_SECTOR_BYTES) ||
+	if ((read ? out : in) != 0 || len == 0 ||
+	    len % BLOCK_SECTOR_BYTES != 0 ||
+	    !on_disk(blk, header->sector, len / BLOCK_SECTOR_BYTES) ||
 	    (!read && blk->read_only))
 		return -EINVAL;
-	slot->io.kind = read ? BLK_IO_READ : BLK_IO_WRITE;
-	slot->io.off = header->sector * BLK_SECTOR_BYTES;
+	slot->io.kind = read ? BLOCK_IO_READ : BLOCK_IO_WRITE;
+	slot->io.off = header->sector * BLOCK_SECTOR_BYTES;
 	slot->bytes = read ? len : 0;
 	return set_buffers(slot, read ? c->in : c->out,
 			   read ? c->nr_in : c->nr_out, read ? 0 : HEADER_BYTES,
@@ -104,17 +105,17 @@ static int set_range(const struct blk *blk, const struct virtq_chain *c,
 	if (sectors == 0 || sectors > (zero ? BLK_ZERO_MAX : BLK_DISCARD_MAX) ||
 	    !on_disk(blk, sector, sectors))
 		return -EINVAL;
-	slot->io.kind = !zero                   ? BLK_IO_DISCARD
-			: flags & RANGE_F_UNMAP ? BLK_IO_UNMAP
-						: BLK_IO_ZERO;
-	slot->io.off = sector * BLK_SECTOR_BYTES;
-	slot->io.left = (uint64_t)sectors * BLK_SECTOR_BYTES;
+	slot->io.kind = !zero                   ? BLOCK_IO_DISCARD
+			: flags & RANGE_F_UNMAP ? BLOCK_IO_UNMAP
+						: BLOCK_IO_ZERO;
+	slot->io.off = sector * BLOCK_SECTOR_BYTES;
+	slot->io.left = (uint64_t)sectors * BLOCK_SECTOR_BYTES;
 	return 0;
 }
 
 uint64_t blk_cost(const struct blk_slot *slot)
 {
-	return slot->io.kind == BLK_IO_ZERO ? slot->io.left : slot->total;
+	return slot->io.kind == BLOCK_IO_ZERO ? slot->io.left : slot->total;
 }
 
 /* The last writable byte; NULL when there is none. */
@@ -134,7 +135,7 @@ int blk_parse(struct blk *blk, const struct virtq_chain *c,
 	struct header header;
 	int r;
 
-	slot->io = (struct blk_io){.stable = blk->write_through};
+	slot->io = (struct block_io){.stable = blk->write_through};
 	slot->head = c->head;
 	slot->status = status_of(c);
 	slot->bytes = 0;
@@ -151,7 +152,7 @@ int blk_parse(struct blk *blk, const struct virtq_chain *c,
 		r = set_range(blk, c, &header, slot);
 		break;
 	case T_FLUSH:
-		slot->io.kind = BLK_IO_FLUSH;
+		slot->io.kind = BLOCK_IO_FLUSH;
 		r = virtio_dev_has(&blk->dev, BLK_F_FLUSH) ? 0 : -EOPNOTSUPP;
 		break;
 	case T_GET_ID:

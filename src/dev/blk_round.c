@@ -117,17 +117,17 @@ static void count(struct blk *blk, const struct blk_slot *slot, uint64_t now)
 	uint64_t us = (now - slot->start_ns) / NS_PER_US;
 
 	switch (slot->io.kind) {
-	case BLK_IO_READ:
+	case BLOCK_IO_READ:
 		metric_inc(&c->read_count);
 		metric_add(&c->read_bytes, slot->total);
 		metric_agg_add(&c->read_agg, us);
 		break;
-	case BLK_IO_WRITE:
+	case BLOCK_IO_WRITE:
 		metric_inc(&c->write_count);
 		metric_add(&c->write_bytes, slot->total);
 		metric_agg_add(&c->write_agg, us);
 		break;
-	case BLK_IO_FLUSH:
+	case BLOCK_IO_FLUSH:
 		metric_inc(&c->flush_count);
 		break;
 	default:
@@ -138,13 +138,14 @@ static void count(struct blk *blk, const struct blk_slot *slot, uint64_t now)
 static void finish(struct blk *blk, struct blk_slot *slot, int r)
 {
 	static const char *const names[] = {
-		[BLK_IO_READ] = "read",   [BLK_IO_WRITE] = "write",
-		[BLK_IO_FLUSH] = "flush", [BLK_IO_DISCARD] = "discard",
-		[BLK_IO_UNMAP] = "unmap", [BLK_IO_ZERO] = "write zeroes",
+		[BLOCK_IO_READ] = "read",   [BLOCK_IO_WRITE] = "write",
+		[BLOCK_IO_FLUSH] = "flush", [BLOCK_IO_DISCARD] = "discard",
+		[BLOCK_IO_UNMAP] = "unmap", [BLOCK_IO_ZERO] = "write zeroes",
 	};
 	uint64_t now = now_ns();
 
-	static_assert(ARRAY_SIZE(names) == BLK_IO_NR_KINDS, "name every kind");
+	static_assert(ARRAY_SIZE(names) == BLOCK_IO_NR_KINDS,
+		      "name every kind");
 	if (r == 0) {
 		count(blk, slot, now);
 	} else {
@@ -175,11 +176,11 @@ static void step(struct blk *blk, struct blk_slot *slot, int64_t result)
 	int r;
 
 	/* Nobody knew that it would be written. */
-	if (slot->io.kind == BLK_IO_UNMAP && slot->io.by_hand && result > 0) {
+	if (slot->io.kind == BLOCK_IO_UNMAP && slot->io.by_hand && result > 0) {
 		rate_limiter_charge(&blk->limiter, (uint64_t)result);
 		slot->cost += (uint64_t)result;
 	}
-	r = blk_io_step(&slot->io, result);
+	r = block_io_step(&slot->io, result);
 	if (r > 0)
 		list_add_tail(&blk->later, &slot->link);
 	else
@@ -189,23 +190,23 @@ static void step(struct blk *blk, struct blk_slot *slot, int64_t result)
 /* Begin the next call of a request. */
 static void begin(struct blk *blk, struct blk_slot *slot)
 {
-	struct blk_engine *e = blk->engine;
-	struct blk_call call;
+	struct block_engine *e = blk->engine;
+	struct block_call call;
 	bool plain = slot->plain;
 
 	slot->plain = false;
-	blk_io_call(&slot->io, &blk->file, e->ops->piece, &call);
+	block_io_call(&slot->io, &blk->file, e->ops->piece, &call);
 	call.large = slot == blk->large;
-	blk->bytes_left -= (int64_t)blk_call_cost(&call);
+	blk->bytes_left -= (int64_t)block_call_cost(&call);
 	if (plain || !e->ops->add(e, &call, slot))
-		step(blk, slot, blk_call_run(&call));
+		step(blk, slot, block_call_run(&call));
 }
 
 /* What the engine does not take, for lack of memory or for good, goes the plain
  * way: it is done, however often that happens, and nobody has to come back. */
 static void submit(struct blk *blk)
 {
-	struct blk_engine *e = blk->engine;
+	struct block_engine *e = blk->engine;
 	int r = e->ops->submit(e);
 	void *tag;
 
@@ -231,7 +232,7 @@ static bool wants_plain(const struct blk *blk, int64_t result)
 
 static void reap(struct blk *blk)
 {
-	struct blk_engine *e = blk->engine;
+	struct block_engine *e = blk->engine;
 	int64_t result;
 	void *tag;
 
@@ -324,7 +325,7 @@ bool blk_reap_reset(struct blk *blk)
 
 static int settle(struct blk *blk, uint64_t deadline_ns)
 {
-	struct blk_engine *e = blk->engine;
+	struct block_engine *e = blk->engine;
 
 	for (;;) {
 		round_begin(blk);
@@ -371,7 +372,7 @@ static void begin_new(struct blk *blk, struct blk_slot *slot)
 {
 	slot_take(blk, slot);
 	slot->start_ns = now_ns();
-	if (blk_io_is_large(&slot->io, blk->engine->ops->piece))
+	if (block_io_is_large(&slot->io, blk->engine->ops->piece))
 		blk->large = slot;
 	begin(blk, slot);
 }

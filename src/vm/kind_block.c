@@ -18,18 +18,18 @@ static size_t count(const struct vm_config *config)
 
 /* What is legal, and mostly a mistake. */
 static void warn_of_file(const struct drive_config *drive,
-			 const struct blk_file *file)
+			 const struct block_file *file)
 {
 	struct stat st;
 	char magic[4];
 	const struct iovec iov = {magic, sizeof(magic)};
 
 	if (!file->is_device && fd_stat(file->fd, &st) == 0 &&
-	    st.st_size % BLK_SECTOR_BYTES != 0)
+	    st.st_size % BLOCK_SECTOR_BYTES != 0)
 		log_warn("Drive %s: the last %u bytes of %s are no whole "
 			 "sector: the guest does not see them",
 			 drive->drive_id,
-			 (unsigned int)(st.st_size % BLK_SECTOR_BYTES),
+			 (unsigned int)(st.st_size % BLOCK_SECTOR_BYTES),
 			 drive->path_on_host);
 	if (fd_preadv(file->fd, &iov, 1, 0) == sizeof(magic) &&
 	    memcmp(magic, "QFI\xfb", sizeof(magic)) == 0)
@@ -53,7 +53,7 @@ static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
 		.async = drive->io_engine == IO_ENGINE_ASYNC,
 		.no_discard = drive->has_discard && !drive->discard,
 	};
-	int r = blk_file_init(&params.file, drive->fd);
+	int r = block_file_init(&params.file, drive->fd);
 	struct blk *blk;
 
 	if (r < 0)

@@ -13,7 +13,7 @@
 #include "kvm/kvm.h"
 #include "snapshot/state.h"
 
-static_assert(DRIVE_SECTOR_BYTES == BLK_SECTOR_BYTES, "one sector");
+static_assert(DRIVE_SECTOR_BYTES == BLOCK_SECTOR_BYTES, "one sector");
 
 static_assert(CONFIG_VCPUS_MAX == LAYOUT_MAX_CPUS &&
 		      CONFIG_VCPUS_MAX == SNAPSHOT_VCPUS_MAX,

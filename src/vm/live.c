@@ -40,12 +40,12 @@ int live_drive_set_file(struct vm *vm, struct drive_config *drive,
 			const struct drive_claim *claim)
 {
 	cleanup_free char *copy = strdup(path);
-	struct blk_file file;
+	struct block_file file;
 	int old_fd, r;
 
 	if (!copy)
 		return -ENOMEM;
-	r = blk_file_init(&file, *fd);
+	r = block_file_init(&file, *fd);
 	if (r == 0)
 		r = blk_set_file(find_blk(vm, drive), &file);
 	if (r < 0)

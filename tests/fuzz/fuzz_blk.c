@@ -93,7 +93,7 @@ static void open_world(struct world *w, struct fuzz_script *s)
 	for (unsigned int i = 0; i < BYTES; i++)
 		w->disk[i] = (uint8_t)(i / SECTOR + 1);
 	fuzz_check(pwrite(w->fd, w->disk, BYTES, 0) == BYTES);
-	fuzz_check(blk_file_init(&params.file, w->fd) == 0);
+	fuzz_check(block_file_init(&params.file, w->fd) == 0);
 	fuzz_check(blk_new(&w->blk, &params, &err) == 0);
 	w->read_only = params.read_only;
 	kit_attach(&w->kit, blk_dev(w->blk));

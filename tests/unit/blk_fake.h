@@ -4,7 +4,7 @@
  *
  * In any order, in parts, with errors, or not at all for a while. Pieces are
  * small, so that small requests are large ones. The executable is linked with
- * --wrap=blk_call_run: what the device does itself is counted, too.
+ * --wrap=block_call_run: what the device does itself is counted, too.
  */
 #pragma once
 
@@ -28,7 +28,7 @@ enum op_state {
 
 struct op {
 	enum op_state state;
-	struct blk_call call;
+	struct block_call call;
 	void *tag;
 	int64_t result;
 };
@@ -41,7 +41,7 @@ struct op {
  * @cost:	of the calls that were begun, and done at once
  */
 struct fake {
-	struct blk_engine engine;
+	struct block_engine engine;
 	int fd;
 	bool hung;
 	uint64_t cost;
@@ -55,7 +55,7 @@ static struct fake *fake;
 /* ---- of the test ---- */
 
 /* @call failed, and its request will. */
-static void fake_hurt(const struct blk_call *call);
+static void fake_hurt(const struct block_call *call);
 /* Calls are submitted, and others do something meanwhile. */
 static void fake_meanwhile(void);
 /* False: no call may begin now. */
@@ -64,24 +64,24 @@ static bool fake_has_holes(void);
 
 /* ---- the engine ---- */
 
-int64_t __real_blk_call_run(const struct blk_call *call);
-int64_t __wrap_blk_call_run(const struct blk_call *call);
+int64_t __real_block_call_run(const struct block_call *call);
+int64_t __wrap_block_call_run(const struct block_call *call);
 
-static int64_t run(const struct blk_call *call)
+static int64_t run(const struct block_call *call)
 {
-	if (call->kind == BLK_CALL_FALLOCATE && !fake_has_holes())
+	if (call->kind == BLOCK_CALL_FALLOCATE && !fake_has_holes())
 		return -EOPNOTSUPP;
-	return __real_blk_call_run(call);
+	return __real_block_call_run(call);
 }
 
 /* The device does it itself. */
-int64_t __wrap_blk_call_run(const struct blk_call *call)
+int64_t __wrap_block_call_run(const struct block_call *call)
 {
-	fake->cost += blk_call_cost(call);
+	fake->cost += block_call_cost(call);
 	return run(call);
 }
 
-static struct fake *fake_of(struct blk_engine *e)
+static struct fake *fake_of(struct block_engine *e)
 {
 	return container_of(e, struct fake, engine);
 }
@@ -111,9 +111,9 @@ static void set_readable(struct fake *f)
 }
 
 /* A part of a transfer. */
-static int64_t run_short(const struct blk_call *call)
+static int64_t run_short(const struct block_call *call)
 {
-	struct blk_call part = *call;
+	struct block_call part = *call;
 	struct iovec iov;
 
 	if (call->nr_iov == 0)
@@ -122,7 +122,7 @@ static int64_t run_short(const struct blk_call *call)
 	iov.iov_len = schedule_below(iov.iov_len) + 1;
 	part.iov = &iov;
 	part.nr_iov = 1;
-	return __real_blk_call_run(&part);
+	return __real_block_call_run(&part);
 }
 
 static void complete(struct op *op)
@@ -151,12 +151,12 @@ static void complete(struct op *op)
 	op->state = OP_DONE;
 }
 
-static int fake_fd(struct blk_engine *e)
+static int fake_fd(struct block_engine *e)
 {
 	return fake_of(e)->fd;
 }
 
-static bool fake_add(struct blk_engine *e, const struct blk_call *call,
+static bool fake_add(struct block_engine *e, const struct block_call *call,
 		     void *tag)
 {
 	struct fake *f = fake_of(e);
@@ -165,7 +165,7 @@ static bool fake_add(struct blk_engine *e, const struct blk_call *call,
 	if (schedule_once_in(50))
 		return false;
 	schedule_check(op != NULL);
-	schedule_check(blk_call_cost(call) <= FAKE_PIECE);
+	schedule_check(block_call_cost(call) <= FAKE_PIECE);
 	schedule_check(fake_may_begin());
 	op->call = *call;
 	op->tag = tag;
@@ -174,7 +174,7 @@ static bool fake_add(struct blk_engine *e, const struct blk_call *call,
 	return true;
 }
 
-static int fake_submit(struct blk_engine *e)
+static int fake_submit(struct block_engine *e)
 {
 	struct fake *f = fake_of(e);
 
@@ -188,7 +188,7 @@ static int fake_submit(struct blk_engine *e)
 		memmove(f->added, f->added + 1,
 			--f->nr_added * sizeof(f->added[0]));
 		op->state = OP_BEGUN;
-		f->cost += blk_call_cost(&op->call);
+		f->cost += block_call_cost(&op->call);
 		if (!f->hung && schedule_once_in(3))
 			complete(op);
 	}
@@ -196,7 +196,7 @@ static int fake_submit(struct blk_engine *e)
 	return 0;
 }
 
-static bool fake_take_back(struct blk_engine *e, void **tag)
+static bool fake_take_back(struct block_engine *e, void **tag)
 {
 	struct fake *f = fake_of(e);
 	struct op *op;
@@ -210,7 +210,7 @@ static bool fake_take_back(struct blk_engine *e, void **tag)
 	return true;
 }
 
-static bool fake_next(struct blk_engine *e, void **tag, int64_t *result)
+static bool fake_next(struct block_engine *e, void **tag, int64_t *result)
 {
 	struct op *op = any_op(OP_DONE);
 
@@ -223,7 +223,7 @@ static bool fake_next(struct blk_engine *e, void **tag, int64_t *result)
 	return true;
 }
 
-static bool fake_wait(struct blk_engine *e, uint64_t deadline_ns)
+static bool fake_wait(struct block_engine *e, uint64_t deadline_ns)
 {
 	struct fake *f = fake_of(e);
 	struct op *op = any_op(OP_BEGUN);
@@ -243,7 +243,7 @@ static bool fake_wait(struct blk_engine *e, uint64_t deadline_ns)
 	return true;
 }
 
-static void fake_free(struct blk_engine *e)
+static void fake_free(struct block_engine *e)
 {
 	struct fake *f = fake_of(e);
 
@@ -252,7 +252,7 @@ static void fake_free(struct blk_engine *e)
 	fake = NULL;
 }
 
-static const struct blk_engine_ops fake_ops = {
+static const struct block_engine_ops fake_ops = {
 	.slots = FAKE_SLOTS,
 	.piece = FAKE_PIECE,
 	.fd = fake_fd,
@@ -264,7 +264,7 @@ static const struct blk_engine_ops fake_ops = {
 	.free = fake_free,
 };
 
-static struct blk_engine *fake_new(void)
+static struct block_engine *fake_new(void)
 {
 	fake = calloc(1, sizeof(*fake));
 	schedule_check(fake != NULL);

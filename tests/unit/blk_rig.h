@@ -122,7 +122,7 @@ static inline void rig_open(struct rig *rig, enum engine engine)
 	rig_begin(rig, scratch_file(".", DISK_BYTES));
 	params = rig_params(rig, engine);
 	params.flush = true;
-	assert_int_equal(blk_file_init(&params.file, rig->fd), 0);
+	assert_int_equal(block_file_init(&params.file, rig->fd), 0);
 	rig_make(rig, &params);
 	kit_start(&rig->kit, kit_offered(&rig->kit), 256);
 }

@@ -395,7 +395,7 @@ static void test_no_discard(void **state)
 	rig_begin(&rig, scratch_file(".", DISK_BYTES));
 	params = rig_params(&rig, ENGINE(state));
 	params.no_discard = true;
-	assert_int_equal(blk_file_init(&params.file, rig.fd), 0);
+	assert_int_equal(block_file_init(&params.file, rig.fd), 0);
 	rig_make(&rig, &params);
 	assert_false(kit_offered(&rig.kit) & (F_DISCARD | F_WRITE_ZEROES));
 	assert_int_equal(kit_config(&rig.kit, 36, 4), 0); /* max sectors */
@@ -415,7 +415,7 @@ static void test_read_only(void **state)
 	rig_begin(&rig, scratch_file(".", DISK_BYTES));
 	params = rig_params(&rig, ENGINE(state));
 	params.read_only = true;
-	assert_int_equal(blk_file_init(&params.file, rig.fd), 0);
+	assert_int_equal(block_file_init(&params.file, rig.fd), 0);
 	rig_make(&rig, &params);
 	assert_true(kit_offered(&rig.kit) & F_RO);
 	assert_false(kit_offered(&rig.kit) & (F_DISCARD | F_WRITE_ZEROES));
@@ -439,7 +439,7 @@ static void test_flush_only_when_it_means_something(void **state)
 	rig_close(&rig);
 	rig_begin(&rig, scratch_file(".", DISK_BYTES));
 	params = rig_params(&rig, ENGINE(state));
-	assert_int_equal(blk_file_init(&params.file, rig.fd), 0);
+	assert_int_equal(block_file_init(&params.file, rig.fd), 0);
 	rig_make(&rig, &params);
 	assert_false(kit_offered(&rig.kit) & F_FLUSH);
 	kit_start(&rig.kit, kit_offered(&rig.kit), 256);
@@ -455,7 +455,7 @@ static void test_partial_sector_is_out_of_reach(void **state)
 	rig_begin(&rig, scratch_file(".", 4ul * SECTOR));
 	assert_int_equal(ftruncate(rig.fd, 3 * SECTOR + 511), 0);
 	params = rig_params(&rig, ENGINE(state));
-	assert_int_equal(blk_file_init(&params.file, rig.fd), 0);
+	assert_int_equal(block_file_init(&params.file, rig.fd), 0);
 	rig_make(&rig, &params);
 	assert_int_equal(kit_config(&rig.kit, 0, 8), 3);
 	kit_start(&rig.kit, kit_offered(&rig.kit), 256);
@@ -482,7 +482,7 @@ static void test_d7_raw_stays_raw(void **state)
 	rig_close(&rig);
 	rig_begin(&rig, fd);
 	params = rig_params(&rig, ENGINE(state));
-	assert_int_equal(blk_file_init(&params.file, rig.fd), 0);
+	assert_int_equal(block_file_init(&params.file, rig.fd), 0);
 	rig_make(&rig, &params);
 	kit_start(&rig.kit, kit_offered(&rig.kit), 256);
 	assert_int_equal(kit_config(&rig.kit, 0, 8), DISK_SECTORS);
@@ -546,7 +546,7 @@ static void test_write_zeroes_on_tmpfs(void **state)
 
 	rig_begin(&rig, scratch_file("/dev/shm", DISK_BYTES));
 	params = rig_params(&rig, ENGINE(state));
-	assert_int_equal(blk_file_init(&params.file, rig.fd), 0);
+	assert_int_equal(block_file_init(&params.file, rig.fd), 0);
 	rig_make(&rig, &params);
 	kit_start(&rig.kit, kit_offered(&rig.kit), 256);
 	assert_int_equal(rig_range(&rig, T_WRITE_ZEROES, 1, 99, 0), S_OK);
@@ -609,7 +609,7 @@ static void test_range_not_negotiated(void **state)
 
 	rig_begin(&rig, scratch_file(".", DISK_BYTES));
 	params = rig_params(&rig, ENGINE(state));
-	assert_int_equal(blk_file_init(&params.file, rig.fd), 0);
+	assert_int_equal(block_file_init(&params.file, rig.fd), 0);
 	rig_make(&rig, &params);
 	kit_start(&rig.kit, 0, 256);
 	assert_int_equal(rig_range(&rig, T_DISCARD, 0, 8, 0), S_UNSUPP);
@@ -800,14 +800,14 @@ static void test_v16_submits_without_reaping(void **state)
 static void test_placeholder_and_new_file(void **state)
 {
 	struct blk_params params;
-	struct blk_file file;
+	struct block_file file;
 	uint32_t generation;
 	struct rig rig;
 	int fd = scratch_file(".", DISK_BYTES);
 
 	rig_begin(&rig, scratch_file(".", 0));
 	params = rig_params(&rig, ENGINE(state));
-	assert_int_equal(blk_file_init(&params.file, rig.fd), 0);
+	assert_int_equal(block_file_init(&params.file, rig.fd), 0);
 	rig_make(&rig, &params);
 	kit_start(&rig.kit, kit_offered(&rig.kit), 256);
 	assert_int_equal(kit_config(&rig.kit, 0, 8), 0);
@@ -815,7 +815,7 @@ static void test_placeholder_and_new_file(void **state)
 	generation = kit_read(&rig.kit, KIT_CONFIG_GENERATION);
 	kit_write(&rig.kit, KIT_INTERRUPT_ACK, 3);
 	(void)kit_irqs(&rig.kit);
-	assert_int_equal(blk_file_init(&file, fd), 0);
+	assert_int_equal(block_file_init(&file, fd), 0);
 	assert_int_equal(blk_set_file(rig.blk, &file), 0);
 	assert_int_equal(kit_config(&rig.kit, 0, 8), DISK_SECTORS);
 	assert_int_equal(kit_read(&rig.kit, KIT_INTERRUPT_STATUS), 2);
@@ -827,7 +827,7 @@ static void test_placeholder_and_new_file(void **state)
 	assert_int_equal(rig_data(&rig)[0], DISK_SECTORS);
 	/* Smaller: what was there is gone. */
 	assert_int_equal(ftruncate(fd, 2L * SECTOR), 0);
-	assert_int_equal(blk_file_init(&file, fd), 0);
+	assert_int_equal(block_file_init(&file, fd), 0);
 	assert_int_equal(blk_set_file(rig.blk, &file), 0);
 	assert_int_equal(rig_request(&rig, T_IN, 2, SECTOR), S_IOERR);
 	assert_int_equal(rig_request(&rig, T_IN, 1, SECTOR), S_OK);

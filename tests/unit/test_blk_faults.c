@@ -343,7 +343,7 @@ static void test_enospc(void **state)
 	rig_begin(&rig, scratch_file(folder, 0));
 	assert_int_equal(ftruncate(rig.fd, MIB(1)), 0);
 	params = rig_params(&rig, ENGINE(state));
-	assert_int_equal(blk_file_init(&params.file, rig.fd), 0);
+	assert_int_equal(block_file_init(&params.file, rig.fd), 0);
 	rig_make(&rig, &params);
 	kit_start(&rig.kit, kit_offered(&rig.kit), 256);
 	memset(rig_data(&rig), 1, 4096);
@@ -395,7 +395,7 @@ static void test_block_device(void **state)
 	rig_begin(&rig, loop);
 	params = rig_params(&rig, ENGINE(state));
 	params.flush = true;
-	assert_int_equal(blk_file_init(&params.file, loop), 0);
+	assert_int_equal(block_file_init(&params.file, loop), 0);
 	assert_true(params.file.is_device);
 	assert_int_equal(grown, 0);
 	assert_int_equal(params.file.sectors, MIB(8) / SECTOR);
@@ -434,7 +434,8 @@ static void slow_open(struct rig *rig, int *feed)
 	*feed = fds[1];
 	rig_begin(rig, fds[0]);
 	params = rig_params(rig, ASYNC);
-	params.file = (struct blk_file){.fd = fds[0], .sectors = DISK_SECTORS};
+	params.file =
+		(struct block_file){.fd = fds[0], .sectors = DISK_SECTORS};
 	rig_make(rig, &params);
 	kit_start(&rig->kit, kit_offered(&rig->kit), 256);
 }
@@ -829,7 +830,7 @@ static void test_completion_while_paused(void **state)
 static void test_new_file_waits_for_the_old_one(void **state)
 {
 	int next = scratch_file(".", DISK_BYTES);
-	struct blk_file file;
+	struct block_file file;
 	struct kit_used used;
 	struct rig rig;
 	int feed;
@@ -838,7 +839,7 @@ static void test_new_file_waits_for_the_old_one(void **state)
 	slow_open(&rig, &feed);
 	(void)slow_read(&rig);
 	feed_bytes(feed, 0x21, SECTOR);
-	assert_int_equal(blk_file_init(&file, next), 0);
+	assert_int_equal(block_file_init(&file, next), 0);
 	assert_int_equal(blk_set_file(rig.blk, &file), 0);
 	assert_true(kit_used(&rig.kit, 0, &used));
 	assert_int_equal(rig_data(&rig)[0], 0x21);
@@ -855,7 +856,7 @@ static void test_new_file_and_more_requests_than_slots(void **state)
 {
 	enum { NR = 250, SLOTS = 128 };
 	int next = scratch_file(".", DISK_BYTES);
-	struct blk_file file;
+	struct block_file file;
 	struct kit_used used;
 	struct rig rig;
 	uint16_t head;
@@ -870,7 +871,7 @@ static void test_new_file_and_more_requests_than_slots(void **state)
 	kit_pump(&rig.kit);
 	for (unsigned int i = 0; i < SLOTS; i++)
 		feed_bytes(feed, (uint8_t)i, SECTOR);
-	assert_int_equal(blk_file_init(&file, next), 0);
+	assert_int_equal(block_file_init(&file, next), 0);
 	assert_int_equal(blk_set_file(rig.blk, &file), 0);
 	for (unsigned int i = 0; i < NR; i++)
 		assert_true(kit_wait_used(&rig.kit, 0, &used));
@@ -883,13 +884,13 @@ static void test_new_file_and_more_requests_than_slots(void **state)
 /* No seccomp filter sees what io_uring does: the ring allows what it must. */
 static void test_ring_is_restricted(void **state)
 {
-	struct blk_engine *u;
+	struct block_engine *u;
 	struct err err = {0};
 	int event = eventfd(0, EFD_CLOEXEC);
 	int fd;
 
 	(void)state;
-	assert_int_equal(blk_uring_new(&u, &err), 0);
+	assert_int_equal(block_uring_new(&u, &err), 0);
 	fd = u->ops->fd(u);
 	assert_int_equal(syscall(__NR_io_uring_register, fd,
 				 IORING_REGISTER_EVENTFD, &event, 1),
@@ -911,7 +912,7 @@ static void test_no_uring_means_sync(void **state)
 	(void)state;
 	rig_begin(&rig, scratch_file(".", DISK_BYTES));
 	params = rig_params(&rig, ASYNC);
-	assert_int_equal(blk_file_init(&params.file, rig.fd), 0);
+	assert_int_equal(block_file_init(&params.file, rig.fd), 0);
 	next = dup(rig.fd);
 	(void)close(next);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);

@@ -12,14 +12,14 @@
 
 static void test_only_files_and_block_devices(void **state)
 {
-	struct blk_file file;
+	struct block_file file;
 	int dir = open(".", O_RDONLY | O_CLOEXEC);
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	(void)state;
-	assert_int_equal(blk_file_init(&file, dir), -EISDIR);
-	assert_int_equal(blk_file_init(&file, null), -ENOTBLK);
-	assert_int_equal(blk_file_init(&file, -1), -EBADF);
+	assert_int_equal(block_file_init(&file, dir), -EISDIR);
+	assert_int_equal(block_file_init(&file, null), -ENOTBLK);
+	assert_int_equal(block_file_init(&file, -1), -EBADF);
 	(void)close(dir);
 	(void)close(null);
 }

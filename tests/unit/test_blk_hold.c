@@ -18,20 +18,20 @@
  * @meanwhile:	what the guest does in that time; NULL: nothing
  */
 static struct slow {
-	struct blk_engine engine;
+	struct block_engine engine;
 	struct rig *rig;
 	void *tag;
 	uint64_t each_ns;
 	void (*meanwhile)(struct rig *rig);
 } slow;
 
-static int slow_fd(struct blk_engine *e)
+static int slow_fd(struct block_engine *e)
 {
 	(void)e;
 	return -1;
 }
 
-static bool slow_add(struct blk_engine *e, const struct blk_call *call,
+static bool slow_add(struct block_engine *e, const struct block_call *call,
 		     void *tag)
 {
 	(void)e;
@@ -40,20 +40,20 @@ static bool slow_add(struct blk_engine *e, const struct blk_call *call,
 	return true;
 }
 
-static int slow_submit(struct blk_engine *e)
+static int slow_submit(struct block_engine *e)
 {
 	(void)e;
 	return 0;
 }
 
-static bool slow_take_back(struct blk_engine *e, void **tag)
+static bool slow_take_back(struct block_engine *e, void **tag)
 {
 	(void)e;
 	(void)tag;
 	return false;
 }
 
-static bool slow_next(struct blk_engine *e, void **tag, int64_t *result)
+static bool slow_next(struct block_engine *e, void **tag, int64_t *result)
 {
 	(void)e;
 	if (!slow.tag)
@@ -67,21 +67,21 @@ static bool slow_next(struct blk_engine *e, void **tag, int64_t *result)
 	return true;
 }
 
-static bool slow_wait(struct blk_engine *e, uint64_t deadline_ns)
+static bool slow_wait(struct block_engine *e, uint64_t deadline_ns)
 {
 	(void)e;
 	(void)deadline_ns;
 	return slow.tag != NULL;
 }
 
-static void slow_free(struct blk_engine *e)
+static void slow_free(struct block_engine *e)
 {
 	(void)e;
 }
 
-static const struct blk_engine_ops slow_ops = {
+static const struct block_engine_ops slow_ops = {
 	.slots = 1,
-	.piece = BLK_PIECE,
+	.piece = BLOCK_PIECE,
 	.fd = slow_fd,
 	.add = slow_add,
 	.submit = slow_submit,
@@ -104,7 +104,7 @@ static void slow_open(struct rig *rig, uint64_t each_ns)
 	rig_begin(rig, scratch_file(".", DISK_BYTES));
 	params = rig_params(rig, SYNC);
 	params.engine = &slow.engine;
-	assert_int_equal(blk_file_init(&params.file, rig->fd), 0);
+	assert_int_equal(block_file_init(&params.file, rig->fd), 0);
 	rig_make(rig, &params);
 	kit_start(&rig->kit, VIRTIO_F_VERSION_1, 256);
 	kit_pump(&rig->kit);

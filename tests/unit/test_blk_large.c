@@ -42,7 +42,7 @@ ssize_t __wrap_fd_pwritev(int fd, const struct iovec *iov, int nr, off_t off,
 #define LARGE_BUFS 254u
 #define LARGE_BUF  65536u
 /* One callback: a piece that was left, and those of a round. */
-#define CALLBACK_MAX (3ull * BLK_PIECE)
+#define CALLBACK_MAX (3ull * BLOCK_PIECE)
 
 static void large_open(struct rig *rig, enum engine engine, const char *folder)
 {
@@ -51,7 +51,7 @@ static void large_open(struct rig *rig, enum engine engine, const char *folder)
 	rig_begin(rig, scratch_file(folder, 0));
 	assert_int_equal(ftruncate(rig->fd, LARGE_DISK), 0);
 	params = rig_params(rig, engine);
-	assert_int_equal(blk_file_init(&params.file, rig->fd), 0);
+	assert_int_equal(block_file_init(&params.file, rig->fd), 0);
 	rig_make(rig, &params);
 	kit_start(&rig->kit, kit_offered(&rig->kit), 256);
 }

@@ -100,7 +100,7 @@ struct tag {
 static struct world {
 	struct kit kit;
 	struct blk *blk;
-	struct blk_file file[2];
+	struct block_file file[2];
 	int16_t shadow[2][SECTORS];
 	unsigned int at;
 	bool no_holes;
@@ -124,11 +124,11 @@ static struct world {
 static void offer(void);
 
 /* A failed call fails its request. */
-static void fake_hurt(const struct blk_call *call)
+static void fake_hurt(const struct block_call *call)
 {
 	for (unsigned int i = 0; i < TAGS; i++)
 		if (w.tag[i].out &&
-		    (call->kind == BLK_CALL_SYNC || call->off / TAG_LEN == i))
+		    (call->kind == BLOCK_CALL_SYNC || call->off / TAG_LEN == i))
 			w.tag[i].may_fail = true;
 }
 
@@ -202,13 +202,13 @@ static void start_driver(void)
 		w.tag[i].out = false;
 }
 
-static void new_file(struct blk_file *file, unsigned int i, uint64_t sectors)
+static void new_file(struct block_file *file, unsigned int i, uint64_t sectors)
 {
 	int fd = memfd_create("disk", MFD_CLOEXEC);
 
 	schedule_check(fd >= 0 &&
 		       ftruncate(fd, (off_t)(sectors * SECTOR)) == 0);
-	schedule_check(blk_file_init(file, fd) == 0);
+	schedule_check(block_file_init(file, fd) == 0);
 	memset(w.shadow[i], 0, sizeof(w.shadow[i]));
 }
 
