@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * io.h - what a block device does to its file, and the two ways to do it
+ * io.h - what a block device does to its file
  *
  * Theory of operation
  *
@@ -14,17 +14,7 @@
  * the VMM thread or a worker of the kernel's, is free again soon. An operation
  * of more than a piece is large (block_io_is_large()).
  *
- * An engine does such calls, whatever they are for. Sync (sync.c) does one
- * when it is asked for the result. Async (uring.c) gives many of them to
- * the kernel in one system call and learns of their ends from a ring in shared
- * memory; its descriptor becomes readable then, so it sits on the event loop as
- * it is. What an engine does not take, block_call_run() does at once.
- *
- *	block_io_call(&io, &file, e->ops->piece, &call);
- *	e->ops->add(e, &call, tag);
- *	e->ops->submit(e);
- *	while (e->ops->next(e, &tag, &result))
- *		... block_io_step(&io, result) > 0: another call ...
+ * An engine (engine.h) does such calls, whatever they are for.
  *
  * The image is raw, always: nothing here looks at its contents.
  */
@@ -147,53 +137,3 @@ int block_io_step(struct block_io *io, int64_t result) __must_check;
 
 /* Do it now. Return: as the kernel gave it, -errno for an error. */
 int64_t block_call_run(const struct block_call *call) __must_check;
-
-/* The pieces of both engines: some 200 us of copying. */
-#define BLOCK_PIECE MIB(2)
-
-struct block_engine;
-
-/**
- * struct block_engine_ops - a way to do calls
- * @slots:	calls in flight at most
- * @piece:	bytes of a transfer at most
- * @fd:		readable while results wait; -1: there is none, and next() has
- *		all results at once
- * @add:	take a call, which submit() begins; @tag, not NULL, comes back
- *		with the result. False: not one that this engine can do
- * @submit:	0, or -errno: some were not begun, see take_back()
- * @take_back:	the last one that was not begun; false: there is none
- * @next:	the next result; false: there is none now
- * @wait:	sleep until a result waits; false at @deadline_ns
- *		(CLOCK_MONOTONIC). Any thread, no lock: others may take the
- *		result first
- * @free:	what is in flight is forgotten
- */
-struct block_engine_ops {
-	unsigned int slots;
-	uint64_t piece;
-	int (*fd)(struct block_engine *e);
-	bool (*add)(struct block_engine *e, const struct block_call *call,
-		    void *tag);
-	int (*submit)(struct block_engine *e);
-	bool (*take_back)(struct block_engine *e, void **tag);
-	bool (*next)(struct block_engine *e, void **tag, int64_t *result);
-	bool (*wait)(struct block_engine *e, uint64_t deadline_ns);
-	void (*free)(struct block_engine *e);
-};
-
-/* Embedded first by each engine. */
-struct block_engine {
-	const struct block_engine_ops *ops;
-};
-
-/* Return: 0 or -ENOMEM. */
-int block_sync_new(struct block_engine **out, struct err *err) __must_check;
-
-/**
- * block_uring_new() - the engine Async
- *
- * Return: 0, or -errno with the reason when the host denies io_uring or its
- * kernel is too old.
- */
-int block_uring_new(struct block_engine **out, struct err *err) __must_check;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * sync.c - block operations one call at a time (theory: io.h)
+ * sync.c - block operations one call at a time (theory: engine.h)
  */
-#include "block/io.h"
+#include "block/engine.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -74,6 +74,7 @@ static void sync_free(struct block_engine *e)
 }
 
 static const struct block_engine_ops ops = {
+	.name = "system calls",
 	.slots = 1,
 	.piece = BLOCK_PIECE,
 	.fd = sync_fd,

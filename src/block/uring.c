@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * uring.c - block operations by io_uring (theory: io.h)
+ * uring.c - block operations by io_uring (theory: engine.h)
  *
  * One ring per device, made with it. The VMM thread submits; completions are
  * read by whoever holds the device's lock, so a reset on a vCPU thread can
@@ -14,7 +14,7 @@
  * liburing is used for its layout of the rings and its barriers; it is three
  * system calls and 8 KiB of code.
  */
-#include "block/io.h"
+#include "block/engine.h"
 
 #include "host/clock.h"
 
@@ -187,6 +187,7 @@ static bool uring_wait(struct block_engine *e, uint64_t deadline_ns)
 }
 
 static const struct block_engine_ops ops = {
+	.name = "io_uring",
 	.slots = SLOTS,
 	.piece = BLOCK_PIECE,
 	.fd = uring_fd,

@@ -268,32 +268,36 @@ static int watch_engine(struct blk *blk, struct loop *loop)
 	return loop_add(loop, &blk->done);
 }
 
-static void start_async(struct blk *blk, struct loop *loop)
+static int try_engine(struct blk *blk, const struct blk_params *params,
+		      struct err *err)
 {
-	struct err why = {0};
-	int r = block_uring_new(&blk->engine, &why);
+	int r = block_engine_new(&blk->engine, params->kind, err);
 
-	if (r == 0) {
-		r = watch_engine(blk, loop);
-		if (r == 0)
-			return;
-		blk->engine->ops->free(blk->engine);
-		blk->engine = NULL;
-		(void)err_set(&why, r, "the ring cannot be watched (%s)",
-			      err_name(r));
-	}
-	log_warn("%s: engine Async is not possible here: %s; using Sync",
-		 blk->dev.name, why.text);
+	if (r < 0)
+		return r;
+	r = watch_engine(blk, params->loop);
+	if (r == 0)
+		return 0;
+	blk->engine->ops->free(blk->engine);
+	blk->engine = NULL;
+	return err_set(err, r, "the ring cannot be watched (%s)", err_name(r));
 }
 
 static int start_engine(struct blk *blk, const struct blk_params *params,
 			struct err *err)
 {
+	struct err why = {0};
+
 	if (blk->engine)
 		return watch_engine(blk, params->loop);
-	if (params->async)
-		start_async(blk, params->loop);
-	return blk->engine ? 0 : block_sync_new(&blk->engine, err);
+	if (params->kind != BLOCK_ENGINE_SYNC) {
+		if (try_engine(blk, params, &why) == 0)
+			return 0;
+		log_warn("%s: engine %s is not possible here: %s; using Sync",
+			 blk->dev.name, block_engine_name(params->kind),
+			 why.text);
+	}
+	return block_engine_new(&blk->engine, BLOCK_ENGINE_SYNC, err);
 }
 
 static int make_slots(struct blk *blk, struct err *err)

@@ -67,7 +67,7 @@
 #pragma once
 
 #include "base/metrics.h"
-#include "block/io.h"
+#include "block/engine.h"
 #include "host/rate_limiter.h"
 #include "virtio/device.h"
 
@@ -104,10 +104,11 @@ struct blk;
  * @id:		what GET_ID tells, and the log
  * @file:	its descriptor is borrowed until blk_set_file() or the end
  * @flush:	cache_type Writeback
- * @async:	io_uring, if the host lets us; else Sync, which is logged
+ * @kind:	of the engine; Sync, which is logged, if the host does not let
+ *us
  * @no_discard:	offer neither DISCARD nor WRITE_ZEROES: no holes in the file
- * @engine:	another one, taken over even if blk_new() fails; NULL: as @async
- *		says
+ * @engine:	another one, taken over even if blk_new() fails; NULL: of
+ *		@kind
  */
 struct blk_params {
 	const char *id;
@@ -116,7 +117,7 @@ struct blk_params {
 	struct block_file file;
 	bool read_only;
 	bool flush;
-	bool async;
+	enum block_engine_kind kind;
 	bool no_discard;
 	struct block_engine *engine;
 };

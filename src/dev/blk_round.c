@@ -213,8 +213,8 @@ static void submit(struct blk *blk)
 	if (r == 0)
 		return;
 	metric_inc(&blk->counters.io_engine_throttled_events);
-	log_guest(LOG_WARN, "%s: io_uring takes no requests now: %s",
-		  blk->dev.name, err_name(r));
+	log_guest(LOG_WARN, "%s: %s takes no requests now: %s", blk->dev.name,
+		  e->ops->name, err_name(r));
 	while (e->ops->take_back(e, &tag)) {
 		struct blk_slot *slot = tag;
 

@@ -40,6 +40,11 @@ static void warn_of_file(const struct drive_config *drive,
 			 drive->path_on_host);
 }
 
+static const enum block_engine_kind kinds[] = {
+	[IO_ENGINE_SYNC] = BLOCK_ENGINE_SYNC,
+	[IO_ENGINE_ASYNC] = BLOCK_ENGINE_ASYNC,
+};
+
 static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
 		struct err *err)
 {
@@ -50,7 +55,7 @@ static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
 		.loop = slots->board->env.loop,
 		.read_only = drive->is_read_only,
 		.flush = drive->cache_type == CACHE_WRITEBACK,
-		.async = drive->io_engine == IO_ENGINE_ASYNC,
+		.kind = kinds[drive->io_engine],
 		.no_discard = drive->has_discard && !drive->discard,
 	};
 	int r = block_file_init(&params.file, drive->fd);

@@ -82,7 +82,7 @@ static void open_world(struct world *w, struct fuzz_script *s)
 		.loop = &w->kit.loop,
 		.read_only = (how & 6) == 6,
 		.flush = how & 8,
-		.async = how & 1,
+		.kind = how & 1 ? BLOCK_ENGINE_ASYNC : BLOCK_ENGINE_SYNC,
 	};
 	struct err err;
 

@@ -10,7 +10,7 @@
 
 #include "schedule.h"
 
-#include "block/io.h"
+#include "block/engine.h"
 
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -253,6 +253,7 @@ static void fake_free(struct block_engine *e)
 }
 
 static const struct block_engine_ops fake_ops = {
+	.name = "fake",
 	.slots = FAKE_SLOTS,
 	.piece = FAKE_PIECE,
 	.fd = fake_fd,

@@ -88,7 +88,8 @@ static inline struct blk_params rig_params(struct rig *rig, enum engine engine)
 		.id = "rootfs",
 		.mem = &rig->kit.mem,
 		.loop = &rig->kit.loop,
-		.async = engine == ASYNC,
+		.kind = engine == ASYNC ? BLOCK_ENGINE_ASYNC
+					: BLOCK_ENGINE_SYNC,
 	};
 
 	return params;
@@ -107,7 +108,8 @@ static inline void rig_make(struct rig *rig, const struct blk_params *params)
 	struct err err = {0};
 
 	assert_int_equal(blk_new(&rig->blk, params, &err), 0);
-	assert_true(blk_is_async(rig->blk) == params->async);
+	assert_true(blk_is_async(rig->blk) ==
+		    (params->kind == BLOCK_ENGINE_ASYNC));
 	kit_attach(&rig->kit, blk_dev(rig->blk));
 	rig->header = kit_alloc(&rig->kit, 64);
 	rig->status = kit_alloc(&rig->kit, 16);
