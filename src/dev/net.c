@@ -84,39 +84,9 @@ static int set_offload(const struct net_dev *n, unsigned int bits)
 	return r == -ENOTTY || r == -EBADFD ? 0 : r;
 }
 
-static bool tap_deleted(const struct net_dev *n)
+bool net_tap_deleted(const struct net_dev *n)
 {
 	return tap_set_offload(n->fd, offloads(&n->dev)) == -EBADFD;
-}
-
-/* Without its tap the device runs all the same, on a link that is down. */
-static int start_vhost(struct net_dev *n)
-{
-	int r = net_vhost_start(&n->vhost, &n->dev, n->fd);
-
-	if (r < 0 && tap_deleted(n)) {
-		net_lost_tap(n);
-		r = 0;
-	}
-	return r;
-}
-
-static void on_vhost_error(struct loop_source *src, uint32_t events)
-{
-	struct net_dev *n = container_of(src, struct net_dev, vhost.errors);
-
-	(void)events;
-	virtio_dev_enter(&n->dev);
-	if (net_vhost_take_error(&n->vhost) && n->dev.active) {
-		metric_inc(&n->metrics.event_fails);
-		net_vhost_stop(&n->vhost, &n->dev);
-		if (tap_deleted(n))
-			net_lost_tap(n);
-		else
-			virtio_dev_broken(&n->dev, "a queue that vhost-net "
-						   "refuses");
-	}
-	virtio_dev_leave(&n->dev);
 }
 
 static int activate(struct virtio_dev *dev)
@@ -125,8 +95,8 @@ static int activate(struct virtio_dev *dev)
 	int r = set_offload(n, offloads(dev));
 
 	/* A device that is restored comes to life when it is resumed. */
-	if (r == 0 && n->vhost.fd >= 0 && !dev->paused)
-		r = start_vhost(n);
+	if (r == 0 && !dev->paused)
+		r = n->source->start(n);
 	if (r < 0)
 		metric_inc(&n->metrics.activate_fails);
 	return r;
@@ -136,9 +106,8 @@ static int reset(struct virtio_dev *dev)
 {
 	struct net_dev *n = net_of(dev);
 
-	net_vhost_stop(&n->vhost, dev);
-	/* The next driver's errors are its own. */
-	(void)net_vhost_take_error(&n->vhost);
+	n->source->stop(n);
+	n->source->reset(n);
 	net_rx_reset(n);
 	if (set_offload(n, 0) < 0)
 		metric_inc(&n->metrics.event_fails);
@@ -149,17 +118,7 @@ static void kick(struct virtio_dev *dev)
 {
 	struct net_dev *n = net_of(dev);
 
-	if (n->vhost.fd >= 0) {
-		/* The kernel waits for kicks itself: no need to wake up. */
-		loop_del(dev->loop, &dev->kick_source);
-		return;
-	}
-	if (virtq_has_work(&dev->queue[NET_QUEUE_TX])) {
-		metric_inc(&n->metrics.tx_queue_event_count);
-		net_tx_run(n);
-	}
-	if (virtio_dev_running(dev))
-		net_rx_kick(n);
+	n->source->kick(n);
 }
 
 /* Nothing there is the driver's to change. */
@@ -174,16 +133,16 @@ static void config_write(struct virtio_dev *dev, uint32_t off, const void *data,
 
 static void pausing(struct virtio_dev *dev)
 {
-	net_vhost_stop(&net_of(dev)->vhost, dev);
+	struct net_dev *n = net_of(dev);
+
+	n->source->stop(n);
 }
 
 static void resumed(struct virtio_dev *dev)
 {
 	struct net_dev *n = net_of(dev);
-	int r = 0;
+	int r = n->source->start(n);
 
-	if (n->vhost.fd >= 0)
-		r = start_vhost(n);
 	if (r < 0) {
 		metric_inc(&n->metrics.activate_fails);
 		virtio_dev_broken(dev, err_name(r));
@@ -201,8 +160,8 @@ static void destroy(struct virtio_dev *dev)
 {
 	struct net_dev *n = net_of(dev);
 
-	net_vhost_stop(&n->vhost, dev);
-	net_vhost_free(&n->vhost, dev->loop);
+	n->source->stop(n);
+	n->source->free(n);
 	net_rx_free(n);
 	net_tx_free(n);
 	virtio_dev_fini(dev);
@@ -271,12 +230,11 @@ int net_new(struct net_dev **out, const struct net_params *params,
 	n->config.status = STATUS_LINK_UP;
 	n->config.mtu = params->mtu;
 	common.config = &n->config;
-	net_vhost_init(&n->vhost, params->vhost_fd, params->mem,
-		       on_vhost_error);
+	n->source = params->vhost_fd >= 0 ? &net_source_vhost : &net_source_tap;
+	net_vhost_init(&n->vhost, params->vhost_fd, params->mem);
 	r = virtio_dev_init(&n->dev, &common, err);
-	if (r == 0 && n->vhost.fd >= 0)
-		r = net_vhost_claim(&n->vhost, n->dev.loop, &n->dev.offered,
-				    err);
+	if (r == 0)
+		r = n->source->claim(n, err);
 	net_rx_init(n);
 	net_tx_init(n);
 	if (r < 0) {

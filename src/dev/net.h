@@ -42,8 +42,8 @@
  * snapshot it is let through, and the chains that are held go back to the
  * queue.
  *
- * vhost (net_vhost.c): the host kernel moves the frames between queues and tap;
- * this device then only starts and stops it.
+ * Who moves frames, and what they are read from, is a source (net_source.h):
+ * the tap as told above, or the host kernel (net_vhost.h).
  *
  * There is no control queue: MAC filters and the like are not offered.
  *
@@ -53,6 +53,7 @@
 #pragma once
 
 #include "base/metrics.h"
+#include "dev/net_source.h"
 #include "dev/net_vhost.h"
 #include "host/rate_limiter.h"
 #include "virtio/device.h"
@@ -223,7 +224,8 @@ struct net_tx {
 /**
  * struct net_dev - a network interface of the guest
  * @fd:		the tap; borrowed
- * @vhost:	its fd is -1 when frames move through this process
+ * @source:	moves the frames
+ * @vhost:	of that source; its fd is -1 with another one
  * @has_mac:	@config.mac is what frames of the guest should come from
  */
 struct net_dev {
@@ -231,6 +233,7 @@ struct net_dev {
 	struct net_config_space config;
 	struct net_metrics metrics;
 	int fd;
+	const struct net_source_ops *source;
 	struct net_vhost vhost;
 	bool has_mac;
 	struct net_rx rx;

@@ -40,5 +40,8 @@ void net_rx_drain(struct net_dev *n);
 void net_rx_init(struct net_dev *n);
 void net_rx_free(struct net_dev *n);
 
+/* Has it been? */
+bool net_tap_deleted(const struct net_dev *n);
+
 /* The tap was deleted: the guest's link goes down, once. */
 void net_lost_tap(struct net_dev *n);

@@ -4,7 +4,6 @@
  */
 #include "dev/net_parts.h"
 
-#include "base/fd.h"
 #include "base/iov.h"
 #include "base/log.h"
 
@@ -132,16 +131,12 @@ static ssize_t read_frame(struct net_dev *n)
 {
 	struct net_rx *rx = &n->rx;
 	struct iovec *iov = &rx->iov[rx->first_iov];
-	ssize_t len;
 
 	iov[rx->nr_iov] = (struct iovec){
 		.iov_base = rx->beyond,
 		.iov_len = sizeof(rx->beyond),
 	};
-	do {
-		len = fd_preadv(n->fd, iov, (int)rx->nr_iov + 1, -1);
-	} while (len < 0 && errno == EINTR);
-	return len < 0 ? -errno : len;
+	return n->source->read(n, iov, rx->nr_iov + 1);
 }
 
 /* What a tap queued before the guest chose other features may not suit it. */

@@ -4,7 +4,6 @@
  */
 #include "dev/net_parts.h"
 
-#include "base/fd.h"
 #include "base/iov.h"
 #include "base/log.h"
 
@@ -122,13 +121,11 @@ static void write_frame(struct net_dev *n, const struct iovec *iov,
 	uint64_t start = now_ns();
 	ssize_t done;
 
-	do {
-		done = fd_pwritev(n->fd, iov, (int)nr, -1, 0);
-	} while (done < 0 && errno == EINTR);
+	done = n->source->write(n, iov, nr);
 	metric_agg_add(&n->metrics.tap_write_agg,
 		       (now_ns() - start) / NS_PER_US);
 	if (done != (ssize_t)len + (ssize_t)NET_HDR_BYTES) {
-		write_failed(n, done < 0 ? errno : EMSGSIZE);
+		write_failed(n, done < 0 ? (int)-done : EMSGSIZE);
 		return;
 	}
 	n->tx.refused = 0;

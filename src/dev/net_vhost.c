@@ -5,7 +5,7 @@
 #include "dev/net_vhost.h"
 
 #include "base/fd.h"
-#include "dev/net.h"
+#include "dev/net_parts.h"
 
 #include <errno.h>
 #include <linux/vhost.h>
@@ -32,8 +32,33 @@ static int call(const struct net_vhost *v, unsigned long request, void *arg)
 	return ioctl(v->fd, request, arg) < 0 ? -errno : 0;
 }
 
-void net_vhost_init(struct net_vhost *v, int fd, const struct gmem *mem,
-		    void (*cb)(struct loop_source *src, uint32_t events))
+static bool take_error(const struct net_vhost *v)
+{
+	uint64_t count;
+
+	return read(v->errors.fd, &count, sizeof(count)) == sizeof(count);
+}
+
+/* The kernel has stopped; it says so once. */
+static void on_error(struct loop_source *src, uint32_t events)
+{
+	struct net_dev *n = container_of(src, struct net_dev, vhost.errors);
+
+	(void)events;
+	virtio_dev_enter(&n->dev);
+	if (take_error(&n->vhost) && n->dev.active) {
+		metric_inc(&n->metrics.event_fails);
+		n->source->stop(n);
+		if (net_tap_deleted(n))
+			net_lost_tap(n);
+		else
+			virtio_dev_broken(&n->dev, "a queue that vhost-net "
+						   "refuses");
+	}
+	virtio_dev_leave(&n->dev);
+}
+
+void net_vhost_init(struct net_vhost *v, int fd, const struct gmem *mem)
 {
 	*v = (struct net_vhost){
 		.fd = fd,
@@ -43,7 +68,7 @@ void net_vhost_init(struct net_vhost *v, int fd, const struct gmem *mem,
 				.fd = -1,
 				.events = EPOLLIN,
 				.kind = LOOP_BACKEND,
-				.cb = cb,
+				.cb = on_error,
 			},
 	};
 }
@@ -54,9 +79,10 @@ static int watch_errors(struct net_vhost *v, struct loop *loop)
 	return v->errors.fd < 0 ? -errno : loop_add(loop, &v->errors);
 }
 
-int net_vhost_claim(struct net_vhost *v, struct loop *loop, uint64_t *features,
-		    struct err *err)
+/* Make this process the user of the descriptor. */
+static int claim(struct net_dev *n, struct err *err)
 {
+	struct net_vhost *v = &n->vhost;
 	uint64_t known = 0;
 	int r = call(v, VHOST_SET_OWNER, NULL);
 
@@ -64,25 +90,18 @@ int net_vhost_claim(struct net_vhost *v, struct loop *loop, uint64_t *features,
 	if (r == 0 || r == -EBUSY)
 		r = call(v, VHOST_GET_FEATURES, &known);
 	if (r == 0)
-		r = watch_errors(v, loop);
+		r = watch_errors(v, n->dev.loop);
 	if (r < 0)
 		return err_set(err, r, "Cannot use /dev/vhost-net: %s",
 			       err_name(r));
-	*features &= known | ~KERNEL_FEATURES;
+	n->dev.offered &= known | ~KERNEL_FEATURES;
 	return 0;
 }
 
-void net_vhost_free(struct net_vhost *v, struct loop *loop)
+static void free_errors(struct net_dev *n)
 {
-	loop_del(loop, &v->errors);
-	fd_close(&v->errors.fd);
-}
-
-bool net_vhost_take_error(const struct net_vhost *v)
-{
-	uint64_t count;
-
-	return read(v->errors.fd, &count, sizeof(count)) == sizeof(count);
+	loop_del(n->dev.loop, &n->vhost.errors);
+	fd_close(&n->vhost.errors.fd);
 }
 
 static int set_memory(const struct net_vhost *v)
@@ -144,33 +163,12 @@ static int set_tap(const struct net_vhost *v, int tap)
 	return r;
 }
 
-int net_vhost_start(struct net_vhost *v, struct virtio_dev *dev, int tap)
+/* The queues' positions are as the kernel left them. */
+static void stop(struct net_dev *n)
 {
-	uint64_t features = dev->acked & KERNEL_FEATURES;
-	int r;
+	struct net_vhost *v = &n->vhost;
+	struct virtio_dev *dev = &n->dev;
 
-	for (unsigned int i = 0; i < NET_NR_QUEUES; i++)
-		if (!dev->queue[i].ready)
-			return -EINVAL;
-	r = call(v, VHOST_SET_FEATURES, &features);
-	if (r == 0)
-		r = set_memory(v);
-	for (unsigned int i = 0; i < NET_NR_QUEUES && r == 0; i++)
-		r = set_queue(v, dev, i);
-	if (r < 0)
-		return r;
-	/* Before the first interrupt, which another vCPU may take at once. */
-	atomic_store_explicit(&dev->isr_always, VIRTIO_INT_QUEUE,
-			      memory_order_release);
-	v->running = true;
-	r = set_tap(v, tap);
-	if (r < 0)
-		net_vhost_stop(v, dev); /* one queue may have run */
-	return r;
-}
-
-void net_vhost_stop(struct net_vhost *v, struct virtio_dev *dev)
-{
 	if (!v->running)
 		return;
 	v->running = false;
@@ -189,3 +187,64 @@ void net_vhost_stop(struct net_vhost *v, struct virtio_dev *dev)
 	/* The last interrupt may have come too late to be answered so. */
 	virtio_dev_interrupt(dev);
 }
+
+/* Frames move from here on; a kick has to follow. */
+static int run(struct net_dev *n)
+{
+	struct net_vhost *v = &n->vhost;
+	struct virtio_dev *dev = &n->dev;
+	uint64_t features = dev->acked & KERNEL_FEATURES;
+	int r;
+
+	for (unsigned int i = 0; i < NET_NR_QUEUES; i++)
+		if (!dev->queue[i].ready)
+			return -EINVAL;
+	r = call(v, VHOST_SET_FEATURES, &features);
+	if (r == 0)
+		r = set_memory(v);
+	for (unsigned int i = 0; i < NET_NR_QUEUES && r == 0; i++)
+		r = set_queue(v, dev, i);
+	if (r < 0)
+		return r;
+	/* Before the first interrupt, which another vCPU may take at once. */
+	atomic_store_explicit(&dev->isr_always, VIRTIO_INT_QUEUE,
+			      memory_order_release);
+	v->running = true;
+	r = set_tap(v, n->fd);
+	if (r < 0)
+		stop(n); /* one queue may have run */
+	return r;
+}
+
+/* Without its tap the device runs all the same, on a link that is down. */
+static int start(struct net_dev *n)
+{
+	int r = run(n);
+
+	if (r < 0 && net_tap_deleted(n)) {
+		net_lost_tap(n);
+		r = 0;
+	}
+	return r;
+}
+
+/* The next driver's errors are its own. */
+static void forget_errors(struct net_dev *n)
+{
+	(void)take_error(&n->vhost);
+}
+
+/* The kernel waits for kicks itself: no need to wake up. */
+static void kick(struct net_dev *n)
+{
+	loop_del(n->dev.loop, &n->dev.kick_source);
+}
+
+const struct net_source_ops net_source_vhost = {
+	.claim = claim,
+	.start = start,
+	.stop = stop,
+	.reset = forget_errors,
+	.kick = kick,
+	.free = free_errors,
+};

@@ -40,27 +40,5 @@ struct net_vhost {
 	struct loop_source errors;
 };
 
-/* @cb: on the VMM thread when the kernel reports an error, without a lock. */
-void net_vhost_init(struct net_vhost *v, int fd, const struct gmem *mem,
-		    void (*cb)(struct loop_source *src, uint32_t events));
-
-/**
- * net_vhost_claim() - make this process the user of @v->fd, watch its errors
- * @features:	of the device; what the kernel cannot do is taken out
- */
-int net_vhost_claim(struct net_vhost *v, struct loop *loop, uint64_t *features,
-		    struct err *err) __must_check;
-
-/* It was stopped. */
-void net_vhost_free(struct net_vhost *v, struct loop *loop);
-
-/* Frames move from here on; a kick has to follow. Return: 0 or -errno, and
- * nothing runs. */
-int net_vhost_start(struct net_vhost *v, struct virtio_dev *dev,
-		    int tap) __must_check;
-
-/* They do not any more; the queues' positions are as the kernel left them. */
-void net_vhost_stop(struct net_vhost *v, struct virtio_dev *dev);
-
-/* Return: true when the kernel has reported an error since the last call. */
-bool net_vhost_take_error(const struct net_vhost *v);
+/* @fd: see above; -1: another source is used. */
+void net_vhost_init(struct net_vhost *v, int fd, const struct gmem *mem);
