@@ -34,10 +34,6 @@ size_t iov_read(const struct iovec *iov, size_t nr, uint64_t off, void *buf,
 size_t iov_write(const struct iovec *iov, size_t nr, uint64_t off,
 		 const void *buf, size_t len);
 
-/* Set @len bytes, beginning @off bytes into the buffers, to @byte. */
-size_t iov_fill(const struct iovec *iov, size_t nr, uint64_t off, int byte,
-		size_t len);
-
 /**
  * iov_slice() - the part [@off, @off + @len) of buffers, as buffers
  * @out:	room for @max of them

@@ -609,12 +609,3 @@ int schema_decode_text(const struct schema_object *object, const char *text,
 	r = schema_decode(object, &json, base, seen);
 	return r < 0 ? r : json_end(&json);
 }
-
-bool schema_has(const struct schema_object *object,
-		const struct schema_seen *seen, const char *name)
-{
-	size_t i = find_field(object, object->view, name, strlen(name), 0);
-
-	assert(i < object->nr);
-	return seen->fields & 1ull << i;
-}

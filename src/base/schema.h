@@ -307,10 +307,6 @@ int schema_decode_text(const struct schema_object *object, const char *text,
 		       size_t len, void *base, struct schema_seen *seen,
 		       struct err *err) __must_check;
 
-/* True when the field @name of @object is in @seen. */
-bool schema_has(const struct schema_object *object,
-		const struct schema_seen *seen, const char *name);
-
 /* The JSON text of @base. */
 void schema_encode(const struct schema_object *object, const void *base,
 		   struct buf *out);

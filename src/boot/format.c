@@ -62,16 +62,6 @@ void kernel_err_prefix(struct err *err)
 	(void)err_prefix_api(err, "%s", PREFIX_BZIMAGE);
 }
 
-const char *kernel_err_plain(const char *text)
-{
-	static const char *const prefixes[] = {PREFIX_ELF, PREFIX_BZIMAGE};
-
-	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
-		if (strncmp(text, prefixes[i], strlen(prefixes[i])) == 0)
-			return text + strlen(prefixes[i]);
-	return text;
-}
-
 static bool is_text(const uint8_t *p, size_t len)
 {
 	for (size_t i = 0; i < len; i++)

@@ -17,6 +17,3 @@ int kernel_load(struct kernel *kernel, struct gmem *mem, struct image *img,
 
 /* Firecracker's words in front of a kernel failure. */
 void kernel_err_prefix(struct err *err);
-
-/* The part of @text behind them; @text when it does not start so. */
-const char *kernel_err_plain(const char *text);

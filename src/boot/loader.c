@@ -137,22 +137,3 @@ int boot_load(struct gmem *mem, const struct boot_image *img,
 	*entry = e;
 	return 0;
 }
-
-const char *boot_err_plain(const char *text)
-{
-	const char *plain = kernel_err_plain(text);
-	size_t len = sizeof(PREFIX_INITRD) - 1;
-
-	if (strncmp(plain, PREFIX_INITRD, len) == 0)
-		plain += len;
-	return plain;
-}
-
-const char *boot_mapped_at(const struct boot_entry *entry, gpa_t gpa)
-{
-	for (unsigned int i = 0; i < entry->nr_mapped; i++)
-		if (gpa >= entry->mapped[i].gpa &&
-		    gpa - entry->mapped[i].gpa < entry->mapped[i].len)
-			return entry->mapped[i].path;
-	return NULL;
-}

@@ -35,25 +35,8 @@
  * On failure @mem may hold parts of the image: it is of no further use.
  *
  * Return: 0, or -errno and a sentence that names the file, what is wrong with
- * it and what to do, behind Firecracker's prefix (see boot_err_plain()).
+ * it and what to do, behind Firecracker's prefix (err_for_person()).
  */
 int boot_load(struct gmem *mem, const struct boot_image *img,
 	      const struct boot_platform *plat, struct boot_entry *entry,
 	      struct err *err) __must_check;
-
-/**
- * boot_err_plain() - the text of a boot_load() failure for a person
- *
- * The API has to start as Firecracker's does ("System configuration error:
- * Cannot load kernel ..."); a terminal has no need of that.
- *
- * Return: the part of @text behind the prefix; @text when there is none.
- */
-const char *boot_err_plain(const char *text);
-
-/**
- * boot_mapped_at() - the file behind a guest address (for SIGBUS)
- *
- * Return: its path, NULL when @gpa is plain memory. Async-signal-safe.
- */
-const char *boot_mapped_at(const struct boot_entry *entry, gpa_t gpa);

@@ -248,16 +248,6 @@ uint64_t gmem_page(const struct gmem *mem, gpa_t gpa)
 	return UINT64_MAX;
 }
 
-int gmem_read(const struct gmem *mem, gpa_t gpa, void *buf, uint64_t len)
-{
-	const void *p = gmem_find(mem, gpa, len);
-
-	if (!p)
-		return -EFAULT;
-	memcpy(buf, p, len);
-	return 0;
-}
-
 int gmem_write(const struct gmem *mem, gpa_t gpa, const void *buf, uint64_t len)
 {
 	void *p = gmem_find(mem, gpa, len);
@@ -265,17 +255,6 @@ int gmem_write(const struct gmem *mem, gpa_t gpa, const void *buf, uint64_t len)
 	if (!p)
 		return -EFAULT;
 	memcpy(p, buf, len);
-	gmem_mark(mem, gpa, len);
-	return 0;
-}
-
-int gmem_fill(const struct gmem *mem, gpa_t gpa, uint8_t byte, uint64_t len)
-{
-	void *p = gmem_find(mem, gpa, len);
-
-	if (!p)
-		return -EFAULT;
-	memset(p, byte, len);
 	gmem_mark(mem, gpa, len);
 	return 0;
 }
@@ -318,31 +297,4 @@ bool gmem_owns(const struct gmem *mem, const void *hva, gpa_t *gpa)
 		}
 	}
 	return false;
-}
-
-int gmem_load16(const struct gmem *mem, gpa_t gpa, memory_order order,
-		uint16_t *out)
-{
-	_Atomic uint16_t *p = gmem_find(mem, gpa, sizeof(*out));
-
-	if (!p)
-		return -EFAULT;
-	if (!is_aligned(gpa, sizeof(*out)))
-		return -EINVAL;
-	*out = atomic_load_explicit(p, order);
-	return 0;
-}
-
-int gmem_store16(const struct gmem *mem, gpa_t gpa, memory_order order,
-		 uint16_t v)
-{
-	_Atomic uint16_t *p = gmem_find(mem, gpa, sizeof(v));
-
-	if (!p)
-		return -EFAULT;
-	if (!is_aligned(gpa, sizeof(v)))
-		return -EINVAL;
-	atomic_store_explicit(p, v, order);
-	gmem_mark(mem, gpa, sizeof(v));
-	return 0;
 }

@@ -163,13 +163,9 @@ void *gmem_find(const struct gmem *mem, gpa_t gpa, uint64_t len) __must_check;
 /* True when [@gpa, +@len) touches RAM at all (an MMIO exit there is fatal). */
 bool gmem_overlaps(const struct gmem *mem, gpa_t gpa, uint64_t len);
 
-/* Copies. Return: 0, or -EFAULT and nothing is copied. */
-int gmem_read(const struct gmem *mem, gpa_t gpa, void *buf,
-	      uint64_t len) __must_check;
+/* Copy. Return: 0, or -EFAULT and nothing is copied. */
 int gmem_write(const struct gmem *mem, gpa_t gpa, const void *buf,
 	       uint64_t len) __must_check;
-int gmem_fill(const struct gmem *mem, gpa_t gpa, uint8_t byte,
-	      uint64_t len) __must_check;
 
 /**
  * gmem_map_file() - replace RAM pages by private pages of a file
@@ -191,17 +187,6 @@ int gmem_map_file(struct gmem *mem, gpa_t gpa, int fd, off_t off,
  * Return: true and *@gpa when @hva points into guest RAM. Async-signal-safe.
  */
 bool gmem_owns(const struct gmem *mem, const void *hva, gpa_t *gpa);
-
-/**
- * gmem_load16() and friends - atomic accesses to naturally aligned values
- * @order:	memory_order_relaxed, _acquire (loads), _release (stores)
- *
- * Return: 0, -EFAULT outside RAM, -EINVAL when not naturally aligned.
- */
-int gmem_load16(const struct gmem *mem, gpa_t gpa, memory_order order,
-		uint16_t *out) __must_check;
-int gmem_store16(const struct gmem *mem, gpa_t gpa, memory_order order,
-		 uint16_t v) __must_check;
 
 /* Bytes of the pages that RAM consists of: what is given back is whole ones. */
 static inline uint64_t gmem_page_bytes(const struct gmem *mem)

@@ -76,7 +76,7 @@ static inline void fuzz_load(struct gmem *mem, const struct boot_image *img,
 	fuzz_check(r <= 0);
 	if (r < 0)
 		fuzz_check(err.rc == r && err.text[0] != '\0' &&
-			   boot_err_plain(err.text)[0] != '\0');
+			   err_for_person(&err)[0] != '\0');
 	else
 		fuzz_judge(mem, entry);
 }

@@ -453,7 +453,7 @@ static void foreign_files_are_named(void **state)
 			fail_msg("%zu: %s", i, err.text);
 		assert_int_equal(strncmp(err.text, prefix, strlen(prefix)) == 0,
 				 !elf);
-		assert_null(strstr(boot_err_plain(err.text), "Loader"));
+		assert_null(strstr(err_for_person(&err), "Loader"));
 		(void)close(fd);
 	}
 	gmem_free(&mem);
@@ -471,7 +471,7 @@ static void things_that_are_no_file(void **state)
 	kit_memory(&mem, MIB(16));
 	fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(kit_load(&mem, fd, -1, &entry, &err), -EISDIR);
-	assert_string_equal(boot_err_plain(err.text),
+	assert_string_equal(err_for_person(&err),
 			    "/k/kernel is a directory: give the kernel file in "
 			    "it");
 	(void)close(fd);

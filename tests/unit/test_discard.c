@@ -2,6 +2,7 @@
 /*
  * test_discard.c - pages that were given back read zero, whatever was below
  */
+#include "gmem_kit.h"
 #include "unit.h"
 
 #include "mem/gmem.h"

@@ -2,6 +2,7 @@
 /*
  * test_gmem.c - the single bounds check, by table
  */
+#include "gmem_kit.h"
 #include "unit.h"
 
 #include <errno.h>

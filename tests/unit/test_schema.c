@@ -123,6 +123,17 @@ static const struct schema_object outer_schema = {
 };
 /* clang-format on */
 
+/* True when the field @name of @object is in @seen. */
+static bool schema_has(const struct schema_object *object,
+		       const struct schema_seen *seen, const char *name)
+{
+	size_t i = 0;
+
+	while (strcmp(object->fields[i].name, name) != 0)
+		i++;
+	return seen->fields & 1ull << i;
+}
+
 static int decode(const char *text, struct outer *o, struct schema_seen *seen,
 		  struct err *err)
 {

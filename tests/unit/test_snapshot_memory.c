@@ -2,6 +2,7 @@
 /*
  * test_snapshot_memory.c - which pages were written, and the memory file
  */
+#include "gmem_kit.h"
 #include "unit.h"
 
 #include "base/fd.h"

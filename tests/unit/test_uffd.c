@@ -2,6 +2,7 @@
 /*
  * test_uffd.c - memory served by another process, with a real handler
  */
+#include "gmem_kit.h"
 #include "unit.h"
 
 #include "base/fd.h"

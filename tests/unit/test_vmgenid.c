@@ -2,6 +2,7 @@
 /*
  * test_vmgenid.c - VM generation ID
  */
+#include "gmem_kit.h"
 #include "unit.h"
 
 #include "dev/vmgenid.h"

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gmem_kit.h - guest memory as a test looks at it
+ *
+ * The VMM writes whole structures and reads by queues; only tests read and
+ * fill. All of it goes through gmem_find(), as everything does. Return: 0,
+ * -EFAULT outside RAM, and for the atomic ones -EINVAL when not aligned.
+ */
+#pragma once
+
+#include "mem/gmem.h"
+
+#include <errno.h>
+#include <string.h>
+
+static inline int gmem_read(const struct gmem *mem, gpa_t gpa, void *buf,
+			    uint64_t len)
+{
+	const void *p = gmem_find(mem, gpa, len);
+
+	if (!p)
+		return -EFAULT;
+	memcpy(buf, p, len);
+	return 0;
+}
+
+static inline int gmem_fill(const struct gmem *mem, gpa_t gpa, uint8_t byte,
+			    uint64_t len)
+{
+	void *p = gmem_find(mem, gpa, len);
+
+	if (!p)
+		return -EFAULT;
+	memset(p, byte, len);
+	gmem_mark(mem, gpa, len);
+	return 0;
+}
+
+static inline int gmem_load16(const struct gmem *mem, gpa_t gpa,
+			      memory_order order, uint16_t *out)
+{
+	_Atomic uint16_t *p = gmem_find(mem, gpa, sizeof(*out));
+
+	if (!p)
+		return -EFAULT;
+	if (!is_aligned(gpa, sizeof(*out)))
+		return -EINVAL;
+	*out = atomic_load_explicit(p, order);
+	return 0;
+}
+
+static inline int gmem_store16(const struct gmem *mem, gpa_t gpa,
+			       memory_order order, uint16_t v)
+{
+	_Atomic uint16_t *p = gmem_find(mem, gpa, sizeof(v));
+
+	if (!p)
+		return -EFAULT;
+	if (!is_aligned(gpa, sizeof(v)))
+		return -EINVAL;
+	atomic_store_explicit(p, v, order);
+	gmem_mark(mem, gpa, sizeof(v));
+	return 0;
+}
