@@ -59,6 +59,24 @@ fuzz:
 	@tools/deps build demo test
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-20} tools/ci/check fuzz
 
+# A build for gdb, in build/debug: HACKING.md.
+debug:
+	@tools/deps build demo
+	@[ -f build/debug/build.ninja ] || meson setup build/debug \
+		-Dbuildtype=debug -Doptimization=g -Dstatic_programs=false
+	@ninja -C build/debug $(PROGRAMS)
+	@echo 'Next:  gdb build/debug/volt-vmm    (HACKING.md)'
+
+# The unit tests whose names begin so: make test T=blk
+test: $(BUILD)/build.ninja
+	@tools/deps build demo test
+	@VOLT_BUILD=$(BUILD) tools/run-tests '$(T)'
+
+# One input of a fuzz target: make fuzz-repro F=tests/fuzz/corpus/elf/NAME
+fuzz-repro:
+	@tools/deps build demo test
+	@tools/fuzz-repro '$(F)' $(TARGET)
+
 # Figures, against QEMU and a bare KVM probe in the same run.
 bench: programs
 	@ninja -C $(BUILD)
@@ -85,6 +103,9 @@ help:
 	@echo 'make check-long what takes an hour and more: whole Debians, load'
 	@echo 'make lint      formatting and static analysis only'
 	@echo 'make fuzz      the fuzz targets only'
+	@echo 'make test T=blk             unit tests by the start of their names'
+	@echo 'make fuzz-repro F=FILE      one input again (TARGET=elf)'
+	@echo 'make debug     a build for gdb: see HACKING.md'
 	@echo 'make docs      docs/cli.md anew, after a change of an option'
 	@echo 'make bench     figures against QEMU and a bare probe'
 	@echo 'make install   to PREFIX=$(PREFIX) under DESTDIR'
@@ -93,4 +114,4 @@ help:
 	@echo 'Where this host cannot run Linux guests, a software-emulated one does:'
 	@echo 'tests/lab/run COMMAND. What it can run: $(BUILD)/volt doctor.'
 
-.PHONY: all programs docs demo shell check check-long lint fuzz bench install clean help
+.PHONY: all programs docs demo shell check check-long lint fuzz debug test fuzz-repro bench install clean help
