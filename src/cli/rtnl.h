@@ -5,7 +5,8 @@
  * Theory of operation: each request is one message on one socket, with an
  * acknowledgement asked for, and its answer is read before the next one is
  * sent; dumps (the each functions) are read to their end. Not sysfs, because
- * a mounted /sys shows the network namespace of whoever mounted it.
+ * a mounted /sys shows the network namespace of whoever mounted it. Not libmnl:
+ * `volt` is one static file, and Debian has that library as a shared one only.
  * Source: rtnetlink(7), Documentation/userspace-api/netlink/intro.rst.
  */
 #pragma once
