@@ -160,7 +160,7 @@ const struct sandbox_call sandbox_calls[] = {
 	ALLOW(C | P, exit, "a thread ends"),
 	ALLOW(V | C | P | G, exit_group, "the process ends"),
 
-	/* The gate opens what a request names; first what else keeps it from. */
+	/* The gate opens what a request names, and gives snapshots their names. */
 	ALLOW(G, landlock_create_ruleset, "--allow: which directories"),
 	ALLOW(G, landlock_add_rule, "the same"),
 	ALLOW(G, landlock_restrict_self, "the same"),
