@@ -70,9 +70,12 @@ static uint32_t resolve(uint32_t k)
 	return k;
 }
 
+/* Greater than all numbers of calls: most values are no requests. */
+#define REQUEST_MIN 0x1000u
+
 static bool is_needed(const struct sock_filter *at, unsigned int has)
 {
-	if (at->code != (BPF_JMP | BPF_JEQ | BPF_K))
+	if (at->code != (BPF_JMP | BPF_JEQ | BPF_K) || at->k < REQUEST_MIN)
 		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(filter_needs); i++)
 		if (filter_needs[i].value == at->k)
