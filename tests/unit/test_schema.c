@@ -647,8 +647,8 @@ static void each_view_has_its_form(void **state)
 	static const char *const forms[] = {
 		"{\"name\":\"a\",\"size\":null,\"mac\":\"0a:0b\"}",
 		"{\"size\":7}",
-		"{\"name\":\"a\",\"has_size\":false,\"size\":7,"
-		"\"colour\":\"none\",\"mac\":\"0a0b\"}",
+		("{\"name\":\"a\",\"has_size\":false,\"size\":7,"
+		 "\"colour\":\"none\",\"mac\":\"0a0b\"}"),
 	};
 	char name[] = "a";
 	const struct thing thing = {
