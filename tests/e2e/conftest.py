@@ -354,7 +354,8 @@ def lab_script(cases, folder):
     for number, case in enumerate(cases):
         argv = shlex.join(case.argv("$B", folder)).replace("'$B/", "$B/'")
         lines += [f"echo; echo '=== begin {number}'",
-                  f"timeout -k 5 {CASE_SECONDS} {argv} </dev/null 2>/tmp/log",
+                  f"timeout -k 5 {getattr(case, 'seconds', CASE_SECONDS)} "
+                  f"{argv} </dev/null 2>/tmp/log",
                   "code=$?",
                   f"echo; echo '=== log {number}'; cat /tmp/log",
                   f"echo; echo '=== end {number}' $code"]

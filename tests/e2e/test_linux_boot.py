@@ -44,6 +44,7 @@ class Boot:
     words: str = ""
     vsock: bool = False
     series: str = ""
+    seconds: int = 180  # some take 20 on a quiet machine
 
     def argv(self, build, folder=None):
         return [f"{build}/volt-vmm", "--no-api", "--kernel",
@@ -119,7 +120,7 @@ def booted(build, tmp_path_factory):
     folder = tmp_path_factory.mktemp("boot")
     boots = [b for b in BOOTS if not why_not(b)]
     if not runs_linux():
-        return lab_run(boots, folder, 600)
+        return lab_run(boots, folder, 1500)
     results = {}
     for boot in boots:
         run = Running(boot.argv(BUILD), folder / boot.name)
