@@ -5,6 +5,7 @@ import json
 import os
 import re
 import resource
+import select
 import signal
 import socket
 import struct
@@ -14,7 +15,8 @@ from pathlib import Path
 
 import apiclient
 import pytest
-from conftest import BUILD, LONG, Api, Case
+from conftest import BUILD, LONG, Api, Case, looks_into
+from test_snapshot_state import taps  # noqa: F401
 
 PATIENCE = 30
 
@@ -351,3 +353,116 @@ def test_who_waits_for_the_end_can_start_again(build, tmp_path):
                 assert not api.socket.exists()
         assert is_gone(gate) or i % 2
         assert is_gone(api.pid)
+
+
+def has_ended(pidfd):
+    """It does, in a while; the descriptor is gone then, too."""
+    ended = select.select([pidfd], [], [], PATIENCE)[0]
+    os.close(pidfd)
+    return bool(ended)
+
+
+class Same:
+    """One VM after the other, all on the same tap, drive and sockets.
+
+    @namespace: where the tap is; None: there is none
+    """
+
+    def __init__(self, vmm, folder, namespace, *flags):
+        self.vmm, self.tap, self.flags = vmm, namespace is not None, flags
+        self.words = namespace.join if namespace else []
+        self.disk, self.vsock, self.door = (folder / x for x in "dvs")
+        self.disk.write_bytes(bytes(4096))
+
+    def open(self, door):
+        """A VM with nothing yet, at @door; (process, API)."""
+        run = self.vmm.spawn([*self.words, BUILD / "volt-vmm", "--api-sock",
+                              door, "--lock-drives", *self.flags])
+        api = Api(door)
+        api.wait()
+        return run, api
+
+    def puts(self):
+        net = {"/network-interfaces/n": {"iface_id": "n",
+                                         "host_dev_name": "vt0"}}
+        return {"/drives/a": {"drive_id": "a", "is_root_device": False,
+                              "path_on_host": str(self.disk)},
+                **(net if self.tap else {}),
+                "/vsock": {"guest_cid": 3, "uds_path": str(self.vsock)},
+                "/boot-source": {
+                    "kernel_image_path": str(self.vmm.guest("ticker")),
+                    "boot_args": "period=10"},
+                "/actions": {"action_type": "InstanceStart"}}
+
+    def start(self):
+        """One that runs; (process, its gate)."""
+        run, api = self.open(self.door)
+        for url, body in self.puts().items():
+            api.set("PUT", url, body)
+        run.wait_for("tick 0")
+        return run, apiclient.gate_of(run.pid)
+
+    def end(self, run, pid, sig):
+        """Wait for the process that was started, as its client does; for no
+        other."""
+        pidfd = os.pidfd_open(run.pid)
+        os.kill(pid, sig)
+        assert has_ended(pidfd)
+        run.process.wait(PATIENCE)
+        run.process.stdout.close()
+        run.process.stdin.close()
+
+    def sweep(self):
+        """The sockets' files, which a SIGKILL leaves, as Firecracker's."""
+        for path in (self.door, self.vsock):
+            path.unlink(missing_ok=True)
+
+
+def test_beside_one_that_runs_none_gets_the_same(vmm, taps,  # noqa: F811
+                                                 tmp_path):
+    """Or what is below would show nothing."""
+    same = Same(vmm, tmp_path, taps)
+    same.start()
+    beside, api = same.open(tmp_path / "beside")
+    refused = {url for url, body in same.puts().items()
+               if url != "/actions" and api.call("PUT", url, body)[0] != 204}
+    assert refused == {"/drives/a", "/network-interfaces/n", "/vsock"}
+    same.end(beside, beside.pid, signal.SIGTERM)
+
+
+@looks_into
+@pytest.mark.parametrize("flags", [[], ["--sandbox-first"]],
+                         ids=["locked-last", "locked-first"])
+def test_the_gate_has_nothing_that_the_next_one_needs(
+        vmm, taps, tmp_path, flags):  # noqa: F811
+    """Who has a tap or a drive open keeps it until its end, and nobody waits
+    for the gate's."""
+    same = Same(vmm, tmp_path, taps, *flags)
+    run, gate = same.start()
+    theirs = set(links(run.pid).values())
+    assert {"/dev/net/tun", str(same.disk), "/dev/kvm"} <= theirs
+    ours = set(links(gate).values())
+    assert {x for x in ours & theirs if not x.startswith("anon_inode:")
+            } <= {"/dev/null"}, ours
+
+
+@pytest.mark.parametrize("tap, flags", [
+    (True, []), (True, ["--sandbox-first"]), (False, [])],
+    ids=["tap", "tap-locked-first", "no-tap"])
+def test_who_waits_has_the_same_again(vmm, request, tmp_path, tap, flags):
+    """At once, after each end in turn: in order, and by SIGKILL of either half.
+    The other half is not waited for; it is gone, too, in a moment."""
+    namespace = request.getfixturevalue("taps") if tap else None
+    same = Same(vmm, tmp_path, namespace, *flags)
+    before = None
+    for i in range(STARTS):
+        run, gate = same.start()
+        assert before is None or has_ended(before)
+        before = os.pidfd_open(gate)
+        half, sig = ((run.pid, signal.SIGTERM), (run.pid, signal.SIGKILL),
+                     (gate, signal.SIGKILL))[i % 3]
+        same.end(run, half, sig)
+        if sig == signal.SIGKILL:
+            same.sweep()
+        assert not same.door.exists() and not same.vsock.exists()
+    assert has_ended(before)
