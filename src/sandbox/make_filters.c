@@ -3,11 +3,15 @@
  * make_filters.c - run by the build: prints filters.h (theory: calls.h)
  *
  * A program for each thread, in the three builds of which the preprocessor
- * takes one.
+ * takes one, and which of their instructions depend on the process that loads
+ * them: a start should not have to look for those.
  */
 #include "sandbox/calls.h"
 
 #include <stdio.h>
+
+/* Greater than all numbers of calls: most values are no requests. */
+#define REQUEST_MIN 0x1000u
 
 static int print_filter(enum sandbox_thread thread, enum sandbox_build build)
 {
@@ -28,29 +32,56 @@ static int print_filter(enum sandbox_thread thread, enum sandbox_build build)
 	return 0;
 }
 
-/* Not of a build: values that no other row has. */
-static void print_needs(void)
+/*
+ * What a VM must have for the request that @at compares with; 0: it is no such
+ * instruction. Numbers of calls are below all requests.
+ */
+static unsigned int needs(const struct sock_filter *at)
 {
-	(void)printf("static const struct {\n"
-		     "\tuint32_t value;\n"
-		     "\tunsigned int has;\n"
-		     "} filter_needs[] = {\n");
+	if (at->code != (BPF_JMP | BPF_JEQ | BPF_K) || at->k < REQUEST_MIN)
+		return 0;
 	for (size_t i = 0; i < sandbox_nr_calls; i++)
-		if (sandbox_calls[i].has)
-			(void)printf("\t{0x%x, %u},\n",
-				     sandbox_calls[i].test[0].value,
-				     sandbox_calls[i].has);
+		if (sandbox_calls[i].has &&
+		    sandbox_calls[i].test[0].value == at->k)
+			return sandbox_calls[i].has;
+	return 0;
+}
+
+static void print_places(enum sandbox_thread thread, enum sandbox_build build)
+{
+	struct sock_filter code[SANDBOX_FILTER_MAX];
+	int n = sandbox_compile(thread, build, code);
+
+	for (int i = 0; i < n; i++)
+		if (needs(&code[i]) || code[i].k == SANDBOX_OWN_PID ||
+		    code[i].k == SANDBOX_OWN_TID)
+			(void)printf("\t{%u, %d, %u},\n", thread, i,
+				     needs(&code[i]));
+}
+
+/* The few instructions that loading a filter may change. */
+static int print_build(enum sandbox_build build)
+{
+	for (unsigned int t = 0; t < SANDBOX_NR_THREADS; t++)
+		if (print_filter(t, build) < 0)
+			return -1;
+	(void)printf("static const struct {\n"
+		     "\tuint16_t thread;\n"
+		     "\tuint16_t at;\n"
+		     "\tuint16_t has;\n"
+		     "} filter_places[] = {\n");
+	for (unsigned int t = 0; t < SANDBOX_NR_THREADS; t++)
+		print_places(t, build);
 	(void)printf("};\n");
+	return 0;
 }
 
 int main(void)
 {
-	print_needs();
 	for (unsigned int b = 0; b < SANDBOX_NR_BUILDS; b++) {
 		(void)printf("#%s SANDBOX_BUILD == %u\n", b ? "elif" : "if", b);
-		for (unsigned int t = 0; t < SANDBOX_NR_THREADS; t++)
-			if (print_filter(t, b) < 0)
-				return 1;
+		if (print_build(b) < 0)
+			return 1;
 	}
 	(void)printf("#endif\n");
 	return fflush(stdout) != 0;

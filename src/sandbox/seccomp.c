@@ -60,38 +60,28 @@ static int install(struct sock_filter *code, size_t nr)
 		       : 0;
 }
 
-/* Numbers that are known only now stand for themselves in the table. */
+/* The table has one of these for a number that is known only now. */
 static uint32_t resolve(uint32_t k)
 {
-	if (k == SANDBOX_OWN_PID)
-		return (uint32_t)getpid();
-	if (k == SANDBOX_OWN_TID)
-		return (uint32_t)syscall(SYS_gettid);
-	return k;
-}
-
-/* Greater than all numbers of calls: most values are no requests. */
-#define REQUEST_MIN 0x1000u
-
-static bool is_needed(const struct sock_filter *at, unsigned int has)
-{
-	if (at->code != (BPF_JMP | BPF_JEQ | BPF_K) || at->k < REQUEST_MIN)
-		return true;
-	for (size_t i = 0; i < ARRAY_SIZE(filter_needs); i++)
-		if (filter_needs[i].value == at->k)
-			return filter_needs[i].has & has;
-	return true;
+	return k == SANDBOX_OWN_PID ? (uint32_t)getpid()
+				    : (uint32_t)syscall(SYS_gettid);
 }
 
 int seccomp_load(enum sandbox_thread thread, unsigned int has)
 {
 	struct sock_filter code[SANDBOX_FILTER_MAX];
 
-	for (size_t i = 0; i < filters[thread].nr; i++) {
-		code[i] = filters[thread].code[i];
-		if (!is_needed(&code[i], has))
-			code[i].jt = code[i].jf;
-		code[i].k = resolve(code[i].k);
+	memcpy(code, filters[thread].code,
+	       filters[thread].nr * sizeof(code[0]));
+	for (size_t i = 0; i < ARRAY_SIZE(filter_places); i++) {
+		struct sock_filter *at = &code[filter_places[i].at];
+
+		if (filter_places[i].thread != thread)
+			continue;
+		if (!filter_places[i].has)
+			at->k = resolve(at->k);
+		else if (!(filter_places[i].has & has))
+			at->jt = at->jf; /* the request passes no more */
 	}
 	return install(code, filters[thread].nr);
 }
