@@ -10,11 +10,13 @@
  * accident: opening, reaching, starting something. brk() alone does nothing:
  * each C library tries it first, and takes the memory by mmap() then.
  *
- *   row matches             SECCOMP_RET_ALLOW
- *   brk                     SECCOMP_RET_ERRNO, with 0: the break is where it
- * was call of a killed family SECCOMP_RET_KILL_PROCESS x32, i386
- * SECCOMP_RET_KILL_PROCESS everything else         SECCOMP_RET_TRAP with the
- * thread's number as data: the handler of SIGSYS names call and thread
+ * What becomes of a call:
+ *
+ *   - a row matches: SECCOMP_RET_ALLOW.
+ *   - brk: SECCOMP_RET_ERRNO, with 0: the break is where it was.
+ *   - of a killed family, of x32, of i386: SECCOMP_RET_KILL_PROCESS.
+ *   - any other: SECCOMP_RET_TRAP with the thread's number as data: the handler
+ *     of SIGSYS names call and thread.
  *
  * A sanitizer's build lets everything through that is not of a killed family:
  * its run-time makes what calls it likes, and its report is worth more there.
@@ -24,7 +26,8 @@
  * and the tests read the rows themselves.
  *
  * A row may be for what not every VM has (enum sandbox_has): the others'
- * filters are loaded without it.
+ * filters are loaded without it. The build lists such instructions, and those
+ * that get the loader's own ids.
  *
  * A test looks at the low 32 bits of an argument. That is exact: each argument
  * that a row tests is an int to the kernel, or a set of flags below bit 32.
