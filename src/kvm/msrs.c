@@ -56,18 +56,35 @@ static const uint32_t more[] = {
 #define MC_BANKS    32u
 #define MC_STEP     4u
 
-static bool has(const struct msr_list *list, uint32_t index)
+/* Most indices are low. A bit for each that a list has: a restore waits. */
+#define LOW_MSRS 0x1000u
+
+struct low_msrs {
+	uint64_t bits[LOW_MSRS / 64];
+};
+
+static bool has(const struct msr_list *list, const struct low_msrs *low,
+		uint32_t index)
 {
+	if (index < LOW_MSRS)
+		return low->bits[index / 64] & 1ull << index % 64;
 	for (unsigned int i = 0; i < list->nr; i++)
 		if (list->index[i] == index)
 			return true;
 	return false;
 }
 
-static void add(struct msr_list *list, uint32_t index)
+static void append(struct msr_list *list, struct low_msrs *low, uint32_t index)
 {
-	if (list->nr < MSRS_MAX && !has(list, index))
-		list->index[list->nr++] = index;
+	list->index[list->nr++] = index;
+	if (index < LOW_MSRS)
+		low->bits[index / 64] |= 1ull << index % 64;
+}
+
+static void add(struct msr_list *list, struct low_msrs *low, uint32_t index)
+{
+	if (list->nr < MSRS_MAX && !has(list, low, index))
+		append(list, low, index);
 }
 
 /*
@@ -82,6 +99,7 @@ static bool comes_last(uint32_t index)
 int msrs_list(struct kvm *kvm, struct msr_list *list, struct err *err)
 {
 	struct msr_index_io io = {.head.nmsrs = MSRS_MAX};
+	struct low_msrs low = {0};
 	int r = kvm_call(kvm, kvm->fd, KVM_GET_MSR_INDEX_LIST, &io);
 
 	if (r < 0)
@@ -90,14 +108,14 @@ int msrs_list(struct kvm *kvm, struct msr_list *list, struct err *err)
 	list->nr = 0; /* the kernel lists each but once */
 	for (uint32_t i = 0; i < io.head.nmsrs && i < MSRS_MAX; i++)
 		if (!comes_last(io.index[i]))
-			list->index[list->nr++] = io.index[i];
+			append(list, &low, io.index[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(more); i++)
-		add(list, more[i]);
+		add(list, &low, more[i]);
 	for (uint32_t i = 0; i < MC_BANKS; i++)
-		add(list, MSR_MC0_CTL + i * MC_STEP);
+		add(list, &low, MSR_MC0_CTL + i * MC_STEP);
 	list->nr = list->nr < MSRS_MAX - 2 ? list->nr : MSRS_MAX - 2;
-	add(list, MSR_IA32_TSC);
-	add(list, MSR_IA32_TSC_DEADLINE);
+	add(list, &low, MSR_IA32_TSC);
+	add(list, &low, MSR_IA32_TSC_DEADLINE);
 	return 0;
 }
 
