@@ -46,6 +46,9 @@ BASES = {
     "volt net del": [["longer-than-a-tap"]],
     "volt net list": [[]], "volt ps": [[]], "volt doctor": [[]],
     "volt net": [["none"]],
+    **{f"volt kernel {x}": [["none"]] for x in (
+        "add", "info", "check", "path", "verify", "default", "pin", "rm")},
+    "volt kernel ls": [[]], "volt kernel gc": [[]], "volt kernel": [["none"]],
 }
 # These do their work at once, or make the file that they are given.
 PRINTS = {"--version", "--snapshot-version", "--help", "-h"}
@@ -98,7 +101,8 @@ class Person:
             self.prefix = ["setpriv", "--reuid", str(uid), "--regid", str(uid),
                            "--clear-groups", "--inh-caps=-all"]
         self.env = {"XDG_RUNTIME_DIR": str(self.folder / "run"), "PATH":
-                    os.environ["PATH"], "HOME": str(self.folder)}
+                    os.environ["PATH"], "HOME": str(self.folder),
+                    "VOLT_STORE": str(self.folder / "store")}
 
     def left(self):
         """What is there: in the folder, and as sockets of VMs."""
