@@ -313,7 +313,7 @@ static int find_own(struct stores *stores, const char *name,
 	if (r == 0)
 		r = stores_find(stores, name, record, &where, err);
 	/* rm takes a damaged record away as well. */
-	if ((r == 0 || r == -EINVAL) && !where->mine)
+	if ((r == 0 || r == -EINVAL) && where && !where->mine)
 		r = err_set(err, -EACCES,
 			    "Kernel %s is in %s, which only root changes: try "
 			    "`sudo volt kernel`",

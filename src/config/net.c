@@ -250,11 +250,11 @@ int config_net_set(const char *text, unsigned int index,
 		return err_set(err, -ENOMEM, "Out of memory");
 	}
 	r = config_words_parse(&words, text, &net, err);
-	if (r == 0 && (!net.host_dev_name || !*net.host_dev_name))
+	if (r == 0 && net.host_dev_name && *net.host_dev_name)
+		r = vm_config_put_net(config, &net, 0, err);
+	else if (r == 0)
 		r = err_set(err, -EINVAL, "--net: no tap in '%s'; expected %s",
 			    text, words.usage);
-	if (r == 0)
-		r = vm_config_put_net(config, &net, 0, err);
 	net_config_free(&net);
 	return r;
 }

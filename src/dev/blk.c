@@ -302,8 +302,10 @@ static int start_engine(struct blk *blk, const struct blk_params *params,
 
 static int make_slots(struct blk *blk, struct err *err)
 {
-	unsigned int nr = blk->engine->ops->slots;
+	unsigned int nr;
 
+	assert(blk->engine);
+	nr = blk->engine->ops->slots;
 	blk->slots = calloc(nr, sizeof(*blk->slots));
 	/* Mostly never touched, and then no memory: the largest requests. */
 	blk->many = calloc((size_t)nr * BLK_SEG_MAX, sizeof(*blk->many));

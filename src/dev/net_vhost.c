@@ -34,9 +34,9 @@ static int call(const struct net_vhost *v, unsigned long request, void *arg)
 
 static bool take_error(const struct net_vhost *v)
 {
-	uint64_t count;
+	eventfd_t count;
 
-	return read(v->errors.fd, &count, sizeof(count)) == sizeof(count);
+	return eventfd_read(v->errors.fd, &count) == 0;
 }
 
 /* The kernel has stopped; it says so once. */

@@ -15,14 +15,14 @@
 
 static_assert(DRIVE_SECTOR_BYTES == BLOCK_SECTOR_BYTES, "one sector");
 
-static_assert(CONFIG_VCPUS_MAX == LAYOUT_MAX_CPUS &&
-		      CONFIG_VCPUS_MAX == SNAPSHOT_VCPUS_MAX,
-	      "as many vCPUs as the guest's tables and a snapshot hold");
+static_assert(CONFIG_VCPUS_MAX == LAYOUT_MAX_CPUS,
+	      "as many vCPUs as the guest's tables hold");
+static_assert(CONFIG_VCPUS_MAX == SNAPSHOT_VCPUS_MAX,
+	      "as many vCPUs as a snapshot holds");
 
 static_assert(CONFIG_CMDLINE_MAX == LAYOUT_CMDLINE_MAX,
 	      "a command line that is taken fits into the guest");
 
 /* Our chip, KVM's, and what the guest's tables say of either. */
-static_assert(IOAPIC_PINS == LAYOUT_IOAPIC_PINS &&
-		      IOAPIC_PINS == KVM_IOAPIC_PINS,
-	      "one number of pins");
+static_assert(IOAPIC_PINS == LAYOUT_IOAPIC_PINS, "one number of pins");
+static_assert(IOAPIC_PINS == KVM_IOAPIC_PINS, "one number of pins");

@@ -25,6 +25,7 @@
 #include <asm/unistd_64.h>
 #include <linux/mount.h>
 #include <linux/reboot.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #define CMDLINE_BYTES 4096
@@ -51,11 +52,11 @@ static long call(long nr, long a, long b, long c, long d, long e)
 	return r;
 }
 
-void *memcpy(void *to, const void *from, size_t n);
-void *memset(void *to, int byte, size_t n);
+/* The compiler calls these two, by these names. */
+void *copy_bytes(void *to, const void *from, size_t n) __asm__("memcpy");
+void *fill_bytes(void *to, int byte, size_t n) __asm__("memset");
 
-/* The compiler calls these two. */
-void *memcpy(void *to, const void *from, size_t n)
+void *copy_bytes(void *to, const void *from, size_t n)
 {
 	char *t = to;
 	const char *f = from;
@@ -65,7 +66,7 @@ void *memcpy(void *to, const void *from, size_t n)
 	return to;
 }
 
-void *memset(void *to, int byte, size_t n)
+void *fill_bytes(void *to, int byte, size_t n)
 {
 	char *t = to;
 
@@ -188,20 +189,26 @@ struct wishes {
 	unsigned long mode;
 };
 
+static bool take_value(char *word, const char *name, char **value)
+{
+	char *found = behind(word, name);
+
+	if (found)
+		*value = found;
+	return found != NULL;
+}
+
 static void read_wishes(char *cmdline, struct wishes *w)
 {
-	char *word, *value;
+	char *word;
 
 	while ((word = next_word(&cmdline, ' '))) {
-		if ((value = behind(word, "root=")))
-			w->root = value;
-		else if ((value = behind(word, "rootfstype=")))
-			w->type = value;
-		else if ((value = behind(word, "rootflags=")))
-			w->flags = value;
-		else if ((value = behind(word, "init=")))
-			w->init = value;
-		else if (same(word, "ro"))
+		if (take_value(word, "root=", &w->root) ||
+		    take_value(word, "rootfstype=", &w->type) ||
+		    take_value(word, "rootflags=", &w->flags) ||
+		    take_value(word, "init=", &w->init))
+			continue;
+		if (same(word, "ro"))
 			w->mode = MS_RDONLY;
 		else if (same(word, "rw"))
 			w->mode = 0;
