@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from conftest import BUILD, Api, Case
-from own_disk import OwnDisk
+from own_disk import REACHES, OwnDisk
 from test_snapshot_uffd import asked, end
 
 VOLT = BUILD / "volt"
@@ -300,7 +300,7 @@ def huge_disk():
 
 def test_a_file_system_with_large_holes_only(vmm, tmp_path, huge_disk):
     """What lies between the pages of a diff would be zero, not as before."""
-    run, api = start(vmm, tmp_path, "--track-dirty-pages")
+    run, api = start(vmm, tmp_path, "--track-dirty-pages", *REACHES)
     save(api, tmp_path / "s0", "Full")
     asked(run, "w 0 1 1", "wrote")
     status, answer = api.call("PUT", "/snapshot/create", {

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from conftest import BUILD, Api, Case
-from own_disk import OwnDisk
+from own_disk import REACHES, OwnDisk
 from test_snapshot import restore, snapshot, start
 
 
@@ -42,7 +42,7 @@ def small_disk(vmm, tmp_path):
     disk = OwnDisk("size=200k", "mode=700")
     if not disk.path:
         pytest.skip(disk.why)
-    run, api = start(vmm, tmp_path)
+    run, api = start(vmm, tmp_path, extra=REACHES)
     run.wait_for("tick 3")
     assert snapshot(api, disk.path).returncode == 0
     yield run, api, disk
