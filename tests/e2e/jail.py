@@ -121,12 +121,14 @@ class Jails:
         self.base.mkdir()
         self.runs = []
         self.pids = set()
+        self.jails = []
         # As clients that look for Firecracker's name have it.
         self.firecracker = self.folder / "firecracker"
         shutil.copy(BUILD / "volt-vmm", self.firecracker)
 
     def __call__(self, name="vm", program=None):
-        return Jail(self, name, Path(program or BUILD / "volt-vmm"))
+        self.jails.append(Jail(self, name, Path(program or BUILD / "volt-vmm")))
+        return self.jails[-1]
 
     def spawn(self, argv):
         self.runs.append(Running(argv, self.logs / f"jail{len(self.runs)}"))
@@ -142,11 +144,13 @@ class Jails:
                 run.process.stdin.close()
             except BrokenPipeError:
                 pass
-        # Programs of PID namespaces and daemons: theirs by their root.
+        # Programs of PID namespaces and daemons: theirs by their root, whose
+        # name is "/" from here.
+        roots = [os.stat(x.root) for x in self.jails if x.root.is_dir()]
         for pid in self.pids:
             try:
-                if os.readlink(f"/proc/{pid}/root").startswith(
-                        str(self.folder)):
+                its = os.stat(f"/proc/{pid}/root/.")
+                if any(os.path.samestat(its, root) for root in roots):
                     os.kill(pid, signal.SIGKILL)
             except (FileNotFoundError, ProcessLookupError):
                 pass

@@ -145,6 +145,7 @@ def test_a_snapshot_moves_between_jails(jails):
     """Restored under another user, in another jail; then outside."""
     jail = jails("one")
     api = start_ticker(jail, "--new-pid-ns")
+    jail.pid()  # noted, for the end
     jail.run.wait_for("tick 2")
     save(api)
     second = jails("two")
