@@ -4,12 +4,12 @@
  */
 #pragma once
 
+#include "folder.h"
 #include "unit.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,15 +110,6 @@ static inline void expect_names(const char *path, const char *names)
 	buf_free(&found);
 }
 
-static inline int remove_one(const char *path, const struct stat *st, int type,
-			     struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 static inline int teardown(void **state)
 {
 	struct world *w = *state;
@@ -126,7 +117,7 @@ static inline int teardown(void **state)
 	fd_close(&w->client);
 	gate_link_close(&w->link);
 	loop_free(&w->loop);
-	assert_int_equal(nftw(w->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(folder_remove(w->dir), 0);
 	free(w);
 	return 0;
 }

@@ -7,6 +7,7 @@
  *   other/    f
  *   named     -> a
  */
+#include "folder.h"
 #include "unit.h"
 
 #include "base/fd.h"
@@ -14,7 +15,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,19 +44,10 @@ static int set_up(void **state)
 	       make("other/f");
 }
 
-static int drop(const char *path, const struct stat *st, int type,
-		struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 static int tear_down(void **state)
 {
 	(void)state;
-	return chdir("/") < 0 || nftw(top, drop, 8, FTW_DEPTH | FTW_PHYS) != 0;
+	return chdir("/") < 0 || folder_remove(top) != 0;
 }
 
 /* Those of @texts up to NULL, opened. */

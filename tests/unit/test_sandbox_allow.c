@@ -11,10 +11,10 @@
 #include "unit.h"
 
 #include "base/fd.h"
+#include "folder.h"
 #include "sandbox_child.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <netinet/in.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -301,19 +301,10 @@ static int set_up(void **state)
 	return 0;
 }
 
-static int drop(const char *path, const struct stat *st, int type,
-		struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 static int tear_down(void **state)
 {
 	(void)state;
-	return chdir("/") < 0 || nftw(top, drop, 8, FTW_DEPTH | FTW_PHYS) != 0;
+	return chdir("/") < 0 || folder_remove(top) != 0;
 }
 
 static void with_abi(unsigned int abi, int (*try)(unsigned int abi))
