@@ -28,7 +28,7 @@ static const struct schema_name action_names[] = {
 
 static const struct schema_enum actions = SCHEMA_NAMES(action_names);
 
-static const struct schema_field fields[] = {
+static const struct schema_field actions_fields[] = {
 	{
 		.name = "action_type",
 		.type = SCHEMA_ENUM,
@@ -38,10 +38,10 @@ static const struct schema_field fields[] = {
 	},
 };
 
-static const struct schema_object schema = {
+static const struct schema_object actions_schema = {
 	.name = "ActionBody",
-	.fields = fields,
-	.nr = ARRAY_SIZE(fields),
+	.fields = actions_fields,
+	.nr = ARRAY_SIZE(actions_fields),
 	.size = sizeof(struct action_body),
 };
 
@@ -71,7 +71,7 @@ int api_vm_start(struct api *api, struct err *err)
 	return 0;
 }
 
-static int put(struct api_call *call)
+static int actions_put(struct api_call *call)
 {
 	const struct action_body *body = call->body;
 	struct api *api = call->api;
@@ -93,18 +93,18 @@ static int put(struct api_call *call)
 	return r;
 }
 
-static const struct api_route routes[] = {
+static const struct api_route actions_routes[] = {
 	{
 		.method = API_PUT,
 		.path = "actions",
 		.flags = API_BOTH, /* each action has its own rule */
-		.schema = &schema,
-		.apply = put,
+		.schema = &actions_schema,
+		.apply = actions_put,
 		.count = API_COUNT(put.actions_count),
 	},
 };
 
 const struct api_resource api_actions = {
-	.routes = routes,
-	.nr_routes = ARRAY_SIZE(routes),
+	.routes = actions_routes,
+	.nr_routes = ARRAY_SIZE(actions_routes),
 };

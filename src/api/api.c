@@ -146,7 +146,7 @@ static int check_presence(enum api_method method, const struct api_route *route,
 	return 0;
 }
 
-static int check_id(const char *id, struct err *err)
+static int api_check_id(const char *id, struct err *err)
 {
 	if (!*id)
 		return err_set(err, -EINVAL, "The ID cannot be empty.");
@@ -217,7 +217,8 @@ static int call_route(struct api_call *call, const struct api_route *route)
 	return r;
 }
 
-static void count(struct api *api, const struct api_route *route, bool failed)
+static void api_count(struct api *api, const struct api_route *route,
+		      bool failed)
 {
 	metric_t *counter;
 
@@ -251,12 +252,12 @@ static int handle(struct api_call *call, enum api_method method,
 			       "Unrecognized %s request path `%s`.",
 			       methods[method].name, call->rest);
 	if (call->id) {
-		r = check_id(call->id, call->err);
+		r = api_check_id(call->id, call->err);
 		if (r < 0)
 			return r;
 	}
 	r = call_route(call, match.route);
-	count(call->api, match.route, r < 0);
+	api_count(call->api, match.route, r < 0);
 	return r;
 }
 
@@ -280,8 +281,8 @@ static void log_request(enum api_method method, const char *path,
 			 methods[method].word, (int)line.len, line.data);
 }
 
-static void finish(struct api *api, struct api_reply *reply,
-		   const struct err *err, int r)
+static void api_finish(struct api *api, struct api_reply *reply,
+		       const struct err *err, int r)
 {
 	if (reply->deprecated)
 		metric_inc(&api->counters.deprecated.deprecated_http_api_calls);
@@ -325,7 +326,7 @@ void api_handle(struct api *api, enum api_method method, const char *path,
 	else
 		r = handle(&call, method, &tokens);
 	free(tokens.text);
-	finish(api, reply, &err, r);
+	api_finish(api, reply, &err, r);
 }
 
 int api_load(struct api *api, const struct api_route *route, const char *text,

@@ -33,7 +33,7 @@ static const struct schema_object start_schema = {
 /* ---- errors ---- */
 
 /* Return: the device of the running VM, or NULL with Firecracker's sentence. */
-static struct balloon *device(struct api_call *call, const char *area)
+static struct balloon *balloon_device(struct api_call *call, const char *area)
 {
 	struct balloon *balloon = live_balloon(call->api->vm);
 
@@ -46,10 +46,10 @@ static struct balloon *device(struct api_call *call, const char *area)
 
 static struct balloon *device_to_update(struct api_call *call)
 {
-	return device(call, "Balloon update error");
+	return balloon_device(call, "Balloon update error");
 }
 
-static int refuse(struct api_call *call, const char *why)
+static int balloon_refuse(struct api_call *call, const char *why)
 {
 	return err_set(call->err, -EINVAL, "Balloon update error: Balloon: %s",
 		       why);
@@ -57,12 +57,12 @@ static int refuse(struct api_call *call, const char *why)
 
 static int not_active(struct api_call *call, int r)
 {
-	return r < 0 ? refuse(call, "Device not activated yet.") : 0;
+	return r < 0 ? balloon_refuse(call, "Device not activated yet.") : 0;
 }
 
 /* ---- the balloon ---- */
 
-static int put(struct api_call *call)
+static int balloon_put(struct api_call *call)
 {
 	const struct balloon_config *body = call->body;
 	struct vm_config *config = &call->api->vm->config;
@@ -76,7 +76,7 @@ static int put(struct api_call *call)
 	return 0;
 }
 
-static void show(struct api *api, struct buf *out)
+static void balloon_show(struct api *api, struct buf *out)
 {
 	struct balloon *balloon = live_balloon(api->vm);
 	struct balloon_config config = api->vm->config.balloon;
@@ -94,28 +94,29 @@ static void show(struct api *api, struct buf *out)
 		buf_add_str(out, "null");
 }
 
-static int get(struct api_call *call)
+static int balloon_get(struct api_call *call)
 {
 	if (api_started(call->api)) {
-		if (!device(call, "Internal VMM error"))
+		if (!balloon_device(call, "Internal VMM error"))
 			return call->err->rc;
 	} else if (!call->api->vm->config.balloon.present) {
 		return err_set(call->err, -ENODEV,
 			       "Balloon config error: No balloon device "
 			       "found.");
 	}
-	show(call->api, &call->reply->body);
+	balloon_show(call->api, &call->reply->body);
 	return 0;
 }
 
-static int patch(struct api_call *call)
+static int balloon_patch(struct api_call *call)
 {
 	const struct balloon_config *body = call->body;
 
 	if (!device_to_update(call))
 		return call->err->rc;
 	if (body->amount_mib > UINT32_MAX / BALLOON_PAGES_MIB)
-		return refuse(call, "Amount of pages requested is too large.");
+		return balloon_refuse(
+			call, "Amount of pages requested is too large.");
 	return not_active(
 		call, live_balloon_set_target(call->api->vm, body->amount_mib));
 }
@@ -134,7 +135,7 @@ static const char *const stat_names[BALLOON_STATS] = {
 
 static int get_stats(struct api_call *call)
 {
-	struct balloon *balloon = device(call, "Internal VMM error");
+	struct balloon *balloon = balloon_device(call, "Internal VMM error");
 	struct buf *out = &call->reply->body;
 	struct balloon_config_space space;
 	struct balloon_hinting hinting;
@@ -173,8 +174,9 @@ static int patch_stats(struct api_call *call)
 	if (now == seconds)
 		return 0;
 	if (now == 0 || seconds == 0)
-		return refuse(call, "Statistics cannot be enabled/disabled "
-				    "after activation.");
+		return balloon_refuse(call,
+				      "Statistics cannot be enabled/disabled "
+				      "after activation.");
 	live_balloon_set_interval(vm, seconds);
 	return 0;
 }
@@ -186,7 +188,8 @@ static struct balloon *device_that_hints(struct api_call *call)
 	struct balloon *balloon = device_to_update(call);
 
 	if (balloon && !call->api->vm->config.balloon.free_page_hinting) {
-		refuse(call, "Attempting to use hinting when not enabled");
+		balloon_refuse(call,
+			       "Attempting to use hinting when not enabled");
 		return NULL;
 	}
 	return balloon;
@@ -241,12 +244,12 @@ static int stop_hinting(struct api_call *call)
 	{ .method = API_##method_, .path = (path_), .flags = (flags_), \
 	  .apply = (apply_), __VA_ARGS__ }
 
-static const struct api_route routes[] = {
-	ROUTE(PUT, "balloon", API_PRE, put, .schema = &config_balloon),
-	ROUTE(GET, "balloon", API_BOTH | API_EXACT, get),
+static const struct api_route balloon_routes[] = {
+	ROUTE(PUT, "balloon", API_PRE, balloon_put, .schema = &config_balloon),
+	ROUTE(GET, "balloon", API_BOTH | API_EXACT, balloon_get),
 	ROUTE(GET, "balloon/statistics", API_POST, get_stats),
 	ROUTE(GET, "balloon/hinting/status", API_POST, get_hinting),
-	ROUTE(PATCH, "balloon", API_POST | API_EXACT, patch,
+	ROUTE(PATCH, "balloon", API_POST | API_EXACT, balloon_patch,
 	      .schema = &config_balloon_patch),
 	ROUTE(PATCH, "balloon/statistics", API_POST, patch_stats,
 	      .schema = &config_balloon_stats_patch),
@@ -258,9 +261,9 @@ static const struct api_route routes[] = {
 /* clang-format on */
 
 const struct api_resource api_balloon = {
-	.routes = routes,
-	.nr_routes = ARRAY_SIZE(routes),
+	.routes = balloon_routes,
+	.nr_routes = ARRAY_SIZE(balloon_routes),
 	.part = &config_part_balloon,
-	.show = show,
-	.load = &routes[0],
+	.show = balloon_show,
+	.load = &balloon_routes[0],
 };

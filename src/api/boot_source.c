@@ -11,7 +11,7 @@
 
 #include <errno.h>
 
-static int put(struct api_call *call)
+static int boot_source_put(struct api_call *call)
 {
 	struct vm_config *config = &call->api->vm->config;
 	struct boot_source_config *old = &config->boot_source;
@@ -38,7 +38,7 @@ static int put(struct api_call *call)
 	return 0;
 }
 
-static void show(struct api *api, struct buf *out)
+static void boot_source_show(struct api *api, struct buf *out)
 {
 	char none[] = "";
 	struct boot_source_config unset = {.kernel_image_path = none};
@@ -47,21 +47,21 @@ static void show(struct api *api, struct buf *out)
 	schema_encode(&config_boot_source, boot->present ? boot : &unset, out);
 }
 
-static const struct api_route routes[] = {
+static const struct api_route boot_source_routes[] = {
 	{
 		.method = API_PUT,
 		.path = "boot-source",
 		.flags = API_PRE,
 		.schema = &config_boot_source,
-		.apply = put,
+		.apply = boot_source_put,
 		.count = API_COUNT(put.boot_source_count),
 	},
 };
 
 const struct api_resource api_boot_source = {
-	.routes = routes,
-	.nr_routes = ARRAY_SIZE(routes),
+	.routes = boot_source_routes,
+	.nr_routes = ARRAY_SIZE(boot_source_routes),
 	.part = &config_part_boot_source,
-	.show = show,
-	.load = &routes[0],
+	.show = boot_source_show,
+	.load = &boot_source_routes[0],
 };

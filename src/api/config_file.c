@@ -19,8 +19,9 @@
 #define FILE_MAX  MIB(4)
 #define READ_STEP 65536u
 
-static int read_file(const struct path_opener *opener, const char *path,
-		     struct buf *text, struct err *err)
+static int config_file_read_file(const struct path_opener *opener,
+				 const char *path, struct buf *text,
+				 struct err *err)
 {
 	cleanup_fd int fd = path_open(opener, PATH_CONFIG, path, err);
 	ssize_t n;
@@ -124,8 +125,8 @@ static int load_list(struct api *api, const struct api_route *route,
 }
 
 /* A null is as good as nothing. */
-static bool is_there(const struct api_resource *res,
-		     const struct config_section *section)
+static bool config_file_is_there(const struct api_resource *res,
+				 const struct config_section *section)
 {
 	if (is_required(res) || (res->load && res->load->flags & API_LIST))
 		return section->len > 0;
@@ -136,7 +137,7 @@ static bool is_there(const struct api_resource *res,
 static int load_section(struct api *api, const struct api_resource *res,
 			const struct config_section *section, struct err *err)
 {
-	if (!is_there(res, section))
+	if (!config_file_is_there(res, section))
 		return 0;
 	if (res->load->flags & API_LIST)
 		return load_list(api, res->load, section, err);
@@ -151,7 +152,7 @@ static int meet_vsock(struct vm *vm, const struct config_section *sections,
 
 	while (api_resources[i] != &api_vsock)
 		i++;
-	return vm->meet_vsock && is_there(&api_vsock, &sections[i])
+	return vm->meet_vsock && config_file_is_there(&api_vsock, &sections[i])
 		       ? vm->meet_vsock(vm, err)
 		       : 0;
 }
@@ -163,7 +164,7 @@ int config_file_load(const char *path, struct api *api, struct err *err)
 	int r;
 
 	assert(api_nr_resources <= CONFIG_SECTIONS_MAX);
-	r = read_file(api->vm->config.opener, path, &text, err);
+	r = config_file_read_file(api->vm->config.opener, path, &text, err);
 	if (r == 0)
 		r = config_file_scan(text.data, text.len, sections, err);
 	if (r == 0)

@@ -33,18 +33,18 @@ static const struct metric deprecated[] = {
 	DELTA(deprecated, deprecated_http_api_calls),
 };
 
-static const struct metric get[] = {
+static const struct metric counters_get[] = {
 	DELTA(get, instance_info_count),  DELTA(get, machine_cfg_count),
 	DELTA(get, mmds_count),           DELTA(get, vmm_version_count),
 	DELTA(get, hotplug_memory_count),
 };
 
-static const struct metric patch[] = {
+static const struct metric counters_patch[] = {
 	TWO(patch, drive), TWO(patch, network), TWO(patch, machine_cfg),
 	TWO(patch, mmds),  TWO(patch, pmem),    TWO(patch, hotplug_memory),
 };
 
-static const struct metric put[] = {
+static const struct metric counters_put[] = {
 	TWO(put, actions),        TWO(put, boot_source), TWO(put, drive),
 	TWO(put, logger),         TWO(put, machine_cfg), TWO(put, cpu_cfg),
 	TWO(put, metrics),        TWO(put, network),     TWO(put, mmds),
@@ -68,9 +68,9 @@ static const struct metric latencies[] = {
 static const struct metric_group own_groups[] = {
 	{"api_server", server, ARRAY_SIZE(server)},
 	{"deprecated_api", deprecated, ARRAY_SIZE(deprecated)},
-	{"get_api_requests", get, ARRAY_SIZE(get)},
-	{"patch_api_requests", patch, ARRAY_SIZE(patch)},
-	{"put_api_requests", put, ARRAY_SIZE(put)},
+	{"get_api_requests", counters_get, ARRAY_SIZE(counters_get)},
+	{"patch_api_requests", counters_patch, ARRAY_SIZE(counters_patch)},
+	{"put_api_requests", counters_put, ARRAY_SIZE(counters_put)},
 	{"latencies_us", latencies, ARRAY_SIZE(latencies)},
 };
 
@@ -126,7 +126,7 @@ static const struct place {
 		       "state_agg", "state_count", "state_fails")},
 };
 
-static int reserve(struct metrics *metrics, const struct place *place)
+static int counters_reserve(struct metrics *metrics, const struct place *place)
 {
 	if (place->group)
 		return metrics_declare_group(metrics, place->group);
@@ -138,7 +138,7 @@ int api_counters_declare(struct api *api)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(places); i++)
-		r = reserve(api->metrics, &places[i]);
+		r = counters_reserve(api->metrics, &places[i]);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(own_groups); i++)
 		r = metrics_add(api->metrics, &own_groups[i], NULL,
 				&api->counters);

@@ -16,13 +16,13 @@
 	"Drive config error: Unable to create the virtio block device: "
 #define CANNOT_PATCH "Drive config error: Unable to patch the block device: "
 
-static void init(struct api_call *call)
+static void api_drives_init(struct api_call *call)
 {
 	config_part_drives.init(call->body);
 }
 
 /* In the config file there is no path that could differ. */
-static int check(struct api_call *call)
+static int drives_check(struct api_call *call)
 {
 	const struct drive_config *body = call->body;
 
@@ -34,7 +34,7 @@ static int check(struct api_call *call)
 }
 
 /* Hot-plug needs PCI. */
-static int hot_plug(struct api_call *call)
+static int drives_hot_plug(struct api_call *call)
 {
 	return err_set(call->err, -EOPNOTSUPP, "PCI is not enabled");
 }
@@ -73,7 +73,7 @@ static int check_form(struct api_call *call, const struct drive_config *body)
 	return body->socket ? refuse_socket(call, body) : 0;
 }
 
-static int put(struct api_call *call)
+static int drives_put(struct api_call *call)
 {
 	struct vm_config *config = &call->api->vm->config;
 	struct drive_config *body = call->body;
@@ -81,7 +81,7 @@ static int put(struct api_call *call)
 	int r;
 
 	if (api_started(call->api))
-		return hot_plug(call);
+		return drives_hot_plug(call);
 	r = check_form(call, body);
 	if (r < 0)
 		return r;
@@ -138,7 +138,7 @@ static int patch_path(struct api_call *call, struct drive_config *drive,
 		       why.text);
 }
 
-static int patch(struct api_call *call)
+static int drives_patch(struct api_call *call)
 {
 	const struct drive_config *body = call->body;
 	struct drive_config *drive =
@@ -164,15 +164,15 @@ static int patch(struct api_call *call)
 	return r;
 }
 
-static const struct api_route routes[] = {
+static const struct api_route drives_routes[] = {
 	{
 		.method = API_PUT,
 		.path = "drives/{id}",
 		.flags = API_BOTH | API_LIST,
 		.schema = &config_drive,
-		.init = init,
-		.check = check,
-		.apply = put,
+		.init = api_drives_init,
+		.check = drives_check,
+		.apply = drives_put,
 		.count = API_COUNT(put.drive_count),
 	},
 	{
@@ -180,22 +180,22 @@ static const struct api_route routes[] = {
 		.path = "drives/{id}",
 		.flags = API_POST,
 		.schema = &config_drive_patch,
-		.init = init,
-		.check = check,
-		.apply = patch,
+		.init = api_drives_init,
+		.check = drives_check,
+		.apply = drives_patch,
 		.count = API_COUNT(patch.drive_count),
 	},
 	{
 		.method = API_DELETE,
 		.path = "drives/{id}",
 		.flags = API_POST,
-		.apply = hot_plug,
+		.apply = drives_hot_plug,
 	},
 };
 
 const struct api_resource api_drives = {
-	.routes = routes,
-	.nr_routes = ARRAY_SIZE(routes),
+	.routes = drives_routes,
+	.nr_routes = ARRAY_SIZE(drives_routes),
 	.part = &config_part_drives,
-	.load = &routes[0],
+	.load = &drives_routes[0],
 };

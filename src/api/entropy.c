@@ -4,7 +4,7 @@
  */
 #include "api/resource.h"
 
-static int put(struct api_call *call)
+static int entropy_put(struct api_call *call)
 {
 	struct entropy_config *entropy = &call->api->vm->config.entropy;
 
@@ -13,19 +13,19 @@ static int put(struct api_call *call)
 	return 0;
 }
 
-static const struct api_route routes[] = {
+static const struct api_route entropy_routes[] = {
 	{
 		.method = API_PUT,
 		.path = "entropy",
 		.flags = API_PRE,
 		.schema = &config_entropy,
-		.apply = put,
+		.apply = entropy_put,
 	},
 };
 
 const struct api_resource api_entropy = {
-	.routes = routes,
-	.nr_routes = ARRAY_SIZE(routes),
+	.routes = entropy_routes,
+	.nr_routes = ARRAY_SIZE(entropy_routes),
 	.part = &config_part_entropy,
-	.load = &routes[0],
+	.load = &entropy_routes[0],
 };

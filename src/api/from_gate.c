@@ -42,7 +42,7 @@ static void on_request(void *ctx, const char *raw, size_t len)
 }
 
 /* SIGSYS is how such a call of our own is counted. */
-static void on_bad_call(struct api *api, int nr)
+static void from_gate_on_bad_call(struct api *api, int nr)
 {
 	const char *name = seccomp_call_name((unsigned int)nr);
 
@@ -60,7 +60,7 @@ static void on_note(void *ctx, uint32_t note, int rc, const char *text)
 
 	switch (note) {
 	case GATE_BAD_CALL:
-		on_bad_call(api, -rc);
+		from_gate_on_bad_call(api, -rc);
 		break;
 	case SERVER_MALFORMED:
 		metric_inc(&c->malformed_count);
@@ -102,7 +102,7 @@ static void on_gone(void *ctx)
 	vm_end(api->vm, VM_EXIT_GENERIC);
 }
 
-static const struct gate_link_ops ops = {
+static const struct gate_link_ops from_gate_ops = {
 	.request = on_request,
 	.dialed = on_dialed,
 	.note = on_note,
@@ -145,7 +145,8 @@ int api_open_gate(struct api *api, const char *path, struct allow *allow,
 	api->vm->config.opener = &api->opener.opener;
 	api->vm->lock = api_lock;
 	api->vm->lock_ctx = api;
-	r = gate_start(&api->gate, api->vm->loop, &params, &ops, api, err);
+	r = gate_start(&api->gate, api->vm->loop, &params, &from_gate_ops, api,
+		       err);
 	if (r == 0 && metrics_add(api->metrics, &gate_metric_group, NULL,
 				  &api->gate.counters) < 0)
 		r = err_set(err, -ENOMEM, "Out of memory");

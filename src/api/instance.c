@@ -38,7 +38,7 @@ static int get_version(struct api_call *call)
 	return 0;
 }
 
-static const struct api_route routes[] = {
+static const struct api_route instance_routes[] = {
 	{
 		.method = API_GET,
 		.path = "",
@@ -56,6 +56,6 @@ static const struct api_route routes[] = {
 };
 
 const struct api_resource api_instance = {
-	.routes = routes,
-	.nr_routes = ARRAY_SIZE(routes),
+	.routes = instance_routes,
+	.nr_routes = ARRAY_SIZE(instance_routes),
 };

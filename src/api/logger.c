@@ -28,7 +28,7 @@ static int parse_level(const char *text, void *value, struct err *err)
 
 static const struct schema_parser level_parser = {.parse = parse_level};
 
-static const struct schema_field fields[] = {
+static const struct schema_field logger_fields[] = {
 	{
 		.name = "log_path",
 		.type = SCHEMA_STRING,
@@ -63,15 +63,15 @@ static const struct schema_field fields[] = {
 	},
 };
 
-static const struct schema_object schema = {
+static const struct schema_object logger_schema = {
 	.name = "LoggerConfig",
-	.fields = fields,
-	.nr = ARRAY_SIZE(fields),
+	.fields = logger_fields,
+	.nr = ARRAY_SIZE(logger_fields),
 	.size = sizeof(struct logger_body),
 };
 
 /* What is not in the body stays as it is. */
-static void init(struct api_call *call)
+static void logger_init(struct api_call *call)
 {
 	struct logger_body *body = call->body;
 
@@ -140,11 +140,11 @@ int api_logger_setup(struct api *api, const char *path, const char *level,
 			(void)err_prefix_api(err,
 					     "Could not initialize logger: ");
 	}
-	schema_free(&schema, &body);
+	schema_free(&logger_schema, &body);
 	return r;
 }
 
-static int put(struct api_call *call)
+static int logger_put(struct api_call *call)
 {
 	int r = set(call->api, call->body, call->err);
 
@@ -154,28 +154,28 @@ static int put(struct api_call *call)
 }
 
 /* Firecracker never tells where the log goes. */
-static void show(struct api *api, struct buf *out)
+static void logger_show(struct api *api, struct buf *out)
 {
 	(void)api;
 	buf_add_str(out, "null");
 }
 
-static const struct api_route routes[] = {
+static const struct api_route logger_routes[] = {
 	{
 		.method = API_PUT,
 		.path = "logger",
 		.flags = API_PRE,
-		.schema = &schema,
-		.init = init,
-		.apply = put,
+		.schema = &logger_schema,
+		.init = logger_init,
+		.apply = logger_put,
 		.count = API_COUNT(put.logger_count),
 	},
 };
 
 const struct api_resource api_logger = {
-	.routes = routes,
-	.nr_routes = ARRAY_SIZE(routes),
+	.routes = logger_routes,
+	.nr_routes = ARRAY_SIZE(logger_routes),
 	.key = "logger",
-	.show = show,
-	.load = &routes[0],
+	.show = logger_show,
+	.load = &logger_routes[0],
 };

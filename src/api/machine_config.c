@@ -67,14 +67,14 @@ static int apply(struct api_call *call)
 	return 0;
 }
 
-static int get(struct api_call *call)
+static int machine_config_get(struct api_call *call)
 {
 	config_part_show(&config_part_machine, &call->api->vm->config,
 			 &call->reply->body);
 	return 0;
 }
 
-static const struct api_route routes[] = {
+static const struct api_route machine_config_routes[] = {
 	{
 		.method = API_PUT,
 		.path = "machine-config",
@@ -100,14 +100,14 @@ static const struct api_route routes[] = {
 		.method = API_GET,
 		.path = "machine-config",
 		.flags = API_BOTH,
-		.apply = get,
+		.apply = machine_config_get,
 		.count = API_COUNT(get.machine_cfg_count),
 	},
 };
 
 const struct api_resource api_machine_config = {
-	.routes = routes,
-	.nr_routes = ARRAY_SIZE(routes),
+	.routes = machine_config_routes,
+	.nr_routes = ARRAY_SIZE(machine_config_routes),
 	.part = &config_part_machine,
-	.load = &routes[0],
+	.load = &machine_config_routes[0],
 };

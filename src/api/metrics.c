@@ -14,7 +14,7 @@ struct metrics_body {
 	struct schema_list properties;
 };
 
-static const struct schema_field fields[] = {
+static const struct schema_field metrics_fields[] = {
 	{
 		.name = "metrics_path",
 		.type = SCHEMA_STRING,
@@ -34,10 +34,10 @@ static const struct schema_field fields[] = {
 	},
 };
 
-static const struct schema_object schema = {
+static const struct schema_object metrics_schema = {
 	.name = "MetricsConfig",
-	.fields = fields,
-	.nr = ARRAY_SIZE(fields),
+	.fields = metrics_fields,
+	.nr = ARRAY_SIZE(metrics_fields),
 	.size = sizeof(struct metrics_body),
 	.open = true,
 };
@@ -93,7 +93,7 @@ static void add_extra(const struct api *api, const struct metrics_body *body,
 	buf_add(out, "", 1);
 }
 
-static int put(struct api_call *call)
+static int metrics_put(struct api_call *call)
 {
 	const struct metrics_body *body = call->body;
 	struct buf extra = {0};
@@ -112,27 +112,27 @@ static int put(struct api_call *call)
 }
 
 /* Firecracker never tells where the metrics go. */
-static void show(struct api *api, struct buf *out)
+static void metrics_show(struct api *api, struct buf *out)
 {
 	(void)api;
 	buf_add_str(out, "null");
 }
 
-static const struct api_route routes[] = {
+static const struct api_route metrics_routes[] = {
 	{
 		.method = API_PUT,
 		.path = "metrics",
 		.flags = API_PRE,
-		.schema = &schema,
-		.apply = put,
+		.schema = &metrics_schema,
+		.apply = metrics_put,
 		.count = API_COUNT(put.metrics_count),
 	},
 };
 
 const struct api_resource api_metrics = {
-	.routes = routes,
-	.nr_routes = ARRAY_SIZE(routes),
+	.routes = metrics_routes,
+	.nr_routes = ARRAY_SIZE(metrics_routes),
 	.key = "metrics",
-	.show = show,
-	.load = &routes[0],
+	.show = metrics_show,
+	.load = &metrics_routes[0],
 };

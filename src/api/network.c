@@ -9,7 +9,7 @@
 #include <errno.h>
 
 /* The config file names no path. */
-static int check_id(struct api_call *call)
+static int network_check_id(struct api_call *call)
 {
 	const struct net_config *body = call->body;
 
@@ -26,7 +26,7 @@ static int no_hot_plug(struct api_call *call)
 	return err_set(call->err, -EOPNOTSUPP, "PCI is not enabled");
 }
 
-static int put(struct api_call *call)
+static int network_put(struct api_call *call)
 {
 	int r;
 
@@ -38,7 +38,7 @@ static int put(struct api_call *call)
 	return r;
 }
 
-static int patch(struct api_call *call)
+static int network_patch(struct api_call *call)
 {
 	const struct net_config *body = call->body;
 	int r = live_net_set_limits(call->api->vm, body->iface_id,
@@ -50,14 +50,14 @@ static int patch(struct api_call *call)
 	return r;
 }
 
-static const struct api_route routes[] = {
+static const struct api_route network_routes[] = {
 	{
 		.method = API_PUT,
 		.path = "network-interfaces/{id}",
 		.flags = API_BOTH | API_LIST,
 		.schema = &config_net,
-		.check = check_id,
-		.apply = put,
+		.check = network_check_id,
+		.apply = network_put,
 		.count = API_COUNT(put.network_count),
 	},
 	{
@@ -65,8 +65,8 @@ static const struct api_route routes[] = {
 		.path = "network-interfaces/{id}",
 		.flags = API_POST,
 		.schema = &config_net_patch,
-		.check = check_id,
-		.apply = patch,
+		.check = network_check_id,
+		.apply = network_patch,
 		.count = API_COUNT(patch.network_count),
 	},
 	{
@@ -78,8 +78,8 @@ static const struct api_route routes[] = {
 };
 
 const struct api_resource api_network = {
-	.routes = routes,
-	.nr_routes = ARRAY_SIZE(routes),
+	.routes = network_routes,
+	.nr_routes = ARRAY_SIZE(network_routes),
 	.part = &config_part_nets,
-	.load = &routes[0],
+	.load = &network_routes[0],
 };

@@ -30,7 +30,7 @@ static int get_sandbox(struct api_call *call)
 	return 0;
 }
 
-static const struct api_route routes[] = {
+static const struct api_route sandbox_routes[] = {
 	{
 		.method = API_GET,
 		.path = "volt/sandbox",
@@ -40,6 +40,6 @@ static const struct api_route routes[] = {
 };
 
 const struct api_resource api_sandbox = {
-	.routes = routes,
-	.nr_routes = ARRAY_SIZE(routes),
+	.routes = sandbox_routes,
+	.nr_routes = ARRAY_SIZE(sandbox_routes),
 };

@@ -6,7 +6,7 @@
 
 /* The file is opened when the VM starts, as Firecracker does; where the process
  * is locked already, now: no later request names it. */
-static int put(struct api_call *call)
+static int serial_put(struct api_call *call)
 {
 	struct vm_config *config = &call->api->vm->config;
 	struct serial_config *serial = &config->serial;
@@ -27,19 +27,19 @@ static int put(struct api_call *call)
 	return 0;
 }
 
-static const struct api_route routes[] = {
+static const struct api_route serial_routes[] = {
 	{
 		.method = API_PUT,
 		.path = "serial",
 		.flags = API_PRE,
 		.schema = &config_serial,
-		.apply = put,
+		.apply = serial_put,
 		.count = API_COUNT(put.serial_count),
 	},
 };
 
 const struct api_resource api_serial = {
-	.routes = routes,
-	.nr_routes = ARRAY_SIZE(routes),
+	.routes = serial_routes,
+	.nr_routes = ARRAY_SIZE(serial_routes),
 	.part = &config_part_serial,
 };

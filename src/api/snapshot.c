@@ -104,10 +104,10 @@ static const struct schema_object vsock_schema = {
 };
 
 #define ONE_MORE(name, value) {name, 1 + (value)}
-static const struct schema_name huge_names[] = {
+static const struct schema_name snapshot_huge_names[] = {
 	{"Snapshot", 0}, CONFIG_HUGE_PAGES(ONE_MORE),
 };
-static const struct schema_enum huges = SCHEMA_NAMES(huge_names);
+static const struct schema_enum huges = SCHEMA_NAMES(snapshot_huge_names);
 
 #define FLAG(name_, flags_, member) \
 	{ .name = (name_), .type = SCHEMA_BOOL, .flags = (flags_), \
@@ -199,7 +199,7 @@ static int create_running(struct api_call *call, const struct vm_place *place,
 	return r;
 }
 
-static int create(struct api_call *call)
+static int api_snapshot_create(struct api_call *call)
 {
 	const struct create_body *body = call->body;
 	struct api *api = call->api;
@@ -259,7 +259,8 @@ static bool is_configured(const struct vm_config *c)
 	return false;
 }
 
-static int go_on(struct api *api, const struct vm_restore *how, struct err *err)
+static int snapshot_go_on(struct api *api, const struct vm_restore *how,
+			  struct err *err)
 {
 	struct phases *phases = &api->vm->restore_phases;
 	int r = vm_restore(api->vm, how, phases, err);
@@ -275,7 +276,7 @@ static int go_on(struct api *api, const struct vm_restore *how, struct err *err)
 	return 0;
 }
 
-static int load(struct api_call *call)
+static int snapshot_load(struct api_call *call)
 {
 	const struct load_body *body = call->body;
 	struct vm_restore how = {
@@ -314,7 +315,7 @@ static int load(struct api_call *call)
 		how.paths = in_dir;
 	how.paths.opener = call->api->vm->config.opener;
 	r = r < 0 ? err_set(call->err, r, "Out of memory")
-		  : go_on(call->api, &how, call->err);
+		  : snapshot_go_on(call->api, &how, call->err);
 	snapshot_paths_free(&in_dir);
 	if (r < 0) /* the loop ends when the answer has been written */
 		vm_end(call->api->vm, VM_EXIT_GENERIC);
@@ -329,7 +330,7 @@ int api_restore(struct api *api, const char *from, const char *memory,
 	if (r < 0)
 		return err_set(err, r, "Out of memory");
 	how->paths.opener = api->vm->config.opener;
-	r = go_on(api, how, err);
+	r = snapshot_go_on(api, how, err);
 	snapshot_paths_free(&how->paths);
 	return r;
 }
@@ -344,14 +345,14 @@ static int bad_path(struct api_call *call)
 		       call->rest);
 }
 
-static const struct api_route routes[] = {
+static const struct api_route snapshot_routes[] = {
 	{
 		.method = API_PUT,
 		.path = "snapshot/create",
 		.flags = API_POST,
 		.schema = &create_schema,
 		.check = create_check,
-		.apply = create,
+		.apply = api_snapshot_create,
 	},
 	{
 		.method = API_PUT,
@@ -359,7 +360,7 @@ static const struct api_route routes[] = {
 		.flags = API_PRE,
 		.schema = &load_schema,
 		.check = load_check,
-		.apply = load,
+		.apply = snapshot_load,
 		.deprecation = "PUT /snapshot/load: mem_file_path and "
 			       "enable_diff_snapshots fields are deprecated.",
 	},
@@ -372,6 +373,6 @@ static const struct api_route routes[] = {
 };
 
 const struct api_resource api_snapshot = {
-	.routes = routes,
-	.nr_routes = ARRAY_SIZE(routes),
+	.routes = snapshot_routes,
+	.nr_routes = ARRAY_SIZE(snapshot_routes),
 };

@@ -102,7 +102,7 @@ int api_lock_first(struct api *api, struct err *err)
 
 /* ---- a snapshot ---- */
 
-static int begin(void *ctx, struct vm_files *files, struct err *err)
+static int to_gate_begin(void *ctx, struct vm_files *files, struct err *err)
 {
 	struct api *api = ctx;
 	struct save_place place;
@@ -123,7 +123,8 @@ static int begin(void *ctx, struct vm_files *files, struct err *err)
 	return 0;
 }
 
-static int commit(void *ctx, const struct memory_proof *proof, struct err *err)
+static int to_gate_commit(void *ctx, const struct memory_proof *proof,
+			  struct err *err)
 {
 	struct api *api = ctx;
 	const struct save_done done = {.proof = *proof};
@@ -134,7 +135,7 @@ static int commit(void *ctx, const struct memory_proof *proof, struct err *err)
 }
 
 /* A gate that does not read gives up at the answer. */
-static void give_up(void *ctx)
+static void to_gate_give_up(void *ctx)
 {
 	struct api *api = ctx;
 
@@ -144,9 +145,9 @@ static void give_up(void *ctx)
 struct vm_place api_place(struct api *api)
 {
 	return (struct vm_place){
-		.begin = begin,
-		.commit = commit,
-		.abort = give_up,
+		.begin = to_gate_begin,
+		.commit = to_gate_commit,
+		.abort = to_gate_give_up,
 		.ctx = api,
 	};
 }

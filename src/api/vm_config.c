@@ -30,7 +30,7 @@ static int get_vm_config(struct api_call *call)
 	return 0;
 }
 
-static const struct api_route routes[] = {
+static const struct api_route vm_config_routes[] = {
 	{
 		.method = API_GET,
 		.path = "vm/config",
@@ -40,6 +40,6 @@ static const struct api_route routes[] = {
 };
 
 const struct api_resource api_vm_config = {
-	.routes = routes,
-	.nr_routes = ARRAY_SIZE(routes),
+	.routes = vm_config_routes,
+	.nr_routes = ARRAY_SIZE(vm_config_routes),
 };

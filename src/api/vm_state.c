@@ -15,7 +15,7 @@ static const struct schema_name state_names[] = {
 
 static const struct schema_enum states = SCHEMA_NAMES(state_names);
 
-static const struct schema_field fields[] = {
+static const struct schema_field api_vm_state_fields[] = {
 	{
 		.name = "state",
 		.type = SCHEMA_ENUM,
@@ -25,14 +25,14 @@ static const struct schema_field fields[] = {
 	},
 };
 
-static const struct schema_object schema = {
+static const struct schema_object api_vm_state_schema = {
 	.name = "Vm",
-	.fields = fields,
-	.nr = ARRAY_SIZE(fields),
+	.fields = api_vm_state_fields,
+	.nr = ARRAY_SIZE(api_vm_state_fields),
 	.size = sizeof(struct vm_patch),
 };
 
-static int patch(struct api_call *call)
+static int vm_state_patch(struct api_call *call)
 {
 	const struct vm_patch *body = call->body;
 	struct api_counters *counters = &call->api->counters;
@@ -58,17 +58,17 @@ static int patch(struct api_call *call)
 	return 0;
 }
 
-static const struct api_route routes[] = {
+static const struct api_route vm_state_routes[] = {
 	{
 		.method = API_PATCH,
 		.path = "vm",
 		.flags = API_POST,
-		.schema = &schema,
-		.apply = patch,
+		.schema = &api_vm_state_schema,
+		.apply = vm_state_patch,
 	},
 };
 
 const struct api_resource api_vm_state = {
-	.routes = routes,
-	.nr_routes = ARRAY_SIZE(routes),
+	.routes = vm_state_routes,
+	.nr_routes = ARRAY_SIZE(vm_state_routes),
 };

@@ -8,7 +8,7 @@
  * The old device and its socket go first, as in Firecracker: the new one may
  * have the same path. When that cannot be bound there is none.
  */
-static int put(struct api_call *call)
+static int vsock_put(struct api_call *call)
 {
 	struct vm_config *config = &call->api->vm->config;
 	struct vsock_config *vsock = &config->vsock;
@@ -32,21 +32,21 @@ static int put(struct api_call *call)
 	return 0;
 }
 
-static const struct api_route routes[] = {
+static const struct api_route vsock_routes[] = {
 	{
 		.method = API_PUT,
 		.path = "vsock",
 		.flags = API_PRE,
 		.schema = &config_vsock,
-		.apply = put,
+		.apply = vsock_put,
 		.count = API_COUNT(put.vsock_count),
 		.deprecation = "PUT /vsock: vsock_id field is deprecated.",
 	},
 };
 
 const struct api_resource api_vsock = {
-	.routes = routes,
-	.nr_routes = ARRAY_SIZE(routes),
+	.routes = vsock_routes,
+	.nr_routes = ARRAY_SIZE(vsock_routes),
 	.part = &config_part_vsock,
-	.load = &routes[0],
+	.load = &vsock_routes[0],
 };

@@ -118,7 +118,8 @@ static int add_to_list(struct parser *p, const struct arg *arg,
 	return 0;
 }
 
-static int set_value(struct parser *p, const struct arg *arg, const char *text)
+static int args_set_value(struct parser *p, const struct arg *arg,
+			  const char *text)
 {
 	void *at = (char *)p->base + arg->offset;
 	bool good = true;
@@ -178,8 +179,8 @@ static int ambiguous(struct parser *p, const char *word, const char *first,
  *
  * Return: 0, or -EINVAL with the mistake.
  */
-static int find(struct parser *p, const char *word, const char *name,
-		size_t len, const struct arg **out)
+static int args_find(struct parser *p, const char *word, const char *name,
+		     size_t len, const struct arg **out)
 {
 	const struct args_page *page = p->page;
 	const struct arg *found = NULL, *second = NULL;
@@ -240,7 +241,7 @@ static int take_option(struct parser *p, int argc, char **argv, int *i)
 	const char *text = strchr(name, '=');
 	const struct arg *arg = NULL;
 	size_t len = text ? (size_t)(text++ - name) : strlen(name);
-	int r = find(p, word, name, len, &arg);
+	int r = args_find(p, word, name, len, &arg);
 
 	if (r < 0 || !arg)
 		return r;
@@ -263,10 +264,10 @@ static int take_option(struct parser *p, int argc, char **argv, int *i)
 		return err_set(p->err, -EINVAL, "There are too many options");
 	p->args->given[p->args->nr_given].arg = arg;
 	p->args->given[p->args->nr_given++].text = text;
-	return set_value(p, arg, text);
+	return args_set_value(p, arg, text);
 }
 
-static int take_word(struct parser *p, char *word)
+static int args_take_word(struct parser *p, char *word)
 {
 	if (p->args->nr_words == p->page->nr_words)
 		return unexpected(p, word, word);
@@ -282,11 +283,11 @@ static int take_rest(struct parser *p, char **words)
 		p->args->rest = words;
 	if (p->page->rest == ARGS_REST_WORDS)
 		for (; *words && r == 0; words++)
-			r = take_word(p, *words);
+			r = args_take_word(p, *words);
 	return r;
 }
 
-static int take_all(struct parser *p, int argc, char **argv)
+static int args_take_all(struct parser *p, int argc, char **argv)
 {
 	int r = 0;
 
@@ -302,7 +303,7 @@ static int take_all(struct parser *p, int argc, char **argv)
 		else if (word[0] == '-' && word[1])
 			r = unexpected(p, word, word);
 		else
-			r = take_word(p, word);
+			r = args_take_word(p, word);
 	}
 	return r;
 }
@@ -315,7 +316,7 @@ bool args_has(const struct args *args, const char *name)
 	return false;
 }
 
-static int check_rules(struct parser *p)
+static int args_check_rules(struct parser *p)
 {
 	for (size_t i = 0; i < p->page->nr_args; i++) {
 		const struct arg *arg = &p->page->args[i];
@@ -363,8 +364,8 @@ int args_parse(const struct args_page *page, int argc, char **argv, void *base,
 	args->rest = argv + argc;
 	if (args->help)
 		return 0;
-	r = take_all(&p, argc, argv);
+	r = args_take_all(&p, argc, argv);
 	if (r < 0 || args->help)
 		return r;
-	return check_rules(&p);
+	return args_check_rules(&p);
 }

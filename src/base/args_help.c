@@ -81,7 +81,7 @@ void args_put_name(const struct arg *arg, struct buf *out)
 		 arg->value ? arg->value : "");
 }
 
-static void put_option(struct buf *out, const struct arg *arg)
+static void help_put_option(struct buf *out, const struct arg *arg)
 {
 	size_t start = out->len, width;
 
@@ -102,10 +102,10 @@ static void put_group(struct buf *out, const struct args_page *page,
 	buf_addf(out, "\n%s:\n", title);
 	for (size_t i = 0; i < page->nr_args; i++)
 		if (page->args[i].group == group)
-			put_option(out, &page->args[i]);
+			help_put_option(out, &page->args[i]);
 }
 
-static void put_usage(struct buf *out, const struct args_page *page)
+static void help_put_usage(struct buf *out, const struct args_page *page)
 {
 	const char *line = page->usage;
 	const char *word = "Usage:";
@@ -126,13 +126,13 @@ void args_help(const struct args_page *page, struct buf *out)
 	const char *const *groups = page->groups ? page->groups : options;
 	const char *text = page->about;
 
-	put_usage(out, page);
+	help_put_usage(out, page);
 	buf_add(out, "\n", 1);
 	while (text && *text)
 		text = put_paragraph(out, text);
 	for (unsigned int i = 0; groups[i]; i++)
 		put_group(out, page, i, groups[i]);
-	put_option(out, &args_help_arg);
+	help_put_option(out, &args_help_arg);
 	if (page->examples)
 		buf_addf(out, "\nExamples:\n%s", page->examples);
 	if (page->exit) {

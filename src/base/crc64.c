@@ -57,7 +57,7 @@
 	{SIXTY_FOUR(f, 0), SIXTY_FOUR(f, 64), SIXTY_FOUR(f, 128), \
 	 SIXTY_FOUR(f, 192)}
 
-static const uint64_t table[8][256] = {
+static const uint64_t crc64_table[8][256] = {
 	ALL(BYTE_0), ALL(BYTE_1), ALL(BYTE_2), ALL(BYTE_3),
 	ALL(BYTE_4), ALL(BYTE_5), ALL(BYTE_6), ALL(BYTE_7),
 };
@@ -71,12 +71,16 @@ uint64_t crc64(uint64_t crc, const void *data, size_t len)
 
 		__builtin_memcpy(&word, p, sizeof(word));
 		crc ^= __builtin_bswap64(word);
-		crc = table[7][crc >> 56] ^ table[6][crc >> 48 & 255] ^
-		      table[5][crc >> 40 & 255] ^ table[4][crc >> 32 & 255] ^
-		      table[3][crc >> 24 & 255] ^ table[2][crc >> 16 & 255] ^
-		      table[1][crc >> 8 & 255] ^ table[0][crc & 255];
+		crc = crc64_table[7][crc >> 56] ^
+		      crc64_table[6][crc >> 48 & 255] ^
+		      crc64_table[5][crc >> 40 & 255] ^
+		      crc64_table[4][crc >> 32 & 255] ^
+		      crc64_table[3][crc >> 24 & 255] ^
+		      crc64_table[2][crc >> 16 & 255] ^
+		      crc64_table[1][crc >> 8 & 255] ^
+		      crc64_table[0][crc & 255];
 	}
 	for (; len > 0; len--, p++)
-		crc = table[0][(crc >> 56) ^ *p] ^ crc << 8;
+		crc = crc64_table[0][(crc >> 56) ^ *p] ^ crc << 8;
 	return crc;
 }

@@ -27,8 +27,8 @@ typedef http_parser parser;
 typedef http_parser_settings callbacks;
 #define HAS_LENGTH F_CONTENTLENGTH
 
-static unsigned int run(parser *p, bool request, const callbacks *cb, void *ctx,
-			const char *data, size_t len)
+static unsigned int http_parse_run(parser *p, bool request, const callbacks *cb,
+				   void *ctx, const char *data, size_t len)
 {
 	http_parser_init(p, request ? HTTP_REQUEST : HTTP_RESPONSE);
 	p->data = ctx;
@@ -220,7 +220,7 @@ enum http_fault http_parse_head(const char *data, size_t len,
 		return HTTP_FAULT_TARGET;
 	if (!are_headers(data, len))
 		return HTTP_FAULT_HEADER;
-	error = run(&p, true, &cb, &head, data, len);
+	error = http_parse_run(&p, true, &cb, &head, data, len);
 	if (head.bad_length)
 		return HTTP_FAULT_LENGTH;
 	if (!head.complete)
@@ -245,7 +245,7 @@ static void ignore_header(void *ctx, const char *name, size_t name_len,
 
 /* "HTTP/1.1 204 \r\n" or "HTTP/1.1 204\r\n", with words or without. Return:
  * the status, or -EBADMSG. */
-static int status_of(const char *line, size_t len)
+static int http_parse_status_of(const char *line, size_t len)
 {
 	static const char version[] = "HTTP/1.";
 	const char *cr = memchr(line, '\r', len);
@@ -278,13 +278,13 @@ int http_parse_answer(const char *data, size_t len, int *status,
 		.on_headers_complete = on_head,
 	};
 	struct head head = {.header = ignore_header};
-	int code = status_of(data, len);
+	int code = http_parse_status_of(data, len);
 	bool bodiless = code == 204 || code == 304;
 	parser p;
 
 	if (code < 0 || !are_headers(data, len))
 		return -EBADMSG;
-	(void)run(&p, false, &cb, &head, data, len);
+	(void)http_parse_run(&p, false, &cb, &head, data, len);
 	if (!head.complete || head.bad_length ||
 	    (!head.has_length && !bodiless) || (head.body_len > 0 && bodiless))
 		return -EBADMSG;

@@ -4,8 +4,8 @@
  */
 #include "base/iov.h"
 
-static size_t copy(bool in, const struct iovec *iov, size_t nr, uint64_t off,
-		   uint8_t *buf, size_t len)
+static size_t iov_copy(bool in, const struct iovec *iov, size_t nr,
+		       uint64_t off, uint8_t *buf, size_t len)
 {
 	size_t done = 0;
 
@@ -33,14 +33,14 @@ static size_t copy(bool in, const struct iovec *iov, size_t nr, uint64_t off,
 size_t iov_read(const struct iovec *iov, size_t nr, uint64_t off, void *buf,
 		size_t len)
 {
-	return copy(false, iov, nr, off, buf, len);
+	return iov_copy(false, iov, nr, off, buf, len);
 }
 
 size_t iov_write(const struct iovec *iov, size_t nr, uint64_t off,
 		 const void *buf, size_t len)
 {
 	/* Only read through: the piece is the destination. */
-	return copy(true, iov, nr, off, (uint8_t *)(uintptr_t)buf, len);
+	return iov_copy(true, iov, nr, off, (uint8_t *)(uintptr_t)buf, len);
 }
 
 size_t iov_slice(const struct iovec *iov, size_t nr, uint64_t off, uint64_t len,

@@ -243,7 +243,7 @@ static int read_hex4(struct json *json, unsigned int *value)
 }
 
 /* @out: NULL for a string that only has to be a valid one */
-static void add(struct buf *out, const void *text, size_t len)
+static void json_add(struct buf *out, const void *text, size_t len)
 {
 	if (out && len > 0)
 		buf_add(out, text, len);
@@ -269,7 +269,7 @@ static void add_code_point(struct buf *out, unsigned int c)
 	}
 	for (size_t i = 1; i < n; i++)
 		u[i] = (unsigned char)(0x80 | (c >> 6 * (n - 1 - i) & 0x3f));
-	add(out, u, n);
+	json_add(out, u, n);
 }
 
 /* Behind "\u". */
@@ -315,7 +315,7 @@ static int read_escape(struct json *json, struct buf *out)
 	p = c ? strchr(from, c) : NULL;
 	if (!p)
 		return json_fail(json, "invalid escape");
-	add(out, &to[p - from], 1);
+	json_add(out, &to[p - from], 1);
 	return 0;
 }
 
@@ -357,7 +357,7 @@ int json_read_string(struct json *json, struct buf *out)
 		size_t n = plain_run(json);
 		int c, r;
 
-		add(out, json->text + json->pos, n);
+		json_add(out, json->text + json->pos, n);
 		json->pos += n;
 		c = next_char(json);
 		if (c < 0)
@@ -380,7 +380,7 @@ int json_read_string(struct json *json, struct buf *out)
 		n = utf8_next(json->text + json->pos, json->len - json->pos);
 		if (n == 0)
 			return json_fail(json, "invalid unicode code point");
-		add(out, json->text + json->pos, n);
+		json_add(out, json->text + json->pos, n);
 		json->pos += n;
 	}
 	json->pos++;

@@ -90,8 +90,8 @@ void log_name_thread(const char *name)
 	(void)prctl(PR_SET_NAME, thread_name);
 }
 
-static size_t put_head(char *buf, size_t size, enum log_level level,
-		       const char *file, int line)
+static size_t log_put_head(char *buf, size_t size, enum log_level level,
+			   const char *file, int line)
 {
 	char asked[17] = "";
 	const char *thread = thread_name;
@@ -128,7 +128,7 @@ static size_t line_at(size_t off)
 	return end ? (size_t)(end - queue.data) + 1 - off : queue.len - off;
 }
 
-static void cut(size_t off, size_t len)
+static void log_cut(size_t off, size_t len)
 {
 	queue.len -= len;
 	memmove(queue.data + off, queue.data + off + len, queue.len - off);
@@ -141,7 +141,7 @@ static bool drop_line(void)
 
 	if (off >= queue.len)
 		return false;
-	cut(off, line_at(off));
+	log_cut(off, line_at(off));
 	queue.lost++;
 	atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
 	return true;
@@ -159,7 +159,8 @@ static void enqueue(const char *line, size_t n)
 static int tell_lost(void)
 {
 	char note[NOTE_MAX];
-	size_t n = put_head(note, sizeof(note), LOG_WARN, __FILE__, __LINE__);
+	size_t n =
+		log_put_head(note, sizeof(note), LOG_WARN, __FILE__, __LINE__);
 	ssize_t done;
 
 	n += (size_t)snprintf(note + n, sizeof(note) - n,
@@ -184,13 +185,13 @@ static int send_line(void)
 
 	if (done < 0)
 		return (int)done;
-	cut(0, (size_t)done);
+	log_cut(0, (size_t)done);
 	queue.torn = (size_t)done < n;
 	return 0;
 }
 
 /* Return: 0: the queue is empty; -EAGAIN: the target is full. */
-static int drain(void)
+static int log_drain(void)
 {
 	int r = 0;
 
@@ -202,18 +203,18 @@ static int drain(void)
 	return r;
 }
 
-static void deliver(const char *line, size_t n)
+static void log_deliver(const char *line, size_t n)
 {
 	(void)pthread_mutex_lock(&queue.lock);
 	enqueue(line, n);
-	(void)drain();
+	(void)log_drain();
 	(void)pthread_mutex_unlock(&queue.lock);
 }
 
 void log_flush(void)
 {
 	(void)pthread_mutex_lock(&queue.lock);
-	(void)drain();
+	(void)log_drain();
 	(void)pthread_mutex_unlock(&queue.lock);
 }
 
@@ -222,7 +223,8 @@ void log_finish(void)
 	int64_t end_ms = 0;
 
 	(void)pthread_mutex_lock(&queue.lock);
-	while (drain() == -EAGAIN && sink_last_room(&log_settings.out, &end_ms))
+	while (log_drain() == -EAGAIN &&
+	       sink_last_room(&log_settings.out, &end_ms))
 		;
 	(void)pthread_mutex_unlock(&queue.lock);
 }
@@ -230,9 +232,9 @@ void log_finish(void)
 void log_move(const struct sink *to)
 {
 	(void)pthread_mutex_lock(&queue.lock);
-	(void)drain();
+	(void)log_drain();
 	if (queue.torn) {
-		cut(0, line_at(0));
+		log_cut(0, line_at(0));
 		queue.torn = false;
 		atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
 	}
@@ -250,7 +252,7 @@ static __attribute__((noinline)) void put_record(const char *text, size_t len)
 	size_t n = clean_text(out, sizeof(out), text, len);
 
 	out[n++] = '\n';
-	deliver(out, n);
+	log_deliver(out, n);
 }
 
 void log_line(enum log_level level, const char *file, int line, const char *fmt,
@@ -266,7 +268,7 @@ void log_line(enum log_level level, const char *file, int line, const char *fmt,
 	if (log_settings.module && strncmp(origin(file), log_settings.module,
 					   strlen(log_settings.module)) != 0)
 		return;
-	n = put_head(buf, sizeof(buf), level, file, line);
+	n = log_put_head(buf, sizeof(buf), level, file, line);
 	va_start(ap, fmt);
 	k = vsnprintf(buf + n, sizeof(buf) - n, fmt, ap);
 	va_end(ap);

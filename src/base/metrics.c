@@ -61,7 +61,7 @@ int metrics_init(struct metrics *metrics)
 	return metrics_add(metrics, &own_group, NULL, &metrics->own);
 }
 
-static void slot_free(struct metrics_slot *slot)
+static void metrics_slot_free(struct metrics_slot *slot)
 {
 	free(slot->name);
 	free(slot->suffix);
@@ -74,7 +74,7 @@ void metrics_free(struct metrics *metrics)
 	sink_write_last(&metrics->out, metrics->pending.data,
 			metrics->pending.len);
 	for (size_t i = 0; i < metrics->nr_slots; i++)
-		slot_free(&metrics->slots[i]);
+		metrics_slot_free(&metrics->slots[i]);
 	free(metrics->slots);
 	free(metrics->extra);
 	buf_free(&metrics->line);
@@ -84,7 +84,8 @@ void metrics_free(struct metrics *metrics)
 }
 
 /* The slot of the group itself, not one of its devices. */
-static struct metrics_slot *find(struct metrics *metrics, const char *name)
+static struct metrics_slot *metrics_find(struct metrics *metrics,
+					 const char *name)
 {
 	for (size_t i = 0; i < metrics->nr_slots; i++) {
 		struct metrics_slot *slot = &metrics->slots[i];
@@ -96,8 +97,8 @@ static struct metrics_slot *find(struct metrics *metrics, const char *name)
 }
 
 /* A new slot at @at; -ENOMEM leaves the registry as it was. */
-static int insert(struct metrics *metrics, size_t at, const char *name,
-		  const char *suffix)
+static int metrics_insert(struct metrics *metrics, size_t at, const char *name,
+			  const char *suffix)
 {
 	struct metrics_slot slot = {.name = strdup(name)};
 	struct metrics_slot *slots;
@@ -108,7 +109,7 @@ static int insert(struct metrics *metrics, size_t at, const char *name,
 	if (slots)
 		metrics->slots = slots;
 	if (!slots || !slot.name || (suffix && !slot.suffix)) {
-		slot_free(&slot);
+		metrics_slot_free(&slot);
 		return -ENOMEM;
 	}
 	memmove(&slots[at + 1], &slots[at],
@@ -119,13 +120,14 @@ static int insert(struct metrics *metrics, size_t at, const char *name,
 }
 
 /* Return: the slot of a group that is there, if only for its place; or NULL. */
-static struct metrics_slot *reserve(struct metrics *metrics, const char *group)
+static struct metrics_slot *metrics_reserve(struct metrics *metrics,
+					    const char *group)
 {
-	struct metrics_slot *slot = find(metrics, group);
+	struct metrics_slot *slot = metrics_find(metrics, group);
 
 	if (slot)
 		return slot;
-	if (insert(metrics, metrics->nr_slots, group, NULL) < 0)
+	if (metrics_insert(metrics, metrics->nr_slots, group, NULL) < 0)
 		return NULL;
 	return &metrics->slots[metrics->nr_slots - 1];
 }
@@ -133,7 +135,7 @@ static struct metrics_slot *reserve(struct metrics *metrics, const char *group)
 int metrics_declare(struct metrics *metrics, const char *group,
 		    const char *const *names)
 {
-	struct metrics_slot *slot = reserve(metrics, group);
+	struct metrics_slot *slot = metrics_reserve(metrics, group);
 
 	if (!slot)
 		return -ENOMEM;
@@ -144,7 +146,7 @@ int metrics_declare(struct metrics *metrics, const char *group,
 int metrics_declare_group(struct metrics *metrics,
 			  const struct metric_group *group)
 {
-	struct metrics_slot *slot = reserve(metrics, group->name);
+	struct metrics_slot *slot = metrics_reserve(metrics, group->name);
 
 	if (!slot)
 		return -ENOMEM;
@@ -165,11 +167,11 @@ int metrics_add(struct metrics *metrics, const struct metric_group *group,
 	last = calloc(2 * group->nr, sizeof(*last));
 	if (!last)
 		return -ENOMEM;
-	slot = find(metrics, group->name);
+	slot = metrics_find(metrics, group->name);
 	at = slot ? (size_t)(slot - metrics->slots) : metrics->nr_slots;
 	if (!slot || suffix) {
 		/* A device comes before the sums of its group. */
-		r = insert(metrics, at, group->name, suffix);
+		r = metrics_insert(metrics, at, group->name, suffix);
 		if (r < 0) {
 			free(last);
 			return r;
@@ -200,7 +202,7 @@ void metrics_remove(struct metrics *metrics, const void *counters)
 			slot->counters = NULL;
 			i++;
 		} else {
-			slot_free(slot);
+			metrics_slot_free(slot);
 			metrics->nr_slots--;
 			memmove(slot, slot + 1,
 				(metrics->nr_slots - i) * sizeof(*slot));
@@ -220,7 +222,7 @@ int metrics_open(struct metrics *metrics, struct sink *to, const char *extra)
 	return 0;
 }
 
-static void take_values(struct metrics_slot *slot)
+static void metrics_take_values(struct metrics_slot *slot)
 {
 	for (size_t i = 0; i < slot->group->nr; i++) {
 		const struct metric *m = &slot->group->metrics[i];
@@ -244,7 +246,7 @@ void metrics_commit(struct metrics *metrics)
 	}
 }
 
-static uint64_t value_of(const struct metrics_slot *slot, size_t i)
+static uint64_t metrics_value_of(const struct metrics_slot *slot, size_t i)
 {
 	return slot->group ? slot->delta[i] : 0;
 }
@@ -318,7 +320,7 @@ static void add_sums(const struct metrics *metrics, struct buf *out,
 		size_t i = next_device(metrics, 0, group->name);
 
 		while (metric->kind == METRIC_DELTA && i < metrics->nr_slots) {
-			sum += value_of(&metrics->slots[i], m);
+			sum += metrics_value_of(&metrics->slots[i], m);
 			i = next_device(metrics, i + 1, group->name);
 		}
 		add_value(out, m > 0 ? metric[-1].name : NULL, metric->name,
@@ -335,7 +337,7 @@ static void add_group(struct buf *out, const struct metrics_slot *slot,
 	for (size_t i = 0; i < group->nr; i++)
 		add_value(out, i > 0 ? m[i - 1].name : NULL, m[i].name,
 			  i + 1 < group->nr ? m[i + 1].name : NULL,
-			  value_of(slot, i));
+			  metrics_value_of(slot, i));
 }
 
 static void add_slot(const struct metrics *metrics, struct buf *out,
@@ -363,7 +365,7 @@ void metrics_format(struct metrics *metrics, struct buf *out)
 	metric_store(&metrics->own.missed_log_count, log_dropped());
 	for (size_t i = 0; i < metrics->nr_slots; i++)
 		if (metrics->slots[i].group)
-			take_values(&metrics->slots[i]);
+			metrics_take_values(&metrics->slots[i]);
 	(void)clock_gettime(CLOCK_REALTIME, &ts);
 	buf_addf(out, "{\"utc_timestamp_ms\":%lld",
 		 (long long)ts.tv_sec * 1000 + ts.tv_nsec / 1000000);
@@ -375,7 +377,7 @@ void metrics_format(struct metrics *metrics, struct buf *out)
 }
 
 /* Write what the target takes of @buf, and drop that from it. */
-static int drain(struct metrics *metrics, struct buf *buf)
+static int metrics_drain(struct metrics *metrics, struct buf *buf)
 {
 	while (buf->len > 0) {
 		ssize_t n = sink_write(&metrics->out, buf->data, buf->len);
@@ -398,13 +400,13 @@ void metrics_write(struct metrics *metrics)
 	log_flush();
 	if (metrics->out.kind == SINK_NONE)
 		return;
-	r = drain(metrics, &metrics->pending);
+	r = metrics_drain(metrics, &metrics->pending);
 	buf_clear(line);
 	metrics_format(metrics, line);
 	buf_add(line, "\n", 1);
 	whole = line->len;
 	if (r == 0 && !line->failed)
-		r = drain(metrics, line);
+		r = metrics_drain(metrics, line);
 	if (line->failed)
 		r = -ENOMEM;
 	if (r == 0 || (line->len < whole && r == -EAGAIN)) {

@@ -52,8 +52,8 @@ static void store_uint(void *value, size_t size, uint64_t u)
  * A number that is written as schema_encode.c writes it. Nothing is consumed
  * when it is not, or when it is out of range.
  */
-static inline bool take_number(const struct schema_field *field,
-			       struct json *json, void *value)
+static inline bool schema_take_number(const struct schema_field *field,
+				      struct json *json, void *value)
 {
 	size_t start = json->pos;
 	uint64_t u;
@@ -76,7 +76,7 @@ static int decode_uint(const struct schema_field *field, struct json *json,
 	size_t start;
 	int r;
 
-	if (take_number(field, json, value))
+	if (schema_take_number(field, json, value))
 		return 0;
 	if (json_peek(json) != JSON_AT_NUMBER)
 		return schema_wrong_type(json, "type", range->name);
@@ -99,7 +99,7 @@ static int decode_bits(const struct schema_field *field, struct json *json,
 	uint64_t bits;
 	int r;
 
-	if (take_number(field, json, value))
+	if (schema_take_number(field, json, value))
 		return 0;
 	if (json_peek(json) != JSON_AT_STRING)
 		return schema_wrong_type(json, "type", "a number in hex");
@@ -110,7 +110,7 @@ static int decode_bits(const struct schema_field *field, struct json *json,
 }
 
 /* A NUL-terminated string that holds no other NUL. */
-static int read_text(struct json *json, struct buf *text)
+static int schema_read_text(struct json *json, struct buf *text)
 {
 	int r;
 
@@ -130,7 +130,7 @@ static int read_text(struct json *json, struct buf *text)
 static int decode_string(struct json *json, char **value)
 {
 	struct buf text = {0};
-	int r = read_text(json, &text);
+	int r = schema_read_text(json, &text);
 
 	if (r < 0) {
 		buf_free(&text);
@@ -185,7 +185,7 @@ static int decode_parsed(const struct schema_field *field, struct json *json,
 {
 	struct buf text = {0};
 	struct err err = {0};
-	int r = read_text(json, &text);
+	int r = schema_read_text(json, &text);
 
 	if (r == 0 && field->parser->parse(text.data, value, &err) < 0)
 		r = json_fail(json, "%s", err.text);
@@ -523,7 +523,7 @@ static bool take_cell(const struct schema_field *field, struct json *json,
 
 	if ((field->type == SCHEMA_BITS || field->type == SCHEMA_UINT) &&
 	    json_take_item(json, first) &&
-	    take_number(field, json, base + field->offset))
+	    schema_take_number(field, json, base + field->offset))
 		return true;
 	json->pos = start;
 	*first = was_first;

@@ -31,7 +31,7 @@ static void add_float(struct buf *out, double f)
 }
 
 /* The value that comes next, as an error names it; consumes it. */
-static int describe(struct json *json, struct buf *out)
+static int schema_errors_describe(struct json *json, struct buf *out)
 {
 	struct buf text = {0};
 	struct json_number n;
@@ -84,7 +84,7 @@ static int describe(struct json *json, struct buf *out)
 int schema_wrong_type(struct json *json, const char *what, const char *expected)
 {
 	struct buf got = {0};
-	int r = describe(json, &got);
+	int r = schema_errors_describe(json, &got);
 
 	if (r == 0)
 		r = json_fail(json, "invalid %s: %.*s, expected %s", what,
@@ -113,7 +113,7 @@ struct listed {
 	enum schema_view view;
 };
 
-static bool is_listed(const struct listed *list, size_t i)
+static bool schema_errors_is_listed(const struct listed *list, size_t i)
 {
 	return !(schema_flags(&list->object->fields[i], list->view) &
 		 (SCHEMA_EXTRA | SCHEMA_ABSENT));
@@ -124,7 +124,7 @@ static size_t nr_listed(const struct listed *list)
 	size_t nr = 0;
 
 	for (size_t i = 0; i < list->object->nr; i++)
-		nr += is_listed(list, i);
+		nr += schema_errors_is_listed(list, i);
 	return nr;
 }
 
@@ -133,8 +133,8 @@ static const char *field_name(const void *table, size_t n)
 	const struct listed *list = table;
 	size_t i = 0;
 
-	while (n > 0 || !is_listed(list, i))
-		n -= is_listed(list, i++);
+	while (n > 0 || !schema_errors_is_listed(list, i))
+		n -= schema_errors_is_listed(list, i++);
 	return list->object->fields[i].name;
 }
 
@@ -143,8 +143,9 @@ static const char *enum_name(const void *table, size_t i)
 	return ((const struct schema_enum *)table)->names[i].name;
 }
 
-static int unknown(struct json *json, const char *what, const struct buf *got,
-		   const struct buf *expected)
+static int schema_errors_unknown(struct json *json, const char *what,
+				 const struct buf *got,
+				 const struct buf *expected)
 {
 	size_t len = got->len < QUOTE_MAX ? got->len : QUOTE_MAX;
 
@@ -160,7 +161,7 @@ int schema_unknown_variant(const struct schema_enum *names, struct json *json,
 	int r;
 
 	add_expected(&expected, names->nr, enum_name, names);
-	r = unknown(json, "variant", text, &expected);
+	r = schema_errors_unknown(json, "variant", text, &expected);
 	buf_free(&expected);
 	return r;
 }
@@ -178,7 +179,7 @@ int schema_unknown_field(const struct schema_object *object,
 		add_expected(&expected, nr, field_name, &list);
 	else
 		buf_add_str(&expected, "there are no fields");
-	r = unknown(json, "field", key, &expected);
+	r = schema_errors_unknown(json, "field", key, &expected);
 	buf_free(&expected);
 	return r;
 }

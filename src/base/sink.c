@@ -81,7 +81,7 @@ ssize_t sink_write(const struct sink *sink, const void *data, size_t len)
 	return n < 0 ? -errno : n;
 }
 
-static int64_t now_ms(void)
+static int64_t sink_now_ms(void)
 {
 	struct timespec ts;
 
@@ -94,8 +94,8 @@ bool sink_last_room(const struct sink *sink, int64_t *end_ms)
 	struct pollfd p = {.fd = sink->fd, .events = POLLOUT};
 
 	if (*end_ms == 0)
-		*end_ms = now_ms() + LAST_MS;
-	return now_ms() < *end_ms && poll(&p, 1, STALL_MS) == 1;
+		*end_ms = sink_now_ms() + LAST_MS;
+	return sink_now_ms() < *end_ms && poll(&p, 1, STALL_MS) == 1;
 }
 
 void sink_write_last(const struct sink *sink, const void *data, size_t len)

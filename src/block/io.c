@@ -63,7 +63,7 @@ static void uncut(struct block_io *io)
 }
 
 /* The buffers of a piece. Return: its bytes. */
-static uint64_t cut(struct block_io *io, uint64_t piece)
+static uint64_t io_cut(struct block_io *io, uint64_t piece)
 {
 	uint64_t bytes = 0;
 
@@ -85,7 +85,7 @@ static void call_transfer(struct block_io *io, uint64_t piece,
 
 	call->kind = read ? BLOCK_CALL_READ : BLOCK_CALL_WRITE;
 	call->flags = !read && io->stable ? RWF_DSYNC : 0;
-	call->len = cut(io, piece);
+	call->len = io_cut(io, piece);
 	call->iov = io->iov;
 	call->nr_iov = io->nr_asked;
 }
@@ -192,7 +192,7 @@ static int step_transfer(struct block_io *io, int64_t result)
 }
 
 /* A file system or device that knows no holes. */
-static bool cannot(int64_t r)
+static bool io_cannot(int64_t r)
 {
 	return r == -EOPNOTSUPP || r == -ENOSYS || r == -ENODEV || r == -ENOTTY;
 }
@@ -201,7 +201,7 @@ static int step_range(struct block_io *io, int64_t result)
 {
 	uint64_t done = io->by_hand ? (uint64_t)result : io->asked;
 
-	if (cannot(result) && !io->by_hand) {
+	if (io_cannot(result) && !io->by_hand) {
 		/* A discard is a hint. */
 		if (io->kind == BLOCK_IO_DISCARD)
 			return 0;

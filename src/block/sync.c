@@ -17,7 +17,7 @@ struct block_sync {
 	void *tag;
 };
 
-static struct block_sync *self(struct block_engine *e)
+static struct block_sync *sync_self(struct block_engine *e)
 {
 	return container_of(e, struct block_sync, engine);
 }
@@ -31,9 +31,9 @@ static int sync_fd(struct block_engine *e)
 static bool sync_add(struct block_engine *e, const struct block_call *call,
 		     void *tag)
 {
-	assert(!self(e)->tag);
-	self(e)->call = *call;
-	self(e)->tag = tag;
+	assert(!sync_self(e)->tag);
+	sync_self(e)->call = *call;
+	sync_self(e)->tag = tag;
 	return true;
 }
 
@@ -52,7 +52,7 @@ static bool sync_take_back(struct block_engine *e, void **tag)
 
 static bool sync_next(struct block_engine *e, void **tag, int64_t *result)
 {
-	struct block_sync *s = self(e);
+	struct block_sync *s = sync_self(e);
 
 	if (!s->tag)
 		return false;
@@ -65,15 +65,15 @@ static bool sync_next(struct block_engine *e, void **tag, int64_t *result)
 static bool sync_wait(struct block_engine *e, uint64_t deadline_ns)
 {
 	(void)deadline_ns;
-	return self(e)->tag != NULL;
+	return sync_self(e)->tag != NULL;
 }
 
 static void sync_free(struct block_engine *e)
 {
-	free(self(e));
+	free(sync_self(e));
 }
 
-static const struct block_engine_ops ops = {
+static const struct block_engine_ops sync_ops = {
 	.name = "system calls",
 	.slots = 1,
 	.piece = BLOCK_PIECE,
@@ -92,7 +92,7 @@ int block_sync_new(struct block_engine **out, struct err *err)
 
 	if (!s)
 		return err_set(err, -ENOMEM, "Out of memory");
-	s->engine.ops = &ops;
+	s->engine.ops = &sync_ops;
 	*out = &s->engine;
 	return 0;
 }

@@ -41,7 +41,7 @@ struct block_uring {
 	struct io_uring ring;
 };
 
-static struct block_uring *self(struct block_engine *e)
+static struct block_uring *uring_self(struct block_engine *e)
 {
 	return container_of(e, struct block_uring, engine);
 }
@@ -67,13 +67,13 @@ static int restrict_ring(struct io_uring *ring)
 
 static void uring_free(struct block_engine *e)
 {
-	io_uring_queue_exit(&self(e)->ring);
-	free(self(e));
+	io_uring_queue_exit(&uring_self(e)->ring);
+	free(uring_self(e));
 }
 
 static int uring_fd(struct block_engine *e)
 {
-	return self(e)->ring.ring_fd;
+	return uring_self(e)->ring.ring_fd;
 }
 
 static void prepare_transfer(struct io_uring_sqe *sqe,
@@ -100,7 +100,7 @@ static bool uring_add(struct block_engine *e, const struct block_call *c,
 
 	if (c->kind == BLOCK_CALL_DISCARD)
 		return false; /* an ioctl */
-	sqe = io_uring_get_sqe(&self(e)->ring);
+	sqe = io_uring_get_sqe(&uring_self(e)->ring);
 	assert(sqe); /* the ring has as many entries as the device slots */
 	switch (c->kind) {
 	case BLOCK_CALL_READ:
@@ -126,7 +126,7 @@ static bool uring_add(struct block_engine *e, const struct block_call *c,
 
 static int uring_submit(struct block_engine *e)
 {
-	struct block_uring *u = self(e);
+	struct block_uring *u = uring_self(e);
 
 	while (io_uring_sq_ready(&u->ring) > 0) {
 		int r = io_uring_submit(&u->ring);
@@ -139,7 +139,7 @@ static int uring_submit(struct block_engine *e)
 
 static bool uring_take_back(struct block_engine *e, void **tag)
 {
-	struct block_uring *u = self(e);
+	struct block_uring *u = uring_self(e);
 	struct io_uring_sq *sq = &u->ring.sq;
 	unsigned int last = sq->sqe_tail - 1;
 
@@ -157,7 +157,7 @@ static bool uring_take_back(struct block_engine *e, void **tag)
 
 static bool uring_next(struct block_engine *e, void **tag, int64_t *result)
 {
-	struct block_uring *u = self(e);
+	struct block_uring *u = uring_self(e);
 	struct io_uring_cqe *cqe;
 
 	if (io_uring_cq_ready(&u->ring) == 0 ||
@@ -186,7 +186,7 @@ static bool uring_wait(struct block_engine *e, uint64_t deadline_ns)
 	}
 }
 
-static const struct block_engine_ops ops = {
+static const struct block_engine_ops uring_ops = {
 	.name = "io_uring",
 	.slots = SLOTS,
 	.piece = BLOCK_PIECE,
@@ -207,7 +207,7 @@ int block_uring_new(struct block_engine **out, struct err *err)
 
 	if (!u)
 		return err_set(err, -ENOMEM, "Out of memory");
-	u->engine.ops = &ops;
+	u->engine.ops = &uring_ops;
 	r = io_uring_queue_init_params(SLOTS, &u->ring, &params);
 	if (r < 0) {
 		free(u);

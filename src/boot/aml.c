@@ -41,7 +41,7 @@ enum {
 #define PKG_MAX_BYTES     4u
 
 /* Pushes what was written from @at on up by @len bytes. */
-static uint8_t *insert(struct tab *tab, size_t at, size_t len)
+static uint8_t *aml_insert(struct tab *tab, size_t at, size_t len)
 {
 	size_t behind = tab->len - at;
 
@@ -51,7 +51,7 @@ static uint8_t *insert(struct tab *tab, size_t at, size_t len)
 	return tab->buf + at;
 }
 
-static struct aml_block open_here(const struct tab *tab)
+static struct aml_block aml_open_here(const struct tab *tab)
 {
 	return (struct aml_block){.body = tab->len};
 }
@@ -61,7 +61,7 @@ struct aml_block aml_open_scope(struct tab *tab, const char *name)
 	struct aml_block block;
 
 	tab_u8(tab, OP_SCOPE);
-	block = open_here(tab);
+	block = aml_open_here(tab);
 	tab_bytes(tab, name, strlen(name));
 	return block;
 }
@@ -72,7 +72,7 @@ struct aml_block aml_open_device(struct tab *tab, const char *name)
 
 	tab_u8(tab, OP_EXT);
 	tab_u8(tab, OP_EXT_DEVICE);
-	block = open_here(tab);
+	block = aml_open_here(tab);
 	tab_bytes(tab, name, strlen(name));
 	return block;
 }
@@ -82,7 +82,7 @@ struct aml_block aml_open_package(struct tab *tab, uint8_t nr)
 	struct aml_block block;
 
 	tab_u8(tab, OP_PACKAGE);
-	block = open_here(tab);
+	block = aml_open_here(tab);
 	tab_u8(tab, nr);
 	return block;
 }
@@ -93,7 +93,7 @@ struct aml_block aml_open_method(struct tab *tab, const char *name,
 	struct aml_block block;
 
 	tab_u8(tab, OP_METHOD);
-	block = open_here(tab);
+	block = aml_open_here(tab);
 	tab_bytes(tab, name, strlen(name));
 	tab_u8(tab, nr_args | METHOD_SERIALIZED);
 	return block;
@@ -120,7 +120,7 @@ void aml_close(struct tab *tab, struct aml_block block)
 		for (bytes = 2; (len + bytes) >> (8 * bytes - 4); bytes++)
 			;
 	assert(bytes <= PKG_MAX_BYTES);
-	p = insert(tab, block.body, bytes);
+	p = aml_insert(tab, block.body, bytes);
 	if (!p)
 		return;
 	len += bytes;
@@ -185,7 +185,7 @@ void aml_eisa_id(struct tab *tab, const char *id)
 struct aml_block aml_open_resources(struct tab *tab)
 {
 	tab_u8(tab, OP_BUFFER);
-	return open_here(tab);
+	return aml_open_here(tab);
 }
 
 void aml_res_io(struct tab *tab, uint16_t port, uint8_t len)
@@ -226,7 +226,7 @@ void aml_close_resources(struct tab *tab, struct aml_block block)
 	tab_u8(tab, 0); /* checksum 0: not used */
 	len = tab->len - block.body;
 	assert(len <= UINT8_MAX);
-	p = insert(tab, block.body, 2);
+	p = aml_insert(tab, block.body, 2);
 	if (!p)
 		return;
 	p[0] = OP_BYTE;

@@ -30,8 +30,8 @@
 #define BOOT_FLAG       0xaa55u
 #define SECTS_IF_ZERO   4u
 
-static int damaged(const struct image *img, const char *what, uint64_t v,
-		   struct err *err)
+static int bzimage_damaged(const struct image *img, const char *what,
+			   uint64_t v, struct err *err)
 {
 	return err_set(err, -ENOEXEC,
 		       "The bzImage %s is damaged: %s 0x%llx is not possible",
@@ -39,8 +39,8 @@ static int damaged(const struct image *img, const char *what, uint64_t v,
 }
 
 /* The header is as long as it says, not as we know it. */
-static int read_header(struct setup_header *hdr, struct image *img,
-		       struct err *err)
+static int bzimage_read_header(struct setup_header *hdr, struct image *img,
+			       struct err *err)
 {
 	uint8_t length;
 	uint64_t bytes;
@@ -55,11 +55,11 @@ static int read_header(struct setup_header *hdr, struct image *img,
 	return image_read(img, HDR_OFFSET, hdr, bytes, err);
 }
 
-static int check_header(const struct setup_header *hdr, const struct image *img,
-			struct err *err)
+static int bzimage_check_header(const struct setup_header *hdr,
+				const struct image *img, struct err *err)
 {
 	if (hdr->boot_flag != BOOT_FLAG)
-		return damaged(img, "boot flag", hdr->boot_flag, err);
+		return bzimage_damaged(img, "boot flag", hdr->boot_flag, err);
 	if (hdr->version < VERSION_MIN)
 		return err_set(err, -ENOEXEC,
 			       "%s has a setup header of version %u.%02u: "
@@ -78,13 +78,14 @@ static int check_header(const struct setup_header *hdr, const struct image *img,
 			       "of Linux 3.8 or newer, or its vmlinux",
 			       img->path);
 	if (hdr->syssize == 0)
-		return damaged(img, "size", 0, err);
+		return bzimage_damaged(img, "size", 0, err);
 	/* x & (x - 1): a power of two */
 	if (hdr->relocatable_kernel &&
 	    (hdr->kernel_alignment == 0 ||
 	     !is_aligned(hdr->kernel_alignment, hdr->kernel_alignment) ||
 	     !is_aligned(hdr->pref_address, hdr->kernel_alignment)))
-		return damaged(img, "alignment", hdr->kernel_alignment, err);
+		return bzimage_damaged(img, "alignment", hdr->kernel_alignment,
+				       err);
 	return 0;
 }
 
@@ -96,9 +97,9 @@ int bzimage_load(struct kernel *kernel, struct gmem *mem, struct image *img,
 	int r;
 
 	memset(kernel, 0, sizeof(*kernel));
-	r = read_header(hdr, img, err);
+	r = bzimage_read_header(hdr, img, err);
 	if (r == 0)
-		r = check_header(hdr, img, err);
+		r = bzimage_check_header(hdr, img, err);
 	if (r < 0)
 		return r;
 	off = hdr->setup_sects ? hdr->setup_sects : SECTS_IF_ZERO;
@@ -113,9 +114,10 @@ int bzimage_load(struct kernel *kernel, struct gmem *mem, struct image *img,
 			       (unsigned long long)off,
 			       (unsigned long long)img->size);
 	if (len <= ENTRY64)
-		return damaged(img, "size", len, err);
+		return bzimage_damaged(img, "size", len, err);
 	if (hdr->pref_address >= GIB(4))
-		return damaged(img, "load address", hdr->pref_address, err);
+		return bzimage_damaged(img, "load address", hdr->pref_address,
+				       err);
 	need = hdr->init_size > len ? hdr->init_size : len;
 	r = kernel_add_range(kernel, mem, img, "the unpacked kernel",
 			     hdr->pref_address, need, err);

@@ -36,29 +36,29 @@ struct elf {
 	Elf64_Phdr phdr[ELF_MAX_PHDRS];
 };
 
-static int foreign(const struct image *img, const char *is, struct err *err)
+static int elf_foreign(const struct image *img, const char *is, struct err *err)
 {
 	return err_set(err, -ENOEXEC,
 		       "%s is %s: give a kernel that was built for x86-64",
 		       img->path, is);
 }
 
-static int check_header(const struct image *img, const Elf64_Ehdr *e,
-			struct err *err)
+static int elf_check_header(const struct image *img, const Elf64_Ehdr *e,
+			    struct err *err)
 {
 	char text[64];
 
 	if (e->e_ident[EI_CLASS] == ELFCLASS32)
-		return foreign(img, "a 32-bit ELF file", err);
+		return elf_foreign(img, "a 32-bit ELF file", err);
 	if (e->e_ident[EI_DATA] == ELFDATA2MSB)
-		return foreign(img, "a big-endian ELF file", err);
+		return elf_foreign(img, "a big-endian ELF file", err);
 	if (e->e_machine == EM_AARCH64)
-		return foreign(img, "an ELF file for arm64", err);
+		return elf_foreign(img, "an ELF file for arm64", err);
 	if (e->e_machine != EM_X86_64) {
 		(void)snprintf(text, sizeof(text),
 			       "an ELF file for another machine (type %u)",
 			       e->e_machine);
-		return foreign(img, text, err);
+		return elf_foreign(img, text, err);
 	}
 	if (e->e_type == ET_REL)
 		return err_set(err, -ENOEXEC,
@@ -86,7 +86,7 @@ static int check_header(const struct image *img, const Elf64_Ehdr *e,
 	return 0;
 }
 
-static int read_headers(struct elf *elf, struct image *img, struct err *err)
+static int elf_read_headers(struct elf *elf, struct image *img, struct err *err)
 {
 	int r;
 
@@ -94,11 +94,11 @@ static int read_headers(struct elf *elf, struct image *img, struct err *err)
 	/* A 32-bit file may be shorter than a 64-bit header. */
 	r = image_read(img, 0, &elf->ehdr, EI_NIDENT, err);
 	if (r == 0 && elf->ehdr.e_ident[EI_CLASS] == ELFCLASS32)
-		return foreign(img, "a 32-bit ELF file", err);
+		return elf_foreign(img, "a 32-bit ELF file", err);
 	if (r == 0)
 		r = image_read(img, 0, &elf->ehdr, sizeof(elf->ehdr), err);
 	if (r == 0)
-		r = check_header(img, &elf->ehdr, err);
+		r = elf_check_header(img, &elf->ehdr, err);
 	if (r == 0)
 		r = image_read(img, elf->ehdr.e_phoff, elf->phdr,
 			       elf->ehdr.e_phnum * sizeof(Elf64_Phdr), err);
@@ -273,7 +273,7 @@ int elf_load(struct kernel *kernel, struct gmem *mem, struct image *img,
 	     struct boot_entry *entry, struct err *err)
 {
 	struct elf elf;
-	int r = read_headers(&elf, img, err);
+	int r = elf_read_headers(&elf, img, err);
 
 	memset(kernel, 0, sizeof(*kernel));
 	set_setup_header(kernel);

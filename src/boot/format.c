@@ -27,7 +27,7 @@ static const struct {
 	char magic[MAGIC_MAX];
 	const char *is;
 	const char *advice;
-} foreign[] = {
+} format_foreign[] = {
 	{0, 2, "\x1f\x8b", "compressed with gzip",
 	 "decompress it first (gzip -d)"},
 	{0, 6, "\xfd\x37zXZ", "compressed with xz",
@@ -71,7 +71,7 @@ static bool is_text(const uint8_t *p, size_t len)
 	return len >= TEXT_MIN;
 }
 
-static bool is_zero(const uint8_t *p, size_t len)
+static bool format_is_zero(const uint8_t *p, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
 		if (p[i])
@@ -80,21 +80,22 @@ static bool is_zero(const uint8_t *p, size_t len)
 }
 
 /* Neither ELF nor bzImage: say what it is instead. */
-static int refuse(const struct image *img, const uint8_t *head, size_t len,
-		  struct err *err)
+static int format_refuse(const struct image *img, const uint8_t *head,
+			 size_t len, struct err *err)
 {
 	const char *is = "neither an ELF vmlinux nor a bzImage";
 	const char *advice = "give an x86-64 Linux kernel";
 
-	for (size_t i = 0; i < ARRAY_SIZE(foreign); i++) {
-		if (!range_fits(foreign[i].off, foreign[i].len, len) ||
-		    memcmp(head + foreign[i].off, foreign[i].magic,
-			   foreign[i].len) != 0)
+	for (size_t i = 0; i < ARRAY_SIZE(format_foreign); i++) {
+		if (!range_fits(format_foreign[i].off, format_foreign[i].len,
+				len) ||
+		    memcmp(head + format_foreign[i].off,
+			   format_foreign[i].magic, format_foreign[i].len) != 0)
 			continue;
 		return err_set(err, -ENOEXEC, "%s is %s: %s", img->path,
-			       foreign[i].is, foreign[i].advice);
+			       format_foreign[i].is, format_foreign[i].advice);
 	}
-	if (is_zero(head, len))
+	if (format_is_zero(head, len))
 		is = "not a kernel: it starts with zeros";
 	else if (is_text(head, len))
 		is = "a text file";
@@ -124,7 +125,7 @@ int kernel_load(struct kernel *kernel, struct gmem *mem, struct image *img,
 		return r;
 	}
 	if (r == 0 && memcmp(head + HDRS_OFFSET, "HdrS", 4) != 0)
-		r = refuse(img, head, len, err);
+		r = format_refuse(img, head, len, err);
 	if (r == 0)
 		r = bzimage_load(kernel, mem, img, entry, err);
 	if (r == 0 && prefer == BOOT_PREFER_PVH)

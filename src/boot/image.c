@@ -47,8 +47,8 @@ static int truncated(const struct image *img, uint64_t off, uint64_t len,
 		       (unsigned long long)off, (unsigned long long)img->size);
 }
 
-static int read_at(struct image *img, void *buf, uint64_t off, uint64_t len,
-		   struct err *err)
+static int image_read_at(struct image *img, void *buf, uint64_t off,
+			 uint64_t len, struct err *err)
 {
 	int r = fd_read_full(img->fd, buf, len, (off_t)off);
 
@@ -70,11 +70,11 @@ int image_read(struct image *img, uint64_t off, void *buf, uint64_t len,
 		int r;
 
 		if (len > want)
-			return read_at(img, buf, off, len, err);
+			return image_read_at(img, buf, off, len, err);
 		if (want > img->size - off)
 			want = img->size - off;
 		img->have = 0;
-		r = read_at(img, img->window, off, want, err);
+		r = image_read_at(img, img->window, off, want, err);
 		if (r < 0)
 			return r;
 		img->at = off;
@@ -96,7 +96,7 @@ static int copy_in(struct image *img, struct gmem *mem, gpa_t gpa, uint64_t off,
 		memcpy(p, img->window + (off - img->at), len);
 		return 0;
 	}
-	return read_at(img, p, off, len, err);
+	return image_read_at(img, p, off, len, err);
 }
 
 int image_place(struct image *img, struct gmem *mem, gpa_t gpa, uint64_t off,

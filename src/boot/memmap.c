@@ -4,7 +4,8 @@
  */
 #include "boot/memmap.h"
 
-static void add(struct memmap *map, uint64_t addr, uint64_t end, uint32_t type)
+static void memmap_add(struct memmap *map, uint64_t addr, uint64_t end,
+		       uint32_t type)
 {
 	assert(map->nr < MEMMAP_MAX && end > addr);
 	assert(map->nr == 0 || addr >= map->entry[map->nr - 1].addr +
@@ -22,12 +23,13 @@ static void add(struct memmap *map, uint64_t addr, uint64_t end, uint32_t type)
 void memmap_build(struct memmap *map, const struct gmem *mem)
 {
 	map->nr = 0;
-	add(map, 0, LAYOUT_EBDA, MEMMAP_RAM);
-	add(map, LAYOUT_EBDA, LAYOUT_BIOS_HOLE, MEMMAP_RESERVED);
-	add(map, LAYOUT_BIOS, LAYOUT_KERNEL, MEMMAP_RESERVED);
-	add(map, LAYOUT_KERNEL, mem->region[0].size, MEMMAP_RAM);
-	add(map, LAYOUT_CHIPS, GMEM_HOLE_END, MEMMAP_RESERVED);
+	memmap_add(map, 0, LAYOUT_EBDA, MEMMAP_RAM);
+	memmap_add(map, LAYOUT_EBDA, LAYOUT_BIOS_HOLE, MEMMAP_RESERVED);
+	memmap_add(map, LAYOUT_BIOS, LAYOUT_KERNEL, MEMMAP_RESERVED);
+	memmap_add(map, LAYOUT_KERNEL, mem->region[0].size, MEMMAP_RAM);
+	memmap_add(map, LAYOUT_CHIPS, GMEM_HOLE_END, MEMMAP_RESERVED);
 	for (unsigned int i = 1; i < mem->nr_regions; i++)
-		add(map, mem->region[i].gpa,
-		    mem->region[i].gpa + mem->region[i].size, MEMMAP_RAM);
+		memmap_add(map, mem->region[i].gpa,
+			   mem->region[i].gpa + mem->region[i].size,
+			   MEMMAP_RAM);
 }

@@ -32,8 +32,8 @@ int bus_add(struct bus *bus, uint64_t base, uint64_t len,
 	return 0;
 }
 
-static const struct bus_range *find(const struct bus *bus, uint64_t addr,
-				    unsigned int len)
+static const struct bus_range *bus_find(const struct bus *bus, uint64_t addr,
+					unsigned int len)
 {
 	unsigned int lo = 0, hi = bus->nr_ranges;
 
@@ -56,7 +56,7 @@ static const struct bus_range *find(const struct bus *bus, uint64_t addr,
 bool bus_read(const struct bus *bus, uint64_t addr, void *data,
 	      unsigned int len)
 {
-	const struct bus_range *r = find(bus, addr, len);
+	const struct bus_range *r = bus_find(bus, addr, len);
 
 	if (r && r->ops->read(r->dev, addr - r->base, data, len) == 0)
 		return true;
@@ -67,7 +67,7 @@ bool bus_read(const struct bus *bus, uint64_t addr, void *data,
 bool bus_write(const struct bus *bus, uint64_t addr, const void *data,
 	       unsigned int len)
 {
-	const struct bus_range *r = find(bus, addr, len);
+	const struct bus_range *r = bus_find(bus, addr, len);
 
 	return r && r->ops->write(r->dev, addr - r->base, data, len) == 0;
 }

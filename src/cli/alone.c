@@ -38,8 +38,8 @@ static ssize_t read_link(const char *pid, const char *name,
 }
 
 /* @name of /proc/@pid as text. Return: its length, or -1. */
-static ssize_t read_text(const char *pid, const char *name, char *out,
-			 size_t size)
+static ssize_t alone_read_text(const char *pid, const char *name, char *out,
+			       size_t size)
 {
 	cleanup_fd int fd = -1;
 	char path[64];
@@ -54,13 +54,13 @@ static ssize_t read_text(const char *pid, const char *name, char *out,
 
 /* Its files in /proc are root's once a VM has locked itself: what they say of
  * its user counts. */
-static bool is_ours(const char *pid)
+static bool alone_is_ours(const char *pid)
 {
 	static const char label[] = "\nUid:";
 	char text[512];
 	char *line, *end;
 
-	if (read_text(pid, "status", text, sizeof(text)) <= 0)
+	if (alone_read_text(pid, "status", text, sizeof(text)) <= 0)
 		return false;
 	line = strstr(text, label);
 	if (!line)
@@ -85,13 +85,13 @@ static bool is_volt_vmm(const char *pid)
 {
 	char path[FOLDER_MAX], name[32];
 
-	if (!is_ours(pid))
+	if (!alone_is_ours(pid))
 		return false;
 	if (read_link(pid, "exe", path) >= 0)
 		return is_program(path);
-	return read_text(pid, "comm", name, sizeof(name)) > 0 &&
+	return alone_read_text(pid, "comm", name, sizeof(name)) > 0 &&
 	       strcmp(name, "firecracker\n") == 0 &&
-	       read_text(pid, "cmdline", path, sizeof(path)) > 0 &&
+	       alone_read_text(pid, "cmdline", path, sizeof(path)) > 0 &&
 	       is_program(path);
 }
 
@@ -100,7 +100,7 @@ static bool is_gate(const char *pid)
 {
 	char name[32];
 
-	return read_text(pid, "comm", name, sizeof(name)) > 0 &&
+	return alone_read_text(pid, "comm", name, sizeof(name)) > 0 &&
 	       strcmp(name, VM_GATE_NAME "\n") == 0;
 }
 
@@ -114,7 +114,7 @@ static void read_folder(const char *pid, char folder[FOLDER_MAX])
 	if (read_link(pid, "cwd", folder) >= 0)
 		return;
 	(void)snprintf(name, sizeof(name), "task/%.16s/children", pid);
-	n = read_text(pid, name, children, sizeof(children));
+	n = alone_read_text(pid, name, children, sizeof(children));
 	children[strspn(children, "0123456789")] = '\0';
 	if (n <= 0 || !children[0] || !is_gate(children) ||
 	    read_link(children, "cwd", folder) < 0)

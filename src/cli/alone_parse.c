@@ -32,8 +32,8 @@ static const char *next(struct words *w)
 }
 
 /* The value of option @name when @word is it, cut short to @least letters. */
-static const char *value_of(struct words *w, const char *word, const char *name,
-			    size_t least)
+static const char *alone_parse_value_of(struct words *w, const char *word,
+					const char *name, size_t least)
 {
 	size_t len = strcspn(word, "=");
 
@@ -52,13 +52,14 @@ void alone_read(struct alone *vm, const char *words, size_t len,
 
 	(void)next(&w);
 	while ((word = next(&w)) && strcmp(word, "--") != 0) {
-		value = value_of(&w, word, "--api-sock", strlen("--a"));
+		value = alone_parse_value_of(&w, word, "--api-sock",
+					     strlen("--a"));
 		if (value) {
 			socket = value;
 			given = true;
 			continue;
 		}
-		value = value_of(&w, word, "--id", strlen("--id"));
+		value = alone_parse_value_of(&w, word, "--id", strlen("--id"));
 		id = value ? value : id;
 		/* --no-api, and what has an API only where it is named */
 		quiet = quiet || strncmp(word, "--no-a", 6) == 0 ||

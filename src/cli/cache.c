@@ -19,7 +19,7 @@
 
 /* $VOLT_CACHE, else XDG's cache folder; as the scripts find it. @path has
  * PATH_MAX bytes. */
-static int join(char *path, const char *file, struct err *err)
+static int cache_join(char *path, const char *file, struct err *err)
 {
 	const char *own = getenv("VOLT_CACHE");
 	const char *xdg = getenv("XDG_CACHE_HOME");
@@ -43,7 +43,7 @@ static int join(char *path, const char *file, struct err *err)
 
 int cache_find_kernel(char *path, struct err *err)
 {
-	int r = join(path, KERNEL, err);
+	int r = cache_join(path, KERNEL, err);
 
 	if (r < 0)
 		return r;
@@ -93,7 +93,7 @@ int cache_find_initrd(char *path, struct err *err)
 	bool found = false;
 	size_t len;
 	DIR *dir;
-	int n, r = join(path, INITRDS, err);
+	int n, r = cache_join(path, INITRDS, err);
 
 	if (r < 0)
 		return r;

@@ -14,7 +14,7 @@ struct doctor {
 };
 
 /* clang-format off */
-static const struct arg args[] = {
+static const struct arg doctor_args[] = {
 	{"json", NULL, "the same as one JSON object", .kind = ARG_FLAG,
 	 .offset = offsetof(struct doctor, json)},
 };
@@ -28,8 +28,8 @@ const struct args_page cmd_doctor_page = {
 		 "guest shows how fast KVM runs kernel code and which "
 		 "instructions it refuses. Under each line, \"->\" says what "
 		 "to do about something missing. Changes nothing.\n",
-	.args = args,
-	.nr_args = ARRAY_SIZE(args),
+	.args = doctor_args,
+	.nr_args = ARRAY_SIZE(doctor_args),
 	.exit = "0 Linux guests run here; 1 only bare-metal guests do; 2 KVM "
 		"cannot be used; 64 bad usage.",
 };

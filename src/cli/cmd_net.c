@@ -31,7 +31,7 @@ struct add {
 #define AT(member) .offset = offsetof(struct add, member)
 
 /* clang-format off */
-static const struct arg add_args[] = {
+static const struct arg net_add_args[] = {
 	{"address", "CIDR", "the host's address on it, such as 172.16.0.1/24 "
 	 "(default: the first 172.16.N.1/24 that is free)", .kind = ARG_TEXT,
 	 AT(address)},
@@ -86,8 +86,8 @@ const struct args_page cmd_net_add_page = {
 	.usage = "NAME [OPTIONS]",
 	.about = "Makes a tap for a guest, or makes one that was made here as "
 		 "it is wished now.\n",
-	.args = add_args,
-	.nr_args = ARRAY_SIZE(add_args),
+	.args = net_add_args,
+	.nr_args = ARRAY_SIZE(net_add_args),
 	.exit = NET_EXIT,
 	.nr_words = 1,
 };

@@ -40,7 +40,8 @@ static int set_state(const char *name, bool paused, struct err *err)
 	return r;
 }
 
-static int run(const struct args_page *page, int argc, char **argv, bool paused)
+static int pause_run(const struct args_page *page, int argc, char **argv,
+		     bool paused)
 {
 	struct args args;
 	struct err err;
@@ -57,10 +58,10 @@ static int run(const struct args_page *page, int argc, char **argv, bool paused)
 
 int cmd_pause(const struct args_page *page, int argc, char **argv)
 {
-	return run(page, argc, argv, true);
+	return pause_run(page, argc, argv, true);
 }
 
 int cmd_resume(const struct args_page *page, int argc, char **argv)
 {
-	return run(page, argc, argv, false);
+	return pause_run(page, argc, argv, false);
 }

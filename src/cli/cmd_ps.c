@@ -39,7 +39,7 @@ struct listed {
 	unsigned int nr;
 };
 
-static bool is_listed(const struct listed *listed, pid_t pid)
+static bool ps_is_listed(const struct listed *listed, pid_t pid)
 {
 	for (unsigned int i = 0; i < listed->nr; i++)
 		if (listed->pid[i] == pid)
@@ -120,7 +120,7 @@ static void print_vm(const char *name, const char *socket,
 }
 
 /* "web.sock" -> "web". Return: false for other files. */
-static bool take_name(const char *file, char *name)
+static bool ps_take_name(const char *file, char *name)
 {
 	size_t len = strlen(file), suffix = strlen(SUFFIX);
 
@@ -146,7 +146,7 @@ static int list_folder(const struct args_page *page, const char *folder,
 			       : cli_complain(1, page, "cannot list %s: %s",
 					      folder, err_name(errno));
 	for (int i = 0; i < n; i++) {
-		if (take_name(list[i]->d_name, name) &&
+		if (ps_take_name(list[i]->d_name, name) &&
 		    vmapi_socket(name, socket, false, NULL) == 0 &&
 		    vmapi_open(&api, name, NULL) == 0) {
 			print_vm(name, socket, &api);
@@ -187,7 +187,7 @@ static int list_alone(const struct listed *listed, struct err *err)
 		return err_set(err, -ENOMEM, "Out of memory");
 	n = alone_list(list, err);
 	for (int i = 0; i < n; i++) {
-		if (is_listed(listed, list[i].pid))
+		if (ps_is_listed(listed, list[i].pid))
 			continue;
 		if (!any)
 			(void)puts("\nStarted without volt:");

@@ -39,7 +39,7 @@ struct restore {
 #define AT(member) .offset = offsetof(struct restore, member)
 
 /* clang-format off */
-static const struct arg args[] = {
+static const struct arg restore_args[] = {
 	LAUNCH_ARG_NAME(AT(name)),
 	{"disk", "ID=PATH", "another file for a drive; may be given several "
 	 "times", .kind = ARG_LIST, AT(disks)},
@@ -80,8 +80,8 @@ const struct args_page cmd_restore_page = {
 		 "written to needs a copy of its own, a tap and a vsock socket "
 		 "one of their own. `volt snapshot inspect DIR` tells which "
 		 "there are, and their ids.\n",
-	.args = args,
-	.nr_args = ARRAY_SIZE(args),
+	.args = restore_args,
+	.nr_args = ARRAY_SIZE(restore_args),
 	.groups = (const char *const[]){"Options", BOUNDS_HEADING, NULL},
 	.exit = "volt-vmm's: 0 the guest ended it; 1 it did not start; 148 and "
 		"up: docs/exit-codes.md; 153 bad usage after --, 64 before it.",
@@ -118,7 +118,7 @@ static int check_place(const char *dir, const char *memory, struct err *err)
 	return 0;
 }
 
-static int start(const struct args_page *page, struct restore *o)
+static int restore_start(const struct args_page *page, struct restore *o)
 {
 	const char *memory = o->args.nr_words > 1 ? o->args.words[1] : NULL;
 	struct err err;
@@ -149,7 +149,7 @@ int cmd_restore(const struct args_page *page, int argc, char **argv)
 	if (code == CLI_GO_ON && bounds_check(&o->bounds, &err) < 0)
 		code = cli_fail(CLI_EXIT_USAGE, page, &err);
 	if (code == CLI_GO_ON)
-		code = start(page, o);
+		code = restore_start(page, o);
 	launch_free(&o->launch);
 	free(o);
 	return code;

@@ -52,7 +52,7 @@ struct run {
 #define AT(member) .offset = offsetof(struct run, member)
 
 /* clang-format off */
-static const struct arg args[] = {
+static const struct arg run_args[] = {
 	LAUNCH_ARG_NAME(AT(name)),
 	{"kernel", "FILE|NAME", "kernel to boot: a name of `volt kernel ls`, or "
 	 "a file, ELF vmlinux or bzImage (default: the one that `volt kernel "
@@ -93,8 +93,8 @@ const struct args_page cmd_run_page = {
 		 "Without a kernel, a disk and an initrd: Debian's cloud "
 		 "kernel and a shell, which `make shell` in Volt's source "
 		 "fetches and builds.\n",
-	.args = args,
-	.nr_args = ARRAY_SIZE(args),
+	.args = run_args,
+	.nr_args = ARRAY_SIZE(run_args),
 	.groups = (const char *const[]){"Options", BOUNDS_HEADING, NULL},
 	.exit = "volt-vmm's: 0 the guest ended it; 1 it did not start; 148 and "
 		"up: docs/exit-codes.md; 153 bad usage after --, 64 before it.",
@@ -110,7 +110,7 @@ const struct args_page cmd_run_page = {
 
 /* Would a Linux kernel run here? Better a sentence now than a silent minute
  * in KVM's emulator. */
-static int check_host(struct err *err)
+static int run_check_host(struct err *err)
 {
 	cleanup_free struct doctor_facts *facts = calloc(1, sizeof(*facts));
 	cleanup_free struct doctor_report *report = malloc(sizeof(*report));
@@ -135,7 +135,7 @@ static int take_cached(struct run *run, struct err *err)
 	if (r == 0 && !run->initrd)
 		r = cache_find_initrd(run->default_initrd, err);
 	if (r == 0)
-		r = check_host(err);
+		r = run_check_host(err);
 	if (r < 0)
 		return r;
 	run->kernel = run->default_kernel;
@@ -175,7 +175,7 @@ static int fill_defaults(struct run *run, struct err *err)
 	if (r == -ENOENT && !run->kernel)
 		return take_cached(run, err);
 	if (r == 0 && run->choice.is_linux)
-		r = check_host(err);
+		r = run_check_host(err);
 	if (r == 0 && !run->kernel && rootless &&
 	    cache_find_initrd(run->default_initrd, NULL) < 0)
 		r = err_set(err, -EINVAL,
@@ -195,7 +195,7 @@ static int fill_defaults(struct run *run, struct err *err)
 }
 
 /* A value that became another one takes the place of what was given. */
-static void pass(struct run *run, const char *name, const char *value)
+static void run_pass(struct run *run, const char *name, const char *value)
 {
 	struct args *all = &run->args;
 
@@ -215,16 +215,16 @@ static int build_args(struct run *run, struct err *err)
 	struct launch *l = &run->launch;
 	bool named = run->choice.stored || run->kernel == run->default_kernel;
 
-	pass(run, "kernel", run->kernel);
-	pass(run, "initrd", run->initrd);
-	pass(run, "cmdline", run->cmdline);
+	run_pass(run, "kernel", run->kernel);
+	run_pass(run, "initrd", run->initrd);
+	run_pass(run, "cmdline", run->cmdline);
 	launch_add_given(l, &run->args);
 	if (named && !run->memory_mib)
 		launch_add(l, "memory", "256");
 	return launch_add_rest(l, run->args.rest, err);
 }
 
-static int start(const struct args_page *page, struct run *run)
+static int run_start(const struct args_page *page, struct run *run)
 {
 	struct err err;
 
@@ -250,7 +250,7 @@ int cmd_run(const struct args_page *page, int argc, char **argv)
 	if (code == CLI_GO_ON && bounds_check(&run->bounds, &err) < 0)
 		code = cli_fail(CLI_EXIT_USAGE, page, &err);
 	if (code == CLI_GO_ON)
-		code = start(page, run);
+		code = run_start(page, run);
 	launch_free(&run->launch);
 	kernel_choice_free(&run->choice);
 	free(run->whole_cmdline);

@@ -227,8 +227,9 @@ static void in_plain_words(struct err *err, const char *dir, pid_t pid)
 				why);
 }
 
-static int create(struct saving *saving, const char *name, const char *path,
-		  const struct save *o, struct err *err)
+static int cli_snapshot_create(struct saving *saving, const char *name,
+			       const char *path, const struct save *o,
+			       struct err *err)
 {
 	cleanup_buf struct buf body = {0};
 	struct api_client *api = &saving->api;
@@ -285,8 +286,8 @@ static void tell(const char *name, const char *dir, const char *path,
 		(void)printf("saved %s into %s\n", name, cli_clean(dir, room));
 }
 
-static int save(const char *name, const char *dir, const struct save *o,
-		struct err *err)
+static int snapshot_save(const char *name, const char *dir,
+			 const struct save *o, struct err *err)
 {
 	cleanup_free char *path = NULL;
 	struct saving saving = {.before = 0};
@@ -297,7 +298,7 @@ static int save(const char *name, const char *dir, const struct save *o,
 	saving.api.waiting = vmapi_say_waiting;
 	r = absolute(dir, &path, err);
 	if (r == 0)
-		r = create(&saving, name, path, o, err);
+		r = cli_snapshot_create(&saving, name, path, o, err);
 	api_client_close(&saving.api);
 	if (r == 0)
 		tell(name, dir, path, o);
@@ -315,7 +316,7 @@ int cmd_snapshot(const struct args_page *page, int argc, char **argv)
 		return code;
 	if (vmapi_check_name(args.words[0], &err) < 0)
 		return cli_fail(CLI_EXIT_USAGE, page, &err);
-	return save(args.words[0], args.words[1], &o, &err) < 0
+	return snapshot_save(args.words[0], args.words[1], &o, &err) < 0
 		       ? cli_fail(1, page, &err)
 		       : 0;
 }

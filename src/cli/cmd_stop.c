@@ -41,7 +41,7 @@ struct stop {
 #define AT(member) .offset = offsetof(struct stop, member)
 
 /* clang-format off */
-static const struct arg args[] = {
+static const struct arg stop_args[] = {
 	{"wait", "SECONDS", "how long the guest may take to shut down (default "
 	 "10); 0: do not ask it", .kind = ARG_NUMBER, .max = 3600, AT(wait)},
 	{"kill", NULL, "end the process as it stands (SIGKILL); a snapshot "
@@ -58,13 +58,13 @@ const struct args_page cmd_stop_page = {
 		 "that; after SECONDS the VM is ended whatever its guest does. "
 		 "A paused VM is ended at once. A save that is going on is "
 		 "completed first.\n",
-	.args = args,
-	.nr_args = ARRAY_SIZE(args),
+	.args = stop_args,
+	.nr_args = ARRAY_SIZE(stop_args),
 	.exit = "0 it has ended; 1 failed; 64 bad usage.",
 	.nr_words = 1,
 };
 
-static int64_t now_ms(void)
+static int64_t stop_now_ms(void)
 {
 	struct timespec ts;
 
@@ -75,12 +75,12 @@ static int64_t now_ms(void)
 /* Return: 1 when the process has ended, 0 when it still lives, or -errno. */
 static int wait_end(int pidfd, int64_t ms)
 {
-	const int64_t end = now_ms() + ms;
+	const int64_t end = stop_now_ms() + ms;
 	struct pollfd p = {.fd = pidfd, .events = POLLIN};
 	int r;
 
 	do {
-		int64_t left = end - now_ms();
+		int64_t left = end - stop_now_ms();
 
 		r = poll(&p, 1, left > 0 ? (int)left : 0);
 	} while (r < 0 && errno == EINTR);
@@ -110,7 +110,7 @@ static bool is_paused(struct api_client *api)
 
 static enum asked ask_once(const char *name, int64_t end)
 {
-	int64_t left = (end - now_ms()) / 1000;
+	int64_t left = (end - stop_now_ms()) / 1000;
 	enum asked asked = ASKED_BUSY;
 	struct api_client api;
 	int r;
@@ -142,17 +142,18 @@ static enum asked ask_once(const char *name, int64_t end)
 static int ask_guest(const char *name, int pidfd, uint64_t seconds,
 		     enum asked *asked)
 {
-	const int64_t end = now_ms() + (int64_t)seconds * 1000;
+	const int64_t end = stop_now_ms() + (int64_t)seconds * 1000;
 	int r = 0;
 
 	*asked = ASKED_BUSY;
-	while (r == 0 && *asked == ASKED_BUSY && now_ms() < end) {
+	while (r == 0 && *asked == ASKED_BUSY && stop_now_ms() < end) {
 		*asked = ask_once(name, end);
 		if (*asked == ASKED_BUSY)
 			r = wait_end(pidfd, RETRY_MS);
 	}
-	return r == 0 && *asked == ASKED_HEARD ? wait_end(pidfd, end - now_ms())
-					       : r;
+	return r == 0 && *asked == ASKED_HEARD
+		       ? wait_end(pidfd, end - stop_now_ms())
+		       : r;
 }
 
 static int end_process(const char *name, int pidfd, int sig, int seconds,
@@ -180,8 +181,8 @@ static int end_process(const char *name, int pidfd, int sig, int seconds,
 				 name, seconds, name);
 }
 
-static int stop(const char *name, int pidfd, const struct stop *o,
-		struct err *err)
+static int cli_stop(const char *name, int pidfd, const struct stop *o,
+		    struct err *err)
 {
 	enum asked asked = ASKED_BUSY;
 	int r = 0;
@@ -235,5 +236,6 @@ int cmd_stop(const struct args_page *page, int argc, char **argv)
 	if (pidfd < 0)
 		return cli_complain(1, page, "cannot watch process %d: %s",
 				    api.pid, err_name(errno));
-	return stop(name, pidfd, &o, &err) < 0 ? cli_fail(1, page, &err) : 0;
+	return cli_stop(name, pidfd, &o, &err) < 0 ? cli_fail(1, page, &err)
+						   : 0;
 }

@@ -33,7 +33,7 @@ const struct command cli_commands[] = {
 	{&cmd_net_list_page, cmd_net_list},
 };
 
-static const struct arg args[] = {
+static const struct arg commands_args[] = {
 	{.name = "version", .kind = ARG_FLAG, .help = "the version"},
 };
 
@@ -46,8 +46,8 @@ const struct args_page volt_page = {
 		 "guests. Each microVM is one volt-vmm process, which "
 		 "`volt-vmm --help` describes; it speaks Firecracker's API on "
 		 "a Unix socket.\n",
-	.args = args,
-	.nr_args = ARRAY_SIZE(args),
+	.args = commands_args,
+	.nr_args = ARRAY_SIZE(commands_args),
 	.exit = "64 bad usage; each command's --help has the rest.",
 };
 

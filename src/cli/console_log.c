@@ -17,7 +17,7 @@
 #define OPEN_FLAGS \
 	(O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
 
-static int cannot(const char *path, int rc, struct err *err)
+static int console_log_cannot(const char *path, int rc, struct err *err)
 {
 	return err_set(err, rc, "Cannot write the console's log %s: %s", path,
 		       err_name(rc));
@@ -36,12 +36,13 @@ static int open_folder(struct console_log *log, const char *path,
 	if (!folder)
 		return err_set(err, -ENOMEM, "Out of memory");
 	if (!*name || strlen(name) + strlen(".1") > NAME_MAX)
-		return cannot(path, *name ? -ENAMETOOLONG : -EISDIR, err);
+		return console_log_cannot(path, *name ? -ENAMETOOLONG : -EISDIR,
+					  err);
 	(void)snprintf(log->name, sizeof(log->name), "%s", name);
 	(void)snprintf(log->old, sizeof(log->old), "%.*s.1", NAME_MAX - 2,
 		       name);
 	log->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return log->folder < 0 ? cannot(path, -errno, err) : 0;
+	return log->folder < 0 ? console_log_cannot(path, -errno, err) : 0;
 }
 
 int console_log_open(struct console_log *log, const char *path, uint64_t max,
@@ -56,7 +57,7 @@ int console_log_open(struct console_log *log, const char *path, uint64_t max,
 		return r;
 	log->fd = openat(log->folder, log->name, OPEN_FLAGS, 0600);
 	if (log->fd < 0 || fstat(log->fd, &st) < 0)
-		return cannot(path, -errno, err);
+		return console_log_cannot(path, -errno, err);
 	if (!S_ISREG(st.st_mode))
 		return err_set(
 			err, -EINVAL,

@@ -27,7 +27,7 @@
 
 /* Return: the start of a small file as a string, which the caller frees; empty
  * when it cannot be read; NULL without memory. */
-static char *read_text(const char *path)
+static char *doctor_facts_read_text(const char *path)
 {
 	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
 	char *buf = malloc(TEXT_MAX);
@@ -47,7 +47,7 @@ static char *read_text(const char *path)
 
 static long read_number(const char *path)
 {
-	cleanup_free char *text = read_text(path);
+	cleanup_free char *text = doctor_facts_read_text(path);
 	char *end;
 	long v;
 
@@ -76,7 +76,7 @@ static void collect_cpu(struct cpu_facts *cpu)
 		unsigned int bit;
 		const char *name;
 	} flags[] = {{1, 5, "vmx"}, {0x80000001, 2, "svm"}};
-	cleanup_free char *text = read_text("/proc/cpuinfo");
+	cleanup_free char *text = doctor_facts_read_text("/proc/cpuinfo");
 	uint32_t eax, ebx, ecx, edx;
 
 	host_cpuid(0, 0, &eax, &ebx, &ecx, &edx);
@@ -107,9 +107,9 @@ static uint64_t field_kib(const char *text, const char *key)
 
 static void collect_memory(struct doctor_facts *facts)
 {
-	cleanup_free char *meminfo = read_text("/proc/meminfo");
-	cleanup_free char *thp =
-		read_text("/sys/kernel/mm/transparent_hugepage/enabled");
+	cleanup_free char *meminfo = doctor_facts_read_text("/proc/meminfo");
+	cleanup_free char *thp = doctor_facts_read_text(
+		"/sys/kernel/mm/transparent_hugepage/enabled");
 
 	if (meminfo) {
 		facts->memory_bytes = field_kib(meminfo, "MemTotal");

@@ -25,7 +25,8 @@
 #define SCHED_CORE_GET 0
 
 /* The first line, without its end; empty when there is none. */
-static void read_line(int at, const char *path, char *text, size_t size)
+static void doctor_trust_read_line(int at, const char *path, char *text,
+				   size_t size)
 {
 	cleanup_fd int fd = openat(at, path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? 0 : read(fd, text, size - 1);
@@ -38,7 +39,7 @@ static bool reads_one(const char *path)
 {
 	char text[8];
 
-	read_line(AT_FDCWD, path, text, sizeof(text));
+	doctor_trust_read_line(AT_FDCWD, path, text, sizeof(text));
 	return text[0] == '1' || text[0] == 'Y';
 }
 
@@ -101,7 +102,8 @@ static void collect_cpu_faults(struct trust_facts *t)
 
 		if (entry->d_name[0] == '.')
 			continue;
-		read_line(dirfd(dir), entry->d_name, text, sizeof(text));
+		doctor_trust_read_line(dirfd(dir), entry->d_name, text,
+				       sizeof(text));
 		if (strncmp(text, "Vulnerable", strlen("Vulnerable")) == 0)
 			add_word(t->cpu_faults, sizeof(t->cpu_faults),
 				 entry->d_name);
@@ -126,8 +128,8 @@ void doctor_collect_trust(struct trust_facts *t)
 	t->nested = reads_one("/sys/module/kvm_intel/parameters/nested") ||
 		    reads_one("/sys/module/kvm_amd/parameters/nested");
 	collect_cpu_faults(t);
-	read_line(AT_FDCWD, "/proc/version_signature", signature,
-		  sizeof(signature));
+	doctor_trust_read_line(AT_FDCWD, "/proc/version_signature", signature,
+			       sizeof(signature));
 	if (uname(&name) == 0)
 		t->kernel_known = doctor_parse_kernel(
 			name.release, name.version, signature, &t->kernel);

@@ -243,7 +243,7 @@ static void print_contents(const struct facts *f)
 				     : "WRONG, the file was changed");
 }
 
-static void print_text(const struct facts *f)
+static void inspect_print_text(const struct facts *f)
 {
 	const json_t *host = json_object_get(f->state, "host");
 
@@ -286,7 +286,7 @@ static void print_text(const struct facts *f)
 	print_contents(f);
 }
 
-static int print_json(const struct facts *f)
+static int inspect_print_json(const struct facts *f)
 {
 	char shown[2 * ERR_TEXT_MAX];
 	const char *why = err_for_person(&f->why);
@@ -350,10 +350,10 @@ int inspect_snapshot(const char *from, const char *memory, bool as_json,
 			    from);
 	else if (r == 0 && verify)
 		r = verify_memory(f, err);
-	if (r == 0 && as_json && print_json(f) < 0)
+	if (r == 0 && as_json && inspect_print_json(f) < 0)
 		r = err_set(err, -ENOMEM, "Out of memory");
 	else if (r == 0 && !as_json)
-		print_text(f);
+		inspect_print_text(f);
 	if (r == 0)
 		r = exit_code(f);
 	json_decref(f->state);

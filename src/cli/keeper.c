@@ -76,7 +76,7 @@ static void set_apart(void)
 }
 
 /* Return: false at the end of the console. */
-static bool copy(struct keeper *k, bool *said)
+static bool keeper_copy(struct keeper *k, bool *said)
 {
 	static char chunk[CHUNK];
 	ssize_t n = read(k->console, chunk, sizeof(chunk));
@@ -108,7 +108,7 @@ static void wait_and_copy(struct keeper *k, int vm)
 	while (p[0].fd >= 0 || p[1].fd >= 0) {
 		if (poll(p, ARRAY_SIZE(p), -1) < 0)
 			continue;
-		if (p[1].revents && !copy(k, &said))
+		if (p[1].revents && !keeper_copy(k, &said))
 			p[1].fd = -1;
 		else if (p[0].revents && !p[1].revents)
 			return; /* who else holds the pipe says nothing */

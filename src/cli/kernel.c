@@ -10,8 +10,8 @@
 /* A log gets a line after a second, then every ten. */
 #define LOG_EXTRA_NS UINT64_C(9000000000)
 
-static void say(struct progress *progress, const char *what, uint64_t done,
-		uint64_t total)
+static void kernel_say(struct progress *progress, const char *what,
+		       uint64_t done, uint64_t total)
 {
 	struct kernel_wait *wait =
 		container_of(progress, struct kernel_wait, progress);
@@ -34,7 +34,7 @@ static void say(struct progress *progress, const char *what, uint64_t done,
 
 void kernel_wait_begin(struct kernel_wait *wait, const struct args_page *page)
 {
-	*wait = (struct kernel_wait){.progress.say = say, .page = page};
+	*wait = (struct kernel_wait){.progress.say = kernel_say, .page = page};
 }
 
 void kernel_wait_end(struct kernel_wait *wait)

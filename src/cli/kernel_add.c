@@ -25,7 +25,7 @@ struct add {
 #define AT(member) .offset = offsetof(struct add, member)
 
 /* clang-format off */
-static const struct arg add_args[] = {
+static const struct arg kernel_add_args[] = {
 	{"package", "NAME", "fetch this package of Debian's by apt instead: "
 	 "linux-image-cloud-amd64, or a kernel's own", .kind = ARG_TEXT,
 	 AT(package)},
@@ -65,8 +65,8 @@ const struct args_page cmd_kernel_add_page = {
 		 "vmlinux of the build. To add the same kernel again changes "
 		 "nothing, and mends what was damaged. However an add ends, "
 		 "the kernel is there, or nothing of it is.\n",
-	.args = add_args,
-	.nr_args = ARRAY_SIZE(add_args),
+	.args = kernel_add_args,
+	.nr_args = ARRAY_SIZE(kernel_add_args),
 	.exit = "0 it is there; 1 failed, and nothing changed; 64 bad usage.",
 	.examples = "  volt kernel add --package linux-image-cloud-amd64\n"
 		    "  volt kernel add /boot/vmlinuz-$(uname -r) --config "
@@ -75,8 +75,9 @@ const struct args_page cmd_kernel_add_page = {
 	.nr_words = 1,
 };
 
-static int commit(struct adding *adding, const struct add *o, const char *path,
-		  struct record *record, struct err *err)
+static int kernel_add_commit(struct adding *adding, const struct add *o,
+			     const char *path, struct record *record,
+			     struct err *err)
 {
 	char name[RECORD_NAME_MAX + 1];
 	int same = 0, r = 0;
@@ -159,7 +160,7 @@ int cmd_kernel_add(const struct args_page *page, int argc, char **argv)
 		r = take_in(&adding, &o, from, &wait.progress, &record, &err);
 	kernel_wait_end(&wait);
 	if (r == 0)
-		r = commit(&adding, &o, from, &record, &err);
+		r = kernel_add_commit(&adding, &o, from, &record, &err);
 	adding_close(&adding);
 	stores_close(&stores);
 	return r < 0 ? cli_fail(1, page, &err) : 0;

@@ -63,7 +63,7 @@ static void print_drives(const struct kernel_found *found)
 	}
 }
 
-static void print_text(const struct kernel_found *found)
+static void kernel_info_print_text(const struct kernel_found *found)
 {
 	const struct record *record = &found->record;
 	cleanup_free char *path = store_path(found->store, &record->kernel);
@@ -99,7 +99,7 @@ static void print_text(const struct kernel_found *found)
 		print_drives(found);
 }
 
-static int print_json(const struct kernel_found *found)
+static int kernel_info_print_json(const struct kernel_found *found)
 {
 	const struct record *record = &found->record;
 	json_t *drives = json_object(), *all;
@@ -142,10 +142,10 @@ int cmd_kernel_info(const struct args_page *page, int argc, char **argv)
 		r = kernel_read_parts(&found, &err);
 	if (r < 0)
 		r = cli_fail(1, page, &err);
-	else if (o.json && print_json(&found) < 0)
+	else if (o.json && kernel_info_print_json(&found) < 0)
 		r = cli_complain(1, page, "it cannot be shown as JSON");
 	else if (!o.json)
-		print_text(&found);
+		kernel_info_print_text(&found);
 	kernel_found_free(&found);
 	return r;
 }

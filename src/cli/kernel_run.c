@@ -45,8 +45,9 @@ static char *path_of_disk(const char *disk, bool *read_only)
 	return strndup(disk, len);
 }
 
-static int missing(const struct kernel_found *found, enum drives_id id,
-		   enum drives_state state, const char *disk, struct err *err)
+static int kernel_run_missing(const struct kernel_found *found,
+			      enum drives_id id, enum drives_state state,
+			      const char *disk, struct err *err)
 {
 	char options[96];
 
@@ -88,13 +89,15 @@ static int needs_modules(const struct kernel_found *found,
 			drives_judge(needs[i], &found->config, &found->modules);
 
 		if (state == DRIVES_NOT || state == DRIVES_MODULE_LOST)
-			return missing(found, needs[i], state, disk, err);
+			return kernel_run_missing(found, needs[i], state, disk,
+						  err);
 		if (state == DRIVES_MODULE)
 			r = 1;
 	}
 	if (r &&
 	    drives_judge(DRIVES_INITRD, &found->config, NULL) == DRIVES_NOT)
-		return missing(found, DRIVES_INITRD, DRIVES_NOT, disk, err);
+		return kernel_run_missing(found, DRIVES_INITRD, DRIVES_NOT,
+					  disk, err);
 	return r;
 }
 

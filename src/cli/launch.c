@@ -58,7 +58,7 @@ static int lock_names(int *lock, struct err *err)
 		     : 0;
 }
 
-static int claim(const char *name, const char *socket, struct err *err)
+static int launch_claim(const char *name, const char *socket, struct err *err)
 {
 	cleanup_fd int lock = -1;
 	struct api_client api;
@@ -92,7 +92,7 @@ int launch_begin(struct launch *launch, const char *name, struct err *err)
 	launch->name = name;
 	r = vmapi_socket(name, launch->socket, true, err);
 	if (r == 0)
-		r = claim(name, launch->socket, err);
+		r = launch_claim(name, launch->socket, err);
 	if (r < 0)
 		return r;
 	launch->args[launch->nr++] = (char *)(uintptr_t)"volt-vmm";

@@ -24,7 +24,7 @@ static bool is_form(const struct command *command)
 }
 
 /* The program's page, with the commands in front of its options. */
-static int print_help(FILE *out)
+static int cli_print_help(FILE *out)
 {
 	cleanup_buf struct buf text = {0};
 	const char *options;
@@ -94,7 +94,7 @@ static int help(char **word, int count)
 	int nr;
 
 	if (count == 0 || word[0][0] == '-')
-		return print_help(stdout);
+		return cli_print_help(stdout);
 	command = find_command(word, count, &nr);
 	return command ? cli_help(command->page) : unknown(word[0]);
 }
@@ -111,14 +111,14 @@ static int show_forms(const struct command *command, int argc, char **argv)
 	return cli_misuse(command->page, "which of its forms?");
 }
 
-static int run(int argc, char **argv)
+static int cli_run(int argc, char **argv)
 {
 	const char *word = argc > 1 ? argv[1] : NULL;
 	const struct command *command;
 	int nr;
 
 	if (!word) {
-		(void)print_help(stderr);
+		(void)cli_print_help(stderr);
 		return CLI_EXIT_USAGE;
 	}
 	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 ||
@@ -143,7 +143,7 @@ int main(int argc, char **argv)
 
 	if (stream_fill_standard() < 0)
 		return CLI_EXIT_FAILED;
-	code = run(argc, argv);
+	code = cli_run(argc, argv);
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return code;
 	return cli_complain(CLI_EXIT_FAILED, NULL,

@@ -122,7 +122,7 @@ int net_pick_cidr(const struct net_cidr *taken, size_t nr,
 		       "--address");
 }
 
-static bool has_word(const char *text, const char *word)
+static bool net_parse_has_word(const char *text, const char *word)
 {
 	size_t len = strlen(word);
 
@@ -144,8 +144,8 @@ struct net_mark net_parse_mark(const char *alias)
 	    (alias[len] != ' ' && alias[len] != '\0'))
 		return mark;
 	mark.ours = true;
-	mark.nat = has_word(alias + len, "nat");
-	mark.forwarding = has_word(alias + len, "forwarding");
+	mark.nat = net_parse_has_word(alias + len, "nat");
+	mark.forwarding = net_parse_has_word(alias + len, "forwarding");
 	return mark;
 }
 

@@ -169,7 +169,7 @@ static const struct cpuid_topology one_cpu = {
 };
 
 /* CPU time, the guest's included: other processes do not count. */
-static uint64_t clock_ns(void)
+static uint64_t probe_clock_ns(void)
 {
 	struct timespec ts;
 
@@ -266,8 +266,8 @@ static int bench_new(struct bench *b, struct kvm *kvm, struct err *err)
 }
 
 /* A fresh vCPU at the start of @code. */
-static int load(struct bench *b, struct kvm_vcpu *vcpu, const uint8_t *code,
-		size_t size, struct err *err)
+static int probe_load(struct bench *b, struct kvm_vcpu *vcpu,
+		      const uint8_t *code, size_t size, struct err *err)
 {
 	const struct vcpu_boot boot = {
 		.entry = VCPU_ENTRY_LONG64,
@@ -343,8 +343,8 @@ static bool cpu_has(const struct question *q)
 	return ((q->in_ecx ? ecx : ebx) >> q->bit) & 1;
 }
 
-static int ask(struct bench *b, const struct question *q,
-	       enum probe_answer *answer, struct err *err)
+static int probe_ask(struct bench *b, const struct question *q,
+		     enum probe_answer *answer, struct err *err)
 {
 	struct kvm_vcpu vcpu;
 	int r;
@@ -353,7 +353,7 @@ static int ask(struct bench *b, const struct question *q,
 		*answer = PROBE_NO_CPU;
 		return 0;
 	}
-	r = load(b, &vcpu, q->code, q->size, err);
+	r = probe_load(b, &vcpu, q->code, q->size, err);
 	if (r < 0)
 		return r;
 	r = run_to_exit(&vcpu);
@@ -379,9 +379,9 @@ static int guest_loop(struct kvm_vcpu *vcpu, uint32_t count, uint64_t *ns,
 	int r;
 
 	memcpy(io_data(vcpu), &count, sizeof(count));
-	start = clock_ns();
+	start = probe_clock_ns();
 	r = run_to_exit(vcpu);
-	*ns = clock_ns() - start;
+	*ns = probe_clock_ns() - start;
 	if (r < 0)
 		return err_set(err, r, "KVM_RUN of the probe guest failed: %s",
 			       err_name(r));
@@ -403,9 +403,9 @@ static double host_rate(void)
 	uint32_t count;
 
 	for (count = COUNT_FIRST;; count *= COUNT_GROWTH) {
-		start = clock_ns();
+		start = probe_clock_ns();
 		host_loop(count);
-		ns = clock_ns() - start;
+		ns = probe_clock_ns() - start;
 		if (ns >= LOOP_NS || count > COUNT_LAST / COUNT_GROWTH)
 			return rate(count, ns);
 	}
@@ -441,7 +441,7 @@ static int measure(struct bench *b, struct probe *probe, struct err *err)
 	for (int i = 0; i < 3; i++) {
 		double guest = 0, host = host_rate();
 		struct kvm_vcpu vcpu;
-		int r = load(b, &vcpu, code_loop, sizeof(code_loop), err);
+		int r = probe_load(b, &vcpu, code_loop, sizeof(code_loop), err);
 
 		if (r < 0)
 			return r;
@@ -462,12 +462,12 @@ static int ask_all(struct bench *b, struct probe *probe, struct err *err)
 	int r = measure(b, probe, err);
 
 	for (size_t i = 0; i < PROBE_NR_INSNS && r == 0; i++)
-		r = ask(b, &questions[i], &probe->answer[i], err);
+		r = probe_ask(b, &questions[i], &probe->answer[i], err);
 	return r;
 }
 
 /* Makes KVM_RUN return; nothing to do here. */
-static void kick(int sig)
+static void probe_kick(int sig)
 {
 	(void)sig;
 }
@@ -477,7 +477,7 @@ int probe_run(struct kvm *kvm, struct probe *probe, struct err *err)
 	const struct itimerval on = {.it_value.tv_sec = KICK_FIRST,
 				     .it_interval.tv_usec = KICK_EVERY};
 	const struct itimerval off = {0};
-	struct sigaction old, action = {.sa_handler = kick};
+	struct sigaction old, action = {.sa_handler = probe_kick};
 	cleanup_free struct bench *bench = malloc(sizeof(*bench));
 	int r;
 

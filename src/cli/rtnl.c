@@ -49,7 +49,7 @@ void rtnl_close(struct rtnl *nl)
 }
 
 /* All requests are small and of fixed shape: they fit. */
-static void append(struct request *req, const void *data, size_t len)
+static void rtnl_append(struct request *req, const void *data, size_t len)
 {
 	assert(NLMSG_ALIGN(len) <= REQUEST_MAX - req->len);
 	if (len > 0)
@@ -65,12 +65,12 @@ static void append_attr(struct request *req, unsigned short type,
 		.rta_type = type,
 	};
 
-	append(req, &attr, sizeof(attr));
-	append(req, data, len);
+	rtnl_append(req, &attr, sizeof(attr));
+	rtnl_append(req, data, len);
 }
 
-static void start(struct request *req, unsigned short type, unsigned int flags,
-		  const void *body, size_t len)
+static void rtnl_start(struct request *req, unsigned short type,
+		       unsigned int flags, const void *body, size_t len)
 {
 	const struct nlmsghdr head = {
 		.nlmsg_type = type,
@@ -78,11 +78,11 @@ static void start(struct request *req, unsigned short type, unsigned int flags,
 	};
 
 	memset(req, 0, sizeof(*req));
-	append(req, &head, sizeof(head));
-	append(req, body, len);
+	rtnl_append(req, &head, sizeof(head));
+	rtnl_append(req, body, len);
 }
 
-static int send_request(struct rtnl *nl, struct request *req)
+static int rtnl_send_request(struct rtnl *nl, struct request *req)
 {
 	struct nlmsghdr head;
 
@@ -94,8 +94,8 @@ static int send_request(struct rtnl *nl, struct request *req)
 }
 
 /* One datagram. Return: 1 when the answer goes on, 0 at its end, or -errno. */
-static int take(struct rtnl *nl, const uint8_t *data, size_t len, answer_fn fn,
-		void *arg)
+static int rtnl_take(struct rtnl *nl, const uint8_t *data, size_t len,
+		     answer_fn fn, void *arg)
 {
 	struct nlmsghdr head;
 	struct nlmsgerr error;
@@ -137,7 +137,7 @@ static int transact(struct rtnl *nl, struct request *req, answer_fn fn,
 
 	if (!buf)
 		return -ENOMEM;
-	r = send_request(nl, req);
+	r = rtnl_send_request(nl, req);
 	if (r < 0)
 		return r;
 	do {
@@ -150,7 +150,7 @@ static int transact(struct rtnl *nl, struct request *req, answer_fn fn,
 			return -errno;
 		if (n > ANSWER_MAX)
 			return -EMSGSIZE;
-		r = take(nl, buf, (size_t)n, fn, arg);
+		r = rtnl_take(nl, buf, (size_t)n, fn, arg);
 	} while (r > 0);
 	return r;
 }
@@ -308,7 +308,7 @@ int rtnl_get_link(struct rtnl *nl, const char *name, struct rtnl_link *link)
 	struct link_walk walk = {.fn = keep_link, .arg = link};
 	struct request req;
 
-	start(&req, RTM_GETLINK, NLM_F_ACK, &body, sizeof(body));
+	rtnl_start(&req, RTM_GETLINK, NLM_F_ACK, &body, sizeof(body));
 	append_attr(&req, IFLA_IFNAME, name, strlen(name) + 1);
 	return transact(nl, &req, take_link, &walk);
 }
@@ -319,7 +319,7 @@ int rtnl_each_link(struct rtnl *nl, rtnl_link_fn fn, void *arg)
 	struct link_walk walk = {.fn = fn, .arg = arg};
 	struct request req;
 
-	start(&req, RTM_GETLINK, NLM_F_DUMP, &body, sizeof(body));
+	rtnl_start(&req, RTM_GETLINK, NLM_F_DUMP, &body, sizeof(body));
 	return transact(nl, &req, take_link, &walk);
 }
 
@@ -333,7 +333,7 @@ int rtnl_set_link(struct rtnl *nl, int index, const struct rtnl_change *change)
 	};
 	struct request req;
 
-	start(&req, RTM_NEWLINK, NLM_F_ACK, &body, sizeof(body));
+	rtnl_start(&req, RTM_NEWLINK, NLM_F_ACK, &body, sizeof(body));
 	if (change->alias)
 		append_attr(&req, IFLA_IFALIAS, change->alias,
 			    strlen(change->alias));
@@ -350,7 +350,7 @@ int rtnl_del_link(struct rtnl *nl, int index)
 	};
 	struct request req;
 
-	start(&req, RTM_DELLINK, NLM_F_ACK, &body, sizeof(body));
+	rtnl_start(&req, RTM_DELLINK, NLM_F_ACK, &body, sizeof(body));
 	return transact(nl, &req, NULL, NULL);
 }
 
@@ -367,7 +367,7 @@ static int change_addr(struct rtnl *nl, unsigned short type, unsigned int flags,
 	const uint32_t broadcast = htonl(addr->addr | ~mask);
 	struct request req;
 
-	start(&req, type, NLM_F_ACK | flags, &body, sizeof(body));
+	rtnl_start(&req, type, NLM_F_ACK | flags, &body, sizeof(body));
 	append_attr(&req, IFA_LOCAL, &local, sizeof(local));
 	append_attr(&req, IFA_ADDRESS, &local, sizeof(local));
 	if (type == RTM_NEWADDR)
@@ -424,6 +424,6 @@ int rtnl_each_addr(struct rtnl *nl, rtnl_addr_fn fn, void *arg)
 	struct addr_walk walk = {.fn = fn, .arg = arg};
 	struct request req;
 
-	start(&req, RTM_GETADDR, NLM_F_DUMP, &body, sizeof(body));
+	rtnl_start(&req, RTM_GETADDR, NLM_F_DUMP, &body, sizeof(body));
 	return transact(nl, &req, take_addr, &walk);
 }

@@ -54,7 +54,7 @@ static uint64_t wanted(const struct group_bounds *b, enum vm_bound bound)
 
 /* ---- files ---- */
 
-static int write_file(int at, const char *file, const char *value)
+static int vm_cgroup_write_file(int at, const char *file, const char *value)
 {
 	cleanup_fd int fd = openat(at, file, O_WRONLY | O_CLOEXEC);
 
@@ -66,11 +66,12 @@ static int write_number(int at, const char *file, uint64_t value)
 	char text[24];
 
 	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
-	return write_file(at, file, text);
+	return vm_cgroup_write_file(at, file, text);
 }
 
 /* @text is terminated. Return: 0 or -errno. */
-static int read_file(int at, const char *file, char text[static TEXT_MAX])
+static int vm_cgroup_read_file(int at, const char *file,
+			       char text[static TEXT_MAX])
 {
 	cleanup_fd int fd = openat(at, file, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, text, TEXT_MAX - 1);
@@ -79,11 +80,11 @@ static int read_file(int at, const char *file, char text[static TEXT_MAX])
 	return n < 0 ? -errno : 0;
 }
 
-static bool lists(int at, const char *file, const char *word)
+static bool vm_cgroup_lists(int at, const char *file, const char *word)
 {
 	char text[TEXT_MAX];
 
-	return read_file(at, file, text) == 0 &&
+	return vm_cgroup_read_file(at, file, text) == 0 &&
 	       cgroup_lists(text, word, strlen(word));
 }
 
@@ -116,7 +117,8 @@ static void free_places(struct places *p)
 
 #define cleanup_places __attribute__((cleanup(free_places)))
 
-static int read_whole(struct buf *out, const char *path, struct err *err)
+static int vm_cgroup_read_whole(struct buf *out, const char *path,
+				struct err *err)
 {
 	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
 	char text[TEXT_MAX];
@@ -166,8 +168,8 @@ static int find_group(struct vm_group *g, const struct places *p,
 
 	if (r == -ENOENT && g->version == 0) {
 		r = find_parent(g, p, 2, controller, b);
-		if (r == 0 &&
-		    !lists(g->parent, "cgroup.controllers", controller))
+		if (r == 0 && !vm_cgroup_lists(g->parent, "cgroup.controllers",
+					       controller))
 			return err_set(err, -ENOTSUP,
 				       "The cgroup %s has no %s controller" //
 				       DELEGATE,
@@ -258,9 +260,11 @@ int vm_cgroup_make(struct vm_cgroup *cg, const struct group_bounds *bounds,
 		if (wanted(bounds, i) == 0)
 			continue;
 		if (!places.mounts.data)
-			r = read_whole(&places.mounts, CGROUP_MOUNTS, err);
+			r = vm_cgroup_read_whole(&places.mounts, CGROUP_MOUNTS,
+						 err);
 		if (r == 0 && !places.own.data)
-			r = read_whole(&places.own, "/proc/self/cgroup", err);
+			r = vm_cgroup_read_whole(&places.own,
+						 "/proc/self/cgroup", err);
 		if (r == 0)
 			r = add_bound(cg, &places, i, bounds, err);
 	}
@@ -276,7 +280,7 @@ static int move(int group, pid_t pid)
 }
 
 /* What the group of version 2 needs and its parent does not hand down. */
-static int hand_down(const struct vm_group *g)
+static int vm_cgroup_hand_down(const struct vm_group *g)
 {
 	int r = 0;
 
@@ -284,10 +288,12 @@ static int hand_down(const struct vm_group *g)
 		char word[16];
 
 		if (!(g->set & 1u << i) ||
-		    lists(g->parent, "cgroup.subtree_control", controllers[i]))
+		    vm_cgroup_lists(g->parent, "cgroup.subtree_control",
+				    controllers[i]))
 			continue;
 		(void)snprintf(word, sizeof(word), "+%s", controllers[i]);
-		r = write_file(g->parent, "cgroup.subtree_control", word);
+		r = vm_cgroup_write_file(g->parent, "cgroup.subtree_control",
+					 word);
 	}
 	return r;
 }
@@ -306,15 +312,16 @@ static int leave_parent(const struct vm_cgroup *cg, const struct vm_group *g,
 	return r < 0 ? r : move(g->fd, getpid());
 }
 
-static int prepare(const struct vm_cgroup *cg, const struct vm_group *g,
-		   pid_t keeper, struct err *err)
+static int vm_cgroup_prepare(const struct vm_cgroup *cg,
+			     const struct vm_group *g, pid_t keeper,
+			     struct err *err)
 {
-	int r = hand_down(g);
+	int r = vm_cgroup_hand_down(g);
 
 	if (r == -EBUSY) {
 		r = leave_parent(cg, g, keeper);
 		if (r == 0)
-			r = hand_down(g);
+			r = vm_cgroup_hand_down(g);
 	}
 	if (r == -EBUSY)
 		return err_set(err, r,
@@ -328,12 +335,12 @@ static int prepare(const struct vm_cgroup *cg, const struct vm_group *g,
 		     : 0;
 }
 
-static int set_memory(const struct vm_group *g, uint64_t mib)
+static int vm_cgroup_set_memory(const struct vm_group *g, uint64_t mib)
 {
 	if (g->version == 1)
 		return write_number(g->fd, "memory.limit_in_bytes", MIB(mib));
 	/* Both halves of a VM end together; not every kernel can. */
-	(void)write_file(g->fd, "memory.oom.group", "1");
+	(void)vm_cgroup_write_file(g->fd, "memory.oom.group", "1");
 	return write_number(g->fd, "memory.max", MIB(mib));
 }
 
@@ -350,7 +357,7 @@ static int set_cpu(const struct vm_group *g, uint64_t percent)
 	}
 	(void)snprintf(text, sizeof(text), "%llu %u", (unsigned long long)quota,
 		       PERIOD);
-	return write_file(g->fd, "cpu.max", text);
+	return vm_cgroup_write_file(g->fd, "cpu.max", text);
 }
 
 static int set_bound(const struct vm_group *g, enum vm_bound bound,
@@ -360,7 +367,7 @@ static int set_bound(const struct vm_group *g, enum vm_bound bound,
 
 	switch (bound) {
 	case BOUND_MEMORY:
-		r = set_memory(g, value);
+		r = vm_cgroup_set_memory(g, value);
 		break;
 	case BOUND_CPU:
 		r = set_cpu(g, value);
@@ -376,10 +383,12 @@ static int set_bound(const struct vm_group *g, enum vm_bound bound,
 		     : 0;
 }
 
-static int enter(const struct vm_cgroup *cg, const struct vm_group *g,
-		 const struct group_bounds *b, pid_t keeper, struct err *err)
+static int cli_vm_cgroup_enter(const struct vm_cgroup *cg,
+			       const struct vm_group *g,
+			       const struct group_bounds *b, pid_t keeper,
+			       struct err *err)
 {
-	int r = g->version == 2 ? prepare(cg, g, keeper, err) : 0;
+	int r = g->version == 2 ? vm_cgroup_prepare(cg, g, keeper, err) : 0;
 
 	for (enum vm_bound i = 0; i < NR_BOUNDS && r == 0; i++)
 		if (g->set & 1u << i)
@@ -404,7 +413,7 @@ int vm_cgroup_enter(const struct vm_cgroup *cg,
 	int r = 0;
 
 	for (unsigned int i = 0; i < cg->nr && r == 0; i++)
-		r = enter(cg, &cg->group[i], bounds, keeper, err);
+		r = cli_vm_cgroup_enter(cg, &cg->group[i], bounds, keeper, err);
 	return r;
 }
 
@@ -433,7 +442,8 @@ static void return_home(const struct vm_cgroup *cg, const struct vm_group *g)
 		return;
 	for (enum vm_bound i = 0; i < NR_BOUNDS; i++) {
 		(void)snprintf(word, sizeof(word), "-%s", controllers[i]);
-		(void)write_file(g->parent, "cgroup.subtree_control", word);
+		(void)vm_cgroup_write_file(g->parent, "cgroup.subtree_control",
+					   word);
 	}
 	(void)move(g->parent, getpid());
 	remove_dir(g->parent, cg->keeper);

@@ -7,7 +7,8 @@
 #include <string.h>
 
 /* Is @word among the words of @list, of @len bytes, split by commas? */
-static bool has_word(const char *list, size_t len, const char *word)
+static bool vm_cgroup_parse_has_word(const char *list, size_t len,
+				     const char *word)
 {
 	while (len > 0) {
 		const char *end = memchr(list, ',', len);
@@ -37,9 +38,9 @@ size_t vm_cgroup_own(const char *text, const char *controller,
 		at = memchr(list, ':', n - (size_t)(list - text));
 		if (!at)
 			continue;
-		if (controller
-			    ? !has_word(list, (size_t)(at - list), controller)
-			    : at != list || strncmp(text, "0:", 2) != 0)
+		if (controller ? !vm_cgroup_parse_has_word(
+					 list, (size_t)(at - list), controller)
+			       : at != list || strncmp(text, "0:", 2) != 0)
 			continue;
 		*path = at + 1;
 		return n - (size_t)(at + 1 - text);

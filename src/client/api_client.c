@@ -66,7 +66,7 @@ static uint64_t next_look(const struct api_client *client)
 }
 
 /* Return: 0 when there is something to do for @events, or an error. */
-static int wait_for(struct api_client *client, short events)
+static int api_client_wait_for(struct api_client *client, short events)
 {
 	struct pollfd p = {.fd = client->fd, .events = events};
 
@@ -102,7 +102,7 @@ static int send_all(struct api_client *client, const char *data, size_t len)
 			data += n;
 			len -= (size_t)n;
 		} else if (errno == EAGAIN) {
-			r = wait_for(client, POLLOUT);
+			r = api_client_wait_for(client, POLLOUT);
 		} else if (errno != EINTR) {
 			r = -errno;
 		}
@@ -120,8 +120,9 @@ static bool something_waits(const struct api_client *client)
 	return recv(client->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-static int send_request(struct api_client *client, const char *method,
-			const char *target, const char *body, size_t len)
+static int api_client_send_request(struct api_client *client,
+				   const char *method, const char *target,
+				   const char *body, size_t len)
 {
 	cleanup_buf struct buf request = {0};
 
@@ -158,7 +159,7 @@ static int receive_some(struct api_client *client, struct buf *raw)
 			continue;
 		if (errno != EAGAIN)
 			return -errno;
-		r = wait_for(client, POLLIN);
+		r = api_client_wait_for(client, POLLIN);
 		if (r < 0)
 			return r;
 	}
@@ -195,7 +196,8 @@ static int receive_head(struct api_client *client, struct buf *raw,
 	return end <= API_CLIENT_HEAD_MAX ? 0 : -EMSGSIZE;
 }
 
-static int receive(struct api_client *client, struct api_answer *answer)
+static int api_client_receive(struct api_client *client,
+			      struct api_answer *answer)
 {
 	struct buf *raw = &answer->raw;
 	uint64_t body = 0;
@@ -230,10 +232,11 @@ int api_client_call(struct api_client *client, const char *method,
 	client->seconds = 0;
 	r = client->used && something_waits(client)
 		    ? -EBADMSG
-		    : send_request(client, method, target, body, len);
+		    : api_client_send_request(client, method, target, body,
+					      len);
 	client->used = true;
 	if (r == 0 || r == -EPIPE)
-		r = receive(client, answer);
+		r = api_client_receive(client, answer);
 	if (r < 0)
 		api_client_close(client);
 	return r;

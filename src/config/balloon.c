@@ -8,7 +8,7 @@
 #define CONFIG_OF struct balloon_config
 
 /* clang-format off */
-static const struct schema_field fields[] = {
+static const struct schema_field balloon_fields[] = {
 	NUMBER(amount_mib, MUST, MUST, MUST, &schema_u32),
 	BOOL(deflate_on_oom, MUST, NO, MUST),
 	NUMBER(stats_polling_interval_s, MAY, NO, MUST, &schema_u16),
@@ -24,9 +24,9 @@ static const struct schema_field stats_fields[] = {
 /* clang-format on */
 
 const struct schema_object config_balloon =
-	CONFIG_OBJECT("BalloonDeviceConfig", fields, SCHEMA_WHOLE);
+	CONFIG_OBJECT("BalloonDeviceConfig", balloon_fields, SCHEMA_WHOLE);
 const struct schema_object config_balloon_patch =
-	CONFIG_OBJECT("BalloonUpdateConfig", fields, SCHEMA_PATCH);
+	CONFIG_OBJECT("BalloonUpdateConfig", balloon_fields, SCHEMA_PATCH);
 const struct schema_object config_balloon_stats_patch =
 	CONFIG_OBJECT("BalloonUpdateStatsConfig", stats_fields, SCHEMA_PATCH);
 

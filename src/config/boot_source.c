@@ -10,7 +10,7 @@
 
 /* A VM that was restored may never have had one of ours. */
 /* clang-format off */
-static const struct schema_field fields[] = {
+static const struct schema_field boot_source_fields[] = {
 	TEXT(kernel_image_path, MUST, NO, MAY_NULL),
 	TEXT(initrd_path, MAY_NULL, NO, MAY_NULL),
 	TEXT(boot_args, MAY_NULL, NO, MAY_NULL),
@@ -21,9 +21,9 @@ static const struct schema_field fields[] = {
 /* clang-format on */
 
 const struct schema_object config_boot_source =
-	CONFIG_OBJECT("BootSourceConfig", fields, SCHEMA_WHOLE);
+	CONFIG_OBJECT("BootSourceConfig", boot_source_fields, SCHEMA_WHOLE);
 
-static void init(void *item)
+static void boot_source_init(void *item)
 {
 	*(struct boot_source_config *)item = (struct boot_source_config){
 		.kernel_fd = -1,
@@ -38,7 +38,7 @@ static void close_files(void *item)
 	fd_close(&boot->kernel_fd);
 	fd_close(&boot->initrd_fd);
 	schema_free(&config_boot_source, boot);
-	init(boot);
+	boot_source_init(boot);
 }
 
 const struct config_part config_part_boot_source = {
@@ -48,6 +48,6 @@ const struct config_part config_part_boot_source = {
 	.offset = offsetof(struct vm_config, boot_source),
 	.present = offsetof(struct vm_config, boot_source.present),
 	.required = true,
-	.init = init,
+	.init = boot_source_init,
 	.close = close_files,
 };

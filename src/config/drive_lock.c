@@ -65,8 +65,8 @@ static const char *own_holder(const struct vm_config *config, int fd,
 	return NULL;
 }
 
-static void find_holder(const struct vm_config *config, int fd,
-			const char *except, char *text, size_t size)
+static void drive_lock_find_holder(const struct vm_config *config, int fd,
+				   const char *except, char *text, size_t size)
 {
 	const char *own = own_holder(config, fd, except);
 
@@ -87,7 +87,8 @@ static int conflict(const struct vm_config *config,
 				   : "and this VM would write to it";
 	char holder[HOLDER_MAX];
 
-	find_holder(config, fd, drive->drive_id, holder, sizeof(holder));
+	drive_lock_find_holder(config, fd, drive->drive_id, holder,
+			       sizeof(holder));
 	if (config->lock_drives)
 		return err_set(err, -EBUSY,
 			       "Drive %s: %s is in use%s, %s; give each VM a "

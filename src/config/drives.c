@@ -26,12 +26,12 @@ static const struct schema_name engine_names[] = {
 	{"Async", IO_ENGINE_ASYNC},
 	{"Sync", IO_ENGINE_SYNC},
 };
-static const struct schema_enum engines = SCHEMA_NAMES(engine_names);
+static const struct schema_enum drives_engines = SCHEMA_NAMES(engine_names);
 
 #define BY_VALUE "the value itself is there, or not"
 
 /* clang-format off */
-static const struct schema_field fields[] = {
+static const struct schema_field drives_fields[] = {
 	TEXT(drive_id, MUST, MUST, MUST),
 	TEXT(partuuid, MAY_NULL, NO, MAY_NULL),
 	BOOL(is_root_device, MUST, NO, MUST),
@@ -40,7 +40,7 @@ static const struct schema_field fields[] = {
 	TEXT(path_on_host, MAY_NULL, MAY_NULL, MUST),
 	OBJECT(rate_limiter, OPTIONAL, OPTIONAL, OPTIONAL, &config_rate_limiter,
 	       HAS(rate_limiter.present)),
-	CHOICE(io_engine, OPTIONAL, NO, MUST, &engines, HAS(has_io_engine)),
+	CHOICE(io_engine, OPTIONAL, NO, MUST, &drives_engines, HAS(has_io_engine)),
 	TEXT(socket, MAY_NULL, NO, NOT("a drive with one is refused")),
 	BOOL(discard, OPTIONAL | SCHEMA_OMIT | SCHEMA_EXTRA, NO,
 	     OPTIONAL | SCHEMA_OMIT, HAS(has_discard)),
@@ -54,11 +54,11 @@ static const struct schema_field fields[] = {
 /* clang-format on */
 
 const struct schema_object config_drive =
-	CONFIG_OBJECT("BlockDeviceConfig", fields, SCHEMA_WHOLE);
+	CONFIG_OBJECT("BlockDeviceConfig", drives_fields, SCHEMA_WHOLE);
 const struct schema_object config_drive_patch =
-	CONFIG_OBJECT("BlockDeviceUpdateConfig", fields, SCHEMA_PATCH);
+	CONFIG_OBJECT("BlockDeviceUpdateConfig", drives_fields, SCHEMA_PATCH);
 
-static void init(void *item)
+static void config_drives_init(void *item)
 {
 	*(struct drive_config *)item = (struct drive_config){
 		.fd = -1,
@@ -71,7 +71,7 @@ void drive_config_free(struct drive_config *drive)
 	fd_close(&drive->fd);
 	fd_close(&drive->lock_fd);
 	schema_free(&config_drive, drive);
-	init(drive);
+	config_drives_init(drive);
 }
 
 static void free_drive(void *item)
@@ -95,7 +95,7 @@ struct drive_config *drives_find(struct vm_config *config, const char *id)
 	return NULL;
 }
 
-static int add(struct vm_config *config, struct drive_config *drive)
+static int drives_add(struct vm_config *config, struct drive_config *drive)
 {
 	size_t nr = config->nr_drives;
 	struct drive_config *drives =
@@ -112,8 +112,8 @@ static int add(struct vm_config *config, struct drive_config *drive)
 }
 
 /* Firecracker's order: the new root and the first drive change places. */
-static void replace(struct vm_config *config, struct drive_config *old,
-		    const struct drive_config *drive)
+static void drives_replace(struct vm_config *config, struct drive_config *old,
+			   const struct drive_config *drive)
 {
 	struct drive_config first = config->drives[0];
 
@@ -135,13 +135,13 @@ int drives_set(struct vm_config *config, struct drive_config *drive)
 	    config->drives[0].is_root_device && old != config->drives)
 		return -EEXIST;
 	if (old) {
-		replace(config, old, drive);
+		drives_replace(config, old, drive);
 	} else {
-		r = add(config, drive);
+		r = drives_add(config, drive);
 		if (r < 0)
 			return r;
 	}
-	init(drive);
+	config_drives_init(drive);
 	return 0;
 }
 
@@ -162,22 +162,22 @@ int drives_root_words(const struct vm_config *config, char *words, size_t size)
 
 /* ---- for people ---- */
 
-static const struct config_word word_list[] = {
+static const struct config_word drives_word_list[] = {
 	CONFIG_DISK_WORDS(CONFIG_WORD_ROW)};
-static const struct config_words words = {
+static const struct config_words drives_words = {
 	.flag = "disk",
 	.usage = CONFIG_DISK_WORDS(CONFIG_WORD_USAGE),
 	.object = &config_drive,
-	.words = word_list,
-	.nr = ARRAY_SIZE(word_list),
+	.words = drives_word_list,
+	.nr = ARRAY_SIZE(drives_word_list),
 };
 
-static int no_memory(struct err *err)
+static int drives_no_memory(struct err *err)
 {
 	return err_set(err, -ENOMEM, "Out of memory");
 }
 
-static int check_id(const char *id, struct err *err)
+static int drives_check_id(const char *id, struct err *err)
 {
 	const char *p = id;
 
@@ -190,8 +190,8 @@ static int check_id(const char *id, struct err *err)
 		       id);
 }
 
-static int enter(struct vm_config *config, struct drive_config *drive,
-		 struct err *err)
+static int drives_enter(struct vm_config *config, struct drive_config *drive,
+			struct err *err)
 {
 	int r;
 
@@ -206,7 +206,7 @@ static int enter(struct vm_config *config, struct drive_config *drive,
 	if (r < 0)
 		return r;
 	r = drives_set(config, drive);
-	return r == -ENOMEM ? no_memory(err)
+	return r == -ENOMEM ? drives_no_memory(err)
 	       : r < 0      ? err_set(err, r, "There are two root devices")
 			    : 0;
 }
@@ -226,14 +226,14 @@ int config_disk_set(const char *text, unsigned int index, bool root,
 
 	if (asprintf(&drive.drive_id, "disk%u", index) < 0) {
 		drive.drive_id = NULL;
-		r = no_memory(err);
+		r = drives_no_memory(err);
 	}
 	if (r == 0)
-		r = config_words_parse(&words, text, &drive, err);
+		r = config_words_parse(&drives_words, text, &drive, err);
 	if (r == 0)
-		r = check_id(drive.drive_id, err);
+		r = drives_check_id(drive.drive_id, err);
 	if (r == 0)
-		r = enter(config, &drive, err);
+		r = drives_enter(config, &drive, err);
 	drive_config_free(&drive);
 	return r;
 }
@@ -263,7 +263,7 @@ static int check_override(const struct drive_config *d,
 }
 
 /* The API's sentence stays. */
-static int open_failed(const struct drive_config *d, struct err *err)
+static int drives_open_failed(const struct drive_config *d, struct err *err)
 {
 	char why[ERR_PLAIN_MAX];
 
@@ -275,9 +275,10 @@ static int open_failed(const struct drive_config *d, struct err *err)
 }
 
 /* Its file as the snapshot, or @o, names it. */
-static int open_restored(struct vm_config *config, void *item,
-			 unsigned int index, const struct config_override *o,
-			 struct err *err)
+static int drives_open_restored(struct vm_config *config, void *item,
+				unsigned int index,
+				const struct config_override *o,
+				struct err *err)
 {
 	struct drive_config *d = item;
 	int r;
@@ -286,7 +287,7 @@ static int open_restored(struct vm_config *config, void *item,
 	d->fd = drive_open(config, d->path_on_host, d->is_read_only, index,
 			   err);
 	if (d->fd < 0) {
-		(void)open_failed(d, err);
+		(void)drives_open_failed(d, err);
 		return d->fd;
 	}
 	r = check_override(d, o, err);
@@ -312,7 +313,7 @@ const struct config_part config_part_drives = {
 	.id = offsetof(struct drive_config, drive_id),
 	.host = offsetof(struct drive_config, path_on_host),
 	.required = true,
-	.init = init,
-	.open = open_restored,
+	.init = config_drives_init,
+	.open = drives_open_restored,
 	.close = free_drive,
 };

@@ -8,7 +8,7 @@
 #define CONFIG_OF struct entropy_config
 
 /* clang-format off */
-static const struct schema_field fields[] = {
+static const struct schema_field entropy_fields[] = {
 	OBJECT(rate_limiter, OPTIONAL, NO, OPTIONAL, &config_rate_limiter,
 	       HAS(rate_limiter.present)),
 	OURS(present, "the part is set, and saved"),
@@ -16,7 +16,7 @@ static const struct schema_field fields[] = {
 /* clang-format on */
 
 const struct schema_object config_entropy =
-	CONFIG_OBJECT("EntropyDeviceConfig", fields, SCHEMA_WHOLE);
+	CONFIG_OBJECT("EntropyDeviceConfig", entropy_fields, SCHEMA_WHOLE);
 
 const struct config_part config_part_entropy = {
 	.key = "entropy",

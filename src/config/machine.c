@@ -18,15 +18,15 @@ static const struct schema_enum templates = {
 	.unset = "unset",
 };
 
-static const struct schema_name huge_names[] = {
+static const struct schema_name machine_huge_names[] = {
 	CONFIG_HUGE_PAGES(CONFIG_NAME_AND_VALUE)};
-static const struct schema_enum huge_pages = SCHEMA_NAMES(huge_names);
+static const struct schema_enum huge_pages = SCHEMA_NAMES(machine_huge_names);
 
 #define OLD (SCHEMA_NULL | SCHEMA_OMIT | SCHEMA_DEPRECATED)
 
 /* PUT demands the sizes and takes no null; PATCH takes anything or null. */
 /* clang-format off */
-static const struct schema_field fields[] = {
+static const struct schema_field machine_fields[] = {
 	NUMBER(vcpu_count, MUST, MAY_NULL, MUST, &schema_u8),
 	NUMBER(mem_size_mib, MUST, MAY_NULL, MUST, &schema_usize),
 	BOOL(smt, MAY, MAY_NULL, MUST),
@@ -38,11 +38,11 @@ static const struct schema_field fields[] = {
 /* clang-format on */
 
 const struct schema_object config_machine =
-	CONFIG_OBJECT("MachineConfig", fields, SCHEMA_WHOLE);
+	CONFIG_OBJECT("MachineConfig", machine_fields, SCHEMA_WHOLE);
 const struct schema_object config_machine_patch =
-	CONFIG_OBJECT("MachineConfigUpdate", fields, SCHEMA_PATCH);
+	CONFIG_OBJECT("MachineConfigUpdate", machine_fields, SCHEMA_PATCH);
 
-static void init(void *item)
+static void machine_init(void *item)
 {
 	*(struct machine_config *)item = (struct machine_config){
 		.vcpu_count = 1,
@@ -57,5 +57,5 @@ const struct config_part config_part_machine = {
 	.offset = offsetof(struct vm_config, machine),
 	.present = offsetof(struct vm_config, machine.present),
 	.always = true,
-	.init = init,
+	.init = machine_init,
 };

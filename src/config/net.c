@@ -45,7 +45,7 @@ static const struct schema_parser mac_parser = {parse_mac, show_mac};
 	       HAS(member_.present))
 
 /* clang-format off */
-static const struct schema_field fields[] = {
+static const struct schema_field net_fields[] = {
 	TEXT(iface_id, MUST, MUST, MUST),
 	TEXT(host_dev_name, MUST, NO, MUST),
 	PARSED(guest_mac, OPTIONAL, NO, MUST, &mac_parser, HAS(has_mac)),
@@ -61,11 +61,11 @@ static const struct schema_field fields[] = {
 /* clang-format on */
 
 const struct schema_object config_net =
-	CONFIG_OBJECT("NetworkInterfaceConfig", fields, SCHEMA_WHOLE);
+	CONFIG_OBJECT("NetworkInterfaceConfig", net_fields, SCHEMA_WHOLE);
 const struct schema_object config_net_patch =
-	CONFIG_OBJECT("NetworkInterfaceUpdateConfig", fields, SCHEMA_PATCH);
+	CONFIG_OBJECT("NetworkInterfaceUpdateConfig", net_fields, SCHEMA_PATCH);
 
-static void init(void *item)
+static void net_init(void *item)
 {
 	*(struct net_config *)item = (struct net_config){
 		.fd = -1,
@@ -78,7 +78,7 @@ void net_config_free(struct net_config *net)
 	fd_close(&net->fd);
 	fd_close(&net->vhost_fd);
 	schema_free(&config_net, net);
-	init(net);
+	net_init(net);
 }
 
 static void free_net(void *item)
@@ -86,7 +86,8 @@ static void free_net(void *item)
 	net_config_free(item);
 }
 
-static struct net_config *find(const struct vm_config *config, const char *id)
+static struct net_config *net_find(const struct vm_config *config,
+				   const char *id)
 {
 	for (size_t i = 0; i < config->nr_nets; i++)
 		if (strcmp(config->nets[i].iface_id, id) == 0)
@@ -94,10 +95,10 @@ static struct net_config *find(const struct vm_config *config, const char *id)
 	return NULL;
 }
 
-static int check(const struct vm_config *config, const struct net_config *net,
-		 struct err *err)
+static int net_check(const struct vm_config *config,
+		     const struct net_config *net, struct err *err)
 {
-	const struct net_config *old = find(config, net->iface_id);
+	const struct net_config *old = net_find(config, net->iface_id);
 
 	for (size_t i = 0; i < config->nr_nets; i++) {
 		const struct net_config *other = &config->nets[i];
@@ -125,8 +126,8 @@ static int check(const struct vm_config *config, const struct net_config *net,
 	return 0;
 }
 
-static void find_holder(const struct vm_config *config, const char *name,
-			char *text, size_t size)
+static void net_find_holder(const struct vm_config *config, const char *name,
+			    char *text, size_t size)
 {
 	char mark[TAP_NAME_MAX + 3];
 
@@ -151,13 +152,13 @@ static void name_holder(const struct vm_config *config, const char *name,
 {
 	char holder[192];
 
-	find_holder(config, name, holder, sizeof(holder));
+	net_find_holder(config, name, holder, sizeof(holder));
 	err_plain(err, "the tap %s is in use%s", name,
 		  holder[0] ? holder : " by another process");
 }
 
-static int open_tap(const struct vm_config *config, struct net_config *net,
-		    unsigned int index, struct err *err)
+static int net_open_tap(const struct vm_config *config, struct net_config *net,
+			unsigned int index, struct err *err)
 {
 	net->fd = path_open_nth(config->opener,
 				config->taps_are_there ? PATH_TAP_READY
@@ -181,12 +182,12 @@ static int attach(const struct vm_config *config, struct net_config *net,
 {
 	if (!old || *net->host_dev_name == '\0' ||
 	    strcmp(old->host_dev_name, net->host_dev_name) != 0)
-		return open_tap(config, net, index, err);
+		return net_open_tap(config, net, index, err);
 	net->fd = fd_steal(&old->fd);
 	return 0;
 }
 
-static struct net_config *append(struct vm_config *config)
+static struct net_config *net_append(struct vm_config *config)
 {
 	size_t bytes = (config->nr_nets + 1) * sizeof(*config->nets);
 	struct net_config *nets = realloc(config->nets, bytes);
@@ -194,19 +195,19 @@ static struct net_config *append(struct vm_config *config)
 	if (!nets)
 		return NULL;
 	config->nets = nets;
-	init(&nets[config->nr_nets]);
+	net_init(&nets[config->nr_nets]);
 	return &nets[config->nr_nets++];
 }
 
 int vm_config_put_net(struct vm_config *config, struct net_config *net,
 		      unsigned int index, struct err *err)
 {
-	struct net_config *place = find(config, net->iface_id);
+	struct net_config *place = net_find(config, net->iface_id);
 	int r;
 
 	net->fd = -1;
 	net->vhost_fd = -1;
-	r = check(config, net, err);
+	r = net_check(config, net, err);
 	if (r == 0 && net->vhost)
 		r = open_vhost(config, net, err);
 	if (r == 0)
@@ -216,7 +217,7 @@ int vm_config_put_net(struct vm_config *config, struct net_config *net,
 		return r;
 	}
 	if (!place)
-		place = append(config);
+		place = net_append(config);
 	if (!place) {
 		fd_close(&net->fd);
 		fd_close(&net->vhost_fd);
@@ -224,18 +225,18 @@ int vm_config_put_net(struct vm_config *config, struct net_config *net,
 	}
 	net_config_free(place);
 	*place = *net;
-	init(net);
+	net_init(net);
 	return 0;
 }
 
-static const struct config_word word_list[] = {
+static const struct config_word net_word_list[] = {
 	CONFIG_NET_WORDS(CONFIG_WORD_ROW)};
-static const struct config_words words = {
+static const struct config_words net_words = {
 	.flag = "net",
 	.usage = CONFIG_NET_WORDS(CONFIG_WORD_USAGE),
 	.object = &config_net,
-	.words = word_list,
-	.nr = ARRAY_SIZE(word_list),
+	.words = net_word_list,
+	.nr = ARRAY_SIZE(net_word_list),
 };
 
 int config_net_set(const char *text, unsigned int index,
@@ -244,24 +245,24 @@ int config_net_set(const char *text, unsigned int index,
 	struct net_config net;
 	int r;
 
-	init(&net);
+	net_init(&net);
 	if (asprintf(&net.iface_id, "net%u", index) < 0) {
 		net.iface_id = NULL;
 		return err_set(err, -ENOMEM, "Out of memory");
 	}
-	r = config_words_parse(&words, text, &net, err);
+	r = config_words_parse(&net_words, text, &net, err);
 	if (r == 0 && net.host_dev_name && *net.host_dev_name)
 		r = vm_config_put_net(config, &net, 0, err);
 	else if (r == 0)
 		r = err_set(err, -EINVAL, "--net: no tap in '%s'; expected %s",
-			    text, words.usage);
+			    text, net_words.usage);
 	net_config_free(&net);
 	return r;
 }
 
-static int open_restored(struct vm_config *config, void *item,
-			 unsigned int index, const struct config_override *o,
-			 struct err *err)
+static int net_open_restored(struct vm_config *config, void *item,
+			     unsigned int index,
+			     const struct config_override *o, struct err *err)
 {
 	(void)o; /* it has its name already */
 	return vm_config_put_net(config, item, index, err);
@@ -275,7 +276,7 @@ const struct config_part config_part_nets = {
 	.nr = offsetof(struct vm_config, nr_nets),
 	.id = offsetof(struct net_config, iface_id),
 	.host = offsetof(struct net_config, host_dev_name),
-	.init = init,
-	.open = open_restored,
+	.init = net_init,
+	.open = net_open_restored,
 	.close = free_net,
 };

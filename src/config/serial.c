@@ -8,7 +8,7 @@
 #define CONFIG_OF struct serial_config
 
 /* clang-format off */
-static const struct schema_field fields[] = {
+static const struct schema_field serial_fields[] = {
 	TEXT(serial_out_path, MAY_NULL, NO, MAY_NULL),
 	OBJECT(rate_limiter, OPTIONAL, NO, OPTIONAL, &config_token_bucket,
 	       HAS(rate_limiter.present)),
@@ -18,9 +18,9 @@ static const struct schema_field fields[] = {
 /* clang-format on */
 
 const struct schema_object config_serial =
-	CONFIG_OBJECT("SerialConfig", fields, SCHEMA_WHOLE);
+	CONFIG_OBJECT("SerialConfig", serial_fields, SCHEMA_WHOLE);
 
-static void init(void *item)
+static void config_serial_init(void *item)
 {
 	*(struct serial_config *)item = (struct serial_config){.fd = -1};
 }
@@ -31,7 +31,7 @@ static void close_file(void *item)
 
 	fd_close(&serial->fd);
 	schema_free(&config_serial, serial);
-	init(serial);
+	config_serial_init(serial);
 }
 
 const struct config_part config_part_serial = {
@@ -40,6 +40,6 @@ const struct config_part config_part_serial = {
 	.offset = offsetof(struct vm_config, serial),
 	.present = offsetof(struct vm_config, serial.present),
 	.host_own = true,
-	.init = init,
+	.init = config_serial_init,
 	.close = close_file,
 };

@@ -74,7 +74,7 @@ static void describe_struct(struct description *d, size_t i)
 static_assert(offsetof(struct config_state, config) == 0,
 	      "offsets in one are offsets in the other");
 
-static void describe(struct description *d)
+static void state_describe(struct description *d)
 {
 	size_t nr = CONFIG_NR_PARTS;
 
@@ -119,7 +119,7 @@ static struct drive_config *drives_from_anywhere(const struct vm_config *config)
 	return drives;
 }
 
-static void encode(const struct vm_config *config, struct buf *out)
+static void state_encode(const struct vm_config *config, struct buf *out)
 {
 	struct config_state state = {.config = *config};
 	struct description d;
@@ -128,7 +128,7 @@ static void encode(const struct vm_config *config, struct buf *out)
 		if (config_parts[i]->nr)
 			state.lists[i].items = config_part_items(
 				config_parts[i], config, &state.lists[i].nr);
-	describe(&d);
+	state_describe(&d);
 	schema_encode(&d.object, &state, out);
 }
 
@@ -142,7 +142,7 @@ void config_state_encode(const struct vm_config *config, struct buf *out)
 		out->failed = out->failed || !drives[i].path_on_host;
 	copy.drives = drives;
 	if (!out->failed)
-		encode(&copy, out);
+		state_encode(&copy, out);
 	for (size_t i = 0; drives && i < config->nr_drives; i++)
 		free(drives[i].path_on_host);
 	free(drives);
@@ -150,8 +150,8 @@ void config_state_encode(const struct vm_config *config, struct buf *out)
 
 /* ---- restore ---- */
 
-static int override(struct config_state *s, const struct config_overrides *o,
-		    struct err *err)
+static int state_override(struct config_state *s,
+			  const struct config_overrides *o, struct err *err)
 {
 	int r = 0;
 
@@ -165,7 +165,7 @@ static int override(struct config_state *s, const struct config_overrides *o,
 }
 
 /* What is only values. What the host told this process, when it did, stays. */
-static void take_values(struct config_state *s, struct vm_config *to)
+static void state_take_values(struct config_state *s, struct vm_config *to)
 {
 	for (size_t i = 0; i < CONFIG_NR_PARTS; i++) {
 		const struct config_part *part = config_parts[i];
@@ -196,7 +196,7 @@ static void take_values(struct config_state *s, struct vm_config *to)
 }
 
 /* What was read makes sense. */
-static int check(const struct vm_config *c, struct err *err)
+static int state_check(const struct vm_config *c, struct err *err)
 {
 	if (c->machine.vcpu_count < 1 ||
 	    c->machine.vcpu_count > CONFIG_VCPUS_MAX)
@@ -224,14 +224,14 @@ int config_state_read(struct config_state **state, struct vm_config *config,
 	if (!s)
 		return err_set(err, -ENOMEM, "Out of memory");
 	s->config.serial.fd = -1; /* in no text */
-	describe(&d);
+	state_describe(&d);
 	r = schema_decode_text(&d.object, text->text, text->len, s, &seen, err);
 	if (r == 0)
-		r = check(&s->config, err);
+		r = state_check(&s->config, err);
 	if (r == 0)
-		r = override(s, overrides, err);
+		r = state_override(s, overrides, err);
 	if (r == 0)
-		take_values(s, config);
+		state_take_values(s, config);
 	return r;
 }
 
@@ -273,7 +273,7 @@ void config_state_free(struct config_state *state)
 
 	if (!state)
 		return;
-	describe(&d);
+	state_describe(&d);
 	schema_free(&d.object, state);
 	free(state);
 }

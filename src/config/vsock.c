@@ -15,7 +15,7 @@
 #define CONFIG_OF struct vsock_config
 
 /* clang-format off */
-static const struct schema_field fields[] = {
+static const struct schema_field config_vsock_fields[] = {
 	TEXT(vsock_id, SCHEMA_NULL | SCHEMA_DEPRECATED | SCHEMA_HIDDEN, NO,
 	     NOT("deprecated: nothing obeys it, and no answer shows it")),
 	NUMBER(guest_cid, MUST, NO, MUST, &schema_u32),
@@ -27,9 +27,9 @@ static const struct schema_field fields[] = {
 /* clang-format on */
 
 const struct schema_object config_vsock =
-	CONFIG_OBJECT("VsockDeviceConfig", fields, SCHEMA_WHOLE);
+	CONFIG_OBJECT("VsockDeviceConfig", config_vsock_fields, SCHEMA_WHOLE);
 
-static void init(void *item)
+static void vsock_init(void *item)
 {
 	*(struct vsock_config *)item = (struct vsock_config){.fd = -1};
 }
@@ -52,30 +52,30 @@ void vsock_config_free(struct vsock_config *vsock)
 		file_unlink_own(vsock->uds_path, vsock->file);
 	fd_close(&vsock->fd);
 	schema_free(&config_vsock, vsock);
-	init(vsock);
+	vsock_init(vsock);
 }
 
 #define CID_MIN 3u /* below it: hypervisor, loopback, host */
 
-static const struct config_word word_list[] = {
+static const struct config_word vsock_word_list[] = {
 	CONFIG_VSOCK_WORDS(CONFIG_WORD_ROW)};
-static const struct config_words words = {
+static const struct config_words vsock_words = {
 	.flag = "vsock",
 	.usage = CONFIG_VSOCK_WORDS(CONFIG_WORD_USAGE),
 	.takes = "it takes path=SOCKET and cid=N (3 or more, the default is 3)",
 	.object = &config_vsock,
-	.words = word_list,
-	.nr = ARRAY_SIZE(word_list),
+	.words = vsock_word_list,
+	.nr = ARRAY_SIZE(vsock_word_list),
 };
 
 /* The largest number stands for any CID. */
-static int check(const struct vsock_config *vsock, const char *text,
-		 struct err *err)
+static int vsock_check(const struct vsock_config *vsock, const char *text,
+		       struct err *err)
 {
 	if (vsock->guest_cid >= CID_MIN && vsock->guest_cid < UINT32_MAX &&
 	    vsock->uds_path && *vsock->uds_path)
 		return 0;
-	return err_set(err, -EINVAL, "--vsock %s: %s", text, words.takes);
+	return err_set(err, -EINVAL, "--vsock %s: %s", text, vsock_words.takes);
 }
 
 int config_vsock_set(const char *text, struct vm_config *config,
@@ -86,9 +86,9 @@ int config_vsock_set(const char *text, struct vm_config *config,
 
 	vsock_config_free(vsock);
 	vsock->guest_cid = CID_MIN;
-	r = config_words_parse(&words, text, vsock, err);
+	r = config_words_parse(&vsock_words, text, vsock, err);
 	if (r == 0)
-		r = check(vsock, text, err);
+		r = vsock_check(vsock, text, err);
 	if (r == 0) {
 		r = vsock_config_bind(config->opener, vsock, err);
 		if (r < 0)
@@ -107,9 +107,9 @@ static void free_vsock(void *item)
 	vsock_config_free(item);
 }
 
-static int open_restored(struct vm_config *config, void *item,
-			 unsigned int index, const struct config_override *o,
-			 struct err *err)
+static int vsock_open_restored(struct vm_config *config, void *item,
+			       unsigned int index,
+			       const struct config_override *o, struct err *err)
 {
 	struct vsock_config *vsock = item;
 
@@ -125,7 +125,7 @@ const struct config_part config_part_vsock = {
 	.whole = &config_vsock,
 	.offset = offsetof(struct vm_config, vsock),
 	.present = offsetof(struct vm_config, vsock.present),
-	.init = init,
-	.open = open_restored,
+	.init = vsock_init,
+	.open = vsock_open_restored,
 	.close = free_vsock,
 };

@@ -23,7 +23,7 @@ static const struct schema_field *field_of(const struct schema_object *object,
 	return &object->fields[i];
 }
 
-static bool same_name(const char *name, const char *text)
+static bool words_same_name(const char *name, const char *text)
 {
 	while (*name && tolower((unsigned char)*name) == *text) {
 		name++;
@@ -38,7 +38,7 @@ static int set_choice(const struct schema_field *field, const char *text,
 	const struct schema_enum *names = field->names;
 
 	for (size_t i = 0; i < names->nr; i++) {
-		if (same_name(names->names[i].name, text)) {
+		if (words_same_name(names->names[i].name, text)) {
 			*value = names->names[i].value;
 			return 0;
 		}
@@ -47,8 +47,8 @@ static int set_choice(const struct schema_field *field, const char *text,
 }
 
 /* Return: 0; -EINVAL: it does not fit; -ENOMEM. */
-static int set_value(const struct schema_field *field, const char *text,
-		     char *place)
+static int words_set_value(const struct schema_field *field, const char *text,
+			   char *place)
 {
 	uint64_t value = 0;
 	int r = 0;
@@ -115,7 +115,7 @@ static int set_member(const struct config_words *words, const char *text,
 
 	if ((field->type == SCHEMA_BOOL) != !value)
 		return bad(words, text, word, NULL, err);
-	r = set_value(field, value, item + field->offset);
+	r = words_set_value(field, value, item + field->offset);
 	if (r == -ENOMEM)
 		return err_set(err, r, "Out of memory");
 	if (r < 0)

@@ -29,7 +29,7 @@ enum fate {
 	FATE_REST, /* back into its queue: there is more to do for it */
 };
 
-static const struct metric metrics[] = {
+static const struct metric dev_balloon_metrics[] = {
 	METRIC(struct balloon_metrics, activate_fails),
 	METRIC(struct balloon_metrics, cfg_fails),
 	METRIC(struct balloon_metrics, inflate_count),
@@ -47,8 +47,8 @@ static const struct metric metrics[] = {
 
 const struct metric_group balloon_metric_group = {
 	"balloon",
-	metrics,
-	ARRAY_SIZE(metrics),
+	dev_balloon_metrics,
+	ARRAY_SIZE(dev_balloon_metrics),
 };
 
 static struct balloon *balloon_of(struct virtio_dev *dev)
@@ -90,7 +90,7 @@ static void flush_run(struct balloon *b, struct run *run)
 }
 
 /* A page that is not RAM must not spoil its neighbours: it is a run alone. */
-static void add_page(struct balloon *b, struct run *run, uint64_t pfn)
+static void balloon_add_page(struct balloon *b, struct run *run, uint64_t pfn)
 {
 	if (!gmem_overlaps(b->mem, pfn << BALLOON_PAGE_SHIFT, PAGE_SIZE)) {
 		metric_inc(&b->metrics.event_fails);
@@ -127,7 +127,7 @@ static enum fate inflate(struct balloon *b, const struct virtq_chain *chain,
 
 		n = iov_read(chain->out, chain->nr_out, off, pfn, sizeof(pfn));
 		for (size_t i = 0; i < n / 4; i++)
-			add_page(b, &run, pfn[i]);
+			balloon_add_page(b, &run, pfn[i]);
 	}
 	flush_run(b, &run);
 	*pages = bytes / 4;
@@ -301,7 +301,7 @@ static void disarm(struct balloon *b)
 	b->polling = false;
 }
 
-static void on_timer(struct timer *timer)
+static void balloon_on_timer(struct timer *timer)
 {
 	struct balloon *b = container_of(timer, struct balloon, timer);
 
@@ -329,14 +329,14 @@ static chain_fn *handler_of(const struct balloon *b, unsigned int queue)
 	return queue == b->queue_hinting ? hint : report;
 }
 
-static unsigned int spend(unsigned int budget, unsigned int pages)
+static unsigned int balloon_spend(unsigned int budget, unsigned int pages)
 {
 	return budget - (pages < budget ? pages : budget);
 }
 
 /* Return: pages left of the @budget; 0: there may be more to do. */
-static unsigned int serve(struct balloon *b, unsigned int queue,
-			  unsigned int budget)
+static unsigned int balloon_serve(struct balloon *b, unsigned int queue,
+				  unsigned int budget)
 {
 	chain_fn *handle = handler_of(b, queue);
 	struct virtq *q = &b->dev.queue[queue];
@@ -351,12 +351,12 @@ static unsigned int serve(struct balloon *b, unsigned int queue,
 		if (r < 0 || (r == 0 && !virtq_enable_kicks(q)))
 			break;
 		if (r == 0) {
-			budget = spend(budget, LOOK_PAGES);
+			budget = balloon_spend(budget, LOOK_PAGES);
 			continue;
 		}
 		pages = 0;
 		fate = handle(b, &chain, &pages);
-		budget = spend(budget, pages + 1);
+		budget = balloon_spend(budget, pages + 1);
 		if (fate == FATE_DONE)
 			virtq_push(q, chain.head, 0);
 		if (fate != FATE_REST)
@@ -371,13 +371,13 @@ static unsigned int serve(struct balloon *b, unsigned int queue,
 	return budget;
 }
 
-static void kick(struct virtio_dev *dev)
+static void balloon_kick(struct virtio_dev *dev)
 {
 	struct balloon *b = balloon_of(dev);
 	unsigned int budget = WAKE_PAGES;
 
 	for (unsigned int i = 0; i < dev->nr_queues && dev->active; i++)
-		budget = serve(b, i, budget);
+		budget = balloon_serve(b, i, budget);
 	if (budget == 0)
 		virtio_dev_kick(dev);
 	if (b->queue_stats && !b->polling && dev->active)
@@ -394,15 +394,15 @@ static void forget(struct balloon *b)
 	b->space.hint_cmd = BALLOON_HINT_STOP;
 }
 
-static int reset(struct virtio_dev *dev)
+static int balloon_reset(struct virtio_dev *dev)
 {
 	forget(balloon_of(dev));
 	return 0;
 }
 
 /* The driver tells how many pages we have; the rest is ours. */
-static void config_write(struct virtio_dev *dev, uint32_t off, const void *data,
-			 uint32_t len)
+static void balloon_config_write(struct virtio_dev *dev, uint32_t off,
+				 const void *data, uint32_t len)
 {
 	struct balloon *b = balloon_of(dev);
 
@@ -414,7 +414,7 @@ static void config_write(struct virtio_dev *dev, uint32_t off, const void *data,
 
 /* Behind the buffer that we hold a malformed chain may have gone back: then it
  * cannot go into the queue again, and the driver gets it early. */
-static int drain(struct virtio_dev *dev, uint64_t deadline_ns)
+static int balloon_drain(struct virtio_dev *dev, uint64_t deadline_ns)
 {
 	struct balloon *b = balloon_of(dev);
 	struct virtq *q = &dev->queue[b->queue_stats];
@@ -428,7 +428,7 @@ static int drain(struct virtio_dev *dev, uint64_t deadline_ns)
 	return 0;
 }
 
-static void destroy(struct virtio_dev *dev)
+static void balloon_destroy(struct virtio_dev *dev)
 {
 	struct balloon *b = balloon_of(dev);
 
@@ -450,7 +450,7 @@ struct balloon_state {
 	bool acknowledge;
 };
 
-static const struct schema_field state_fields[] = {
+static const struct schema_field balloon_state_fields[] = {
 	SCHEMA_STATE_UINT(struct balloon_state, num_pages),
 	SCHEMA_STATE_UINT(struct balloon_state, actual),
 	SCHEMA_STATE_UINT(struct balloon_state, hint_cmd),
@@ -460,10 +460,10 @@ static const struct schema_field state_fields[] = {
 	SCHEMA_STATE_BOOL(struct balloon_state, acknowledge),
 };
 
-static const struct schema_object state_schema =
-	SCHEMA_STATE_OF(struct balloon_state, state_fields);
+static const struct schema_object balloon_state_schema =
+	SCHEMA_STATE_OF(struct balloon_state, balloon_state_fields);
 
-static void save(struct virtio_dev *dev, void *state)
+static void balloon_save(struct virtio_dev *dev, void *state)
 {
 	const struct balloon *b = balloon_of(dev);
 
@@ -479,7 +479,8 @@ static void save(struct virtio_dev *dev, void *state)
 }
 
 /* Any numbers are fine: the guest could have made them so. */
-static int load(struct virtio_dev *dev, const void *state, struct err *err)
+static int balloon_load(struct virtio_dev *dev, const void *state,
+			struct err *err)
 {
 	const struct balloon_state *s = state;
 	struct balloon *b = balloon_of(dev);
@@ -497,16 +498,16 @@ static int load(struct virtio_dev *dev, const void *state, struct err *err)
 	return 0;
 }
 
-static const struct virtio_dev_ops ops = {
+static const struct virtio_dev_ops balloon_ops = {
 	.id = VIRTIO_ID_BALLOON,
-	.kick = kick,
-	.reset = reset,
-	.config_write = config_write,
-	.drain = drain,
-	.destroy = destroy,
-	.state = &state_schema,
-	.save = save,
-	.load = load,
+	.kick = balloon_kick,
+	.reset = balloon_reset,
+	.config_write = balloon_config_write,
+	.drain = balloon_drain,
+	.destroy = balloon_destroy,
+	.state = &balloon_state_schema,
+	.save = balloon_save,
+	.load = balloon_load,
 };
 
 /* ---- for the machine ---- */
@@ -516,7 +517,7 @@ int balloon_new(struct balloon **out, const struct balloon_params *params,
 {
 	struct balloon *b = calloc(1, sizeof(*b));
 	struct virtio_dev_params common = {
-		.ops = &ops,
+		.ops = &balloon_ops,
 		.name = "balloon",
 		.mem = params->mem,
 		.loop = params->loop,
@@ -546,10 +547,10 @@ int balloon_new(struct balloon **out, const struct balloon_params *params,
 		common.features |= BALLOON_F_REPORTING;
 		b->queue_reporting = common.nr_queues++;
 	}
-	timer_init(&b->timer, params->loop, on_timer);
+	timer_init(&b->timer, params->loop, balloon_on_timer);
 	r = virtio_dev_init(&b->dev, &common, err);
 	if (r < 0) {
-		destroy(&b->dev);
+		balloon_destroy(&b->dev);
 		return r;
 	}
 	*out = b;

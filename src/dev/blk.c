@@ -16,7 +16,7 @@
 #define DESTROY_NS  (1ull * NS_PER_S)
 #define RESET_NS    (1ull * NS_PER_S)
 
-static const struct metric metrics[] = {
+static const struct metric blk_metrics[] = {
 	METRIC(struct blk_counters, activate_fails),
 	METRIC(struct blk_counters, cfg_fails),
 	METRIC(struct blk_counters, no_avail_buffer),
@@ -41,18 +41,18 @@ static const struct metric metrics[] = {
 
 const struct metric_group blk_metric_group = {
 	.name = "block",
-	.metrics = metrics,
-	.nr = ARRAY_SIZE(metrics),
+	.metrics = blk_metrics,
+	.nr = ARRAY_SIZE(blk_metrics),
 };
 
-static struct blk *self(struct virtio_dev *dev)
+static struct blk *blk_self(struct virtio_dev *dev)
 {
 	return container_of(dev, struct blk, dev);
 }
 
-static void kick(struct virtio_dev *dev)
+static void blk_kick(struct virtio_dev *dev)
 {
-	struct blk *blk = self(dev);
+	struct blk *blk = blk_self(dev);
 
 	metric_inc(&blk->counters.queue_event_count);
 	if (!virtq_has_work(blk_queue(blk)))
@@ -83,9 +83,9 @@ static void on_limiter(struct rate_limiter *limiter)
 
 /* ---- life ---- */
 
-static int activate(struct virtio_dev *dev)
+static int blk_activate(struct virtio_dev *dev)
 {
-	struct blk *blk = self(dev);
+	struct blk *blk = blk_self(dev);
 
 	blk->write_through = blk->flush && !virtio_dev_has(dev, BLK_F_FLUSH);
 	blk->holds = false;
@@ -97,9 +97,9 @@ static int activate(struct virtio_dev *dev)
  * The vCPU waits for that, a while, and without the lock: the VMM thread has
  * others to see to. Then the driver waits, or does not, by the status.
  */
-static int reset(struct virtio_dev *dev)
+static int blk_reset(struct virtio_dev *dev)
 {
-	struct blk *blk = self(dev);
+	struct blk *blk = blk_self(dev);
 	struct block_engine *e = blk->engine;
 	uint64_t deadline_ns = now_ns() + RESET_NS;
 	bool in_time = true;
@@ -121,23 +121,23 @@ static int reset(struct virtio_dev *dev)
 	return -EINPROGRESS;
 }
 
-static int drain(struct virtio_dev *dev, uint64_t deadline_ns)
+static int blk_drain(struct virtio_dev *dev, uint64_t deadline_ns)
 {
-	return blk_settle(self(dev), deadline_ns);
+	return blk_settle(blk_self(dev), deadline_ns);
 }
 
-static void resumed(struct virtio_dev *dev)
+static void blk_resumed(struct virtio_dev *dev)
 {
-	struct blk *blk = self(dev);
+	struct blk *blk = blk_self(dev);
 
 	if (blk->resized)
 		virtio_dev_config_changed(dev);
 	blk->resized = false;
 }
 
-static void destroy(struct virtio_dev *dev)
+static void blk_destroy(struct virtio_dev *dev)
 {
-	struct blk *blk = self(dev);
+	struct blk *blk = blk_self(dev);
 	struct block_engine *e = blk->engine;
 	uint64_t deadline_ns = now_ns() + DESTROY_NS;
 	bool in_time = true;
@@ -170,7 +170,7 @@ struct blk_state {
 	uint64_t sectors;
 };
 
-static const struct schema_field state_fields[] = {
+static const struct schema_field blk_state_fields[] = {
 	{
 		.name = "sectors",
 		.type = SCHEMA_UINT,
@@ -180,42 +180,42 @@ static const struct schema_field state_fields[] = {
 	},
 };
 
-static const struct schema_object state_schema = {
+static const struct schema_object blk_state_schema = {
 	.name = "Block",
-	.fields = state_fields,
-	.nr = ARRAY_SIZE(state_fields),
+	.fields = blk_state_fields,
+	.nr = ARRAY_SIZE(blk_state_fields),
 	.size = sizeof(struct blk_state),
 };
 
-static void save(struct virtio_dev *dev, void *state)
+static void blk_save(struct virtio_dev *dev, void *state)
 {
 	*(struct blk_state *)state = (struct blk_state){
-		.sectors = self(dev)->file.sectors,
+		.sectors = blk_self(dev)->file.sectors,
 	};
 }
 
 /* The file's size is what counts; the guest is told when it is another. */
-static int load(struct virtio_dev *dev, const void *state, struct err *err)
+static int blk_load(struct virtio_dev *dev, const void *state, struct err *err)
 {
 	const struct blk_state *s = state;
-	struct blk *blk = self(dev);
+	struct blk *blk = blk_self(dev);
 
 	(void)err;
 	blk->resized = s->sectors != blk->file.sectors;
 	return 0;
 }
 
-static const struct virtio_dev_ops ops = {
+static const struct virtio_dev_ops blk_ops = {
 	.id = VIRTIO_ID_BLOCK,
-	.activate = activate,
-	.kick = kick,
-	.reset = reset,
-	.drain = drain,
-	.resumed = resumed,
-	.destroy = destroy,
-	.state = &state_schema,
-	.save = save,
-	.load = load,
+	.activate = blk_activate,
+	.kick = blk_kick,
+	.reset = blk_reset,
+	.drain = blk_drain,
+	.resumed = blk_resumed,
+	.destroy = blk_destroy,
+	.state = &blk_state_schema,
+	.save = blk_save,
+	.load = blk_load,
 };
 
 /* ---- making one ---- */
@@ -341,7 +341,7 @@ int blk_new(struct blk **out, const struct blk_params *params, struct err *err)
 	rate_limiter_init(&blk->limiter, params->loop, on_limiter);
 	r = virtio_dev_init(&blk->dev,
 			    &(struct virtio_dev_params){
-				    .ops = &ops,
+				    .ops = &blk_ops,
 				    .name = name,
 				    .mem = params->mem,
 				    .loop = params->loop,
@@ -357,7 +357,7 @@ int blk_new(struct blk **out, const struct blk_params *params, struct err *err)
 	if (r == 0)
 		r = make_slots(blk, err);
 	if (r < 0) {
-		destroy(&blk->dev);
+		blk_destroy(&blk->dev);
 		return r;
 	}
 	*out = blk;
@@ -371,7 +371,7 @@ struct virtio_dev *blk_dev(struct blk *blk)
 
 struct blk *blk_of(struct virtio_dev *dev)
 {
-	return dev && dev->ops == &ops ? self(dev) : NULL;
+	return dev && dev->ops == &blk_ops ? blk_self(dev) : NULL;
 }
 
 int blk_set_file(struct blk *blk, const struct block_file *file)

@@ -28,7 +28,8 @@ struct header {
 	uint64_t sector;
 };
 
-static bool read_header(const struct virtq_chain *c, struct header *header)
+static bool blk_request_read_header(const struct virtq_chain *c,
+				    struct header *header)
 {
 	uint8_t bytes[HEADER_BYTES];
 
@@ -119,7 +120,7 @@ uint64_t blk_cost(const struct blk_slot *slot)
 }
 
 /* The last writable byte; NULL when there is none. */
-static uint8_t *status_of(const struct virtq_chain *c)
+static uint8_t *blk_request_status_of(const struct virtq_chain *c)
 {
 	const struct iovec *last;
 
@@ -137,10 +138,10 @@ int blk_parse(struct blk *blk, const struct virtq_chain *c,
 
 	slot->io = (struct block_io){.stable = blk->write_through};
 	slot->head = c->head;
-	slot->status = status_of(c);
+	slot->status = blk_request_status_of(c);
 	slot->bytes = 0;
 	slot->total = 0;
-	if (!slot->status || !read_header(c, &header))
+	if (!slot->status || !blk_request_read_header(c, &header))
 		return -EINVAL;
 	switch (header.type) {
 	case T_IN:

@@ -40,7 +40,7 @@ static struct blk_slot *first(struct list *list)
 }
 
 /* The free slot that the next request gets; NULL: none is free. */
-static struct blk_slot *slot_free(struct blk *blk)
+static struct blk_slot *blk_round_slot_free(struct blk *blk)
 {
 	return list_empty(&blk->free)
 		       ? NULL
@@ -97,13 +97,14 @@ static bool is_due(struct blk *blk, uint64_t now)
 	       (ns > HOLD_MIN_NS && held >= HOLD_RATIO * waiting(blk));
 }
 
-static void show(struct blk *blk)
+static void blk_round_show(struct blk *blk)
 {
 	blk->holds = false;
 	virtio_dev_publish(&blk->dev, blk_queue(blk));
 }
 
-static void answer(struct blk *blk, const struct blk_slot *slot, int r)
+static void blk_round_answer(struct blk *blk, const struct blk_slot *slot,
+			     int r)
 {
 	uint8_t status = r == 0 ? S_OK : r == -EOPNOTSUPP ? S_UNSUPP : S_IOERR;
 
@@ -111,7 +112,8 @@ static void answer(struct blk *blk, const struct blk_slot *slot, int r)
 	virtq_push(blk_queue(blk), slot->head, (r == 0 ? slot->bytes : 0) + 1);
 }
 
-static void count(struct blk *blk, const struct blk_slot *slot, uint64_t now)
+static void blk_round_count(struct blk *blk, const struct blk_slot *slot,
+			    uint64_t now)
 {
 	struct blk_counters *c = &blk->counters;
 	uint64_t us = (now - slot->start_ns) / NS_PER_US;
@@ -135,7 +137,7 @@ static void count(struct blk *blk, const struct blk_slot *slot, uint64_t now)
 	}
 }
 
-static void finish(struct blk *blk, struct blk_slot *slot, int r)
+static void blk_round_finish(struct blk *blk, struct blk_slot *slot, int r)
 {
 	static const char *const names[] = {
 		[BLOCK_IO_READ] = "read",   [BLOCK_IO_WRITE] = "write",
@@ -147,7 +149,7 @@ static void finish(struct blk *blk, struct blk_slot *slot, int r)
 	static_assert(ARRAY_SIZE(names) == BLOCK_IO_NR_KINDS,
 		      "name every kind");
 	if (r == 0) {
-		count(blk, slot, now);
+		blk_round_count(blk, slot, now);
 	} else {
 		metric_inc(&blk->counters.execute_fails);
 		log_guest(LOG_ERROR, "%s: cannot %s at byte %llu: %s",
@@ -158,14 +160,14 @@ static void finish(struct blk *blk, struct blk_slot *slot, int r)
 		/* The guest asked for what we offered: no UNSUPP. */
 		r = -EIO;
 	}
-	answer(blk, slot, r);
+	blk_round_answer(blk, slot, r);
 	slot_give(blk, slot);
 	blk->last_ns = now;
 	if (!blk->holds)
 		blk->held_ns = now;
 	blk->holds = true;
 	if (is_due(blk, now))
-		show(blk);
+		blk_round_show(blk);
 }
 
 /* ---- calls ---- */
@@ -184,11 +186,11 @@ static void step(struct blk *blk, struct blk_slot *slot, int64_t result)
 	if (r > 0)
 		list_add_tail(&blk->later, &slot->link);
 	else
-		finish(blk, slot, r);
+		blk_round_finish(blk, slot, r);
 }
 
 /* Begin the next call of a request. */
-static void begin(struct blk *blk, struct blk_slot *slot)
+static void blk_round_begin(struct blk *blk, struct blk_slot *slot)
 {
 	struct block_engine *e = blk->engine;
 	struct block_call call;
@@ -219,7 +221,7 @@ static void submit(struct blk *blk)
 		struct blk_slot *slot = tag;
 
 		slot->plain = true;
-		begin(blk, slot);
+		blk_round_begin(blk, slot);
 	}
 }
 
@@ -298,7 +300,7 @@ static void begin_later(struct blk *blk)
 		if (blk->settling && slot == blk->large)
 			put_back(blk, slot);
 		else
-			begin(blk, slot);
+			blk_round_begin(blk, slot);
 	}
 }
 
@@ -323,7 +325,7 @@ bool blk_reap_reset(struct blk *blk)
 	return blk->in_flight == 0;
 }
 
-static int settle(struct blk *blk, uint64_t deadline_ns)
+static int blk_round_settle(struct blk *blk, uint64_t deadline_ns)
 {
 	struct block_engine *e = blk->engine;
 
@@ -343,9 +345,9 @@ int blk_settle(struct blk *blk, uint64_t deadline_ns)
 	int r;
 
 	blk->settling = true;
-	r = settle(blk, deadline_ns);
+	r = blk_round_settle(blk, deadline_ns);
 	blk->settling = false;
-	show(blk);
+	blk_round_show(blk);
 	if (r < 0)
 		virtio_dev_kick(&blk->dev);
 	return r;
@@ -374,13 +376,13 @@ static void begin_new(struct blk *blk, struct blk_slot *slot)
 	slot->start_ns = now_ns();
 	if (block_io_is_large(&slot->io, blk->engine->ops->piece))
 		blk->large = slot;
-	begin(blk, slot);
+	blk_round_begin(blk, slot);
 }
 
-static enum stop take(struct blk *blk)
+static enum stop blk_round_take(struct blk *blk)
 {
 	struct virtq *q = blk_queue(blk);
-	struct blk_slot *slot = slot_free(blk);
+	struct blk_slot *slot = blk_round_slot_free(blk);
 	uint64_t malformed = q->malformed;
 	struct virtq_chain chain;
 	int r;
@@ -405,7 +407,7 @@ static enum stop take(struct blk *blk)
 	if (r < 0)
 		metric_inc(&blk->counters.invalid_reqs_count);
 	if (slot->status)
-		answer(blk, slot, r);
+		blk_round_answer(blk, slot, r);
 	else
 		virtq_push(q, slot->head, 0); /* no room to tell */
 	return STOP_NOT;
@@ -422,7 +424,7 @@ static enum stop take_many(struct blk *blk)
 			return STOP_SLOTS;
 		if (round_is_over(blk))
 			return STOP_ROUND;
-		stop = take(blk);
+		stop = blk_round_take(blk);
 		if (stop != STOP_NOT)
 			return stop;
 	}
@@ -451,7 +453,7 @@ static bool look_again(struct blk *blk, enum stop stop)
 		metric_inc(&blk->counters.io_engine_throttled_events);
 		return false;
 	case STOP_BROKEN:
-		show(blk);
+		blk_round_show(blk);
 		virtio_dev_broken(&blk->dev, "the request queue");
 		return false;
 	case STOP_ROUND:
@@ -483,7 +485,7 @@ static void take_and_begin(struct blk *blk)
 	} while (look_again(blk, stop));
 	/* The next round is sure to come, and shows what this one does not. */
 	if (stop != STOP_ROUND || !blk->holds || is_due(blk, blk->last_ns))
-		show(blk);
+		blk_round_show(blk);
 	if (stop != STOP_EMPTY && virtq_has_work(q))
 		metric_inc(&blk->counters.remaining_reqs_count);
 }

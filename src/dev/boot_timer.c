@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <time.h>
 
-static uint64_t read_clock(clockid_t clock)
+static uint64_t boot_timer_read_clock(clockid_t clock)
 {
 	struct timespec ts;
 
@@ -35,9 +35,10 @@ static int boot_timer_write(void *dev, uint64_t off, const void *data,
 
 	if (off != 0 || len != 1 || *(const uint8_t *)data != BOOT_TIMER_VALUE)
 		return -EINVAL;
-	us = (read_clock(CLOCK_MONOTONIC) - t->start_ns) / 1000;
-	cpu_us =
-		(read_clock(CLOCK_PROCESS_CPUTIME_ID) - t->start_cpu_ns) / 1000;
+	us = (boot_timer_read_clock(CLOCK_MONOTONIC) - t->start_ns) / 1000;
+	cpu_us = (boot_timer_read_clock(CLOCK_PROCESS_CPUTIME_ID) -
+		  t->start_cpu_ns) /
+		 1000;
 	log_guest(LOG_INFO,
 		  "Guest-boot-time = %6llu us %llu ms, %6llu CPU us %llu CPU "
 		  "ms",
@@ -53,8 +54,8 @@ const struct bus_ops boot_timer_bus_ops = {boot_timer_read, boot_timer_write};
 
 void boot_timer_init(struct boot_timer *t, void (*fired)(void *ctx), void *ctx)
 {
-	t->start_ns = read_clock(CLOCK_MONOTONIC);
-	t->start_cpu_ns = read_clock(CLOCK_PROCESS_CPUTIME_ID);
+	t->start_ns = boot_timer_read_clock(CLOCK_MONOTONIC);
+	t->start_cpu_ns = boot_timer_read_clock(CLOCK_PROCESS_CPUTIME_ID);
 	t->fired = fired;
 	t->ctx = ctx;
 }

@@ -30,7 +30,7 @@ static const char help_text[] =
 
 /* Have the loop look. The serial port calls this on a vCPU thread, with its
  * lock held. */
-static void kick(void *ctx)
+static void console_kick(void *ctx)
 {
 	static const uint64_t one = 1;
 	struct console *con = ctx;
@@ -57,7 +57,7 @@ enum drained {
 	DRAINED_FULL, /* the sink is full */
 };
 
-static enum drained drain(struct console *con)
+static enum drained console_drain(struct console *con)
 {
 	size_t left = CONSOLE_ROUND_BYTES;
 	unsigned int writes = 0;
@@ -87,10 +87,10 @@ static enum drained drain(struct console *con)
 /* Watch the sink only while it is full: an idle pipe must not be polled. */
 static void pump_output(struct console *con)
 {
-	enum drained drained = drain(con);
+	enum drained drained = console_drain(con);
 
 	if (drained == DRAINED_PART)
-		kick(con);
+		console_kick(con);
 	if (drained != DRAINED_FULL) {
 		loop_del(con->loop, &con->out);
 		return;
@@ -119,7 +119,7 @@ static void stop_input(struct console *con)
 	loop_del(con->loop, &con->in);
 }
 
-static void help(const struct console *con)
+static void console_help(const struct console *con)
 {
 	if (con->terminal &&
 	    sink_write(con->terminal, help_text, sizeof(help_text) - 1) < 0)
@@ -143,7 +143,7 @@ static size_t take_escapes(struct console *con, uint8_t *data, size_t len)
 				return kept;
 			}
 			if (data[i] != ESCAPE) {
-				help(con);
+				console_help(con);
 				continue;
 			}
 		}
@@ -192,7 +192,7 @@ static void pump_input(struct console *con)
 			con->held_len =
 				take_escapes(con, con->held, con->held_len);
 		if (offer_held(con) && !con->in_pollable)
-			kick(con);
+			console_kick(con);
 	}
 	watch_input(con, con->in_open && con->held_len == 0);
 }
@@ -203,7 +203,7 @@ static void on_in(struct loop_source *src, uint32_t events)
 	pump_input(container_of(src, struct console, in));
 }
 
-static void on_kick(struct loop_source *src, uint32_t events)
+static void console_on_kick(struct loop_source *src, uint32_t events)
 {
 	struct console *con = container_of(src, struct console, kick);
 	uint64_t n;
@@ -246,7 +246,7 @@ int console_new(struct console *con, struct loop *loop, struct serial *serial,
 		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.events = EPOLLIN,
 		.kind = LOOP_CONSOLE_KICK,
-		.cb = on_kick,
+		.cb = console_on_kick,
 	};
 	if (con->kick.fd < 0)
 		return err_set(err, -errno, "eventfd failed: %s",
@@ -254,7 +254,7 @@ int console_new(struct console *con, struct loop *loop, struct serial *serial,
 	r = loop_add(loop, &con->kick);
 	if (r < 0)
 		return r;
-	serial_set_kick(serial, kick, con);
+	serial_set_kick(serial, console_kick, con);
 	return 0;
 }
 
@@ -325,7 +325,7 @@ static void flush_last(struct console *con)
 	enum drained drained;
 
 	do
-		drained = drain(con);
+		drained = console_drain(con);
 	while (drained == DRAINED_PART ||
 	       (drained == DRAINED_FULL &&
 		sink_last_room(&con->sink, &end_ms)));

@@ -53,7 +53,7 @@
 #define AUX_CLOCK_LOW 0x01
 #define AUX_RESEND    0xfe
 
-static const struct metric metrics[] = {
+static const struct metric dev_i8042_metrics[] = {
 	METRIC(struct i8042_metrics, error_count),
 	METRIC(struct i8042_metrics, missed_read_count),
 	METRIC(struct i8042_metrics, missed_write_count),
@@ -64,8 +64,8 @@ static const struct metric metrics[] = {
 
 const struct metric_group i8042_metric_group = {
 	"i8042",
-	metrics,
-	ARRAY_SIZE(metrics),
+	dev_i8042_metrics,
+	ARRAY_SIZE(dev_i8042_metrics),
 };
 
 static void raise_if_wanted(struct i8042 *k)
@@ -75,7 +75,7 @@ static void raise_if_wanted(struct i8042 *k)
 }
 
 /* A byte beyond the queue is lost, as in the chip. */
-static void put(struct i8042 *k, uint8_t byte)
+static void i8042_put(struct i8042 *k, uint8_t byte)
 {
 	if (k->regs.nr_queued == I8042_QUEUE) {
 		metric_inc(&k->metrics.error_count);
@@ -87,13 +87,13 @@ static void put(struct i8042 *k, uint8_t byte)
 }
 
 /* The controller's own answer: never lost, never behind another byte. */
-static void answer(struct i8042 *k, uint8_t byte)
+static void i8042_answer(struct i8042 *k, uint8_t byte)
 {
 	k->regs.nr_queued = 0;
-	put(k, byte);
+	i8042_put(k, byte);
 }
 
-static uint8_t take(struct i8042 *k)
+static uint8_t i8042_take(struct i8042 *k)
 {
 	uint8_t byte = k->regs.queue[0];
 
@@ -112,12 +112,12 @@ static void keyboard_command(struct i8042 *k, uint8_t byte)
 {
 	if (k->regs.kbd_pending != 0) { /* the argument of LEDs, rate or set */
 		k->regs.kbd_pending = 0;
-		put(k, KBD_ACK);
+		i8042_put(k, KBD_ACK);
 		return;
 	}
 	switch (byte) {
 	case KBD_ECHO:
-		put(k, KBD_ECHO);
+		i8042_put(k, KBD_ECHO);
 		return;
 	case KBD_LEDS:
 	case KBD_SET:
@@ -127,12 +127,12 @@ static void keyboard_command(struct i8042 *k, uint8_t byte)
 	default:
 		break;
 	}
-	put(k, KBD_ACK);
+	i8042_put(k, KBD_ACK);
 	if (byte == KBD_IDENTIFY) { /* an MF2 keyboard */
-		put(k, 0xab);
-		put(k, 0x83);
+		i8042_put(k, 0xab);
+		i8042_put(k, 0x83);
 	} else if (byte == KBD_RESET) {
-		put(k, KBD_BAT_OK);
+		i8042_put(k, KBD_BAT_OK);
 	}
 }
 
@@ -154,13 +154,13 @@ static bool write_data(struct i8042 *k, uint8_t byte)
 		k->regs.output = byte;
 		return !(byte & OUTPUT_RESET);
 	case CMD_WRITE_KBD_OUT:
-		put(k, byte);
+		i8042_put(k, byte);
 		break;
 	case CMD_WRITE_AUX_OUT:
-		answer(k, byte);
+		i8042_answer(k, byte);
 		break;
 	case CMD_WRITE_AUX:
-		answer(k, AUX_RESEND);
+		i8042_answer(k, AUX_RESEND);
 		break;
 	default:
 		break;
@@ -173,17 +173,17 @@ static bool write_command(struct i8042 *k, uint8_t byte)
 	k->regs.pending = 0;
 	switch (byte) {
 	case CMD_READ_CONTROL:
-		answer(k, k->regs.control);
+		i8042_answer(k, k->regs.control);
 		break;
 	case CMD_SELF_TEST:
 		k->regs.control |= CONTROL_SYSTEM;
-		answer(k, SELF_TEST_OK);
+		i8042_answer(k, SELF_TEST_OK);
 		break;
 	case CMD_KBD_TEST:
-		answer(k, 0);
+		i8042_answer(k, 0);
 		break;
 	case CMD_AUX_TEST:
-		answer(k, AUX_CLOCK_LOW);
+		i8042_answer(k, AUX_CLOCK_LOW);
 		break;
 	case CMD_KBD_OFF:
 		k->regs.control |= CONTROL_KBD_OFF;
@@ -192,7 +192,7 @@ static bool write_command(struct i8042 *k, uint8_t byte)
 		k->regs.control &= (uint8_t)~CONTROL_KBD_OFF;
 		break;
 	case CMD_READ_OUTPUT:
-		answer(k, k->regs.output);
+		i8042_answer(k, k->regs.output);
 		break;
 	case CMD_WRITE_CONTROL:
 	case CMD_WRITE_OUTPUT:
@@ -257,7 +257,7 @@ static int data_read(void *dev, uint64_t off, void *data, unsigned int len)
 		return -EINVAL;
 	}
 	(void)pthread_mutex_lock(&k->lock);
-	*(uint8_t *)data = take(k);
+	*(uint8_t *)data = i8042_take(k);
 	(void)pthread_mutex_unlock(&k->lock);
 	return 0;
 }
@@ -286,7 +286,7 @@ static int command_read(void *dev, uint64_t off, void *data, unsigned int len)
 }
 
 /* clang-format off */
-static const struct schema_field state_fields[] = {
+static const struct schema_field i8042_state_fields[] = {
 	SCHEMA_STATE_BITS(struct i8042_state, pending),
 	SCHEMA_STATE_BITS(struct i8042_state, kbd_pending),
 	SCHEMA_STATE_BITS(struct i8042_state, control),
@@ -296,7 +296,7 @@ static const struct schema_field state_fields[] = {
 /* clang-format on */
 
 const struct schema_object i8042_state_schema =
-	SCHEMA_STATE_OF(struct i8042_state, state_fields);
+	SCHEMA_STATE_OF(struct i8042_state, i8042_state_fields);
 
 void i8042_save(struct i8042 *k, struct i8042_state *state)
 {
@@ -353,7 +353,7 @@ int i8042_send_ctrl_alt_del(struct i8042 *k)
 	if (k->regs.nr_queued + sizeof(set2) > I8042_QUEUE)
 		r = -ENOSPC;
 	for (size_t i = 0; r == 0 && i < sizeof(set2); i++)
-		put(k, codes[i]);
+		i8042_put(k, codes[i]);
 	(void)pthread_mutex_unlock(&k->lock);
 	return r;
 }

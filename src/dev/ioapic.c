@@ -64,7 +64,7 @@ static void send(struct ioapic *io, unsigned int pin)
 }
 
 /* Send what a level pin has to say. */
-static void look(struct ioapic *io, unsigned int pin)
+static void ioapic_look(struct ioapic *io, unsigned int pin)
 {
 	uint64_t e = io->regs.entry[pin];
 
@@ -88,7 +88,7 @@ void ioapic_set_level(struct ioapic *io, unsigned int pin, bool level)
 	if (rising && !(io->regs.entry[pin] & (ENTRY_LEVEL | ENTRY_MASKED)))
 		send(io, pin);
 	else
-		look(io, pin);
+		ioapic_look(io, pin);
 	(void)pthread_mutex_unlock(&io->lock);
 }
 
@@ -123,7 +123,7 @@ static void eoi_locked(struct ioapic *io, uint8_t vector)
 			continue;
 		io->regs.entry[pin] &= ~ENTRY_REMOTE_IRR;
 		route(io, pin, e);
-		look(io, pin);
+		ioapic_look(io, pin);
 	}
 }
 
@@ -150,7 +150,7 @@ static void write_entry(struct ioapic *io, unsigned int reg, uint32_t v)
 		now &= ~ENTRY_REMOTE_IRR;
 	io->regs.entry[pin] = now;
 	route(io, pin, was);
-	look(io, pin);
+	ioapic_look(io, pin);
 }
 
 static uint32_t read_window(const struct ioapic *io)
@@ -225,7 +225,7 @@ static const struct schema_field entry_field = {
 };
 static const struct schema_item entry_item = {&entry_field, sizeof(uint64_t)};
 
-static const struct schema_field state_fields[] = {
+static const struct schema_field ioapic_state_fields[] = {
 	SCHEMA_STATE_BITS(struct ioapic_state, select),
 	SCHEMA_STATE_BITS(struct ioapic_state, id),
 	SCHEMA_STATE_BITS(struct ioapic_state, level),
@@ -233,7 +233,7 @@ static const struct schema_field state_fields[] = {
 };
 
 const struct schema_object ioapic_state_schema =
-	SCHEMA_STATE_OF(struct ioapic_state, state_fields);
+	SCHEMA_STATE_OF(struct ioapic_state, ioapic_state_fields);
 
 void ioapic_save(struct ioapic *io, struct ioapic_state *state)
 {

@@ -12,7 +12,7 @@
 
 #define STATUS_LINK_UP 1u
 
-static const struct metric metrics[] = {
+static const struct metric dev_net_metrics[] = {
 	METRIC(struct net_metrics, activate_fails),
 	METRIC(struct net_metrics, cfg_fails),
 	METRIC(struct net_metrics, mac_address_updates),
@@ -44,8 +44,8 @@ static const struct metric metrics[] = {
 
 const struct metric_group net_metric_group = {
 	.name = "net",
-	.metrics = metrics,
-	.nr = ARRAY_SIZE(metrics),
+	.metrics = dev_net_metrics,
+	.nr = ARRAY_SIZE(dev_net_metrics),
 };
 
 /* What the guest takes unfinished. The tap wants checksums for the rest. */
@@ -89,7 +89,7 @@ bool net_tap_deleted(const struct net_dev *n)
 	return tap_set_offload(n->fd, offloads(&n->dev)) == -EBADFD;
 }
 
-static int activate(struct virtio_dev *dev)
+static int net_activate(struct virtio_dev *dev)
 {
 	struct net_dev *n = net_of(dev);
 	int r = set_offload(n, offloads(dev));
@@ -102,7 +102,7 @@ static int activate(struct virtio_dev *dev)
 	return r;
 }
 
-static int reset(struct virtio_dev *dev)
+static int net_reset(struct virtio_dev *dev)
 {
 	struct net_dev *n = net_of(dev);
 
@@ -114,7 +114,7 @@ static int reset(struct virtio_dev *dev)
 	return 0;
 }
 
-static void kick(struct virtio_dev *dev)
+static void net_kick(struct virtio_dev *dev)
 {
 	struct net_dev *n = net_of(dev);
 
@@ -122,8 +122,8 @@ static void kick(struct virtio_dev *dev)
 }
 
 /* Nothing there is the driver's to change. */
-static void config_write(struct virtio_dev *dev, uint32_t off, const void *data,
-			 uint32_t len)
+static void net_config_write(struct virtio_dev *dev, uint32_t off,
+			     const void *data, uint32_t len)
 {
 	(void)off;
 	(void)data;
@@ -131,14 +131,14 @@ static void config_write(struct virtio_dev *dev, uint32_t off, const void *data,
 	metric_inc(&net_of(dev)->metrics.cfg_fails);
 }
 
-static void pausing(struct virtio_dev *dev)
+static void net_pausing(struct virtio_dev *dev)
 {
 	struct net_dev *n = net_of(dev);
 
 	n->source->stop(n);
 }
 
-static void resumed(struct virtio_dev *dev)
+static void net_resumed(struct virtio_dev *dev)
 {
 	struct net_dev *n = net_of(dev);
 	int r = n->source->start(n);
@@ -149,14 +149,14 @@ static void resumed(struct virtio_dev *dev)
 	}
 }
 
-static int drain(struct virtio_dev *dev, uint64_t deadline_ns)
+static int net_drain(struct virtio_dev *dev, uint64_t deadline_ns)
 {
 	(void)deadline_ns;
 	net_rx_drain(net_of(dev));
 	return 0;
 }
 
-static void destroy(struct virtio_dev *dev)
+static void net_destroy(struct virtio_dev *dev)
 {
 	struct net_dev *n = net_of(dev);
 
@@ -168,16 +168,16 @@ static void destroy(struct virtio_dev *dev)
 	free(n);
 }
 
-static const struct virtio_dev_ops ops = {
+static const struct virtio_dev_ops net_ops = {
 	.id = VIRTIO_ID_NET,
-	.activate = activate,
-	.kick = kick,
-	.reset = reset,
-	.config_write = config_write,
-	.drain = drain,
-	.pausing = pausing,
-	.resumed = resumed,
-	.destroy = destroy,
+	.activate = net_activate,
+	.kick = net_kick,
+	.reset = net_reset,
+	.config_write = net_config_write,
+	.drain = net_drain,
+	.pausing = net_pausing,
+	.resumed = net_resumed,
+	.destroy = net_destroy,
 };
 
 void net_lost_tap(struct net_dev *n)
@@ -211,7 +211,7 @@ int net_new(struct net_dev **out, const struct net_params *params,
 {
 	struct net_dev *n = calloc(1, sizeof(*n));
 	struct virtio_dev_params common = {
-		.ops = &ops,
+		.ops = &net_ops,
 		.name = params->name,
 		.mem = params->mem,
 		.loop = params->loop,
@@ -238,7 +238,7 @@ int net_new(struct net_dev **out, const struct net_params *params,
 	net_rx_init(n);
 	net_tx_init(n);
 	if (r < 0) {
-		destroy(&n->dev);
+		net_destroy(&n->dev);
 		return r;
 	}
 	*out = n;

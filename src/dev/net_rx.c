@@ -83,7 +83,7 @@ static void unwatch(struct net_dev *n)
 		loop_del(n->dev.loop, &n->rx.tap);
 }
 
-static int watch(struct net_dev *n)
+static int net_rx_watch(struct net_dev *n)
 {
 	struct net_rx *rx = &n->rx;
 
@@ -93,12 +93,12 @@ static int watch(struct net_dev *n)
 	return loop_add(n->dev.loop, &rx->tap);
 }
 
-static void settle(struct net_dev *n, enum net_rx_state state)
+static void net_rx_settle(struct net_dev *n, enum net_rx_state state)
 {
 	struct net_rx *rx = &n->rx;
 	uint64_t wait = 0;
 
-	if (state == NET_RX_ARMED && watch(n) < 0)
+	if (state == NET_RX_ARMED && net_rx_watch(n) < 0)
 		state = NET_RX_DOWN;
 	if (state == NET_RX_DOWN)
 		loop_del(n->dev.loop, &rx->tap); /* errors show for ever */
@@ -122,7 +122,7 @@ static void read_failed(struct net_dev *n, int error)
 	else
 		log_guest(LOG_WARN, "%s: the tap gave no frame: %s",
 			  n->dev.name, err_name(error));
-	settle(n, NET_RX_DOWN);
+	net_rx_settle(n, NET_RX_DOWN);
 }
 
 /* ---- frames ---- */
@@ -191,7 +191,7 @@ static void finish_header(const struct net_dev *n, const struct iovec *iov,
 }
 
 /* Show the guest the frame of @len bytes in the first held chains. */
-static void deliver(struct net_dev *n, uint32_t len)
+static void net_rx_deliver(struct net_dev *n, uint32_t len)
 {
 	struct virtq *q = &n->dev.queue[NET_QUEUE_RX];
 	struct net_rx *rx = &n->rx;
@@ -220,18 +220,18 @@ static void deliver(struct net_dev *n, uint32_t len)
 }
 
 /* Deliver, or wait for the limiter. Return: false to wait. */
-static bool pass(struct net_dev *n, uint32_t len)
+static bool net_rx_pass(struct net_dev *n, uint32_t len)
 {
 	struct net_rx *rx = &n->rx;
 
 	if (!rate_limiter_take(&rx->limiter, len - NET_HDR_BYTES)) {
 		rx->deferred = len;
 		metric_inc(&n->metrics.rx_rate_limiter_throttled);
-		settle(n, NET_RX_LIMITED);
+		net_rx_settle(n, NET_RX_LIMITED);
 		return false;
 	}
 	rx->deferred = 0;
-	deliver(n, len);
+	net_rx_deliver(n, len);
 	return true;
 }
 
@@ -249,7 +249,7 @@ static void drop_late(struct net_dev *n)
 	n->rx.late = 0;
 }
 
-/* Read, if there is any room. Return: as receive(), 1 with *@len. */
+/* Read, if there is any room. Return: as net_rx_receive(), 1 with *@len. */
 static int next_frame(struct net_dev *n, struct virtq *q, ssize_t *len)
 {
 	struct net_rx *rx = &n->rx;
@@ -258,12 +258,12 @@ static int next_frame(struct net_dev *n, struct virtq *q, ssize_t *len)
 		if (virtq_enable_kicks(q))
 			return 1;
 		metric_inc(&n->metrics.no_rx_avail_buffer);
-		settle(n, NET_RX_STARVED);
+		net_rx_settle(n, NET_RX_STARVED);
 		return 0;
 	}
 	*len = read_frame(n);
 	if (*len == -EAGAIN) {
-		settle(n, NET_RX_ARMED);
+		net_rx_settle(n, NET_RX_ARMED);
 		return 0;
 	}
 	if (*len <= 0) { /* 0: the peer of a socket is gone */
@@ -279,7 +279,7 @@ static int next_frame(struct net_dev *n, struct virtq *q, ssize_t *len)
 	return 1;
 }
 
-/* The frame that did not fit. Return: as receive(), 1 with *@len. */
+/* The frame that did not fit. Return: as net_rx_receive(), 1 with *@len. */
 static int late_frame(struct net_dev *n, struct virtq *q, ssize_t *len)
 {
 	struct net_rx *rx = &n->rx;
@@ -292,7 +292,7 @@ static int late_frame(struct net_dev *n, struct virtq *q, ssize_t *len)
 		if (virtq_enable_kicks(q))
 			return 1;
 		metric_inc(&n->metrics.no_rx_avail_buffer);
-		settle(n, NET_RX_LATE);
+		net_rx_settle(n, NET_RX_LATE);
 		return 0;
 	}
 	(void)iov_write(&rx->iov[rx->first_iov], rx->nr_iov, rx->in_chains,
@@ -303,7 +303,7 @@ static int late_frame(struct net_dev *n, struct virtq *q, ssize_t *len)
 }
 
 /* One frame. Return: 1 go on; 0 settled; -EPROTO. */
-static int receive(struct net_dev *n, struct virtq *q)
+static int net_rx_receive(struct net_dev *n, struct virtq *q)
 {
 	struct net_rx *rx = &n->rx;
 	ssize_t len = 0;
@@ -321,7 +321,7 @@ static int receive(struct net_dev *n, struct virtq *q)
 		metric_inc(&n->metrics.rx_fails);
 		return 1;
 	}
-	return pass(n, (uint32_t)len);
+	return net_rx_pass(n, (uint32_t)len);
 }
 
 /* Others have their turn first. The tap says when it has more; of a frame that
@@ -329,10 +329,10 @@ static int receive(struct net_dev *n, struct virtq *q)
 static void yield(struct net_dev *n)
 {
 	if (n->rx.late == 0) {
-		settle(n, NET_RX_ARMED);
+		net_rx_settle(n, NET_RX_ARMED);
 		return;
 	}
-	settle(n, NET_RX_IDLE);
+	net_rx_settle(n, NET_RX_IDLE);
 	virtio_dev_kick(&n->dev);
 }
 
@@ -347,9 +347,9 @@ void net_rx_run(struct net_dev *n)
 		return;
 	virtq_disable_kicks(q);
 	if (rx->deferred > 0)
-		r = pass(n, rx->deferred);
+		r = net_rx_pass(n, rx->deferred);
 	while (r > 0 && budget-- > 0)
-		r = receive(n, q);
+		r = net_rx_receive(n, q);
 	net_count_malformed(q, &rx->malformed, &n->metrics.rx_fails);
 	virtio_dev_publish(&n->dev, q);
 	if (r < 0)
@@ -395,7 +395,7 @@ void net_rx_drain(struct net_dev *n)
 	struct net_rx *rx = &n->rx;
 
 	if (rx->deferred > 0) {
-		deliver(n, rx->deferred);
+		net_rx_deliver(n, rx->deferred);
 		virtio_dev_publish(&n->dev, q);
 	}
 	drop_late(n);
@@ -419,12 +419,12 @@ static void on_tap(struct loop_source *src, uint32_t events)
 		metric_inc(&n->metrics.rx_tap_event_count);
 		net_rx_run(n);
 		if (rx->state == NET_RX_ARMED && events & (EPOLLERR | EPOLLHUP))
-			settle(n, NET_RX_DOWN);
+			net_rx_settle(n, NET_RX_DOWN);
 	}
 	virtio_dev_leave(&n->dev);
 }
 
-static void on_timer(struct timer *timer)
+static void net_rx_on_timer(struct timer *timer)
 {
 	struct net_dev *n = container_of(timer, struct net_dev, rx.timer);
 	struct net_rx *rx = &n->rx;
@@ -439,7 +439,7 @@ static void on_timer(struct timer *timer)
 	virtio_dev_leave(&n->dev);
 }
 
-static void limiter_ready(struct rate_limiter *limiter)
+static void net_rx_limiter_ready(struct rate_limiter *limiter)
 {
 	struct net_dev *n = container_of(limiter, struct net_dev, rx.limiter);
 
@@ -459,8 +459,8 @@ void net_rx_init(struct net_dev *n)
 		.kind = LOOP_BACKEND,
 		.cb = on_tap,
 	};
-	timer_init(&rx->timer, n->dev.loop, on_timer);
-	rate_limiter_init(&rx->limiter, n->dev.loop, limiter_ready);
+	timer_init(&rx->timer, n->dev.loop, net_rx_on_timer);
+	rate_limiter_init(&rx->limiter, n->dev.loop, net_rx_limiter_ready);
 }
 
 void net_rx_free(struct net_dev *n)

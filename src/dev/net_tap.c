@@ -8,7 +8,7 @@
 
 #include <errno.h>
 
-static int claim(struct net_dev *n, struct err *err)
+static int net_tap_claim(struct net_dev *n, struct err *err)
 {
 	(void)n;
 	(void)err;
@@ -16,7 +16,7 @@ static int claim(struct net_dev *n, struct err *err)
 }
 
 /* A tap is always there: whoever looks at it moves frames. */
-static int start(struct net_dev *n)
+static int net_tap_start(struct net_dev *n)
 {
 	(void)n;
 	return 0;
@@ -27,7 +27,7 @@ static void nothing(struct net_dev *n)
 	(void)n;
 }
 
-static void kick(struct net_dev *n)
+static void net_tap_kick(struct net_dev *n)
 {
 	if (virtq_has_work(&n->dev.queue[NET_QUEUE_TX])) {
 		metric_inc(&n->metrics.tx_queue_event_count);
@@ -60,11 +60,11 @@ static ssize_t write_packet(struct net_dev *n, const struct iovec *iov,
 }
 
 const struct net_source_ops net_source_tap = {
-	.claim = claim,
-	.start = start,
+	.claim = net_tap_claim,
+	.start = net_tap_start,
 	.stop = nothing,
 	.reset = nothing,
-	.kick = kick,
+	.kick = net_tap_kick,
 	.read = read_packet,
 	.write = write_packet,
 	.free = nothing,

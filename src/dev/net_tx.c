@@ -205,7 +205,7 @@ void net_tx_run(struct net_dev *n)
 		virtio_dev_kick(&n->dev); /* others have their turn first */
 }
 
-static void limiter_ready(struct rate_limiter *limiter)
+static void net_tx_limiter_ready(struct rate_limiter *limiter)
 {
 	struct net_dev *n = container_of(limiter, struct net_dev, tx.limiter);
 
@@ -218,7 +218,7 @@ static void limiter_ready(struct rate_limiter *limiter)
 
 void net_tx_init(struct net_dev *n)
 {
-	rate_limiter_init(&n->tx.limiter, n->dev.loop, limiter_ready);
+	rate_limiter_init(&n->tx.limiter, n->dev.loop, net_tx_limiter_ready);
 }
 
 void net_tx_free(struct net_dev *n)

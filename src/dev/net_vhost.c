@@ -27,7 +27,8 @@ struct memory_table {
 	struct vhost_memory_region region[GMEM_MAX_REGIONS];
 };
 
-static int call(const struct net_vhost *v, unsigned long request, void *arg)
+static int net_vhost_call(const struct net_vhost *v, unsigned long request,
+			  void *arg)
 {
 	return ioctl(v->fd, request, arg) < 0 ? -errno : 0;
 }
@@ -80,15 +81,15 @@ static int watch_errors(struct net_vhost *v, struct loop *loop)
 }
 
 /* Make this process the user of the descriptor. */
-static int claim(struct net_dev *n, struct err *err)
+static int net_vhost_claim(struct net_dev *n, struct err *err)
 {
 	struct net_vhost *v = &n->vhost;
 	uint64_t known = 0;
-	int r = call(v, VHOST_SET_OWNER, NULL);
+	int r = net_vhost_call(v, VHOST_SET_OWNER, NULL);
 
 	/* Ours already: an earlier start failed behind this. */
 	if (r == 0 || r == -EBUSY)
-		r = call(v, VHOST_GET_FEATURES, &known);
+		r = net_vhost_call(v, VHOST_GET_FEATURES, &known);
 	if (r == 0)
 		r = watch_errors(v, n->dev.loop);
 	if (r < 0)
@@ -104,7 +105,7 @@ static void free_errors(struct net_dev *n)
 	fd_close(&n->vhost.errors.fd);
 }
 
-static int set_memory(const struct net_vhost *v)
+static int net_vhost_set_memory(const struct net_vhost *v)
 {
 	struct memory_table table = {.head.nregions = v->mem->nr_regions};
 
@@ -117,7 +118,7 @@ static int set_memory(const struct net_vhost *v)
 			.userspace_addr = (uintptr_t)region->hva,
 		};
 	}
-	return call(v, VHOST_SET_MEM_TABLE, &table);
+	return net_vhost_call(v, VHOST_SET_MEM_TABLE, &table);
 }
 
 static int set_queue(const struct net_vhost *v, struct virtio_dev *dev,
@@ -135,18 +136,18 @@ static int set_queue(const struct net_vhost *v, struct virtio_dev *dev,
 	struct vhost_vring_file kick = {i, dev->kick_fd};
 	struct vhost_vring_file irq = {i, dev->irq_fd};
 	struct vhost_vring_file errors = {i, v->errors.fd};
-	int r = call(v, VHOST_SET_VRING_NUM, &num);
+	int r = net_vhost_call(v, VHOST_SET_VRING_NUM, &num);
 
 	if (r == 0)
-		r = call(v, VHOST_SET_VRING_BASE, &base);
+		r = net_vhost_call(v, VHOST_SET_VRING_BASE, &base);
 	if (r == 0)
-		r = call(v, VHOST_SET_VRING_ADDR, &addr);
+		r = net_vhost_call(v, VHOST_SET_VRING_ADDR, &addr);
 	if (r == 0)
-		r = call(v, VHOST_SET_VRING_KICK, &kick);
+		r = net_vhost_call(v, VHOST_SET_VRING_KICK, &kick);
 	if (r == 0)
-		r = call(v, VHOST_SET_VRING_CALL, &irq);
+		r = net_vhost_call(v, VHOST_SET_VRING_CALL, &irq);
 	if (r == 0)
-		r = call(v, VHOST_SET_VRING_ERR, &errors);
+		r = net_vhost_call(v, VHOST_SET_VRING_ERR, &errors);
 	return r;
 }
 
@@ -156,7 +157,7 @@ static int set_tap(const struct net_vhost *v, int tap)
 
 	for (unsigned int i = 0; i < NET_NR_QUEUES; i++) {
 		struct vhost_vring_file file = {i, tap};
-		int one = call(v, VHOST_NET_SET_BACKEND, &file);
+		int one = net_vhost_call(v, VHOST_NET_SET_BACKEND, &file);
 
 		r = r ? r : one;
 	}
@@ -164,7 +165,7 @@ static int set_tap(const struct net_vhost *v, int tap)
 }
 
 /* The queues' positions are as the kernel left them. */
-static void stop(struct net_dev *n)
+static void net_vhost_stop(struct net_dev *n)
 {
 	struct net_vhost *v = &n->vhost;
 	struct virtio_dev *dev = &n->dev;
@@ -177,7 +178,7 @@ static void stop(struct net_dev *n)
 		struct virtq *q = &dev->queue[i];
 		struct vhost_vring_state base = {.index = i};
 
-		if (call(v, VHOST_GET_VRING_BASE, &base) < 0)
+		if (net_vhost_call(v, VHOST_GET_VRING_BASE, &base) < 0)
 			continue;
 		q->next_avail = (uint16_t)base.num;
 		q->next_used = q->next_avail;
@@ -189,7 +190,7 @@ static void stop(struct net_dev *n)
 }
 
 /* Frames move from here on; a kick has to follow. */
-static int run(struct net_dev *n)
+static int net_vhost_run(struct net_dev *n)
 {
 	struct net_vhost *v = &n->vhost;
 	struct virtio_dev *dev = &n->dev;
@@ -199,9 +200,9 @@ static int run(struct net_dev *n)
 	for (unsigned int i = 0; i < NET_NR_QUEUES; i++)
 		if (!dev->queue[i].ready)
 			return -EINVAL;
-	r = call(v, VHOST_SET_FEATURES, &features);
+	r = net_vhost_call(v, VHOST_SET_FEATURES, &features);
 	if (r == 0)
-		r = set_memory(v);
+		r = net_vhost_set_memory(v);
 	for (unsigned int i = 0; i < NET_NR_QUEUES && r == 0; i++)
 		r = set_queue(v, dev, i);
 	if (r < 0)
@@ -212,14 +213,14 @@ static int run(struct net_dev *n)
 	v->running = true;
 	r = set_tap(v, n->fd);
 	if (r < 0)
-		stop(n); /* one queue may have run */
+		net_vhost_stop(n); /* one queue may have run */
 	return r;
 }
 
 /* Without its tap the device runs all the same, on a link that is down. */
-static int start(struct net_dev *n)
+static int net_vhost_start(struct net_dev *n)
 {
-	int r = run(n);
+	int r = net_vhost_run(n);
 
 	if (r < 0 && net_tap_deleted(n)) {
 		net_lost_tap(n);
@@ -235,16 +236,16 @@ static void forget_errors(struct net_dev *n)
 }
 
 /* The kernel waits for kicks itself: no need to wake up. */
-static void kick(struct net_dev *n)
+static void net_vhost_kick(struct net_dev *n)
 {
 	loop_del(n->dev.loop, &n->dev.kick_source);
 }
 
 const struct net_source_ops net_source_vhost = {
-	.claim = claim,
-	.start = start,
-	.stop = stop,
+	.claim = net_vhost_claim,
+	.start = net_vhost_start,
+	.stop = net_vhost_stop,
 	.reset = forget_errors,
-	.kick = kick,
+	.kick = net_vhost_kick,
 	.free = free_errors,
 };

@@ -13,7 +13,7 @@
 /* Another look at the ring counts as much: it may be empty when we look. */
 #define LOOK_BYTES (BATCH_BYTES / 16)
 
-static const struct metric metrics[] = {
+static const struct metric dev_rng_metrics[] = {
 	METRIC(struct rng_metrics, activate_fails),
 	METRIC(struct rng_metrics, entropy_event_fails),
 	METRIC(struct rng_metrics, entropy_event_count),
@@ -25,8 +25,8 @@ static const struct metric metrics[] = {
 
 const struct metric_group rng_metric_group = {
 	"entropy",
-	metrics,
-	ARRAY_SIZE(metrics),
+	dev_rng_metrics,
+	ARRAY_SIZE(dev_rng_metrics),
 };
 
 static struct rng *rng_of(struct virtio_dev *dev)
@@ -71,8 +71,8 @@ static uint32_t fill_chain(struct rng *rng, const struct virtq_chain *chain,
 }
 
 /* Return: bytes that count for the batch; 0 when the limiter says no. */
-static uint32_t serve(struct rng *rng, struct virtq *q,
-		      const struct virtq_chain *chain)
+static uint32_t rng_serve(struct rng *rng, struct virtq *q,
+			  const struct virtq_chain *chain)
 {
 	uint32_t len = chain->in_bytes, done;
 
@@ -93,7 +93,7 @@ static uint32_t serve(struct rng *rng, struct virtq *q,
 }
 
 /* @left is taken from. Return: false when nothing is left: a kick goes on. */
-static bool spend(struct rng *rng, uint32_t *left, uint32_t n)
+static bool rng_spend(struct rng *rng, uint32_t *left, uint32_t n)
 {
 	if (n >= *left) {
 		virtio_dev_kick(&rng->dev);
@@ -110,15 +110,15 @@ static int serve_some(struct rng *rng, struct virtq *q, uint32_t *left)
 	int r;
 
 	while ((r = virtq_pop(q, rng->iov, ARRAY_SIZE(rng->iov), &chain)) > 0) {
-		uint32_t n = serve(rng, q, &chain);
+		uint32_t n = rng_serve(rng, q, &chain);
 
-		if (n == 0 || !spend(rng, left, n))
+		if (n == 0 || !rng_spend(rng, left, n))
 			return 1;
 	}
 	return r;
 }
 
-static void kick(struct virtio_dev *dev)
+static void rng_kick(struct virtio_dev *dev)
 {
 	struct rng *rng = rng_of(dev);
 	struct virtq *q = &dev->queue[0];
@@ -129,25 +129,25 @@ static void kick(struct virtio_dev *dev)
 	do
 		r = serve_some(rng, q, &left);
 	while (r == 0 && virtq_enable_kicks(q) &&
-	       spend(rng, &left, LOOK_BYTES));
+	       rng_spend(rng, &left, LOOK_BYTES));
 	metric_add(&rng->metrics.entropy_event_fails, q->malformed - malformed);
 	virtio_dev_publish(dev, q);
 	if (r < 0)
 		virtio_dev_broken(dev, "its ring makes no sense");
 }
 
-static void limiter_ready(struct rate_limiter *limiter)
+static void rng_limiter_ready(struct rate_limiter *limiter)
 {
 	struct rng *rng = container_of(limiter, struct rng, limiter);
 
 	virtio_dev_enter(&rng->dev);
 	metric_inc(&rng->metrics.rate_limiter_event_count);
 	if (virtio_dev_running(&rng->dev))
-		kick(&rng->dev);
+		rng_kick(&rng->dev);
 	virtio_dev_leave(&rng->dev);
 }
 
-static void destroy(struct virtio_dev *dev)
+static void rng_destroy(struct virtio_dev *dev)
 {
 	struct rng *rng = rng_of(dev);
 
@@ -156,10 +156,10 @@ static void destroy(struct virtio_dev *dev)
 	free(rng);
 }
 
-static const struct virtio_dev_ops ops = {
+static const struct virtio_dev_ops rng_ops = {
 	.id = VIRTIO_ID_ENTROPY,
-	.kick = kick,
-	.destroy = destroy,
+	.kick = rng_kick,
+	.destroy = rng_destroy,
 };
 
 int rng_new(struct rng **out, const struct gmem *mem, struct loop *loop,
@@ -167,7 +167,7 @@ int rng_new(struct rng **out, const struct gmem *mem, struct loop *loop,
 {
 	struct rng *rng = calloc(1, sizeof(*rng));
 	const struct virtio_dev_params params = {
-		.ops = &ops,
+		.ops = &rng_ops,
 		.name = "entropy",
 		.mem = mem,
 		.loop = loop,
@@ -178,10 +178,10 @@ int rng_new(struct rng **out, const struct gmem *mem, struct loop *loop,
 
 	if (!rng)
 		return err_set(err, -ENOMEM, "Out of memory");
-	rate_limiter_init(&rng->limiter, loop, limiter_ready);
+	rate_limiter_init(&rng->limiter, loop, rng_limiter_ready);
 	r = virtio_dev_init(&rng->dev, &params, err);
 	if (r < 0) {
-		destroy(&rng->dev);
+		rng_destroy(&rng->dev);
 		return r;
 	}
 	*out = rng;

@@ -27,7 +27,7 @@
 #define HOURS_PM      0x80
 #define INDEX_MASK    0x7f /* bit 7 masks NMIs on a PC */
 
-static uint8_t encode(const struct rtc *rtc, int v)
+static uint8_t rtc_encode(const struct rtc *rtc, int v)
 {
 	if (rtc->regs.ram[REG_B] & B_BINARY)
 		return (uint8_t)v;
@@ -39,11 +39,11 @@ static uint8_t encode_hours(const struct rtc *rtc, int hour)
 	int twelve = hour % 12 == 0 ? 12 : hour % 12;
 
 	if (rtc->regs.ram[REG_B] & B_24_HOURS)
-		return encode(rtc, hour);
-	return (uint8_t)(encode(rtc, twelve) | (hour >= 12 ? HOURS_PM : 0));
+		return rtc_encode(rtc, hour);
+	return (uint8_t)(rtc_encode(rtc, twelve) | (hour >= 12 ? HOURS_PM : 0));
 }
 
-static uint8_t read_reg(struct rtc *rtc)
+static uint8_t rtc_read_reg(struct rtc *rtc)
 {
 	time_t now = rtc->clock(NULL);
 	struct tm tm;
@@ -51,21 +51,21 @@ static uint8_t read_reg(struct rtc *rtc)
 	(void)gmtime_r(&now, &tm);
 	switch (rtc->regs.index) {
 	case REG_SECONDS:
-		return encode(rtc, tm.tm_sec);
+		return rtc_encode(rtc, tm.tm_sec);
 	case REG_MINUTES:
-		return encode(rtc, tm.tm_min);
+		return rtc_encode(rtc, tm.tm_min);
 	case REG_HOURS:
 		return encode_hours(rtc, tm.tm_hour);
 	case REG_WEEKDAY:
-		return encode(rtc, tm.tm_wday + 1);
+		return rtc_encode(rtc, tm.tm_wday + 1);
 	case REG_DAY:
-		return encode(rtc, tm.tm_mday);
+		return rtc_encode(rtc, tm.tm_mday);
 	case REG_MONTH:
-		return encode(rtc, tm.tm_mon + 1);
+		return rtc_encode(rtc, tm.tm_mon + 1);
 	case REG_YEAR:
-		return encode(rtc, tm.tm_year % 100);
+		return rtc_encode(rtc, tm.tm_year % 100);
 	case REG_CENTURY:
-		return encode(rtc, (tm.tm_year + 1900) / 100);
+		return rtc_encode(rtc, (tm.tm_year + 1900) / 100);
 	case REG_C: /* no interrupt is ever pending */
 		return 0;
 	case REG_D:
@@ -82,7 +82,7 @@ static int rtc_read(void *dev, uint64_t off, void *data, unsigned int len)
 	if (len != 1 || off != 1) /* the index cannot be read back */
 		return -EINVAL;
 	(void)pthread_mutex_lock(&rtc->lock);
-	*(uint8_t *)data = read_reg(rtc);
+	*(uint8_t *)data = rtc_read_reg(rtc);
 	(void)pthread_mutex_unlock(&rtc->lock);
 	return 0;
 }
@@ -106,13 +106,13 @@ static int rtc_write(void *dev, uint64_t off, const void *data,
 	return 0;
 }
 
-static const struct schema_field state_fields[] = {
+static const struct schema_field rtc_state_fields[] = {
 	SCHEMA_STATE_BITS(struct rtc_state, index),
 	SCHEMA_STATE_HEX(struct rtc_state, ram),
 };
 
 const struct schema_object rtc_state_schema =
-	SCHEMA_STATE_OF(struct rtc_state, state_fields);
+	SCHEMA_STATE_OF(struct rtc_state, rtc_state_fields);
 
 void rtc_save(struct rtc *rtc, struct rtc_state *state)
 {

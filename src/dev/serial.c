@@ -42,7 +42,7 @@
 #define MSR_RI    0x40
 #define MSR_DCD   0x80
 
-static const struct metric metrics[] = {
+static const struct metric dev_serial_metrics[] = {
 	METRIC(struct serial_metrics, error_count),
 	METRIC(struct serial_metrics, flush_count),
 	METRIC(struct serial_metrics, missed_read_count),
@@ -54,8 +54,8 @@ static const struct metric metrics[] = {
 
 const struct metric_group serial_metric_group = {
 	"uart",
-	metrics,
-	ARRAY_SIZE(metrics),
+	dev_serial_metrics,
+	ARRAY_SIZE(dev_serial_metrics),
 };
 
 static unsigned int in_count(const struct serial *s)
@@ -105,7 +105,7 @@ static void update_irq(struct serial *s, bool fresh)
 	irq_line_set(&s->irq, high);
 }
 
-static void kick(struct serial *s)
+static void serial_kick(struct serial *s)
 {
 	if (s->kick)
 		s->kick(s->kick_ctx);
@@ -128,7 +128,7 @@ static void put_output(struct serial *s, uint8_t byte)
 	s->out_head++;
 	metric_inc(&s->metrics.write_count);
 	if (s->out_head - s->out_tail == 1)
-		kick(s);
+		serial_kick(s);
 }
 
 static bool put_input(struct serial *s, uint8_t byte)
@@ -158,7 +158,7 @@ static void feed(struct serial *s)
 	if (!s->starved || in_count(s) > SERIAL_IN_BYTES / 2)
 		return;
 	s->starved = false;
-	kick(s);
+	serial_kick(s);
 }
 
 static uint8_t read_rbr(struct serial *s)
@@ -221,7 +221,7 @@ static uint8_t read_msr(const struct serial *s)
 	return v;
 }
 
-static uint8_t read_reg(struct serial *s, uint64_t off)
+static uint8_t serial_read_reg(struct serial *s, uint64_t off)
 {
 	bool dlab = s->regs.lcr & LCR_DLAB;
 
@@ -295,7 +295,7 @@ static int serial_read(void *dev, uint64_t off, void *data, unsigned int len)
 		return -EINVAL;
 	}
 	(void)pthread_mutex_lock(&s->lock);
-	*(uint8_t *)data = read_reg(s, off);
+	*(uint8_t *)data = serial_read_reg(s, off);
 	(void)pthread_mutex_unlock(&s->lock);
 	return 0;
 }
@@ -319,7 +319,7 @@ static int serial_write(void *dev, uint64_t off, const void *data,
 #define REG(member) \
 	{ SCHEMA_STATE(#member, SCHEMA_BITS, struct serial_state, regs.member) }
 
-static const struct schema_field state_fields[] = {
+static const struct schema_field serial_state_fields[] = {
 	REG(ier), REG(lcr), REG(mcr), REG(scr), REG(fcr), REG(dll), REG(dlm),
 	{ SCHEMA_STATE("thre_pending", SCHEMA_BOOL, struct serial_state,
 		       regs.thre_pending) },
@@ -330,7 +330,7 @@ static const struct schema_field state_fields[] = {
 /* clang-format on */
 
 const struct schema_object serial_state_schema =
-	SCHEMA_STATE_OF(struct serial_state, state_fields);
+	SCHEMA_STATE_OF(struct serial_state, serial_state_fields);
 
 void serial_save(struct serial *s, struct serial_state *state)
 {

@@ -205,7 +205,7 @@ static void send_resets(struct vsock *v)
 }
 
 /* The caller saw to it that there is room. */
-static void refuse(struct vsock *v, const struct vsock_header *packet)
+static void vsock_refuse(struct vsock *v, const struct vsock_header *packet)
 {
 	unsigned int at = (v->first_reset + v->nr_resets) % VSOCK_RESETS_MAX;
 
@@ -220,8 +220,8 @@ static void refuse(struct vsock *v, const struct vsock_header *packet)
 
 /* ---- from the guest ---- */
 
-static void receive(struct vsock *v, const struct vsock_header *header,
-		    const struct vsock_payload *payload)
+static void vsock_receive(struct vsock *v, const struct vsock_header *header,
+			  const struct vsock_payload *payload)
 {
 	struct vsock_conn *c;
 
@@ -230,7 +230,7 @@ static void receive(struct vsock *v, const struct vsock_header *header,
 	if (header->type != VSOCK_TYPE_STREAM) {
 		/* 5.10.6.4: RST for what we do not know. */
 		if (header->op != VSOCK_OP_RST)
-			refuse(v, header);
+			vsock_refuse(v, header);
 		return;
 	}
 	c = vsock_conn_find(v, header->src_port, header->dst_port);
@@ -238,9 +238,9 @@ static void receive(struct vsock *v, const struct vsock_header *header,
 		vsock_conn_receive(c, header, payload);
 	else if (header->op == VSOCK_OP_REQUEST) {
 		if (!vsock_host_dial(v, header))
-			refuse(v, header);
+			vsock_refuse(v, header);
 	} else if (header->op != VSOCK_OP_RST)
-		refuse(v, header);
+		vsock_refuse(v, header);
 }
 
 static void take_packet(struct vsock *v, const struct virtq_chain *chain)
@@ -260,7 +260,7 @@ static void take_packet(struct vsock *v, const struct virtq_chain *chain)
 		return;
 	}
 	payload.len = header.len;
-	receive(v, &header, &payload);
+	vsock_receive(v, &header, &payload);
 }
 
 static void run_tx(struct vsock *v)
@@ -345,7 +345,7 @@ static void limit_hold(struct vsock *v)
 	vsock_start_tick(v);
 }
 
-static void kick(struct virtio_dev *dev)
+static void vsock_kick(struct virtio_dev *dev)
 {
 	struct vsock *v = to_vsock(dev);
 
@@ -365,7 +365,7 @@ static void kick(struct virtio_dev *dev)
 		vsock_host_listen(v);
 }
 
-static int reset(struct virtio_dev *dev)
+static int dev_vsock_reset(struct virtio_dev *dev)
 {
 	struct vsock *v = to_vsock(dev);
 
@@ -381,7 +381,7 @@ static void stopped(struct virtio_dev *dev)
 	drop_all(to_vsock(dev));
 }
 
-static void pausing(struct virtio_dev *dev)
+static void vsock_pausing(struct virtio_dev *dev)
 {
 	to_vsock(dev)->paused_ns = now_ns();
 }
@@ -390,7 +390,7 @@ static void pausing(struct virtio_dev *dev)
  * What a callback found paused was taken off the loop. Deadlines move by the
  * time of the pause: neither end could do anything about them meanwhile.
  */
-static void resumed(struct virtio_dev *dev)
+static void vsock_resumed(struct virtio_dev *dev)
 {
 	struct vsock *v = to_vsock(dev);
 	uint64_t pause_ns = v->paused_ns ? now_ns() - v->paused_ns : 0;
@@ -417,7 +417,7 @@ static void resumed(struct virtio_dev *dev)
 	vsock_host_listen(v);
 }
 
-static void destroy(struct virtio_dev *dev)
+static void vsock_destroy(struct virtio_dev *dev)
 {
 	struct vsock *v = to_vsock(dev);
 
@@ -475,7 +475,7 @@ static void on_tick(struct timer *timer)
 
 /* ---- state and creation ---- */
 
-static const struct schema_field state_fields[] = {
+static const struct schema_field vsock_state_fields[] = {
 	{
 		.name = "guest_cid",
 		.type = SCHEMA_UINT,
@@ -497,14 +497,14 @@ static const struct schema_field state_fields[] = {
 	},
 };
 
-static const struct schema_object state_schema = {
+static const struct schema_object vsock_state_schema = {
 	.name = "vsock",
-	.fields = state_fields,
-	.nr = ARRAY_SIZE(state_fields),
+	.fields = vsock_state_fields,
+	.nr = ARRAY_SIZE(vsock_state_fields),
 	.size = sizeof(struct vsock_state),
 };
 
-static void save(struct virtio_dev *dev, void *state)
+static void vsock_save(struct virtio_dev *dev, void *state)
 {
 	const struct vsock *v = to_vsock(dev);
 	struct vsock_state *s = state;
@@ -514,7 +514,8 @@ static void save(struct virtio_dev *dev, void *state)
 	s->event_mark = v->event_mark;
 }
 
-static int load(struct virtio_dev *dev, const void *state, struct err *err)
+static int vsock_load(struct virtio_dev *dev, const void *state,
+		      struct err *err)
 {
 	const struct vsock_state *s = state;
 	struct vsock *v = to_vsock(dev);
@@ -538,22 +539,22 @@ static int load(struct virtio_dev *dev, const void *state, struct err *err)
 	return 0;
 }
 
-static const struct virtio_dev_ops ops = {
+static const struct virtio_dev_ops vsock_ops = {
 	.id = VIRTIO_ID_VSOCK,
-	.kick = kick,
-	.reset = reset,
+	.kick = vsock_kick,
+	.reset = dev_vsock_reset,
 	.stopped = stopped,
-	.pausing = pausing,
-	.resumed = resumed,
-	.destroy = destroy,
-	.state = &state_schema,
-	.save = save,
-	.load = load,
+	.pausing = vsock_pausing,
+	.resumed = vsock_resumed,
+	.destroy = vsock_destroy,
+	.state = &vsock_state_schema,
+	.save = vsock_save,
+	.load = vsock_load,
 };
 
 #define COUNTER(name) METRIC(struct vsock_counters, name)
 
-static const struct metric metrics[] = {
+static const struct metric vsock_metrics[] = {
 	COUNTER(activate_fails),       COUNTER(cfg_fails),
 	COUNTER(rx_queue_event_fails), COUNTER(tx_queue_event_fails),
 	COUNTER(ev_queue_event_fails), COUNTER(muxer_event_fails),
@@ -566,8 +567,8 @@ static const struct metric metrics[] = {
 	COUNTER(tx_write_fails),       COUNTER(rx_read_fails),
 };
 
-const struct metric_group vsock_metric_group = {"vsock", metrics,
-						ARRAY_SIZE(metrics)};
+const struct metric_group vsock_metric_group = {"vsock", vsock_metrics,
+						ARRAY_SIZE(vsock_metrics)};
 
 const struct vsock_counters *vsock_counters(struct virtio_dev *dev)
 {
@@ -599,7 +600,7 @@ int vsock_new(struct virtio_dev **out, const struct vsock_params *params,
 	timer_init(&v->tick, params->loop, on_tick);
 	r = virtio_dev_init(&v->dev,
 			    &(struct virtio_dev_params){
-				    .ops = &ops,
+				    .ops = &vsock_ops,
 				    .name = "vsock",
 				    .mem = params->mem,
 				    .loop = params->loop,
@@ -614,7 +615,7 @@ int vsock_new(struct virtio_dev **out, const struct vsock_params *params,
 	if (r == 0 && !v->uds_path)
 		r = err_set(err, -ENOMEM, "Out of memory");
 	if (r < 0) {
-		destroy(&v->dev);
+		vsock_destroy(&v->dev);
 		return r;
 	}
 	*out = &v->dev;

@@ -239,7 +239,7 @@ static uint32_t wanted_events(const struct vsock_conn *c)
 	}
 }
 
-static void watch(struct vsock_conn *c)
+static void vsock_conn_watch(struct vsock_conn *c)
 {
 	struct loop *loop = c->vsock->dev.loop;
 	uint32_t events = wanted_events(c);
@@ -278,7 +278,7 @@ void vsock_conn_settle(struct vsock_conn *c)
 			return;
 		}
 	}
-	watch(c);
+	vsock_conn_watch(c);
 }
 
 /* ---- the host's end ---- */
@@ -339,7 +339,7 @@ static void shut_host(struct vsock_conn *c, int how)
 }
 
 /* The socket takes more of the buffer. */
-static void flush(struct vsock_conn *c)
+static void vsock_conn_flush(struct vsock_conn *c)
 {
 	uint32_t first = VSOCK_BUF_BYTES - c->head;
 	struct iovec iov[2] = {
@@ -400,7 +400,7 @@ static void read_host(struct vsock_conn *c, uint32_t events)
 static void on_open(struct vsock_conn *c, uint32_t events)
 {
 	if (c->used > 0 && events & (EPOLLOUT | EVENTS_HANGUP))
-		flush(c);
+		vsock_conn_flush(c);
 	if (c->src.fd < 0)
 		return;
 	if (can_read(c) && events & (EPOLLIN | EVENTS_HANGUP))
@@ -423,7 +423,7 @@ static void on_event(struct vsock_conn *c, uint32_t events)
 		on_open(c, events);
 		break;
 	case VSOCK_CLOSING:
-		flush(c);
+		vsock_conn_flush(c);
 		break;
 	default:
 		break;

@@ -176,7 +176,7 @@ void vsock_host_accepted(struct vsock_conn *c)
 
 /* Return: 0 and the connection has its socket, -EAGAIN when it has to wait or
  * is called by somebody else, or -errno. */
-static int dial(struct vsock_conn *c)
+static int dev_vsock_host_dial(struct vsock_conn *c)
 {
 	char path[UNIX_PATH_MAX + sizeof("_4294967295")];
 	int len = snprintf(path, sizeof(path), "%s_%u", c->vsock->uds_path,
@@ -214,7 +214,7 @@ bool vsock_host_dial(struct vsock *v, const struct vsock_header *request)
 	c->host_port = request->dst_port;
 	c->peer_alloc = request->buf_alloc;
 	c->peer_fwd = request->fwd_cnt;
-	r = dial(c);
+	r = dev_vsock_host_dial(c);
 	if (r < 0 && r != -EAGAIN) {
 		vsock_conn_free(c);
 		return false;
@@ -244,7 +244,7 @@ static void called(struct vsock_conn *c, int r)
 
 void vsock_host_redial(struct vsock_conn *c)
 {
-	called(c, dial(c));
+	called(c, dev_vsock_host_dial(c));
 }
 
 /* Sockets to one port are alike: whoever has waited longest takes it. */

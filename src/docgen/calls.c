@@ -27,14 +27,14 @@ static bool has_libc_of_its_own(const struct sandbox_call *c)
 	return (c->builds & both) != both;
 }
 
-static const char *has_name(unsigned int has)
+static const char *calls_has_name(unsigned int has)
 {
 	return has == SANDBOX_HAS_TAP     ? "a tap"
 	       : has == SANDBOX_HAS_VHOST ? "vhost"
 					  : "a terminal";
 }
 
-static void put_row(const struct sandbox_call *c, struct buf *out)
+static void calls_put_row(const struct sandbox_call *c, struct buf *out)
 {
 	buf_addf(out, "| `%s` |", c->name);
 	for (unsigned int t = 0; t < SANDBOX_NR_THREADS; t++)
@@ -45,7 +45,7 @@ static void put_row(const struct sandbox_call *c, struct buf *out)
 		buf_add_str(out, " |");
 	buf_addf(out, " %s", c->why);
 	if (c->has)
-		buf_addf(out, " (VMs with %s)", has_name(c->has));
+		buf_addf(out, " (VMs with %s)", calls_has_name(c->has));
 	if (has_libc_of_its_own(c))
 		buf_addf(out, " (%s)",
 			 c->builds & SANDBOX_ON(SANDBOX_MUSL) ? "musl"
@@ -108,6 +108,6 @@ void docgen_calls(struct buf *out)
 		buf_addf(out, " %s |", sandbox_thread_name(t));
 	buf_add_str(out, " only if | why |\n|---|:-:|:-:|:-:|:-:|---|---|\n");
 	for (size_t i = 0; i < sandbox_nr_calls; i++)
-		put_row(&sandbox_calls[i], out);
+		calls_put_row(&sandbox_calls[i], out);
 	put_killed(out);
 }

@@ -17,14 +17,14 @@ static void put_quoted(struct buf *out, const char *text)
 	}
 }
 
-static const char *words_of(const struct command *command)
+static const char *completion_words_of(const struct command *command)
 {
 	return command->page->name + strlen("volt ");
 }
 
-static bool is_form(const struct command *command)
+static bool completion_is_form(const struct command *command)
 {
-	return strchr(words_of(command), ' ') != NULL;
+	return strchr(completion_words_of(command), ' ') != NULL;
 }
 
 /* Does it take the name of a VM that runs? */
@@ -46,9 +46,9 @@ static void put_some_cases(struct buf *out, case_fn *put, bool forms)
 		const struct command *command = &cli_commands[i];
 		cleanup_buf struct buf pattern = {0};
 
-		if (is_form(command) != forms)
+		if (completion_is_form(command) != forms)
 			continue;
-		buf_addf(&pattern, "'%s%s'%s", words_of(command),
+		buf_addf(&pattern, "'%s%s'%s", completion_words_of(command),
 			 forms ? "" : " ", forms ? "" : "*");
 		buf_add(&pattern, "", 1);
 		if (pattern.failed)
@@ -111,14 +111,15 @@ static void bash_values(struct buf *out, const struct args_page *page)
 
 static void bash_forms(struct buf *out, const struct command *command)
 {
-	size_t len = strlen(words_of(command));
+	size_t len = strlen(completion_words_of(command));
 
 	for (size_t i = 0; i < cli_nr_commands; i++)
-		if (strncmp(words_of(&cli_commands[i]), words_of(command),
-			    len) == 0 &&
-		    words_of(&cli_commands[i])[len] == ' ')
+		if (strncmp(completion_words_of(&cli_commands[i]),
+			    completion_words_of(command), len) == 0 &&
+		    completion_words_of(&cli_commands[i])[len] == ' ')
 			buf_addf(out, " %s",
-				 words_of(&cli_commands[i]) + len + 1);
+				 completion_words_of(&cli_commands[i]) + len +
+					 1);
 }
 
 static void bash_case(struct buf *out, const struct args_page *page,
@@ -126,7 +127,7 @@ static void bash_case(struct buf *out, const struct args_page *page,
 {
 	buf_addf(out, "\t%s)\n\t\tlist='", pattern);
 	bash_options(out, page);
-	if (command && !is_form(command))
+	if (command && !completion_is_form(command))
 		bash_forms(out, command);
 	buf_add_str(out, "'\n");
 	if (names_a_vm(page))
@@ -155,8 +156,9 @@ void docgen_bash(struct buf *out)
 		    "\tcase $key in\n"
 		    "\t'')\n\t\tlist='help --help --version");
 	for (size_t i = 0; i < cli_nr_commands; i++)
-		if (!is_form(&cli_commands[i]))
-			buf_addf(out, " %s", words_of(&cli_commands[i]));
+		if (!completion_is_form(&cli_commands[i]))
+			buf_addf(out, " %s",
+				 completion_words_of(&cli_commands[i]));
 	buf_add_str(out, "' ;;\n");
 	put_cases(out, bash_case);
 	buf_add_str(out,
@@ -240,9 +242,10 @@ void docgen_zsh(struct buf *out)
 			 "_volt_commands() {\n"
 			 "\tlocal -a commands=(\n");
 	for (size_t i = 0; i < cli_nr_commands; i++) {
-		if (is_form(&cli_commands[i]))
+		if (completion_is_form(&cli_commands[i]))
 			continue;
-		buf_addf(out, "\t\t'%s:", words_of(&cli_commands[i]));
+		buf_addf(out,
+			 "\t\t'%s:", completion_words_of(&cli_commands[i]));
 		put_quoted(out, cli_commands[i].page->summary);
 		buf_add_str(out, "'\n");
 	}
@@ -298,7 +301,7 @@ static void fish_options(struct buf *out, const char *program,
 static void fish_command(struct buf *out, const struct command *command)
 {
 	cleanup_buf struct buf condition = {0};
-	const char *words = words_of(command);
+	const char *words = completion_words_of(command);
 	const char *form = strchr(words, ' ');
 
 	if (form) {

@@ -115,7 +115,7 @@ static int write_completion(const char *folder)
 	return r;
 }
 
-static int print(void (*make)(struct buf *out))
+static int docgen_print(void (*make)(struct buf *out))
 {
 	cleanup_buf struct buf text = {0};
 
@@ -134,9 +134,9 @@ int main(int argc, char **argv)
 	else if (argc == 3 && strcmp(what, "completion") == 0)
 		r = write_completion(argv[2]);
 	else if (argc == 2 && strcmp(what, "markdown") == 0)
-		r = print(docgen_markdown);
+		r = docgen_print(docgen_markdown);
 	else if (argc == 2 && strcmp(what, "calls") == 0)
-		r = print(docgen_calls);
+		r = docgen_print(docgen_calls);
 	if (r < 0)
 		(void)fprintf(stderr, "docgen: %s: %s\n", what, err_name(r));
 	return r < 0;

@@ -47,7 +47,7 @@ static void put_synopsis(struct buf *out, const struct args_page *page)
 	buf_add_str(out, ".fi\n");
 }
 
-static void put_option(struct buf *out, const struct arg *arg)
+static void man_put_option(struct buf *out, const struct arg *arg)
 {
 	buf_add_str(out, ".TP\n\\fB\\-\\-");
 	put_str(out, arg->name);
@@ -62,7 +62,7 @@ static void put_option(struct buf *out, const struct arg *arg)
 	buf_add(out, "\n", 1);
 }
 
-static void put_options(struct buf *out, const struct args_page *page)
+static void man_put_options(struct buf *out, const struct args_page *page)
 {
 	static const char *const one[] = {"Options", NULL};
 	const char *const *groups = page->groups ? page->groups : one;
@@ -73,9 +73,9 @@ static void put_options(struct buf *out, const struct args_page *page)
 			buf_addf(out, ".SS %s\n", groups[g]);
 		for (size_t i = 0; i < page->nr_args; i++)
 			if (page->args[i].group == g)
-				put_option(out, &page->args[i]);
+				man_put_option(out, &page->args[i]);
 	}
-	put_option(out, &args_help_arg);
+	man_put_option(out, &args_help_arg);
 }
 
 static void put_commands(struct buf *out)
@@ -142,7 +142,7 @@ void docgen_man(const struct args_page *page, int section, struct buf *out)
 	}
 	if (page == &volt_page)
 		put_commands(out);
-	put_options(out, page);
+	man_put_options(out, page);
 	if (page->exit) {
 		buf_add_str(out, ".SH EXIT STATUS\n");
 		put_str(out, page->exit);

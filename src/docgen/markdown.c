@@ -27,7 +27,7 @@ static void put_about(struct buf *out, const struct args_page *page)
 	}
 }
 
-static void put_options(struct buf *out, const struct args_page *page)
+static void markdown_put_options(struct buf *out, const struct args_page *page)
 {
 	if (page->nr_args == 0)
 		return;
@@ -44,7 +44,7 @@ static void put_options(struct buf *out, const struct args_page *page)
 	buf_add(out, "\n", 1);
 }
 
-static void put_usage(struct buf *out, const struct args_page *page)
+static void markdown_put_usage(struct buf *out, const struct args_page *page)
 {
 	const char *line = page->usage;
 
@@ -69,9 +69,9 @@ static void put_rest(struct buf *out, const struct args_page *page)
 
 static void put_page(struct buf *out, const struct args_page *page)
 {
-	put_usage(out, page);
+	markdown_put_usage(out, page);
 	put_about(out, page);
-	put_options(out, page);
+	markdown_put_options(out, page);
 	put_rest(out, page);
 }
 

@@ -58,7 +58,7 @@ static void client_watch(struct client *client, uint32_t events)
 }
 
 /* Send what the client takes. Return: false when the client is gone. */
-static bool flush(struct client *client)
+static bool client_flush(struct client *client)
 {
 	struct buf *out = &client->out;
 
@@ -89,7 +89,7 @@ static bool flush(struct client *client)
 }
 
 /* Malformed HTTP: answer it, then wait for the client to notice. */
-static void refuse(struct client *client)
+static void client_refuse(struct client *client)
 {
 	server_note(client->server, SERVER_MALFORMED, 0, client->scan.error);
 	http_put_error(&client->out, client->scan.error);
@@ -136,7 +136,7 @@ static void compact(struct client *client)
  * what succeeds comes before the deed: a client that gets no answer may send
  * its request again, and nothing has happened yet.
  */
-static void ask(struct client *client)
+static void client_ask(struct client *client)
 {
 	struct http_scan scan = {0};
 
@@ -158,13 +158,13 @@ static void process(struct client *client)
 	enum http_state state = look_ahead(client);
 
 	if (state == HTTP_ERROR) {
-		refuse(client);
-		if (flush(client))
+		client_refuse(client);
+		if (client_flush(client))
 			client_watch(client, EPOLLIN | EPOLLOUT);
 		return;
 	}
 	if (client->used < client->checked) {
-		ask(client);
+		client_ask(client);
 		return;
 	}
 	compact(client);
@@ -178,7 +178,7 @@ static void process(struct client *client)
 		if (client->scan.request.expects && !client->continued) {
 			client->continued = true;
 			http_put_continue(&client->out);
-			if (!flush(client))
+			if (!client_flush(client))
 				return;
 		}
 	}
@@ -195,7 +195,7 @@ void client_answer(struct client *client, const struct server_answer *answer)
 			  false, answer->body, answer->len);
 	client->used += client->asked;
 	client->continued = false;
-	if (!flush(client))
+	if (!client_flush(client))
 		return;
 	set_phase(client, CLIENT_IDLE, 0);
 	if (client->out.len > 0) {
@@ -207,7 +207,7 @@ void client_answer(struct client *client, const struct server_answer *answer)
 }
 
 /* Return: false at the end of the input or when the client is gone. */
-static bool receive(struct client *client)
+static bool client_receive(struct client *client)
 {
 	struct buf *in = &client->in;
 	ssize_t n;
@@ -225,12 +225,12 @@ static bool receive(struct client *client)
 }
 
 /* Throw away what a client still sends behind malformed HTTP. */
-static void leave(struct client *client)
+static void client_leave(struct client *client)
 {
 	char waste[1024];
 	ssize_t n;
 
-	if (!flush(client))
+	if (!client_flush(client))
 		return;
 	if (client->out.len == 0) {
 		(void)shutdown(client->src.fd, SHUT_WR);
@@ -262,11 +262,11 @@ static void on_client(struct loop_source *src, uint32_t events)
 	if (client->phase == CLIENT_WAITING) {
 		look_away(client, events);
 	} else if (client->phase == CLIENT_LEAVING) {
-		leave(client);
+		client_leave(client);
 	} else if (client->phase == CLIENT_WRITING) {
-		if (flush(client) && client->out.len == 0)
+		if (client_flush(client) && client->out.len == 0)
 			process(client);
-	} else if (receive(client)) {
+	} else if (client_receive(client)) {
 		process(client);
 	} else {
 		client_close(client);

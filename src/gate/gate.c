@@ -28,7 +28,7 @@
 /* ---- the child ---- */
 
 /* The filter has stopped a call: the other half says which. Both end. */
-static void on_bad_call(int sig, siginfo_t *info, void *context)
+static void gate_on_bad_call(int sig, siginfo_t *info, void *context)
 {
 	const struct wire_message m = {
 		.kind = WIRE_NOTE,
@@ -53,7 +53,7 @@ static void set_signals(void)
 				      SIGQUIT, SIGPIPE, SIGXFSZ};
 	static const int handled[] = {SIGXCPU, SIGBUS, SIGSEGV, SIGILL};
 	const struct sigaction bad_call = {
-		.sa_sigaction = on_bad_call,
+		.sa_sigaction = gate_on_bad_call,
 		.sa_flags = SA_SIGINFO,
 	};
 

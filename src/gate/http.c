@@ -16,7 +16,7 @@ const char http_too_many[] = "HTTP/1.1 503\r\n"
 			     "\r\n"
 			     "{ \"error\": \"Too many open connections\" }";
 
-static enum http_state fail(struct http_scan *scan, const char *text)
+static enum http_state http_fail(struct http_scan *scan, const char *text)
 {
 	(void)snprintf(scan->error, sizeof(scan->error), "%s", text);
 	return HTTP_ERROR;
@@ -59,7 +59,7 @@ static struct piece trim(struct piece p)
 }
 
 /* Cut what stands before @separator off @rest. */
-static struct piece cut(struct piece *rest, char separator)
+static struct piece http_cut(struct piece *rest, char separator)
 {
 	const char *end =
 		rest->len > 0 ? memchr(rest->at, separator, rest->len) : NULL;
@@ -76,7 +76,7 @@ static struct piece cut(struct piece *rest, char separator)
 	return trim(first);
 }
 
-static bool equals(struct piece p, const char *word)
+static bool http_equals(struct piece p, const char *word)
 {
 	return p.len == strlen(word) && strncasecmp(p.at, word, p.len) == 0;
 }
@@ -99,14 +99,14 @@ static bool is_q_zero(struct piece p)
 static void take_encodings(struct headers *headers, struct piece list)
 {
 	while (list.len > 0) {
-		struct piece rest = cut(&list, ',');
-		struct piece coding = cut(&rest, ';');
+		struct piece rest = http_cut(&list, ',');
+		struct piece coding = http_cut(&rest, ';');
 		bool zero = is_q_zero(trim(rest));
 
-		if (equals(coding, "identity")) {
+		if (http_equals(coding, "identity")) {
 			headers->names_identity = true;
 			headers->refuses_identity |= zero;
-		} else if (equals(coding, "*")) {
+		} else if (http_equals(coding, "*")) {
 			headers->refuses_others |= zero;
 		}
 	}
@@ -118,9 +118,9 @@ static void on_header(void *ctx, const char *name, size_t name_len,
 	struct piece key = {name, name_len}, val = {value, len};
 	struct headers *headers = ctx;
 
-	if (equals(key, "expect"))
-		headers->expects = equals(val, "100-continue");
-	if (equals(key, "accept-encoding"))
+	if (http_equals(key, "expect"))
+		headers->expects = http_equals(val, "100-continue");
+	if (http_equals(key, "accept-encoding"))
 		take_encodings(headers, val);
 }
 
@@ -135,8 +135,8 @@ static bool is_utf8(const char *data, size_t len)
 }
 
 /* The path of "/x" or "http://host/x"; empty for "*". */
-static void set_path(struct http_scan *scan, const char *data,
-		     const struct line *line)
+static void http_set_path(struct http_scan *scan, const char *data,
+			  const struct line *line)
 {
 	static const char scheme[] = "http://";
 	const char *path = line->target;
@@ -193,18 +193,18 @@ static enum http_state parse_line(struct http_scan *scan, const char *data,
 	const char *second = first ? find_space(first + 1, end) : NULL;
 
 	if (!second)
-		return fail(scan, "Invalid request.");
+		return http_fail(scan, "Invalid request.");
 	if (!map_method(data, (size_t)(first - data), &scan->request.method))
-		return fail(scan, "Invalid HTTP Method: Unsupported HTTP "
-				  "method.");
+		return http_fail(scan, "Invalid HTTP Method: Unsupported HTTP "
+				       "method.");
 	line->target = first + 1;
 	line->target_len = (size_t)(second - line->target);
 	if (line->target_len == 0)
-		return fail(scan, "Invalid URI: Empty URI not allowed.");
+		return http_fail(scan, "Invalid URI: Empty URI not allowed.");
 	if (end - second != 9 || (memcmp(second, " HTTP/1.1", 9) != 0 &&
 				  memcmp(second, " HTTP/1.0", 9) != 0))
-		return fail(scan, "Invalid HTTP Version: Unsupported HTTP "
-				  "version.");
+		return http_fail(scan, "Invalid HTTP Version: Unsupported HTTP "
+				       "version.");
 	return HTTP_WANT_BODY;
 }
 
@@ -226,18 +226,19 @@ static enum http_state parse_head(struct http_scan *scan, const char *data,
 	uint64_t body_len;
 
 	if (!is_utf8(data, len))
-		return fail(scan, "Invalid header. Reason: Header contains "
-				  "invalid characters.");
+		return http_fail(scan,
+				 "Invalid header. Reason: Header contains "
+				 "invalid characters.");
 	if (parse_line(scan, data, len, &line) == HTTP_ERROR)
 		return HTTP_ERROR;
 	fault = http_parse_head(data, len, line.target, line.target_len,
 				on_header, &headers, &body_len);
 	if (fault)
-		return fail(scan, faults[fault]);
+		return http_fail(scan, faults[fault]);
 	if (headers.refuses_identity ||
 	    (headers.refuses_others && !headers.names_identity))
-		return fail(scan, "Invalid header. Reason: Invalid value. "
-				  "Key:Accept-Encoding");
+		return http_fail(scan, "Invalid header. Reason: Invalid value. "
+				       "Key:Accept-Encoding");
 	request->expects = headers.expects;
 	request->head_len = len;
 	if (body_len > body_max) {
@@ -249,7 +250,7 @@ static enum http_state parse_head(struct http_scan *scan, const char *data,
 		return HTTP_ERROR;
 	}
 	request->body_len = (size_t)body_len;
-	set_path(scan, data, &line);
+	http_set_path(scan, data, &line);
 	return HTTP_WANT_BODY;
 }
 
@@ -266,20 +267,23 @@ static enum http_state scan_lines(struct http_scan *scan, const char *data,
 
 		if (data[i] == '\n') {
 			if (line_len == 0 || data[i - 1] != '\r')
-				return fail(scan, "Invalid request: a line "
-						  "that does not end in CRLF.");
+				return http_fail(scan,
+						 "Invalid request: a line "
+						 "that does not end in CRLF.");
 			if (line_len == 1)
 				return HTTP_COMPLETE;
 			scan->line_start = i + 1;
 		} else if (line_len > HTTP_LINE_MAX) {
-			return fail(scan, scan->line_start == 0
-						  ? "Invalid request."
-						  : "Invalid header. Reason: "
-						    "Invalid content length.");
+			return http_fail(scan,
+					 scan->line_start == 0
+						 ? "Invalid request."
+						 : "Invalid header. Reason: "
+						   "Invalid content length.");
 		}
 		if (scan->scanned > HTTP_HEAD_MAX)
-			return fail(scan, "Invalid request: the headers are "
-					  "too large.");
+			return http_fail(scan,
+					 "Invalid request: the headers are "
+					 "too large.");
 	}
 	return HTTP_WANT_HEAD;
 }
@@ -303,7 +307,7 @@ enum http_state http_scan(struct http_scan *scan, const char *data, size_t len,
 		       : HTTP_WANT_BODY;
 }
 
-static void put_head(struct buf *out, int status, bool close)
+static void http_put_head(struct buf *out, int status, bool close)
 {
 	buf_addf(out,
 		 "HTTP/1.1 %d \r\n"
@@ -314,14 +318,14 @@ static void put_head(struct buf *out, int status, bool close)
 
 void http_put_continue(struct buf *out)
 {
-	put_head(out, 100, false);
+	http_put_head(out, 100, false);
 	buf_add_str(out, "\r\n");
 }
 
 void http_put_response(struct buf *out, int status, bool deprecated, bool close,
 		       const char *body, size_t len)
 {
-	put_head(out, status, close);
+	http_put_head(out, status, close);
 	if (deprecated)
 		buf_add_str(out, "Deprecation: true\r\n");
 	if (len > 0)

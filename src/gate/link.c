@@ -15,7 +15,7 @@
 
 #define END_MS 1000
 
-static const struct metric metrics[] = {
+static const struct metric link_metrics[] = {
 	METRIC(struct gate_counters, requests_count),
 	METRIC(struct gate_counters, opens_count),
 	METRIC(struct gate_counters, open_fails),
@@ -31,8 +31,8 @@ static const struct metric metrics[] = {
 
 const struct metric_group gate_metric_group = {
 	.name = "volt_gate",
-	.metrics = metrics,
-	.nr = ARRAY_SIZE(metrics),
+	.metrics = link_metrics,
+	.nr = ARRAY_SIZE(link_metrics),
 };
 
 static void lost(struct gate_link *link)
@@ -44,7 +44,7 @@ static void lost(struct gate_link *link)
 	link->ops->gone(link->ctx);
 }
 
-static void watch(struct gate_link *link)
+static void link_watch(struct gate_link *link)
 {
 	bool out = link->out.going || link->held;
 	uint32_t events = EPOLLIN | (out ? EPOLLOUT : 0u);
@@ -55,7 +55,7 @@ static void watch(struct gate_link *link)
 
 /* ---- to the gate ---- */
 
-static void flush(struct gate_link *link)
+static void link_flush(struct gate_link *link)
 {
 	int r = wire_text_send(link->src.fd, &link->out);
 
@@ -65,7 +65,7 @@ static void flush(struct gate_link *link)
 	}
 	if (r == 0)
 		buf_free(&link->answer);
-	watch(link);
+	link_watch(link);
 }
 
 void gate_link_answer(struct gate_link *link, int status, bool deprecated,
@@ -82,7 +82,7 @@ void gate_link_answer(struct gate_link *link, int status, bool deprecated,
 	link->answer = *body;
 	*body = (struct buf){0};
 	wire_text_begin(&link->out, &m, link->answer.data, link->answer.len);
-	flush(link);
+	link_flush(link);
 }
 
 int gate_link_dial(struct gate_link *link, uint32_t port)
@@ -125,7 +125,7 @@ static void take_request(struct gate_link *link)
 		lost(link);
 	} else if (r > 0 && link->calling) {
 		link->held = true;
-		watch(link);
+		link_watch(link);
 	} else if (r > 0) {
 		carry_out(link);
 	}
@@ -156,7 +156,7 @@ static void take_dialed(struct gate_link *link)
 }
 
 /* What is neither may be a call that nobody waits for any more. */
-static void take(struct gate_link *link)
+static void link_take(struct gate_link *link)
 {
 	switch (link->in.m.kind) {
 	case WIRE_REQUEST:
@@ -178,7 +178,7 @@ static void take(struct gate_link *link)
  * has a deadline. Return: 0 or what wire_recv() says; the end is told to
  * ops->gone().
  */
-static int receive(struct gate_link *link)
+static int link_receive(struct gate_link *link)
 {
 	int r = wire_recv(link->src.fd, WIRE_GATE, &link->in);
 
@@ -194,11 +194,11 @@ static void on_link(struct loop_source *src, uint32_t events)
 
 	link->held = false;
 	if (events & EPOLLOUT)
-		flush(link);
+		link_flush(link);
 	if (held && !link->gone)
 		carry_out(link);
-	else if (!link->gone && receive(link) == 0) {
-		take(link);
+	else if (!link->gone && link_receive(link) == 0) {
+		link_take(link);
 		wire_in_drop(&link->in);
 	}
 }
@@ -232,11 +232,11 @@ static int await_reply(struct gate_link *link, uint64_t end_ns)
 	int r;
 
 	do {
-		r = receive(link);
+		r = link_receive(link);
 		if (r == 0 && is_reply(link))
 			return 0;
 		if (r == 0) {
-			take(link);
+			link_take(link);
 			wire_in_drop(&link->in);
 		} else if (r == -EAGAIN) {
 			r = await(link, POLLIN, end_ns);
@@ -277,8 +277,8 @@ int gate_link_tell(struct gate_link *link, enum wire_kind kind, uint32_t value,
 	return send_within(link, &m, tail, len, end_of(kind, value));
 }
 
-static int call(struct gate_link *link, const struct wire_message *m,
-		const void *tail, size_t len)
+static int link_call(struct gate_link *link, const struct wire_message *m,
+		     const void *tail, size_t len)
 {
 	uint64_t begin_ns = now_ns();
 	uint64_t end_ns = end_of(m->kind, m->value);
@@ -309,7 +309,7 @@ int gate_link_call(struct gate_link *link, enum wire_kind kind, uint32_t value,
 		.serial = ++link->calls,
 		.value = value,
 	};
-	int r = link->gone ? -EPIPE : call(link, &m, tail, len);
+	int r = link->gone ? -EPIPE : link_call(link, &m, tail, len);
 
 	if (r < 0)
 		return err_set(err, r,

@@ -30,7 +30,7 @@ void load_end(struct load *load)
 	*load = LOAD_NONE;
 }
 
-static int read_state(struct load *load)
+static int load_read_state(struct load *load)
 {
 	struct stat st;
 	int r;
@@ -61,7 +61,7 @@ static int read_state(struct load *load)
 static int find_in_config(struct load *load, const char *key, struct json *json,
 			  struct err *err)
 {
-	int r = read_state(load);
+	int r = load_read_state(load);
 
 	if (r < 0)
 		return r;
@@ -103,8 +103,9 @@ static const struct list nets = {
 };
 
 /* The last override of device @id, if there is one: @path is replaced. */
-static int override(const struct need_request *request, const struct list *list,
-		    const char *id, struct buf *path)
+static int load_override(const struct need_request *request,
+			 const struct list *list, const char *id,
+			 struct buf *path)
 {
 	cleanup_buf struct buf text = {0};
 	struct err err = {0};
@@ -143,7 +144,7 @@ static int name_of_device(struct load *load, const struct need_request *request,
 	r = member_text_of(&json, list->id, &id);
 	if (r == 0)
 		r = member_text_of(&json, list->path, path);
-	return r == 0 ? override(request, list, id.data, path) : r;
+	return r == 0 ? load_override(request, list, id.data, path) : r;
 }
 
 static int name_in_part(struct load *load, const char *part, const char *key,
@@ -205,7 +206,7 @@ static int name_of_memory(struct load *load, const struct need_request *request,
 			buf_add_str(path, "/" SNAPSHOT_MEMORY_NAME);
 	}
 	if (r == 0 && index == 1)
-		r = read_state(load);
+		r = load_read_state(load);
 	if (r == 0 && index == 1)
 		r = snapshot_read_head(load->text, load->len, &head, &covered,
 				       NULL);
@@ -215,8 +216,8 @@ static int name_of_memory(struct load *load, const struct need_request *request,
 	return r;
 }
 
-static int find(struct load *load, const struct need_request *request,
-		enum path_role role, unsigned int index, struct buf *path)
+static int load_find(struct load *load, const struct need_request *request,
+		     enum path_role role, unsigned int index, struct buf *path)
 {
 	switch (role) {
 	case PATH_STATE:
@@ -241,7 +242,7 @@ int load_path(struct load *load, const struct need_request *request,
 	      enum path_role role, unsigned int index, struct buf *path)
 {
 	int r = need_is(request, API_PUT, "snapshot", "load")
-			? find(load, request, role, index, path)
+			? load_find(load, request, role, index, path)
 			: -EACCES;
 
 	if (path->failed)

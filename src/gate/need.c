@@ -28,7 +28,7 @@ static const struct need {
 	const char *first;
 	const char *second;
 	const char *key[2];
-} needs[] = {
+} need_list[] = {
 	{NEED_RUNNING, PATH_DISK, API_PATCH, "drives", NULL, {DRIVE_PATH}},
 	{NEED_RUNNING, PATH_DISK_RO, API_PATCH, "drives", NULL, {DRIVE_PATH}},
 	{NEED_RUNNING, PATH_FOLDER, API_PUT, SNAPSHOT, "create", {STATE_PATH}},
@@ -61,8 +61,8 @@ static const struct need {
 
 bool need_crosses(enum path_role role)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(needs); i++)
-		if (needs[i].role == role)
+	for (size_t i = 0; i < ARRAY_SIZE(need_list); i++)
+		if (need_list[i].role == role)
 			return true;
 	/* Of a load only (load.h). */
 	return role == PATH_STATE || role == PATH_MEMORY;
@@ -108,7 +108,7 @@ int need_read(struct need_request *request, const char *raw, size_t len)
 	return 0;
 }
 
-static bool equals(const char *text, size_t len, const char *word)
+static bool need_equals(const char *text, size_t len, const char *word)
 {
 	return len == strlen(word) && memcmp(text, word, len) == 0;
 }
@@ -117,9 +117,9 @@ bool need_is(const struct need_request *request, enum api_method method,
 	     const char *first, const char *second)
 {
 	return request->method == method &&
-	       equals(request->first, request->first_len, first) &&
+	       need_equals(request->first, request->first_len, first) &&
 	       (!second ||
-		equals(request->second, request->second_len, second));
+		need_equals(request->second, request->second_len, second));
 }
 
 void need_body(const struct need_request *request, struct json *json,
@@ -148,8 +148,8 @@ int need_text(const struct need_request *request, const char *key,
 int need_path(const struct need_request *request, enum need_time time,
 	      enum path_role role, struct buf *path)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(needs); i++) {
-		const struct need *need = &needs[i];
+	for (size_t i = 0; i < ARRAY_SIZE(need_list); i++) {
+		const struct need *need = &need_list[i];
 		int r;
 
 		if (need->role != role || need->time != time ||

@@ -303,7 +303,7 @@ static bool may_dial(struct gate *gate)
 	return gate->nr_dials++ < DIALS_MAX;
 }
 
-static int dial(struct gate *gate, uint32_t port)
+static int open_dial(struct gate *gate, uint32_t port)
 {
 	size_t size = strlen(gate->vsock.path) + DIAL_SUFFIX;
 	cleanup_free char *path = malloc(size);
@@ -322,7 +322,7 @@ int gate_take_dial(struct gate *gate)
 
 	if (!gate->vsock.known || !gate->locked)
 		return -EPROTO;
-	fd = may_dial(gate) ? dial(gate, port) : -EAGAIN;
+	fd = may_dial(gate) ? open_dial(gate, port) : -EAGAIN;
 	reply->m = (struct wire_message){
 		.kind = WIRE_DIALED,
 		.value = port,

@@ -10,7 +10,7 @@
 
 #include <errno.h>
 
-static int dial(struct gate_link *link, uint32_t port)
+static int opener_dial(struct gate_link *link, uint32_t port)
 {
 	int r = gate_link_dial(link, port);
 
@@ -41,7 +41,7 @@ static int open_as_allowed(const struct path_opener *opener,
 	if (!o->locked)
 		return path_direct.ops->open(&path_direct, want, err);
 	if (want->role == PATH_VSOCK_PEER)
-		return dial(o->link, want->index);
+		return opener_dial(o->link, want->index);
 	if (o->link->in_progress && need_crosses(want->role))
 		return need(o->link, want, err);
 	return path_say(want->role, want->path, -EACCES, "", err);

@@ -97,7 +97,7 @@ static int begin_files(struct gate_save *save, const struct wanted *wanted,
 }
 
 /* Nothing of it stays, a directory that was made for it neither. */
-static void give_up(struct gate *gate)
+static void save_give_up(struct gate *gate)
 {
 	struct gate_save *save = &gate->save;
 	bool committed = save->files.committed;
@@ -110,7 +110,7 @@ static void give_up(struct gate *gate)
 	save->begun = false;
 }
 
-static int begin(struct gate *gate, int *under, struct err *err)
+static int gate_save_begin(struct gate *gate, int *under, struct err *err)
 {
 	struct gate_save *save = &gate->save;
 	struct wanted wanted = {0};
@@ -134,7 +134,7 @@ static int begin(struct gate *gate, int *under, struct err *err)
 	snapshot_paths_free(&wanted.paths);
 	buf_free(&wanted.dir);
 	if (r < 0)
-		give_up(gate);
+		save_give_up(gate);
 	if (gate_refused(gate, r))
 		return err_set(err, r, "Cannot save: %s",
 			       gate_refused(gate, r));
@@ -190,11 +190,11 @@ int gate_take_save(struct gate *gate)
 	if (!need_is(&gate->request, API_PUT, "snapshot", "create"))
 		r = err_set(&err, -EACCES, "No snapshot is asked for");
 	else
-		r = begin(gate, &under, &err);
+		r = gate_save_begin(gate, &under, &err);
 	if (r == 0) {
 		r = fill_reply(save, reply, under);
 		if (r < 0) {
-			give_up(gate);
+			save_give_up(gate);
 			(void)err_set(&err, r, "Cannot save: %s", err_name(r));
 		}
 	}
@@ -233,7 +233,7 @@ int gate_take_saved(struct gate *gate)
 			.size = save->of.size,
 			.proof = done.proof,
 		};
-	give_up(gate);
+	save_give_up(gate);
 	reply->m = (struct wire_message){
 		.kind = WIRE_DONE,
 		.serial = gate->in.m.serial,
@@ -248,12 +248,12 @@ int gate_take_aborted(struct gate *gate)
 {
 	if (!gate->save.begun)
 		return -EPROTO;
-	give_up(gate);
+	save_give_up(gate);
 	return 0;
 }
 
 void gate_save_end(struct gate *gate)
 {
 	if (gate->save.begun)
-		give_up(gate);
+		save_give_up(gate);
 }

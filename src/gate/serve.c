@@ -66,7 +66,7 @@ void gate_send_reply(struct gate *gate)
 	pump(gate);
 }
 
-static void ask(void *ctx, const char *raw, size_t len)
+static void serve_ask(void *ctx, const char *raw, size_t len)
 {
 	struct gate *gate = ctx;
 	struct wire_message m = {.kind = WIRE_REQUEST};
@@ -82,7 +82,8 @@ static void ask(void *ctx, const char *raw, size_t len)
 }
 
 /* Lost when there is no room: it is for the log only. */
-static void note(void *ctx, enum server_note note, int rc, const char *text)
+static void serve_note(void *ctx, enum server_note note, int rc,
+		       const char *text)
 {
 	struct gate *gate = ctx;
 	const struct wire_message m = {
@@ -96,7 +97,8 @@ static void note(void *ctx, enum server_note note, int rc, const char *text)
 			 len < ERR_TEXT_MAX ? len : ERR_TEXT_MAX, NULL, 0);
 }
 
-static const struct server_ops server_ops = {.ask = ask, .note = note};
+static const struct server_ops server_ops = {.ask = serve_ask,
+					     .note = serve_note};
 
 /* ---- from the guest process ---- */
 

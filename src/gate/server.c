@@ -100,7 +100,7 @@ static void on_connection(struct loop_source *src, uint32_t events)
 	server_set_timer(server);
 }
 
-static void on_timer(struct timer *timer)
+static void server_on_timer(struct timer *timer)
 {
 	struct server *server = container_of(timer, struct server, timer);
 	uint64_t now = now_ns();
@@ -181,7 +181,7 @@ int server_new(struct server **out, struct loop *loop, int fd,
 	};
 	for (size_t i = 0; i < CLIENTS_MAX; i++)
 		server->clients[i].src.fd = -1;
-	timer_init(&server->timer, server->loop, on_timer);
+	timer_init(&server->timer, server->loop, server_on_timer);
 	r = loop_add(server->loop, &server->src);
 	if (r < 0) {
 		server_free(server);

@@ -139,8 +139,8 @@ int allow_find(const struct allow *allow, const char *path, char **rest)
 
 /* ---- opening ---- */
 
-static int refuse(struct allow *allow, const char *what, const char *path,
-		  struct err *err)
+static int allow_refuse(struct allow *allow, const char *what, const char *path,
+			struct err *err)
 {
 	(void)err_set(&allow->why, -EXDEV, "%s: %s", what, path);
 	return err ? err_set(err, -EXDEV, "%s: %s", what, path) : -EXDEV;
@@ -157,23 +157,24 @@ static int open_allowed(const struct path_opener *opener,
 		return path_say(want->role, want->path, -EACCES, "", err);
 	i = allow_find(allow, want->path, &rest);
 	if (i == -EACCES)
-		return refuse(allow, "Outside of what --allow permits",
-			      want->path, err);
+		return allow_refuse(allow, "Outside of what --allow permits",
+				    want->path, err);
 	if (i >= 0 && allow->dirs[i].read_only && path_writes(want->role))
-		return refuse(allow, "--allow permits only reading there",
-			      want->path, err);
+		return allow_refuse(allow, "--allow permits only reading there",
+				    want->path, err);
 	fd = i < 0 ? i : path_open_beneath(allow->dirs[i].fd, want->role, rest);
 	if (fd == -ELOOP || fd == -EXDEV)
-		return refuse(allow,
-			      "Outside of what --allow permits, which leaves "
-			      "out symbolic links",
-			      want->path, err);
+		return allow_refuse(
+			allow,
+			"Outside of what --allow permits, which leaves "
+			"out symbolic links",
+			want->path, err);
 	return fd < 0 ? path_say(want->role, want->path, fd, "", err) : fd;
 }
 
 /* ---- the directories ---- */
 
-static int add(struct allow *allow, const char *text)
+static int allow_add(struct allow *allow, const char *text)
 {
 	struct allow_dir *dir = &allow->dirs[allow->nr];
 	size_t len = strlen(text);
@@ -224,7 +225,7 @@ int allow_open(struct allow *allow, const char *const *texts, unsigned int nr,
 		return err_set(err, -errno, "--allow: no working directory: %s",
 			       err_name(errno));
 	for (unsigned int i = 0; i < nr && r == 0; i++) {
-		r = add(allow, texts[i]);
+		r = allow_add(allow, texts[i]);
 		if (r < 0)
 			(void)err_set(err, r, "--allow %s: %s%s", texts[i],
 				      err_name(r),

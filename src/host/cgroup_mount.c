@@ -34,8 +34,8 @@ static int unescape(const char *text, size_t len, char **out)
 }
 
 /* Is @name among the words of @list, of @len bytes, split by @sep? */
-static bool has_word(const char *list, size_t len, char sep, const char *name,
-		     size_t name_len)
+static bool cgroup_mount_has_word(const char *list, size_t len, char sep,
+				  const char *name, size_t name_len)
 {
 	while (len > 0) {
 		const char *end = memchr(list, sep, len);
@@ -52,7 +52,7 @@ static bool has_word(const char *list, size_t len, char sep, const char *name,
 
 bool cgroup_lists(const char *list, const char *name, size_t len)
 {
-	return has_word(list, strcspn(list, "\n"), ' ', name, len);
+	return cgroup_mount_has_word(list, strcspn(list, "\n"), ' ', name, len);
 }
 
 struct field {
@@ -87,7 +87,8 @@ int cgroup_find_mount(const char *mounts, unsigned int version,
 			continue;
 		*any = true;
 		if (version == 2 ||
-		    has_word(field[3].at, field[3].len, ',', controller, len))
+		    cgroup_mount_has_word(field[3].at, field[3].len, ',',
+					  controller, len))
 			return unescape(field[1].at, field[1].len, out);
 	}
 	return -ENOENT;

@@ -97,7 +97,8 @@ static bool is_proc(int fd)
 	       fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
 }
 
-static void read_line(int at, const char *name, char *text, size_t size)
+static void handover_read_line(int at, const char *name, char *text,
+			       size_t size)
 {
 	cleanup_fd int fd = below_open(at, name, BELOW_PROC);
 	ssize_t n = fd < 0 ? 0 : read(fd, text, size - 1);
@@ -114,7 +115,7 @@ void handover_take(struct handover *left)
 	if (!is_proc(proc))
 		return;
 	left->pagemap = below_open(proc, "self/pagemap", BELOW_PROC);
-	read_line(proc, "sys/kernel/random/boot_id", left->boot_id,
-		  sizeof(left->boot_id));
+	handover_read_line(proc, "sys/kernel/random/boot_id", left->boot_id,
+			   sizeof(left->boot_id));
 	fd_close(&proc);
 }

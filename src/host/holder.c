@@ -18,7 +18,7 @@
 #define COMMAND_MAX 2048
 
 /* NULL when there is none, or it is not for us. */
-static DIR *open_dir(const struct path_opener *opener, const char *path)
+static DIR *holder_open_dir(const struct path_opener *opener, const char *path)
 {
 	int fd = path_open(opener, PATH_PROC_DIR, path, NULL);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -63,7 +63,7 @@ static bool has_mark(const struct path_opener *opener, const char *pid,
 	DIR *dir;
 
 	(void)snprintf(path, sizeof(path), "/proc/%.20s/fdinfo", pid);
-	dir = open_dir(opener, path);
+	dir = holder_open_dir(opener, path);
 	while (dir && !found && (entry = readdir(dir))) {
 		cleanup_fd int fd =
 			below_open(dirfd(dir), entry->d_name, BELOW_PROC);
@@ -86,8 +86,8 @@ static const char *id_of(const char *words, size_t len)
 	return NULL;
 }
 
-static ssize_t read_file(int proc, const char *pid, const char *name,
-			 char *text, size_t size)
+static ssize_t holder_read_file(int proc, const char *pid, const char *name,
+				char *text, size_t size)
 {
 	char path[64];
 	cleanup_fd int fd = -1;
@@ -108,13 +108,14 @@ static void make_plain(char *text)
 			*text = '?';
 }
 
-static void describe(int proc, const char *pid, char *text, size_t size)
+static void holder_describe(int proc, const char *pid, char *text, size_t size)
 {
 	char words[COMMAND_MAX], name[32];
-	ssize_t n = read_file(proc, pid, "cmdline", words, sizeof(words));
+	ssize_t n =
+		holder_read_file(proc, pid, "cmdline", words, sizeof(words));
 	const char *id = n > 0 ? id_of(words, (size_t)n) : NULL;
 
-	(void)read_file(proc, pid, "comm", name, sizeof(name));
+	(void)holder_read_file(proc, pid, "comm", name, sizeof(name));
 	name[strcspn(name, "\n")] = '\0';
 	if (id && strcmp(name, "firecracker") == 0)
 		(void)snprintf(text, size, " by VM %.64s (process %.20s)", id,
@@ -129,7 +130,7 @@ void holder_find(const struct path_opener *opener, const char *key,
 {
 	struct dirent *entry;
 	char self[24];
-	DIR *dir = open_dir(opener, "/proc");
+	DIR *dir = holder_open_dir(opener, "/proc");
 
 	text[0] = '\0';
 	(void)snprintf(self, sizeof(self), "%d", getpid());
@@ -137,7 +138,7 @@ void holder_find(const struct path_opener *opener, const char *key,
 		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
 		    strcmp(entry->d_name, self) != 0 &&
 		    has_mark(opener, entry->d_name, key, mark))
-			describe(dirfd(dir), entry->d_name, text, size);
+			holder_describe(dirfd(dir), entry->d_name, text, size);
 	if (dir)
 		(void)closedir(dir);
 }

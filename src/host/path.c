@@ -232,7 +232,8 @@ static int open_file(const struct path_rule *rule, const struct spot *spot)
 
 /* ---- taps ---- */
 
-static int open_tap(const struct path_rule *rule, const char *name, bool ready)
+static int path_open_tap(const struct path_rule *rule, const char *name,
+			 bool ready)
 {
 	cleanup_fd int fd = -1;
 	int r = ready ? tap_look(name) : 0;
@@ -250,14 +251,14 @@ static int open_tap(const struct path_rule *rule, const char *name, bool ready)
 
 /* ---- this process ---- */
 
-static int open_here(const struct path_want *want)
+static int path_open_here(const struct path_want *want)
 {
 	const struct path_rule *rule = &path_rules[want->role];
 	const char *path = rule->fixed ? rule->fixed : want->path;
 
 	switch (rule->how) {
 	case PATH_TAP_BY_NAME:
-		return open_tap(rule, path, want->role == PATH_TAP_READY);
+		return path_open_tap(rule, path, want->role == PATH_TAP_READY);
 	case PATH_LISTEN:
 		return unix_listen(path, rule->backlog);
 	case PATH_CONNECT:
@@ -271,7 +272,7 @@ static int direct_open(const struct path_opener *opener,
 		       const struct path_want *want, struct err *err)
 {
 	char hint[DENIED_HINT_MAX];
-	int fd = open_here(want);
+	int fd = path_open_here(want);
 
 	(void)opener;
 	if (fd >= 0 || !err)

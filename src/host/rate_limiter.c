@@ -18,14 +18,14 @@ static const struct schema_field level_fields[] = {
 static const struct schema_object level =
 	SCHEMA_STATE_OF(struct token_bucket_level, level_fields);
 
-static const struct schema_field state_fields[] = {
+static const struct schema_field rate_limiter_state_fields[] = {
 	SCHEMA_STATE_OBJECT(struct rate_limiter_state, bandwidth, &level),
 	SCHEMA_STATE_OBJECT(struct rate_limiter_state, ops, &level),
 };
 const struct schema_object rate_limiter_state_schema =
-	SCHEMA_STATE_OF(struct rate_limiter_state, state_fields);
+	SCHEMA_STATE_OF(struct rate_limiter_state, rate_limiter_state_fields);
 
-static void on_timer(struct timer *timer)
+static void rate_limiter_on_timer(struct timer *timer)
 {
 	struct rate_limiter *limiter =
 		container_of(timer, struct rate_limiter, timer);
@@ -38,7 +38,7 @@ void rate_limiter_init(struct rate_limiter *limiter, struct loop *loop,
 		       void (*ready)(struct rate_limiter *limiter))
 {
 	*limiter = (struct rate_limiter){.ready = ready};
-	timer_init(&limiter->timer, loop, on_timer);
+	timer_init(&limiter->timer, loop, rate_limiter_on_timer);
 }
 
 void rate_limiter_free(struct rate_limiter *limiter)

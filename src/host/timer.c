@@ -17,7 +17,7 @@ static uint64_t later(uint64_t ns, uint64_t by_ns)
 }
 
 /* From the end: a deadline is mostly the last when it is set. */
-static void put(struct timer *timer, uint64_t deadline_ns)
+static void timer_put(struct timer *timer, uint64_t deadline_ns)
 {
 	struct list *head = &timer->loop->timers;
 	struct list *at = head->prev;
@@ -41,7 +41,7 @@ void timer_set(struct timer *timer, uint64_t first_ns, uint64_t period_ns)
 	list_del(&timer->link);
 	timer->period_ns = period_ns;
 	/* Behind the time of the round that may be calling us. */
-	put(timer, later(now_ns(), first_ns > 0 ? first_ns : 1));
+	timer_put(timer, later(now_ns(), first_ns > 0 ? first_ns : 1));
 }
 
 void timer_stop(struct timer *timer)
@@ -68,7 +68,8 @@ static void again(struct timer *timer, uint64_t now)
 {
 	uint64_t missed = (now - timer->deadline_ns) / timer->period_ns;
 
-	put(timer, later(timer->deadline_ns, (missed + 1) * timer->period_ns));
+	timer_put(timer,
+		  later(timer->deadline_ns, (missed + 1) * timer->period_ns));
 }
 
 void timer_run(struct loop *loop)

@@ -128,7 +128,7 @@ ssize_t unix_send_fds(int sock, const void *data, size_t len, const int *fds,
 }
 
 /* Those of one list: into @fds while there is room, the others are closed. */
-static void take(const struct cmsghdr *c, int *fds, size_t max, size_t *nr)
+static void unix_take(const struct cmsghdr *c, int *fds, size_t max, size_t *nr)
 {
 	size_t bytes = c->cmsg_len - CMSG_LEN(0);
 
@@ -145,13 +145,13 @@ static void take(const struct cmsghdr *c, int *fds, size_t max, size_t *nr)
 }
 
 /* Return: how many there were, of which @max at most are kept. */
-static size_t take_all(struct msghdr *msg, int *fds, size_t max)
+static size_t unix_take_all(struct msghdr *msg, int *fds, size_t max)
 {
 	size_t nr = 0;
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c))
 		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-			take(c, fds, max, &nr);
+			unix_take(c, fds, max, &nr);
 	return nr;
 }
 
@@ -177,7 +177,7 @@ ssize_t unix_recv_fds(int sock, void *data, size_t len, int *fds, size_t max,
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
-	came = take_all(&msg, fds, max);
+	came = unix_take_all(&msg, fds, max);
 	if (came <= max && !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
 		*nr = came;
 		return n;

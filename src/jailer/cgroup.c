@@ -36,15 +36,15 @@ static void group_close(struct group *g)
 
 #define cleanup_group __attribute__((cleanup(group_close)))
 
-static int cannot_write(const struct group *g, const char *file, int rc,
-			struct err *err)
+static int cgroup_cannot_write(const struct group *g, const char *file, int rc,
+			       struct err *err)
 {
 	return err_set(err, rc, "Failed to write to %.*s/%s: %s (os error %d)",
 		       (int)g->path.len, g->path.data, file, err_name(rc), -rc);
 }
 
-static int write_file(const struct group *g, const char *file,
-		      const char *value, struct err *err)
+static int cgroup_write_file(const struct group *g, const char *file,
+			     const char *value, struct err *err)
 {
 	cleanup_fd int fd =
 		openat(g->fd, file, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -56,11 +56,11 @@ static int write_file(const struct group *g, const char *file,
 		r = -ENOMEM;
 	if (r == 0)
 		r = fd_write_full(fd, line, strlen(line));
-	return r < 0 ? cannot_write(g, file, r, err) : 0;
+	return r < 0 ? cgroup_cannot_write(g, file, r, err) : 0;
 }
 
 /* A file of one line, without its end. */
-static int read_file(int at, const char *file, char text[TEXT_MAX])
+static int cgroup_read_file(int at, const char *file, char text[TEXT_MAX])
 {
 	cleanup_fd int fd = openat(at, file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, text, TEXT_MAX - 1);
@@ -141,7 +141,7 @@ static int check_controller(const struct group *g,
 {
 	char list[TEXT_MAX];
 
-	if (read_file(g->fd, "cgroup.controllers", list) == 0 &&
+	if (cgroup_read_file(g->fd, "cgroup.controllers", list) == 0 &&
 	    cgroup_lists(list, s->file, s->controller_len))
 		return 0;
 	return err_set(err, -ENOENT, "Controller %.*s is unavailable",
@@ -149,17 +149,17 @@ static int check_controller(const struct group *g,
 }
 
 /* Version 2: the directories below may use the controller. */
-static int hand_down(const struct group *g, const struct cgroup_setting *s,
-		     struct err *err)
+static int cgroup_hand_down(const struct group *g,
+			    const struct cgroup_setting *s, struct err *err)
 {
 	char list[TEXT_MAX], word[NAME_MAX + 2];
 
-	if (read_file(g->fd, "cgroup.subtree_control", list) == 0 &&
+	if (cgroup_read_file(g->fd, "cgroup.subtree_control", list) == 0 &&
 	    cgroup_lists(list, s->file, s->controller_len))
 		return 0;
 	(void)snprintf(word, sizeof(word), "+%.*s", (int)s->controller_len,
 		       s->file);
-	return write_file(g, "cgroup.subtree_control", word, err);
+	return cgroup_write_file(g, "cgroup.subtree_control", word, err);
 }
 
 /* Version 1: a new cpuset is empty, and nobody can be in it. */
@@ -170,10 +170,10 @@ static int inherit(int parent, const struct group *g, struct err *err)
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(files) && r == 0; i++) {
-		if (read_file(g->fd, files[i], text) < 0 || text[0])
+		if (cgroup_read_file(g->fd, files[i], text) < 0 || text[0])
 			continue;
-		if (read_file(parent, files[i], text) == 0 && text[0])
-			r = write_file(g, files[i], text, err);
+		if (cgroup_read_file(parent, files[i], text) == 0 && text[0])
+			r = cgroup_write_file(g, files[i], text, err);
 	}
 	return r;
 }
@@ -216,7 +216,7 @@ static int descend_to_parent(struct group *g, const char *path,
 		if (len == 0)
 			continue;
 		if (setting && g->version == 2)
-			r = hand_down(g, setting, err);
+			r = cgroup_hand_down(g, setting, err);
 		if (r == 0)
 			r = descend(g, path, len, setting, err);
 	}
@@ -233,7 +233,7 @@ static int open_group(struct group *g, const struct cgroup_plan *plan,
 	if (r == 0)
 		r = descend_to_parent(g, plan->parent, s, err);
 	if (r == 0 && plan->version == 2)
-		r = hand_down(g, s, err);
+		r = cgroup_hand_down(g, s, err);
 	if (r == 0)
 		r = descend(g, plan->id, strlen(plan->id), s, err);
 	return r;
@@ -241,13 +241,13 @@ static int open_group(struct group *g, const struct cgroup_plan *plan,
 
 /* ---- using them ---- */
 
-static int set_value(const struct group *g, const struct cgroup_setting *s,
-		     struct err *err)
+static int cgroup_set_value(const struct group *g,
+			    const struct cgroup_setting *s, struct err *err)
 {
 	char file[NAME_MAX + 1];
 
 	(void)snprintf(file, sizeof(file), "%.*s", (int)s->file_len, s->file);
-	return write_file(g, file, s->value, err);
+	return cgroup_write_file(g, file, s->value, err);
 }
 
 /* This process has one thread. */
@@ -256,8 +256,8 @@ static int move_in(const struct group *g, struct err *err)
 	char pid[16];
 
 	(void)snprintf(pid, sizeof(pid), "%d", getpid());
-	return write_file(g, g->version == 1 ? "tasks" : "cgroup.procs", pid,
-			  err);
+	return cgroup_write_file(g, g->version == 1 ? "tasks" : "cgroup.procs",
+				 pid, err);
 }
 
 /* --parent-cgroup alone: to go where somebody has made one. */
@@ -287,7 +287,7 @@ int cgroup_enter(const struct cgroup_plan *plan, struct err *err)
 
 		r = open_group(&g, plan, s, err);
 		if (r == 0)
-			r = i < plan->nr ? set_value(&g, s, err)
+			r = i < plan->nr ? cgroup_set_value(&g, s, err)
 					 : move_in(&g, err);
 	}
 	return r;

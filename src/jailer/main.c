@@ -39,7 +39,7 @@
 #define FIRST_OWN_FD (STDERR_FILENO + 1)
 
 /* Nothing of @text may move a terminal's cursor or forge a line. */
-static int complain(const char *before, const struct err *err)
+static int jailer_complain(const char *before, const struct err *err)
 {
 	char line[2 * ERR_TEXT_MAX];
 	size_t n = (size_t)snprintf(line, sizeof(line), "%s", before);
@@ -52,7 +52,7 @@ static int complain(const char *before, const struct err *err)
 	return 1;
 }
 
-static int print(const char *text, size_t len)
+static int jailer_print(const char *text, size_t len)
 {
 	struct err err;
 	int r = fd_write_full(STDOUT_FILENO, text, len);
@@ -60,15 +60,15 @@ static int print(const char *text, size_t len)
 	if (r == 0)
 		return 0;
 	err_set(&err, r, "Cannot write to standard output: %s", err_name(r));
-	return complain("Jailer error: ", &err);
+	return jailer_complain("Jailer error: ", &err);
 }
 
-static int print_help(void)
+static int jailer_print_help(void)
 {
 	cleanup_buf struct buf text = {0};
 
 	args_help(&jailer_page, &text);
-	return text.failed ? 1 : print(text.data, text.len);
+	return text.failed ? 1 : jailer_print(text.data, text.len);
 }
 
 static int print_version(void)
@@ -77,7 +77,7 @@ static int print_version(void)
 	int n = snprintf(text, sizeof(text), "Jailer v%s\n\nVolt v%s\n",
 			 FIRECRACKER_COMPAT_VERSION, VOLT_VERSION);
 
-	return print(text, (size_t)n);
+	return jailer_print(text, (size_t)n);
 }
 
 static int join_netns(const char *path, struct err *err)
@@ -124,8 +124,8 @@ static int make_jail(const struct plan *plan, struct root *root,
 	return r;
 }
 
-static int run(const struct plan *plan, const struct start_clock *clock,
-	       int proc, struct err *err)
+static int jailer_run(const struct plan *plan, const struct start_clock *clock,
+		      int proc, struct err *err)
 {
 	struct root root;
 	int r = make_jail(plan, &root, clock, proc, err);
@@ -169,19 +169,19 @@ int main(int argc, char **argv)
 
 	read_clock(&clock);
 	if (sanitize(&proc, &err) < 0)
-		return complain("Jailer error: ", &err);
+		return jailer_complain("Jailer error: ", &err);
 	r = args_parse(&jailer_page, argc, argv, &opts, &args, &err);
 	if (args.help)
-		return print_help();
+		return jailer_print_help();
 	if (opts.version || args_asks_for(argc, argv, "--version"))
 		return print_version();
 	if (r == 0)
 		r = plan_check_required(&opts, &err);
 	if (r < 0)
-		return complain("Failed to parse arguments: ", &err);
+		return jailer_complain("Failed to parse arguments: ", &err);
 	r = plan_fill(&plan, &opts, &args, &err);
 	if (r == 0)
-		r = run(&plan, &clock, proc, &err);
+		r = jailer_run(&plan, &clock, proc, &err);
 	plan_free(&plan);
-	return r < 0 ? complain("Jailer error: ", &err) : 0;
+	return r < 0 ? jailer_complain("Jailer error: ", &err) : 0;
 }

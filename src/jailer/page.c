@@ -7,7 +7,7 @@
 #define AT(member) .offset = offsetof(struct jailer_options, member)
 
 /* clang-format off */
-static const struct arg args[] = {
+static const struct arg jailer_page_args[] = {
 	{"id", "ID",
 	 "name of the microVM and of its jail: 1 to 64 letters, digits and '-'",
 	 .kind = ARG_TEXT, AT(id)},
@@ -79,8 +79,8 @@ const struct args_page jailer_page = {
 		 "directory of root or of the user; symbolic links, hard links "
 		 "and files of others are refused, and stay as they are. To "
 		 "remove a jail is up to who made it.\n",
-	.args = args,
-	.nr_args = ARRAY_SIZE(args),
+	.args = jailer_page_args,
+	.nr_args = ARRAY_SIZE(jailer_page_args),
 	.exit = "that of the program; 1 with a line on standard error: the "
 		"jail could not be made.",
 	.examples = "  volt-jailer --id vm1 --exec-file /usr/bin/volt-vmm "

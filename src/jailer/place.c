@@ -13,8 +13,8 @@
 
 #define OPEN_DIR (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
-static void note(struct place *p, enum place_kind kind, int at,
-		 const char *name, const struct stat *st)
+static void jailer_place_note(struct place *p, enum place_kind kind, int at,
+			      const char *name, const struct stat *st)
 {
 	assert(p->nr < PLACE_NOTES_MAX);
 	p->note[p->nr++] = (struct place_note){
@@ -87,8 +87,9 @@ static int check_owner(const struct place *p, const struct stat *st,
 }
 
 /* @made: it was not there. */
-static int open_dir(struct place *p, int at, const char *name, const char *path,
-		    struct stat *st, bool *made, struct err *err)
+static int place_open_dir(struct place *p, int at, const char *name,
+			  const char *path, struct stat *st, bool *made,
+			  struct err *err)
 {
 	cleanup_fd int fd = -1;
 	int r;
@@ -111,10 +112,10 @@ int place_open(struct place *p, int at, const char *name, const char *path,
 {
 	struct stat st;
 	bool made;
-	int fd = open_dir(p, at, name, path, &st, &made, err);
+	int fd = place_open_dir(p, at, name, path, &st, &made, err);
 
 	if (fd >= 0 && made && !keep)
-		note(p, PLACE_DIR, at, name, NULL);
+		jailer_place_note(p, PLACE_DIR, at, name, NULL);
 	return fd;
 }
 
@@ -139,12 +140,12 @@ int place_take(struct place *p, int at, const char *name, const char *path,
 {
 	struct stat st;
 	bool made;
-	cleanup_fd int fd = open_dir(p, at, name, path, &st, &made, err);
+	cleanup_fd int fd = place_open_dir(p, at, name, path, &st, &made, err);
 	int r;
 
 	if (fd < 0)
 		return fd;
-	note(p, made ? PLACE_DIR : PLACE_TAKEN, at, name, &st);
+	jailer_place_note(p, made ? PLACE_DIR : PLACE_TAKEN, at, name, &st);
 	r = set_owner(fd, p->us, 0, path, err);
 	return r < 0 ? r : fd_steal(&fd);
 }
@@ -196,7 +197,7 @@ int place_file(struct place *p, int at, const char *name, mode_t mode,
 	}
 	if (fd < 0)
 		return -errno;
-	note(p, PLACE_FILE, at, name, NULL);
+	jailer_place_note(p, PLACE_FILE, at, name, NULL);
 	return fchmod(fd, mode) < 0 ? -errno : fd_steal(&fd);
 }
 
@@ -208,7 +209,7 @@ int place_device(struct place *p, int at, const char *name, dev_t dev,
 			       "Failed to create %s via mknod inside the jail: "
 			       "%s (os error %d)",
 			       path, err_name(errno), errno);
-	note(p, PLACE_FILE, at, name, NULL);
+	jailer_place_note(p, PLACE_FILE, at, name, NULL);
 	if (fchownat(at, name, p->uid, p->gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_set(err, -errno,
 			       "Failed to change owner for %s: %s (os error "

@@ -33,7 +33,7 @@
 #define MEM_MAJOR     1
 #define URANDOM_MINOR 9
 
-static int fail(struct err *err, int rc, const char *what)
+static int root_fail(struct err *err, int rc, const char *what)
 {
 	return err_set(err, rc, "%s: %s (os error %d)", what, err_name(rc),
 		       -rc);
@@ -89,7 +89,7 @@ static int check_mount(const struct root *root, struct err *err)
 	struct statvfs fs;
 
 	if (fstatvfs(root->root, &fs) < 0)
-		return fail(err, -errno, root->path);
+		return root_fail(err, -errno, root->path);
 	if (fs.f_flag & (ST_NODEV | ST_NOEXEC | ST_RDONLY))
 		return err_set(err, -EPERM,
 			       "%s is on a file system that is mounted with "
@@ -112,8 +112,9 @@ static int check_unused(const struct root *root, struct err *err)
 	if (fstatat(root->instance, "root/dev/net/tun", &st,
 		    AT_SYMLINK_NOFOLLOW) < 0)
 		return 0;
-	return fail(err, -EEXIST,
-		    "Failed to create /dev/net/tun via mknod inside the jail");
+	return root_fail(
+		err, -EEXIST,
+		"Failed to create /dev/net/tun via mknod inside the jail");
 }
 
 static int set_paths(struct root *root, const struct plan *plan)
@@ -127,8 +128,8 @@ static int set_paths(struct root *root, const struct plan *plan)
 	return root->path && root->pid_name ? 0 : -ENOMEM;
 }
 
-static int make_folders(struct root *root, const struct plan *plan,
-			struct err *err)
+static int root_make_folders(struct root *root, const struct plan *plan,
+			     struct err *err)
 {
 	struct place *p = &root->place;
 
@@ -228,7 +229,7 @@ int root_make(struct root *root, const struct plan *plan, struct err *err)
 	};
 	if (set_paths(root, plan) < 0)
 		return err_set(err, -ENOMEM, "Out of memory");
-	r = make_folders(root, plan, err);
+	r = root_make_folders(root, plan, err);
 	if (r == 0)
 		r = copy_program(root, plan, err);
 	if (r < 0)
@@ -268,25 +269,28 @@ int root_enter(struct root *root, struct err *err)
 	int r;
 
 	if (fchdir(root->root) < 0)
-		return fail(err, -errno, "Failed to change current directory");
+		return root_fail(err, -errno,
+				 "Failed to change current directory");
 	if (unshare(CLONE_NEWNS) < 0)
-		return fail(err, -errno,
-			    "Failed to unshare into new mount namespace");
+		return root_fail(err, -errno,
+				 "Failed to unshare into new mount namespace");
 	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
-		return fail(err, -errno,
-			    "Failed to change the propagation type to slave");
+		return root_fail(
+			err, -errno,
+			"Failed to change the propagation type to slave");
 	r = mount_itself();
 	if (r < 0)
-		return fail(err, r,
-			    "Failed to bind mount the jail root directory");
+		return root_fail(
+			err, r, "Failed to bind mount the jail root directory");
 	/* The old root lies on top of the new one then: pivot_root(2). */
 	if (syscall(SYS_pivot_root, ".", ".") < 0)
-		return fail(err, -errno, "Failed to pivot root");
+		return root_fail(err, -errno, "Failed to pivot root");
 	if (umount2(".", MNT_DETACH) < 0)
-		return fail(err, -errno, "Failed to unmount the old jail root");
+		return root_fail(err, -errno,
+				 "Failed to unmount the old jail root");
 	if (chroot(".") < 0 || chdir("/") < 0)
-		return fail(err, -errno,
-			    "Failed to chdir into chroot directory");
+		return root_fail(err, -errno,
+				 "Failed to chdir into chroot directory");
 	return 0;
 }
 

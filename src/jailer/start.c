@@ -37,7 +37,7 @@ struct start {
 	uint64_t cpu_us;
 };
 
-static int fail(struct err *err, int rc, const char *what)
+static int start_fail(struct err *err, int rc, const char *what)
 {
 	return err_set(err, rc, "%s: %s (os error %d)", what, err_name(rc),
 		       -rc);
@@ -79,8 +79,8 @@ static int drop_user(const struct plan *plan, struct err *err)
 	if (setgroups(0, NULL) < 0 ||
 	    setresgid(plan->gid, plan->gid, plan->gid) < 0 ||
 	    setresuid(plan->uid, plan->uid, plan->uid) < 0)
-		return fail(err, -errno,
-			    "Failed to change to the user of the jail");
+		return start_fail(err, -errno,
+				  "Failed to change to the user of the jail");
 	if (plan->uid != 0 && setuid(0) == 0)
 		return err_set(err, -EPERM,
 			       "Failed to change to the user of the jail: root "
@@ -97,7 +97,7 @@ static int hand_over(const struct start *s, struct err *err)
 		return err_set(err, -EBADF, "/proc is not descriptor %d",
 			       HANDOVER_PROC_FD);
 	if (fcntl(s->proc, F_SETFD, 0) < 0)
-		return fail(err, -errno, "Failed to get flags from fd");
+		return start_fail(err, -errno, "Failed to get flags from fd");
 	return 0;
 }
 
@@ -105,11 +105,12 @@ static int silence(int null, struct err *err)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (dup2(null, fd) < 0)
-			return fail(err, -errno, "Failed to duplicate fd");
+			return start_fail(err, -errno,
+					  "Failed to duplicate fd");
 	return 0;
 }
 
-static size_t count(char **words)
+static size_t start_count(char **words)
 {
 	size_t n = 0;
 
@@ -119,10 +120,10 @@ static size_t count(char **words)
 }
 
 /* Only returns when it fails. */
-static int become(const struct start *s, struct err *err)
+static int start_become(const struct start *s, struct err *err)
 {
 	static char *no_environment[] = {NULL};
-	const size_t nr_rest = count(s->plan->rest);
+	const size_t nr_rest = start_count(s->plan->rest);
 	cleanup_free char *program = NULL;
 	char start_us[24], cpu[24];
 	char *own[OWN_WORDS] = {NULL,
@@ -148,10 +149,10 @@ static int become(const struct start *s, struct err *err)
 	memcpy(argv, own, sizeof(own));
 	memcpy(argv + OWN_WORDS, s->plan->rest, nr_rest * sizeof(argv[0]));
 	(void)execve(program, argv, no_environment);
-	return fail(err, -errno, "Failed to exec into Firecracker");
+	return start_fail(err, -errno, "Failed to exec into Firecracker");
 }
 
-static int finish(const struct start *s, struct err *err)
+static int start_finish(const struct start *s, struct err *err)
 {
 	int r = hand_over(s, err);
 
@@ -161,7 +162,7 @@ static int finish(const struct start *s, struct err *err)
 		r = drop_user(s->plan, err);
 	if (r == 0 && s->plan->daemonize)
 		r = silence(s->null, err);
-	return r < 0 ? r : become(s, err);
+	return r < 0 ? r : start_become(s, err);
 }
 
 /* ---- processes ---- */
@@ -201,7 +202,7 @@ static _Noreturn void be_first(struct start *s, int go)
 	char byte;
 
 	if (read(go, &byte, 1) == 1) {
-		(void)finish(s, &err);
+		(void)start_finish(s, &err);
 		end_with(s, &err);
 	}
 	_exit(1);
@@ -215,13 +216,13 @@ static int start_first(struct start *s, struct err *err)
 	int r;
 
 	if (pipe2(go, O_CLOEXEC) < 0 || unshare(CLONE_NEWPID) < 0)
-		return fail(err, -errno,
-			    "Failed cloning into a new child process");
+		return start_fail(err, -errno,
+				  "Failed cloning into a new child process");
 	s->cpu_us += cpu_us();
 	pid = fork();
 	if (pid < 0)
-		return fail(err, -errno,
-			    "Failed cloning into a new child process");
+		return start_fail(err, -errno,
+				  "Failed cloning into a new child process");
 	if (pid == 0) {
 		fd_close(&go[1]);
 		be_first(s, go[0]);
@@ -238,14 +239,14 @@ static int start_first(struct start *s, struct err *err)
 	return r;
 }
 
-static int go_on(struct start *s, struct err *err)
+static int start_go_on(struct start *s, struct err *err)
 {
 	int r;
 
 	if (s->plan->new_pid_ns)
 		return start_first(s, err);
 	r = root_give(s->root, getpid(), err);
-	return r < 0 ? r : finish(s, err);
+	return r < 0 ? r : start_finish(s, err);
 }
 
 /* Does not return. No session leader: it cannot get a terminal again. */
@@ -255,18 +256,18 @@ static _Noreturn void be_daemon(struct start *s)
 	pid_t pid;
 
 	if (setsid() < 0) {
-		(void)fail(&err, -errno, "Failed to daemonize: setsid");
+		(void)start_fail(&err, -errno, "Failed to daemonize: setsid");
 		end_with(s, &err);
 	}
 	s->cpu_us += cpu_us();
 	pid = fork();
 	if (pid < 0) {
-		(void)fail(&err, -errno, "Failed to daemonize");
+		(void)start_fail(&err, -errno, "Failed to daemonize");
 		end_with(s, &err);
 	}
 	if (pid > 0)
 		_exit(0);
-	if (go_on(s, &err) < 0)
+	if (start_go_on(s, &err) < 0)
 		end_with(s, &err);
 	_exit(0);
 }
@@ -278,7 +279,7 @@ static int start_daemon(struct start *s, struct err *err)
 	s->cpu_us += cpu_us();
 	pid = fork();
 	if (pid < 0)
-		return fail(err, -errno, "Failed to daemonize");
+		return start_fail(err, -errno, "Failed to daemonize");
 	if (pid == 0)
 		be_daemon(s);
 	return 0;
@@ -299,9 +300,9 @@ int start_program(const struct plan *plan, struct root *root,
 	int r;
 
 	if (!plan->daemonize && !plan->new_pid_ns)
-		return go_on(&s, err);
+		return start_go_on(&s, err);
 	if (pipe2(s.status, O_CLOEXEC) < 0)
-		return fail(err, -errno, "Failed to daemonize");
-	r = plan->daemonize ? start_daemon(&s, err) : go_on(&s, err);
+		return start_fail(err, -errno, "Failed to daemonize");
+	r = plan->daemonize ? start_daemon(&s, err) : start_go_on(&s, err);
 	return r < 0 ? r : wait_for_program(&s, err);
 }

@@ -80,8 +80,8 @@ bool aptget_depends(const char *text, char out[static 128])
 }
 
 /* apt's program @name with two words. Return: as program_run(). */
-static int ask(const struct apt *apt, const char *name, const char *verb,
-	       const char *word, struct buf *out, struct buf *said)
+static int aptget_ask(const struct apt *apt, const char *name, const char *verb,
+		      const char *word, struct buf *out, struct buf *said)
 {
 	const char *argv[12] = {name, "-q", "-o", "APT::Sandbox::User="};
 	const struct program program = {
@@ -126,7 +126,7 @@ static int follow(const struct apt *apt, const char *package, char *name)
 		(void)snprintf(name, 128, "%s", package);
 		return 0;
 	}
-	r = ask(apt, "apt-cache", "depends", package, &out, &said);
+	r = aptget_ask(apt, "apt-cache", "depends", package, &out, &said);
 	if (r != 0)
 		return failed(apt, r, "find the package", &said);
 	depends = out.data ? strstr(out.data, "Depends:") : NULL;
@@ -166,7 +166,7 @@ static int download(const struct apt *apt, const char *package, char **deb)
 
 	if (r < 0)
 		return r;
-	r = ask(apt, "apt-get", "download", name, &out, &said);
+	r = aptget_ask(apt, "apt-get", "download", name, &out, &said);
 	if (r != 0)
 		return failed(apt, r, "download the package", &said);
 	*deb = find_deb(apt->folder);
@@ -324,13 +324,13 @@ static int download_by_own_lists(struct apt *apt, const char *package,
 	if (r < 0)
 		return r;
 	apt->config = config;
-	r = ask(apt, "apt-get", "update", NULL, &out, &said);
+	r = aptget_ask(apt, "apt-get", "update", NULL, &out, &said);
 	if (r != 0)
 		return failed(apt, r, "fetch the list of packages", &said);
 	return download(apt, package, deb);
 }
 
-static char *make_folder(struct err *err)
+static char *aptget_make_folder(struct err *err)
 {
 	const char *tmp = getenv("TMPDIR");
 	char *folder;
@@ -361,7 +361,7 @@ int aptget_fetch(const char *package, const char *suite,
 			       aptget_is_package(package) ? "Debian's suite"
 							  : "package");
 	(void)err_set(err, -ENOMEM, "Out of memory");
-	*folder = make_folder(err);
+	*folder = aptget_make_folder(err);
 	if (!*folder)
 		return err->rc;
 	apt.folder = *folder;

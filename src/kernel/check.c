@@ -36,8 +36,8 @@ static bool is_better(enum drives_id id)
 	       id == DRIVES_KEYS || id == DRIVES_DEVTMPFS;
 }
 
-static void add(struct check *check, enum drives_id id, enum drives_state state,
-		enum check_level level)
+static void check_add(struct check *check, enum drives_id id,
+		      enum drives_state state, enum check_level level)
 {
 	check->finding[check->nr++] = (struct check_finding){id, state, level};
 	if (level == CHECK_NEEDED)
@@ -51,9 +51,9 @@ static void judge_needed(enum drives_id id, enum drives_state state,
 
 	if (state == DRIVES_NOT ||
 	    (module && !wish->initrd && state == DRIVES_MODULE_LOST))
-		add(check, id, state, CHECK_NEEDED);
+		check_add(check, id, state, CHECK_NEEDED);
 	else if (module && wish->initrd)
-		add(check, id, state, CHECK_INITRD);
+		check_add(check, id, state, CHECK_INITRD);
 }
 
 void check_kernel(const struct buf *config, const struct modules *modules,
@@ -74,12 +74,12 @@ void check_kernel(const struct buf *config, const struct modules *modules,
 	 * to go on to. */
 	if (loads && !wish->initrd &&
 	    drives_judge(DRIVES_INITRD, config, modules) == DRIVES_NOT)
-		add(check, DRIVES_INITRD, DRIVES_NOT, CHECK_NEEDED);
+		check_add(check, DRIVES_INITRD, DRIVES_NOT, CHECK_NEEDED);
 	for (enum drives_id id = 0; id < DRIVES_COUNT; id++) {
 		enum drives_state state = drives_judge(id, config, modules);
 
 		if (is_better(id) && !is_needed(id, wish) &&
 		    (state == DRIVES_NOT || state == DRIVES_MODULE_LOST))
-			add(check, id, state, CHECK_LESS);
+			check_add(check, id, state, CHECK_LESS);
 	}
 }

@@ -92,7 +92,7 @@ static bool checksum_fits(const uint8_t *header)
 }
 
 /* The member's path, without what every one begins with. */
-static void set_path(struct tar *tar)
+static void deb_set_path(struct tar *tar)
 {
 	const char *h = (const char *)tar->header;
 	char whole[DEB_PATH_MAX];
@@ -131,7 +131,7 @@ static int begin_member(struct tar *tar)
 		tar->read = true;
 		return size < DEB_PATH_MAX ? 0 : damaged_tar(tar);
 	}
-	set_path(tar);
+	deb_set_path(tar);
 	tar->read = (h[TAR_TYPE] == '0' || h[TAR_TYPE] == '\0') &&
 		    tar->reader->wants(tar->reader, tar->path, size);
 	if (tar->read && size > TAR_FILE_MAX)

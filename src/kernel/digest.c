@@ -11,7 +11,7 @@
 
 #define CHUNK_BYTES KIB(256)
 
-static struct digest finish(struct sha256_ctx *ctx)
+static struct digest digest_finish(struct sha256_ctx *ctx)
 {
 	static const char digits[] = "0123456789abcdef";
 	uint8_t sum[SHA256_DIGEST_SIZE];
@@ -31,7 +31,7 @@ struct digest digest_of(const void *data, size_t len)
 
 	sha256_init(&ctx);
 	sha256_update(&ctx, len, data);
-	return finish(&ctx);
+	return digest_finish(&ctx);
 }
 
 int digest_of_file(int fd, uint64_t size, struct progress *progress,
@@ -55,7 +55,7 @@ int digest_of_file(int fd, uint64_t size, struct progress *progress,
 		off += len;
 		progress_tell(progress, "reading", off, size);
 	}
-	*out = finish(&ctx);
+	*out = digest_finish(&ctx);
 	return 0;
 }
 

@@ -39,7 +39,7 @@ static int cut_off(const struct pack *p)
 		       (unsigned long long)p->size);
 }
 
-static int read_at(struct pack *p, void *to, uint64_t len, uint64_t off)
+static int elfpack_read_at(struct pack *p, void *to, uint64_t len, uint64_t off)
 {
 	int r;
 
@@ -52,11 +52,11 @@ static int read_at(struct pack *p, void *to, uint64_t len, uint64_t off)
 		     : 0;
 }
 
-static int read_headers(struct pack *p)
+static int elfpack_read_headers(struct pack *p)
 {
 	Elf64_Phdr all[ELFPACK_PHDRS_MAX] = {0};
 	Elf64_Ehdr *e = &p->ehdr;
-	int r = read_at(p, e, sizeof(*e), 0);
+	int r = elfpack_read_at(p, e, sizeof(*e), 0);
 
 	if (r < 0)
 		return r;
@@ -66,20 +66,20 @@ static int read_headers(struct pack *p)
 	    e->e_phnum > ELFPACK_PHDRS_MAX)
 		return err_set(p->err, -ENOEXEC,
 			       "is no 64-bit ELF kernel, or a damaged one");
-	r = read_at(p, all, e->e_phnum * sizeof(all[0]), e->e_phoff);
+	r = elfpack_read_at(p, all, e->e_phnum * sizeof(all[0]), e->e_phoff);
 	for (unsigned int i = 0; r == 0 && i < e->e_phnum; i++)
 		if (all[i].p_type == PT_LOAD || all[i].p_type == PT_NOTE)
 			p->old[p->nr++] = all[i];
 	return r;
 }
 
-static bool is_zero(const uint8_t *data, size_t len)
+static bool elfpack_is_zero(const uint8_t *data, size_t len)
 {
 	return used_bytes(data, len) == 0;
 }
 
 /* Page by page of the new file, so that pages of zeros become holes. */
-static int write_pages(struct pack *p, uint64_t at, size_t len)
+static int elfpack_write_pages(struct pack *p, uint64_t at, size_t len)
 {
 	size_t done = 0;
 
@@ -89,7 +89,7 @@ static int write_pages(struct pack *p, uint64_t at, size_t len)
 
 		if (n > len - done)
 			n = len - done;
-		if (is_zero(p->room + done, n)) {
+		if (elfpack_is_zero(p->room + done, n)) {
 			done += n;
 			continue;
 		}
@@ -105,14 +105,15 @@ static int write_pages(struct pack *p, uint64_t at, size_t len)
 	return 0;
 }
 
-static int copy(struct pack *p, uint64_t from, uint64_t to, uint64_t len)
+static int elfpack_copy(struct pack *p, uint64_t from, uint64_t to,
+			uint64_t len)
 {
 	while (len > 0) {
 		size_t n = len < COPY_BYTES ? (size_t)len : COPY_BYTES;
-		int r = read_at(p, p->room, n, from);
+		int r = elfpack_read_at(p, p->room, n, from);
 
 		if (r == 0)
-			r = write_pages(p, to, n);
+			r = elfpack_write_pages(p, to, n);
 		if (r < 0)
 			return r;
 		from += n;
@@ -154,7 +155,7 @@ static int pack_load(struct pack *p, unsigned int i)
 	if (r < 0)
 		return r;
 	p->phdr[i].p_offset = off;
-	return copy(p, old->p_offset, off, old->p_filesz);
+	return elfpack_copy(p, old->p_offset, off, old->p_filesz);
 }
 
 /* Notes are in a segment that is loaded, as a rule. */
@@ -182,7 +183,7 @@ static int pack_note(struct pack *p, unsigned int i)
 	if (r < 0)
 		return r;
 	p->phdr[i].p_offset = off;
-	return copy(p, old->p_offset, off, old->p_filesz);
+	return elfpack_copy(p, old->p_offset, off, old->p_filesz);
 }
 
 static int write_headers(struct pack *p)
@@ -200,12 +201,13 @@ static int write_headers(struct pack *p)
 		return err_set(p->err, -errno,
 			       "cannot be written into the store: %s",
 			       err_name(errno));
-	return write_pages(p, 0, sizeof(e) + p->nr * sizeof(p->phdr[0]));
+	return elfpack_write_pages(p, 0,
+				   sizeof(e) + p->nr * sizeof(p->phdr[0]));
 }
 
 static int pack_all(struct pack *p)
 {
-	int r = read_headers(p);
+	int r = elfpack_read_headers(p);
 
 	for (unsigned int i = 0; r == 0 && i < p->nr; i++)
 		if (p->old[i].p_type == PT_LOAD)

@@ -19,7 +19,8 @@
 /* To be counted up when what is put in changes. */
 #define VERSION "volt initramfs 1"
 
-static void choose(struct modules *modules, const struct initramfs_wish *wish)
+static void initramfs_choose(struct modules *modules,
+			     const struct initramfs_wish *wish)
 {
 	(void)modules_choose(modules, "virtio_mmio");
 	(void)modules_choose(modules, "virtio_blk");
@@ -43,7 +44,7 @@ void initramfs_make(struct modules *modules, const struct initramfs_wish *wish,
 	cleanup_buf struct buf list = {0};
 	struct cpio cpio = {0};
 
-	choose(modules, wish);
+	initramfs_choose(modules, wish);
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
 		cpio_add(&cpio, folders[i], FOLDER_MODE, NULL, 0, 0);
 	cpio_add(&cpio, "dev/console", CONSOLE_MODE, NULL, 0, makedev(5, 1));

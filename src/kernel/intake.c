@@ -67,8 +67,8 @@ static int open_regular(const char *path, int *fd, uint64_t *size,
 }
 
 /* The whole of a file that is not too large. */
-static int read_whole(int fd, uint64_t size, uint64_t max, const char *path,
-		      struct buf *out, struct err *err)
+static int intake_read_whole(int fd, uint64_t size, uint64_t max,
+			     const char *path, struct buf *out, struct err *err)
 {
 	int r;
 
@@ -239,8 +239,8 @@ static int find_elf(struct intake *in, struct record *record, int *elf)
 	if (!deb_is_one(head, n) && !payload_is_bzimage(head, n) &&
 	    unpack_recognize(head, n) == UNPACK_NONE)
 		return 0;
-	r = read_whole(in->fd, in->size, PAYLOAD_FILE_MAX, in->path, &whole,
-		       in->err);
+	r = intake_read_whole(in->fd, in->size, PAYLOAD_FILE_MAX, in->path,
+			      &whole, in->err);
 	if (r < 0)
 		return r;
 	if (deb_is_one(head, n)) {
@@ -309,8 +309,8 @@ static int read_config(struct intake *in, const char *path)
 
 	buf_clear(&in->config);
 	return r < 0 ? r
-		     : read_whole(fd, size, KCONFIG_BYTES_MAX, path,
-				  &in->config, in->err);
+		     : intake_read_whole(fd, size, KCONFIG_BYTES_MAX, path,
+					 &in->config, in->err);
 }
 
 static int take_config(struct intake *in, struct adding *adding,
@@ -348,8 +348,8 @@ static int take_modules(struct intake *in, struct adding *adding,
 			   in->err);
 }
 
-static int take_all(struct intake *in, struct adding *adding,
-		    const char *config, struct record *record)
+static int intake_take_all(struct intake *in, struct adding *adding,
+			   const char *config, struct record *record)
 {
 	cleanup_fd int elf = -1;
 	int r = find_elf(in, record, &elf);
@@ -385,7 +385,7 @@ int intake_file(struct adding *adding, const char *path, const char *config,
 	if (r == 0 && !record->origin)
 		r = err_set(err, -ENOMEM, "Out of memory");
 	if (r == 0)
-		r = take_all(&in, adding, config, record);
+		r = intake_take_all(&in, adding, config, record);
 	fd_close(&in.fd);
 	buf_free(&in.image);
 	buf_free(&in.config);

@@ -163,7 +163,7 @@ static const char *next_info(const struct module *module, const char *key,
 }
 
 /* Names are compared as the kernel does: '-' is '_'. */
-static bool same_name(const char *a, const char *b, size_t len)
+static bool module_same_name(const char *a, const char *b, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
 		if ((a[i] == '-' ? '_' : a[i]) != (b[i] == '-' ? '_' : b[i]))
@@ -181,7 +181,7 @@ static bool has_alias(const struct module *module, const char *name, size_t len)
 		if (strncmp(alias, crypto, sizeof(crypto) - 1) == 0)
 			alias += sizeof(crypto) - 1;
 		if (strnlen(alias, len + 1) == len &&
-		    same_name(alias, name, len))
+		    module_same_name(alias, name, len))
 			return true;
 	}
 	return false;
@@ -192,7 +192,7 @@ static struct module *find_module(const struct modules *modules,
 {
 	for (unsigned int i = 0; i < modules->nr; i++)
 		if (strnlen(modules->list[i].name, len + 1) == len &&
-		    same_name(modules->list[i].name, name, len))
+		    module_same_name(modules->list[i].name, name, len))
 			return &modules->list[i];
 	return NULL;
 }
@@ -202,8 +202,8 @@ bool modules_has(const struct modules *modules, const char *name)
 	return find_module(modules, name, strlen(name)) != NULL;
 }
 
-static void choose(struct modules *modules, struct module *module,
-		   unsigned int depth);
+static void module_choose(struct modules *modules, struct module *module,
+			  unsigned int depth);
 
 /* Words of @text, between any of @between; aliases too, with @aliases. */
 static void choose_words(struct modules *modules, const char *text,
@@ -217,15 +217,16 @@ static void choose_words(struct modules *modules, const char *text,
 			return; /* "post:" */
 		for (unsigned int i = 0; aliases && i < modules->nr; i++)
 			if (has_alias(&modules->list[i], text, len))
-				choose(modules, &modules->list[i], depth);
+				module_choose(modules, &modules->list[i],
+					      depth);
 		if (found)
-			choose(modules, found, depth);
+			module_choose(modules, found, depth);
 		text += len;
 	}
 }
 
-static void choose(struct modules *modules, struct module *module,
-		   unsigned int depth)
+static void module_choose(struct modules *modules, struct module *module,
+			  unsigned int depth)
 {
 	const char *value;
 	size_t at = 0;
@@ -252,7 +253,7 @@ bool modules_choose(struct modules *modules, const char *name)
 	if (!modules->order)
 		modules->order = calloc(modules->nr, sizeof(*modules->order));
 	if (modules->order)
-		choose(modules, found, 0);
+		module_choose(modules, found, 0);
 	return modules->order != NULL;
 }
 

@@ -23,8 +23,8 @@ static bool read_section(const uint8_t *data, size_t len, const Elf64_Ehdr *e,
 	       range_fits(out->sh_offset, out->sh_size, len);
 }
 
-static bool is_named(const uint8_t *data, const Elf64_Shdr *names,
-		     uint32_t name, const char *wanted)
+static bool module_info_is_named(const uint8_t *data, const Elf64_Shdr *names,
+				 uint32_t name, const char *wanted)
 {
 	size_t n = strlen(wanted) + 1;
 
@@ -50,7 +50,8 @@ int module_read_info(const void *data, size_t len, struct buf *info)
 		if (!read_section(data, len, &e, i, &section) ||
 		    section.sh_type != SHT_PROGBITS ||
 		    section.sh_size > INFO_BYTES_MAX ||
-		    !is_named(data, &names, section.sh_name, ".modinfo"))
+		    !module_info_is_named(data, &names, section.sh_name,
+					  ".modinfo"))
 			continue;
 		buf_add(info, (const char *)data + section.sh_offset,
 			section.sh_size);

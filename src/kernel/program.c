@@ -21,7 +21,7 @@
 #define EXIT_NO_RUN 127
 
 /* In the child. */
-static void become(const struct program *program, int out, int said)
+static void program_become(const struct program *program, int out, int said)
 {
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
@@ -54,7 +54,7 @@ static uint64_t bytes_in(const char *folder)
 }
 
 /* Return: whether there may be more. */
-static bool take(int fd, struct buf *to)
+static bool program_take(int fd, struct buf *to)
 {
 	char chunk[2048];
 	ssize_t n = read(fd, chunk, sizeof(chunk));
@@ -64,17 +64,17 @@ static bool take(int fd, struct buf *to)
 	return n > 0 || (n < 0 && errno == EINTR);
 }
 
-static void take_all(const struct program *program, int out_fd, int said_fd,
-		     struct buf *out, struct buf *said)
+static void program_take_all(const struct program *program, int out_fd,
+			     int said_fd, struct buf *out, struct buf *said)
 {
 	struct pollfd fds[] = {{.fd = out_fd, .events = POLLIN},
 			       {.fd = said_fd, .events = POLLIN}};
 
 	while (fds[0].fd >= 0 || fds[1].fd >= 0) {
 		(void)poll(fds, ARRAY_SIZE(fds), TELL_MS);
-		if (fds[0].revents && !take(fds[0].fd, out))
+		if (fds[0].revents && !program_take(fds[0].fd, out))
 			fds[0].fd = -1;
-		if (fds[1].revents && !take(fds[1].fd, said))
+		if (fds[1].revents && !program_take(fds[1].fd, said))
 			fds[1].fd = -1;
 		if (program->progress)
 			progress_tell(program->progress, program->what,
@@ -85,7 +85,7 @@ static void take_all(const struct program *program, int out_fd, int said_fd,
 		buf_add(said, "", 1);
 }
 
-static int wait_for(pid_t pid)
+static int program_wait_for(pid_t pid)
 {
 	int status;
 
@@ -113,14 +113,14 @@ int program_run(const struct program *program, struct buf *out,
 	}
 	pid = fork();
 	if (pid == 0)
-		become(program, pipes[0][1], pipes[1][1]);
+		program_become(program, pipes[0][1], pipes[1][1]);
 	fd_close(&pipes[0][1]);
 	fd_close(&pipes[1][1]);
 	if (pid > 0)
-		take_all(program, pipes[0][0], pipes[1][0], out, said);
+		program_take_all(program, pipes[0][0], pipes[1][0], out, said);
 	fd_close(&pipes[0][0]);
 	fd_close(&pipes[1][0]);
-	return pid < 0 ? -EAGAIN : wait_for(pid);
+	return pid < 0 ? -EAGAIN : program_wait_for(pid);
 }
 
 const char *program_last_line(const struct buf *said, char line[static 256])

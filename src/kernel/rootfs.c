@@ -31,7 +31,7 @@ static const struct {
 static const struct {
 	const char *name;
 	enum drives_id id;
-} kinds[] = {
+} rootfs_kinds[] = {
 	[ROOTFS_EXT4] = {"ext4", DRIVES_EXT4},
 	[ROOTFS_XFS] = {"xfs", DRIVES_XFS},
 	[ROOTFS_BTRFS] = {"btrfs", DRIVES_BTRFS},
@@ -68,10 +68,10 @@ int rootfs_of_file(const char *path, enum rootfs_kind *kind, struct err *err)
 
 const char *rootfs_name(enum rootfs_kind kind)
 {
-	return kinds[kind].name;
+	return rootfs_kinds[kind].name;
 }
 
 enum drives_id rootfs_drives(enum rootfs_kind kind)
 {
-	return kinds[kind].id;
+	return rootfs_kinds[kind].id;
 }

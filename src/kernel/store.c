@@ -47,7 +47,7 @@ static int add_store(struct stores *stores, bool mine, char *path,
 	return 0;
 }
 
-static char *join(const char *folder, const char *name)
+static char *store_join(const char *folder, const char *name)
 {
 	char *path;
 
@@ -65,10 +65,12 @@ int stores_open(struct stores *stores, struct err *err)
 	if (one && one[0])
 		return add_store(stores, true, strdup(one), err);
 	if (!root && xdg && xdg[0] == '/')
-		r = add_store(stores, true, join(xdg, "volt/kernels"), err);
+		r = add_store(stores, true, store_join(xdg, "volt/kernels"),
+			      err);
 	else if (!root && home && home[0] == '/')
 		r = add_store(stores, true,
-			      join(home, ".local/share/volt/kernels"), err);
+			      store_join(home, ".local/share/volt/kernels"),
+			      err);
 	return r < 0 ? r : add_store(stores, root, strdup(STORE_SYSTEM), err);
 }
 
@@ -248,7 +250,7 @@ void store_default(const struct store *store,
 }
 
 /* Has one of them a record of this name? */
-static bool is_there(const struct stores *stores, const char *name)
+static bool store_is_there(const struct stores *stores, const char *name)
 {
 	char path[sizeof(STORE_NAMES) + 1 + RECORD_NAME_MAX + 1];
 
@@ -264,7 +266,7 @@ int stores_default(struct stores *stores, char *name, struct err *err)
 {
 	for (unsigned int i = 0; i < stores->nr; i++) {
 		store_default(&stores->store[i], name);
-		if (name[0] && is_there(stores, name))
+		if (name[0] && store_is_there(stores, name))
 			return 0;
 	}
 	return err_set(err, -ENOENT,
@@ -294,7 +296,7 @@ char *store_path(const struct store *store, const struct record_file *file)
 {
 	const struct store_blob blob = store_blob_of(file->sha256);
 
-	return join(store->path, blob.name);
+	return store_join(store->path, blob.name);
 }
 
 static int open_blob(const struct store *store, const char *sha256,
@@ -323,8 +325,8 @@ int store_hash_blob(const struct store *store, const char *sha256,
 	return r;
 }
 
-static int damaged(const struct store *store, const char *name,
-		   const struct record_file *file, struct err *err)
+static int store_damaged(const struct store *store, const char *name,
+			 const struct record_file *file, struct err *err)
 {
 	return err_set(err, -EBADMSG,
 		       "Kernel %s is damaged: %s/" STORE_BLOBS "/%.12s... is "
@@ -351,7 +353,7 @@ int store_verify(const struct store *store, const char *name,
 		return unreadable(name, r, err);
 	return good && file->size == (uint64_t)st.st_size
 		       ? 0
-		       : damaged(store, name, file, err);
+		       : store_damaged(store, name, file, err);
 }
 
 int store_use(const struct store *store, const char *name,
@@ -383,7 +385,7 @@ int store_read(const struct store *store, const char *name,
 	sum = digest_of(out->data, out->len);
 	return strcmp(sum.hex, file->sha256) == 0
 		       ? 0
-		       : damaged(store, name, file, err);
+		       : store_damaged(store, name, file, err);
 }
 
 /* "KEY.SHA256": is it of @key, and the file what it was? */
@@ -413,8 +415,9 @@ bool store_find_initramfs(const struct store *store, const char *key,
 	for (unsigned int i = 0; i < nr; i++, at += strlen(at) + 1) {
 		if (!is_initramfs(store, at, key))
 			continue;
-		*path = join(store->path,
-			     store_initramfs_of(key, at + DIGEST_HEX + 1).name);
+		*path = store_join(
+			store->path,
+			store_initramfs_of(key, at + DIGEST_HEX + 1).name);
 		return *path != NULL;
 	}
 	return false;

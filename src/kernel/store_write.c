@@ -20,7 +20,7 @@
 #define RECORD_MODE 0644
 #define FOLDER_MODE 0755
 
-static int cannot_write(const struct store *store, int r, struct err *err)
+static int store_cannot_write(const struct store *store, int r, struct err *err)
 {
 	return err_set(err, r, "Cannot write into the kernel store %s: %s",
 		       store->path, err_name(r));
@@ -35,7 +35,7 @@ static int not_mine(const struct store *store, struct err *err)
 }
 
 /* One that is there stays as it is; what root makes is for all to read. */
-static int make_folder(const char *path)
+static int store_make_folder(const char *path)
 {
 	if (mkdir(path, FOLDER_MODE) < 0)
 		return errno == EEXIST ? 0 : -errno;
@@ -43,7 +43,7 @@ static int make_folder(const char *path)
 }
 
 /* The path and each folder above it. */
-static int make_folders(char *path)
+static int store_make_folders(char *path)
 {
 	int r = 0;
 
@@ -51,10 +51,10 @@ static int make_folders(char *path)
 		if (*p != '/')
 			continue;
 		*p = '\0';
-		r = make_folder(path);
+		r = store_make_folder(path);
 		*p = '/';
 	}
-	return r < 0 ? r : make_folder(path);
+	return r < 0 ? r : store_make_folder(path);
 }
 
 int store_create(struct store *store, struct err *err)
@@ -66,7 +66,7 @@ int store_create(struct store *store, struct err *err)
 	if (!store->mine)
 		return not_mine(store, err);
 	if (store->fd < 0) {
-		r = make_folders(store->path);
+		r = store_make_folders(store->path);
 		store->fd = r < 0 ? -1
 				  : open(store->path,
 					 O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -83,7 +83,7 @@ int store_create(struct store *store, struct err *err)
 		else if (errno != EEXIST)
 			r = -errno;
 	}
-	return r < 0 ? cannot_write(store, r, err) : 0;
+	return r < 0 ? store_cannot_write(store, r, err) : 0;
 }
 
 /* Closing @lock gives it back. */
@@ -99,11 +99,11 @@ static int lock_store(struct store *store, int *lock, struct err *err)
 	*lock = openat(store->fd, STORE_LOCK,
 		       O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (*lock < 0)
-		return cannot_write(store, -errno, err);
+		return store_cannot_write(store, -errno, err);
 	do
 		r = flock(*lock, LOCK_EX) < 0 ? -errno : 0;
 	while (r == -EINTR);
-	return r < 0 ? cannot_write(store, r, err) : 0;
+	return r < 0 ? store_cannot_write(store, r, err) : 0;
 }
 
 static int sync_folder(const struct store *store, const char *folder)
@@ -146,7 +146,7 @@ int adding_file(struct adding *adding, int *fd, struct err *err)
 		return r;
 	r = make_temp(adding, &i);
 	if (r < 0)
-		return cannot_write(adding->store, r, err);
+		return store_cannot_write(adding->store, r, err);
 	*fd = adding->temp[i].fd;
 	return 0;
 }
@@ -173,7 +173,7 @@ int adding_done(struct adding *adding, int fd, struct progress *progress,
 	if (r == 0)
 		r = digest_of_file(fd, (uint64_t)st.st_size, progress, sum);
 	if (r < 0)
-		return cannot_write(adding->store, r, err);
+		return store_cannot_write(adding->store, r, err);
 	free(out->sha256);
 	out->sha256 = strdup(sum->hex);
 	out->size = (uint64_t)st.st_size;
@@ -188,7 +188,7 @@ int adding_text(struct adding *adding, const void *data, size_t len,
 	if (r < 0)
 		return r;
 	r = fd_write_full(fd, data, len);
-	return r < 0 ? cannot_write(adding->store, r, err)
+	return r < 0 ? store_cannot_write(adding->store, r, err)
 		     : adding_done(adding, fd, NULL, out, err);
 }
 
@@ -241,7 +241,7 @@ static int note_named(const struct store *store, const char *name, void *arg)
 	return named->list.failed ? -ENOMEM : 0;
 }
 
-static bool is_named(const struct named *named, const char *sha256)
+static bool store_is_named(const struct named *named, const char *sha256)
 {
 	for (size_t i = 0; i < named->list.len; i += DIGEST_HEX)
 		if (memcmp(named->list.data + i, sha256, DIGEST_HEX) == 0)
@@ -266,7 +266,7 @@ static int sweep_blobs(struct store *store, uint64_t *files, uint64_t *bytes,
 		struct store_blob blob;
 		struct stat st;
 
-		if (!digest_is_one(at) || is_named(&named, at))
+		if (!digest_is_one(at) || store_is_named(&named, at))
 			continue;
 		blob = store_blob_of(at);
 		if (fstatat(store->fd, blob.name, &st, AT_SYMLINK_NOFOLLOW) <
@@ -306,7 +306,7 @@ static int place_blobs(struct adding *adding)
 	return sync_folder(store, STORE_BLOBS);
 }
 
-static int note_file(const struct store *store, struct record_file *file)
+static int store_note_file(const struct store *store, struct record_file *file)
 {
 	const struct store_blob blob = store_blob_of(file->sha256);
 	struct stat st;
@@ -319,12 +319,12 @@ static int note_file(const struct store *store, struct record_file *file)
 
 static int note_files(const struct store *store, struct record *record)
 {
-	int r = note_file(store, &record->kernel);
+	int r = store_note_file(store, &record->kernel);
 
 	if (r == 0 && record->has_config)
-		r = note_file(store, &record->config);
+		r = store_note_file(store, &record->config);
 	if (r == 0 && record->has_modules)
-		r = note_file(store, &record->modules);
+		r = store_note_file(store, &record->modules);
 	return r;
 }
 
@@ -447,7 +447,7 @@ int adding_commit(struct adding *adding, struct record *record, bool replace,
 	if (r == 0 && !preset[0])
 		r = write_default(store, record->name);
 	if (r < 0)
-		return cannot_write(store, r, err);
+		return store_cannot_write(store, r, err);
 	/* Of one that was replaced; what a damaged record names stays. */
 	(void)sweep_blobs(store, &files, &bytes, NULL);
 	return same;
@@ -471,7 +471,7 @@ static int update(struct store *store, const struct record *record,
 	int r = write_record(&adding, record);
 
 	adding_close(&adding);
-	return r < 0 ? cannot_write(store, r, err) : 0;
+	return r < 0 ? store_cannot_write(store, r, err) : 0;
 }
 
 int store_pin(struct store *store, const char *name, bool pinned,
@@ -511,7 +511,7 @@ int store_set_default(struct store *store, const char *name, struct err *err)
 	if (r < 0)
 		return r;
 	r = write_default(store, name);
-	return r < 0 ? cannot_write(store, r, err) : 0;
+	return r < 0 ? store_cannot_write(store, r, err) : 0;
 }
 
 int store_remove(struct store *store, const char *name, struct err *err)
@@ -531,13 +531,13 @@ int store_remove(struct store *store, const char *name, struct err *err)
 	if (unlinkat(store->fd, path, 0) < 0)
 		return errno == ENOENT ? err_set(err, -ENOENT,
 						 "There is no kernel %s", name)
-				       : cannot_write(store, -errno, err);
+				       : store_cannot_write(store, -errno, err);
 	store_default(store, preset);
 	if (strcmp(preset, name) == 0)
 		(void)unlinkat(store->fd, STORE_DEFAULT, 0);
 	r = sync_folder(store, STORE_NAMES);
 	if (r < 0)
-		return cannot_write(store, r, err);
+		return store_cannot_write(store, r, err);
 	sweep_temp(store, &files, &bytes);
 	(void)sweep_blobs(store, &files, &bytes, NULL);
 	return 0;
@@ -558,7 +558,7 @@ int store_put_initramfs(struct store *store, const char *key, const void *data,
 		name = store_initramfs_of(key, file.sha256);
 		if (renameat(store->fd, adding.temp[0].name, store->fd,
 			     name.name) < 0)
-			r = cannot_write(store, -errno, err);
+			r = store_cannot_write(store, -errno, err);
 		else
 			fd_close(&adding.temp[0].fd);
 	}

@@ -21,7 +21,7 @@ static const struct {
 	size_t len;
 	const char *magic;
 	const char *name;
-} kinds[] = {
+} unpack_kinds[] = {
 	{UNPACK_GZIP, 2, "\x1f\x8b", "gzip"},
 	{UNPACK_BZIP2, 3, "BZh", "bzip2"},
 	{UNPACK_XZ, 6,
@@ -36,18 +36,19 @@ static const struct {
 
 enum unpack_kind unpack_recognize(const void *data, size_t len)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (len >= kinds[i].len &&
-		    memcmp(data, kinds[i].magic, kinds[i].len) == 0)
-			return kinds[i].kind;
+	for (size_t i = 0; i < ARRAY_SIZE(unpack_kinds); i++)
+		if (len >= unpack_kinds[i].len &&
+		    memcmp(data, unpack_kinds[i].magic, unpack_kinds[i].len) ==
+			    0)
+			return unpack_kinds[i].kind;
 	return UNPACK_NONE;
 }
 
 const char *unpack_name(enum unpack_kind kind)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (kinds[i].kind == kind)
-			return kinds[i].name;
+	for (size_t i = 0; i < ARRAY_SIZE(unpack_kinds); i++)
+		if (unpack_kinds[i].kind == kind)
+			return unpack_kinds[i].name;
 	return "none";
 }
 
@@ -63,7 +64,7 @@ int unpack_cut_off(enum unpack_kind kind, struct err *err)
 		       unpack_name(kind));
 }
 
-static int no_memory(struct err *err)
+static int unpack_no_memory(struct err *err)
 {
 	return err_set(err, -ENOMEM,
 		       "needs more memory to be unpacked than "
@@ -83,7 +84,7 @@ static int unpack_gzip(const void *data, size_t len, uint8_t *chunk,
 	int state = Z_OK, r = 0;
 
 	if (inflateInit2(&z, GZIP_WINDOW) != Z_OK)
-		return no_memory(err);
+		return unpack_no_memory(err);
 	while (r == 0 && state == Z_OK) {
 		z.next_out = chunk;
 		z.avail_out = CHUNK_BYTES;
@@ -95,7 +96,7 @@ static int unpack_gzip(const void *data, size_t len, uint8_t *chunk,
 	if (r < 0 || state == Z_STREAM_END)
 		return r;
 	if (state == Z_MEM_ERROR)
-		return no_memory(err);
+		return unpack_no_memory(err);
 	return state == Z_BUF_ERROR && z.avail_in == 0
 		       ? unpack_cut_off(UNPACK_GZIP, err)
 		       : unpack_damaged(UNPACK_GZIP, err);
@@ -110,7 +111,7 @@ static int unpack_bzip2(const void *data, size_t len, uint8_t *chunk,
 	bool stuck = false;
 
 	if (BZ2_bzDecompressInit(&z, 0, 0) != BZ_OK)
-		return no_memory(err);
+		return unpack_no_memory(err);
 	while (r == 0 && state == BZ_OK && !stuck) {
 		z.next_out = (char *)chunk;
 		z.avail_out = CHUNK_BYTES;
@@ -123,7 +124,7 @@ static int unpack_bzip2(const void *data, size_t len, uint8_t *chunk,
 	if (r < 0 || state == BZ_STREAM_END)
 		return r;
 	if (state == BZ_MEM_ERROR)
-		return no_memory(err);
+		return unpack_no_memory(err);
 	return state == BZ_OK ? unpack_cut_off(UNPACK_BZIP2, err)
 			      : unpack_damaged(UNPACK_BZIP2, err);
 }
@@ -138,7 +139,7 @@ static int unpack_xz(enum unpack_kind kind, const void *data, size_t len,
 	int r = 0;
 
 	if (state != LZMA_OK)
-		return no_memory(err);
+		return unpack_no_memory(err);
 	z.next_in = data;
 	z.avail_in = len;
 	while (r == 0 && state == LZMA_OK) {
@@ -152,7 +153,7 @@ static int unpack_xz(enum unpack_kind kind, const void *data, size_t len,
 	if (r < 0 || state == LZMA_STREAM_END)
 		return r;
 	if (state == LZMA_MEM_ERROR || state == LZMA_MEMLIMIT_ERROR)
-		return no_memory(err);
+		return unpack_no_memory(err);
 	return state == LZMA_BUF_ERROR ? unpack_cut_off(kind, err)
 				       : unpack_damaged(kind, err);
 }
@@ -167,7 +168,7 @@ static int unpack_zstd(const void *data, size_t len, uint8_t *chunk,
 	int r = 0;
 
 	if (!z)
-		return no_memory(err);
+		return unpack_no_memory(err);
 	(void)ZSTD_DCtx_setParameter(z, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG);
 	/* More input, or more of what the last chunk had no room for. */
 	while (r == 0 && state != 0 && (in.pos < len || full)) {
@@ -196,7 +197,7 @@ int unpack(enum unpack_kind kind, const void *data, size_t len,
 	cleanup_free uint8_t *chunk = malloc(CHUNK_BYTES);
 
 	if (!chunk)
-		return no_memory(err);
+		return unpack_no_memory(err);
 	if (len > UINT32_MAX) /* two of the libraries count in 32 bits */
 		return err_set(err, -EFBIG, "is too large to be unpacked");
 	switch (kind) {

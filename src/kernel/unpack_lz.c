@@ -43,7 +43,7 @@ struct reader {
 	bool short_of;
 };
 
-static const uint8_t *take(struct reader *in, size_t len)
+static const uint8_t *unpack_lz_take(struct reader *in, size_t len)
 {
 	const uint8_t *at = in->at;
 
@@ -58,7 +58,7 @@ static const uint8_t *take(struct reader *in, size_t len)
 
 static uint32_t take_be(struct reader *in, size_t len)
 {
-	const uint8_t *p = take(in, len);
+	const uint8_t *p = unpack_lz_take(in, len);
 	uint32_t v = 0;
 
 	for (size_t i = 0; p && i < len; i++)
@@ -69,7 +69,7 @@ static uint32_t take_be(struct reader *in, size_t len)
 static int lz4_block(struct reader *in, uint8_t *out, struct unpack_sink *sink,
 		     struct err *err)
 {
-	const uint8_t *p = take(in, 4);
+	const uint8_t *p = unpack_lz_take(in, 4);
 	uint32_t len = p ? load_le32(p) : 0;
 	int n;
 
@@ -77,7 +77,7 @@ static int lz4_block(struct reader *in, uint8_t *out, struct unpack_sink *sink,
 		return 0;
 	if (len > (uint32_t)LZ4_compressBound((int)UNPACK_BLOCK_MAX))
 		return unpack_damaged(UNPACK_LZ4, err);
-	p = take(in, len);
+	p = unpack_lz_take(in, len);
 	if (!p)
 		return unpack_cut_off(UNPACK_LZ4, err);
 	n = LZ4_decompress_safe((const char *)p, (char *)out, (int)len,
@@ -95,7 +95,7 @@ int unpack_lz4(const void *data, size_t len, struct unpack_sink *sink,
 
 	if (!out)
 		return err_set(err, -ENOMEM, "cannot be unpacked: no memory");
-	(void)take(&in, 4); /* the magic */
+	(void)unpack_lz_take(&in, 4); /* the magic */
 	if (in.left == 0)
 		return unpack_cut_off(UNPACK_LZ4, err);
 	while (r == 0 && in.left > 0)
@@ -108,18 +108,20 @@ static uint32_t lzop_header(struct reader *in)
 {
 	uint32_t version, flags;
 
-	(void)take(in, LZOP_MAGIC_LEN);
+	(void)unpack_lz_take(in, LZOP_MAGIC_LEN);
 	version = take_be(in, 2);
-	(void)take(in, 2); /* the library's version */
-	(void)take(in, version >= LZOP_V_LEVEL ? 2 : 0);
-	(void)take(in, version >= LZOP_V_LEVEL ? 2 : 1); /* method, level */
+	(void)unpack_lz_take(in, 2); /* the library's version */
+	(void)unpack_lz_take(in, version >= LZOP_V_LEVEL ? 2 : 0);
+	(void)unpack_lz_take(
+		in, version >= LZOP_V_LEVEL ? 2 : 1); /* method, level */
 	flags = take_be(in, 4);
-	(void)take(in, flags & LZOP_FILTER ? 4 : 0);
-	(void)take(in, version >= LZOP_V_LEVEL ? 12 : 8); /* mode, time */
-	(void)take(in, take_be(in, 1));                   /* the name */
-	(void)take(in, 4);                                /* a checksum */
+	(void)unpack_lz_take(in, flags & LZOP_FILTER ? 4 : 0);
+	(void)unpack_lz_take(in,
+			     version >= LZOP_V_LEVEL ? 12 : 8); /* mode, time */
+	(void)unpack_lz_take(in, take_be(in, 1));               /* the name */
+	(void)unpack_lz_take(in, 4);                            /* a checksum */
 	if (flags & LZOP_EXTRA)
-		(void)take(in, (size_t)take_be(in, 4) + 4);
+		(void)unpack_lz_take(in, (size_t)take_be(in, 4) + 4);
 	return flags;
 }
 
@@ -141,10 +143,11 @@ static int lzop_block(struct reader *in, uint32_t flags, uint8_t *out,
 		return unpack_damaged(UNPACK_LZO, err);
 	if (flags & LZOP_ADLER_OUT)
 		adler = take_be(in, 4);
-	(void)take(in, flags & LZOP_CRC_OUT ? 4 : 0);
-	(void)take(in, packed < len && (flags & LZOP_ADLER_IN) ? 4 : 0);
-	(void)take(in, packed < len && (flags & LZOP_CRC_IN) ? 4 : 0);
-	p = take(in, packed);
+	(void)unpack_lz_take(in, flags & LZOP_CRC_OUT ? 4 : 0);
+	(void)unpack_lz_take(in,
+			     packed < len && (flags & LZOP_ADLER_IN) ? 4 : 0);
+	(void)unpack_lz_take(in, packed < len && (flags & LZOP_CRC_IN) ? 4 : 0);
+	p = unpack_lz_take(in, packed);
 	if (!p)
 		return unpack_cut_off(UNPACK_LZO, err);
 	if (packed == len)

@@ -57,7 +57,7 @@ struct kvm_cpuid_entry2 *cpuid_find(struct cpuid_table *table,
 	return NULL;
 }
 
-static void drop(struct cpuid_table *table, uint32_t function)
+static void cpuid_drop(struct cpuid_table *table, uint32_t function)
 {
 	uint32_t kept = 0;
 
@@ -67,8 +67,8 @@ static void drop(struct cpuid_table *table, uint32_t function)
 	table->head.nent = kept;
 }
 
-static struct kvm_cpuid_entry2 *add(struct cpuid_table *table,
-				    uint32_t function, uint32_t index)
+static struct kvm_cpuid_entry2 *cpuid_add(struct cpuid_table *table,
+					  uint32_t function, uint32_t index)
 {
 	struct kvm_cpuid_entry2 *e;
 
@@ -132,7 +132,7 @@ static void set_amd_caches(struct cpuid_table *table,
 	uint32_t eax, ebx, ecx, edx, sharers;
 	struct kvm_cpuid_entry2 *e;
 
-	drop(table, LEAF_AMD_CACHE);
+	cpuid_drop(table, LEAF_AMD_CACHE);
 	host_cpuid(0x80000000, 0, &eax, &ebx, &ecx, &edx);
 	if (eax < LEAF_AMD_CACHE)
 		return;
@@ -140,7 +140,7 @@ static void set_amd_caches(struct cpuid_table *table,
 		host_cpuid(LEAF_AMD_CACHE, i, &eax, &ebx, &ecx, &edx);
 		if ((eax & 0x1f) == 0)
 			break;
-		e = add(table, LEAF_AMD_CACHE, i);
+		e = cpuid_add(table, LEAF_AMD_CACHE, i);
 		if (!e)
 			break;
 		sharers = cache_sharers((eax >> 5) & 7, t);
@@ -170,8 +170,8 @@ static void set_amd_topology(struct cpuid_table *table,
 	if (max && max->eax < LEAF_AMD_TOPOLOGY)
 		max->eax = LEAF_AMD_TOPOLOGY;
 	set_amd_caches(table, t);
-	drop(table, LEAF_AMD_TOPOLOGY);
-	e = add(table, LEAF_AMD_TOPOLOGY, 0);
+	cpuid_drop(table, LEAF_AMD_TOPOLOGY);
+	e = cpuid_add(table, LEAF_AMD_TOPOLOGY, 0);
 	if (e)
 		e->flags = 0;
 }
@@ -191,7 +191,7 @@ static void set_brand(struct cpuid_table *table)
 		struct kvm_cpuid_entry2 *e = cpuid_find(table, leaf, 0);
 
 		if (!e)
-			e = add(table, leaf, 0);
+			e = cpuid_add(table, leaf, 0);
 		if (!e)
 			return;
 		*e = (struct kvm_cpuid_entry2){.function = leaf};
@@ -205,9 +205,9 @@ static void set_levels(struct cpuid_table *table, uint32_t leaf,
 {
 	static const uint32_t types[] = {LEVEL_SMT, LEVEL_CORE, 0};
 
-	drop(table, leaf);
+	cpuid_drop(table, leaf);
 	for (uint32_t i = 0; i < ARRAY_SIZE(types); i++) {
-		struct kvm_cpuid_entry2 *e = add(table, leaf, i);
+		struct kvm_cpuid_entry2 *e = cpuid_add(table, leaf, i);
 
 		if (!e)
 			return;
@@ -266,7 +266,7 @@ void cpuid_hide_nested(struct cpuid_table *table)
 	e = cpuid_find(table, 0x80000001, 0);
 	if (e)
 		e->ecx &= ~LEAF80000001_ECX_SVM;
-	drop(table, LEAF_AMD_SVM);
+	cpuid_drop(table, LEAF_AMD_SVM);
 }
 
 void cpuid_set_vcpu(struct cpuid_table *table, unsigned int id,

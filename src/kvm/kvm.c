@@ -18,7 +18,7 @@
  * asking the CPU which it is would cost more than the call. */
 #define TSS_ADDR 0xfffbd000ul
 
-static uint64_t clock_ns(void)
+static uint64_t kvm_clock_ns(void)
 {
 	struct timespec ts;
 
@@ -28,12 +28,12 @@ static uint64_t clock_ns(void)
 
 int kvm_call(struct kvm *kvm, int fd, unsigned long request, void *arg)
 {
-	uint64_t start = clock_ns();
+	uint64_t start = kvm_clock_ns();
 	int r = ioctl(fd, request, arg);
 
 	if (r < 0)
 		r = -errno;
-	atomic_fetch_add_explicit(&kvm->stats.ns, clock_ns() - start,
+	atomic_fetch_add_explicit(&kvm->stats.ns, kvm_clock_ns() - start,
 				  memory_order_relaxed);
 	atomic_fetch_add_explicit(&kvm->stats.calls, 1, memory_order_relaxed);
 	return r;
@@ -47,7 +47,7 @@ int kvm_cap(struct kvm *kvm, int cap)
 	return r < 0 ? 0 : r;
 }
 
-static int check_host(struct kvm *kvm, struct err *err)
+static int kvm_check_host(struct kvm *kvm, struct err *err)
 {
 	static const struct {
 		int cap;
@@ -86,7 +86,7 @@ int kvm_open(struct kvm *kvm, int fd, struct err *err)
 	kvm->fd = fd;
 	if (fd < 0)
 		return fd;
-	r = check_host(kvm, err);
+	r = kvm_check_host(kvm, err);
 	if (r < 0)
 		kvm_close(kvm);
 	return r;

@@ -74,17 +74,19 @@ static bool has(const struct msr_list *list, const struct low_msrs *low,
 	return false;
 }
 
-static void append(struct msr_list *list, struct low_msrs *low, uint32_t index)
+static void msrs_append(struct msr_list *list, struct low_msrs *low,
+			uint32_t index)
 {
 	list->index[list->nr++] = index;
 	if (index < LOW_MSRS)
 		low->bits[index / 64] |= 1ull << index % 64;
 }
 
-static void add(struct msr_list *list, struct low_msrs *low, uint32_t index)
+static void msrs_add(struct msr_list *list, struct low_msrs *low,
+		     uint32_t index)
 {
 	if (list->nr < MSRS_MAX && !has(list, low, index))
-		append(list, low, index);
+		msrs_append(list, low, index);
 }
 
 /*
@@ -108,14 +110,14 @@ int msrs_list(struct kvm *kvm, struct msr_list *list, struct err *err)
 	list->nr = 0; /* the kernel lists each but once */
 	for (uint32_t i = 0; i < io.head.nmsrs && i < MSRS_MAX; i++)
 		if (!comes_last(io.index[i]))
-			append(list, &low, io.index[i]);
+			msrs_append(list, &low, io.index[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(more); i++)
-		add(list, &low, more[i]);
+		msrs_add(list, &low, more[i]);
 	for (uint32_t i = 0; i < MC_BANKS; i++)
-		add(list, &low, MSR_MC0_CTL + i * MC_STEP);
+		msrs_add(list, &low, MSR_MC0_CTL + i * MC_STEP);
 	list->nr = list->nr < MSRS_MAX - 2 ? list->nr : MSRS_MAX - 2;
-	add(list, &low, MSR_IA32_TSC);
-	add(list, &low, MSR_IA32_TSC_DEADLINE);
+	msrs_add(list, &low, MSR_IA32_TSC);
+	msrs_add(list, &low, MSR_IA32_TSC_DEADLINE);
 	return 0;
 }
 

@@ -81,8 +81,8 @@ bool kvm_vcpu_translate(struct kvm_vcpu *vcpu, uint64_t gva, uint64_t *gpa)
 	return true;
 }
 
-static int call(struct kvm_vcpu *vcpu, unsigned long request, const char *name,
-		void *arg, struct err *err)
+static int vcpu_call(struct kvm_vcpu *vcpu, unsigned long request,
+		     const char *name, void *arg, struct err *err)
 {
 	int r = kvm_call(vcpu->vm->kvm, vcpu->fd, request, arg);
 
@@ -95,8 +95,8 @@ static int call(struct kvm_vcpu *vcpu, unsigned long request, const char *name,
 int kvm_vcpu_set_cpuid(struct kvm_vcpu *vcpu, const struct cpuid_table *table,
 		       struct err *err)
 {
-	int r = call(vcpu, KVM_SET_CPUID2, "KVM_SET_CPUID2",
-		     (void *)(uintptr_t)table, err);
+	int r = vcpu_call(vcpu, KVM_SET_CPUID2, "KVM_SET_CPUID2",
+			  (void *)(uintptr_t)table, err);
 
 	return r < 0 ? r : 0;
 }
@@ -116,7 +116,7 @@ int kvm_vcpu_set_boot_msrs(struct kvm_vcpu *vcpu, struct err *err)
 				 .data = MISC_ENABLE_FAST_STRING},
 			},
 	};
-	int r = call(vcpu, KVM_SET_MSRS, "KVM_SET_MSRS", &msrs, err);
+	int r = vcpu_call(vcpu, KVM_SET_MSRS, "KVM_SET_MSRS", &msrs, err);
 
 	/* A host without one of them gets a guest that does without. */
 	return r < 0 ? r : 0;
@@ -167,7 +167,7 @@ int kvm_vcpu_set_boot(struct kvm_vcpu *vcpu, const struct vcpu_boot *boot,
 {
 	struct kvm_sregs sregs;
 	struct kvm_regs regs = {.rip = boot->ip, .rflags = RFLAGS_FIXED};
-	int r = call(vcpu, KVM_GET_SREGS, "KVM_GET_SREGS", &sregs, err);
+	int r = vcpu_call(vcpu, KVM_GET_SREGS, "KVM_GET_SREGS", &sregs, err);
 
 	if (r < 0)
 		return r;
@@ -184,22 +184,22 @@ int kvm_vcpu_set_boot(struct kvm_vcpu *vcpu, const struct vcpu_boot *boot,
 	} else {
 		regs.rbx = boot->arg;
 	}
-	r = call(vcpu, KVM_SET_SREGS, "KVM_SET_SREGS", &sregs, err);
+	r = vcpu_call(vcpu, KVM_SET_SREGS, "KVM_SET_SREGS", &sregs, err);
 	if (r < 0)
 		return r;
-	return call(vcpu, KVM_SET_REGS, "KVM_SET_REGS", &regs, err);
+	return vcpu_call(vcpu, KVM_SET_REGS, "KVM_SET_REGS", &regs, err);
 }
 
 int kvm_vcpu_set_virtual_wire(struct kvm_vcpu *vcpu, struct err *err)
 {
 	struct kvm_lapic_state lapic;
-	int r = call(vcpu, KVM_GET_LAPIC, "KVM_GET_LAPIC", &lapic, err);
+	int r = vcpu_call(vcpu, KVM_GET_LAPIC, "KVM_GET_LAPIC", &lapic, err);
 
 	if (r < 0)
 		return r;
 	store_le32(&lapic.regs[LAPIC_LVT_LINT0], LVT_MODE_EXTINT);
 	store_le32(&lapic.regs[LAPIC_LVT_LINT1], LVT_MODE_NMI);
-	return call(vcpu, KVM_SET_LAPIC, "KVM_SET_LAPIC", &lapic, err);
+	return vcpu_call(vcpu, KVM_SET_LAPIC, "KVM_SET_LAPIC", &lapic, err);
 }
 
 int kvm_vcpu_run(struct kvm_vcpu *vcpu)

@@ -31,7 +31,7 @@ struct feature_word {
 	uint32_t ignore;
 };
 
-static const struct feature_word words[] = {
+static const struct feature_word vcpu_check_words[] = {
 	/* TSC deadline, OSXSAVE, hypervisor */
 	{0x1, 0, ECX, 1u << 24 | 1u << 27 | 1u << 31},
 	{0x1, 0, EDX, 1u << 28}, /* HTT: topology */
@@ -54,7 +54,7 @@ static const struct {
 	enum reg reg;
 	unsigned int bit;
 	const char *name;
-} names[] = {
+} vcpu_check_names[] = {
 	{0x1, ECX, 0, "sse3"},
 	{0x1, ECX, 9, "ssse3"},
 	{0x1, ECX, 12, "fma"},
@@ -96,9 +96,9 @@ static uint32_t reg_of(const struct kvm_cpuid_entry2 *e, enum reg reg)
 	return values[reg];
 }
 
-static const struct kvm_cpuid_entry2 *find(const struct kvm_cpuid_entry2 *e,
-					   unsigned int nr, uint32_t leaf,
-					   uint32_t index)
+static const struct kvm_cpuid_entry2 *
+vcpu_check_find(const struct kvm_cpuid_entry2 *e, unsigned int nr,
+		uint32_t leaf, uint32_t index)
 {
 	for (unsigned int i = 0; i < nr; i++)
 		if (e[i].function == leaf && e[i].index == index)
@@ -112,11 +112,12 @@ static void name_bit(const struct feature_word *w, unsigned int bit, char *text,
 	static const char *const regs[] = {"EAX", "EBX", "ECX", "EDX"};
 	size_t n = strnlen(text, size);
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (names[i].leaf == w->leaf && names[i].reg == w->reg &&
-		    names[i].bit == bit && w->index == 0) {
+	for (size_t i = 0; i < ARRAY_SIZE(vcpu_check_names); i++) {
+		if (vcpu_check_names[i].leaf == w->leaf &&
+		    vcpu_check_names[i].reg == w->reg &&
+		    vcpu_check_names[i].bit == bit && w->index == 0) {
 			(void)snprintf(text + n, size - n, "%s%s",
-				       n ? ", " : "", names[i].name);
+				       n ? ", " : "", vcpu_check_names[i].name);
 			return;
 		}
 	}
@@ -141,7 +142,7 @@ static uint32_t host_has(const struct cpuid_table *host,
 			 const struct feature_word *w, bool bare)
 {
 	const struct kvm_cpuid_entry2 *e =
-		find(host->room, host->head.nent, w->leaf, w->index);
+		vcpu_check_find(host->room, host->head.nent, w->leaf, w->index);
 	struct kvm_cpuid_entry2 cpu;
 
 	if (!bare)
@@ -158,20 +159,20 @@ static int compare(const struct cpuid_table *host, const struct vcpu_state *s,
 	unsigned int missing = 0;
 	char text[256] = "";
 
-	ours = find(host->room, host->head.nent, 0, 0);
-	theirs = find(s->cpuid.room, s->cpuid.head.nent, 0, 0);
+	ours = vcpu_check_find(host->room, host->head.nent, 0, 0);
+	theirs = vcpu_check_find(s->cpuid.room, s->cpuid.head.nent, 0, 0);
 	if (ours && theirs && ours->ebx != theirs->ebx)
 		return err_set(err, -ENOTSUP,
 			       "The snapshot is of a CPU of another vendor "
 			       "(%.4s..., this host: %.4s...)",
 			       (const char *)&theirs->ebx,
 			       (const char *)&ours->ebx);
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-		const struct feature_word *w = &words[i];
+	for (size_t i = 0; i < ARRAY_SIZE(vcpu_check_words); i++) {
+		const struct feature_word *w = &vcpu_check_words[i];
 		uint32_t lacks;
 
-		theirs = find(s->cpuid.room, s->cpuid.head.nent, w->leaf,
-			      w->index);
+		theirs = vcpu_check_find(s->cpuid.room, s->cpuid.head.nent,
+					 w->leaf, w->index);
 		if (!theirs)
 			continue;
 		lacks = reg_of(theirs, w->reg) & ~w->ignore &
@@ -227,7 +228,7 @@ static int check_xsave(struct kvm *kvm, const struct vcpu_state *s,
 	return 0;
 }
 
-static bool lists(const struct msr_list *list, uint32_t index)
+static bool vcpu_check_lists(const struct msr_list *list, uint32_t index)
 {
 	for (unsigned int i = 0; i < list->nr; i++)
 		if (list->index[i] == index)
@@ -242,7 +243,8 @@ static int check_msrs(struct kvm *kvm, const struct vcpu_state *s,
 	int r = msrs_list(kvm, &list, err);
 
 	for (unsigned int i = 0; r == 0 && i < s->nr_msrs; i++)
-		if (s->msrs[i].value != 0 && !lists(&list, s->msrs[i].index))
+		if (s->msrs[i].value != 0 &&
+		    !vcpu_check_lists(&list, s->msrs[i].index))
 			r = err_set(err, -ENOTSUP,
 				    "This host's KVM lacks MSR 0x%x, which "
 				    "the guest uses (0x%llx)",

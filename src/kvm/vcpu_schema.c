@@ -121,7 +121,7 @@ static const struct schema_object cpuid = ROW(kvm_cpuid_entry2, cpuid_fields);
 static const struct schema_item cpuid_item =
 	SCHEMA_STATE_ITEM(struct kvm_cpuid_entry2, &cpuid);
 
-static const struct schema_field fields[] = {
+static const struct schema_field vcpu_schema_fields[] = {
 	U(vcpu_state, mp_state),
 	U(vcpu_state, tsc_khz),
 	SCHEMA_STATE_OBJECT(struct vcpu_state, regs, &regs),
@@ -157,4 +157,5 @@ static const struct schema_field fields[] = {
 };
 /* clang-format on */
 
-const struct schema_object vcpu_state_schema = OF(vcpu_state, fields);
+const struct schema_object vcpu_state_schema =
+	OF(vcpu_state, vcpu_schema_fields);

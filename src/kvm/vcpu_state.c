@@ -9,8 +9,8 @@
 /* What KVM_GET_XSAVE fills where there is no KVM_CAP_XSAVE2. */
 #define XSAVE_BYTES_OLD 4096
 
-static int call(struct kvm_vcpu *vcpu, unsigned long request, const char *name,
-		const void *arg, struct err *err)
+static int vcpu_state_call(struct kvm_vcpu *vcpu, unsigned long request,
+			   const char *name, const void *arg, struct err *err)
 {
 	int r = kvm_call(vcpu->vm->kvm, vcpu->fd, request,
 			 (void *)(uintptr_t)arg);
@@ -21,7 +21,8 @@ static int call(struct kvm_vcpu *vcpu, unsigned long request, const char *name,
 	return r;
 }
 
-#define CALL(vcpu, request, arg, err) call(vcpu, request, #request, arg, err)
+#define CALL(vcpu, request, arg, err) \
+	vcpu_state_call(vcpu, request, #request, arg, err)
 
 /* Bytes of this host's XSAVE image; 0 when its CPU has none. */
 static uint32_t xsave_bytes(struct kvm *kvm)

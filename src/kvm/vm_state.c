@@ -37,7 +37,7 @@ static const struct schema_field chips_fields[] = {
 static const struct schema_object chips =
 	SCHEMA_STATE_OF(struct kvm_vm_chips, chips_fields);
 
-static const struct schema_field fields[] = {
+static const struct schema_field kvm_vm_state_fields[] = {
 	SCHEMA_STATE_UINT(struct kvm_vm_state, clock_ns),
 	SCHEMA_STATE_UINT(struct kvm_vm_state, realtime_ns),
 	{
@@ -52,7 +52,7 @@ static const struct schema_field fields[] = {
 /* clang-format on */
 
 const struct schema_object vm_state_schema =
-	SCHEMA_STATE_OF(struct kvm_vm_state, fields);
+	SCHEMA_STATE_OF(struct kvm_vm_state, kvm_vm_state_fields);
 
 static_assert(sizeof(((struct kvm_irqchip *)NULL)->chip) == VM_CHIP_BYTES,
 	      "a chip is saved whole");

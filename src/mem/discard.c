@@ -53,7 +53,7 @@ static bool is_mapped(void *hva, uint64_t len)
 	return msync(hva, len, MS_ASYNC) == 0;
 }
 
-static int replace(struct gmem *mem, void *hva, uint64_t len)
+static int discard_replace(struct gmem *mem, void *hva, uint64_t len)
 {
 	int r = mem->nr_holes < HOLES_MAX ? map_anonymous(hva, len) : -ENOMEM;
 
@@ -68,14 +68,14 @@ static int replace(struct gmem *mem, void *hva, uint64_t len)
 	return 1;
 }
 
-static int drop(struct gmem *mem, gpa_t gpa, uint64_t len, bool file)
+static int discard_drop(struct gmem *mem, gpa_t gpa, uint64_t len, bool file)
 {
 	uint8_t *hva = gmem_find(mem, gpa, len);
 	uint64_t page = gmem_page(mem, gpa);
 	int r;
 
 	if (file)
-		r = replace(mem, hva, len);
+		r = discard_replace(mem, hva, len);
 	else
 		r = madvise(hva, len, MADV_DONTNEED) < 0 ? -errno : 0;
 	if (r < 0)
@@ -115,7 +115,7 @@ int gmem_discard(struct gmem *mem, gpa_t gpa, uint64_t len)
 			to = end;
 		while (to < end && shows_file(mem, to) == file)
 			to += PAGE_SIZE;
-		r = drop(mem, gpa, to - gpa, file);
+		r = discard_drop(mem, gpa, to - gpa, file);
 		if (r < 0)
 			return r;
 		gmem_mark(mem, gpa, to - gpa);

@@ -123,8 +123,8 @@ static int map_region(struct gmem_region *r, enum gmem_pages pages, int flags,
 	return 0;
 }
 
-static int note_file(struct gmem *mem, gpa_t gpa, uint64_t len, int fd,
-		     off_t off)
+static int gmem_note_file(struct gmem *mem, gpa_t gpa, uint64_t len, int fd,
+			  off_t off)
 {
 	struct gmem_file *file =
 		reallocarray(mem->file, mem->nr_files + 1, sizeof(*file));
@@ -188,8 +188,8 @@ int gmem_new_from_file(struct gmem *mem, uint64_t size, enum gmem_pages pages,
 	for (unsigned int i = 0; i < mem->nr_regions; i++) {
 		r = map_region(&mem->region[i], pages, 0, fd, off);
 		if (r == 0)
-			r = note_file(mem, mem->region[i].gpa,
-				      mem->region[i].size, fd, off);
+			r = gmem_note_file(mem, mem->region[i].gpa,
+					   mem->region[i].size, fd, off);
 		if (r < 0) {
 			gmem_free(mem);
 			return err_set(err, r, "Cannot map the memory file: %s",
@@ -273,7 +273,7 @@ int gmem_map_file(struct gmem *mem, gpa_t gpa, int fd, off_t off, uint64_t len)
 		return -EINVAL;
 	if (len == 0)
 		return 0;
-	r = note_file(mem, gpa, len, -1, 0);
+	r = gmem_note_file(mem, gpa, len, -1, 0);
 	if (r < 0)
 		return r;
 	got = mmap(p, len, PROT_READ | PROT_WRITE,

@@ -82,7 +82,7 @@ static int ask_ranges(struct pages_walk *walk)
 	return 0;
 }
 
-static void add_page(struct pages_walk *walk, uintptr_t at)
+static void pages_add_page(struct pages_walk *walk, uintptr_t at)
 {
 	assert(walk->nr < PAGES_BATCH);
 	if (walk->nr > 0 && walk->run[walk->nr - 1].end == at)
@@ -104,13 +104,13 @@ static int ask_pages(struct pages_walk *walk)
 	for (size_t i = 0; i < nr; i++)
 		if ((entry[i] & (ENTRY_PRESENT | ENTRY_SWAPPED)) &&
 		    !(entry[i] & ENTRY_FILE))
-			add_page(walk, walk->at + i * PAGE_SIZE);
+			pages_add_page(walk, walk->at + i * PAGE_SIZE);
 	walk->at += nr * PAGE_SIZE;
 	return 0;
 }
 
 /* Some more runs, or none and walk->at has come to the end. */
-static int ask(struct pages_walk *walk)
+static int pages_ask(struct pages_walk *walk)
 {
 	int r;
 
@@ -137,7 +137,7 @@ int pages_walk_next(struct pages_walk *walk, struct pages_run *run)
 
 		if (walk->at >= walk->end)
 			return 0;
-		r = ask(walk);
+		r = pages_ask(walk);
 		if (r < 0)
 			return r;
 	}

@@ -36,8 +36,8 @@ struct program {
 	bool full;
 };
 
-static unsigned int put(struct program *p, uint16_t code, uint32_t k,
-			uint8_t yes, uint8_t no)
+static unsigned int compile_put(struct program *p, uint16_t code, uint32_t k,
+				uint8_t yes, uint8_t no)
 {
 	if (p->nr == SANDBOX_FILTER_MAX) {
 		p->full = true;
@@ -49,18 +49,18 @@ static unsigned int put(struct program *p, uint16_t code, uint32_t k,
 
 static void put_return(struct program *p, uint32_t action)
 {
-	(void)put(p, BPF_RET | BPF_K, action, 0, 0);
+	(void)compile_put(p, BPF_RET | BPF_K, action, 0, 0);
 }
 
-static void load(struct program *p, size_t offset)
+static void compile_load(struct program *p, size_t offset)
 {
-	(void)put(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
+	(void)compile_put(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
 }
 
 /* A jump whose target is not there yet; land() it. */
 static unsigned int jump(struct program *p)
 {
-	return put(p, BPF_JMP | BPF_JA, 0, 0, 0);
+	return compile_put(p, BPF_JMP | BPF_JA, 0, 0, 0);
 }
 
 static void land(struct program *p, unsigned int from)
@@ -71,16 +71,17 @@ static void land(struct program *p, unsigned int from)
 /* Return: the jump that is taken when the test fails. */
 static unsigned int put_test(struct program *p, const struct sandbox_test *t)
 {
-	load(p,
-	     offsetof(struct seccomp_data, args) + t->arg * sizeof(uint64_t));
+	compile_load(p, offsetof(struct seccomp_data, args) +
+				t->arg * sizeof(uint64_t));
 	if (t->op == SANDBOX_IS)
-		(void)put(p, BPF_JMP | BPF_JEQ | BPF_K, t->value, 1, 0);
+		(void)compile_put(p, BPF_JMP | BPF_JEQ | BPF_K, t->value, 1, 0);
 	else
-		(void)put(p, BPF_JMP | BPF_JSET | BPF_K, t->value, 0, 1);
+		(void)compile_put(p, BPF_JMP | BPF_JSET | BPF_K, t->value, 0,
+				  1);
 	return jump(p);
 }
 
-static void put_row(struct program *p, const struct sandbox_call *row)
+static void compile_put_row(struct program *p, const struct sandbox_call *row)
 {
 	unsigned int failed[SANDBOX_TESTS_MAX];
 	unsigned int nr = 0;
@@ -128,17 +129,18 @@ static const struct sandbox_call *put_values(struct program *p,
 	const struct sandbox_call *c = first;
 	unsigned int start;
 
-	load(p, offsetof(struct seccomp_data, args) +
-			first->test[0].arg * sizeof(uint64_t));
+	compile_load(p, offsetof(struct seccomp_data, args) +
+				first->test[0].arg * sizeof(uint64_t));
 	start = p->nr;
 	for (; c < end; c++) {
 		if (c->nr != first->nr || !is_for(c, on, build))
 			continue;
 		if (!is_single(c) || c->test[0].arg != first->test[0].arg)
 			break;
-		(void)put(p, BPF_JMP | BPF_JEQ | BPF_K, c->test[0].value, 0, 0);
+		(void)compile_put(p, BPF_JMP | BPF_JEQ | BPF_K,
+				  c->test[0].value, 0, 0);
 	}
-	(void)put(p, BPF_JMP | BPF_JA, 1, 0, 0);
+	(void)compile_put(p, BPF_JMP | BPF_JA, 1, 0, 0);
 	for (unsigned int i = start; i < p->nr - 1; i++)
 		p->out[i].jt = (uint8_t)(p->nr - i - 1);
 	put_return(p, SECCOMP_RET_ALLOW);
@@ -154,7 +156,7 @@ static void put_call(struct program *p, const struct sandbox_call *first,
 	const struct sandbox_call *c = first;
 	unsigned int skip;
 
-	(void)put(p, BPF_JMP | BPF_JEQ | BPF_K, first->nr, 1, 0);
+	(void)compile_put(p, BPF_JMP | BPF_JEQ | BPF_K, first->nr, 1, 0);
 	skip = jump(p);
 	while (c < end) {
 		if (c->nr != first->nr || !is_for(c, on, build)) {
@@ -162,7 +164,7 @@ static void put_call(struct program *p, const struct sandbox_call *first,
 		} else if (is_single(c)) {
 			c = put_values(p, c, end, on, build);
 		} else {
-			put_row(p, c);
+			compile_put_row(p, c);
 			if (c->test[0].op == SANDBOX_NO_TEST)
 				break; /* nothing is left to decide */
 			c++;
@@ -195,7 +197,7 @@ struct tree {
 };
 
 /* Into its place by number; the first row of a number counts. */
-static size_t insert(struct known *known, size_t nr, struct known one)
+static size_t compile_insert(struct known *known, size_t nr, struct known one)
 {
 	size_t at = nr;
 
@@ -223,16 +225,19 @@ static size_t list_known(const struct tree *t, struct known known[KNOWN_MAX])
 		const struct sandbox_call *c = &sandbox_calls[i];
 
 		if (is_for(c, t->on, t->build) && !is_asked_first(t, c->nr))
-			nr = insert(known, nr, (struct known){c->nr, c, 0});
+			nr = compile_insert(known, nr,
+					    (struct known){c->nr, c, 0});
 	}
 	for (size_t i = 0; i < sandbox_nr_killed && nr < KNOWN_MAX; i++)
 		if (sandbox_killed[i].threads & t->on)
-			nr = insert(known, nr,
-				    (struct known){sandbox_killed[i].nr, NULL,
-						   SECCOMP_RET_KILL_PROCESS});
+			nr = compile_insert(
+				known, nr,
+				(struct known){sandbox_killed[i].nr, NULL,
+					       SECCOMP_RET_KILL_PROCESS});
 	if (nr < KNOWN_MAX && t->build != SANDBOX_SANITIZED)
-		nr = insert(known, nr,
-			    (struct known){__NR_brk, NULL, SECCOMP_RET_ERRNO});
+		nr = compile_insert(
+			known, nr,
+			(struct known){__NR_brk, NULL, SECCOMP_RET_ERRNO});
 	t->p->full |= nr == KNOWN_MAX;
 	return nr;
 }
@@ -244,7 +249,7 @@ static bool kills(const struct known *one)
 
 static void put_action(struct program *p, const struct known *one)
 {
-	(void)put(p, BPF_JMP | BPF_JEQ | BPF_K, one->nr, 0, 1);
+	(void)compile_put(p, BPF_JMP | BPF_JEQ | BPF_K, one->nr, 0, 1);
 	put_return(p, one->action);
 }
 
@@ -262,8 +267,8 @@ static void put_leaf(const struct tree *t, const struct known *known, size_t nr)
 	start = p->nr;
 	for (size_t i = 0; i < nr; i++)
 		if (kills(&known[i]))
-			(void)put(p, BPF_JMP | BPF_JEQ | BPF_K, known[i].nr, 0,
-				  0);
+			(void)compile_put(p, BPF_JMP | BPF_JEQ | BPF_K,
+					  known[i].nr, 0, 0);
 	for (unsigned int i = start; i < p->nr; i++)
 		p->out[i].jt = (uint8_t)(p->nr - i);
 	put_return(p, t->otherwise);
@@ -280,7 +285,8 @@ static void put_tree(const struct tree *t, const struct known *known, size_t nr)
 		put_leaf(t, known, nr);
 		return;
 	}
-	(void)put(t->p, BPF_JMP | BPF_JGE | BPF_K, known[nr / 2].nr, 0, 1);
+	(void)compile_put(t->p, BPF_JMP | BPF_JGE | BPF_K, known[nr / 2].nr, 0,
+			  1);
 	from = jump(t->p);
 	put_tree(t, known, nr / 2);
 	land(t->p, from);
@@ -304,11 +310,12 @@ int sandbox_compile(enum sandbox_thread thread, enum sandbox_build build,
 	struct known known[KNOWN_MAX];
 	size_t nr_known = list_known(&t, known);
 
-	load(&p, offsetof(struct seccomp_data, arch));
-	(void)put(&p, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
+	compile_load(&p, offsetof(struct seccomp_data, arch));
+	(void)compile_put(&p, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1,
+			  0);
 	put_return(&p, SECCOMP_RET_KILL_PROCESS);
-	load(&p, offsetof(struct seccomp_data, nr));
-	(void)put(&p, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1);
+	compile_load(&p, offsetof(struct seccomp_data, nr));
+	(void)compile_put(&p, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1);
 	put_return(&p, SECCOMP_RET_KILL_PROCESS);
 	if (is_asked_first(&t, sandbox_calls[0].nr))
 		put_call(&p, &sandbox_calls[0], t.on, build, t.refused);

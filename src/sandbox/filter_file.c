@@ -19,8 +19,8 @@
 /* Names of threads that nobody has; a sentence takes no more. */
 #define STRANGERS_MAX 200
 
-static const char *const names[] = {"vmm", "api", "vcpu"};
-static_assert(ARRAY_SIZE(names) == FILTER_FILE_NR, "name each");
+static const char *const filter_file_names[] = {"vmm", "api", "vcpu"};
+static_assert(ARRAY_SIZE(filter_file_names) == FILTER_FILE_NR, "name each");
 
 /**
  * struct reader - what is left of the file
@@ -32,7 +32,7 @@ struct reader {
 };
 
 /* @len bytes, which stay where they are; NULL with a sentence. */
-static const uint8_t *take(struct reader *r, uint64_t len)
+static const uint8_t *filter_file_take(struct reader *r, uint64_t len)
 {
 	const uint8_t *at = r->at;
 
@@ -52,9 +52,9 @@ static const uint8_t *take(struct reader *r, uint64_t len)
 	return at;
 }
 
-static bool take_number(struct reader *r, uint64_t *to)
+static bool filter_file_take_number(struct reader *r, uint64_t *to)
 {
-	const uint8_t *at = take(r, sizeof(*to));
+	const uint8_t *at = filter_file_take(r, sizeof(*to));
 
 	if (at)
 		memcpy(to, at, sizeof(*to));
@@ -63,9 +63,10 @@ static bool take_number(struct reader *r, uint64_t *to)
 
 static int find_thread(const uint8_t *name, size_t len)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (strlen(names[i]) == len &&
-		    strncasecmp(names[i], (const char *)name, len) == 0)
+	for (size_t i = 0; i < ARRAY_SIZE(filter_file_names); i++)
+		if (strlen(filter_file_names[i]) == len &&
+		    strncasecmp(filter_file_names[i], (const char *)name,
+				len) == 0)
 			return (int)i;
 	return -1;
 }
@@ -92,13 +93,13 @@ static int read_entry(struct filter_file *f, struct reader *r,
 	uint64_t len, nr;
 	int thread;
 
-	if (!take_number(r, &len))
+	if (!filter_file_take_number(r, &len))
 		return -EINVAL;
-	name = take(r, len);
-	if (!name || !take_number(r, &nr))
+	name = filter_file_take(r, len);
+	if (!name || !filter_file_take_number(r, &nr))
 		return -EINVAL;
-	code = take(r, nr > FILTER_FILE_MAX ? nr
-					    : nr * sizeof(struct sock_filter));
+	code = filter_file_take(
+		r, nr > FILTER_FILE_MAX ? nr : nr * sizeof(struct sock_filter));
 	if (!code)
 		return -EINVAL;
 	thread = find_thread(name, (size_t)len);
@@ -118,7 +119,7 @@ int filter_file_parse(struct filter_file *f, const void *text, size_t len,
 	char clean[STRANGERS_MAX];
 	uint64_t entries;
 
-	if (!take_number(&r, &entries))
+	if (!filter_file_take_number(&r, &entries))
 		return -EINVAL;
 	for (; entries > 0; entries--) {
 		int rc = read_entry(f, &r, &strangers);
@@ -138,7 +139,8 @@ int filter_file_parse(struct filter_file *f, const void *text, size_t len,
 	for (size_t i = 0; i < FILTER_FILE_NR; i++)
 		if (!f->program[i].code)
 			return err_set(err, -EINVAL,
-				       "Missing thread category: %s", names[i]);
+				       "Missing thread category: %s",
+				       filter_file_names[i]);
 	return 0;
 }
 

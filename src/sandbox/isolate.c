@@ -31,7 +31,7 @@ const char *isolate_part_name(enum isolate_part part)
 	return parts[part].name;
 }
 
-static int make(enum isolate_part part)
+static int isolate_make(enum isolate_part part)
 {
 	return unshare(parts[part].flag) < 0 ? -errno : 0;
 }
@@ -39,11 +39,11 @@ static int make(enum isolate_part part)
 static int make_user(void)
 {
 	const struct timespec wait = {.tv_nsec = TRY_NS};
-	int r = make(ISOLATE_USER);
+	int r = isolate_make(ISOLATE_USER);
 
 	for (int i = 0; i < TRIES && r == -EINVAL; i++) {
 		(void)nanosleep(&wait, NULL);
-		r = make(ISOLATE_USER);
+		r = isolate_make(ISOLATE_USER);
 	}
 	return r;
 }
@@ -83,7 +83,7 @@ int isolate_process(struct isolation *done)
 {
 	done->rc[ISOLATE_USER] = make_user();
 	for (enum isolate_part i = ISOLATE_MOUNT; i < ISOLATE_NR_PARTS; i++)
-		done->rc[i] = make(i);
+		done->rc[i] = isolate_make(i);
 	if (done->rc[ISOLATE_MOUNT] == 0)
 		done->rc[ISOLATE_MOUNT] = empty_root();
 	return give_up_capabilities();

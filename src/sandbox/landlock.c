@@ -18,7 +18,7 @@ static const struct {
 	unsigned int abi; /* the first that has it */
 	struct landlock_rights rights;
 	const char *gap; /* what older ones leave to seccomp; NULL: nothing */
-} table[] = {
+} landlock_table[] = {
 	{1, {.fs = FS_FIRST}, "files"},
 	/* Older kernels always deny it. */
 	{2, {.fs = 1ull << 13 /* REFER */}, NULL},
@@ -44,12 +44,12 @@ struct landlock_rights landlock_rights(unsigned int abi)
 {
 	struct landlock_rights all = {0};
 
-	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
-		if (table[i].abi > abi)
+	for (size_t i = 0; i < ARRAY_SIZE(landlock_table); i++) {
+		if (landlock_table[i].abi > abi)
 			continue;
-		all.fs |= table[i].rights.fs;
-		all.net |= table[i].rights.net;
-		all.scoped |= table[i].rights.scoped;
+		all.fs |= landlock_table[i].rights.fs;
+		all.net |= landlock_table[i].rights.net;
+		all.scoped |= landlock_table[i].rights.scoped;
 	}
 	return all;
 }
@@ -116,8 +116,9 @@ int landlock_lock_gate(unsigned int abi)
 
 const char *landlock_gap(unsigned int abi, unsigned int i)
 {
-	for (size_t k = 0; k < ARRAY_SIZE(table); k++)
-		if (table[k].abi > abi && table[k].gap && i-- == 0)
-			return table[k].gap;
+	for (size_t k = 0; k < ARRAY_SIZE(landlock_table); k++)
+		if (landlock_table[k].abi > abi && landlock_table[k].gap &&
+		    i-- == 0)
+			return landlock_table[k].gap;
 	return NULL;
 }

@@ -36,7 +36,7 @@ static int print_filter(enum sandbox_thread thread, enum sandbox_build build)
  * What a VM must have for the request that @at compares with; 0: it is no such
  * instruction. Numbers of calls are below all requests.
  */
-static unsigned int needs(const struct sock_filter *at)
+static unsigned int make_filters_needs(const struct sock_filter *at)
 {
 	if (at->code != (BPF_JMP | BPF_JEQ | BPF_K) || at->k < REQUEST_MIN)
 		return 0;
@@ -53,10 +53,11 @@ static void print_places(enum sandbox_thread thread, enum sandbox_build build)
 	int n = sandbox_compile(thread, build, code);
 
 	for (int i = 0; i < n; i++)
-		if (needs(&code[i]) || code[i].k == SANDBOX_OWN_PID ||
+		if (make_filters_needs(&code[i]) ||
+		    code[i].k == SANDBOX_OWN_PID ||
 		    code[i].k == SANDBOX_OWN_TID)
 			(void)printf("\t{%u, %d, %u},\n", thread, i,
-				     needs(&code[i]));
+				     make_filters_needs(&code[i]));
 }
 
 /* The few instructions that loading a filter may change. */

@@ -71,7 +71,7 @@ static int set_min_abi(struct sandbox *s, const char *word)
 	return 0;
 }
 
-static int read_line(struct sandbox *s, char *line)
+static int stage_read_line(struct sandbox *s, char *line)
 {
 	char *key, *value, *save;
 
@@ -111,7 +111,7 @@ int sandbox_read_host(struct sandbox *s, const char *path, struct err *err)
 
 		if (next)
 			*next++ = '\0';
-		if (read_line(s, line) < 0)
+		if (stage_read_line(s, line) < 0)
 			return err_set(err, -EINVAL,
 				       "%s, line %u: neither \"mode "
 				       "strict|best-effort|off\" nor "
@@ -378,7 +378,7 @@ int sandbox_thread(const struct sandbox *s, enum sandbox_thread thread)
 
 /* ---- what is missing ---- */
 
-static size_t say(char text[static SANDBOX_GAP_MAX], const char *what)
+static size_t stage_say(char text[static SANDBOX_GAP_MAX], const char *what)
 {
 	return (size_t)snprintf(text, SANDBOX_GAP_MAX, "%s", what);
 }
@@ -390,13 +390,16 @@ size_t sandbox_gap(const struct sandbox *s, unsigned int i,
 	const char *gap;
 
 	if (s->mode == SANDBOX_OFF)
-		return i == 0 ? say(text, "everything: --sandbox off") : 0;
+		return i == 0 ? stage_say(text, "everything: --sandbox off")
+			      : 0;
 	if (s->filters == SANDBOX_FILTERS_NONE && i-- == 0)
-		return say(text, "system calls: --no-seccomp");
+		return stage_say(text, "system calls: --no-seccomp");
 	if (s->filters == SANDBOX_FILTERS_CUSTOM && i-- == 0)
-		return say(text, "what the filters of --seccomp-filter allow");
+		return stage_say(text,
+				 "what the filters of --seccomp-filter allow");
 	if (s->filters != SANDBOX_FILTERS_NONE && !s->has_seccomp && i-- == 0)
-		return say(text, "system calls: this kernel has no seccomp");
+		return stage_say(text,
+				 "system calls: this kernel has no seccomp");
 	if (s->has_gate && s->abi >= 6 && i-- == 0)
 		return (size_t)snprintf(text, SANDBOX_GAP_MAX,
 					"signals: the gate is to die with the "

@@ -158,7 +158,7 @@ static void name_with_id(char out[static NAME_MAX + 1], const char *name,
 
 /* ---- places ---- */
 
-static int open_failed(const char *what, int rc, struct err *err)
+static int files_open_failed(const char *what, int rc, struct err *err)
 {
 	return err_set(err, rc,
 		       "Cannot perform open on the %s backing file: %s (os "
@@ -378,7 +378,7 @@ static int take_lock(struct snapshot_files *f, struct err *err)
 			       "none of Volt's: move it away",
 			       f->lock_name);
 	r = f->lock < 0 ? f->lock : recover(f);
-	return r < 0 ? open_failed("snapshot", r, err) : 0;
+	return r < 0 ? files_open_failed("snapshot", r, err) : 0;
 }
 
 int snapshot_files_begin(struct snapshot_files *f,
@@ -392,22 +392,22 @@ int snapshot_files_begin(struct snapshot_files *f,
 	f->no_links = snapshot_opener(paths)->ops->no_links;
 	r = open_place(snapshot_opener(paths), &f->state, paths->state);
 	if (r < 0)
-		return open_failed("snapshot", r, err);
+		return files_open_failed("snapshot", r, err);
 	r = open_place(snapshot_opener(paths), &f->memory, paths->memory);
 	if (r < 0)
-		return open_failed("memory", r, err);
+		return files_open_failed("memory", r, err);
 	r = take_lock(f, err);
 	if (r < 0)
 		return r;
 	r = open_temp(f, &f->state, TEMP_SUFFIX);
 	if (r < 0)
-		return open_failed("snapshot", r, err);
+		return files_open_failed("snapshot", r, err);
 	r = open_temp(f, &f->memory, "");
-	return r < 0 ? open_failed("memory", r, err) : 0;
+	return r < 0 ? files_open_failed("memory", r, err) : 0;
 }
 
 /* Up to the moment before the state takes its name. */
-static int prepare(struct snapshot_files *f)
+static int files_prepare(struct snapshot_files *f)
 {
 	int r;
 
@@ -424,7 +424,7 @@ static int prepare(struct snapshot_files *f)
 	return r;
 }
 
-static int take_name(struct snapshot_file *f)
+static int files_take_name(struct snapshot_file *f)
 {
 	if (renameat(f->dir, f->temp, f->dir, f->name) < 0)
 		return -errno;
@@ -434,17 +434,17 @@ static int take_name(struct snapshot_file *f)
 
 int snapshot_files_commit(struct snapshot_files *f, struct err *err)
 {
-	int r = prepare(f);
+	int r = files_prepare(f);
 
 	if (r == 0) {
-		r = take_name(&f->state);
+		r = files_take_name(&f->state);
 		f->committed = f->state.temp[0] == '\0';
 	}
 	if (r < 0)
 		return err_set(err, r, "Cannot store the snapshot: %s",
 			       err_name(r));
 	/* It is complete: what fails from here on the next one makes good. */
-	(void)take_name(&f->memory);
+	(void)files_take_name(&f->memory);
 	return 0;
 }
 

@@ -15,9 +15,9 @@
 /* Whoever replaces it each time is not waited for without end. */
 #define READ_TRIES 100
 
-static int read_state(struct snapshot_reader *r,
-		      const struct path_opener *opener, const char *path,
-		      struct err *err)
+static int find_read_state(struct snapshot_reader *r,
+			   const struct path_opener *opener, const char *path,
+			   struct err *err)
 {
 	struct stat st;
 	int rc;
@@ -47,7 +47,7 @@ static int read_state(struct snapshot_reader *r,
 int snapshot_read_state(struct snapshot_reader *r, const char *path,
 			struct err *err)
 {
-	return read_state(r, &path_direct, path, err);
+	return find_read_state(r, &path_direct, path, err);
 }
 
 int snapshot_check_state(const struct snapshot_reader *r,
@@ -136,7 +136,7 @@ static int find_once(struct snapshot_reader *r,
 		     const struct snapshot_paths *paths, bool memory,
 		     struct snapshot *s, struct err *err)
 {
-	int rc = read_state(r, snapshot_opener(paths), paths->state, err);
+	int rc = find_read_state(r, snapshot_opener(paths), paths->state, err);
 
 	if (rc < 0)
 		return rc;

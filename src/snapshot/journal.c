@@ -37,7 +37,7 @@ struct record {
  * says is obeyed: another user, who may have put a file of that name into a
  * directory like /tmp or may write to this one, is not.
  */
-static bool is_ours(int fd)
+static bool journal_is_ours(int fd)
 {
 	char magic[8];
 	struct stat st;
@@ -50,7 +50,7 @@ static bool is_ours(int fd)
 }
 
 /* The name is still that of the open file: nobody has removed it. */
-static bool has_name(int fd, int dir, const char *name)
+static bool journal_has_name(int fd, int dir, const char *name)
 {
 	struct stat file, entry;
 
@@ -88,9 +88,9 @@ int journal_open(int dir, const char *name)
 			fd_close(&fd);
 			return -EBUSY;
 		}
-		if (has_name(fd, dir, name)) {
+		if (journal_has_name(fd, dir, name)) {
 			/* Not all file systems know owners and modes. */
-			if (made || is_ours(fd))
+			if (made || journal_is_ours(fd))
 				return fd;
 			fd_close(&fd);
 			return -EEXIST;
@@ -169,7 +169,7 @@ int journal_replay(int journal, const int *dirs, size_t nr, const char *suffix)
 
 void journal_close(int *journal, int dir, const char *name, bool clean)
 {
-	if (clean && has_name(*journal, dir, name))
+	if (clean && journal_has_name(*journal, dir, name))
 		(void)unlinkat(dir, name, 0);
 	fd_close(journal);
 }

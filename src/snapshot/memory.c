@@ -36,7 +36,7 @@ struct writer {
 #define ZERO_STEP 64u
 
 /* Most pages that hold something show it at once. */
-static bool is_zero(const uint8_t *page)
+static bool memory_is_zero(const uint8_t *page)
 {
 	for (size_t i = 0; i < PAGE_SIZE; i += ZERO_STEP) {
 		uint64_t any = 0;
@@ -85,14 +85,14 @@ static void note_fresh(struct writer *w, uint64_t from, uint64_t to)
 }
 
 /* [@from, @to) of the region, through the mapping. */
-static int write_pages(struct writer *w, uint64_t from, uint64_t to)
+static int memory_write_pages(struct writer *w, uint64_t from, uint64_t to)
 {
 	const uint8_t *hva = w->region->hva;
 	uint64_t start = from;
 
 	for (uint64_t at = from; at <= to; at += PAGE_SIZE) {
-		bool skip = at == to ||
-			    (w->kind == MEMORY_FULL && is_zero(hva + at));
+		bool skip = at == to || (w->kind == MEMORY_FULL &&
+					 memory_is_zero(hva + at));
 		int r;
 
 		if (!skip)
@@ -145,7 +145,8 @@ static int copy_data(struct writer *w, const struct gmem_file *f, uint64_t from,
 		return (int)n;
 	w->stats->copied += (uint64_t)n;
 	/* What is left begins in the midst of a page, or at one. */
-	return write_pages(w, align_down(from + (uint64_t)n, PAGE_SIZE), to);
+	return memory_write_pages(w, align_down(from + (uint64_t)n, PAGE_SIZE),
+				  to);
 }
 
 /* The same, but for the holes of the file. */
@@ -156,7 +157,7 @@ static int copy_clean(struct writer *w, const struct gmem_file *f,
 	int r = 0;
 
 	if (f->fd < 0)
-		return write_pages(w, from, to);
+		return memory_write_pages(w, from, to);
 	while (from < to && r == 0) {
 		off_t data = lseek(f->fd, (off_t)(base + from), SEEK_DATA);
 		off_t hole;
@@ -188,7 +189,7 @@ static int write_untouched(struct writer *w, uint64_t from, uint64_t to)
 	if (w->kind == MEMORY_DIFF && mem->origin != GMEM_FRESH)
 		return 0;
 	if (mem->origin == GMEM_SERVED)
-		return write_pages(w, from, to);
+		return memory_write_pages(w, from, to);
 	for (unsigned int i = 0; i < mem->nr_files && r == 0; i++) {
 		const struct gmem_file *f = &mem->file[i];
 		gpa_t a = f->gpa > start ? f->gpa : start;
@@ -220,7 +221,7 @@ static int write_gap(struct writer *w, uint64_t from, uint64_t to)
 		while (end < to &&
 		       gmem_was_discarded(w->mem, gpa + end) == zero)
 			end += PAGE_SIZE;
-		r = zero ? write_pages(w, from, end)
+		r = zero ? memory_write_pages(w, from, end)
 			 : write_untouched(w, from, end);
 		from = end;
 	}
@@ -240,7 +241,7 @@ static int write_dirty(struct writer *w)
 		while (end < size && gmem_is_dirty(w->mem, gpa + end) == dirty)
 			end += PAGE_SIZE;
 		if (dirty)
-			r = write_pages(w, at, end);
+			r = memory_write_pages(w, at, end);
 	}
 	return r;
 }
@@ -260,7 +261,7 @@ static int write_region(struct writer *w)
 
 		r = write_gap(w, at, start);
 		if (r == 0)
-			r = write_pages(w, start, end);
+			r = memory_write_pages(w, start, end);
 		if (r < 0)
 			break;
 		at = end;
@@ -359,7 +360,7 @@ static int crc_extent(int fd, uint8_t *chunk, const struct memory_extent *e,
 		for (uint64_t i = 0; i < n; i += PAGE_SIZE) {
 			uint8_t number[8];
 
-			if (!zeros && is_zero(chunk + i))
+			if (!zeros && memory_is_zero(chunk + i))
 				continue;
 			store_le64(number, (at + i) / PAGE_SIZE);
 			*crc = crc64(*crc, number, sizeof(number));

@@ -98,8 +98,8 @@ static int check_result(const struct part *diff, int fd, struct err *err)
 }
 
 /* Base and diff, one on top of the other. */
-static int write_memory(const struct part *base, struct part *diff, int to,
-			struct err *err)
+static int merge_write_memory(const struct part *base, struct part *diff,
+			      int to, struct err *err)
 {
 	uint64_t size = base->s->memory_bytes;
 	uint64_t crc;
@@ -122,7 +122,7 @@ static int write_memory(const struct part *base, struct part *diff, int to,
 	return r;
 }
 
-static int write_state(struct snapshot *s, int to, struct err *err)
+static int merge_write_state(struct snapshot *s, int to, struct err *err)
 {
 	cleanup_buf struct buf text = {0};
 	int r;
@@ -165,11 +165,11 @@ static int write_whole(const struct part *base, struct part *diff,
 	if (r == 0)
 		r = still_there(diff, to, err);
 	if (r == 0)
-		r = write_memory(base, diff, files.memory.fd, err);
+		r = merge_write_memory(base, diff, files.memory.fd, err);
 	who->proof.extents = who->proof.own = 0;
 	snapshot_set_identity(diff->s, who);
 	if (r == 0)
-		r = write_state(diff->s, files.state.fd, err);
+		r = merge_write_state(diff->s, files.state.fd, err);
 	if (r == 0)
 		r = snapshot_files_commit(&files, err);
 	snapshot_files_end(&files);

@@ -20,8 +20,8 @@ struct there {
 	bool has_state;
 };
 
-static int look(struct there *there, const struct snapshot_paths *paths,
-		struct err *err)
+static int place_look(struct there *there, const struct snapshot_paths *paths,
+		      struct err *err)
 {
 	struct snapshot_reader *r = &there->reader;
 	int rc;
@@ -73,7 +73,7 @@ static bool is_of(const struct there *there,
 	return true;
 }
 
-static int unknown(const struct snapshot_place *place, struct err *err)
+static int place_unknown(const struct snapshot_place *place, struct err *err)
 {
 	return err_set(err, -EINVAL,
 		       "%s cannot be told to be the memory of snapshot "
@@ -110,7 +110,7 @@ static int decide(const struct snapshot_place *place, struct there *there,
 		return 0;
 	if (!is_of(there, place->base, &label) ||
 	    (uint64_t)st.st_size != place->base->size)
-		return unknown(place, err);
+		return place_unknown(place, err);
 	if (label.moment != base->moment &&
 	    (place->tracked || label.run == 0 || label.run != place->run ||
 	     (label.base != 0 && label.base != base->moment)))
@@ -126,7 +126,7 @@ int snapshot_layer(const struct snapshot_place *place, int *fd, uint64_t *needs,
 		   struct err *err)
 {
 	struct there there = {.reader = {.state_fd = -1, .memory_fd = -1}};
-	int r = look(&there, place->paths, err);
+	int r = place_look(&there, place->paths, err);
 
 	if (r == 0)
 		r = decide(place, &there, fd, needs, err);

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* clang-format off */
-static const struct schema_field fields[] = {
+static const struct schema_field proof_fields[] = {
 	SCHEMA_STATE_BITS(struct memory_proof, extents),
 	SCHEMA_STATE_UINT(struct memory_proof, own),
 	{ .name = "samples", .type = SCHEMA_HEX,
@@ -23,7 +23,7 @@ static const struct schema_field fields[] = {
 /* clang-format on */
 
 const struct schema_object memory_proof_schema =
-	SCHEMA_STATE_OF(struct memory_proof, fields);
+	SCHEMA_STATE_OF(struct memory_proof, proof_fields);
 
 static void thin_out(struct memory_picks *picks)
 {
@@ -81,8 +81,8 @@ static unsigned int nr_samples(const struct memory_proof *proof)
 	return proof->bytes / sizeof(proof->sample[0]);
 }
 
-static const struct memory_sample *find(const struct memory_proof *proof,
-					uint64_t page)
+static const struct memory_sample *proof_find(const struct memory_proof *proof,
+					      uint64_t page)
 {
 	for (unsigned int i = 0; proof && i < nr_samples(proof); i++)
 		if (proof->sample[i].page == page)
@@ -100,7 +100,7 @@ struct proving {
 	bool stored;
 };
 
-static int add_page(struct proving *p, uint64_t page)
+static int proof_add_page(struct proving *p, uint64_t page)
 {
 	const struct memory_prove *from = p->from;
 	struct memory_proof *proof = p->proof;
@@ -109,13 +109,13 @@ static int add_page(struct proving *p, uint64_t page)
 	int r = 0;
 
 	if (nr == MEMORY_SAMPLES || page >= from->size / PAGE_SIZE ||
-	    find(proof, page) ||
+	    proof_find(proof, page) ||
 	    p->stored != (!from->diff || is_stored(from->fd, page)))
 		return 0;
 	if (p->stored) {
 		r = page_crc(from->fd, page, &s.crc);
 	} else {
-		const struct memory_sample *old = find(from->base, page);
+		const struct memory_sample *old = proof_find(from->base, page);
 
 		if (!old)
 			return 0;
@@ -135,14 +135,14 @@ static int add_pages(struct proving *p, const struct memory_picks *map)
 	int r = 0;
 
 	for (unsigned int i = 0; i < from->nr_hot && r == 0; i++)
-		r = add_page(p, from->hot[i]);
+		r = proof_add_page(p, from->hot[i]);
 	for (unsigned int i = 0; i < from->fresh->nr && r == 0; i++)
-		r = add_page(p, from->fresh->page[i]);
+		r = proof_add_page(p, from->fresh->page[i]);
 	for (unsigned int i = 0; i < map->nr && r == 0; i++)
-		r = add_page(p, map->page[i]);
+		r = proof_add_page(p, map->page[i]);
 	for (unsigned int i = 0;
 	     from->base && i < nr_samples(from->base) && r == 0; i++)
-		r = add_page(p, from->base->sample[i].page);
+		r = proof_add_page(p, from->base->sample[i].page);
 	return r;
 }
 

@@ -75,12 +75,12 @@ static const struct schema_field device_fields[] = {
 	TEXT(snapshot_device, name),
 	{ SCHEMA_STATE("state", SCHEMA_RAW, struct snapshot_device, state) },
 };
-static const struct schema_object device =
+static const struct schema_object state_device =
 	SCHEMA_STATE_OF(struct snapshot_device, device_fields);
 static const struct schema_item device_item =
-	SCHEMA_STATE_ITEM(struct snapshot_device, &device);
+	SCHEMA_STATE_ITEM(struct snapshot_device, &state_device);
 
-static const struct schema_field fields[] = {
+static const struct schema_field snapshot_state_fields[] = {
 	TEXT(snapshot, created),
 	SCHEMA_STATE_UINT(struct snapshot, created_ns),
 	SCHEMA_STATE_OBJECT(struct snapshot, host, &host),
@@ -107,7 +107,7 @@ static const struct schema_field fields[] = {
 /* clang-format on */
 
 const struct schema_object snapshot_schema =
-	SCHEMA_STATE_OF(struct snapshot, fields);
+	SCHEMA_STATE_OF(struct snapshot, snapshot_state_fields);
 
 /* ---- when and where ---- */
 
@@ -288,7 +288,7 @@ struct cursor {
 	const char *end;
 };
 
-static bool take(struct cursor *c, const char *what)
+static bool state_take(struct cursor *c, const char *what)
 {
 	size_t len = strlen(what);
 
@@ -319,7 +319,8 @@ static bool take_hex64(struct cursor *c, uint64_t *value)
 }
 
 /* Letters that need no escape, up to a quote. */
-static bool take_word(struct cursor *c, char word[static SNAPSHOT_TEXT_MAX])
+static bool state_take_word(struct cursor *c,
+			    char word[static SNAPSHOT_TEXT_MAX])
 {
 	size_t n = 0;
 
@@ -335,18 +336,20 @@ int snapshot_read_head(const char *text, size_t len, struct snapshot_head *head,
 {
 	struct cursor c = {text, text + len};
 
-	if (!take(&c, CRC_PREFIX) || !take_hex64(&c, &head->crc) ||
-	    !take(&c, CRC_END))
+	if (!state_take(&c, CRC_PREFIX) || !take_hex64(&c, &head->crc) ||
+	    !state_take(&c, CRC_END))
 		return err_set(err, -EINVAL,
 			       len < CRC_LINE ? "IO Error: File too short to "
 						"contain CRC"
 					      : "This is not the state of a "
 						"Volt snapshot");
 	*covered = (size_t)(c.at - text);
-	if (!take(&c, "\"version\":\"") || !take_word(&c, head->version) ||
-	    !take(&c, "\",\"volt_version\":\"") ||
-	    !take_word(&c, head->volt_version) || !take(&c, "\",\"id\":\"") ||
-	    !take_hex64(&c, &head->id) || !take(&c, "\",\n"))
+	if (!state_take(&c, "\"version\":\"") ||
+	    !state_take_word(&c, head->version) ||
+	    !state_take(&c, "\",\"volt_version\":\"") ||
+	    !state_take_word(&c, head->volt_version) ||
+	    !state_take(&c, "\",\"id\":\"") || !take_hex64(&c, &head->id) ||
+	    !state_take(&c, "\",\n"))
 		return err_set(err, -EINVAL,
 			       "The second line of the state does not tell "
 			       "version and id");

@@ -34,7 +34,7 @@
 
 #define PAGE_SIZE_2M MIB(2)
 
-static int fail(struct err *err, const char *what)
+static int uffd_fail(struct err *err, const char *what)
 {
 	int e = errno;
 
@@ -66,11 +66,12 @@ static int open_uffd(struct uffd *u, int dev, struct err *err)
 	if (u->fd < 0)
 		u->fd = (int)syscall(SYS_userfaultfd, flags);
 	if (u->fd < 0)
-		return fail(err, "Failed to create a userfaultfd (give this "
+		return uffd_fail(err,
+				 "Failed to create a userfaultfd (give this "
 				 "user /dev/userfaultfd)");
 	if (ioctl(u->fd, UFFDIO_API, &api) < 0)
-		return fail(err, "The kernel's userfaultfd lacks what is "
-				 "needed");
+		return uffd_fail(err, "The kernel's userfaultfd lacks what is "
+				      "needed");
 	return 0;
 }
 
@@ -85,13 +86,13 @@ static int register_memory(const struct uffd *u, const struct gmem *mem,
 		};
 
 		if (ioctl(u->fd, UFFDIO_REGISTER, &reg) < 0)
-			return fail(err, "Failed to register memory with "
-					 "userfaultfd");
+			return uffd_fail(err, "Failed to register memory with "
+					      "userfaultfd");
 	}
 	return 0;
 }
 
-static void describe(const struct gmem *mem, struct buf *out)
+static void uffd_describe(const struct gmem *mem, struct buf *out)
 {
 	const unsigned long long page =
 		mem->pages == GMEM_PAGES_2M ? PAGE_SIZE_2M : PAGE_SIZE;
@@ -275,7 +276,7 @@ static void end_watcher(struct uffd *u)
 }
 
 /* Without pidfds (or across pid namespaces) a handler's death goes unseen. */
-static int watch(struct uffd *u, int sock, struct err *err)
+static int uffd_watch(struct uffd *u, int sock, struct err *err)
 {
 	struct ucred peer = {0};
 	socklen_t len = sizeof(peer);
@@ -288,7 +289,7 @@ static int watch(struct uffd *u, int sock, struct err *err)
 		.cb = on_sock,
 	};
 	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-		return fail(err, "Cannot tell who serves the memory");
+		return uffd_fail(err, "Cannot tell who serves the memory");
 	u->handler = (struct loop_source){
 		.fd = (int)syscall(SYS_pidfd_open, peer.pid, 0),
 		.events = EPOLLIN,
@@ -321,16 +322,16 @@ int uffd_connect(struct uffd *u, const struct gmem *mem, int dev, int *sock,
 		r = register_memory(u, mem, err);
 	if (r < 0)
 		return r;
-	describe(mem, &text);
+	uffd_describe(mem, &text);
 	if (text.failed)
 		return err_set(err, -ENOMEM, "Out of memory");
 	r = send_with_fd(*sock, &text, u->fd);
 	if (r < 0) {
 		errno = -r;
-		return fail(err, "Failed to send the userfaultfd to its "
-				 "handler");
+		return uffd_fail(err, "Failed to send the userfaultfd to its "
+				      "handler");
 	}
-	return watch(u, fd_steal(sock), err);
+	return uffd_watch(u, fd_steal(sock), err);
 }
 
 int uffd_settle(struct uffd *u, struct err *err)

@@ -27,7 +27,7 @@ static void signal_fd(int fd)
 	(void)!write(fd, &one, sizeof(one));
 }
 
-static void on_kick(struct loop_source *src, uint32_t events)
+static void device_on_kick(struct loop_source *src, uint32_t events)
 {
 	struct virtio_dev *dev =
 		container_of(src, struct virtio_dev, kick_source);
@@ -70,7 +70,7 @@ int virtio_dev_init(struct virtio_dev *dev,
 		.fd = dev->kick_fd,
 		.events = EPOLLIN,
 		.kind = LOOP_QUEUE,
-		.cb = on_kick,
+		.cb = device_on_kick,
 	};
 	r = loop_add(dev->loop, &dev->kick_source);
 	return r < 0 ? err_set(err, r, "Cannot watch an eventfd: %s",
@@ -155,7 +155,7 @@ void virtio_dev_reset_done(struct virtio_dev *dev)
 		virtio_dev_kick(dev);
 }
 
-static void reset(struct virtio_dev *dev)
+static void device_reset(struct virtio_dev *dev)
 {
 	dev->resetting = true;
 	dev->active = false;
@@ -166,7 +166,7 @@ static void reset(struct virtio_dev *dev)
 		virtio_dev_reset_done(dev);
 }
 
-static int activate(struct virtio_dev *dev)
+static int device_activate(struct virtio_dev *dev)
 {
 	for (unsigned int i = 0; i < dev->nr_queues; i++) {
 		dev->queue[i].event_idx =
@@ -179,7 +179,7 @@ static int activate(struct virtio_dev *dev)
 
 static void driver_ok(struct virtio_dev *dev)
 {
-	int r = activate(dev);
+	int r = device_activate(dev);
 
 	if (r < 0) {
 		virtio_dev_broken(dev, err_name(r));
@@ -247,7 +247,7 @@ void virtio_dev_set_status(struct virtio_dev *dev, uint8_t status)
 {
 	virtio_dev_enter(dev);
 	if (status == 0)
-		reset(dev);
+		device_reset(dev);
 	else
 		add_status(dev, status);
 	virtio_dev_leave(dev);
@@ -332,7 +332,7 @@ int virtio_dev_restore(struct virtio_dev *dev, uint8_t status, uint64_t acked,
 	if (!(status & VIRTIO_STATUS_DRIVER_OK) ||
 	    status & VIRTIO_STATUS_NEEDS_RESET)
 		return 0;
-	r = activate(dev);
+	r = device_activate(dev);
 	if (r < 0)
 		return err_set(err, r, "%s cannot go on where it was: %s",
 			       dev->name, err_name(r));

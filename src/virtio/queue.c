@@ -223,7 +223,7 @@ static void mark_buffers(const struct virtq *q, const struct virtq_chain *c)
 	}
 }
 
-static bool collect(struct virtq *q, struct walk *w)
+static bool queue_collect(struct virtq *q, struct walk *w)
 {
 	struct desc indirect = {.flags = 0};
 
@@ -268,7 +268,7 @@ int virtq_pop(struct virtq *q, struct iovec *iov, unsigned int max_iov,
 		q->next_avail++;
 		q->held++;
 		*chain = (struct virtq_chain){.head = head};
-		if (collect(q, &w))
+		if (queue_collect(q, &w))
 			return 1;
 		q->malformed++;
 		virtq_push(q, head, 0);

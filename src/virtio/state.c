@@ -23,7 +23,7 @@ static const struct schema_object queue_schema =
 static const struct schema_item queue_item =
 	SCHEMA_STATE_ITEM(struct virtq_state, &queue_schema);
 
-static const struct schema_field fields[] = {
+static const struct schema_field virtio_state_fields[] = {
 	SCHEMA_STATE_BITS(struct virtio_state, features),
 	SCHEMA_STATE_BITS(struct virtio_state, status),
 	SCHEMA_STATE_BITS(struct virtio_state, isr),
@@ -37,7 +37,7 @@ static const struct schema_field fields[] = {
 };
 
 const struct schema_object virtio_state_schema =
-	SCHEMA_STATE_OF(struct virtio_state, fields);
+	SCHEMA_STATE_OF(struct virtio_state, virtio_state_fields);
 
 /* What is in flight is in no snapshot: the device is drained. */
 static void save_queue(const struct virtq *q, struct virtq_state *state)

@@ -33,7 +33,8 @@ static void ask_policy(struct board *board)
 }
 
 /* Guest memory with the kernel in it; KVM does not know of it yet. */
-static int load(struct board *board, struct boot_entry *entry, struct err *err)
+static int vm_boot_load(struct board *board, struct boot_entry *entry,
+			struct err *err)
 {
 	const struct vm_config *c = board->env.config;
 	char root[CONFIG_CMDLINE_MAX];
@@ -157,7 +158,7 @@ int boot_machine(struct machine *m, struct err *err)
 		return err_set(err, -EINVAL,
 			       "Cannot start microvm without kernel "
 			       "configuration.");
-	r = load(&m->board, &entry, err);
+	r = vm_boot_load(&m->board, &entry, err);
 	if (r < 0)
 		return r;
 	env_mark(env, TIMELINE_KERNEL_READY);

@@ -18,7 +18,7 @@
 
 #define INSN_BYTES_MAX 15
 
-static const struct metric metrics[] = {
+static const struct metric exits_metrics[] = {
 	METRIC(struct exit_counters, exit_io_in),
 	METRIC(struct exit_counters, exit_io_out),
 	METRIC(struct exit_counters, exit_mmio_read),
@@ -33,8 +33,8 @@ static const struct metric metrics[] = {
 
 const struct metric_group vcpu_metric_group = {
 	.name = "vcpu",
-	.metrics = metrics,
-	.nr = ARRAY_SIZE(metrics),
+	.metrics = exits_metrics,
+	.nr = ARRAY_SIZE(exits_metrics),
 };
 
 /*

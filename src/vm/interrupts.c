@@ -6,15 +6,15 @@
 
 #include "base/log.h"
 
-static const struct metric metrics[] = {
+static const struct metric vm_interrupts_metrics[] = {
 	METRIC(struct interrupts_metrics, triggers),
 	METRIC(struct interrupts_metrics, config_updates),
 };
 
 const struct metric_group interrupts_metric_group = {
 	"interrupts",
-	metrics,
-	ARRAY_SIZE(metrics),
+	vm_interrupts_metrics,
+	ARRAY_SIZE(vm_interrupts_metrics),
 };
 
 static void line_full(void *ctx, unsigned int gsi, bool level)

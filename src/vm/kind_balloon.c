@@ -5,13 +5,13 @@
 #include "dev/balloon.h"
 #include "vm/slots.h"
 
-static size_t count(const struct vm_config *config)
+static size_t kind_balloon_count(const struct vm_config *config)
 {
 	return config->balloon.present;
 }
 
-static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
-		struct err *err)
+static int kind_balloon_make(struct virtio_slots *slots, size_t i,
+			     struct virtio_dev **out, struct err *err)
 {
 	const struct balloon_config *config =
 		&slots->board->env.config->balloon;
@@ -44,6 +44,6 @@ static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
 const struct virtio_kind virtio_kind_balloon = {
 	.name = "balloon",
 	.id = VIRTIO_ID_BALLOON,
-	.count = count,
-	.make = make,
+	.count = kind_balloon_count,
+	.make = kind_balloon_make,
 };

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static size_t count(const struct vm_config *config)
+static size_t kind_block_count(const struct vm_config *config)
 {
 	return config->nr_drives;
 }
@@ -40,13 +40,13 @@ static void warn_of_file(const struct drive_config *drive,
 			 drive->path_on_host);
 }
 
-static const enum block_engine_kind kinds[] = {
+static const enum block_engine_kind kind_block_kinds[] = {
 	[IO_ENGINE_SYNC] = BLOCK_ENGINE_SYNC,
 	[IO_ENGINE_ASYNC] = BLOCK_ENGINE_ASYNC,
 };
 
-static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
-		struct err *err)
+static int kind_block_make(struct virtio_slots *slots, size_t i,
+			   struct virtio_dev **out, struct err *err)
 {
 	const struct drive_config *drive = &slots->board->env.config->drives[i];
 	struct blk_params params = {
@@ -55,7 +55,7 @@ static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
 		.loop = slots->board->env.loop,
 		.read_only = drive->is_read_only,
 		.flush = drive->cache_type == CACHE_WRITEBACK,
-		.kind = kinds[drive->io_engine],
+		.kind = kind_block_kinds[drive->io_engine],
 		.no_discard = drive->has_discard && !drive->discard,
 	};
 	int r = block_file_init(&params.file, drive->fd);
@@ -83,6 +83,6 @@ static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
 const struct virtio_kind virtio_kind_block = {
 	.name = "block",
 	.id = VIRTIO_ID_BLOCK,
-	.count = count,
-	.make = make,
+	.count = kind_block_count,
+	.make = kind_block_make,
 };

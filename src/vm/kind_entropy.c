@@ -5,13 +5,13 @@
 #include "dev/rng.h"
 #include "vm/slots.h"
 
-static size_t count(const struct vm_config *config)
+static size_t kind_entropy_count(const struct vm_config *config)
 {
 	return config->entropy.present;
 }
 
-static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
-		struct err *err)
+static int kind_entropy_make(struct virtio_slots *slots, size_t i,
+			     struct virtio_dev **out, struct err *err)
 {
 	const struct entropy_config *config =
 		&slots->board->env.config->entropy;
@@ -36,6 +36,6 @@ static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
 const struct virtio_kind virtio_kind_entropy = {
 	.name = "entropy",
 	.id = VIRTIO_ID_ENTROPY,
-	.count = count,
-	.make = make,
+	.count = kind_entropy_count,
+	.make = kind_entropy_make,
 };

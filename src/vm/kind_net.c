@@ -10,13 +10,13 @@
 #include <stdio.h>
 #include <string.h>
 
-static size_t count(const struct vm_config *config)
+static size_t kind_net_count(const struct vm_config *config)
 {
 	return config->nr_nets;
 }
 
-static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
-		struct err *err)
+static int kind_net_make(struct virtio_slots *slots, size_t i,
+			 struct virtio_dev **out, struct err *err)
 {
 	const struct net_config *config = &slots->board->env.config->nets[i];
 	struct net_params params = {
@@ -61,6 +61,6 @@ static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
 const struct virtio_kind virtio_kind_net = {
 	.name = "net",
 	.id = VIRTIO_ID_NET,
-	.count = count,
-	.make = make,
+	.count = kind_net_count,
+	.make = kind_net_make,
 };

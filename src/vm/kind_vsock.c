@@ -24,13 +24,13 @@ static void allow_descriptors(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static size_t count(const struct vm_config *config)
+static size_t kind_vsock_count(const struct vm_config *config)
 {
 	return config->vsock.present;
 }
 
-static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
-		struct err *err)
+static int kind_vsock_make(struct virtio_slots *slots, size_t i,
+			   struct virtio_dev **out, struct err *err)
 {
 	const struct vsock_config *config = &slots->board->env.config->vsock;
 	const struct vsock_params params = {
@@ -62,6 +62,6 @@ static int make(struct virtio_slots *slots, size_t i, struct virtio_dev **out,
 const struct virtio_kind virtio_kind_vsock = {
 	.name = "vsock",
 	.id = VIRTIO_ID_VSOCK,
-	.count = count,
-	.make = make,
+	.count = kind_vsock_count,
+	.make = kind_vsock_make,
 };

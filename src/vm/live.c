@@ -16,8 +16,8 @@
 #include <string.h>
 
 /* NULL when the VM was not started, or has no such device. */
-static struct virtio_dev *find(struct vm *vm, const struct virtio_kind *kind,
-			       size_t index)
+static struct virtio_dev *
+live_find(struct vm *vm, const struct virtio_kind *kind, size_t index)
 {
 	return vm->machine ? slots_find(&vm->machine->slots, kind, index)
 			   : NULL;
@@ -29,7 +29,7 @@ static struct virtio_dev *find(struct vm *vm, const struct virtio_kind *kind,
 static struct blk *find_blk(struct vm *vm, const struct drive_config *drive)
 {
 	size_t i = (size_t)(drive - vm->config.drives);
-	struct blk *blk = blk_of(find(vm, &virtio_kind_block, i));
+	struct blk *blk = blk_of(live_find(vm, &virtio_kind_block, i));
 
 	assert(blk);
 	return blk;
@@ -90,7 +90,7 @@ int live_net_set_limits(struct vm *vm, const char *id,
 
 	while (i < vm->config.nr_nets && strcmp(config[i].iface_id, id) != 0)
 		i++;
-	dev = find(vm, &virtio_kind_net, i);
+	dev = live_find(vm, &virtio_kind_net, i);
 	if (!dev)
 		return err_set(err, -ENODEV,
 			       "Unable to update the net device: Failed "
@@ -112,7 +112,7 @@ int live_net_set_limits(struct vm *vm, const char *id,
 
 struct balloon *live_balloon(struct vm *vm)
 {
-	struct virtio_dev *dev = find(vm, &virtio_kind_balloon, 0);
+	struct virtio_dev *dev = live_find(vm, &virtio_kind_balloon, 0);
 
 	return dev ? container_of(dev, struct balloon, dev) : NULL;
 }
@@ -136,7 +136,7 @@ void live_balloon_set_interval(struct vm *vm, uint16_t seconds)
 
 void live_vsock_dialed(struct vm *vm, uint32_t port, int rc, int fd)
 {
-	struct virtio_dev *dev = find(vm, &virtio_kind_vsock, 0);
+	struct virtio_dev *dev = live_find(vm, &virtio_kind_vsock, 0);
 
 	if (dev)
 		vsock_dialed(dev, port, rc, fd);

@@ -97,8 +97,8 @@ static int memory_from_file(struct machine *m, struct machine_source *src,
 }
 
 /* What this host cannot do it says before anything is made. */
-static int check_source(struct machine *m, const struct snapshot *s,
-			struct err *err)
+static int restore_check_source(struct machine *m, const struct snapshot *s,
+				struct err *err)
 {
 	bool same = snapshot_same_host(s, m->boot_id);
 	int r = 0;
@@ -137,7 +137,7 @@ static int restore_machine(struct machine *m, struct machine_source *src,
 	int r = board_open_kvm(&m->board, err);
 
 	if (r == 0)
-		r = check_source(m, s, err);
+		r = restore_check_source(m, s, err);
 	if (r < 0)
 		return r;
 	phases_end(p, "checks against this host");
@@ -202,7 +202,7 @@ static int read_files(struct snapshot_reader *reader,
 	return r;
 }
 
-static int run(struct vm *vm, bool resume, struct err *err)
+static int restore_run(struct vm *vm, bool resume, struct err *err)
 {
 	int r = vm_run(vm, true, err);
 
@@ -213,8 +213,8 @@ static int run(struct vm *vm, bool resume, struct err *err)
 }
 
 /* Before anything else is opened, as Firecracker does. */
-static int dial(const struct vm *vm, const struct vm_restore *how,
-		struct machine_source *source, struct err *err)
+static int restore_dial(const struct vm *vm, const struct vm_restore *how,
+			struct machine_source *source, struct err *err)
 {
 	if (!how->uffd_path)
 		return 0;
@@ -226,8 +226,8 @@ static int dial(const struct vm *vm, const struct vm_restore *how,
 }
 
 /* What the request says of memory. */
-static int set_memory(struct machine_config *machine,
-		      const struct vm_restore *how, struct err *err)
+static int restore_set_memory(struct machine_config *machine,
+			      const struct vm_restore *how, struct err *err)
 {
 	if (how->has_huge_pages && how->huge_pages == HUGE_PAGES_2M &&
 	    !how->uffd_path)
@@ -247,8 +247,8 @@ static int set_memory(struct machine_config *machine,
 }
 
 /* Who speaks for the socket device is there before anything is opened. */
-static int configure(struct vm *vm, const struct vm_restore *how,
-		     const struct snapshot *s, struct err *err)
+static int restore_configure(struct vm *vm, const struct vm_restore *how,
+			     const struct snapshot *s, struct err *err)
 {
 	struct config_state *state;
 	int r = config_state_read(&state, &vm->config, &s->config,
@@ -283,26 +283,26 @@ static int build(struct vm *vm, const struct vm_restore *how,
 		 struct machine_source *source, struct err *err)
 {
 	const struct snapshot *s = source->snapshot;
-	int r = dial(vm, how, source, err);
+	int r = restore_dial(vm, how, source, err);
 
 	if (r == 0)
-		r = configure(vm, how, s, err);
+		r = restore_configure(vm, how, s, err);
 	if (r < 0)
 		return r;
-	r = set_memory(&vm->config.machine, how, err);
+	r = restore_set_memory(&vm->config.machine, how, err);
 	phases_end(source->phases, "configuration and back ends");
 	if (r == 0)
 		r = make_machine(vm, source, err);
 	snapshot_identity_of(s, &vm->base);
 	if (r == 0)
-		r = run(vm, how->resume, err);
+		r = restore_run(vm, how->resume, err);
 	phases_end(source->phases, "vCPU threads");
 	return r;
 }
 
-static int restore(struct vm *vm, const struct vm_restore *how,
-		   struct snapshot *s, struct snapshot_reader *reader,
-		   struct phases *phases, struct err *err)
+static int restore_all(struct vm *vm, const struct vm_restore *how,
+		       struct snapshot *s, struct snapshot_reader *reader,
+		       struct phases *phases, struct err *err)
 {
 	struct machine_source source = {
 		.snapshot = s,
@@ -337,7 +337,7 @@ int vm_restore(struct vm *vm, const struct vm_restore *how,
 	if (!s)
 		return err_set(err, -ENOMEM, "Out of memory");
 	timeline_mark(&vm->timeline, TIMELINE_START);
-	r = restore(vm, how, s, &reader, phases, err);
+	r = restore_all(vm, how, s, &reader, phases, err);
 	if (r < 0)
 		err_prefix_api(err, FROM_SNAPSHOT);
 	else

@@ -59,7 +59,7 @@ struct saving {
 	struct buf config;
 };
 
-static int collect(struct saving *saving, struct err *err)
+static int save_collect(struct saving *saving, struct err *err)
 {
 	struct vm *vm = saving->vm;
 	struct snapshot *s = calloc(1, sizeof(*s));
@@ -81,7 +81,7 @@ static int collect(struct saving *saving, struct err *err)
 				     : 0;
 }
 
-static int write_state(struct saving *saving, struct err *err)
+static int save_write_state(struct saving *saving, struct err *err)
 {
 	cleanup_buf struct buf text = {0};
 	int r;
@@ -200,7 +200,7 @@ static void warn_of_pagemap(const struct machine *m, enum memory_kind kind)
 	log_warn("%s: all count as written", why.text);
 }
 
-static int write_memory(struct saving *saving, struct err *err)
+static int save_write_memory(struct saving *saving, struct err *err)
 {
 	struct machine *m = saving->vm->machine;
 	struct memory_stats stats;
@@ -237,8 +237,8 @@ static int note_dirty(struct machine *m, struct err *err)
 }
 
 /* Whatever has to be known before the files are there. */
-static int begin(struct saving *saving, const struct vm_place *place,
-		 struct err *err)
+static int vm_save_begin(struct saving *saving, const struct vm_place *place,
+			 struct err *err)
 {
 	int r = place->begin(place->ctx, &saving->files, err);
 
@@ -258,8 +258,8 @@ static void move_base(struct saving *saving)
 	}
 }
 
-static int finish(struct saving *saving, const struct vm_place *place,
-		  struct err *err)
+static int save_finish(struct saving *saving, const struct vm_place *place,
+		       struct err *err)
 {
 	const struct vm_files *files = &saving->files;
 	/* Content and size, which is all that a reader goes by. */
@@ -286,17 +286,17 @@ static int write_files(struct saving *saving, bool diff, struct err *err)
 	int r = diff ? begin_diff(saving, err) : 0;
 
 	if (r == 0)
-		r = collect(saving, err);
+		r = save_collect(saving, err);
 	if (r == 0)
 		r = note_dirty(saving->vm->machine, err);
 	if (r == 0)
-		r = write_memory(saving, err);
-	return r == 0 ? write_state(saving, err) : r;
+		r = save_write_memory(saving, err);
+	return r == 0 ? save_write_state(saving, err) : r;
 }
 
-static int save(struct vm *vm, const struct vm_place *place,
-		const struct vm_save *how, struct phases *phases,
-		struct err *err)
+static int save_all(struct vm *vm, const struct vm_place *place,
+		    const struct vm_save *how, struct phases *phases,
+		    struct err *err)
 {
 	struct saving saving = {
 		.vm = vm,
@@ -310,12 +310,12 @@ static int save(struct vm *vm, const struct vm_place *place,
 	if (how->kind == MEMORY_DIFF && vm->machine->board.mem.dirty &&
 	    vm->base.label.moment != 0)
 		saving.kind = MEMORY_DIRTY;
-	r = begin(&saving, place, err);
+	r = vm_save_begin(&saving, place, err);
 	if (r < 0)
 		return r;
 	r = write_files(&saving, how->kind == MEMORY_DIFF, err);
 	if (r == 0)
-		r = finish(&saving, place, err);
+		r = save_finish(&saving, place, err);
 	else
 		place->abort(place->ctx);
 	saving_end(&saving);
@@ -348,7 +348,7 @@ int vm_snapshot(struct vm *vm, const struct vm_place *place,
 			       "has requests in flight after %u s",
 			       (unsigned int)(DRAIN_NS / 1000000000));
 	phases_end(phases, "drain in-flight I/O");
-	r = save(vm, place, how, phases, err);
+	r = save_all(vm, place, how, phases, err);
 	if (r == 0)
 		phases_log(phases);
 	return r;

@@ -10,7 +10,7 @@
 #include <errno.h>
 
 /* The order of this list is guest ABI. */
-static const struct virtio_kind *const kinds[] = {
+static const struct virtio_kind *const slots_kinds[] = {
 	&virtio_kind_balloon, &virtio_kind_block,   &virtio_kind_net,
 	&virtio_kind_vsock,   &virtio_kind_entropy,
 };
@@ -28,8 +28,8 @@ int slots_describe(const struct vm_config *config, struct boot_platform *plat,
 {
 	size_t nr = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		nr += kinds[i] ? kinds[i]->count(config) : 0;
+	for (size_t i = 0; i < ARRAY_SIZE(slots_kinds); i++)
+		nr += slots_kinds[i] ? slots_kinds[i]->count(config) : 0;
 	if (nr > LAYOUT_VIRTIO_MAX)
 		return no_room(err);
 	for (unsigned int i = 0; i < nr; i++)
@@ -77,10 +77,11 @@ int slots_add(struct virtio_slots *slots, struct err *err)
 	const struct vm_config *config = slots->board->env.config;
 	int r = 0;
 
-	for (size_t k = 0; k < ARRAY_SIZE(kinds) && r == 0; k++)
-		for (size_t i = 0;
-		     kinds[k] && i < kinds[k]->count(config) && r == 0; i++)
-			r = add_device(slots, kinds[k], i, err);
+	for (size_t k = 0; k < ARRAY_SIZE(slots_kinds) && r == 0; k++)
+		for (size_t i = 0; slots_kinds[k] &&
+				   i < slots_kinds[k]->count(config) && r == 0;
+		     i++)
+			r = add_device(slots, slots_kinds[k], i, err);
 	return r;
 }
 

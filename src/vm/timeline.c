@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <time.h>
 
-static const char *const names[] = {
+static const char *const timeline_names[] = {
 	[TIMELINE_PROCESS] = "process start",
 	[TIMELINE_START] = "start requested",
 	[TIMELINE_KVM_READY] = "KVM ready",
@@ -18,7 +18,7 @@ static const char *const names[] = {
 	[TIMELINE_BOOT_TIMER] = "init (boot timer)",
 	[TIMELINE_END] = "end",
 };
-static_assert(ARRAY_SIZE(names) == TIMELINE_NR, "name every point");
+static_assert(ARRAY_SIZE(timeline_names) == TIMELINE_NR, "name every point");
 
 void timeline_mark(struct timeline *timeline, enum timeline_point point)
 {
@@ -61,8 +61,9 @@ size_t timeline_format(const struct timeline *timeline, uint64_t kvm_ns,
 		uint64_t at = timeline->ns[p];
 
 		n += (size_t)snprintf(
-			buf + n, size - n, "%-20s %12.3f %12.3f\n", names[p],
-			(double)(at - start) / 1e6, (double)(at - last) / 1e6);
+			buf + n, size - n, "%-20s %12.3f %12.3f\n",
+			timeline_names[p], (double)(at - start) / 1e6,
+			(double)(at - last) / 1e6);
 		last = at;
 	}
 	if (n < size)

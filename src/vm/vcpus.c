@@ -21,7 +21,7 @@
 
 /* Exists so that the signal interrupts KVM_RUN; immediate_exit does the rest.
  */
-static void on_kick(int sig)
+static void vcpus_on_kick(int sig)
 {
 	(void)sig;
 }
@@ -176,7 +176,7 @@ static int start_one(struct vcpu *vcpu, struct err *err)
  * its filter. */
 int vcpus_start(struct vcpus *set, enum vcpus_wanted wanted, struct err *err)
 {
-	struct sigaction action = {.sa_handler = on_kick};
+	struct sigaction action = {.sa_handler = vcpus_on_kick};
 	int r = 0;
 
 	(void)sigaction(KICK_SIGNAL, &action, NULL);
@@ -203,7 +203,7 @@ int vcpus_start(struct vcpus *set, enum vcpus_wanted wanted, struct err *err)
  * could not keep the signal within this one. A thread without a number has not
  * looked at `wanted` yet; one that has ended hears nothing.
  */
-static void kick(struct vcpu *vcpu)
+static void vcpus_kick(struct vcpu *vcpu)
 {
 	int tid = atomic_load(&vcpu->tid);
 
@@ -224,7 +224,7 @@ static void request(struct vcpus *set, enum vcpus_wanted wanted)
 		return;
 	for (unsigned int i = 0; i < set->nr; i++)
 		if (set->vcpu[i].started)
-			kick(&set->vcpu[i]);
+			vcpus_kick(&set->vcpu[i]);
 }
 
 int vcpus_pause(struct vcpus *set)

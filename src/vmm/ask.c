@@ -49,7 +49,8 @@ static int check_answer(const char *socket_path, const struct api_answer *a,
 		       a->len ? shown : "nothing");
 }
 
-static int ask(const char *socket_path, const struct buf *body, struct err *err)
+static int vmm_ask(const char *socket_path, const struct buf *body,
+		   struct err *err)
 {
 	struct api_answer answer;
 	struct api_client vm;
@@ -81,5 +82,5 @@ int ask_for_snapshot(const char *socket_path, const char *dir, struct err *err)
 	buf_add(&body, "}", 1);
 	if (path.failed || body.failed)
 		return err_set(err, -ENOMEM, "Out of memory");
-	return ask(socket_path, &body, err);
+	return vmm_ask(socket_path, &body, err);
 }

@@ -80,7 +80,7 @@ static void say(const struct vmm *v, const char *text)
  * One sentence, where its reader looks: on the terminal for a person, in the
  * log for a client, once where that is the same place.
  */
-static int complain(const struct vmm *v, const struct err *err, int code)
+static int vmm_complain(const struct vmm *v, const struct err *err, int code)
 {
 	say(v, for_person(&v->opts) ? err_for_person(err) : err->text);
 	if (log_settings.moved)
@@ -95,7 +95,7 @@ static int describe_snapshot(const struct vmm *v, struct err *err)
 	char version[96];
 
 	if (vm_snapshot_version(path, version, err) < 0)
-		return complain(v, err, VM_EXIT_GENERIC);
+		return vmm_complain(v, err, VM_EXIT_GENERIC);
 	(void)printf("v%s\n", version);
 	return VM_EXIT_OK;
 }
@@ -117,7 +117,7 @@ static int print_and_exit(const struct vmm *v, struct err *err)
 		return describe_snapshot(v, err);
 	default:
 		if (ask_for_snapshot(opts->api_sock, opts->snapshot, err) < 0)
-			return complain(v, err, VM_EXIT_GENERIC);
+			return vmm_complain(v, err, VM_EXIT_GENERIC);
 		return VM_EXIT_OK;
 	}
 }
@@ -369,30 +369,30 @@ static int separate_cores(const struct vmm *v, struct err *err)
 	return r;
 }
 
-static int run(struct vmm *v, struct err *err)
+static int vmm_run(struct vmm *v, struct err *err)
 {
 	int code = VM_EXIT_GENERIC;
 	int r;
 
 	if (signals_install(&v->vm, err) < 0 || new_api(v, err) < 0)
-		return complain(v, err,
-				err->rc == -EINVAL ? VM_EXIT_BAD_CONFIG : code);
+		return vmm_complain(
+			v, err, err->rc == -EINVAL ? VM_EXIT_BAD_CONFIG : code);
 	if (separate_cores(v, err) < 0 || choose_sandbox(v, err) < 0 ||
 	    prepare_sandbox(v, err) < 0)
-		return complain(v, err, code);
+		return vmm_complain(v, err, code);
 	if (!needs_gate(&v->opts)) {
 		v->vm.meet_vsock = gate_for_vsock;
 		if (check_allow(v, err) < 0)
-			return complain(v, err, code);
+			return vmm_complain(v, err, code);
 	} else if (open_gate(v, err) < 0) {
-		return complain(v, err, code);
+		return vmm_complain(v, err, code);
 	}
 	log_sandbox(&v->sandbox);
 	code = configure(v, err);
 	if (code == VM_EXIT_OK)
 		code = start(v, err);
 	if (code != VM_EXIT_OK)
-		return complain(v, err, code);
+		return vmm_complain(v, err, code);
 	start_limit(v);
 	r = loop_run(&v->loop);
 	timer_stop(&v->limit);
@@ -441,7 +441,7 @@ int main(int argc, char **argv)
 	v.vm.terminal = &v.terminal;
 	log_name_thread("firecracker"); /* what clients look for */
 	if (early < 0)
-		return complain(&v, &err, VM_EXIT_GENERIC);
+		return vmm_complain(&v, &err, VM_EXIT_GENERIC);
 	if (options_parse(&v.opts, argc, argv, &err) < 0) {
 		say(&v, options_for_person(argc, argv) ? err_for_person(&err)
 						       : err.text);
@@ -454,10 +454,10 @@ int main(int argc, char **argv)
 	log_settings.id = v.opts.id;
 	if (loop_init(&v.loop) < 0 || vm_init(&v.vm, &v.loop) < 0) {
 		err_set(&err, -ENOMEM, "Cannot create the event loop");
-		return complain(&v, &err, VM_EXIT_GENERIC);
+		return vmm_complain(&v, &err, VM_EXIT_GENERIC);
 	}
 	v.vm.handover = left;
-	code = run(&v, &err);
+	code = vmm_run(&v, &err);
 	api_close_gate(v.api);
 	api_free(v.api);
 	if (v.opts.timing)

@@ -16,7 +16,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-static int check_id(const char *id, struct err *err)
+static int options_check_id(const char *id, struct err *err)
 {
 	size_t len = strlen(id);
 
@@ -44,7 +44,8 @@ static int clash(struct err *err, const char *one, const char *other)
 	return -EINVAL;
 }
 
-static int missing(struct err *err, const char *what, const char *for_what)
+static int options_missing(struct err *err, const char *what,
+			   const char *for_what)
 {
 	err_set(err, -EINVAL, "Argument '%s' required, but not found.", what);
 	err_plain(err, "--%s needs --%s", for_what, what);
@@ -52,8 +53,8 @@ static int missing(struct err *err, const char *what, const char *for_what)
 }
 
 /* What starts a VM, or asks one: one of them at most, *@source. */
-static int check_source(const struct options *opts, const char **source,
-			struct err *err)
+static int options_check_source(const struct options *opts, const char **source,
+				struct err *err)
 {
 	const struct {
 		const char *name;
@@ -74,10 +75,10 @@ static int check_source(const struct options *opts, const char **source,
 	return 0;
 }
 
-static int check_rules(const struct options *opts, struct err *err)
+static int options_check_rules(const struct options *opts, struct err *err)
 {
 	const char *source = NULL;
-	int r = check_source(opts, &source, err);
+	int r = options_check_source(opts, &source, err);
 
 	if (r < 0)
 		return r;
@@ -88,19 +89,19 @@ static int check_rules(const struct options *opts, struct err *err)
 		return clash(err, "no-api",
 			     opts->paused ? "paused" : "snapshot");
 	if ((opts->snapshot || opts->paused) && !opts->api_sock)
-		return missing(err, "api-sock",
-			       opts->paused ? "paused" : "snapshot");
+		return options_missing(err, "api-sock",
+				       opts->paused ? "paused" : "snapshot");
 	/* A direct kernel is all that --no-api needs as well. */
 	if (opts->no_api && !opts->config_file && !opts->kernel &&
 	    !opts->restore)
-		return missing(err, "config-file", "no-api");
+		return options_missing(err, "config-file", "no-api");
 	/* A socket that is bound before could not be removed. */
 	if (opts->sandbox_first && (source || opts->vsock))
 		return clash(err, "sandbox-first", source ? source : "vsock");
 	if (!opts->kernel && (opts->initrd || opts->cmdline))
-		return missing(err, "kernel",
-			       opts->initrd ? "initrd" : "cmdline");
-	return check_id(opts->id, err);
+		return options_missing(err, "kernel",
+				       opts->initrd ? "initrd" : "cmdline");
+	return options_check_id(opts->id, err);
 }
 
 /* Is @word option --@name, cut short to @least letters at most? */
@@ -141,7 +142,7 @@ int options_parse(struct options *opts, int argc, char **argv, struct err *err)
 		return 0;
 	}
 	if (r == 0)
-		r = check_rules(opts, err);
+		r = options_check_rules(opts, err);
 	if (r < 0) {
 		err_prefix_api(err, "Arguments parsing error: ");
 		return r;

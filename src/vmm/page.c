@@ -26,7 +26,7 @@ static const char *const groups[] = {
 	.group = GROUP_COMPATIBLE, .offset = offsetof(struct options, member)
 
 /* clang-format off */
-static const struct arg args[] = {
+static const struct arg vmm_page_args[] = {
 	VM_ARG_KERNEL(AT(kernel)),
 	VM_ARG_INITRD(AT(initrd)),
 	VM_ARG_CMDLINE("", AT(cmdline)),
@@ -170,8 +170,8 @@ const struct args_page vmm_page = {
 		 "It ends when the guest powers off or reboots, on SIGTERM, "
 		 "or by Ctrl-A x on the console. The end of its standard "
 		 "input ends nothing.\n",
-	.args = args,
-	.nr_args = ARRAY_SIZE(args),
+	.args = vmm_page_args,
+	.nr_args = ARRAY_SIZE(vmm_page_args),
 	.groups = groups,
 	.exit = "0 the guest ended it; 1 it did not start; 148 and up: "
 		"docs/exit-codes.md. Firecracker's where it has one.",

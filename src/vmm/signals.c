@@ -42,7 +42,7 @@ static const struct {
 	int code;   /* exit code, or -1 when the process lives on */
 	bool fault; /* may be raised by an instruction of ours */
 	const char *name;
-} table[] = {
+} signals_table[] = {
 	{SIGTERM, VM_EXIT_OK, false, "SIGTERM"},
 	{SIGINT, VM_EXIT_OK, false, "SIGINT"},
 	{SIGHUP, VM_EXIT_SIGHUP, false, "SIGHUP"},
@@ -59,12 +59,12 @@ static size_t row_of(int sig)
 {
 	size_t i = 0;
 
-	while (i < ARRAY_SIZE(table) - 1 && table[i].sig != sig)
+	while (i < ARRAY_SIZE(signals_table) - 1 && signals_table[i].sig != sig)
 		i++;
 	return i;
 }
 
-static void put(const char *text)
+static void signals_put(const char *text)
 {
 	if (sink_write(&log_settings.out, text, strlen(text)) < 0)
 		return; /* nowhere left to complain */
@@ -80,7 +80,7 @@ struct words {
 	size_t len;
 };
 
-static void add(struct words *w, const char *text)
+static void signals_add(struct words *w, const char *text)
 {
 	size_t n = strlen(text);
 
@@ -98,7 +98,7 @@ static void add_number(struct words *w, uint64_t n)
 	do
 		*--at = (char)('0' + n % 10);
 	while ((n /= 10) != 0);
-	add(w, at);
+	signals_add(w, at);
 }
 
 /* Firecracker's words first; si_errno is what the filter returned as its data:
@@ -117,13 +117,14 @@ static void tell_bad_call(const siginfo_t *info)
 	struct words w = {0};
 
 	static_assert(ARRAY_SIZE(threads) == SANDBOX_NR_THREADS, "name each");
-	add(&w, "Shutting down VM after intercepting a bad syscall (");
+	signals_add(&w, "Shutting down VM after intercepting a bad syscall (");
 	add_number(&w, nr);
-	add(&w, "): ");
-	add(&w, name ? name : "unknown");
-	add(&w, " on ");
-	add(&w, thread < SANDBOX_NR_THREADS ? threads[thread] : "a thread");
-	add(&w, "\n");
+	signals_add(&w, "): ");
+	signals_add(&w, name ? name : "unknown");
+	signals_add(&w, " on ");
+	signals_add(&w,
+		    thread < SANDBOX_NR_THREADS ? threads[thread] : "a thread");
+	signals_add(&w, "\n");
 	if (sink_write(&log_settings.out, w.text, w.len) < 0)
 		return; /* nowhere left to complain */
 }
@@ -140,10 +141,10 @@ static void count_bad_call(const struct metrics *metrics)
 	if (!metrics || metrics->pending.len > 0)
 		return; /* into the middle of another line */
 	(void)clock_gettime(CLOCK_REALTIME, &now);
-	add(&w, "{\"utc_timestamp_ms\":");
+	signals_add(&w, "{\"utc_timestamp_ms\":");
 	add_number(&w, (uint64_t)now.tv_sec * 1000 +
 			       (uint64_t)now.tv_nsec / 1000000);
-	add(&w, ",\"seccomp\":{\"num_faults\":1}}\n");
+	signals_add(&w, ",\"seccomp\":{\"num_faults\":1}}\n");
 	if (sink_write(&metrics->out, w.text, w.len) < 0)
 		return;
 }
@@ -163,19 +164,20 @@ static void die_of_fault(size_t row, const siginfo_t *info)
 	gpa_t gpa;
 
 	console_restore_tty();
-	if (m && table[row].sig == SIGBUS &&
+	if (m && signals_table[row].sig == SIGBUS &&
 	    gmem_owns(&m->board.mem, info->si_addr, &gpa))
 		path = board_truncated_file(&m->board);
 	if (path) {
-		put("A file that guest memory is mapped from was truncated "
-		    "while the VM ran: ");
-		put(path);
+		signals_put(
+			"A file that guest memory is mapped from was truncated "
+			"while the VM ran: ");
+		signals_put(path);
 	} else {
-		put("Shutting down after a fault of our own: ");
-		put(table[row].name);
+		signals_put("Shutting down after a fault of our own: ");
+		signals_put(signals_table[row].name);
 	}
-	put("\n");
-	_exit(table[row].code);
+	signals_put("\n");
+	_exit(signals_table[row].code);
 }
 
 /* What the process dies by at its end. */
@@ -209,14 +211,14 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 	metric_inc(&state.count[sig & (SIGNALS - 1)]);
 	if (sig == SIGSYS && info->si_code == SYS_SECCOMP)
 		die_of_bad_call(info);
-	if (table[row].fault && !sent)
+	if (signals_table[row].fault && !sent)
 		die_of_fault(row, info);
 	/* The kernel's own SIGXFSZ, which looks as if we had sent it: the write
 	 * has failed with EFBIG. */
 	if (sig != SIGXFSZ || (sent && info->si_pid != state.pid))
 		atomic_fetch_or(&state.pending, 1u << sig);
 	if (write(state.wake.fd, &one, sizeof(one)) < 0)
-		put("signal lost\n");
+		signals_put("signal lost\n");
 	errno = saved;
 }
 
@@ -229,19 +231,19 @@ static void on_wake(struct loop_source *src, uint32_t events)
 	if (read(src->fd, &n, sizeof(n)) < 0)
 		return;
 	pending = atomic_exchange(&state.pending, 0);
-	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
-		int sig = table[i].sig;
+	for (size_t i = 0; i < ARRAY_SIZE(signals_table); i++) {
+		int sig = signals_table[i].sig;
 
 		if (!(pending & (1u << sig)))
 			continue;
-		if (table[i].code < 0) {
+		if (signals_table[i].code < 0) {
 			log_guest(LOG_ERROR, "Received signal %d", sig);
 			continue;
 		}
 		log_error("Shutting down VM after intercepting signal %d", sig);
 		if (is_final(sig))
 			state.final = sig;
-		vm_end(state.vm, table[i].code);
+		vm_end(state.vm, signals_table[i].code);
 	}
 }
 
@@ -267,11 +269,11 @@ int signals_install(struct vm *vm, struct err *err)
 	if (r < 0)
 		return err_set(err, r, "Cannot watch signals: %s", err_name(r));
 	(void)sigfillset(&action.sa_mask);
-	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(signals_table); i++) {
 		action.sa_flags = SA_SIGINFO | SA_RESTART;
-		if (is_final(table[i].sig))
+		if (is_final(signals_table[i].sig))
 			action.sa_flags |= (int)SA_RESETHAND;
-		(void)sigaction(table[i].sig, &action, NULL);
+		(void)sigaction(signals_table[i].sig, &action, NULL);
 	}
 	return 0;
 }
