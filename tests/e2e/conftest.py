@@ -287,11 +287,6 @@ class Vmm:
                 pass
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "lab: runs in the emulated host")
-    config.addinivalue_line("markers", "timeout(seconds): pytest-timeout's")
-
-
 def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("lab") and not LONG:

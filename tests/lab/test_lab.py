@@ -18,6 +18,8 @@ import pytest
 
 import image
 
+pytestmark = pytest.mark.lab
+
 HERE = os.path.dirname(os.path.realpath(__file__))
 RUN = os.path.join(HERE, 'run')
 PATIENCE = 300
