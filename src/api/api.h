@@ -51,7 +51,7 @@ void api_free(struct api *api);
  * --show-log-origin: the same as PUT /logger
  *
  * NULL strings leave what is set. Return: 0, -EINVAL when @level is no level
- * (VM_EXIT_BAD_CONFIG), or -errno when the file cannot be opened, with a
+ * (EXIT_CODE_BAD_CONFIG), or -errno when the file cannot be opened, with a
  * sentence in @err.
  */
 int api_logger_setup(struct api *api, const char *path, const char *level,
@@ -88,7 +88,7 @@ int api_restore(struct api *api, const char *from, const char *memory,
  * Each top-level value goes through the handler of the API resource of that
  * name, so file and API accept the same. Does not start the VM.
  *
- * Return: 0, or -errno with a sentence. VM_EXIT_GENERIC is the exit code of
+ * Return: 0, or -errno with a sentence. EXIT_CODE_GENERIC is the exit code of
  * all failures, as in Firecracker.
  */
 int config_file_load(const char *path, struct api *api,

@@ -29,7 +29,7 @@ struct api *api_new(struct vm *vm, struct metrics *metrics,
 	api->gate.src.fd = -1;
 	timer_init(&api->flush, vm->loop, on_flush);
 	if (metrics_init(metrics) < 0 || api_counters_declare(api) < 0) {
-		metrics_free(metrics);
+		metrics_fini(metrics);
 		free(api);
 		return NULL;
 	}
@@ -42,7 +42,7 @@ void api_free(struct api *api)
 		return;
 	timer_stop(&api->flush);
 	metrics_write(api->metrics);
-	metrics_free(api->metrics);
+	metrics_fini(api->metrics);
 	log_settings.module = NULL;
 	free(api->log_module);
 	free(api);

@@ -28,7 +28,7 @@ static void on_request(void *ctx, const char *raw, size_t len)
 	if (http_scan(&scan, raw, len, api->settings.payload_max) !=
 	    HTTP_COMPLETE) {
 		log_error("The gate sent a request that is none");
-		vm_end(api->vm, VM_EXIT_GENERIC);
+		vm_end(api->vm, EXIT_CODE_GENERIC);
 		return;
 	}
 	api_handle(api, request->method, request->path, request->path_len,
@@ -49,7 +49,7 @@ static void from_gate_on_bad_call(struct api *api, int nr)
 	log_error("Shutting down VM after intercepting a bad syscall (%d): %s "
 		  "on the gate",
 		  nr, name ? name : "unknown");
-	vm_end(api->vm, VM_EXIT_BAD_SYSCALL);
+	vm_end(api->vm, EXIT_CODE_BAD_SYSCALL);
 	(void)raise(SIGSYS);
 }
 
@@ -99,7 +99,7 @@ static void on_gone(void *ctx)
 	struct api *api = ctx;
 
 	log_error("The half of the process that serves the API has died");
-	vm_end(api->vm, VM_EXIT_GENERIC);
+	vm_end(api->vm, EXIT_CODE_GENERIC);
 }
 
 static const struct gate_link_ops from_gate_ops = {

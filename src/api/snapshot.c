@@ -318,7 +318,7 @@ static int snapshot_load(struct api_call *call)
 		  : snapshot_go_on(call->api, &how, call->err);
 	snapshot_paths_free(&in_dir);
 	if (r < 0) /* the loop ends when the answer has been written */
-		vm_end(call->api->vm, VM_EXIT_GENERIC);
+		vm_end(call->api->vm, EXIT_CODE_GENERIC);
 	return r;
 }
 

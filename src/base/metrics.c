@@ -68,7 +68,7 @@ static void metrics_slot_free(struct metrics_slot *slot)
 	free(slot->last);
 }
 
-void metrics_free(struct metrics *metrics)
+void metrics_fini(struct metrics *metrics)
 {
 	/* The rest of a line that was begun. */
 	sink_write_last(&metrics->out, metrics->pending.data,

@@ -133,7 +133,7 @@ void metric_agg_add(struct metric_agg *agg, uint64_t us);
 
 /* Adds the `logger` group of the registry itself. */
 int metrics_init(struct metrics *metrics) __must_check;
-void metrics_free(struct metrics *metrics);
+void metrics_fini(struct metrics *metrics);
 
 /**
  * metrics_declare_group() - reserve a place for @group, and show zeros until

@@ -82,11 +82,11 @@ struct doctor_cap {
 extern const struct doctor_cap doctor_caps[DOCTOR_NR_CAPS];
 
 enum kvm_state {
-	KVM_USABLE,
-	KVM_ABSENT,
-	KVM_DENIED,
-	KVM_BROKEN, /* it opens, but makes no VM that runs */
-	KVM_NR_STATES,
+	DOCTOR_KVM_USABLE,
+	DOCTOR_KVM_ABSENT,
+	DOCTOR_KVM_DENIED,
+	DOCTOR_KVM_BROKEN, /* it opens, but makes no VM that runs */
+	DOCTOR_KVM_NR_STATES,
 };
 
 /**

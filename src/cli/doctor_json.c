@@ -15,11 +15,11 @@ static const char *const guests_names[GUESTS_NR] = {
 	[GUESTS_NONE] = "none",
 };
 
-static const char *const kvm_state_names[KVM_NR_STATES] = {
-	[KVM_USABLE] = "usable",
-	[KVM_ABSENT] = "absent",
-	[KVM_DENIED] = "denied",
-	[KVM_BROKEN] = "broken",
+static const char *const kvm_state_names[DOCTOR_KVM_NR_STATES] = {
+	[DOCTOR_KVM_USABLE] = "usable",
+	[DOCTOR_KVM_ABSENT] = "absent",
+	[DOCTOR_KVM_DENIED] = "denied",
+	[DOCTOR_KVM_BROKEN] = "broken",
 };
 
 static const char *avail_name(enum avail a)
@@ -53,7 +53,7 @@ static json_t *probe_json(const struct doctor_facts *f)
 	const struct probe *probe = &f->kvm.probe;
 	json_t *insns;
 
-	if (f->kvm.state != KVM_USABLE)
+	if (f->kvm.state != DOCTOR_KVM_USABLE)
 		return json_null();
 	insns = json_object();
 	for (size_t i = 0; i < PROBE_NR_INSNS; i++)
@@ -92,9 +92,9 @@ static json_t *kvm_json(const struct doctor_facts *f,
 			 kvm_state_names[kvm->state], "error",
 			 kvm->error[0] ? kvm->error : NULL, "modules",
 			 words_json(kvm->modules), "assisted_by",
-			 kvm->state != KVM_USABLE ? NULL
-			 : report->hardware       ? "hardware"
-						  : "software",
+			 kvm->state != DOCTOR_KVM_USABLE ? NULL
+			 : report->hardware              ? "hardware"
+							 : "software",
 			 "probe", probe_json(f), "capabilities", caps);
 }
 

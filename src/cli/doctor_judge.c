@@ -145,19 +145,19 @@ static void advise_no_kvm(const struct doctor_facts *f,
 			  struct doctor_report *report)
 {
 	switch (f->kvm.state) {
-	case KVM_ABSENT:
+	case DOCTOR_KVM_ABSENT:
 		advise_absent(f, report);
 		break;
-	case KVM_DENIED:
+	case DOCTOR_KVM_DENIED:
 		advise_door(report, TOPIC_KVM, "", "/dev/kvm", &f->kvm.door);
 		break;
-	case KVM_BROKEN:
+	case DOCTOR_KVM_BROKEN:
 		advise(report, TOPIC_KVM,
 		       "look for the reason in `sudo dmesg`; another hypervisor "
 		       "(VirtualBox, VMware) may hold the CPU's extensions");
 		break;
-	case KVM_USABLE:
-	case KVM_NR_STATES:
+	case DOCTOR_KVM_USABLE:
+	case DOCTOR_KVM_NR_STATES:
 		break;
 	}
 	advise(report, TOPIC_KVM,
@@ -191,7 +191,7 @@ static void judge_kvm(const struct doctor_facts *f,
 {
 	const struct probe *probe = &f->kvm.probe;
 
-	if (f->kvm.state != KVM_USABLE) {
+	if (f->kvm.state != DOCTOR_KVM_USABLE) {
 		report->guests = GUESTS_NONE;
 		advise_no_kvm(f, report);
 		return;
@@ -224,7 +224,7 @@ static void judge_caps(const struct kvm_facts *kvm,
 	char text[200];
 	size_t n = 0;
 
-	if (kvm->state == KVM_ABSENT || kvm->state == KVM_DENIED)
+	if (kvm->state == DOCTOR_KVM_ABSENT || kvm->state == DOCTOR_KVM_DENIED)
 		return;
 	for (size_t i = 0; i < DOCTOR_NR_CAPS; i++) {
 		if (kvm->cap[i] > 0 || n >= sizeof(text))
@@ -405,8 +405,8 @@ static void set_verdict(const struct doctor_facts *f,
 	case GUESTS_NONE:
 	case GUESTS_NR:
 		(void)snprintf(out, size, "No guest runs here: %s.",
-			       f->kvm.state == KVM_ABSENT ? "no /dev/kvm"
-			       : f->kvm.state == KVM_DENIED
+			       f->kvm.state == DOCTOR_KVM_ABSENT ? "no /dev/kvm"
+			       : f->kvm.state == DOCTOR_KVM_DENIED
 				       ? "no permission for /dev/kvm"
 				       : "KVM does not work");
 		break;

@@ -43,16 +43,16 @@ static enum kvm_state state_of(int rc)
 {
 	switch (rc) {
 	case 0:
-		return KVM_USABLE;
+		return DOCTOR_KVM_USABLE;
 	case -ENOENT:
 	case -ENXIO:
 	case -ENODEV:
-		return KVM_ABSENT;
+		return DOCTOR_KVM_ABSENT;
 	case -EACCES:
 	case -EPERM:
-		return KVM_DENIED;
+		return DOCTOR_KVM_DENIED;
 	default:
-		return KVM_BROKEN;
+		return DOCTOR_KVM_BROKEN;
 	}
 }
 
@@ -71,7 +71,7 @@ void doctor_collect_kvm(struct kvm_facts *facts)
 			facts->cap[i] = kvm_cap(&kvm, doctor_caps[i].cap);
 		r = probe_run(&kvm, &facts->probe, &err);
 		if (r < 0)
-			facts->state = KVM_BROKEN;
+			facts->state = DOCTOR_KVM_BROKEN;
 		kvm_close(&kvm);
 	}
 	if (r < 0)

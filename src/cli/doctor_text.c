@@ -61,7 +61,7 @@ static void show_cpu(const struct doctor_facts *f,
 {
 	const struct probe *probe = &f->kvm.probe;
 
-	if (f->kvm.state != KVM_USABLE) {
+	if (f->kvm.state != DOCTOR_KVM_USABLE) {
 		(void)puts("not measured");
 		return;
 	}
@@ -78,7 +78,7 @@ static void show_insns(const struct doctor_facts *f)
 	const struct probe *probe = &f->kvm.probe;
 	const char *sep = "kernel code cannot use: ";
 
-	if (f->kvm.state != KVM_USABLE) {
+	if (f->kvm.state != DOCTOR_KVM_USABLE) {
 		(void)puts("not tried");
 		return;
 	}

@@ -226,13 +226,13 @@ static int fill_handlers(struct gmem *mem)
 
 static void bench_free(struct bench *b)
 {
-	kvm_vm_free(&b->vm);
-	gmem_free(&b->mem);
+	kvm_vm_fini(&b->vm);
+	gmem_fini(&b->mem);
 }
 
 static int bench_fill(struct bench *b, struct kvm *kvm, struct err *err)
 {
-	int r = gmem_new(&b->mem, GMEM_MIN_BYTES, GMEM_PAGES_DEFAULT, err);
+	int r = gmem_init(&b->mem, GMEM_MIN_BYTES, GMEM_PAGES_DEFAULT, err);
 
 	if (r < 0)
 		return r;
@@ -241,7 +241,7 @@ static int bench_fill(struct bench *b, struct kvm *kvm, struct err *err)
 		r = fill_handlers(&b->mem);
 	if (r < 0)
 		return err_set(err, r, "Cannot write the probe guest");
-	r = kvm_vm_new(&b->vm, kvm, err);
+	r = kvm_vm_init(&b->vm, kvm, err);
 	if (r == 0)
 		r = kvm_vm_set_memory(&b->vm, &b->mem, err);
 	if (r == 0)
@@ -280,7 +280,7 @@ static int probe_load(struct bench *b, struct kvm_vcpu *vcpu,
 
 	if (r < 0)
 		return err_set(err, r, "Cannot write the probe guest");
-	r = kvm_vcpu_new(vcpu, &b->vm, b->nr_vcpus, err);
+	r = kvm_vcpu_init(vcpu, &b->vm, b->nr_vcpus, err);
 	if (r < 0)
 		return r;
 	b->nr_vcpus++;
@@ -288,7 +288,7 @@ static int probe_load(struct bench *b, struct kvm_vcpu *vcpu,
 	if (r == 0)
 		r = kvm_vcpu_set_boot(vcpu, &boot, err);
 	if (r < 0)
-		kvm_vcpu_free(vcpu);
+		kvm_vcpu_fini(vcpu);
 	return r;
 }
 
@@ -361,7 +361,7 @@ static int probe_ask(struct bench *b, const struct question *q,
 		*answer = PROBE_LOST;
 	else
 		*answer = judge_exit(&vcpu, q);
-	kvm_vcpu_free(&vcpu);
+	kvm_vcpu_fini(&vcpu);
 	return 0;
 }
 
@@ -446,7 +446,7 @@ static int measure(struct bench *b, struct probe *probe, struct err *err)
 		if (r < 0)
 			return r;
 		r = guest_rate(&vcpu, &guest, err);
-		kvm_vcpu_free(&vcpu);
+		kvm_vcpu_fini(&vcpu);
 		if (r < 0)
 			return r;
 		if (guest > probe->guest_rate)

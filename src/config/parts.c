@@ -118,7 +118,7 @@ static void close_part(const struct config_part *part, struct vm_config *config)
 		free(items);
 }
 
-void vm_config_free(struct vm_config *config)
+void vm_config_fini(struct vm_config *config)
 {
 	for (size_t i = 0; i < CONFIG_NR_PARTS; i++)
 		close_part(config_parts[i], config);

@@ -111,4 +111,4 @@ void config_part_show(const struct config_part *part,
 
 /* Defaults: 1 vCPU, 128 MiB, nothing else; this process opens by itself. */
 void vm_config_init(struct vm_config *config);
-void vm_config_free(struct vm_config *config);
+void vm_config_fini(struct vm_config *config);

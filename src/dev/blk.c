@@ -149,7 +149,7 @@ static void blk_destroy(struct virtio_dev *dev)
 	if (!in_time)
 		log_warn("%s: %u requests are lost: the host has not done them",
 			 dev->name, blk->in_flight);
-	rate_limiter_free(&blk->limiter);
+	rate_limiter_fini(&blk->limiter);
 	if (blk->done.added)
 		loop_del(dev->loop, &blk->done);
 	if (e)

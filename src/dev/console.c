@@ -222,8 +222,8 @@ static void console_on_kick(struct loop_source *src, uint32_t events)
 
 /* ---- set-up ---- */
 
-int console_new(struct console *con, struct loop *loop, struct serial *serial,
-		struct console_params *params, struct err *err)
+int console_init(struct console *con, struct loop *loop, struct serial *serial,
+		 struct console_params *params, struct err *err)
 {
 	int r;
 
@@ -331,7 +331,7 @@ static void flush_last(struct console *con)
 		sink_last_room(&con->sink, &end_ms)));
 }
 
-void console_free(struct console *con)
+void console_fini(struct console *con)
 {
 	if (!con->loop)
 		return;

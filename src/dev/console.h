@@ -14,7 +14,7 @@
  *
  * Input comes from stdin, if there is one. On a terminal it is raw, and Ctrl-A
  * is the escape: Ctrl-A x ends the VM, Ctrl-A Ctrl-A is a Ctrl-A, Ctrl-A h
- * helps. The terminal is put back on every way out: console_free(), and
+ * helps. The terminal is put back on every way out: console_fini(), and
  * console_restore_tty() for signal handlers. What the serial port does not take
  * stays in the kernel: the source is removed until the guest has read (a
  * hung-up pipe would otherwise spin). End of file ends input, nothing else.
@@ -79,24 +79,24 @@ struct console {
 };
 
 /**
- * console_new() - connect @serial with the host
+ * console_init() - connect @serial with the host
  * @con:	zeroed
  *
  * Return: 0 or -errno with a sentence.
  */
-int console_new(struct console *con, struct loop *loop, struct serial *serial,
-		struct console_params *params, struct err *err) __must_check;
+int console_init(struct console *con, struct loop *loop, struct serial *serial,
+		 struct console_params *params, struct err *err) __must_check;
 
 /* Begin to read input: once the machine can be ended by it. */
 int console_start_input(struct console *con, struct err *err) __must_check;
 
 /**
- * console_free() - write out what is left and put the terminal back
+ * console_fini() - write out what is left and put the terminal back
  *
  * A sink that takes nothing for a second, or not all in five, loses the rest.
  * Call it when no vCPU runs any more. Accepts a zeroed or half-built console.
  */
-void console_free(struct console *con);
+void console_fini(struct console *con);
 
 /* Put the terminal back. Async-signal-safe; harmless when it never changed. */
 void console_restore_tty(void);

@@ -334,7 +334,7 @@ void i8042_init(struct i8042 *k, const struct irq_line *irq,
 	(void)pthread_mutex_init(&k->lock, NULL);
 }
 
-void i8042_free(struct i8042 *k)
+void i8042_fini(struct i8042 *k)
 {
 	(void)pthread_mutex_destroy(&k->lock);
 }

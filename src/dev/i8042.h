@@ -72,7 +72,7 @@ extern const struct bus_ops i8042_command_ops;
 
 void i8042_init(struct i8042 *k, const struct irq_line *irq,
 		void (*reset)(void *ctx), void *ctx);
-void i8042_free(struct i8042 *k);
+void i8042_fini(struct i8042 *k);
 
 /* Return: 0, -ENOSPC when the guest has not read what is queued. */
 int i8042_send_ctrl_alt_del(struct i8042 *k) __must_check;

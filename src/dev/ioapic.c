@@ -290,7 +290,7 @@ void ioapic_show_pins(struct ioapic *io, unsigned int nr)
 	io->nr_shown = nr;
 }
 
-void ioapic_free(struct ioapic *io)
+void ioapic_fini(struct ioapic *io)
 {
 	(void)pthread_mutex_destroy(&io->lock);
 }

@@ -55,7 +55,7 @@ struct ioapic {
 extern const struct bus_ops ioapic_bus_ops;
 
 void ioapic_init(struct ioapic *io, const struct msi_sink *sink);
-void ioapic_free(struct ioapic *io);
+void ioapic_fini(struct ioapic *io);
 
 /**
  * ioapic_show_pins() - what the version register says from now on

@@ -162,8 +162,8 @@ static void net_destroy(struct virtio_dev *dev)
 
 	n->source->stop(n);
 	n->source->free(n);
-	net_rx_free(n);
-	net_tx_free(n);
+	net_rx_fini(n);
+	net_tx_fini(n);
 	virtio_dev_fini(dev);
 	free(n);
 }

@@ -24,7 +24,7 @@ static inline void net_count_malformed(const struct virtq *q, uint64_t *seen,
 /* Send what the guest has made available, a burst at most. */
 void net_tx_run(struct net_dev *n);
 void net_tx_init(struct net_dev *n);
-void net_tx_free(struct net_dev *n);
+void net_tx_fini(struct net_dev *n);
 
 /* Receive what the tap has, a burst at most; settles in a state of net.h. */
 void net_rx_run(struct net_dev *n);
@@ -38,7 +38,7 @@ void net_rx_reset(struct net_dev *n);
 /* Show a deferred frame, give the held chains back to the queue. */
 void net_rx_drain(struct net_dev *n);
 void net_rx_init(struct net_dev *n);
-void net_rx_free(struct net_dev *n);
+void net_rx_fini(struct net_dev *n);
 
 /* Has it been? */
 bool net_tap_deleted(const struct net_dev *n);

@@ -463,9 +463,9 @@ void net_rx_init(struct net_dev *n)
 	rate_limiter_init(&rx->limiter, n->dev.loop, net_rx_limiter_ready);
 }
 
-void net_rx_free(struct net_dev *n)
+void net_rx_fini(struct net_dev *n)
 {
 	loop_del(n->dev.loop, &n->rx.tap);
 	timer_stop(&n->rx.timer);
-	rate_limiter_free(&n->rx.limiter);
+	rate_limiter_fini(&n->rx.limiter);
 }

@@ -221,7 +221,7 @@ void net_tx_init(struct net_dev *n)
 	rate_limiter_init(&n->tx.limiter, n->dev.loop, net_tx_limiter_ready);
 }
 
-void net_tx_free(struct net_dev *n)
+void net_tx_fini(struct net_dev *n)
 {
-	rate_limiter_free(&n->tx.limiter);
+	rate_limiter_fini(&n->tx.limiter);
 }

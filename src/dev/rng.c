@@ -151,7 +151,7 @@ static void rng_destroy(struct virtio_dev *dev)
 {
 	struct rng *rng = rng_of(dev);
 
-	rate_limiter_free(&rng->limiter);
+	rate_limiter_fini(&rng->limiter);
 	virtio_dev_fini(dev);
 	free(rng);
 }

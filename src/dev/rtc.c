@@ -143,7 +143,7 @@ void rtc_init(struct rtc *rtc)
 	(void)pthread_mutex_init(&rtc->lock, NULL);
 }
 
-void rtc_free(struct rtc *rtc)
+void rtc_fini(struct rtc *rtc)
 {
 	(void)pthread_mutex_destroy(&rtc->lock);
 }

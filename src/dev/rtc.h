@@ -37,7 +37,7 @@ struct rtc {
 extern const struct bus_ops rtc_bus_ops;
 
 void rtc_init(struct rtc *rtc);
-void rtc_free(struct rtc *rtc);
+void rtc_fini(struct rtc *rtc);
 
 extern const struct schema_object rtc_state_schema;
 

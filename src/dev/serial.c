@@ -388,7 +388,7 @@ void serial_init(struct serial *s, const struct irq_line *irq)
 	(void)pthread_mutex_init(&s->lock, NULL);
 }
 
-void serial_free(struct serial *s)
+void serial_fini(struct serial *s)
 {
 	(void)pthread_mutex_destroy(&s->lock);
 }

@@ -115,7 +115,7 @@ extern const struct bus_ops serial_bus_ops;
 
 /* @s is zeroed memory. */
 void serial_init(struct serial *s, const struct irq_line *irq);
-void serial_free(struct serial *s);
+void serial_fini(struct serial *s);
 
 /* Before the guest runs. */
 void serial_set_kick(struct serial *s, void (*kick_fn)(void *ctx), void *ctx);

@@ -211,7 +211,7 @@ void gate_end(struct gate *gate)
 		file_unlink_own(gate->vsock.path, gate->vsock.file);
 	gate_forget(gate);
 	wire_join_free(&gate->answer);
-	loop_free(&gate->loop);
+	loop_fini(&gate->loop);
 	fd_close(&gate->src.fd);
 }
 

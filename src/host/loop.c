@@ -41,7 +41,7 @@ int loop_init(struct loop *loop)
 	return loop->epoll_fd < 0 ? -errno : 0;
 }
 
-void loop_free(struct loop *loop)
+void loop_fini(struct loop *loop)
 {
 	assert(list_empty(&loop->timers));
 	if (loop->epoll_fd >= 0)

@@ -66,7 +66,7 @@ struct loop {
 int loop_init(struct loop *loop) __must_check;
 
 /* No timer is set any more. */
-void loop_free(struct loop *loop);
+void loop_fini(struct loop *loop);
 
 /* Return: 0 or -errno of epoll_ctl. @src->fd, events, kind and cb are set. */
 int loop_add(struct loop *loop, struct loop_source *src) __must_check;

@@ -41,7 +41,7 @@ void rate_limiter_init(struct rate_limiter *limiter, struct loop *loop,
 	timer_init(&limiter->timer, loop, rate_limiter_on_timer);
 }
 
-void rate_limiter_free(struct rate_limiter *limiter)
+void rate_limiter_fini(struct rate_limiter *limiter)
 {
 	timer_stop(&limiter->timer);
 }

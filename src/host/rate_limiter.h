@@ -43,7 +43,7 @@ extern const struct schema_object rate_limiter_state_schema;
 /* No limits yet; no system call. */
 void rate_limiter_init(struct rate_limiter *limiter, struct loop *loop,
 		       void (*ready)(struct rate_limiter *limiter));
-void rate_limiter_free(struct rate_limiter *limiter);
+void rate_limiter_fini(struct rate_limiter *limiter);
 
 /**
  * rate_limiter_take() - may a request of @bytes pass now?

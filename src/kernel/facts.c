@@ -29,11 +29,11 @@ int facts_check(int fd, const char *path, struct facts *facts, struct err *err)
 		return err_set(err, -ENOMEM, "Out of memory");
 	r = image_open(&img, fd, path, "kernel", err);
 	if (r == 0)
-		r = gmem_new(&mem, CHECK_RAM_BYTES, GMEM_PAGES_DEFAULT, err);
+		r = gmem_init(&mem, CHECK_RAM_BYTES, GMEM_PAGES_DEFAULT, err);
 	if (r < 0)
 		return r;
 	r = kernel_load(kernel, &mem, &img, BOOT_PREFER_AUTO, entry, err);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	if (r < 0)
 		return r;
 	facts->pvh = kernel->entry_pvh != 0;

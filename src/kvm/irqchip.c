@@ -20,11 +20,11 @@
 #include <errno.h>
 #include <string.h>
 
-int kvm_irqchip_new(struct kvm_vm *vm, bool split, struct err *err)
+int kvm_irqchip_init(struct kvm_vm *vm, bool split, struct err *err)
 {
 	struct kvm_enable_cap cap = {
 		.cap = KVM_CAP_SPLIT_IRQCHIP,
-		.args = {KVM_IOAPIC_PINS},
+		.args = {IRQCHIP_PINS},
 	};
 	struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
 	int r;
@@ -71,10 +71,10 @@ static int write_table(struct kvm_vm *vm)
 {
 	struct {
 		struct kvm_irq_routing head;
-		struct kvm_irq_routing_entry room[KVM_MAX_GSI];
+		struct kvm_irq_routing_entry room[IRQCHIP_GSI_MAX];
 	} table = {0};
 
-	for (unsigned int gsi = 0; gsi < KVM_MAX_GSI; gsi++) {
+	for (unsigned int gsi = 0; gsi < IRQCHIP_GSI_MAX; gsi++) {
 		struct kvm_irq_routing_entry *e = &table.room[table.head.nr];
 
 		if (!(vm->route_used & vm->route_wanted & (1ull << gsi)))
@@ -95,7 +95,7 @@ int kvm_route_set(struct kvm_vm *vm, unsigned int gsi, const struct msi *msi,
 	uint64_t bit;
 	bool in_table;
 
-	if (gsi >= KVM_MAX_GSI)
+	if (gsi >= IRQCHIP_GSI_MAX)
 		return -EINVAL;
 	bit = 1ull << gsi;
 	in_table = vm->route_used & vm->route_wanted & bit;
@@ -125,7 +125,7 @@ int kvm_irqfd_add(struct kvm_vm *vm, int event_fd, unsigned int gsi)
 {
 	struct kvm_irqfd irqfd = {.fd = (uint32_t)event_fd, .gsi = gsi};
 
-	if (gsi >= KVM_MAX_GSI)
+	if (gsi >= IRQCHIP_GSI_MAX)
 		return -EINVAL;
 	vm->route_wanted |= 1ull << gsi;
 	return kvm_call(vm->kvm, vm->fd, KVM_IRQFD, &irqfd);

@@ -97,7 +97,7 @@ void kvm_close(struct kvm *kvm)
 	fd_close(&kvm->fd);
 }
 
-int kvm_vm_new(struct kvm_vm *vm, struct kvm *kvm, struct err *err)
+int kvm_vm_init(struct kvm_vm *vm, struct kvm *kvm, struct err *err)
 {
 	int r = -EINTR;
 
@@ -112,7 +112,7 @@ int kvm_vm_new(struct kvm_vm *vm, struct kvm *kvm, struct err *err)
 	return 0;
 }
 
-void kvm_vm_free(struct kvm_vm *vm)
+void kvm_vm_fini(struct kvm_vm *vm)
 {
 	fd_close(&vm->fd);
 }

@@ -11,8 +11,8 @@
  * change waits for, and the end of the VM, too: about 12 ms. A split irqchip
  * registers none, so a VM without ioeventfds is torn down in under one.
  *
- *   kvm_open -> kvm_vm_new -> kvm_vm_set_memory -> kvm_irqchip_new
- *            -> kvm_vcpu_new, kvm_vcpu_set_* -> kvm_irqfd_add
+ *   kvm_open -> kvm_vm_init -> kvm_vm_set_memory -> kvm_irqchip_init
+ *            -> kvm_vcpu_init, kvm_vcpu_set_* -> kvm_irqfd_add
  *            -> kvm_vcpu_run -> kvm_ioeventfd_add
  *
  * Every call except KVM_RUN is counted and timed in struct kvm_stats, so that a
@@ -27,8 +27,8 @@
 #include <linux/kvm.h>
 #include <stdatomic.h>
 
-#define KVM_IOAPIC_PINS 24u
-#define KVM_MAX_GSI     64u
+#define IRQCHIP_PINS    24u
+#define IRQCHIP_GSI_MAX 64u
 
 /**
  * struct kvm_stats - calls made and nanoseconds spent inside the kernel
@@ -74,15 +74,15 @@ struct kvm_vm {
 	struct kvm *kvm;
 	int fd;
 	bool split;
-	struct msi route[KVM_MAX_GSI];
+	struct msi route[IRQCHIP_GSI_MAX];
 	uint64_t route_used;   /* bit per GSI: has a message */
 	uint64_t route_wanted; /* bit per GSI: must be in the kernel's table */
 };
 
 /* Retries KVM_CREATE_VM on EINTR, which busy hosts return. */
-int kvm_vm_new(struct kvm_vm *vm, struct kvm *kvm,
-	       struct err *err) __must_check;
-void kvm_vm_free(struct kvm_vm *vm);
+int kvm_vm_init(struct kvm_vm *vm, struct kvm *kvm,
+		struct err *err) __must_check;
+void kvm_vm_fini(struct kvm_vm *vm);
 
 /* All regions of @mem as memory slots 0.. in order. */
 int kvm_vm_set_memory(struct kvm_vm *vm, const struct gmem *mem,
@@ -96,12 +96,12 @@ int kvm_vm_set_memory(struct kvm_vm *vm, const struct gmem *mem,
 int kvm_vm_note_dirty(struct kvm_vm *vm, const struct gmem *mem) __must_check;
 
 /**
- * kvm_irqchip_new() - LAPICs only (@split), or the whole PC: PIC, IOAPIC, PIT
+ * kvm_irqchip_init() - LAPICs only (@split), or the whole PC: PIC, IOAPIC, PIT
  *
  * Before the first vCPU.
  */
-int kvm_irqchip_new(struct kvm_vm *vm, bool split,
-		    struct err *err) __must_check;
+int kvm_irqchip_init(struct kvm_vm *vm, bool split,
+		     struct err *err) __must_check;
 
 /* Full irqchip: drive a pin. Any thread. */
 void kvm_irq_line(struct kvm_vm *vm, unsigned int gsi, bool level);

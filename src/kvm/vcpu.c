@@ -35,8 +35,8 @@
 #define LVT_MODE_NMI    (4u << 8)
 #define LVT_MODE_EXTINT (7u << 8)
 
-int kvm_vcpu_new(struct kvm_vcpu *vcpu, struct kvm_vm *vm, unsigned int id,
-		 struct err *err)
+int kvm_vcpu_init(struct kvm_vcpu *vcpu, struct kvm_vm *vm, unsigned int id,
+		  struct err *err)
 {
 	void *run;
 	int r;
@@ -54,7 +54,7 @@ int kvm_vcpu_new(struct kvm_vcpu *vcpu, struct kvm_vm *vm, unsigned int id,
 		   vcpu->fd, 0);
 	if (run == MAP_FAILED) {
 		r = -errno;
-		kvm_vcpu_free(vcpu);
+		kvm_vcpu_fini(vcpu);
 		return err_set(err, r, "Cannot map vCPU %u: %s", id,
 			       err_name(r));
 	}
@@ -62,7 +62,7 @@ int kvm_vcpu_new(struct kvm_vcpu *vcpu, struct kvm_vm *vm, unsigned int id,
 	return 0;
 }
 
-void kvm_vcpu_free(struct kvm_vcpu *vcpu)
+void kvm_vcpu_fini(struct kvm_vcpu *vcpu)
 {
 	if (vcpu->run)
 		(void)munmap(vcpu->run, vcpu->vm->kvm->run_size);

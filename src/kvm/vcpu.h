@@ -2,7 +2,7 @@
 /*
  * vcpu.h - one virtual CPU of the kernel
  *
- * All functions but kvm_vcpu_new(), kvm_vcpu_free() and kvm_vcpu_kick() belong
+ * All functions but kvm_vcpu_init(), kvm_vcpu_fini() and kvm_vcpu_kick() belong
  * to the thread that runs the vCPU.
  */
 #pragma once
@@ -21,9 +21,9 @@ struct kvm_vcpu {
 	struct kvm_run *run;
 };
 
-int kvm_vcpu_new(struct kvm_vcpu *vcpu, struct kvm_vm *vm, unsigned int id,
-		 struct err *err) __must_check;
-void kvm_vcpu_free(struct kvm_vcpu *vcpu);
+int kvm_vcpu_init(struct kvm_vcpu *vcpu, struct kvm_vm *vm, unsigned int id,
+		  struct err *err) __must_check;
+void kvm_vcpu_fini(struct kvm_vcpu *vcpu);
 
 /* The physical address behind a virtual one, by the vCPU's page tables. Return:
  * false: there is none. The vCPU does not run. */

@@ -77,7 +77,7 @@ int vcpu_state_get(struct kvm_vcpu *vcpu, const struct msr_list *list,
 		   struct vcpu_state *state, struct err *err) __must_check;
 
 /**
- * vcpu_state_set() - make @vcpu, fresh from kvm_vcpu_new(), what @state says
+ * vcpu_state_set() - make @vcpu, fresh from kvm_vcpu_init(), what @state says
  *
  * The VM's interrupt chip and memory exist.
  *

@@ -137,8 +137,8 @@ static int gmem_note_file(struct gmem *mem, gpa_t gpa, uint64_t len, int fd,
 	return 0;
 }
 
-int gmem_new(struct gmem *mem, uint64_t size, enum gmem_pages pages,
-	     struct err *err)
+int gmem_init(struct gmem *mem, uint64_t size, enum gmem_pages pages,
+	      struct err *err)
 {
 	int flags = MAP_ANONYMOUS;
 	int r = check_size(size, err);
@@ -152,7 +152,7 @@ int gmem_new(struct gmem *mem, uint64_t size, enum gmem_pages pages,
 	for (unsigned int i = 0; i < mem->nr_regions; i++) {
 		r = map_region(&mem->region[i], pages, flags, -1, 0);
 		if (r < 0) {
-			gmem_free(mem);
+			gmem_fini(mem);
 			return err_set(err, r,
 				       "Cannot map %llu MiB of guest memory%s: "
 				       "%s",
@@ -191,7 +191,7 @@ int gmem_new_from_file(struct gmem *mem, uint64_t size, enum gmem_pages pages,
 			r = gmem_note_file(mem, mem->region[i].gpa,
 					   mem->region[i].size, fd, off);
 		if (r < 0) {
-			gmem_free(mem);
+			gmem_fini(mem);
 			return err_set(err, r, "Cannot map the memory file: %s",
 				       err_name(r));
 		}
@@ -200,7 +200,7 @@ int gmem_new_from_file(struct gmem *mem, uint64_t size, enum gmem_pages pages,
 	return 0;
 }
 
-void gmem_free(struct gmem *mem)
+void gmem_fini(struct gmem *mem)
 {
 	for (unsigned int i = 0; i < GMEM_MAX_REGIONS; i++)
 		if (mem->region[i].hva)

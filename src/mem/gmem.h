@@ -86,7 +86,7 @@ enum gmem_origin {
 };
 
 /**
- * struct gmem - the RAM of one VM; immutable once gmem_new() returned, but for
+ * struct gmem - the RAM of one VM; immutable once gmem_init() returned, but for
  * gmem_map_file() before the guest runs and gmem_discard()
  * @size:	RAM in bytes
  * @given_back:	bit per page, regions in order: gmem_discard() took it, so it
@@ -111,13 +111,13 @@ struct gmem {
 };
 
 /**
- * gmem_new() - map anonymous RAM of @size bytes (lazily: no page is touched)
+ * gmem_init() - map anonymous RAM of @size bytes (lazily: no page is touched)
  * @size:	a multiple of 1 MiB, at least GMEM_MIN_BYTES
  *
  * Return: 0; -EINVAL for a bad size, -ENOMEM; @err says why.
  */
-int gmem_new(struct gmem *mem, uint64_t size, enum gmem_pages pages,
-	     struct err *err) __must_check;
+int gmem_init(struct gmem *mem, uint64_t size, enum gmem_pages pages,
+	      struct err *err) __must_check;
 
 /**
  * gmem_new_from_file() - map RAM MAP_PRIVATE from a file of that very size
@@ -150,7 +150,7 @@ void gmem_set_policy(struct gmem *mem, const char *text);
 bool gmem_policy_is_huge(const char *text, enum gmem_pages pages);
 
 /* Unmaps; accepts a zeroed or half-built @mem. */
-void gmem_free(struct gmem *mem);
+void gmem_fini(struct gmem *mem);
 
 /**
  * gmem_find() - the only bounds check of guest memory

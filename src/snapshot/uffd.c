@@ -356,7 +356,7 @@ int uffd_watch_again(struct uffd *u)
 	return u->fd < 0 || u->watching ? 0 : start_watcher(u);
 }
 
-void uffd_free(struct uffd *u)
+void uffd_fini(struct uffd *u)
 {
 	end_watcher(u);
 	if (u->handler.added)

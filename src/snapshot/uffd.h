@@ -100,7 +100,7 @@ void uffd_init(struct uffd *u);
  * @gone:	called once when the handler's process has ended
  *
  * Return: 0, or -errno with a sentence (in Firecracker's words where it has
- * some); uffd_free() in any case.
+ * some); uffd_fini() in any case.
  */
 int uffd_connect(struct uffd *u, const struct gmem *mem, int dev, int *sock,
 		 struct loop *loop, void (*gone)(void *ctx), void *ctx,
@@ -131,4 +131,4 @@ void uffd_unwatch(struct uffd *u);
 int uffd_watch_again(struct uffd *u) __must_check;
 
 /* Lets whoever waits for a page go: it then reads zeros. May be repeated. */
-void uffd_free(struct uffd *u);
+void uffd_fini(struct uffd *u);

@@ -63,8 +63,8 @@ static int vm_boot_load(struct board *board, struct boot_entry *entry,
 			    "The partuuid of the root device is too long for "
 			    "a kernel command line");
 	if (r == 0)
-		r = gmem_new(&board->mem, MIB(c->machine.mem_size_mib),
-			     board_pages_of(c->machine.huge_pages), err);
+		r = gmem_init(&board->mem, MIB(c->machine.mem_size_mib),
+			      board_pages_of(c->machine.huge_pages), err);
 	if (r == 0)
 		r = board_note_file(&board->file[0], image.kernel_fd,
 				    image.kernel_path, err);
@@ -82,12 +82,12 @@ static int vm_boot_load(struct board *board, struct boot_entry *entry,
 static int make_vm(struct board *board, struct err *err)
 {
 	bool split = board->env.config->irqchip == IRQCHIP_SPLIT;
-	int r = kvm_vm_new(&board->kvm_vm, &board->kvm, err);
+	int r = kvm_vm_init(&board->kvm_vm, &board->kvm, err);
 
 	if (r == 0)
 		r = board_give_memory(board, err);
 	if (r == 0)
-		r = kvm_irqchip_new(&board->kvm_vm, split, err);
+		r = kvm_irqchip_init(&board->kvm_vm, split, err);
 	return r;
 }
 
@@ -134,7 +134,7 @@ static int make_vcpus(struct machine *m, const struct boot_entry *entry,
 
 	if (!cpuid)
 		return err_set(err, -ENOMEM, "Out of memory");
-	r = vcpus_new(&m->vcpus, &m->board.kvm_vm, c->vcpu_count, err);
+	r = vcpus_create(&m->vcpus, &m->board.kvm_vm, c->vcpu_count, err);
 	if (r == 0)
 		r = cpuid_read_supported(&board->kvm, cpuid, err);
 	if (r < 0)

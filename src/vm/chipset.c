@@ -134,8 +134,8 @@ static int add_serial(struct chipset *c, struct err *err)
 	r = open_output(c, &params.out, err);
 	if (r < 0)
 		return r;
-	r = console_new(&c->console, c->board->env.loop, &c->serial, &params,
-			err);
+	r = console_init(&c->console, c->board->env.loop, &c->serial, &params,
+			 err);
 	if (r < 0)
 		return r;
 	r = metrics_add(c->board->env.metrics, &serial_metric_group, NULL,
@@ -192,25 +192,25 @@ static int add_boot_timer(struct chipset *c, struct err *err)
 
 static void free_ioapic(struct chipset *c)
 {
-	ioapic_free(&c->interrupts->ioapic);
+	ioapic_fini(&c->interrupts->ioapic);
 }
 
 static void free_i8042(struct chipset *c)
 {
 	metrics_remove(c->board->env.metrics, &c->i8042.metrics);
-	i8042_free(&c->i8042);
+	i8042_fini(&c->i8042);
 }
 
 static void free_serial(struct chipset *c)
 {
 	metrics_remove(c->board->env.metrics, &c->serial.metrics);
-	console_free(&c->console);
-	serial_free(&c->serial);
+	console_fini(&c->console);
+	serial_fini(&c->serial);
 }
 
 static void free_rtc(struct chipset *c)
 {
-	rtc_free(&c->rtc);
+	rtc_fini(&c->rtc);
 }
 
 static int add_virtio(struct chipset *c, struct err *err)
@@ -220,7 +220,7 @@ static int add_virtio(struct chipset *c, struct err *err)
 
 static void free_virtio(struct chipset *c)
 {
-	slots_free(c->slots);
+	slots_fini(c->slots);
 }
 
 /* ---- their state in a snapshot ---- */
@@ -437,7 +437,7 @@ int chipset_add(struct chipset *c, struct err *err)
 	return 0;
 }
 
-void chipset_free(struct chipset *c)
+void chipset_fini(struct chipset *c)
 {
 	for (size_t i = c->nr_devices; i-- > 0;)
 		if (devices[i].free)

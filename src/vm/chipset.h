@@ -45,7 +45,7 @@ struct chipset {
 int chipset_add(struct chipset *c, struct err *err) __must_check;
 
 /* What was made. */
-void chipset_free(struct chipset *c);
+void chipset_fini(struct chipset *c);
 
 /**
  * chipset_save() - the devices' states

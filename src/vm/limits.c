@@ -25,4 +25,4 @@ static_assert(CONFIG_CMDLINE_MAX == LAYOUT_CMDLINE_MAX,
 
 /* Our chip, KVM's, and what the guest's tables say of either. */
 static_assert(IOAPIC_PINS == LAYOUT_IOAPIC_PINS, "one number of pins");
-static_assert(IOAPIC_PINS == KVM_IOAPIC_PINS, "one number of pins");
+static_assert(IOAPIC_PINS == IRQCHIP_PINS, "one number of pins");

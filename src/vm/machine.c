@@ -72,14 +72,14 @@ void machine_free(struct machine *m)
 	if (!m)
 		return;
 	vcpus_stop(&m->vcpus);
-	uffd_free(&m->uffd); /* lets go who waits for a page */
-	vcpus_free(&m->vcpus);
+	uffd_fini(&m->uffd); /* lets go who waits for a page */
+	vcpus_fini(&m->vcpus);
 	metrics_remove(m->board.env.metrics, &m->exits.counters);
 	metrics_remove(m->board.env.metrics, &m->interrupts.metrics);
-	chipset_free(&m->chipset);
-	kvm_vm_free(&m->board.kvm_vm);
+	chipset_fini(&m->chipset);
+	kvm_vm_fini(&m->board.kvm_vm);
 	kvm_close(&m->board.kvm);
-	gmem_free(&m->board.mem);
+	gmem_fini(&m->board.mem);
 	fd_close(&m->memory_fd);
 	free(m->memory_path);
 	pages_free(m, sizeof(*m));

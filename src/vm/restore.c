@@ -57,8 +57,8 @@ static int memory_by_uffd(struct machine *m, struct machine_source *src,
 	const struct vm_env *env = &m->board.env;
 	const struct vm_config *c = env->config;
 	cleanup_fd int dev = path_open(c->opener, PATH_USERFAULTFD, NULL, NULL);
-	int r = gmem_new(&m->board.mem, src->snapshot->memory_bytes,
-			 board_pages_of(c->machine.huge_pages), err);
+	int r = gmem_init(&m->board.mem, src->snapshot->memory_bytes,
+			  board_pages_of(c->machine.huge_pages), err);
 
 	m->board.mem.origin = GMEM_SERVED;
 	m->uffd.sandbox = env->sandbox;
@@ -120,7 +120,7 @@ static int restore_check_source(struct machine *m, const struct snapshot *s,
 static int set_vcpus(struct machine *m, const struct snapshot *s,
 		     struct err *err)
 {
-	int r = vcpus_new(&m->vcpus, &m->board.kvm_vm, s->nr_vcpus, err);
+	int r = vcpus_create(&m->vcpus, &m->board.kvm_vm, s->nr_vcpus, err);
 
 	for (unsigned int i = 0; i < s->nr_vcpus && r == 0; i++)
 		r = vcpu_state_set(&m->vcpus.vcpu[i].kvm, &s->vcpus[i], err);
@@ -145,13 +145,13 @@ static int restore_machine(struct machine *m, struct machine_source *src,
 		      : memory_from_file(m, src, err);
 	phases_end(p, "memory mmap");
 	if (r == 0)
-		r = kvm_vm_new(&m->board.kvm_vm, &m->board.kvm, err);
+		r = kvm_vm_init(&m->board.kvm_vm, &m->board.kvm, err);
 	phases_end(p, "KVM VM create");
 	if (r == 0)
 		r = board_give_memory(&m->board, err);
 	phases_end(p, "memory register with KVM");
 	if (r == 0)
-		r = kvm_irqchip_new(&m->board.kvm_vm, !s->vm.has_chips, err);
+		r = kvm_irqchip_init(&m->board.kvm_vm, !s->vm.has_chips, err);
 	if (r == 0)
 		r = chipset_add(&m->chipset, err);
 	if (r < 0)

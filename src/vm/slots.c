@@ -198,7 +198,7 @@ void slots_resume(struct virtio_slots *slots)
 	set_repeat(slots);
 }
 
-void slots_free(struct virtio_slots *slots)
+void slots_fini(struct virtio_slots *slots)
 {
 	timer_stop(&slots->repeat);
 	while (slots->nr > 0) {

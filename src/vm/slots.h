@@ -90,7 +90,7 @@ struct virtio_slots {
 int slots_describe(const struct vm_config *config, struct boot_platform *plat,
 		   struct err *err) __must_check;
 
-/* No devices yet; for slots_free(). */
+/* No devices yet; for slots_fini(). */
 void slots_init(struct virtio_slots *slots, struct board *board,
 		metric_t *triggers);
 
@@ -131,7 +131,7 @@ void slots_save(struct virtio_slots *slots, struct buf *out);
 int slots_load(struct virtio_slots *slots, const struct schema_raw *text,
 	       struct err *err) __must_check;
 
-void slots_free(struct virtio_slots *slots);
+void slots_fini(struct virtio_slots *slots);
 
 /* The @index-th device of @kind; NULL when there is none. */
 struct virtio_dev *slots_find(struct virtio_slots *slots,

@@ -42,11 +42,11 @@ void vcpus_init(struct vcpus *set, struct exits *exits)
 		set->vcpu[i].kvm.fd = -1;
 }
 
-int vcpus_new(struct vcpus *set, struct kvm_vm *vm, unsigned int nr,
-	      struct err *err)
+int vcpus_create(struct vcpus *set, struct kvm_vm *vm, unsigned int nr,
+		 struct err *err)
 {
 	for (unsigned int i = 0; i < nr; i++) {
-		int r = kvm_vcpu_new(&set->vcpu[i].kvm, vm, i, err);
+		int r = kvm_vcpu_init(&set->vcpu[i].kvm, vm, i, err);
 
 		if (r < 0)
 			return r;
@@ -263,7 +263,7 @@ void vcpus_stop(struct vcpus *set)
 	request(set, VCPUS_STOP);
 }
 
-void vcpus_free(struct vcpus *set)
+void vcpus_fini(struct vcpus *set)
 {
 	vcpus_stop(set);
 	for (unsigned int i = 0; i < set->nr; i++) {
@@ -273,7 +273,7 @@ void vcpus_free(struct vcpus *set)
 	}
 	exits_tell_fault(set->exits);
 	for (unsigned int i = 0; i < CONFIG_VCPUS_MAX; i++)
-		kvm_vcpu_free(&set->vcpu[i].kvm);
+		kvm_vcpu_fini(&set->vcpu[i].kvm);
 	(void)pthread_cond_destroy(&set->changed);
 	(void)pthread_mutex_destroy(&set->lock);
 	set->nr = 0;

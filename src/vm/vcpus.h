@@ -74,11 +74,11 @@ struct vcpus {
 void vcpus_init(struct vcpus *set, struct exits *exits);
 
 /* Create @nr vCPUs in the kernel; no thread yet. */
-int vcpus_new(struct vcpus *set, struct kvm_vm *vm, unsigned int nr,
-	      struct err *err) __must_check;
+int vcpus_create(struct vcpus *set, struct kvm_vm *vm, unsigned int nr,
+		 struct err *err) __must_check;
 
 /* Stops and joins the threads, closes the vCPUs. Any half-built set. */
-void vcpus_free(struct vcpus *set);
+void vcpus_fini(struct vcpus *set);
 
 /**
  * vcpus_start() - one thread per vCPU
@@ -98,5 +98,5 @@ int vcpus_start(struct vcpus *set, enum vcpus_wanted wanted,
 int vcpus_pause(struct vcpus *set) __must_check;
 void vcpus_resume(struct vcpus *set);
 
-/* Ask all threads to end; vcpus_free() waits for them. */
+/* Ask all threads to end; vcpus_fini() waits for them. */
 void vcpus_stop(struct vcpus *set);

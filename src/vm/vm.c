@@ -65,7 +65,7 @@ void vm_open_output(struct vm *vm)
 	stream_borrow(vm->config.opener, STDOUT_FILENO, &vm->output);
 }
 
-void vm_free(struct vm *vm)
+void vm_fini(struct vm *vm)
 {
 	machine_free(vm->machine);
 	vm->machine = NULL;
@@ -73,21 +73,21 @@ void vm_free(struct vm *vm)
 	loop_del(vm->loop, &vm->end);
 	fd_close(&vm->end.fd);
 	fd_close(&vm->handover.pagemap);
-	vm_config_free(&vm->config);
+	vm_config_fini(&vm->config);
 }
 
 static void end_for(void *ctx, enum vm_end_reason why)
 {
-	static const enum vm_exit_code codes[] = {
-		[VM_END_ASKED] = VM_EXIT_OK,
-		[VM_END_HOST] = VM_EXIT_GENERIC,
-		[VM_END_FILE_TRUNCATED] = VM_EXIT_SIGBUS,
-		[VM_END_TRIPLE_FAULT] = VM_EXIT_TRIPLE_FAULT,
-		[VM_END_INTERNAL_ERROR] = VM_EXIT_INTERNAL_ERROR,
-		[VM_END_MMIO_IN_RAM] = VM_EXIT_MMIO_IN_RAM,
-		[VM_END_FAIL_ENTRY] = VM_EXIT_FAIL_ENTRY,
-		[VM_END_UNKNOWN_EXIT] = VM_EXIT_UNKNOWN,
-		[VM_END_RUN_FAILED] = VM_EXIT_RUN_FAILED,
+	static const enum exit_code codes[] = {
+		[VM_END_ASKED] = EXIT_CODE_OK,
+		[VM_END_HOST] = EXIT_CODE_GENERIC,
+		[VM_END_FILE_TRUNCATED] = EXIT_CODE_SIGBUS,
+		[VM_END_TRIPLE_FAULT] = EXIT_CODE_TRIPLE_FAULT,
+		[VM_END_INTERNAL_ERROR] = EXIT_CODE_INTERNAL_ERROR,
+		[VM_END_MMIO_IN_RAM] = EXIT_CODE_MMIO_IN_RAM,
+		[VM_END_FAIL_ENTRY] = EXIT_CODE_FAIL_ENTRY,
+		[VM_END_UNKNOWN_EXIT] = EXIT_CODE_UNKNOWN,
+		[VM_END_RUN_FAILED] = EXIT_CODE_RUN_FAILED,
 	};
 	static_assert(ARRAY_SIZE(codes) == VM_END_REASONS, "a code for each");
 
@@ -192,7 +192,8 @@ int vm_start(struct vm *vm, struct err *err)
 		machine_free(vm->machine);
 		vm->machine = NULL;
 		if (vm->locked)
-			vm_end(vm, VM_EXIT_GENERIC); /* it opens nothing more */
+			vm_end(vm,
+			       EXIT_CODE_GENERIC); /* it opens nothing more */
 		return r;
 	}
 	vm->state = VM_RUNNING;

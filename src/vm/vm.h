@@ -29,28 +29,28 @@ enum vm_state {
 };
 
 /* Firecracker's exit codes, and ours above its range. */
-enum vm_exit_code {
-	VM_EXIT_OK = 0,
-	VM_EXIT_GENERIC = 1,
-	VM_EXIT_UNEXPECTED = 2,
-	VM_EXIT_BAD_SYSCALL = 148,
-	VM_EXIT_SIGBUS = 149,
-	VM_EXIT_SIGSEGV = 150,
-	VM_EXIT_SIGXFSZ = 151,
-	VM_EXIT_BAD_CONFIG = 152, /* Firecracker's for a bad log level */
-	VM_EXIT_BAD_ARGUMENTS = 153,
-	VM_EXIT_SIGXCPU = 154,
-	VM_EXIT_SIGPIPE = 155,
-	VM_EXIT_SIGHUP = 156,
-	VM_EXIT_SIGILL = 157,
+enum exit_code {
+	EXIT_CODE_OK = 0,
+	EXIT_CODE_GENERIC = 1,
+	EXIT_CODE_UNEXPECTED = 2,
+	EXIT_CODE_BAD_SYSCALL = 148,
+	EXIT_CODE_SIGBUS = 149,
+	EXIT_CODE_SIGSEGV = 150,
+	EXIT_CODE_SIGXFSZ = 151,
+	EXIT_CODE_BAD_CONFIG = 152, /* Firecracker's for a bad log level */
+	EXIT_CODE_BAD_ARGUMENTS = 153,
+	EXIT_CODE_SIGXCPU = 154,
+	EXIT_CODE_SIGPIPE = 155,
+	EXIT_CODE_SIGHUP = 156,
+	EXIT_CODE_SIGILL = 157,
 	/* Ours: why a vCPU cannot go on. docs/exit-codes.md explains each. */
-	VM_EXIT_TRIPLE_FAULT = 160,
-	VM_EXIT_INTERNAL_ERROR = 161,
-	VM_EXIT_MMIO_IN_RAM = 162,
-	VM_EXIT_FAIL_ENTRY = 163,
-	VM_EXIT_UNKNOWN = 164,
-	VM_EXIT_RUN_FAILED = 165,
-	VM_EXIT_TIMEOUT = 166,
+	EXIT_CODE_TRIPLE_FAULT = 160,
+	EXIT_CODE_INTERNAL_ERROR = 161,
+	EXIT_CODE_MMIO_IN_RAM = 162,
+	EXIT_CODE_FAIL_ENTRY = 163,
+	EXIT_CODE_UNKNOWN = 164,
+	EXIT_CODE_RUN_FAILED = 165,
+	EXIT_CODE_TIMEOUT = 166,
 };
 
 struct machine;
@@ -63,7 +63,7 @@ struct sandbox;
  * @output:	the console's, when it was opened before the lock (owned)
  * @metrics:	registry for the devices' counters, or NULL
  * @machine:	NULL until started
- * @exit_code:	an enum vm_exit_code once it ended, -1 while it lives
+ * @exit_code:	an enum exit_code once it ended, -1 while it lives
  * @base:	the snapshot that a diff of now would differ from; moment 0:
  * none
  * @handover:	pagemap and boot id: what a jailer left, which main() may set
@@ -104,7 +104,7 @@ int vm_init(struct vm *vm, struct loop *loop) __must_check;
 /**
  * vm_look_at_host() - open what only a process that is not locked can
  *
- * Our own pagemap and the host's boot id, kept until vm_free(). A machine does
+ * Our own pagemap and the host's boot id, kept until vm_fini(). A machine does
  * it when it is made; whoever locks the process before there is one calls this
  * first. May be repeated. What is not to be had is told by the snapshot that
  * lacks it.
@@ -116,7 +116,7 @@ void vm_look_at_host(struct vm *vm);
 void vm_open_output(struct vm *vm);
 
 /* Stops the vCPUs, flushes the console, frees everything. */
-void vm_free(struct vm *vm);
+void vm_fini(struct vm *vm);
 
 /**
  * vm_start() - build the machine, load the kernel, run it (InstanceStart)

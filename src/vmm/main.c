@@ -95,9 +95,9 @@ static int describe_snapshot(const struct vmm *v, struct err *err)
 	char version[96];
 
 	if (vm_snapshot_version(path, version, err) < 0)
-		return vmm_complain(v, err, VM_EXIT_GENERIC);
+		return vmm_complain(v, err, EXIT_CODE_GENERIC);
 	(void)printf("v%s\n", version);
-	return VM_EXIT_OK;
+	return EXIT_CODE_OK;
 }
 
 static int print_and_exit(const struct vmm *v, struct err *err)
@@ -106,19 +106,20 @@ static int print_and_exit(const struct vmm *v, struct err *err)
 
 	switch (opts->action) {
 	case OPTIONS_HELP:
-		return options_print_help() < 0 ? VM_EXIT_GENERIC : VM_EXIT_OK;
+		return options_print_help() < 0 ? EXIT_CODE_GENERIC
+						: EXIT_CODE_OK;
 	case OPTIONS_VERSION:
 		options_print_version();
-		return VM_EXIT_OK;
+		return EXIT_CODE_OK;
 	case OPTIONS_SNAPSHOT_VERSION:
 		(void)printf("v%s\n", SNAPSHOT_VERSION);
-		return VM_EXIT_OK;
+		return EXIT_CODE_OK;
 	case OPTIONS_DESCRIBE_SNAPSHOT:
 		return describe_snapshot(v, err);
 	default:
 		if (ask_for_snapshot(opts->api_sock, opts->snapshot, err) < 0)
-			return vmm_complain(v, err, VM_EXIT_GENERIC);
-		return VM_EXIT_OK;
+			return vmm_complain(v, err, EXIT_CODE_GENERIC);
+		return EXIT_CODE_OK;
 	}
 }
 
@@ -132,7 +133,7 @@ static int flush(const struct vmm *v, int code)
 	(void)snprintf(text, sizeof(text),
 		       "Cannot write to standard output: %s", err_name(errno));
 	say(v, text);
-	return VM_EXIT_GENERIC;
+	return EXIT_CODE_GENERIC;
 }
 
 /* A client that was given no flag at all still expects the API. */
@@ -272,7 +273,7 @@ static int new_api(struct vmm *v, struct err *err)
 			       : 0;
 }
 
-/* Return: an exit code; VM_EXIT_OK to go on to the loop. */
+/* Return: an exit code; EXIT_CODE_OK to go on to the loop. */
 static int configure(struct vmm *v, struct err *err)
 {
 	const struct options *o = &v->opts;
@@ -280,10 +281,10 @@ static int configure(struct vmm *v, struct err *err)
 	v->vm.config.lock_drives = o->lock_drives;
 	v->vm.config.taps_are_there = o->kernel || o->restore;
 	if (o->config_file && config_file_load(o->config_file, v->api, err) < 0)
-		return VM_EXIT_GENERIC;
+		return EXIT_CODE_GENERIC;
 	if (options_apply(o, &v->vm.config, err) < 0)
-		return VM_EXIT_GENERIC;
-	return VM_EXIT_OK;
+		return EXIT_CODE_GENERIC;
+	return EXIT_CODE_OK;
 }
 
 static int restore(struct vmm *v, struct err *err)
@@ -295,10 +296,10 @@ static int restore(struct vmm *v, struct err *err)
 		r = api_restore(v->api, v->opts.restore,
 				v->opts.snapshot_memory, &o.how, err);
 	option_restore_free(&o);
-	return r < 0 ? VM_EXIT_GENERIC : VM_EXIT_OK;
+	return r < 0 ? EXIT_CODE_GENERIC : EXIT_CODE_OK;
 }
 
-/* Return: an exit code; VM_EXIT_OK to go on to the loop. */
+/* Return: an exit code; EXIT_CODE_OK to go on to the loop. */
 static int start(struct vmm *v, struct err *err)
 {
 	const struct options *o = &v->opts;
@@ -306,20 +307,20 @@ static int start(struct vmm *v, struct err *err)
 	if (o->restore)
 		return restore(v, err);
 	if (o->sandbox_first && api_lock_first(v->api, err) < 0)
-		return VM_EXIT_GENERIC;
+		return EXIT_CODE_GENERIC;
 	if (!o->config_file && !o->kernel)
-		return VM_EXIT_OK; /* the API will */
+		return EXIT_CODE_OK; /* the API will */
 	if (api_vm_start(v->api, err) < 0) {
 		if (o->config_file)
 			log_error("Could not Start MicroVM from one single "
 				  "json: %s",
 				  err->text);
-		return VM_EXIT_GENERIC;
+		return EXIT_CODE_GENERIC;
 	}
 	if (o->config_file)
 		log_info("Successfully started microvm that was configured "
 			 "from one single json");
-	return VM_EXIT_OK;
+	return EXIT_CODE_OK;
 }
 
 static void print_timing(const struct vmm *v)
@@ -345,7 +346,7 @@ static void out_of_time(struct timer *timer)
 
 	log_error("The time limit of %llu s is over: the VM ends",
 		  (unsigned long long)v->opts.timeout_s);
-	vm_end(&v->vm, VM_EXIT_TIMEOUT);
+	vm_end(&v->vm, EXIT_CODE_TIMEOUT);
 }
 
 static void start_limit(struct vmm *v)
@@ -371,12 +372,13 @@ static int separate_cores(const struct vmm *v, struct err *err)
 
 static int vmm_run(struct vmm *v, struct err *err)
 {
-	int code = VM_EXIT_GENERIC;
+	int code = EXIT_CODE_GENERIC;
 	int r;
 
 	if (signals_install(&v->vm, err) < 0 || new_api(v, err) < 0)
-		return vmm_complain(
-			v, err, err->rc == -EINVAL ? VM_EXIT_BAD_CONFIG : code);
+		return vmm_complain(v, err,
+				    err->rc == -EINVAL ? EXIT_CODE_BAD_CONFIG
+						       : code);
 	if (separate_cores(v, err) < 0 || choose_sandbox(v, err) < 0 ||
 	    prepare_sandbox(v, err) < 0)
 		return vmm_complain(v, err, code);
@@ -389,9 +391,9 @@ static int vmm_run(struct vmm *v, struct err *err)
 	}
 	log_sandbox(&v->sandbox);
 	code = configure(v, err);
-	if (code == VM_EXIT_OK)
+	if (code == EXIT_CODE_OK)
 		code = start(v, err);
-	if (code != VM_EXIT_OK)
+	if (code != EXIT_CODE_OK)
 		return vmm_complain(v, err, code);
 	start_limit(v);
 	r = loop_run(&v->loop);
@@ -399,15 +401,15 @@ static int vmm_run(struct vmm *v, struct err *err)
 	if (r < 0) {
 		log_error("The event loop failed: %s%s", err_name(r),
 			  r == -ENOSYS ? "; it needs Linux 5.11 or later" : "");
-		return VM_EXIT_UNEXPECTED;
+		return EXIT_CODE_UNEXPECTED;
 	}
-	return v->vm.exit_code < 0 ? VM_EXIT_OK : v->vm.exit_code;
+	return v->vm.exit_code < 0 ? EXIT_CODE_OK : v->vm.exit_code;
 }
 
 /* A person has read why already. */
 static void log_end(const struct options *o, int code)
 {
-	if (code == VM_EXIT_OK)
+	if (code == EXIT_CODE_OK)
 		log_info("Firecracker exiting successfully. exit_code=0");
 	else if (!for_person(o) || log_settings.moved)
 		log_error("Firecracker exiting with error. exit_code=%d", code);
@@ -434,18 +436,18 @@ int main(int argc, char **argv)
 
 	timeline_mark(&v.vm.timeline, TIMELINE_PROCESS);
 	if (stream_fill_standard() < 0)
-		return VM_EXIT_GENERIC; /* and nowhere to say why */
+		return EXIT_CODE_GENERIC; /* and nowhere to say why */
 	handover_take(&left);
 	early = sandbox_early(argc, argv, left.pagemap, &err);
 	stream_borrow(&path_direct, STDERR_FILENO, &v.terminal);
 	v.vm.terminal = &v.terminal;
 	log_name_thread("firecracker"); /* what clients look for */
 	if (early < 0)
-		return vmm_complain(&v, &err, VM_EXIT_GENERIC);
+		return vmm_complain(&v, &err, EXIT_CODE_GENERIC);
 	if (options_parse(&v.opts, argc, argv, &err) < 0) {
 		say(&v, options_for_person(argc, argv) ? err_for_person(&err)
 						       : err.text);
-		return VM_EXIT_BAD_ARGUMENTS;
+		return EXIT_CODE_BAD_ARGUMENTS;
 	}
 	if (v.opts.action != OPTIONS_RUN)
 		return flush(&v, print_and_exit(&v, &err));
@@ -454,7 +456,7 @@ int main(int argc, char **argv)
 	log_settings.id = v.opts.id;
 	if (loop_init(&v.loop) < 0 || vm_init(&v.vm, &v.loop) < 0) {
 		err_set(&err, -ENOMEM, "Cannot create the event loop");
-		return vmm_complain(&v, &err, VM_EXIT_GENERIC);
+		return vmm_complain(&v, &err, EXIT_CODE_GENERIC);
 	}
 	v.vm.handover = left;
 	code = vmm_run(&v, &err);
@@ -462,8 +464,8 @@ int main(int argc, char **argv)
 	api_free(v.api);
 	if (v.opts.timing)
 		print_timing(&v);
-	vm_free(&v.vm);
+	vm_fini(&v.vm);
 	sandbox_free(&v.sandbox);
-	loop_free(&v.loop);
+	loop_fini(&v.loop);
 	return leave(&v.opts, code);
 }

@@ -108,7 +108,7 @@ struct options {
  * options_parse() - fill @opts from the command line
  *
  * Return: 0, or -EINVAL with Firecracker's sentence in @err (main prints it
- * and exits with VM_EXIT_BAD_ARGUMENTS).
+ * and exits with EXIT_CODE_BAD_ARGUMENTS).
  */
 int options_parse(struct options *opts, int argc, char **argv,
 		  struct err *err) __must_check;

@@ -43,16 +43,16 @@ static const struct {
 	bool fault; /* may be raised by an instruction of ours */
 	const char *name;
 } signals_table[] = {
-	{SIGTERM, VM_EXIT_OK, false, "SIGTERM"},
-	{SIGINT, VM_EXIT_OK, false, "SIGINT"},
-	{SIGHUP, VM_EXIT_SIGHUP, false, "SIGHUP"},
-	{SIGXCPU, VM_EXIT_SIGXCPU, false, "SIGXCPU"},
-	{SIGXFSZ, VM_EXIT_SIGXFSZ, false, "SIGXFSZ"},
+	{SIGTERM, EXIT_CODE_OK, false, "SIGTERM"},
+	{SIGINT, EXIT_CODE_OK, false, "SIGINT"},
+	{SIGHUP, EXIT_CODE_SIGHUP, false, "SIGHUP"},
+	{SIGXCPU, EXIT_CODE_SIGXCPU, false, "SIGXCPU"},
+	{SIGXFSZ, EXIT_CODE_SIGXFSZ, false, "SIGXFSZ"},
 	{SIGPIPE, -1, false, "SIGPIPE"},
-	{SIGBUS, VM_EXIT_SIGBUS, true, "SIGBUS"},
-	{SIGSEGV, VM_EXIT_SIGSEGV, true, "SIGSEGV"},
-	{SIGILL, VM_EXIT_SIGILL, true, "SIGILL"},
-	{SIGSYS, VM_EXIT_BAD_SYSCALL, true, "SIGSYS"},
+	{SIGBUS, EXIT_CODE_SIGBUS, true, "SIGBUS"},
+	{SIGSEGV, EXIT_CODE_SIGSEGV, true, "SIGSEGV"},
+	{SIGILL, EXIT_CODE_SIGILL, true, "SIGILL"},
+	{SIGSYS, EXIT_CODE_BAD_SYSCALL, true, "SIGSYS"},
 };
 
 static size_t row_of(int sig)
@@ -154,7 +154,7 @@ static void die_of_bad_call(const siginfo_t *info)
 	console_restore_tty();
 	tell_bad_call(info);
 	count_bad_call(state.vm->metrics);
-	_exit(VM_EXIT_BAD_SYSCALL);
+	_exit(EXIT_CODE_BAD_SYSCALL);
 }
 
 static void die_of_fault(size_t row, const siginfo_t *info)

@@ -61,8 +61,8 @@ static void request(const char *text, size_t size, enum api_method method)
 	}
 	buf_free(&reply.body);
 	api_free(api);
-	vm_free(&vm);
-	loop_free(&loop);
+	vm_fini(&vm);
+	loop_fini(&loop);
 	free(body);
 }
 

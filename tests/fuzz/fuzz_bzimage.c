@@ -87,12 +87,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		img.initrd_fd = memfd_create("initrd", MFD_CLOEXEC);
 		fuzz_check(ftruncate(img.initrd_fd, (off_t)initrd_len) == 0);
 	}
-	fuzz_check(gmem_new(&mem, FUZZ_RAM_BYTES, GMEM_PAGES_DEFAULT, &err) ==
+	fuzz_check(gmem_init(&mem, FUZZ_RAM_BYTES, GMEM_PAGES_DEFAULT, &err) ==
 		   0);
 	fuzz_load(&mem, &img, &plat, &entry, &loaded);
 	if (loaded)
 		judge_handover(&mem, &entry, initrd_len);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(img.kernel_fd);
 	if (img.initrd_fd >= 0)
 		(void)close(img.initrd_fd);

@@ -26,12 +26,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	plat.prefer = (data[size - 1] >> 1 & 3) % 3;
 	img.kernel_fd = fuzz_file(data, size, data[size - 1] & 1);
-	fuzz_check(gmem_new(&mem, FUZZ_RAM_BYTES, GMEM_PAGES_DEFAULT, &err) ==
+	fuzz_check(gmem_init(&mem, FUZZ_RAM_BYTES, GMEM_PAGES_DEFAULT, &err) ==
 		   0);
 	fuzz_load(&mem, &img, &plat, &entry, &loaded);
 	if (loaded && entry.mode == BOOT_ENTRY_PVH32)
 		fuzz_check(plat.prefer != BOOT_PREFER_LINUX64);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(img.kernel_fd);
 	return 0;
 }

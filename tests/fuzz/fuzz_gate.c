@@ -229,7 +229,7 @@ static void try_link(const uint8_t *data, size_t size)
 	}
 	fd_close(&ends[1]);
 	gate_link_close(&link);
-	loop_free(&loop);
+	loop_fini(&loop);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

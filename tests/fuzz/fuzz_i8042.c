@@ -136,6 +136,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		step(&w, what, fuzz_byte(&script));
 		judge(&w);
 	}
-	i8042_free(&w.k);
+	i8042_fini(&w.k);
 	return 0;
 }

@@ -149,6 +149,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		step(&w, what, where, (uint32_t)fuzz_take(&script, 4));
 		judge(&w);
 	}
-	ioapic_free(&w.io);
+	ioapic_fini(&w.io);
 	return 0;
 }

@@ -193,10 +193,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		step(w, what, what & 8 ? width : 1u << width % 4, addr,
 		     fuzz_take(&script, 8));
 	}
-	ioapic_free(&w->ioapic);
-	serial_free(&w->serial);
-	i8042_free(&w->i8042);
-	rtc_free(&w->rtc);
+	ioapic_fini(&w->ioapic);
+	serial_fini(&w->serial);
+	i8042_fini(&w->i8042);
+	rtc_fini(&w->rtc);
 	free(w);
 	return 0;
 }

@@ -226,7 +226,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		step(w, what, arg, fuzz_byte(&script));
 		judge(w);
 	}
-	serial_free(&w->s);
+	serial_fini(&w->s);
 	free(w);
 	return 0;
 }

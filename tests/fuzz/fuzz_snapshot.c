@@ -71,7 +71,7 @@ static void try_ioapic(const struct ioapic_state *state)
 			ioapic_set_level(&io, i, true);
 			ioapic_eoi(&io, (uint8_t)i);
 		}
-	ioapic_free(&io);
+	ioapic_fini(&io);
 }
 
 static void try_serial(const struct serial_state *state)
@@ -85,7 +85,7 @@ static void try_serial(const struct serial_state *state)
 	if (serial_load(s, state, NULL) == 0)
 		for (unsigned int i = 0; i < 32; i++)
 			(void)serial_bus_ops.read(s, i % 8, &byte, 1);
-	serial_free(s);
+	serial_fini(s);
 	free(s);
 }
 
@@ -104,8 +104,8 @@ static void try_ports(const struct i8042_state *i8042,
 			(void)i8042_data_ops.read(&k, 0, &byte, 1);
 	if (rtc && rtc_load(&r, rtc, NULL) == 0)
 		(void)rtc_bus_ops.read(&r, 1, &byte, 1);
-	i8042_free(&k);
-	rtc_free(&r);
+	i8042_fini(&k);
+	rtc_fini(&r);
 }
 
 static void try_device(const struct snapshot_device *d)

@@ -27,7 +27,7 @@ static inline void kit_memory(struct gmem *mem, uint64_t size)
 {
 	struct err err = {0};
 
-	assert_int_equal(gmem_new(mem, size, GMEM_PAGES_DEFAULT, &err), 0);
+	assert_int_equal(gmem_init(mem, size, GMEM_PAGES_DEFAULT, &err), 0);
 }
 
 /* One CPU, all legacy devices, split irqchip, nothing else. */

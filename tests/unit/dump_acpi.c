@@ -78,7 +78,7 @@ int main(int argc, char **argv)
 			.len = LAYOUT_VIRTIO_STRIDE,
 			.gsi = layout_virtio_gsi(i),
 		};
-	r = gmem_new(&mem, MIB(16), GMEM_PAGES_DEFAULT, &err);
+	r = gmem_init(&mem, MIB(16), GMEM_PAGES_DEFAULT, &err);
 	if (r == 0)
 		r = acpi_write(&mem, &plat);
 	if (r == 0)

@@ -116,7 +116,7 @@ static inline int teardown(void **state)
 
 	fd_close(&w->client);
 	gate_link_close(&w->link);
-	loop_free(&w->loop);
+	loop_fini(&w->loop);
 	assert_int_equal(folder_remove(w->dir), 0);
 	free(w);
 	return 0;

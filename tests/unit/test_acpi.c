@@ -75,11 +75,11 @@ static void fadt_is_hardware_reduced(void **state)
 	assert_int_equal(load_le64(fadt + 140), load_le32(fadt + 40));
 	assert_memory_equal(table_at(&mem, load_le64(fadt + 140)), "DSDT", 4);
 	plat.has_rtc = plat.has_i8042 = plat.has_serial = false;
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	kit_memory(&mem, MIB(16));
 	assert_int_equal(acpi_write(&mem, &plat), 0);
 	assert_int_equal(load_le16(find(&mem, "FACP") + 109), 0x24);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 }
 
 static void madt_lists_cpus_and_ioapic(void **state)
@@ -123,7 +123,7 @@ static void madt_lists_cpus_and_ioapic(void **state)
 		assert_int_equal(ioapics, 1);
 		assert_int_equal(nmis, 1);
 		assert_int_equal(other, 0); /* no override: GSI n is pin n */
-		gmem_free(&mem);
+		gmem_fini(&mem);
 	}
 }
 
@@ -142,7 +142,7 @@ static void biggest_machine_fits(void **state)
 	p = gmem_find(&mem, LAYOUT_BIOS + PAGE_SIZE, PAGE_SIZE);
 	for (unsigned int i = 0; i < PAGE_SIZE; i++)
 		assert_int_equal(p[i], 0);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 }
 
 static void aml_numbers(void **state)

@@ -122,7 +122,7 @@ static void zero_page_is_complete(void **state)
 		}
 		assert_string_equal(gmem_find(&mem, LAYOUT_CMDLINE, 2048),
 				    "console=ttyS0 pci=off");
-		gmem_free(&mem);
+		gmem_fini(&mem);
 	}
 	(void)close(fd);
 }
@@ -165,7 +165,7 @@ static void start_info_is_complete(void **state)
 			assert_int_equal(load_le64(e + 8), want(row, i).size);
 			assert_int_equal(load_le32(e + 16), want(row, i).type);
 		}
-		gmem_free(&mem);
+		gmem_fini(&mem);
 	}
 	(void)close(fd);
 	(void)close(initrd);
@@ -207,7 +207,7 @@ static void page_tables_are_identity(void **state)
 	for (uint64_t v = 0; v < GIB(4); v += MIB(2) - 1)
 		assert_int_equal(translate(&mem, entry.cr3, v), v);
 	assert_int_equal(translate(&mem, entry.cr3, GIB(4) - 1), GIB(4) - 1);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(fd);
 }
 
@@ -232,7 +232,7 @@ static void gdt_matches_the_mode(void **state)
 		assert_int_equal(gdt[0x16], pvh ? 0xcf : 0xaf);
 		assert_int_equal(gdt[0x1d], 0x93);
 		assert_int_equal(gdt[0x25], 0x8b);
-		gmem_free(&mem);
+		gmem_fini(&mem);
 		(void)close(fd);
 	}
 }
@@ -286,7 +286,7 @@ static void initrd_lies_high_and_is_mapped(void **state)
 					 align_down(lens[i], 4096));
 			assert_string_equal(entry.mapped[0].path, "/k/initrd");
 		}
-		gmem_free(&mem);
+		gmem_fini(&mem);
 		(void)close(initrd);
 	}
 	(void)close(fd);
@@ -307,7 +307,7 @@ static void initrd_goes_around_the_kernel(void **state)
 	assert_int_equal(kit_load(&mem, fd, initrd, &entry, &err), 0);
 	bp = gmem_find(&mem, entry.arg, sizeof(*bp));
 	assert_int_equal(bp->hdr.ramdisk_image, MIB(15) - MIB(1) - 4096);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(fd);
 	(void)close(initrd);
 }
@@ -328,7 +328,7 @@ static void initrd_stays_in_low_memory(void **state)
 	bp = gmem_find(&mem, entry.arg, sizeof(*bp));
 	assert_int_equal(bp->hdr.ramdisk_image, GIB(3) - MIB(1));
 	assert_int_equal(bp->ext_ramdisk_image, 0);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(fd);
 	(void)close(initrd);
 }
@@ -357,7 +357,7 @@ static void h1_initrd_too_big(void **state)
 				 err.text);
 		assert_ptr_equal(strstr(err_for_person(&err), "The initrd"),
 				 err_for_person(&err));
-		gmem_free(&mem);
+		gmem_fini(&mem);
 		(void)close(initrd);
 	}
 	(void)close(fd);
@@ -378,7 +378,7 @@ static void initrd_that_is_no_file(void **state)
 	assert_non_null(strstr(err.text, "/k/initrd is an empty file"));
 	assert_int_equal(kit_load(&mem, fd, dir, &entry, &err), -EISDIR);
 	assert_non_null(strstr(err.text, "/k/initrd is a directory"));
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(fd);
 	(void)close(empty);
 	(void)close(dir);
@@ -415,7 +415,7 @@ static void a_kernel_is_told_that_there_is_no_pci(void **state)
 		assert_string_equal(gmem_find(&mem, LAYOUT_CMDLINE, 2048),
 				    rows[i].want);
 	}
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(img.kernel_fd);
 }
 
@@ -447,7 +447,7 @@ static void h1_cmdline_at_the_limit(void **state)
 	text[2047 - 35] = '\0';
 	assert_int_equal(boot_load(&mem, &img, &plat, &entry, &err), 0);
 	assert_int_equal(strlen(gmem_find(&mem, LAYOUT_CMDLINE, 2048)), 2047);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(img.kernel_fd);
 }
 

@@ -92,7 +92,7 @@ static void kernel_lands_at_its_address(void **state)
 	assert_int_equal(bp->hdr.code32_start, MIB(4));
 	assert_int_equal(bp->hdr.type_of_loader, 0xff);
 	assert_int_equal(bp->hdr.cmd_line_ptr, LAYOUT_CMDLINE);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(fd);
 }
 
@@ -117,7 +117,7 @@ static void setup_sects_zero_is_four(void **state)
 	assert_int_equal(p[0], pattern(5 * 512));
 	assert_int_equal(p[KERNEL_BYTES - 1],
 			 pattern(5 * 512 + KERNEL_BYTES - 1));
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(fd);
 }
 
@@ -141,7 +141,7 @@ static void header_is_as_long_as_it_says(void **state)
 	img.header_end = 0x260 - 0x202; /* init_size is not part of it */
 	fd = image_write(&img);
 	assert_int_equal(kit_load(&mem, fd, -1, &entry, &err), 0);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(fd);
 }
 
@@ -168,7 +168,7 @@ static void initrd_respects_the_kernels_limit(void **state)
 	fd = image_write(&img);
 	assert_int_equal(kit_load(&mem, fd, initrd, &entry, &err), 0);
 	assert_int_equal(bp->hdr.ramdisk_image, MIB(4) - 4096);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(fd);
 	(void)close(initrd);
 }
@@ -339,7 +339,7 @@ static void h1_lies_are_named(void **state)
 		    !strstr(err.text, "/k/kernel"))
 			fail_msg("%s: %d %s", lies[i].name, r, err.text);
 		assert_int_equal(entry.ip, 42);
-		gmem_free(&mem);
+		gmem_fini(&mem);
 		(void)close(fd);
 	}
 }
@@ -359,7 +359,7 @@ static void h1_cmdline_above_the_kernels_limit(void **state)
 	kit_memory(&mem, MIB(16));
 	assert_int_equal(kit_load(&mem, fd, -1, &entry, &err), -E2BIG);
 	assert_non_null(strstr(err.text, "12 bytes"));
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(fd);
 }
 
@@ -393,7 +393,7 @@ static void h8_edge_values_everywhere(void **state)
 			kit_memory(&mem, MIB(16));
 			r = kit_load(&mem, fd, -1, &entry, &err);
 			assert_true(r == 0 || (r < 0 && err.text[0]));
-			gmem_free(&mem);
+			gmem_fini(&mem);
 			store_le32(file + off, old);
 		}
 	}
@@ -456,7 +456,7 @@ static void foreign_files_are_named(void **state)
 		assert_null(strstr(err_for_person(&err), "Loader"));
 		(void)close(fd);
 	}
-	gmem_free(&mem);
+	gmem_fini(&mem);
 }
 
 /* Not files at all. */
@@ -488,7 +488,7 @@ static void things_that_are_no_file(void **state)
 	(void)close(pipes[0]);
 	(void)close(pipes[1]);
 	assert_int_equal(kit_load(&mem, -1, -1, &entry, &err), -EBADF);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 }
 
 int main(void)

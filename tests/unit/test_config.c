@@ -271,8 +271,8 @@ static void what_is_saved_comes_back(void **state)
 	}
 	expect_same(&config_rest, (char *)&config, (char *)&back);
 	buf_free(&text);
-	vm_config_free(&config);
-	vm_config_free(&back);
+	vm_config_fini(&config);
+	vm_config_fini(&back);
 }
 
 /* The configuration of a snapshot that an earlier version wrote, its members
@@ -336,7 +336,7 @@ static void an_older_snapshot_is_read(void **state)
 		free(other[i].id);
 		free(other[i].to);
 	}
-	vm_config_free(&back);
+	vm_config_fini(&back);
 }
 
 /* ---- what a person types ---- */
@@ -376,7 +376,7 @@ static void words_set_their_members(void **state)
 	assert_memory_equal(n->guest_mac, "\6\0\0\0\0\1", 6);
 	assert_int_equal(n->mtu, 1400);
 	assert_int_equal(config.vsock.guest_cid, 3);
-	vm_config_free(&config);
+	vm_config_fini(&config);
 }
 
 static void words_that_do_not_fit(void **state)
@@ -423,7 +423,7 @@ static void words_that_do_not_fit(void **state)
 		assert_int_equal(r, -EINVAL);
 		if (!strstr(err.text, rows[i].error))
 			fail_msg("%s: %s", text, err.text);
-		vm_config_free(&config);
+		vm_config_fini(&config);
 	}
 }
 

@@ -86,16 +86,16 @@ static void open_console(struct fixture *f, const char *path, bool input)
 		stream_open(&path_direct, PATH_SERIAL, path, &params.out, &err),
 		0);
 	assert_int_equal(
-		console_new(&f->con, &f->loop, &f->serial, &params, &err), 0);
+		console_init(&f->con, &f->loop, &f->serial, &params, &err), 0);
 	assert_int_equal(console_start_input(&f->con, &err), 0);
 }
 
 static void close_console(struct fixture *f)
 {
 	f->writes = 0;
-	console_free(&f->con);
-	serial_free(&f->serial);
-	loop_free(&f->loop);
+	console_fini(&f->con);
+	serial_fini(&f->serial);
+	loop_fini(&f->loop);
 }
 
 static uint64_t taken(const struct fixture *f)

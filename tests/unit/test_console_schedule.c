@@ -265,8 +265,8 @@ static void open_world(void)
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", w.out[1]);
 	schedule_check(stream_open(&path_direct, PATH_SERIAL, path, &params.out,
 				   &err) == 0);
-	schedule_check(console_new(&w.con, &w.loop, &w.serial, &params, &err) ==
-		       0);
+	schedule_check(
+		console_init(&w.con, &w.loop, &w.serial, &params, &err) == 0);
 	schedule_check(console_start_input(&w.con, &err) == 0);
 	set_reg(IER, IER_ALL);
 }
@@ -274,14 +274,14 @@ static void open_world(void)
 static void close_world(void)
 {
 	(void)close(w.out[0]); /* nobody reads what is left */
-	console_free(&w.con);
-	serial_free(&w.serial);
+	console_fini(&w.con);
+	serial_fini(&w.serial);
 	(void)dup2(w.spare, STDIN_FILENO);
 	(void)close(w.spare);
 	(void)close(w.out[1]);
 	(void)close(w.in[0]);
 	(void)close(w.in[1]);
-	loop_free(&w.loop);
+	loop_fini(&w.loop);
 }
 
 static void settle(void)

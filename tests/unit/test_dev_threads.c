@@ -108,10 +108,10 @@ static int tear_down(void **state)
 	struct world *w = *state;
 
 	(void)alarm(0);
-	rtc_free(&w->rtc);
-	serial_free(&w->serial);
-	i8042_free(&w->i8042);
-	ioapic_free(&w->ioapic);
+	rtc_fini(&w->rtc);
+	serial_fini(&w->serial);
+	i8042_fini(&w->i8042);
+	ioapic_fini(&w->ioapic);
 	free(w);
 	return 0;
 }
@@ -298,14 +298,14 @@ static void console_gets_every_byte_that_was_not_dropped(void **state)
 	assert_int_equal(
 		stream_open(&path_direct, PATH_SERIAL, path, &params.out, &err),
 		0);
-	assert_int_equal(console_new(&con, &loop, &w->serial, &params, &err),
+	assert_int_equal(console_init(&con, &loop, &w->serial, &params, &err),
 			 0);
 	start(w, vcpu, NR_VCPUS, printing_vcpu);
 	while (atomic_load(&w->running) > 0)
 		assert_int_equal(loop_step(&loop, 10), 0);
 	join(vcpu, NR_VCPUS);
-	console_free(&con);
-	loop_free(&loop);
+	console_fini(&con);
+	loop_fini(&loop);
 	assert_int_equal(m->write_count + m->missed_write_count,
 			 NR_VCPUS * ACCESSES);
 	assert_int_equal(file_size(path), m->write_count);

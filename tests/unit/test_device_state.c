@@ -86,8 +86,8 @@ static void serial_goes_on(void **state)
 	assert_int_equal(in(&serial_bus_ops, b, 3), 0x03);
 	assert_int_equal(serial_put_input(b, (const uint8_t *)"!", 1), 1);
 	assert_int_equal(log[1].rises, 1);
-	serial_free(a);
-	serial_free(b);
+	serial_fini(a);
+	serial_fini(b);
 	free(a);
 	free(b);
 	free(saved);
@@ -117,7 +117,7 @@ static void serial_refuses(void **state)
 	assert_int_equal(serial_load(a, s, &err), 0);
 	assert_int_equal(a->limit.tokens, 0);
 	assert_int_equal(serial_put_input(a, (const uint8_t *)"!", 1), 0);
-	serial_free(a);
+	serial_fini(a);
 	free(a);
 	free(s);
 }
@@ -153,8 +153,8 @@ static void i8042_goes_on(void **state)
 	assert_int_equal(b.regs.control, 0x41);
 	loaded.nr_queued = I8042_QUEUE + 1;
 	assert_int_equal(i8042_load(&b, &loaded, &err), -EINVAL);
-	i8042_free(&a);
-	i8042_free(&b);
+	i8042_fini(&a);
+	i8042_fini(&b);
 }
 
 static void rtc_goes_on(void **state)
@@ -178,8 +178,8 @@ static void rtc_goes_on(void **state)
 	assert_int_equal(in(&rtc_bus_ops, &b, 1), 0x26);
 	loaded.index = RTC_BYTES;
 	assert_int_equal(rtc_load(&b, &loaded, &err), -EINVAL);
-	rtc_free(&a);
-	rtc_free(&b);
+	rtc_fini(&a);
+	rtc_fini(&b);
 }
 
 /* Where an IOAPIC's messages and routes end up. */
@@ -247,8 +247,8 @@ static void ioapic_goes_on(void **state)
 	ioapic_set_level(&b, 4, false);
 	ioapic_set_level(&b, 4, true);
 	assert_int_equal(sink[1].sent, 2);
-	ioapic_free(&a);
-	ioapic_free(&b);
+	ioapic_fini(&a);
+	ioapic_fini(&b);
 }
 
 static void ioapic_refuses(void **state)
@@ -279,7 +279,7 @@ static void ioapic_refuses(void **state)
 	s.level = 0;
 	s.id = 16;
 	assert_int_equal(ioapic_load(&io, &s, &err), -EINVAL);
-	ioapic_free(&io);
+	ioapic_fini(&io);
 }
 
 int main(void)

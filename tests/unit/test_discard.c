@@ -51,7 +51,7 @@ static void anonymous(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(gmem_new(&mem, RAM, GMEM_PAGES_DEFAULT, &err), 0);
+	assert_int_equal(gmem_init(&mem, RAM, GMEM_PAGES_DEFAULT, &err), 0);
 	assert_int_equal(gmem_fill(&mem, 0, PATTERN, RAM), 0);
 	assert_int_equal(gmem_discard(&mem, 0x1000, 0x2000), 0);
 	assert_int_equal(byte_at(&mem, 0xfff), PATTERN);
@@ -61,7 +61,7 @@ static void anonymous(void **state)
 	assert_true(gmem_was_discarded(&mem, 0x2000));
 	assert_false(gmem_was_discarded(&mem, 0x3000));
 	assert_false(gmem_was_discarded(&mem, RAM));
-	gmem_free(&mem);
+	gmem_fini(&mem);
 }
 
 static void bounds(void **state)
@@ -70,7 +70,7 @@ static void bounds(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(gmem_new(&mem, RAM, GMEM_PAGES_DEFAULT, &err), 0);
+	assert_int_equal(gmem_init(&mem, RAM, GMEM_PAGES_DEFAULT, &err), 0);
 	assert_int_equal(gmem_discard(&mem, RAM, PAGE_SIZE), -EFAULT);
 	assert_int_equal(gmem_discard(&mem, RAM - PAGE_SIZE, 2 * PAGE_SIZE),
 			 -EFAULT);
@@ -82,7 +82,7 @@ static void bounds(void **state)
 	assert_int_equal(gmem_discard(&mem, 0, 0), 0);
 	assert_int_equal(gmem_discard(&mem, RAM - PAGE_SIZE, PAGE_SIZE), 0);
 	assert_true(gmem_was_discarded(&mem, RAM - 1));
-	gmem_free(&mem);
+	gmem_fini(&mem);
 }
 
 /* madvise() does less there than it says. */
@@ -92,14 +92,14 @@ static void parts_of_huge_pages_are_refused(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(gmem_new(&mem, RAM, GMEM_PAGES_DEFAULT, &err), 0);
+	assert_int_equal(gmem_init(&mem, RAM, GMEM_PAGES_DEFAULT, &err), 0);
 	mem.pages = GMEM_PAGES_2M;
 	assert_int_equal(gmem_discard(&mem, MIB(2), PAGE_SIZE), -EINVAL);
 	assert_int_equal(gmem_discard(&mem, MIB(1), MIB(2)), -EINVAL);
 	assert_false(gmem_was_discarded(&mem, MIB(2)));
 	assert_int_equal(gmem_discard(&mem, MIB(2), MIB(2)), 0);
 	assert_true(gmem_was_discarded(&mem, MIB(2)));
-	gmem_free(&mem);
+	gmem_fini(&mem);
 }
 
 /* D12: the bytes of the file do not come back, written to or not. */
@@ -127,7 +127,7 @@ static void test_d12_restored_memory(void **state)
 	assert_int_equal(byte_at(&mem, 0x2fff), PATTERN);
 	assert_int_equal(byte_at(&mem, 0x8000), PATTERN);
 	assert_int_equal(mem.nr_holes, 3);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(fd);
 }
 
@@ -139,13 +139,13 @@ static void mapped_kernel(void **state)
 	int fd = pattern_file(MIB(1));
 
 	(void)state;
-	assert_int_equal(gmem_new(&mem, RAM, GMEM_PAGES_DEFAULT, &err), 0);
+	assert_int_equal(gmem_init(&mem, RAM, GMEM_PAGES_DEFAULT, &err), 0);
 	assert_int_equal(gmem_map_file(&mem, MIB(1), fd, 0, MIB(1)), 0);
 	assert_int_equal(gmem_discard(&mem, 0, RAM), 0);
 	for (gpa_t gpa = 0; gpa < RAM; gpa += 0x1000)
 		assert_int_equal(byte_at(&mem, gpa), 0);
 	assert_int_equal(mem.nr_holes, 1);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(fd);
 }
 
@@ -171,7 +171,7 @@ static void test_d12_no_more_mappings(void **state)
 		made += 2;
 	if (made >= pages || IS_TSAN) {
 		(void)munmap(p, pages * PAGE_SIZE);
-		gmem_free(&mem);
+		gmem_fini(&mem);
 		(void)close(fd);
 		skip(); /* a host without that limit */
 	}
@@ -185,7 +185,7 @@ static void test_d12_no_more_mappings(void **state)
 	assert_int_equal(gmem_discard(&mem, 0, MIB(1)), 0);
 	for (gpa_t gpa = 0; gpa < MIB(1); gpa += PAGE_SIZE)
 		assert_int_equal(byte_at(&mem, gpa), 0);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(fd);
 }
 

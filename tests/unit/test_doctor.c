@@ -15,7 +15,7 @@ static struct doctor_facts perfect_host(void)
 	struct doctor_facts f = {
 		.kernel = "6.1.0",
 		.cpu = {.flag = "vmx", .flag_usable = true, .is_intel = true},
-		.kvm = {.state = KVM_USABLE,
+		.kvm = {.state = DOCTOR_KVM_USABLE,
 			.modules = "kvm_intel",
 			.kvm_loaded = true,
 			.door = {.found = true,
@@ -100,19 +100,19 @@ static void one_faults(struct doctor_facts *f)
 
 static void denied(struct doctor_facts *f)
 {
-	f->kvm.state = KVM_DENIED;
+	f->kvm.state = DOCTOR_KVM_DENIED;
 }
 
 static void denied_odd_group(struct doctor_facts *f)
 {
-	f->kvm.state = KVM_DENIED;
+	f->kvm.state = DOCTOR_KVM_DENIED;
 	(void)snprintf(f->kvm.door.group, sizeof(f->kvm.door.group), "virt");
 }
 
 /* crw------- root root: being in group root would not even help. */
 static void denied_root_only(struct doctor_facts *f)
 {
-	f->kvm.state = KVM_DENIED;
+	f->kvm.state = DOCTOR_KVM_DENIED;
 	f->kvm.door.gid = 0;
 	f->kvm.door.mode = 0600;
 	(void)snprintf(f->kvm.door.group, sizeof(f->kvm.door.group), "root");
@@ -132,31 +132,31 @@ static void denied_no_kvm_group(struct doctor_facts *f)
 
 static void denied_disk_group(struct doctor_facts *f)
 {
-	f->kvm.state = KVM_DENIED;
+	f->kvm.state = DOCTOR_KVM_DENIED;
 	(void)snprintf(f->kvm.door.group, sizeof(f->kvm.door.group), "disk");
 }
 
 static void denied_group_reads(struct doctor_facts *f)
 {
-	f->kvm.state = KVM_DENIED;
+	f->kvm.state = DOCTOR_KVM_DENIED;
 	f->kvm.door.mode = 0640;
 }
 
 static void denied_acl(struct doctor_facts *f)
 {
-	f->kvm.state = KVM_DENIED;
+	f->kvm.state = DOCTOR_KVM_DENIED;
 	f->kvm.door.has_acl = true;
 }
 
 static void denied_open_to_all(struct doctor_facts *f)
 {
-	f->kvm.state = KVM_DENIED;
+	f->kvm.state = DOCTOR_KVM_DENIED;
 	f->kvm.door.mode = 0666;
 }
 
 static void denied_member(struct doctor_facts *f)
 {
-	f->kvm.state = KVM_DENIED;
+	f->kvm.state = DOCTOR_KVM_DENIED;
 	f->kvm.door.in_group = true;
 }
 
@@ -168,12 +168,12 @@ static void denied_owner(struct doctor_facts *f)
 
 static void broken(struct doctor_facts *f)
 {
-	f->kvm.state = KVM_BROKEN;
+	f->kvm.state = DOCTOR_KVM_BROKEN;
 }
 
 static void no_module(struct doctor_facts *f)
 {
-	f->kvm.state = KVM_ABSENT;
+	f->kvm.state = DOCTOR_KVM_ABSENT;
 	f->kvm.modules[0] = '\0';
 }
 
@@ -205,7 +205,7 @@ static void old_cpu(struct doctor_facts *f)
 
 static void container(struct doctor_facts *f)
 {
-	f->kvm.state = KVM_ABSENT;
+	f->kvm.state = DOCTOR_KVM_ABSENT;
 }
 
 static void no_landlock(struct doctor_facts *f)
@@ -543,7 +543,7 @@ static void odd_versions(void **state)
 static void judge_worst_host(void **state)
 {
 	struct doctor_facts facts = {
-		.kvm = {.state = KVM_USABLE},
+		.kvm = {.state = DOCTOR_KVM_USABLE},
 		.userfaultfd = AVAIL_ABSENT,
 		.io_uring = AVAIL_ABSENT,
 		.tun = AVAIL_ABSENT,

@@ -171,7 +171,7 @@ static void segments_land_where_they_belong(void **state)
 	assert_int_equal(gmem_fill(&mem, 0x100000, 0, 4096), 0);
 	assert_int_equal(pread(fd, &img.e, 1, 0x1000), 1);
 	assert_int_equal(img.e.e_ident[0], pattern(0x1000));
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(fd);
 }
 
@@ -196,7 +196,7 @@ static void huge_pages_are_left_whole(void **state)
 	same_as_file(&mem, 0x120345, 0x1a345, 0x15000);
 	all_zero(&mem, 0x120000, 0x345);
 	all_zero(&mem, 0x135345, 0x3000 + 0x1000);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(fd);
 }
 
@@ -220,7 +220,7 @@ static void unaligned_segment_is_copied(void **state)
 	same_as_file(&mem, 0x100000, 0x1100, KIB(96));
 	same_as_file(&mem, 0x120345, 0x1a346, 0x15000);
 	all_zero(&mem, 0x135345, 0x3000);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(fd);
 }
 
@@ -242,7 +242,7 @@ static void huge_pages_are_filled_by_copy(void **state)
 	assert_int_equal(entry.nr_mapped, 0);
 	same_as_file(&mem, 0x100000, 0x1000, KIB(96));
 	same_as_file(&mem, 0x120345, 0x1a345, 0x15000);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(fd);
 }
 
@@ -271,7 +271,7 @@ static void segments_may_share_a_page(void **state)
 	assert_int_equal(entry.nr_mapped, 2);
 	same_as_file(&mem, 0x100000, 0x2000, 0x10123);
 	same_as_file(&mem, 0x110123, 0x20123, KIB(96));
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(fd);
 }
 
@@ -291,7 +291,7 @@ static void virtual_entry_is_translated(void **state)
 	kit_memory(&mem, MIB(16));
 	assert_int_equal(kit_load(&mem, fd, -1, &entry, &err), 0);
 	assert_int_equal(entry.ip, 0x120400);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(fd);
 }
 
@@ -321,7 +321,7 @@ static void pvh_note_decides(void **state)
 		assert_int_equal(boot_load(&mem, &src, &plat, &entry, &err), 0);
 		assert_int_equal(entry.mode, BOOT_ENTRY_LONG64);
 		assert_int_equal(entry.ip, 0x100040);
-		gmem_free(&mem);
+		gmem_fini(&mem);
 		(void)close(src.kernel_fd);
 	}
 	image_init(&img);
@@ -330,7 +330,7 @@ static void pvh_note_decides(void **state)
 	plat.prefer = BOOT_PREFER_PVH;
 	assert_int_equal(boot_load(&mem, &src, &plat, &entry, &err), -ENOEXEC);
 	assert_non_null(strstr(err.text, "no PVH entry note"));
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(src.kernel_fd);
 }
 
@@ -607,7 +607,7 @@ static void h1_lies_are_named(void **state)
 		assert_int_equal(entry.ip, 42);
 		/* Refused before a byte of it went into guest memory. */
 		all_zero(&mem, 0, MIB(16));
-		gmem_free(&mem);
+		gmem_fini(&mem);
 		(void)close(fd);
 	}
 }
@@ -645,7 +645,7 @@ static void h8_edge_values_everywhere(void **state)
 			kit_memory(&mem, MIB(16));
 			r = kit_load(&mem, fd, -1, &entry, &err);
 			assert_true(r == 0 || (r < 0 && err.text[0]));
-			gmem_free(&mem);
+			gmem_fini(&mem);
 			store_le64(file + off, old);
 		}
 	}
@@ -676,7 +676,7 @@ static void memory_above_the_hole(void **state)
 	fd = image_write(&img);
 	assert_int_equal(kit_load(&mem, fd, -1, &entry, &err), -ENOEXEC);
 	assert_non_null(strstr(err.text, "below 4 GiB"));
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(fd);
 }
 

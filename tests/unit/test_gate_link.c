@@ -69,7 +69,7 @@ static int teardown(void **state)
 
 	fd_close(&w->gate);
 	gate_link_close(&w->link);
-	loop_free(&w->loop);
+	loop_fini(&w->loop);
 	free(w);
 	return 0;
 }

@@ -76,7 +76,7 @@ static int teardown(void **state)
 	struct world *w = *state;
 
 	server_free(w->server);
-	loop_free(&w->loop);
+	loop_fini(&w->loop);
 	(void)unlink(w->path);
 	(void)rmdir(w->dir);
 	free(w);

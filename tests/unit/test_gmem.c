@@ -44,7 +44,7 @@ static void find_edges(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(gmem_new(&mem, GIB(4), GMEM_PAGES_DEFAULT, &err), 0);
+	assert_int_equal(gmem_init(&mem, GIB(4), GMEM_PAGES_DEFAULT, &err), 0);
 	assert_int_equal(mem.nr_regions, 2);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		if (rows[i].ram)
@@ -55,7 +55,7 @@ static void find_edges(void **state)
 		assert_int_equal(gmem_overlaps(&mem, rows[i].gpa, rows[i].len),
 				 rows[i].overlaps);
 	}
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	assert_null(gmem_find(&mem, 0, 1));
 }
 
@@ -68,7 +68,7 @@ static void copies_refuse_whole(void **state)
 	uint16_t v = 0;
 
 	(void)state;
-	assert_int_equal(gmem_new(&mem, MIB(16), GMEM_PAGES_DEFAULT, &err), 0);
+	assert_int_equal(gmem_init(&mem, MIB(16), GMEM_PAGES_DEFAULT, &err), 0);
 	assert_int_equal(gmem_write(&mem, MIB(16) - 16, buf, 16), 0);
 	assert_int_equal(gmem_write(&mem, MIB(16) - 15, buf, 16), -EFAULT);
 	assert_int_equal(gmem_read(&mem, MIB(16) - 16, got, 16), 0);
@@ -82,7 +82,7 @@ static void copies_refuse_whole(void **state)
 	assert_int_equal(v, 0xabcd);
 	assert_int_equal(gmem_load16(&mem, MIB(16), memory_order_acquire, &v),
 			 -EFAULT);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 }
 
 static void sizes_refused(void **state)
@@ -94,7 +94,7 @@ static void sizes_refused(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(
-			gmem_new(&mem, bad[i], GMEM_PAGES_DEFAULT, &err),
+			gmem_init(&mem, bad[i], GMEM_PAGES_DEFAULT, &err),
 			-EINVAL);
 }
 
@@ -110,7 +110,7 @@ static void file_pages_are_private(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(ftruncate(fd, 8192), 0);
 	assert_int_equal(pwrite(fd, "page", 4, 4096), 4);
-	assert_int_equal(gmem_new(&mem, MIB(16), GMEM_PAGES_DEFAULT, &err), 0);
+	assert_int_equal(gmem_init(&mem, MIB(16), GMEM_PAGES_DEFAULT, &err), 0);
 	assert_int_equal(gmem_map_file(&mem, MIB(1), fd, 4096, 4096), 0);
 	assert_int_equal(gmem_read(&mem, MIB(1), got, 4), 0);
 	assert_memory_equal(got, "page", 4);
@@ -122,7 +122,7 @@ static void file_pages_are_private(void **state)
 	assert_true(gmem_owns(&mem, gmem_find(&mem, 12345, 1), &gpa));
 	assert_int_equal(gpa, 12345);
 	assert_false(gmem_owns(&mem, &mem, &gpa));
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	/* A file shorter than the RAM it should be is refused. */
 	assert_int_equal(gmem_new_from_file(&mem, MIB(16), GMEM_PAGES_DEFAULT,
 					    fd, 0, &err),
@@ -133,7 +133,7 @@ static void file_pages_are_private(void **state)
 			 0);
 	assert_int_equal(gmem_read(&mem, 4096, got, 4), 0);
 	assert_memory_equal(got, "page", 4);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(fd);
 }
 
@@ -155,7 +155,7 @@ static void huge_pages_can_back_it(void **state)
 		int r = i % 2 ? gmem_new_from_file(&mem, size,
 						   GMEM_PAGES_TRANSPARENT, fd,
 						   0, &err)
-			      : gmem_new(&mem, size, GMEM_PAGES_DEFAULT, &err);
+			      : gmem_init(&mem, size, GMEM_PAGES_DEFAULT, &err);
 
 		assert_int_equal(r, 0);
 		for (unsigned int k = 0; k < mem.nr_regions; k++) {
@@ -168,7 +168,7 @@ static void huge_pages_can_back_it(void **state)
 			region->hva[region->size - 1] = 1;
 			region->hva[0] = 1;
 		}
-		gmem_free(&mem);
+		gmem_fini(&mem);
 	}
 	(void)close(fd);
 }
@@ -201,7 +201,7 @@ static void policy_of_the_host(void **state)
 		assert_true(gmem_policy_is_huge(text, GMEM_PAGES_2M));
 	}
 	/* Whatever the host's policy is, this process may be out of it. */
-	assert_int_equal(gmem_new(&mem, MIB(16), GMEM_PAGES_TRANSPARENT, &err),
+	assert_int_equal(gmem_init(&mem, MIB(16), GMEM_PAGES_TRANSPARENT, &err),
 			 0);
 	assert_int_equal(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
 	gmem_set_policy(&mem, "[always] madvise never");
@@ -209,7 +209,7 @@ static void policy_of_the_host(void **state)
 	gmem_set_policy(&mem, "");
 	assert_int_equal(prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0), 0);
 	assert_false(mem.huge);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 }
 
 static uint64_t count_dirty(const struct gmem *mem)
@@ -233,7 +233,7 @@ static void writes_are_noted(void **state)
 
 	(void)state;
 	assert_int_equal(
-		gmem_new(&mem, GIB(3) + MIB(1), GMEM_PAGES_DEFAULT, &err), 0);
+		gmem_init(&mem, GIB(3) + MIB(1), GMEM_PAGES_DEFAULT, &err), 0);
 	assert_int_equal(gmem_write(&mem, 0, "x", 1), 0); /* not tracked */
 	assert_int_equal(gmem_track(&mem), 0);
 	assert_int_equal(gmem_read(&mem, 0, &word, 2), 0);
@@ -258,7 +258,7 @@ static void writes_are_noted(void **state)
 	assert_int_equal(count_dirty(&mem), 9);
 	gmem_clean(&mem);
 	assert_int_equal(count_dirty(&mem), 0);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 }
 
 int main(void)

@@ -42,7 +42,7 @@ static int tear_down(void **state)
 {
 	struct board *b = *state;
 
-	i8042_free(&b->k);
+	i8042_fini(&b->k);
 	return 0;
 }
 

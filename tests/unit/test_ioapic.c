@@ -51,7 +51,7 @@ static int tear_down(void **state)
 {
 	struct chip *c = *state;
 
-	ioapic_free(&c->io);
+	ioapic_fini(&c->io);
 	return 0;
 }
 

@@ -104,11 +104,11 @@ static void stock_vmlinux_is_whole(void **state)
 		loaded += p[i].p_filesz;
 	}
 	assert_true(mapped_bytes(&entry) > loaded / 100 * 99);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	load(fd, BOOT_PREFER_LINUX64, &mem, &entry);
 	assert_int_equal(entry.mode, BOOT_ENTRY_LONG64);
 	assert_int_equal(entry.ip, e->e_entry);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)munmap((void *)(uintptr_t)file, size);
 	(void)close(fd);
 }
@@ -133,7 +133,7 @@ static void stock_bzimage_is_whole(void **state)
 			    file + off, len);
 	if (off % PAGE_SIZE == 0)
 		assert_true(mapped_bytes(&entry) > len / 100 * 99);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)munmap((void *)(uintptr_t)file, size);
 	(void)close(fd);
 }
@@ -165,7 +165,7 @@ static void cut_kernels_are_refused(void **state)
 		(void)munmap((void *)(uintptr_t)file, size);
 		(void)close(fd);
 	}
-	gmem_free(&mem);
+	gmem_fini(&mem);
 }
 
 int main(void)

@@ -50,7 +50,7 @@ static void removal_in_one_round(void **state)
 	loop_del(&p.loop, &p.a); /* twice is harmless */
 	(void)close(p.a.fd);
 	(void)close(p.b.fd);
-	loop_free(&p.loop);
+	loop_fini(&p.loop);
 }
 
 /* What did not change can be asked for again. */
@@ -67,7 +67,7 @@ static void a_failed_change_is_none(void **state)
 	assert_true(loop_mod(&loop, &src, 0) < 0); /* it is not there */
 	assert_int_equal(src.events, EPOLLIN);
 	(void)close(src.fd);
-	loop_free(&loop);
+	loop_fini(&loop);
 }
 
 static int fired;
@@ -101,7 +101,7 @@ static void a_deadline_ends_the_wait(void **state)
 	assert_int_equal(fired, 1);
 	timer_stop(&timer);
 	timer_stop(&timer);
-	loop_free(&loop);
+	loop_fini(&loop);
 }
 
 static void *other_thread(void *timer)
@@ -128,7 +128,7 @@ static void other_threads_keep_off(void **state)
 	assert_int_equal(loop_init(&loop), 0);
 	timer_init(&timer, &loop, on_timer);
 	assert_true(unit_asserts(stop_from_outside, &timer));
-	loop_free(&loop);
+	loop_fini(&loop);
 }
 
 static void kinds_have_names(void **state)

@@ -95,7 +95,7 @@ static void deltas_and_stored_values(void **state)
 	assert_int_equal(value(line, "block", "level", NULL), 7);
 	assert_int_equal(value(line, "block", "took_agg", "sum_us"), 0);
 	json_decref(line);
-	metrics_free(&m);
+	metrics_fini(&m);
 }
 
 static void devices_add_up(void **state)
@@ -128,7 +128,7 @@ static void devices_add_up(void **state)
 	assert_null(json_object_get(line, "block_root"));
 	assert_int_equal(value(line, "block", "hits", NULL), 0);
 	json_decref(line);
-	metrics_free(&m);
+	metrics_fini(&m);
 }
 
 static void declared_groups_show_zeros(void **state)
@@ -159,7 +159,7 @@ static void declared_groups_show_zeros(void **state)
 	}
 	assert_int_equal(metrics_add(NULL, &block, NULL, &c), 0);
 	metrics_remove(NULL, &c);
-	metrics_free(&m);
+	metrics_fini(&m);
 }
 
 /* The names come from the group: nobody repeats them. */
@@ -184,8 +184,8 @@ static void a_group_is_declared_by_itself(void **state)
 		assert_int_equal(metrics_add(&m, &block, NULL, &c), 0);
 		metrics_remove(&m, &c);
 	}
-	metrics_free(&m);
-	metrics_free(&by_name);
+	metrics_fini(&m);
+	metrics_fini(&by_name);
 }
 
 /* As api/metrics.c does. */
@@ -223,7 +223,7 @@ static void time_stamp_and_extra(void **state)
 	assert_string_equal(json_string_value(json_object_get(line, "id")),
 			    "x");
 	json_decref(line);
-	metrics_free(&m);
+	metrics_fini(&m);
 }
 
 /* Lines in @text; each has to be a whole JSON object. */
@@ -284,7 +284,7 @@ static void full_fifo(void **state)
 		len += (size_t)n;
 	assert_int_equal(count_lines(text, len) + (int)missed, 65);
 	assert_int_equal(metric_read(&m.own.metrics_fails), 0);
-	metrics_free(&m);
+	metrics_fini(&m);
 	assert_int_equal(unlink("m"), 0);
 	assert_int_equal(chdir("/"), 0);
 	assert_int_equal(rmdir(path), 0);
@@ -310,7 +310,7 @@ static void lost_lines_lose_no_counts(void **state)
 	assert_int_equal(value(line, "logger", "missed_metrics_count", NULL),
 			 1);
 	json_decref(line);
-	metrics_free(&m);
+	metrics_fini(&m);
 }
 
 static void failing_target_is_counted(void **state)
@@ -324,7 +324,7 @@ static void failing_target_is_counted(void **state)
 	metrics_write(&m);
 	assert_int_equal(metric_read(&m.own.metrics_fails), 1);
 	assert_int_equal(metric_read(&m.own.missed_metrics_count), 1);
-	metrics_free(&m);
+	metrics_fini(&m);
 }
 
 int main(void)

@@ -130,7 +130,7 @@ static void table_describes_the_machine(void **state)
 								? -1
 								: (int)pin);
 		assert_int_equal(seen.pin[0], plat.split_irqchip ? -1 : 0);
-		gmem_free(&mem);
+		gmem_fini(&mem);
 	}
 }
 

@@ -166,8 +166,8 @@ static void begin(struct world *w)
 
 static void end(struct world *w)
 {
-	vm_free(&w->vm);
-	loop_free(&w->loop);
+	vm_fini(&w->vm);
+	loop_fini(&w->loop);
 }
 
 static void add_drive(struct vm_config *config, const char *path,

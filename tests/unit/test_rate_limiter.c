@@ -51,8 +51,8 @@ static int fresh(void **state)
 static int done(void **state)
 {
 	(void)state;
-	rate_limiter_free(&user.limiter);
-	loop_free(&user.loop);
+	rate_limiter_fini(&user.limiter);
+	loop_fini(&user.loop);
 	return 0;
 }
 

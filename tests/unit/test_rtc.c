@@ -53,7 +53,7 @@ static void forms(void **state)
 		for (size_t j = 0; j < ARRAY_SIZE(index); j++)
 			assert_int_equal(reg(&rtc, index[j]), rows[i].want[j]);
 	}
-	rtc_free(&rtc);
+	rtc_fini(&rtc);
 }
 
 static void memory_and_limits(void **state)
@@ -72,7 +72,7 @@ static void memory_and_limits(void **state)
 	assert_true(rtc_bus_ops.read(&rtc, 0, &wide, 1) < 0);
 	assert_true(rtc_bus_ops.read(&rtc, 1, &wide, 2) < 0);
 	assert_true(rtc_bus_ops.write(&rtc, 0, &wide, 2) < 0);
-	rtc_free(&rtc);
+	rtc_fini(&rtc);
 }
 
 struct ends {

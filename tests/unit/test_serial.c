@@ -41,7 +41,7 @@ static int tear_down(void **state)
 {
 	struct port *p = *state;
 
-	serial_free(p->s);
+	serial_fini(p->s);
 	free(p->s);
 	return 0;
 }

@@ -34,7 +34,7 @@ static void new_mem(struct gmem *mem, uint64_t size)
 {
 	struct err err;
 
-	if (gmem_new(mem, size, GMEM_PAGES_DEFAULT, &err) < 0)
+	if (gmem_init(mem, size, GMEM_PAGES_DEFAULT, &err) < 0)
 		fail_msg("%s", err.text);
 }
 
@@ -130,7 +130,7 @@ static void pages_that_were_written(void **state)
 	assert_int_equal(walk(&mem, BY_RANGES) & ~(1ull << 9),
 			 1ull << 3 | 1ull << 5 | 1ull << 6 | 1ull << 34);
 	assert_int_equal(walk(&mem, BY_NOTHING), UINT64_MAX);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	fd_close(&fd);
 }
 
@@ -149,7 +149,7 @@ static void many_runs(void **state)
 	assert_int_equal(stats.written, MIB(8));
 	for (uint64_t i = 1; i < 4096; i += 100)
 		assert_int_equal(byte_at(fd, i), (uint8_t)i);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	fd_close(&fd);
 }
 
@@ -170,7 +170,7 @@ static void untouched_memory_costs_nothing(void **state)
 	assert_int_equal(byte_at(fd, 100000), 0xcd);
 	assert_int_equal(byte_at(fd, 100001), 0);
 	assert_in_range(stored_bytes(fd), 2 * PAGE_SIZE, KIB(256));
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	fd_close(&fd);
 }
 
@@ -190,7 +190,7 @@ static void both_sides_of_the_hole(void **state)
 	assert_int_equal(byte_at(fd, GIB(3) / PAGE_SIZE - 1), 1);
 	assert_int_equal(byte_at(fd, GIB(3) / PAGE_SIZE), 2);
 	assert_int_equal(byte_at(fd, GIB(4) / PAGE_SIZE - 1), 3);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	fd_close(&fd);
 }
 
@@ -225,7 +225,7 @@ static void a_kernel_image_is_written_too(void **state)
 	assert_int_equal(byte_at(fd, 256), 0x10);
 	assert_int_equal(byte_at(fd, 257), 0xee);
 	assert_int_equal(byte_at(fd, 259), 0x13);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	fd_close(&image);
 	fd_close(&fd);
 }
@@ -244,7 +244,7 @@ static void the_memory_file_before(void **state)
 		fill(&mem, i, (uint8_t)i);
 	fill(&mem, 5000, 0x50);
 	write_it(&mem, base, MEMORY_FULL, &stats);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 
 	assert_int_equal(gmem_new_from_file(&mem, MIB(32), GMEM_PAGES_DEFAULT,
 					    base, 0, &err),
@@ -277,7 +277,7 @@ static void the_memory_file_before(void **state)
 	write_it(&mem, diff, MEMORY_DIFF, &stats);
 	for (uint64_t i = 0; i < MIB(32) / PAGE_SIZE; i++)
 		assert_int_equal(byte_at(diff, i), byte_at(fd, i));
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	fd_close(&base);
 	fd_close(&fd);
 	fd_close(&diff);
@@ -296,7 +296,7 @@ static void pages_that_are_served(void **state)
 	for (uint64_t page = 0; page < 4; page++)
 		fill(&mem, page, 0x11);
 	write_it(&mem, base, MEMORY_FULL, &stats);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	assert_int_equal(gmem_new_from_file(&mem, MIB(16), GMEM_PAGES_DEFAULT,
 					    base, 0, &err),
 			 0);
@@ -312,7 +312,7 @@ static void pages_that_are_served(void **state)
 	write_it(&mem, fd, MEMORY_DIFF, &stats);
 	assert_false(is_stored(fd, 0));
 	assert_int_equal(byte_at(fd, 2), 0x22);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	fd_close(&base);
 	fd_close(&fd);
 }
@@ -330,7 +330,7 @@ static void pages_that_were_given_back(void **state)
 	for (uint64_t page = 0; page < 8; page++)
 		fill(&mem, page, 0x11);
 	write_it(&mem, old, MEMORY_FULL, &stats);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	assert_int_equal(gmem_new_from_file(&mem, MIB(16), GMEM_PAGES_DEFAULT,
 					    old, 0, &err),
 			 0);
@@ -351,7 +351,7 @@ static void pages_that_were_given_back(void **state)
 	assert_int_equal(byte_at(fd, 3), 0);
 	assert_int_equal(byte_at(fd, 4), 0x44);
 	assert_false(is_stored(fd, 5));
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	(void)close(fd);
 	(void)close(old);
 }
@@ -376,7 +376,7 @@ static void a_file_that_cannot_grow(void **state)
 		-EFBIG);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 	assert_non_null(strstr(err.text, "16 MiB"));
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	fd_close(&fd);
 }
 
@@ -454,7 +454,7 @@ static void dirty_pages_only(void **state)
 	assert_int_equal(ftruncate(fd, 0), 0);
 	write_it(&mem, fd, MEMORY_DIRTY, &stats);
 	assert_int_equal(stored_bytes(fd), 0);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 	fd_close(&fd);
 }
 

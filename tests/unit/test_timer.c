@@ -68,7 +68,7 @@ static int done(void **state)
 	(void)state;
 	for (size_t i = 0; i < NR; i++)
 		timer_stop(&w.probe[i].timer);
-	loop_free(&w.loop);
+	loop_fini(&w.loop);
 	return 0;
 }
 

@@ -127,7 +127,7 @@ static void make_memory(struct gmem *mem)
 	struct err err;
 
 	assert_int_equal(
-		gmem_new(mem, GIB(3) + MIB(1), GMEM_PAGES_DEFAULT, &err), 0);
+		gmem_init(mem, GIB(3) + MIB(1), GMEM_PAGES_DEFAULT, &err), 0);
 	assert_int_equal(mem->nr_regions, 2);
 }
 
@@ -196,11 +196,11 @@ static void test_pages_come_and_death_is_seen(void **state)
 			assert_int_equal(loop_step(&loop, 10000), 0);
 	}
 	(void)waitpid(child, NULL, 0);
-	uffd_free(&u);
+	uffd_fini(&u);
 	if (!denied) /* nobody serves it any more: zeros, not a hang */
 		expect_page(&mem, 9 * PAGE_SIZE, 0);
-	gmem_free(&mem);
-	loop_free(&loop);
+	gmem_fini(&mem);
+	loop_fini(&loop);
 }
 
 /* Who listened lives on: the connection's end alone says nothing. */
@@ -235,9 +235,9 @@ static void test_worker_may_hang_up(void **state)
 		assert_false(was_gone);
 	}
 	(void)waitpid(child, NULL, 0);
-	uffd_free(&u);
-	gmem_free(&mem);
-	loop_free(&loop);
+	uffd_fini(&u);
+	gmem_fini(&mem);
+	loop_fini(&loop);
 }
 
 /* A handler that takes the descriptor and does what @child does. */
@@ -274,9 +274,9 @@ static void disconnect(struct uffd *u, struct gmem *mem, struct loop *loop,
 {
 	(void)kill(child, SIGKILL);
 	(void)waitpid(child, NULL, 0);
-	uffd_free(u);
-	gmem_free(mem);
-	loop_free(loop);
+	uffd_fini(u);
+	gmem_fini(mem);
+	loop_fini(loop);
 }
 
 static void live_on(int fd)
@@ -353,7 +353,7 @@ static void test_free_lets_go(void **state)
 
 		assert_int_equal(pthread_create(&thread, NULL, touch, &mem), 0);
 		(void)poll(&p, 1, -1); /* it waits */
-		uffd_free(&u);
+		uffd_fini(&u);
 		(void)pthread_join(thread, NULL);
 	}
 	disconnect(&u, &mem, &loop, child);

@@ -47,11 +47,11 @@ static void world_make(struct world *w, bool split)
 	struct err err;
 
 	must(open_kvm(&w->kvm, &err), &err);
-	must(gmem_new(&w->mem, MIB(16), GMEM_PAGES_DEFAULT, &err), &err);
-	must(kvm_vm_new(&w->vm, &w->kvm, &err), &err);
+	must(gmem_init(&w->mem, MIB(16), GMEM_PAGES_DEFAULT, &err), &err);
+	must(kvm_vm_init(&w->vm, &w->kvm, &err), &err);
 	must(kvm_vm_set_memory(&w->vm, &w->mem, &err), &err);
-	must(kvm_irqchip_new(&w->vm, split, &err), &err);
-	must(kvm_vcpu_new(&w->vcpu, &w->vm, 0, &err), &err);
+	must(kvm_irqchip_init(&w->vm, split, &err), &err);
+	must(kvm_vcpu_init(&w->vcpu, &w->vm, 0, &err), &err);
 	must(cpuid_read_supported(&w->kvm, &cpuid, &err), &err);
 	cpuid_prepare(&cpuid, w->kvm.has_tsc_deadline, &topo);
 	cpuid_set_vcpu(&cpuid, 0, &topo);
@@ -60,10 +60,10 @@ static void world_make(struct world *w, bool split)
 
 static void world_free(struct world *w)
 {
-	kvm_vcpu_free(&w->vcpu);
-	kvm_vm_free(&w->vm);
+	kvm_vcpu_fini(&w->vcpu);
+	kvm_vm_fini(&w->vm);
 	kvm_close(&w->kvm);
-	gmem_free(&w->mem);
+	gmem_fini(&w->mem);
 }
 
 /* A second machine, without CPUID: as a restore finds it. */
@@ -72,11 +72,11 @@ static void world_bare(struct world *w, bool split)
 	struct err err;
 
 	must(open_kvm(&w->kvm, &err), &err);
-	must(gmem_new(&w->mem, MIB(16), GMEM_PAGES_DEFAULT, &err), &err);
-	must(kvm_vm_new(&w->vm, &w->kvm, &err), &err);
+	must(gmem_init(&w->mem, MIB(16), GMEM_PAGES_DEFAULT, &err), &err);
+	must(kvm_vm_init(&w->vm, &w->kvm, &err), &err);
 	must(kvm_vm_set_memory(&w->vm, &w->mem, &err), &err);
-	must(kvm_irqchip_new(&w->vm, split, &err), &err);
-	must(kvm_vcpu_new(&w->vcpu, &w->vm, 0, &err), &err);
+	must(kvm_irqchip_init(&w->vm, split, &err), &err);
+	must(kvm_vcpu_init(&w->vcpu, &w->vm, 0, &err), &err);
 }
 
 static void skip_without_kvm(void)

@@ -21,7 +21,7 @@ static void test_new_ids_differ(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(gmem_new(&mem, MIB(16), GMEM_PAGES_DEFAULT, &err), 0);
+	assert_int_equal(gmem_init(&mem, MIB(16), GMEM_PAGES_DEFAULT, &err), 0);
 	assert_int_equal(vmgenid_init(&v, &mem, AT, &irq, &err), 0);
 	assert_int_equal(gmem_read(&mem, AT, first, sizeof(first)), 0);
 	assert_memory_not_equal(first, zero, sizeof(first));
@@ -30,7 +30,7 @@ static void test_new_ids_differ(void **state)
 	assert_int_equal(gmem_read(&mem, AT, second, sizeof(second)), 0);
 	assert_memory_not_equal(first, second, sizeof(first));
 	assert_int_equal(log.rises, 1);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 }
 
 static void test_outside_ram(void **state)
@@ -41,9 +41,9 @@ static void test_outside_ram(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(gmem_new(&mem, MIB(16), GMEM_PAGES_DEFAULT, &err), 0);
+	assert_int_equal(gmem_init(&mem, MIB(16), GMEM_PAGES_DEFAULT, &err), 0);
 	assert_true(vmgenid_init(&v, &mem, MIB(16), &irq, &err) < 0);
-	gmem_free(&mem);
+	gmem_fini(&mem);
 }
 
 int main(void)

@@ -111,7 +111,7 @@ static inline void kit_open(struct kit *k)
 	struct err err = {0};
 
 	memset(k, 0, sizeof(*k));
-	kit_must(gmem_new(&k->mem, KIT_RAM_BYTES, GMEM_PAGES_DEFAULT, &err) ==
+	kit_must(gmem_init(&k->mem, KIT_RAM_BYTES, GMEM_PAGES_DEFAULT, &err) ==
 		 0);
 	kit_must(loop_init(&k->loop) == 0);
 	k->next_gpa = PAGE_SIZE;
@@ -128,8 +128,8 @@ static inline void kit_close(struct kit *k)
 {
 	if (k->dev)
 		k->dev->ops->destroy(k->dev);
-	loop_free(&k->loop);
-	gmem_free(&k->mem);
+	loop_fini(&k->loop);
+	gmem_fini(&k->mem);
 }
 
 /* ---- memory ---- */
