@@ -92,12 +92,12 @@ class Kind:
         calls, runs = zip(*(self.calls() for _ in range(RUNS)))
         steps = [self.instructions() for _ in range(RUNS)]
         faults = [self.faults() for _ in range(RUNS)]
-        fds, private = self.at_rest()
+        fds, private = zip(*(self.at_rest() for _ in range(RUNS)))
         middle = {"calls": calls, "instructions": steps, "runs": runs,
-                  "faults": faults}
-        return {**{key: summary(list(v))["median"] if v[0] is not None
-                   else None for key, v in middle.items()},
-                "descriptors": fds, "private_kib": private}
+                  "faults": faults, "descriptors": fds,
+                  "private_kib": private}
+        return {key: summary(list(v))["median"] if v[0] is not None
+                else None for key, v in middle.items()}
 
 
 def probe(ctx, folder):

@@ -32,6 +32,9 @@ struct metrics_slot {
 	uint64_t *delta;
 };
 
+/* What the array of slots grows by; it has a whole number of steps. */
+#define SLOTS_STEP 32
+
 static const struct metric own_metrics[] = {
 	METRIC(struct metrics_counters, missed_metrics_count),
 	METRIC(struct metrics_counters, metrics_fails),
@@ -101,11 +104,12 @@ static int metrics_insert(struct metrics *metrics, size_t at, const char *name,
 			  const char *suffix)
 {
 	struct metrics_slot slot = {.name = strdup(name)};
-	struct metrics_slot *slots;
+	struct metrics_slot *slots = metrics->slots;
 
 	slot.suffix = suffix ? strdup(suffix) : NULL;
-	slots = reallocarray(metrics->slots, metrics->nr_slots + 1,
-			     sizeof(*slots));
+	if (metrics->nr_slots % SLOTS_STEP == 0)
+		slots = reallocarray(slots, metrics->nr_slots + SLOTS_STEP,
+				     sizeof(*slots));
 	if (slots)
 		metrics->slots = slots;
 	if (!slots || !slot.name || (suffix && !slot.suffix)) {

@@ -131,6 +131,36 @@ static void devices_add_up(void **state)
 	metrics_fini(&m);
 }
 
+/* The array grows, shrinks and grows; each slot keeps its counters. */
+static void many_devices_come_and_go(void **state)
+{
+	struct counters c[70] = {0};
+	struct metrics m;
+	char name[16];
+	json_t *line;
+
+	(void)state;
+	assert_int_equal(metrics_init(&m), 0);
+	assert_int_equal(metrics_declare_group(&m, &block), 0);
+	for (int turn = 0; turn < 3; turn++) {
+		for (int i = 0; i < 70; i++) {
+			snprintf(name, sizeof(name), "d%d", i);
+			assert_int_equal(metrics_add(&m, &block, name, &c[i]),
+					 0);
+			metric_inc(&c[i].hits);
+		}
+		line = line_of(&m);
+		assert_int_equal(value(line, "block", "hits", NULL),
+				 70 * (turn + 1));
+		assert_int_equal(value(line, "block_d69", "hits", NULL),
+				 turn + 1);
+		json_decref(line);
+		for (int i = 0; i < 70; i++)
+			metrics_remove(&m, &c[i]);
+	}
+	metrics_fini(&m);
+}
+
 static void declared_groups_show_zeros(void **state)
 {
 	struct counters c = {0};
@@ -332,6 +362,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(deltas_and_stored_values),
 		cmocka_unit_test(devices_add_up),
+		cmocka_unit_test(many_devices_come_and_go),
 		cmocka_unit_test(declared_groups_show_zeros),
 		cmocka_unit_test(a_group_is_declared_by_itself),
 		cmocka_unit_test(time_stamp_and_extra),
