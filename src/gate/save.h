@@ -24,7 +24,7 @@
  */
 #pragma once
 
-#include "snapshot/identity.h"
+#include "image/identity.h"
 
 /**
  * struct save_base - a HANDOVER (WIRE_SAVES): what diffs differ from

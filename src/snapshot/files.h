@@ -49,7 +49,7 @@
 #pragma once
 
 #include "host/path.h"
-#include "snapshot/identity.h"
+#include "image/identity.h"
 
 #include <limits.h>
 

@@ -6,7 +6,7 @@
 
 #include "base/fd.h"
 #include "base/pages.h"
-#include "snapshot/memory.h"
+#include "image/copy.h"
 
 #include <errno.h>
 #include <stdio.h>

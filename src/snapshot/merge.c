@@ -5,8 +5,8 @@
 #include "snapshot/merge.h"
 
 #include "base/fd.h"
+#include "image/copy.h"
 #include "snapshot/find.h"
-#include "snapshot/memory.h"
 
 #include <errno.h>
 #include <stdlib.h>

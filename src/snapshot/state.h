@@ -28,9 +28,9 @@
  */
 #pragma once
 
+#include "image/identity.h"
 #include "kvm/vcpu_state.h"
 #include "kvm/vm_state.h"
-#include "snapshot/identity.h"
 
 #define SNAPSHOT_VERSION     "2.1.0"
 #define SNAPSHOT_VCPUS_MAX   32u

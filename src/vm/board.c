@@ -12,6 +12,7 @@
 void board_init(struct board *board, const struct vm_env *env)
 {
 	board->env = *env;
+	pager_init(&board->pager);
 	board->kvm.fd = -1;
 	board->kvm_vm.fd = -1;
 	for (size_t i = 0; i < BOARD_FILES; i++)
@@ -73,5 +74,5 @@ const char *board_truncated_file(const struct board *board)
 		    st.st_size < file->size)
 			return file->path;
 	}
-	return NULL;
+	return pager_truncated(&board->pager);
 }

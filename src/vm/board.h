@@ -7,6 +7,7 @@
 #include "bus/bus.h"
 #include "kvm/kvm.h"
 #include "mem/gmem.h"
+#include "pager/pager.h"
 #include "vm/env.h"
 
 #define BOARD_FILES 2
@@ -25,10 +26,13 @@ struct board_file {
 /**
  * struct board - no part of the machine, and the place of all
  * @mem:	guest RAM
+ * @pager:	fills it after a restore
+ * @file:	what a start maps into it: kernel, initrd
  */
 struct board {
 	struct vm_env env;
 	struct gmem mem;
+	struct pager pager;
 	struct kvm kvm;
 	struct kvm_vm kvm_vm;
 	struct bus pio;

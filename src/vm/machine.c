@@ -55,8 +55,6 @@ int machine_new(struct machine **out, const struct vm_env *env, struct err *err)
 	if (!m)
 		return err_set(err, -ENOMEM, "Out of memory");
 	board_init(&m->board, env);
-	m->memory_fd = -1;
-	uffd_init(&m->uffd);
 	connect_parts(m);
 	know_host(m);
 	r = add_counters(m, err);
@@ -72,7 +70,7 @@ void machine_free(struct machine *m)
 	if (!m)
 		return;
 	vcpus_stop(&m->vcpus);
-	uffd_fini(&m->uffd); /* lets go who waits for a page */
+	pager_stop(&m->board.pager); /* lets go who waits for a page */
 	vcpus_fini(&m->vcpus);
 	metrics_remove(m->board.env.metrics, &m->exits.counters);
 	metrics_remove(m->board.env.metrics, &m->interrupts.metrics);
@@ -80,8 +78,7 @@ void machine_free(struct machine *m)
 	kvm_vm_fini(&m->board.kvm_vm);
 	kvm_close(&m->board.kvm);
 	gmem_fini(&m->board.mem);
-	fd_close(&m->memory_fd);
-	free(m->memory_path);
+	pager_fini(&m->board.pager);
 	pages_free(m, sizeof(*m));
 }
 

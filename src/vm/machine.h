@@ -17,19 +17,15 @@
  */
 #pragma once
 
-#include "snapshot/uffd.h"
 #include "vm/chipset.h"
 #include "vm/vcpus.h"
 
 /**
  * struct machine - a running (or half-built) machine
- * @memory_fd, @memory_path:	the file that all memory is mapped from, after a
- *		restore; -1 and NULL otherwise
  * @pagemap:	the VM's, for snapshots; -errno where it is not to be had, as
  *		without /proc
  * @boot_id:	the kernel's id of this boot; empty then
  * @kernel:	its release
- * @uffd:	serves memory after a restore with such a back end
  * @chipset:	last, for the large buffers at its end
  */
 struct machine {
@@ -38,12 +34,9 @@ struct machine {
 	struct virtio_slots slots;
 	struct exits exits;
 	struct vcpus vcpus;
-	int memory_fd;
-	char *memory_path;
 	int pagemap;
 	char boot_id[SNAPSHOT_TEXT_MAX];
 	char kernel[SNAPSHOT_TEXT_MAX];
-	struct uffd uffd;
 	struct chipset chipset;
 };
 

@@ -6,7 +6,6 @@
 
 #include "base/log.h"
 #include "base/pages.h"
-#include "snapshot/uffd.h"
 #include "vm/machine.h"
 
 #include <errno.h>
@@ -26,16 +25,14 @@
 
 /**
  * struct machine_source - what a machine is restored from
- * @memory_fd:	of the memory file, taken over by the machine (then -1)
- * @memory_path:	for messages
+ * @image:	its memory, taken over by the machine
  * @uffd:	a handler serves the memory
  * @uffd_sock:	the connection to it (PATH_UFFD_HANDLER), taken over likewise
  * @advance_clock:	by the real time since the snapshot
  */
 struct machine_source {
 	const struct snapshot *snapshot;
-	int memory_fd;
-	const char *memory_path;
+	struct image image;
 	bool uffd;
 	int uffd_sock;
 	bool advance_clock;
@@ -57,42 +54,33 @@ static int memory_by_uffd(struct machine *m, struct machine_source *src,
 	const struct vm_env *env = &m->board.env;
 	const struct vm_config *c = env->config;
 	cleanup_fd int dev = path_open(c->opener, PATH_USERFAULTFD, NULL, NULL);
-	int r = gmem_init(&m->board.mem, src->snapshot->memory_bytes,
-			  board_pages_of(c->machine.huge_pages), err);
+	const struct pager_server server = {
+		.dev = dev,
+		.sock = &src->uffd_sock,
+		.loop = env->loop,
+		.sandbox = env->sandbox,
+		.gone = handler_gone,
+		.ctx = m,
+	};
+	int r = pager_serve(
+		&m->board.pager, &m->board.mem, src->snapshot->memory_bytes,
+		board_pages_of(c->machine.huge_pages), &server, err);
 
-	m->board.mem.origin = GMEM_SERVED;
-	m->uffd.sandbox = env->sandbox;
-	if (r == 0)
-		r = uffd_connect(&m->uffd, &m->board.mem, dev, &src->uffd_sock,
-				 env->loop, handler_gone, m, err);
 	if (r < 0)
-		err_prefix_api(err,
-			       "Failed to load guest memory: Error creating "
-			       "guest memory from uffd: ");
+		err_prefix_api(err, FROM_UFFD);
 	return r;
 }
 
 static int memory_from_file(struct machine *m, struct machine_source *src,
 			    struct err *err)
 {
-	int r;
+	const struct machine_config *machine = &m->board.env.config->machine;
+	int r = pager_map(&m->board.pager, &m->board.mem,
+			  board_pages_of(machine->huge_pages), &src->image,
+			  err);
 
-	m->memory_fd = fd_steal(&src->memory_fd);
-	m->memory_path = strdup(src->memory_path);
-	r = m->memory_path
-		    ? gmem_new_from_file(
-			      &m->board.mem, src->snapshot->memory_bytes,
-			      board_pages_of(
-				      m->board.env.config->machine.huge_pages),
-			      m->memory_fd, 0, err)
-		    : err_set(err, -ENOMEM, "Out of memory");
-	if (r == 0)
-		r = board_note_file(&m->board.file[0], m->memory_fd,
-				    m->memory_path, err);
 	if (r < 0)
-		err_prefix_api(err,
-			       "Failed to load guest memory: Error creating "
-			       "guest memory from file: ");
+		err_prefix_api(err, FROM_FILE);
 	return r;
 }
 
@@ -174,9 +162,7 @@ static int restore_machine(struct machine *m, struct machine_source *src,
 				       src->advance_clock, err);
 	if (r == 0) /* touches a page */
 		r = vmgenid_renew(&m->chipset.vmgenid, err);
-	/* Zeros that are none may have been what failed. */
-	if (src->uffd && (r == 0 || uffd_is_lost(&m->uffd)))
-		r = uffd_settle(&m->uffd, err);
+	r = pager_settle(&m->board.pager, r, err);
 	phases_end(p, "clock restore");
 	return r;
 }
@@ -306,8 +292,6 @@ static int restore_all(struct vm *vm, const struct vm_restore *how,
 {
 	struct machine_source source = {
 		.snapshot = s,
-		.memory_fd = -1,
-		.memory_path = how->paths.memory,
 		.uffd = how->uffd_path != NULL,
 		.uffd_sock = -1,
 		.advance_clock = how->advance_clock,
@@ -318,9 +302,13 @@ static int restore_all(struct vm *vm, const struct vm_restore *how,
 	phases_end(phases, "state load + JSON parse + CRC verify");
 	if (r < 0)
 		return r;
-	source.memory_fd = fd_steal(&reader->memory_fd);
-	r = build(vm, how, &source, err);
-	fd_close(&source.memory_fd);
+	image_init(&source.image, s->memory_bytes);
+	if (!source.uffd)
+		r = image_add(&source.image, &reader->memory_fd,
+			      how->paths.memory, err);
+	if (r == 0)
+		r = build(vm, how, &source, err);
+	image_fini(&source.image);
 	fd_close(&source.uffd_sock);
 	return r;
 }

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "config/state.h"
 #include "host/clock.h"
+#include "image/copy.h"
 #include "vm/machine.h"
 
 #include <errno.h>
@@ -211,7 +212,7 @@ static int save_write_memory(struct saving *saving, struct err *err)
 			 saving->kind, &stats, err);
 
 	phases_end(saving->phases, "guest memory dump");
-	if (r == 0 && uffd_is_lost(&m->uffd))
+	if (r == 0 && pager_is_lost(&m->board.pager))
 		r = err_set(err, -EIO, UFFD_GONE);
 	if (r < 0)
 		return r;

@@ -19,7 +19,7 @@
  */
 #pragma once
 
-#include "snapshot/memory.h"
+#include "image/write.h"
 #include "snapshot/state.h"
 #include "vm/phases.h"
 #include "vm/vm.h"

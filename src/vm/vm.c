@@ -117,17 +117,17 @@ int vm_new_machine(struct vm *vm, struct machine **out, struct err *err)
 /* The other half is told first: what it is asked for afterwards it judges. */
 static int lock(struct vm *vm, struct err *err)
 {
-	struct uffd *uffd = &vm->machine->uffd;
+	struct pager *pager = &vm->machine->board.pager;
 	int r = vm->lock ? vm->lock(vm, vm->lock_ctx, err) : 0;
 
 	vm->locked = r == 0;
 	if (sandbox_isolates(vm->sandbox)) /* it takes one thread only */
-		uffd_unwatch(uffd);
+		pager_unwatch(pager);
 	if (r == 0)
 		r = sandbox_lock(vm->sandbox, err);
 	if (r < 0)
 		return r;
-	r = uffd_watch_again(uffd);
+	r = pager_watch_again(pager);
 	return r < 0 ? err_set(err, r, "Cannot watch the memory's handler: %s",
 			       err_name(r))
 		     : 0;

@@ -18,7 +18,7 @@
 #include "config/config.h"
 #include "host/handover.h"
 #include "host/loop.h"
-#include "snapshot/identity.h"
+#include "image/identity.h"
 #include "vm/phases.h"
 #include "vm/timeline.h"
 

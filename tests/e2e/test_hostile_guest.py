@@ -63,7 +63,7 @@ NEEDS_MAX = number(source("gate/need.h"), "NEEDS_MAX")
 DIALS_MAX = number(source("gate/open.c"), "DIALS_MAX")
 DIALS_NS = number(source("gate/open.c"), "DIALS_NS")
 # Behind SAVED: struct memory_proof, all zero that of no memory.
-NO_PROOF = bytes(8 + 4 + 4 + 16 * number(source("snapshot/proof.h"),
+NO_PROOF = bytes(8 + 4 + 4 + 16 * number(source("image/proof.h"),
                                          "MEMORY_SAMPLES"))
 
 FIELDS = dict(reversed(x) for x in re.findall(

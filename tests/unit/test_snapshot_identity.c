@@ -6,8 +6,8 @@
 
 #include "base/crc64.h"
 #include "base/fd.h"
-#include "snapshot/identity.h"
-#include "snapshot/memory.h"
+#include "image/copy.h"
+#include "image/identity.h"
 
 #include <errno.h>
 #include <fcntl.h>

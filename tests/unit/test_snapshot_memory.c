@@ -6,8 +6,9 @@
 #include "unit.h"
 
 #include "base/fd.h"
+#include "image/copy.h"
+#include "image/write.h"
 #include "mem/pages.h"
-#include "snapshot/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>

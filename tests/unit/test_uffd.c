@@ -6,7 +6,7 @@
 #include "unit.h"
 
 #include "base/fd.h"
-#include "snapshot/uffd.h"
+#include "pager/uffd.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
 /*
  * uffd.c - guest memory that another process serves (theory: uffd.h)
  */
-#include "snapshot/uffd.h"
+#include "pager/uffd.h"
 
 #include "base/buf.h"
 #include "base/fd.h"

@@ -24,7 +24,7 @@
 #pragma once
 
 #include "base/err.h"
-#include "snapshot/proof.h"
+#include "image/proof.h"
 
 struct snapshot_label {
 	uint64_t id;

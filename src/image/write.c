@@ -1,21 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * memory.c - guest memory into a file (theory of operation: memory.h)
+ * write.c - guest memory into an image (theory of operation: write.h)
  */
-#include "snapshot/memory.h"
+#include "image/write.h"
 
-#include "base/crc64.h"
 #include "base/fd.h"
+#include "image/copy.h"
 #include "mem/pages.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <unistd.h>
-
-/* One write: long enough that calls cost nothing, short enough to be ended. */
-#define WRITE_MAX  MIB(64)
-#define COPY_CHUNK MIB(1)
 
 /**
  * struct writer - memory on its way
@@ -32,40 +28,6 @@ struct writer {
 	const struct gmem_region *region;
 	uint64_t region_off;
 };
-
-#define ZERO_STEP 64u
-
-/* Most pages that hold something show it at once. */
-static bool memory_is_zero(const uint8_t *page)
-{
-	for (size_t i = 0; i < PAGE_SIZE; i += ZERO_STEP) {
-		uint64_t any = 0;
-
-		for (size_t k = 0; k < ZERO_STEP; k += 8)
-			any |= load_le64(page + i + k);
-		if (any != 0)
-			return false;
-	}
-	return true;
-}
-
-static int write_at(int fd, const uint8_t *data, uint64_t len, uint64_t off)
-{
-	while (len > 0) {
-		ssize_t n =
-			fd_pwrite(fd, data, len < WRITE_MAX ? len : WRITE_MAX,
-				  (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		data += n;
-		off += (uint64_t)n;
-		len -= (uint64_t)n;
-	}
-	return 0;
-}
 
 /* [@from, @to) of the region is written to the file. */
 static void note_fresh(struct writer *w, uint64_t from, uint64_t to)
@@ -92,13 +54,13 @@ static int memory_write_pages(struct writer *w, uint64_t from, uint64_t to)
 
 	for (uint64_t at = from; at <= to; at += PAGE_SIZE) {
 		bool skip = at == to || (w->kind == MEMORY_FULL &&
-					 memory_is_zero(hva + at));
+					 image_page_is_zero(hva + at));
 		int r;
 
 		if (!skip)
 			continue;
-		r = write_at(w->fd, hva + start, at - start,
-			     w->region_off + start);
+		r = image_write_at(w->fd, hva + start, at - start,
+				   w->region_off + start);
 		if (r < 0)
 			return r;
 		w->stats->written += at - start;
@@ -108,38 +70,13 @@ static int memory_write_pages(struct writer *w, uint64_t from, uint64_t to)
 	return 0;
 }
 
-/*
- * Inside the kernel, from file to file. Return: bytes that went this way,
- * perhaps none (other file systems, old kernels); -errno when writing failed.
- */
-static int64_t copy_range(int from, uint64_t from_off, int to, uint64_t to_off,
-			  uint64_t len)
-{
-	off_t in = (off_t)from_off, out = (off_t)to_off;
-	uint64_t done = 0;
-
-	while (done < len) {
-		ssize_t n = copy_file_range(from, &in, to, &out, len - done, 0);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && (errno == ENOSPC || errno == EFBIG ||
-			      errno == EIO || errno == EDQUOT))
-			return -errno;
-		if (n <= 0)
-			break;
-		done += (uint64_t)n;
-	}
-	return (int64_t)done;
-}
-
 /* A file's pages that nobody has written, [@from, @to) of the region. */
 static int copy_data(struct writer *w, const struct gmem_file *f, uint64_t from,
 		     uint64_t to)
 {
 	uint64_t in_file = (uint64_t)f->off + w->region->gpa + from - f->gpa;
-	int64_t n = copy_range(f->fd, in_file, w->fd, w->region_off + from,
-			       to - from);
+	int64_t n = image_copy_range(f->fd, in_file, w->fd,
+				     w->region_off + from, to - from);
 
 	if (n < 0)
 		return (int)n;
@@ -317,93 +254,4 @@ int memory_write(const struct gmem *mem, int pagemap, int fd,
 			err, r, "Cannot write %llu MiB of guest memory: %s",
 			(unsigned long long)(mem->size >> 20), err_name(r));
 	return 0;
-}
-
-/* What the kernel does not copy by itself. */
-static int copy_by_hand(int from, int to, uint64_t off, uint64_t end)
-{
-	cleanup_free uint8_t *chunk = malloc(COPY_CHUNK);
-	int r = chunk ? 0 : -ENOMEM;
-
-	while (r == 0 && off < end) {
-		uint64_t n = end - off < COPY_CHUNK ? end - off : COPY_CHUNK;
-
-		r = fd_read_full(from, chunk, n, (off_t)off);
-		if (r == 0)
-			r = write_at(to, chunk, n, off);
-		off += n;
-	}
-	return r;
-}
-
-uint64_t memory_stored(int fd, uint64_t size)
-{
-	struct memory_extent e = {0};
-	uint64_t bytes = 0;
-
-	while (memory_next_extent(fd, size, &e))
-		bytes += e.end - e.at;
-	return bytes;
-}
-
-/* The extent of the file, @chunk at a time. */
-static int crc_extent(int fd, uint8_t *chunk, const struct memory_extent *e,
-		      bool zeros, uint64_t *crc)
-{
-	for (uint64_t at = e->at; at < e->end;) {
-		uint64_t n =
-			e->end - at < COPY_CHUNK ? e->end - at : COPY_CHUNK;
-		int r = fd_read_full(fd, chunk, n, (off_t)at);
-
-		if (r < 0)
-			return r;
-		for (uint64_t i = 0; i < n; i += PAGE_SIZE) {
-			uint8_t number[8];
-
-			if (!zeros && memory_is_zero(chunk + i))
-				continue;
-			store_le64(number, (at + i) / PAGE_SIZE);
-			*crc = crc64(*crc, number, sizeof(number));
-			*crc = crc64(*crc, chunk + i, PAGE_SIZE);
-		}
-		at += n;
-	}
-	return 0;
-}
-
-int memory_crc(int fd, uint64_t size, bool zeros, uint64_t *crc,
-	       struct err *err)
-{
-	cleanup_free uint8_t *chunk = malloc(COPY_CHUNK);
-	struct memory_extent e = {0};
-	uint8_t start[8];
-	uint64_t sum;
-	int r = chunk ? 0 : -ENOMEM;
-
-	/* Not 0, which zeros would leave as it is. */
-	store_le64(start, size);
-	sum = crc64(0, start, sizeof(start));
-	while (r == 0 && memory_next_extent(fd, size, &e))
-		r = crc_extent(fd, chunk, &e, zeros, &sum);
-	if (r < 0)
-		return err_set(err, r, "Cannot read the memory file: %s",
-			       err_name(r));
-	*crc = sum;
-	return 0;
-}
-
-int memory_copy(int from, int to, uint64_t size, struct err *err)
-{
-	struct memory_extent e = {0};
-	int r = 0;
-
-	while (r == 0 && memory_next_extent(from, size, &e)) {
-		int64_t n = copy_range(from, e.at, to, e.at, e.end - e.at);
-
-		r = n < 0 ? (int)n
-			  : copy_by_hand(from, to, e.at + (uint64_t)n, e.end);
-	}
-	return r < 0 ? err_set(err, r, "Cannot copy the memory file: %s",
-			       err_name(r))
-		     : 0;
 }

@@ -2,7 +2,7 @@
 /*
  * identity.c - whose a memory file is (identity.h)
  */
-#include "snapshot/identity.h"
+#include "image/identity.h"
 
 #include "base/fd.h"
 

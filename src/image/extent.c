@@ -2,7 +2,7 @@
 /*
  * extent.c - the parts of a memory file that are no holes (extent.h)
  */
-#include "snapshot/extent.h"
+#include "image/extent.h"
 
 #include "mem/pages.h"
 

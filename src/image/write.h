@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * memory.h - guest memory into a file
+ * write.h - guest memory into an image
  *
  * Theory of operation
  *
@@ -23,13 +23,12 @@
  * holds the first kind only, zeros included: its holes say "as before". Before
  * a VM's first start is nothing, so the diff of one that does not come from a
  * snapshot holds its kernel, too. A diff that is written where a memory file is
- * already is merged with it (memory_copy()).
+ * already is merged with it (copy.h).
  */
 #pragma once
 
+#include "image/proof.h"
 #include "mem/gmem.h"
-#include "snapshot/extent.h"
-#include "snapshot/proof.h"
 
 enum memory_kind {
 	MEMORY_FULL,
@@ -49,31 +48,6 @@ struct memory_stats {
 	uint64_t copied;
 	struct memory_picks fresh;
 };
-
-/**
- * memory_copy() - the contents of a memory file, without its holes
- * @size:	of both
- *
- * Return: 0 or -errno with a sentence.
- */
-int memory_copy(int from, int to, uint64_t size, struct err *err) __must_check;
-
-/* Bytes of the file that are no holes, as far as the file system tells. */
-uint64_t memory_stored(int fd, uint64_t size);
-
-/**
- * memory_crc() - CRC-64/ECMA-182 of what a memory file holds
- * @zeros:	pages of zeros count: in a diff they say something. In a whole
- *		file they are as good as holes
- *
- * Of @size (64 bits, little endian), then of each page that counts, in
- * ascending order: its number (the same), its bytes. Reads all of the file but
- * its holes.
- *
- * Return: 0 and *@crc, or -errno with a sentence.
- */
-int memory_crc(int fd, uint64_t size, bool zeros, uint64_t *crc,
-	       struct err *err) __must_check;
 
 /**
  * memory_write() - all of @mem into @fd: an empty file, or for a diff one that

@@ -2,11 +2,11 @@
 /*
  * proof.c - what a state knows of its memory (proof.h)
  */
-#include "snapshot/proof.h"
+#include "image/proof.h"
 
 #include "base/crc64.h"
 #include "base/fd.h"
-#include "snapshot/extent.h"
+#include "image/extent.h"
 
 #include <errno.h>
 #include <unistd.h>

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pager.h - who fills a page that nobody has touched
+ *
+ * Theory of operation
+ *
+ * A VM that was restored has all of its memory at once, and none of it read.
+ * The first touch of a page brings it, by one of:
+ *
+ *   kind         who brings the page                    fails by
+ *   PAGER_NONE   the kernel: zeros, or the kernel       -
+ *                image's file (a VM that was started)
+ *   PAGER_FILE   the kernel, from the image's files     SIGBUS: a file was cut
+ *                that are mapped (image/image.h)        short,
+ * pager_truncated() PAGER_UFFD   a process of the user's, by pager_is_lost()
+ *                userfaultfd (uffd.h)
+ *
+ * One call makes the memory (pager_map(), pager_serve()); the rest of the VM
+ * asks here only, and never which kind it is. pager_fini() lets go whoever
+ * waits for a page; the memory itself is freed behind it by its owner.
+ *
+ * Context: the VMM thread, where nothing else is said.
+ */
+#pragma once
+
+#include "image/image.h"
+#include "pager/uffd.h"
+
+enum pager_kind {
+	PAGER_NONE,
+	PAGER_FILE,
+	PAGER_UFFD,
+};
+
+/**
+ * struct pager - of one VM
+ * @image:	PAGER_FILE: what is mapped
+ * @uffd:	PAGER_UFFD: the connection to who serves
+ */
+struct pager {
+	enum pager_kind kind;
+	struct image image;
+	struct uffd uffd;
+};
+
+/* PAGER_NONE. */
+void pager_init(struct pager *pager);
+
+/**
+ * pager_map() - memory that shows @image
+ * @image:	taken over, and empty then; also when this fails
+ *
+ * Return: 0 or -errno with a sentence.
+ */
+int pager_map(struct pager *pager, struct gmem *mem, enum gmem_pages pages,
+	      struct image *image, struct err *err) __must_check;
+
+/**
+ * struct pager_server - who serves memory
+ * @dev, @sock, @loop, @gone, @ctx:	of uffd_connect()
+ * @sandbox:	locks the thread that watches; may be NULL
+ */
+struct pager_server {
+	int dev;
+	int *sock;
+	struct loop *loop;
+	const struct sandbox *sandbox;
+	void (*gone)(void *ctx);
+	void *ctx;
+};
+
+/**
+ * pager_serve() - memory of @size bytes that another process serves
+ *
+ * Return: 0 or -errno with a sentence.
+ */
+int pager_serve(struct pager *pager, struct gmem *mem, uint64_t size,
+		enum gmem_pages pages, const struct pager_server *server,
+		struct err *err) __must_check;
+
+/**
+ * pager_settle() - the restore is over
+ * @r:		how it went so far. Zeros that are none may have been what
+ *		failed: then the pager says what is wrong
+ *
+ * Return: @r, or -errno with a sentence.
+ */
+int pager_settle(struct pager *pager, int r, struct err *err) __must_check;
+
+/* Is what the memory holds not to be trusted? Any thread. */
+bool pager_is_lost(const struct pager *pager);
+
+/* A file of the memory that was cut short: its path, or NULL.
+ * Async-signal-safe, any thread. */
+const char *pager_truncated(const struct pager *pager);
+
+/* No thread of the pager runs until pager_watch_again() (uffd.h). */
+void pager_unwatch(struct pager *pager);
+int pager_watch_again(struct pager *pager) __must_check;
+
+/* Whoever waits for a page goes on. May be repeated. */
+void pager_stop(struct pager *pager);
+
+/* Behind gmem_fini(). */
+void pager_fini(struct pager *pager);
