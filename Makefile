@@ -39,10 +39,10 @@ shell: programs
 	@tools/deps build demo
 	@VOLT_BUILD=$(BUILD) tools/shell
 
-# All tests; the last line counts them.
+# All tests, or the LANES that are named; the last line counts them.
 check:
 	@tools/deps build demo test
-	@tools/ci/check
+	@tools/ci/check $(LANES)
 
 # The tests that take long, an hour and more: whole Debians, load, soak.
 check-long:
@@ -99,7 +99,7 @@ help:
 	@echo 'make shell     a shell in such a guest (Ctrl-A x ends it)'
 	@echo '               both: VOLT_CPUS=2 VOLT_MEMORY=512 (MiB)'
 	@echo 'make check     all tests; ends with "N passed, N failed, N skipped"'
-	@echo '               one lane: tools/ci/check unit (see CONTRIBUTING.md)'
+	@echo '               LANES="unit asan": only these (see CONTRIBUTING.md)'
 	@echo 'make check-long what takes an hour and more: whole Debians, load'
 	@echo 'make lint      formatting and static analysis only'
 	@echo 'make fuzz      the fuzz targets only'
