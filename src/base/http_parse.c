@@ -14,8 +14,8 @@ typedef llhttp_t parser;
 typedef llhttp_settings_t callbacks;
 #define HAS_LENGTH F_CONTENT_LENGTH
 
-static unsigned int run(parser *p, bool request, const callbacks *cb, void *ctx,
-			const char *data, size_t len)
+static unsigned int http_parse_run(parser *p, bool request, const callbacks *cb,
+				   void *ctx, const char *data, size_t len)
 {
 	llhttp_init(p, request ? HTTP_REQUEST : HTTP_RESPONSE, cb);
 	p->data = ctx;
