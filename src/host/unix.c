@@ -26,9 +26,9 @@ static int address(struct sockaddr_un *addr, const char *path)
 	return 0;
 }
 
-static int new_socket(int flags)
+static int new_socket(int type)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 
 	return fd < 0 ? -errno : fd;
 }
@@ -41,7 +41,7 @@ int unix_listen(const char *path, int backlog)
 
 	if (r < 0)
 		return r;
-	fd = new_socket(SOCK_NONBLOCK);
+	fd = new_socket(SOCK_STREAM | SOCK_NONBLOCK);
 	if (fd < 0)
 		return fd;
 	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
@@ -74,7 +74,8 @@ int unix_connect(const char *path, int limit_ms)
 
 	if (r < 0)
 		return r;
-	fd = new_socket(limit_ms == UNIX_NOWAIT ? SOCK_NONBLOCK : 0);
+	fd = new_socket(limit_ms == UNIX_NOWAIT ? SOCK_STREAM | SOCK_NONBLOCK
+						: SOCK_STREAM);
 	if (fd < 0)
 		return fd;
 	if (limit_ms > 0)
@@ -90,6 +91,29 @@ int unix_connect(const char *path, int limit_ms)
 	if (limit_ms == UNIX_NOWAIT)
 		return errno == EINTR ? -EAGAIN : -errno;
 	return errno == EAGAIN ? -ETIMEDOUT : -errno;
+}
+
+int unix_connect_datagrams(const char *name)
+{
+	size_t len = strnlen(name, UNIX_PATH_MAX + 1);
+	struct sockaddr_un addr;
+	cleanup_fd int fd = -1;
+	int r = address(&addr, name);
+
+	if (r < 0)
+		return r;
+	if (name[0] == '@' && name[1])
+		addr.sun_path[0] = '\0';
+	else if (name[0] != '/')
+		return -EINVAL;
+	fd = new_socket(SOCK_DGRAM | SOCK_NONBLOCK);
+	if (fd < 0)
+		return fd;
+	/* An abstract name ends where the address does, not at a zero. */
+	len += offsetof(struct sockaddr_un, sun_path);
+	if (connect(fd, (const struct sockaddr *)&addr, (socklen_t)len) < 0)
+		return -errno;
+	return fd_steal(&fd);
 }
 
 /* ---- descriptors ---- */

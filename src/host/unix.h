@@ -6,7 +6,8 @@
  * in by role (path.h); the descriptors that go out are close-on-exec.
  *
  * An empty path would be an abstract socket, which has no owner and no mode, so
- * that everybody in the network namespace reaches it: it is refused.
+ * that everybody in the network namespace reaches it: it is refused. Only the
+ * service manager may have one, for it says so itself.
  *
  * Descriptors arrive from processes that may be hostile. What came with a
  * message is either all delivered or all closed: more of them than were asked
@@ -51,6 +52,18 @@ int unix_listen(const char *path, int backlog) __must_check;
  * full, -EINVAL and -ENAMETOOLONG as above, or -errno.
  */
 int unix_connect(const char *path, int limit_ms) __must_check;
+
+/**
+ * unix_connect_datagrams() - a datagram socket that sends to @name
+ * @name:	an absolute path, or '@' and the name of an abstract socket
+ *
+ * Non-blocking. What is connected keeps its right to send: a Landlock domain
+ * that this process enters later does not take it away.
+ *
+ * Return: a descriptor; -EINVAL for a name of any other form, -ENAMETOOLONG
+ * for one of more than UNIX_PATH_MAX bytes, or -errno.
+ */
+int unix_connect_datagrams(const char *name) __must_check;
 
 /**
  * unix_send_fds() - send bytes and, with them, descriptors

@@ -194,7 +194,7 @@ static int restore_run(struct vm *vm, bool resume, struct err *err)
 
 	if (r < 0)
 		return r;
-	vm->state = VM_PAUSED;
+	vm_set_state(vm, VM_PAUSED);
 	return resume ? vm_resume(vm, err) : 0;
 }
 

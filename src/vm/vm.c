@@ -177,6 +177,15 @@ static int boot(struct vm *vm, struct err *err)
 	return 0;
 }
 
+void vm_set_state(struct vm *vm, enum vm_state state)
+{
+	if (vm->state == state)
+		return;
+	vm->state = state;
+	if (vm->changed)
+		vm->changed(vm);
+}
+
 int vm_start(struct vm *vm, struct err *err)
 {
 	int r;
@@ -196,7 +205,7 @@ int vm_start(struct vm *vm, struct err *err)
 			       EXIT_CODE_GENERIC); /* it opens nothing more */
 		return r;
 	}
-	vm->state = VM_RUNNING;
+	vm_set_state(vm, VM_RUNNING);
 	return 0;
 }
 
@@ -219,7 +228,7 @@ int vm_pause(struct vm *vm, struct err *err)
 				(unsigned int)(VCPUS_PAUSE_NS / 1000000000));
 		slots_pause(&vm->machine->slots);
 	}
-	vm->state = VM_PAUSED;
+	vm_set_state(vm, VM_PAUSED);
 	return 0;
 }
 
@@ -231,7 +240,7 @@ int vm_resume(struct vm *vm, struct err *err)
 		slots_resume(&vm->machine->slots);
 		vcpus_resume(&vm->machine->vcpus);
 	}
-	vm->state = VM_RUNNING;
+	vm_set_state(vm, VM_RUNNING);
 	return 0;
 }
 

@@ -75,6 +75,7 @@ struct sandbox;
  * @meet_vsock:	called by a restore or a configuration file that has a socket
  *		device, before anything of it is opened; NULL: nobody waits for
  *		that
+ * @changed:	called after each change of @state; NULL: nobody wants to know
  * @end:	eventfd by which vm_end() reaches the loop
  */
 struct vm {
@@ -95,6 +96,7 @@ struct vm {
 	void *lock_ctx;
 	bool locked;
 	int (*meet_vsock)(struct vm *vm, struct err *err);
+	void (*changed)(struct vm *vm);
 	struct handover handover;
 };
 
@@ -143,6 +145,9 @@ int vm_new_machine(struct vm *vm, struct machine **out,
  * only end.
  */
 int vm_run(struct vm *vm, bool paused, struct err *err) __must_check;
+
+/* For vm_start() and a restore, behind vm_run(): the VM is there. */
+void vm_set_state(struct vm *vm, enum vm_state state);
 
 /* Idempotent; when vm_pause() returns 0 no vCPU executes guest code. */
 int vm_pause(struct vm *vm, struct err *err) __must_check;

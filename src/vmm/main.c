@@ -16,6 +16,7 @@
 #include "dev/console.h"
 #include "host/allow.h"
 #include "host/core_sched.h"
+#include "host/notify.h"
 #include "host/stream.h"
 #include "host/timer.h"
 #include "sandbox/stage.h"
@@ -41,6 +42,7 @@ struct vmm {
 	struct sink terminal;
 	struct loop loop;
 	struct timer limit; /* of --timeout */
+	struct notify notify;
 	struct vm vm;
 	struct metrics metrics;
 	struct api *api;
@@ -370,31 +372,77 @@ static int separate_cores(const struct vmm *v, struct err *err)
 	return r;
 }
 
+/* What `systemctl status` shows of the VM. */
+static void tell_state(struct vm *vm)
+{
+	struct vmm *v = container_of(vm, struct vmm, vm);
+	const struct machine_config *m = &vm->config.machine;
+	char text[NOTIFY_STATUS_MAX];
+
+	(void)snprintf(text, sizeof(text), "%s: %u CPU%s, %llu MiB",
+		       vm->state == VM_PAUSED ? "Paused" : "Running",
+		       m->vcpu_count, m->vcpu_count == 1 ? "" : "s",
+		       (unsigned long long)m->mem_size_mib);
+	notify_ready(&v->notify, text);
+}
+
+/* A manager that cannot be told of the VM is no reason not to have it. */
+static void meet_manager(struct vmm *v)
+{
+	struct err err;
+
+	if (notify_open(&v->notify, &v->loop, &err) < 0)
+		log_warn("%s", err.text);
+	v->vm.changed = tell_state;
+}
+
+static void tell_end(struct vmm *v, int code)
+{
+	int sig = signals_final();
+	char text[NOTIFY_STATUS_MAX];
+
+	if (sig != 0)
+		(void)snprintf(text, sizeof(text), "Ended by signal %d", sig);
+	else
+		(void)snprintf(text, sizeof(text), "Ended, exit code %d", code);
+	notify_stopping(&v->notify, text);
+}
+
+/* vmm_complain() for those who look at the service, too. */
+static int vmm_refuse(struct vmm *v, const struct err *err, int code)
+{
+	notify_stopping(&v->notify, err->text);
+	return vmm_complain(v, err, code);
+}
+
 static int vmm_run(struct vmm *v, struct err *err)
 {
 	int code = EXIT_CODE_GENERIC;
 	int r;
 
 	if (signals_install(&v->vm, err) < 0 || new_api(v, err) < 0)
-		return vmm_complain(v, err,
-				    err->rc == -EINVAL ? EXIT_CODE_BAD_CONFIG
-						       : code);
+		return vmm_refuse(v, err,
+				  err->rc == -EINVAL ? EXIT_CODE_BAD_CONFIG
+						     : code);
+	meet_manager(v);
 	if (separate_cores(v, err) < 0 || choose_sandbox(v, err) < 0 ||
 	    prepare_sandbox(v, err) < 0)
-		return vmm_complain(v, err, code);
+		return vmm_refuse(v, err, code);
 	if (!needs_gate(&v->opts)) {
 		v->vm.meet_vsock = gate_for_vsock;
 		if (check_allow(v, err) < 0)
-			return vmm_complain(v, err, code);
+			return vmm_refuse(v, err, code);
 	} else if (open_gate(v, err) < 0) {
-		return vmm_complain(v, err, code);
+		return vmm_refuse(v, err, code);
 	}
 	log_sandbox(&v->sandbox);
 	code = configure(v, err);
 	if (code == EXIT_CODE_OK)
 		code = start(v, err);
 	if (code != EXIT_CODE_OK)
-		return vmm_complain(v, err, code);
+		return vmm_refuse(v, err, code);
+	if (v->vm.state == VM_NOT_STARTED)
+		notify_status(&v->notify, "Waiting for a client of the API");
 	start_limit(v);
 	r = loop_run(&v->loop);
 	timer_stop(&v->limit);
@@ -429,7 +477,7 @@ static int leave(const struct options *o, int code)
 
 int main(int argc, char **argv)
 {
-	static struct vmm v;
+	static struct vmm v = {.notify.fd = -1};
 	struct handover left;
 	struct err err = {0};
 	int code, early;
@@ -460,11 +508,13 @@ int main(int argc, char **argv)
 	}
 	v.vm.handover = left;
 	code = vmm_run(&v, &err);
+	tell_end(&v, code);
 	api_close_gate(v.api);
 	api_free(v.api);
 	if (v.opts.timing)
 		print_timing(&v);
 	vm_fini(&v.vm);
+	notify_close(&v.notify);
 	sandbox_free(&v.sandbox);
 	loop_fini(&v.loop);
 	return leave(&v.opts, code);
