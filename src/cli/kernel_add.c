@@ -104,23 +104,35 @@ static int kernel_add_commit(struct adding *adding, const struct add *o,
 	return 0;
 }
 
+/* From Debian, into a folder of the store that goes again. */
+static int add_fetch(struct adding *adding, const struct add *o,
+		     struct progress *progress, char **deb, struct err *err)
+{
+	struct aptget wish = {
+		.prefix = APTGET_IMAGE,
+		.package = o->package,
+		.suite = o->suite,
+	};
+	cleanup_free char *folder = NULL;
+	int r = adding_folder(adding, &folder, err);
+
+	wish.folder = folder;
+	return r < 0 ? r : aptget_fetch(&wish, progress, deb, err);
+}
+
 /* From a file, or from Debian by way of one. */
 static int take_in(struct adding *adding, const struct add *o, const char *path,
 		   struct progress *progress, struct record *record,
 		   struct err *err)
 {
-	char *folder = NULL;
 	cleanup_free char *deb = NULL;
 	int r = store_create(adding->store, err);
 
 	if (r == 0 && o->package)
-		r = aptget_fetch(o->package, o->suite, progress, &folder, &deb,
-				 err);
-	if (r == 0)
-		r = intake_file(adding, deb ? deb : path, o->config, progress,
-				record, err);
-	aptget_clean(folder);
-	return r;
+		r = add_fetch(adding, o, progress, &deb, err);
+	return r < 0 ? r
+		     : intake_file(adding, deb ? deb : path, o->config,
+				   progress, record, err);
 }
 
 static int check_words(const struct args_page *page, const struct add *o,

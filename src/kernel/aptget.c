@@ -11,22 +11,20 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define NAME_MAX_LEN 100u
-#define IMAGE        "linux-image-"
 #define MIRROR       "http://deb.debian.org/debian"
 #define KEYRING      "/usr/share/keyrings/debian-archive-keyring"
-#define NR_OPEN      16
 
 /**
  * struct apt - how apt is asked
  * @config:	of lists of our own; NULL: the machine's
  */
 struct apt {
+	const struct aptget *wish;
 	const char *folder;
 	const char *config;
 	struct progress *progress;
@@ -56,22 +54,24 @@ bool aptget_is_suite(const char *name)
 	return consists_of(name, "-.");
 }
 
-static bool is_image(const char *name)
+/* A kernel's own package, or that of a source: it goes on with a version. */
+static bool is_of_kind(const char *prefix, const char *name)
 {
-	const size_t n = strlen(IMAGE);
+	const size_t n = strlen(prefix);
 
-	return strncmp(name, IMAGE, n) == 0 && name[n] >= '0' && name[n] <= '9';
+	return strncmp(name, prefix, n) == 0 && name[n] >= '0' &&
+	       name[n] <= '9';
 }
 
-bool aptget_depends(const char *text, char out[static 128])
+bool aptget_depends(const char *prefix, const char *text, char out[static 128])
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789+-.";
 
-	for (const char *at = strstr(text, IMAGE); at;
-	     at = strstr(at + 1, IMAGE)) {
+	for (const char *at = strstr(text, prefix); at;
+	     at = strstr(at + 1, prefix)) {
 		size_t len = strspn(at, letters);
 
-		if (!is_image(at) || len > NAME_MAX_LEN)
+		if (!is_of_kind(prefix, at) || len > NAME_MAX_LEN)
 			continue;
 		(void)snprintf(out, 128, "%.*s", (int)len, at);
 		return true;
@@ -79,9 +79,26 @@ bool aptget_depends(const char *text, char out[static 128])
 	return false;
 }
 
-/* apt's program @name with two words. Return: as program_run(). */
+bool aptget_file(const char *text, char out[static 256])
+{
+	const char *name = strstr(text, "' ");
+	size_t len;
+
+	if (text[0] != '\'' || !name)
+		return false;
+	name += 2;
+	len = strcspn(name, " \n/");
+	if (len < 5 || len > 255 || name[0] == '.' ||
+	    strncmp(name + len - 4, ".deb", 4) != 0)
+		return false;
+	(void)snprintf(out, 256, "%.*s", (int)len, name);
+	return true;
+}
+
+/* apt's program @name with its words. Return: as program_run(). */
 static int aptget_ask(const struct apt *apt, const char *name, const char *verb,
-		      const char *word, struct buf *out, struct buf *said)
+		      const char *word, const char *option, struct buf *out,
+		      struct buf *said)
 {
 	const char *argv[12] = {name, "-q", "-o", "APT::Sandbox::User="};
 	const struct program program = {
@@ -97,6 +114,8 @@ static int aptget_ask(const struct apt *apt, const char *name, const char *verb,
 		argv[n++] = "-c";
 		argv[n++] = apt->config;
 	}
+	if (option)
+		argv[n++] = option;
 	argv[n++] = verb;
 	argv[n++] = word;
 	return program_run(&program, out, said);
@@ -115,27 +134,35 @@ static int failed(const struct apt *apt, int r, const char *doing,
 		       doing, program_last_line(said, line));
 }
 
-/* The kernel's own package. @name: 128 bytes. */
+static bool is_source(const struct apt *apt)
+{
+	return strcmp(apt->wish->prefix, APTGET_SOURCE) == 0;
+}
+
+/* The package that has it. @name: 128 bytes. */
 static int follow(const struct apt *apt, const char *package, char *name)
 {
 	cleanup_buf struct buf out = {0}, said = {0};
 	const char *depends;
 	int r;
 
-	if (is_image(package)) {
+	if (is_of_kind(apt->wish->prefix, package)) {
 		(void)snprintf(name, 128, "%s", package);
 		return 0;
 	}
-	r = aptget_ask(apt, "apt-cache", "depends", package, &out, &said);
+	r = aptget_ask(apt, "apt-cache", "depends", package, NULL, &out, &said);
 	if (r != 0)
 		return failed(apt, r, "find the package", &said);
 	depends = out.data ? strstr(out.data, "Depends:") : NULL;
-	if (!depends || !aptget_depends(depends, name))
-		return err_set(apt->err, -EINVAL,
-			       "The package %s is no kernel and depends on "
-			       "none: give linux-image-cloud-amd64, or a "
-			       "kernel's own",
-			       package);
+	if (!depends || !aptget_depends(apt->wish->prefix, depends, name))
+		return err_set(
+			apt->err, -EINVAL,
+			"The package %s is no %s and depends on none: give %s, "
+			"or %s",
+			package, is_source(apt) ? "kernel's source" : "kernel",
+			is_source(apt) ? "linux-source"
+				       : "linux-image-cloud-amd64",
+			is_source(apt) ? "linux-source-6.1" : "a kernel's own");
 	return 0;
 }
 
@@ -158,15 +185,40 @@ static char *find_deb(const char *folder)
 	return path;
 }
 
+/* Where its file would be, if the caller has that already. Return: 1: so it
+ * is; 0; -ENOMEM. */
+static int ask_caller(const struct apt *apt, const char *name, char **deb)
+{
+	cleanup_buf struct buf out = {0};
+	const char *line;
+	char file[256];
+
+	if (!apt->wish->has ||
+	    aptget_ask(apt, "apt-get", "download", name, "--print-uris", &out,
+		       NULL) != 0 ||
+	    out.failed)
+		return 0;
+	line = strchr(out.data, '\'');
+	if (!line || !aptget_file(line, file) ||
+	    !apt->wish->has(apt->wish, file))
+		return 0;
+	if (asprintf(deb, "%s/%s", apt->folder, file) >= 0)
+		return 1;
+	*deb = NULL;
+	return err_set(apt->err, -ENOMEM, "Out of memory");
+}
+
 static int download(const struct apt *apt, const char *package, char **deb)
 {
 	cleanup_buf struct buf out = {0}, said = {0};
 	char name[128];
 	int r = follow(apt, package, name);
 
-	if (r < 0)
+	if (r == 0)
+		r = ask_caller(apt, name, deb);
+	if (r != 0)
 		return r;
-	r = aptget_ask(apt, "apt-get", "download", name, &out, &said);
+	r = aptget_ask(apt, "apt-get", "download", name, NULL, &out, &said);
 	if (r != 0)
 		return failed(apt, r, "download the package", &said);
 	*deb = find_deb(apt->folder);
@@ -324,66 +376,34 @@ static int download_by_own_lists(struct apt *apt, const char *package,
 	if (r < 0)
 		return r;
 	apt->config = config;
-	r = aptget_ask(apt, "apt-get", "update", NULL, &out, &said);
+	r = aptget_ask(apt, "apt-get", "update", NULL, NULL, &out, &said);
 	if (r != 0)
 		return failed(apt, r, "fetch the list of packages", &said);
 	return download(apt, package, deb);
 }
 
-static char *aptget_make_folder(struct err *err)
+int aptget_fetch(const struct aptget *wish, struct progress *progress,
+		 char **deb, struct err *err)
 {
-	const char *tmp = getenv("TMPDIR");
-	char *folder;
-
-	if (asprintf(&folder, "%s/volt-kernel-XXXXXX",
-		     tmp && tmp[0] == '/' ? tmp : "/var/tmp") < 0)
-		return NULL;
-	if (mkdtemp(folder))
-		return folder;
-	(void)err_set(err, -errno, "Cannot make a folder to download into: %s",
-		      err_name(errno));
-	free(folder);
-	return NULL;
-}
-
-int aptget_fetch(const char *package, const char *suite,
-		 struct progress *progress, char **folder, char **deb,
-		 struct err *err)
-{
-	struct apt apt = {.progress = progress, .err = err};
+	struct apt apt = {
+		.wish = wish,
+		.folder = wish->folder,
+		.progress = progress,
+		.err = err,
+	};
 	int r = -ENOENT;
 
-	*folder = NULL;
 	*deb = NULL;
-	if (!aptget_is_package(package) || (suite && !aptget_is_suite(suite)))
-		return err_set(err, -EINVAL, "'%s' is no name of a %s",
-			       aptget_is_package(package) ? suite : package,
-			       aptget_is_package(package) ? "Debian's suite"
-							  : "package");
-	(void)err_set(err, -ENOMEM, "Out of memory");
-	*folder = aptget_make_folder(err);
-	if (!*folder)
-		return err->rc;
-	apt.folder = *folder;
-	if (!suite)
-		r = download(&apt, package, deb);
-	return r == -ENOENT ? download_by_own_lists(&apt, package, suite, deb)
+	if (!aptget_is_package(wish->package))
+		return err_set(err, -EINVAL, "'%s' is no name of a package",
+			       wish->package);
+	if (wish->suite && !aptget_is_suite(wish->suite))
+		return err_set(err, -EINVAL,
+			       "'%s' is no name of a Debian's suite",
+			       wish->suite);
+	if (!wish->suite)
+		r = download(&apt, wish->package, deb);
+	return r == -ENOENT ? download_by_own_lists(&apt, wish->package,
+						    wish->suite, deb)
 			    : r;
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind,
-		      struct FTW *ftw)
-{
-	(void)st;
-	(void)kind;
-	(void)ftw;
-	(void)remove(path);
-	return 0;
-}
-
-void aptget_clean(char *folder)
-{
-	if (folder)
-		(void)nftw(folder, remove_one, NR_OPEN, FTW_DEPTH | FTW_PHYS);
-	free(folder);
 }

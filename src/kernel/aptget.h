@@ -13,9 +13,9 @@
  *                              for (this machine's without one), with nothing
  *                              of the machine's apt but its keys and mirrors
  *
- * A package that has no kernel but depends on one (linux-image-cloud-amd64) is
- * followed to it. What is downloaded goes into a folder that is removed again;
- * nothing is installed, and no maintainer's script is run.
+ * A package that is not what was asked for but depends on it (the kernel of
+ * linux-image-cloud-amd64, the source of linux-source) is followed to that.
+ * Nothing is installed, and no maintainer's script is run.
  *
  * The names that go to apt are checked to be names, and are never seen by a
  * shell.
@@ -27,25 +27,44 @@
 #include "base/err.h"
 
 /**
- * aptget_fetch() - download a kernel's package
+ * struct aptget - what is wanted
+ * @prefix:	of the packages that have it: APTGET_IMAGE, APTGET_SOURCE
  * @package:	"linux-image-cloud-amd64", or the kernel's own
  * @suite:	"bookworm-backports"; NULL: what the machine has
- * @folder:	made, to be removed by aptget_clean(); to be freed
- * @deb:	path of the package in it; to be freed
- *
- * Return: 0; -EINVAL (no name, or no kernel's package), -ENOENT (no such
- * package, no mirror, no apt), -errno; with a sentence.
+ * @folder:	an empty one, which all of it goes to
+ * @has:	whether the caller has the file of that name already; may be
+ * NULL
  */
-int aptget_fetch(const char *package, const char *suite,
-		 struct progress *progress, char **folder, char **deb,
-		 struct err *err) __must_check;
+struct aptget {
+	const char *prefix;
+	const char *package;
+	const char *suite;
+	const char *folder;
+	bool (*has)(const struct aptget *wish, const char *file);
+};
 
-/* Remove the folder and all that is in it. */
-void aptget_clean(char *folder);
+#define APTGET_IMAGE  "linux-image-"
+#define APTGET_SOURCE "linux-source-"
+
+/**
+ * aptget_fetch() - download a package
+ * @deb:	path of the package; to be freed
+ *
+ * Return: 0; 1: the caller has it, and @deb is where it would be; -EINVAL (no
+ * name, or no such kind of package), -ENOENT (no such package, no mirror, no
+ * apt), -errno; with a sentence.
+ */
+int aptget_fetch(const struct aptget *wish, struct progress *progress,
+		 char **deb, struct err *err) __must_check;
 
 /* "linux-image-6.1.0-56-cloud-amd64 (>= 1) | x": the first dependency that is a
- * kernel's package. @out: 128 bytes. Return: false when there is none. */
-bool aptget_depends(const char *text, char out[static 128]);
+ * package of that kind. @out: 128 bytes. Return: false when there is none. */
+bool aptget_depends(const char *prefix, const char *text, char out[static 128]);
+
+/* "'http://.../linux-source-6.1_6.1.192-2_all.deb' linux-source-... 139331676
+ * SHA256:...", as apt prints where a package is: the name of its file. @out:
+ * 256 bytes. Return: false when it is none. */
+bool aptget_file(const char *text, char out[static 256]);
 
 /* A package's name, as Debian allows them; a suite's. */
 bool aptget_is_package(const char *name);

@@ -16,7 +16,8 @@
  *   lock                held by who changes the store
  *   names/NAME          the record of a kernel (record.h): JSON
  *   blobs/SHA256        a kernel, a configuration, modules: by content, 0444
- *   tmp/PID.N           what an add is writing; locked while it does
+ *   tmp/PID.N           what an add is writing, or a folder of what it needs
+ *                       meanwhile (a download); locked while it does
  *   initramfs/KEY.SHA256  what was made of modules (initramfs.h)
  *   default             the name of the default kernel
  *

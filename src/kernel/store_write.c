@@ -5,6 +5,7 @@
 #include "kernel/store_write.h"
 
 #include "kernel/store_priv.h"
+#include "kernel/tree.h"
 
 #include "base/fd.h"
 
@@ -114,8 +115,16 @@ static int sync_folder(const struct store *store, const char *folder)
 	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
-/* Under the lock: a file in tmp/, locked as long as it is open. */
-static int make_temp(struct adding *adding, unsigned int *which)
+static int make_temp_folder(const struct store *store, const char *name)
+{
+	if (mkdirat(store->fd, name, 0700) < 0)
+		return -1;
+	return openat(store->fd, name,
+		      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* Under the lock: a file or folder in tmp/, locked as long as it is open. */
+static int make_temp(struct adding *adding, bool folder, unsigned int *which)
 {
 	const unsigned int i = adding->nr;
 	char *name = adding->temp[i].name;
@@ -125,12 +134,15 @@ static int make_temp(struct adding *adding, unsigned int *which)
 	for (unsigned int n = 0; fd < 0; n++) {
 		(void)snprintf(name, sizeof(adding->temp[i].name),
 			       STORE_TMP "/%d.%u", getpid(), n);
-		fd = openat(adding->store->fd, name,
-			    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		fd = folder ? make_temp_folder(adding->store, name)
+			    : openat(adding->store->fd, name,
+				     O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
+				     0600);
 		if (fd < 0 && errno != EEXIST)
 			return -errno;
 	}
 	adding->temp[i].fd = fd;
+	adding->temp[i].folder = folder;
 	adding->nr++;
 	*which = i;
 	return flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
@@ -144,11 +156,26 @@ int adding_file(struct adding *adding, int *fd, struct err *err)
 
 	if (r < 0)
 		return r;
-	r = make_temp(adding, &i);
+	r = make_temp(adding, false, &i);
 	if (r < 0)
 		return store_cannot_write(adding->store, r, err);
 	*fd = adding->temp[i].fd;
 	return 0;
+}
+
+int adding_folder(struct adding *adding, char **path, struct err *err)
+{
+	cleanup_fd int lock = -1;
+	unsigned int i = 0;
+	int r = lock_store(adding->store, &lock, err);
+
+	if (r < 0)
+		return r;
+	r = make_temp(adding, true, &i);
+	if (r == 0 && asprintf(path, "%s/%s", adding->store->path,
+			       adding->temp[i].name) < 0)
+		r = -ENOMEM;
+	return r < 0 ? store_cannot_write(adding->store, r, err) : 0;
 }
 
 static unsigned int index_of(const struct adding *adding, int fd)
@@ -192,7 +219,22 @@ int adding_text(struct adding *adding, const void *data, size_t len,
 		     : adding_done(adding, fd, NULL, out, err);
 }
 
-/* Under the lock: files in tmp/ that nobody holds locked any more. */
+/* A file or folder in tmp/. */
+static int remove_temp(struct store *store, const char *name, bool folder)
+{
+	cleanup_free char *path = NULL;
+
+	if (!folder)
+		return unlinkat(store->fd, name, 0);
+	if (asprintf(&path, "%s/%s", store->path, name) < 0) {
+		path = NULL;
+		return -1;
+	}
+	tree_remove(path);
+	return 0;
+}
+
+/* Under the lock: what in tmp/ nobody holds locked any more. */
 static void sweep_temp(struct store *store, uint64_t *files, uint64_t *bytes)
 {
 	cleanup_buf struct buf names = {0};
@@ -212,7 +254,7 @@ static void sweep_temp(struct store *store, uint64_t *files, uint64_t *bytes)
 			    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 		if (fd < 0 || fstat(fd, &st) < 0 ||
 		    flock(fd, LOCK_EX | LOCK_NB) < 0 ||
-		    unlinkat(store->fd, path, 0) < 0)
+		    remove_temp(store, path, S_ISDIR(st.st_mode)) < 0)
 			continue;
 		++*files;
 		*bytes += (uint64_t)st.st_blocks * 512;
@@ -334,7 +376,7 @@ static int write_small(struct adding *adding, const char *name,
 {
 	struct store *store = adding->store;
 	unsigned int i = 0;
-	int r = text->failed ? -ENOMEM : make_temp(adding, &i);
+	int r = text->failed ? -ENOMEM : make_temp(adding, false, &i);
 	int fd;
 
 	if (r < 0)
@@ -458,7 +500,8 @@ void adding_close(struct adding *adding)
 	for (unsigned int i = 0; i < adding->nr; i++) {
 		if (adding->temp[i].fd < 0)
 			continue;
-		(void)unlinkat(adding->store->fd, adding->temp[i].name, 0);
+		(void)remove_temp(adding->store, adding->temp[i].name,
+				  adding->temp[i].folder);
 		fd_close(&adding->temp[i].fd);
 	}
 	adding->nr = 0;

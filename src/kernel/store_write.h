@@ -6,12 +6,14 @@
 
 #include "kernel/store.h"
 
-/* A kernel, a configuration, modules, and the record. */
-#define ADDING_FILES 5
+/* A kernel, a configuration, modules, the record, the default, a folder. */
+#define ADDING_FILES 6
 
 /**
  * struct adding - a kernel on its way into a store; zeroed at first
- * @temp:	its files so far; @fd -1: it has its place; @sum: it is complete
+ * @temp:	its files so far; @fd -1: it has its place; @sum: it is
+ *complete;
+ *		@folder: it is none, but a folder
  */
 struct adding {
 	struct store *store;
@@ -20,6 +22,7 @@ struct adding {
 		char name[32];
 		int fd;
 		struct digest sum;
+		bool folder;
 	} temp[ADDING_FILES];
 };
 
@@ -39,6 +42,16 @@ int adding_file(struct adding *adding, int *fd, struct err *err) __must_check;
  */
 int adding_done(struct adding *adding, int fd, struct progress *progress,
 		struct record_file *out, struct err *err) __must_check;
+
+/**
+ * adding_folder() - a new folder for what is only needed meanwhile
+ * @path:	to be freed
+ *
+ * adding_close() removes it, with all that is in it; of an add that was killed
+ * the next add, rm or gc.
+ */
+int adding_folder(struct adding *adding, char **path,
+		  struct err *err) __must_check;
 
 /* Both, of a text. */
 int adding_text(struct adding *adding, const void *data, size_t len,

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -397,3 +398,57 @@ def test_a_package(store, tmp_path, compression):
     assert store.names() == ["deb"]
 
 
+
+
+# What stands in PATH instead of apt: it leaves a package that is not whole.
+APT = """#!/bin/sh
+case "$*" in
+*download*) head -c 1000 "$PACKAGE" >linux-image-6.1-test_1_amd64.deb ;;
+*) exit 1 ;;
+esac
+[ -z "$WAIT" ] || { : >"$WAIT"; exec sleep 60; }
+"""
+
+
+def by_apt(folder, **env):
+    """The environment of an add whose apt is the one above."""
+    (folder / "bin").mkdir(exist_ok=True)
+    (folder / "bin/apt-get").write_text(APT)
+    (folder / "bin/apt-get").chmod(0o755)
+    return {"PATH": f"{folder}/bin:{os.environ['PATH']}", "WAIT": "",
+            "PACKAGE": str(package(folder, "none")), **env}
+
+
+FETCH = ("add", "--package", "linux-image-6.1-test")
+
+
+def test_a_truncated_download(store, tmp_path):
+    """Nothing of it stays."""
+    if not shutil.which("dpkg-deb"):
+        pytest.skip("dpkg-deb is not installed")
+    assert "is cut off" in store.fails(*FETCH, **by_apt(tmp_path))
+    assert store.names() == [] and store.left() == set()
+
+
+@pytest.mark.parametrize("after", [("gc",), ("add", "--name", "x", HELLO)])
+def test_a_killed_download(store, tmp_path, after):
+    """What apt had fetched goes with the next add or gc, and not before: a
+    download that goes on keeps its folder."""
+    if not shutil.which("dpkg-deb"):
+        pytest.skip("dpkg-deb is not installed")
+    flag = tmp_path / "waiting"
+    run = subprocess.Popen(
+        [BUILD / "volt", "kernel", *FETCH], stderr=subprocess.DEVNULL,
+        env={**os.environ, "VOLT_STORE": str(store.folder),
+             **by_apt(tmp_path, WAIT=str(flag))})
+    try:
+        end = time.monotonic() + 60
+        while not flag.exists() and time.monotonic() < end:
+            time.sleep(0.02)
+        store.ok(*after)
+        assert len(store.left()) == 1
+    finally:
+        run.kill()
+        run.wait(timeout=60)
+    store.ok(*after)
+    assert store.left() == set()

@@ -887,12 +887,38 @@ static void names_for_apt(void **state)
 		assert_false(aptget_is_package(bad[i]));
 		assert_false(aptget_is_suite(bad[i]));
 	}
-	assert_true(aptget_depends("linux-image-cloud-amd64\n  Depends: "
+	assert_true(aptget_depends(APTGET_IMAGE,
+				   "linux-image-cloud-amd64\n  Depends: "
 				   "linux-image-6.1.0-56-cloud-amd64\n",
 				   name));
 	assert_string_equal(name, "linux-image-6.1.0-56-cloud-amd64");
-	assert_false(aptget_depends("Depends: linux-image-cloud-amd64", name));
-	assert_false(aptget_depends("", name));
+	assert_false(aptget_depends(APTGET_IMAGE,
+				    "Depends: linux-image-cloud-amd64", name));
+	assert_false(aptget_depends(APTGET_IMAGE, "", name));
+	assert_true(aptget_depends(APTGET_SOURCE, "Depends: linux-source-6.1\n",
+				   name));
+	assert_string_equal(name, "linux-source-6.1");
+}
+
+static void files_of_apt(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"'http://x/a.deb'",
+		"'http://x/a.deb' ../a.deb 1 SHA256:1",
+		"'http://x/a.deb' .a.deb 1 SHA256:1",
+		"'http://x/a.deb' a.tar 1 SHA256:1",
+		"E: Unable to locate package 'x' y.deb",
+	};
+	char name[256] = "";
+
+	(void)state;
+	assert_true(aptget_file("'http://deb.debian.org/x/a_6.1-2_all.deb' "
+				"a_6.1-2_all.deb 139331676 SHA256:00",
+				name));
+	assert_string_equal(name, "a_6.1-2_all.deb");
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_false(aptget_file(bad[i], name));
 }
 
 static void programs_are_run(void **state)
@@ -935,6 +961,7 @@ int main(void)
 		cmocka_unit_test(root_file_systems),
 		cmocka_unit_test(verdicts),
 		cmocka_unit_test(names_for_apt),
+		cmocka_unit_test(files_of_apt),
 		cmocka_unit_test(programs_are_run),
 		cmocka_unit_test(initramfs_has_what_the_root_needs),
 	};
