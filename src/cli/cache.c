@@ -17,9 +17,7 @@
 #define INITRD_PREFIX "guest-"
 #define INITRD_SUFFIX ".cpio"
 
-/* $VOLT_CACHE, else XDG's cache folder; as the scripts find it. @path has
- * PATH_MAX bytes. */
-static int cache_join(char *path, const char *file, struct err *err)
+int cache_path(char *path, const char *file, struct err *err)
 {
 	const char *own = getenv("VOLT_CACHE");
 	const char *xdg = getenv("XDG_CACHE_HOME");
@@ -43,7 +41,7 @@ static int cache_join(char *path, const char *file, struct err *err)
 
 int cache_find_kernel(char *path, struct err *err)
 {
-	int r = cache_join(path, KERNEL, err);
+	int r = cache_path(path, KERNEL, err);
 
 	if (r < 0)
 		return r;
@@ -93,7 +91,7 @@ int cache_find_initrd(char *path, struct err *err)
 	bool found = false;
 	size_t len;
 	DIR *dir;
-	int n, r = cache_join(path, INITRDS, err);
+	int n, r = cache_path(path, INITRDS, err);
 
 	if (r < 0)
 		return r;

@@ -9,6 +9,14 @@
 #include <limits.h>
 
 /**
+ * cache_path() - a place in $VOLT_CACHE, else in XDG's cache folder
+ * @path:	PATH_MAX bytes
+ *
+ * Return: 0, or -ENOENT with a sentence.
+ */
+int cache_path(char *path, const char *file, struct err *err) __must_check;
+
+/**
  * cache_find_kernel() - Debian's cloud kernel, as tools/kernel/fetch left it
  * @path:	PATH_MAX bytes
  *

@@ -4,7 +4,10 @@
  *
  * kernel_add.c has how they come, kernel_info.c what they are.
  */
+#include "cli/cache.h"
 #include "cli/kernel.h"
+
+#include "kernel/source.h"
 
 #include "base/fd.h"
 
@@ -15,8 +18,9 @@
 
 const struct args_page cmd_kernel_page = {
 	.name = "volt kernel",
-	.summary = "kernels by name: add, list, choose, check, remove",
+	.summary = "kernels by name: add, build, list, choose, check, remove",
 	.usage = "add FILE [OPTIONS]\n"
+		 "build SOURCE [OPTIONS]\n"
 		 "ls | info [NAME] | path [NAME] | verify [NAME]\n"
 		 "default NAME | pin NAME | rm NAME | gc",
 	.about = "Keeps kernels for `volt run`: each under a name, unpacked, "
@@ -142,7 +146,8 @@ const struct args_page cmd_kernel_gc_page = {
 	.summary = "remove what no kernel needs",
 	.usage = "[--unpinned]",
 	.about = "Removes files that no kernel needs: what an add left that "
-		 "was killed. It harms nothing at any time.\n",
+		 "was killed, and, of builds that do not go on now, sources "
+		 "and what is half built. It harms nothing at any time.\n",
 	.args = gc_args,
 	.nr_args = ARRAY_SIZE(gc_args),
 	.exit = KERNEL_EXIT,
@@ -425,6 +430,18 @@ static int remove_unpinned(const struct store *store, const char *name,
 	return r;
 }
 
+static void clean_builds(void)
+{
+	cleanup_free char *cache = malloc(PATH_MAX);
+	uint64_t folders = 0;
+
+	if (cache && cache_path(cache, "build", NULL) == 0)
+		source_clean_cache(cache, &folders);
+	if (folders > 0)
+		(void)printf("%llu folders of builds removed\n",
+			     (unsigned long long)folders);
+}
+
 int cmd_kernel_gc(const struct args_page *page, int argc, char **argv)
 {
 	uint64_t files = 0, bytes = 0;
@@ -448,5 +465,6 @@ int cmd_kernel_gc(const struct args_page *page, int argc, char **argv)
 	(void)printf("%llu files without a kernel removed, %llu MiB\n",
 		     (unsigned long long)files,
 		     (unsigned long long)bytes >> 20);
+	clean_builds();
 	return 0;
 }

@@ -18,6 +18,7 @@ const struct command cli_commands[] = {
 	{&cmd_restore_page, cmd_restore},
 	{&cmd_kernel_page, NULL},
 	{&cmd_kernel_add_page, cmd_kernel_add},
+	{&cmd_kernel_build_page, cmd_kernel_build},
 	{&cmd_kernel_ls_page, cmd_kernel_ls},
 	{&cmd_kernel_info_page, cmd_kernel_info},
 	{&cmd_kernel_check_page, cmd_kernel_check},

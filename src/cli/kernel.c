@@ -4,7 +4,11 @@
  */
 #include "cli/kernel.h"
 
+#include "kernel/intake.h"
+
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 /* A log gets a line after a second, then every ten. */
@@ -42,6 +46,43 @@ void kernel_wait_end(struct kernel_wait *wait)
 	if (wait->line)
 		(void)fputc('\n', stderr);
 	wait->line = false;
+}
+
+int kernel_bad_name(const struct args_page *page, const char *name)
+{
+	return cli_misuse(page,
+			  "--name takes 1 to %d letters, digits and . _ + - ~, "
+			  "not '%s'",
+			  RECORD_NAME_MAX, name);
+}
+
+int kernel_commit(struct adding *adding, const char *own_name, bool replace,
+		  bool preset, const char *path, struct record *record,
+		  struct err *err)
+{
+	char name[RECORD_NAME_MAX + 1];
+	int same = 0, r = 0;
+
+	if (own_name)
+		(void)snprintf(name, sizeof(name), "%s", own_name);
+	else
+		r = intake_name(record, path, name, err);
+	if (r < 0)
+		return r;
+	record->name = strdup(name);
+	if (!record->name)
+		return err_set(err, -ENOMEM, "Out of memory");
+	same = adding_commit(adding, record, replace, err);
+	if (same >= 0 && preset)
+		r = store_set_default(adding->store, name, err);
+	if (same < 0 || r < 0)
+		return same < 0 ? same : r;
+	(void)printf("%s: %s, %llu MiB%s%s\n", name,
+		     same ? "was there already" : "added",
+		     (unsigned long long)record->kernel.size >> 20,
+		     record->has_config ? "" : ", without its configuration",
+		     record->has_modules ? ", with modules" : "");
+	return 0;
 }
 
 int kernel_find(struct kernel_found *found, const char *name, struct err *err)

@@ -10,10 +10,12 @@
 #include "cli/cli.h"
 
 #include "kernel/drives.h"
+#include "kernel/source.h"
 #include "kernel/store_write.h"
 
 extern const struct args_page cmd_kernel_page;
 extern const struct args_page cmd_kernel_add_page;
+extern const struct args_page cmd_kernel_build_page;
 extern const struct args_page cmd_kernel_check_page;
 extern const struct args_page cmd_kernel_default_page;
 extern const struct args_page cmd_kernel_gc_page;
@@ -25,6 +27,7 @@ extern const struct args_page cmd_kernel_rm_page;
 extern const struct args_page cmd_kernel_verify_page;
 
 int cmd_kernel_add(const struct args_page *page, int argc, char **argv);
+int cmd_kernel_build(const struct args_page *page, int argc, char **argv);
 int cmd_kernel_check(const struct args_page *page, int argc, char **argv);
 int cmd_kernel_default(const struct args_page *page, int argc, char **argv);
 int cmd_kernel_gc(const struct args_page *page, int argc, char **argv);
@@ -51,6 +54,20 @@ struct kernel_wait {
 void kernel_wait_begin(struct kernel_wait *wait, const struct args_page *page);
 void kernel_wait_end(struct kernel_wait *wait);
 
+/* A --name that is none. Return: an exit code. */
+int kernel_bad_name(const struct args_page *page, const char *name);
+
+/**
+ * kernel_commit() - what was taken in becomes a kernel, and a line says so
+ * @own_name:	NULL: @record's release, else the last part of @path
+ * @preset:	make it the default
+ *
+ * Return: 0, or as adding_commit().
+ */
+int kernel_commit(struct adding *adding, const char *own_name, bool replace,
+		  bool preset, const char *path, struct record *record,
+		  struct err *err) __must_check;
+
 /**
  * struct kernel_found - a kernel of one of the stores, and the stores
  * @config, @modules: empty when it has none
@@ -75,3 +92,24 @@ int kernel_find(struct kernel_found *found, const char *name,
 int kernel_read_parts(struct kernel_found *found, struct err *err) __must_check;
 
 void kernel_found_free(struct kernel_found *found);
+
+/**
+ * struct kernel_where - where a source is to come from
+ * @package:	of Debian's, by apt; NULL: @path, a folder or a tarball
+ * @suite:	of @package; may be NULL
+ * @cache:	of builds (kernel/source.h)
+ */
+struct kernel_where {
+	const char *package;
+	const char *suite;
+	const char *path;
+	const char *cache;
+};
+
+/**
+ * kernel_find_source() - fetch and unpack it, as far as that is needed
+ * @adding:	has the folder that a package is fetched into
+ */
+int kernel_find_source(const struct kernel_where *where, struct adding *adding,
+		       struct progress *progress, struct source *source,
+		       struct err *err) __must_check;

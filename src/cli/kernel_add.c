@@ -75,35 +75,6 @@ const struct args_page cmd_kernel_add_page = {
 	.nr_words = 1,
 };
 
-static int kernel_add_commit(struct adding *adding, const struct add *o,
-			     const char *path, struct record *record,
-			     struct err *err)
-{
-	char name[RECORD_NAME_MAX + 1];
-	int same = 0, r = 0;
-
-	if (o->name)
-		(void)snprintf(name, sizeof(name), "%s", o->name);
-	else
-		r = intake_name(record, path, name, err);
-	if (r < 0)
-		return r;
-	record->name = strdup(name);
-	if (!record->name)
-		return err_set(err, -ENOMEM, "Out of memory");
-	same = adding_commit(adding, record, o->replace, err);
-	if (same >= 0 && o->preset)
-		r = store_set_default(adding->store, name, err);
-	if (same < 0 || r < 0)
-		return same < 0 ? same : r;
-	(void)printf("%s: %s, %llu MiB%s%s\n", name,
-		     same ? "was there already" : "added",
-		     (unsigned long long)record->kernel.size >> 20,
-		     record->has_config ? "" : ", without its configuration",
-		     record->has_modules ? ", with modules" : "");
-	return 0;
-}
-
 /* From Debian, into a folder of the store that goes again. */
 static int add_fetch(struct adding *adding, const struct add *o,
 		     struct progress *progress, char **deb, struct err *err)
@@ -139,10 +110,7 @@ static int check_words(const struct args_page *page, const struct add *o,
 		       const struct args *args)
 {
 	if (o->name && !record_is_name(o->name))
-		return cli_misuse(page,
-				  "--name takes 1 to %d letters, digits and . "
-				  "_ + - ~, not '%s'",
-				  RECORD_NAME_MAX, o->name);
+		return kernel_bad_name(page, o->name);
 	if (!o->package == !args->nr_words)
 		return cli_misuse(page, "it takes either FILE or --package");
 	return CLI_GO_ON;
@@ -172,7 +140,8 @@ int cmd_kernel_add(const struct args_page *page, int argc, char **argv)
 		r = take_in(&adding, &o, from, &wait.progress, &record, &err);
 	kernel_wait_end(&wait);
 	if (r == 0)
-		r = kernel_add_commit(&adding, &o, from, &record, &err);
+		r = kernel_commit(&adding, o.name, o.replace, o.preset, from,
+				  &record, &err);
 	adding_close(&adding);
 	stores_close(&stores);
 	return r < 0 ? cli_fail(1, page, &err) : 0;

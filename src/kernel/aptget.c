@@ -105,8 +105,8 @@ static int aptget_ask(const struct apt *apt, const char *name, const char *verb,
 		.argv = argv,
 		.folder = apt->folder,
 		.progress = apt->progress,
-		.what = strcmp(verb, "download") == 0 ? "downloading"
-						      : "asking apt",
+		.what = strcmp(verb, "download") == 0 && !option ? "downloading"
+								 : "asking apt",
 	};
 	unsigned int n = 4;
 

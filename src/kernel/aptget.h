@@ -32,6 +32,7 @@
  * @package:	"linux-image-cloud-amd64", or the kernel's own
  * @suite:	"bookworm-backports"; NULL: what the machine has
  * @folder:	an empty one, which all of it goes to
+ * @arg:	for @has
  * @has:	whether the caller has the file of that name already; may be
  * NULL
  */
@@ -40,6 +41,7 @@ struct aptget {
 	const char *package;
 	const char *suite;
 	const char *folder;
+	const void *arg;
 	bool (*has)(const struct aptget *wish, const char *file);
 };
 

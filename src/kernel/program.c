@@ -20,16 +20,36 @@
 #define TELL_MS     500
 #define EXIT_NO_RUN 127
 
+static bool program_change_env(const char *const *env)
+{
+	int r = setenv("LC_ALL", "C", 1);
+
+	for (; r == 0 && env && *env; env++) {
+		const char *value = strchr(*env, '=');
+		char name[64];
+
+		(void)snprintf(name, sizeof(name), "%.*s",
+			       (int)strcspn(*env, "="), *env);
+		r = value ? setenv(name, value + 1, 1) : unsetenv(name);
+	}
+	return r == 0;
+}
+
 /* In the child. */
 static void program_become(const struct program *program, int out, int said)
 {
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	/* With a log the pipe only tells when the last process is gone. */
+	if (program->log && fcntl(out, F_SETFD, 0) < 0)
+		_exit(EXIT_NO_RUN);
+	if (program->log)
+		out = said = program->log;
 	if (null >= 0 && dup2(null, STDIN_FILENO) >= 0 &&
 	    dup2(out, STDOUT_FILENO) >= 0 && dup2(said, STDERR_FILENO) >= 0 &&
 	    (!program->folder || chdir(program->folder) == 0) &&
-	    setenv("LC_ALL", "C", 1) == 0)
+	    program_change_env(program->env))
 		(void)execvp(program->argv[0],
 			     (char *const *)(uintptr_t)program->argv);
 	_exit(EXIT_NO_RUN);
@@ -72,6 +92,8 @@ static void program_take_all(const struct program *program, int out_fd,
 
 	while (fds[0].fd >= 0 || fds[1].fd >= 0) {
 		(void)poll(fds, ARRAY_SIZE(fds), TELL_MS);
+		if (program->tick)
+			program->tick(program);
 		if (fds[0].revents && !program_take(fds[0].fd, out))
 			fds[0].fd = -1;
 		if (fds[1].revents && !program_take(fds[1].fd, said))

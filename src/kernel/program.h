@@ -17,12 +17,20 @@
  * @argv:	NULL-terminated; argv[0] is looked for in PATH. No shell sees it
  * @folder:	that it runs in; NULL: this one
  * @what:	for @progress, with the bytes of the files in @folder
+ * @env:	NULL-terminated NAME=VALUE, or NAME: taken away; may be NULL
+ * @log:	where both streams go, and nothing is taken; 0: nowhere
+ * @arg:	for @tick
+ * @tick:	called twice a second instead of @progress; may be NULL
  */
 struct program {
 	const char *const *argv;
 	const char *folder;
 	struct progress *progress;
 	const char *what;
+	const char *const *env;
+	int log;
+	void *arg;
+	void (*tick)(const struct program *program);
 };
 
 /**
@@ -30,7 +38,8 @@ struct program {
  * @out:	gets what it wrote to its standard output, with a NUL
  * @said:	the same of standard error; may be NULL
  *
- * It gets SIGTERM when this process dies.
+ * It gets SIGTERM when this process dies, and has the descriptors of this
+ * process that are not close-on-exec.
  *
  * Return: its exit code; 128 and its signal; -ENOENT when there is no such
  * program; -errno.

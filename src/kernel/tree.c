@@ -4,11 +4,28 @@
  */
 #include "kernel/tree.h"
 
+#include "base/fd.h"
+
 #include <ftw.h>
 #include <stdio.h>
+#include <unistd.h>
 
 /* Folders that are open at the same time. */
 #define NR_OPEN 16
+
+char *tree_path(const char *folder, const char *name)
+{
+	char *path;
+
+	return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
+}
+
+bool tree_has(const char *folder, const char *name)
+{
+	cleanup_free char *path = tree_path(folder, name);
+
+	return path && access(path, F_OK) == 0;
+}
 
 static int tree_remove_one(const char *path, const struct stat *st, int kind,
 			   struct FTW *ftw)

@@ -4,6 +4,14 @@
  */
 #pragma once
 
+#include "base/bits.h"
+
+/* "FOLDER/NAME"; to be freed; NULL when memory is short. */
+char *tree_path(const char *folder, const char *name);
+
+/* Is there such a file? */
+bool tree_has(const char *folder, const char *name);
+
 /* Remove a folder and all that is in it, as far as that can be done. A link is
  * removed, not followed. Only for folders that nobody else may write into. */
 void tree_remove(const char *path);

@@ -47,7 +47,7 @@ BASES = {
     "volt net list": [[]], "volt ps": [[]], "volt doctor": [[]],
     "volt net": [["none"]],
     **{f"volt kernel {x}": [["none"]] for x in (
-        "add", "info", "check", "path", "verify", "default", "pin", "rm")},
+        "add", "build", "info", "check", "path", "verify", "default", "pin", "rm")},
     "volt kernel ls": [[]], "volt kernel gc": [[]], "volt kernel": [["none"]],
 }
 # These do their work at once, or make the file that they are given.

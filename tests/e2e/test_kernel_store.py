@@ -27,7 +27,8 @@ class Store:
         return subprocess.run(
             [*prefix, BUILD / "volt", "kernel", *words], text=True,
             capture_output=True, timeout=120, check=False,
-            env={**os.environ, "VOLT_STORE": str(self.folder), **env})
+            env={**os.environ, "VOLT_STORE": str(self.folder),
+                 "VOLT_CACHE": str(self.folder.with_name("cache")), **env})
 
     def ok(self, *words):
         run = self.call(*words)

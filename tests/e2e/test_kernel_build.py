@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""volt kernel build: what it asks for, and a build that is killed and goes on.
+
+A build of Linux takes minutes, so only `make check-long` does one.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from conftest import BUILD, ROOT, long_only
+
+# What make check-long builds, and what it must then drive.
+OPTIONS = "net,vsock"
+DRIVEN = ("console", "interrupts", "disk", "network", "vsock", "ext4")
+
+
+def environment(folder, **env):
+    return {**os.environ, "VOLT_STORE": str(folder / "store"),
+            "VOLT_CACHE": str(folder / "cache"), **env}
+
+
+def volt_build(folder, *words, seconds=60, **env):
+    return subprocess.run(
+        [BUILD / "volt", "kernel", "build", *words], text=True,
+        capture_output=True, timeout=seconds, check=False,
+        stdin=subprocess.DEVNULL, env=environment(folder, **env))
+
+
+def fails(folder, *words, code=1, **env):
+    """One sentence, and nothing is left of it."""
+    run = volt_build(folder, *words, **env)
+    assert run.returncode == code, run.stdout + run.stderr
+    assert run.stdout == "" and len(run.stderr.splitlines()) == 1, run.stderr
+    for path in ("cache/build", "store/tmp", "store/names"):
+        left = list((folder / path).glob("*"))
+        assert [x.name for x in left if x.name != "lock"] == [], left
+    return run.stderr
+
+
+def tools(folder, without):
+    """A PATH with all that a build needs but one."""
+    place = folder / f"without-{without}"
+    place.mkdir()
+    for name in ("make", "gcc", "ld", "flex", "bison", "bc", "tar", "xz"):
+        if name != without:
+            (place / name).symlink_to("/bin/true")
+    return str(place)
+
+
+def source(folder):
+    """What looks like a tree of Linux, and has nothing to build."""
+    tree = folder / "linux"
+    (tree / "arch/x86").mkdir(parents=True)
+    (tree / "Kbuild").touch()
+    (tree / "Makefile").write_text(
+        "VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 9\n"
+        "allnoconfig:\n\t@echo 'it.c:1: error: no such luck'; exit 1\n")
+    return tree
+
+
+def test_the_list_is_what_there_is(build, tmp_path):
+    """Each fragment has a line, and a summary that fits in it."""
+    run = subprocess.run([BUILD / "volt", "kernel", "build", "--list"],
+                         text=True, capture_output=True, timeout=60,
+                         check=True)
+    lines = run.stdout.splitlines()
+    names = [line.split()[0] for line in lines]
+    there = {p.stem for p in (ROOT / "src/kernel/config").glob("*.config")}
+    assert names[0] == "base" and set(names) == there
+    assert names[1:] == sorted(names[1:])
+    assert all(13 < len(line) < 80 for line in lines), lines
+
+
+def test_wrong_options_are_said(build, tmp_path):
+    text = tmp_path / "text"
+    text.write_text("CONFIG_A=y\nthis is none\n")
+    for words, said in (
+            (["--with", "nets"], "no option 'nets' for a kernel: "),
+            (["--with", "net,,fs"], "no option '' for a kernel: "),
+            (["--config", tmp_path / "none"], "Cannot open"),
+            (["--config", text], "Line 2 of")):
+        assert said in fails(tmp_path, *words, tmp_path), words
+    for words in ([], [tmp_path, "--package", "linux-source-6.1"],
+                  ["--jobs", "0", tmp_path], ["--name", "../x", tmp_path]):
+        run = volt_build(tmp_path, *words)
+        assert run.returncode == 64, words
+        assert len(run.stderr.splitlines()) == 1, words
+
+
+def need_tools():
+    for name in ("make", "gcc", "flex", "bison", "bc", "xz"):
+        if not shutil.which(name):
+            pytest.skip(f"{name} is not installed")
+    if not os.path.exists("/usr/include/libelf.h"):
+        pytest.skip("libelf-dev is not installed")
+
+
+def test_what_is_no_source_is_said(build, tmp_path):
+    need_tools()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text").write_text("no archive\n")
+    for words, said in (
+            ([tmp_path / "empty"], "no source tree of Linux"),
+            ([tmp_path / "none"], "No such file"),
+            ([tmp_path / "text"], "cannot be unpacked"),
+            (["--package", "Bad_Name"], "no name of a package")):
+        assert said in fails(tmp_path, *words), words
+
+
+@pytest.mark.parametrize("tool,package", [
+    ("make", "make"), ("ld", "binutils"), ("bison", "bison"), ("xz",
+                                                              "xz-utils")])
+def test_a_missing_tool_is_named(build, tmp_path, tool, package):
+    """With the package of Debian's that has it."""
+    said = fails(tmp_path, source(tmp_path), PATH=tools(tmp_path, tool))
+    assert re.search(rf"needs .*\b{tool}\b.*: apt-get install.* {package}\b",
+                     said), said
+
+
+def test_a_build_that_fails_names_its_log(build, tmp_path):
+    """And the first thing that went wrong; its folder stays."""
+    need_tools()
+    tree = source(tmp_path)
+    before = sorted(tree.rglob("*"))
+    run = volt_build(tmp_path, tree)
+    assert run.returncode == 1 and len(run.stderr.splitlines()) == 1
+    assert "it.c:1: error: no such luck" in run.stderr
+    log = re.search(r"its log is (.*/build\.log)", run.stderr).group(1)
+    assert "no such luck" in open(log, encoding="utf-8").read()
+    assert sorted(tree.rglob("*")) == before
+    gc = subprocess.run([BUILD / "volt", "kernel", "gc"], text=True,
+                        capture_output=True, timeout=60, check=True,
+                        env=environment(tmp_path))
+    assert "1 folders of builds removed" in gc.stdout
+    assert not os.path.exists(log)
+
+
+@long_only("a kernel is built, which takes minutes")
+def test_a_killed_build_goes_on(build, tmp_path):
+    """Killed twice; the kernel is not there before it is, and then whole.
+
+    What was compiled is not compiled again: the second log begins with less to
+    do than the first.
+    """
+    need_tools()
+    if not shutil.which("apt-get"):
+        pytest.skip("apt-get is not installed")
+    argv = [BUILD / "volt", "kernel", "build", "--package", "linux-source-6.1",
+            "--with", OPTIONS, "--name", "small"]
+    todo = []
+    for number, objects in enumerate((100, 300)):
+        log = tmp_path / f"log{number}"
+        with open(log, "wb") as file:
+            run = subprocess.Popen(argv, stderr=file,
+                                   env=environment(tmp_path))
+        end = time.monotonic() + 3000
+        while run.poll() is None and time.monotonic() < end:
+            built = tmp_path.glob("cache/build/build-*/**/*.o")
+            if sum(1 for _ in built) > objects:
+                break
+            time.sleep(2)
+        assert run.poll() is None, log.read_text()
+        run.kill()
+        run.wait(timeout=60)
+        assert list((tmp_path / "store/names").iterdir()) == []
+        todo += re.findall(r"building, 0 of (\d+) files", log.read_text())
+    run = volt_build(tmp_path, *argv[3:], seconds=6000)
+    assert run.returncode == 0 and "small: added" in run.stdout, run.stderr
+    todo += re.findall(r"building, \d+ of (\d+) files", run.stderr)[-1:]
+    assert len(todo) == 3, todo
+    assert int(todo[0]) > int(todo[1]) + 50 > int(todo[2]) + 50, todo
+    assert list((tmp_path / "store/tmp").iterdir()) == []
+    assert not list((tmp_path / "cache/build").glob("build-*"))
+    info = subprocess.run([BUILD / "volt", "kernel", "info"], text=True,
+                          capture_output=True, timeout=60, check=True,
+                          env=environment(tmp_path)).stdout
+    for what in DRIVEN:
+        assert re.search(rf"{what}: +built in", info), info
