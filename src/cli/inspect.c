@@ -211,8 +211,10 @@ static void print_diff(const struct facts *f)
 			     "merged it\n",
 			     base);
 	else
-		(void)printf("diff      of snapshot %s: to be merged with it\n",
-			     base);
+		(void)printf(
+			"diff      of snapshot %s: restored with it, from the "
+			"directories beside\n",
+			base);
 }
 
 /* What a restore would say, if it is about this: it may hold a piece of the

@@ -142,18 +142,20 @@ int memory_crc(int fd, uint64_t size, bool zeros, uint64_t *crc,
 	return 0;
 }
 
+int image_copy_extent(int from, int to, uint64_t at, uint64_t end)
+{
+	int64_t n = image_copy_range(from, at, to, at, end - at);
+
+	return n < 0 ? (int)n : copy_by_hand(from, to, at + (uint64_t)n, end);
+}
+
 int memory_copy(int from, int to, uint64_t size, struct err *err)
 {
 	struct memory_extent e = {0};
 	int r = 0;
 
-	while (r == 0 && memory_next_extent(from, size, &e)) {
-		int64_t n =
-			image_copy_range(from, e.at, to, e.at, e.end - e.at);
-
-		r = n < 0 ? (int)n
-			  : copy_by_hand(from, to, e.at + (uint64_t)n, e.end);
-	}
+	while (r == 0 && memory_next_extent(from, size, &e))
+		r = image_copy_extent(from, to, e.at, e.end);
 	return r < 0 ? err_set(err, r, "Cannot copy the memory file: %s",
 			       err_name(r))
 		     : 0;

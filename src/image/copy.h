@@ -26,6 +26,9 @@ int image_write_at(int fd, const uint8_t *data, uint64_t len,
 int64_t image_copy_range(int from, uint64_t from_off, int to, uint64_t to_off,
 			 uint64_t len) __must_check;
 
+/* [@at, @end) of @from to the same place of @to. Return: 0 or -errno. */
+int image_copy_extent(int from, int to, uint64_t at, uint64_t end) __must_check;
+
 /**
  * memory_copy() - the contents of a memory file, without its holes
  * @size:	of both

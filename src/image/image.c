@@ -5,6 +5,8 @@
 #include "image/image.h"
 
 #include "base/fd.h"
+#include "image/copy.h"
+#include "image/extent.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,47 +15,312 @@
 
 void image_init(struct image *image, uint64_t size)
 {
-	*image = (struct image){.size = size, .layer = {.fd = -1}};
+	*image = (struct image){.size = size};
+}
+
+static int image_no_memory(struct err *err)
+{
+	return err_set(err, -ENOMEM, "Out of memory");
+}
+
+static int image_check_size(const struct image *image, int fd, const char *path,
+			    struct err *err)
+{
+	struct stat st;
+
+	if (fd_stat(fd, &st) < 0)
+		return err_set(err, -errno, "Cannot stat %s: %s", path,
+			       err_name(errno));
+	if (st.st_size >= 0 && (uint64_t)st.st_size == image->size)
+		return 0;
+	return err_set(err, -EINVAL, "%s holds %lld bytes of memory, not %llu",
+		       path, (long long)st.st_size,
+		       (unsigned long long)image->size);
 }
 
 int image_add(struct image *image, int *fd, const char *path, struct err *err)
 {
-	struct image_layer *layer = &image->layer;
-	struct stat st;
+	cleanup_fd int file = fd_steal(fd);
+	struct image_layer *layer;
+	int r = image_check_size(image, file, path, err);
 
-	assert(layer->fd < 0);
-	layer->fd = fd_steal(fd);
-	layer->path = strdup(path);
+	if (r < 0)
+		return r;
+	if (image->nr_layers == IMAGE_LAYERS_MAX)
+		return err_set(err, -E2BIG,
+			       "More than %u snapshots are one on top of the "
+			       "other: merge some (volt snapshot squash)",
+			       IMAGE_LAYERS_MAX);
+	layer = reallocarray(image->layer, image->nr_layers + 1,
+			     sizeof(*layer));
+	if (!layer)
+		return image_no_memory(err);
+	image->layer = layer;
+	layer += image->nr_layers;
+	*layer = (struct image_layer){.fd = -1, .path = strdup(path)};
 	if (!layer->path)
-		return err_set(err, -ENOMEM, "Out of memory");
-	if (fd_stat(layer->fd, &st) < 0)
-		return err_set(err, -errno, "Cannot stat %s: %s", path,
-			       err_name(errno));
-	layer->size = st.st_size;
+		return image_no_memory(err);
+	layer->fd = fd_steal(&file);
+	image->nr_layers++;
 	return 0;
+}
+
+/* ---- pieces ---- */
+
+/**
+ * struct pieces - a list that grows
+ * @failed:	memory was short
+ */
+struct pieces {
+	struct image_piece *piece;
+	size_t nr;
+	size_t room;
+	bool failed;
+};
+
+static void pieces_push(struct pieces *to, uint64_t at, uint64_t end,
+			unsigned int layer)
+{
+	struct image_piece *last = to->nr ? &to->piece[to->nr - 1] : NULL;
+
+	if (last && last->end == at && last->layer == layer) {
+		last->end = end;
+		return;
+	}
+	if (to->nr == to->room) {
+		size_t room = to->room ? 2 * to->room : 16;
+		struct image_piece *more =
+			reallocarray(to->piece, room, sizeof(*more));
+
+		if (!more) {
+			to->failed = true;
+			return;
+		}
+		to->piece = more;
+		to->room = room;
+	}
+	to->piece[to->nr++] = (struct image_piece){at, end, layer};
+}
+
+/**
+ * struct fill - a layer goes below the pieces that there are
+ * @over:	those
+ * @next:	the first of them that is not in @to yet
+ */
+struct fill {
+	const struct pieces *over;
+	size_t next;
+	struct pieces to;
+};
+
+/* What of [@at, @end) nothing covers is @layer's. */
+static void fill_extent(struct fill *f, uint64_t at, uint64_t end,
+			unsigned int layer)
+{
+	const struct pieces *over = f->over;
+
+	while (f->next < over->nr && over->piece[f->next].at < end) {
+		const struct image_piece *p = &over->piece[f->next];
+
+		if (at < p->at)
+			pieces_push(&f->to, at, p->at, layer);
+		if (at < p->end)
+			at = p->end;
+		if (p->end > end) {
+			/* The next extent may begin in it, too. */
+			return;
+		}
+		pieces_push(&f->to, p->at, p->end, p->layer);
+		f->next++;
+	}
+	if (at < end)
+		pieces_push(&f->to, at, end, layer);
+}
+
+static void fill_rest(struct fill *f)
+{
+	for (; f->next < f->over->nr; f->next++) {
+		const struct image_piece *p = &f->over->piece[f->next];
+
+		pieces_push(&f->to, p->at, p->end, p->layer);
+	}
+}
+
+static void fill_layer(struct fill *f, const struct image *image,
+		       unsigned int layer, bool whole)
+{
+	struct memory_extent e = {0};
+	uint64_t last = 0;
+
+	if (whole)
+		fill_extent(f, 0, image->size, layer);
+	while (!whole && !f->to.failed &&
+	       memory_next_extent(image->layer[layer].fd, image->size, &e)) {
+		/* Two extents may share a page. */
+		uint64_t at = e.at > last ? e.at : last;
+
+		if (at < e.end)
+			fill_extent(f, at, e.end, layer);
+		last = e.end;
+	}
+	fill_rest(f);
+}
+
+int image_finish(struct image *image, bool whole, struct err *err)
+{
+	struct pieces have = {0};
+
+	for (unsigned int i = 0; i < image->nr_layers && !have.failed; i++) {
+		struct fill f = {.over = &have};
+
+		fill_layer(&f, image, i, whole && i + 1 == image->nr_layers);
+		free(have.piece);
+		have = f.to;
+	}
+	image->piece = have.piece;
+	image->nr_pieces = have.nr;
+	return have.failed ? image_no_memory(err) : 0;
+}
+
+/* ---- use ---- */
+
+static uint64_t piece_bytes(const struct image_piece *p)
+{
+	return p->end - p->at;
+}
+
+/* Up to which size pieces are read, so that the others can be mapped. */
+static uint64_t image_read_limit(const struct image *image)
+{
+	uint64_t limit = 0;
+	size_t mapped = image->nr_pieces;
+
+	while (mapped > IMAGE_MAPPINGS_MAX) {
+		limit = limit ? 2 * limit : PAGE_SIZE;
+		mapped = 0;
+		for (size_t i = 0; i < image->nr_pieces; i++)
+			mapped += piece_bytes(&image->piece[i]) > limit;
+	}
+	return limit;
+}
+
+/* Those that are to be mapped, one behind the other: each reaches over what is
+ * read. Return: how many. */
+static size_t image_choose(const struct image *image, uint64_t limit,
+			   struct gmem_piece *to)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < image->nr_pieces; i++) {
+		const struct image_piece *p = &image->piece[i];
+
+		if (nr == 0 || piece_bytes(p) > limit)
+			to[nr++] = (struct gmem_piece){
+				.at = p->at,
+				.fd = image->layer[p->layer].fd,
+			};
+		to[nr - 1].end = p->end;
+	}
+	return nr;
+}
+
+static int image_read_failed(const struct image *image,
+			     const struct image_piece *p, int r,
+			     struct err *err)
+{
+	return err_set(err, r, "Cannot read %s: %s",
+		       image->layer[p->layer].path,
+		       r == -ENODATA ? "it was cut short" : err_name(r));
+}
+
+/* [@p->at, @p->end) of all regions, one after the other. */
+static int image_read_piece(const struct image *image, struct gmem *mem,
+			    const struct image_piece *p, struct err *err)
+{
+	uint64_t before = 0;
+	int r = 0;
+
+	for (unsigned int i = 0; i < mem->nr_regions && r == 0; i++) {
+		const struct gmem_region *region = &mem->region[i];
+		uint64_t at = p->at > before ? p->at : before;
+		uint64_t end = before + region->size;
+
+		end = p->end < end ? p->end : end;
+		if (at < end)
+			r = fd_read_full(image->layer[p->layer].fd,
+					 region->hva + (at - before), end - at,
+					 (off_t)at);
+		before += region->size;
+	}
+	return r < 0 ? image_read_failed(image, p, r, err) : 0;
 }
 
 int image_map(const struct image *image, struct gmem *mem,
 	      enum gmem_pages pages, struct err *err)
 {
-	return gmem_new_from_file(mem, image->size, pages, image->layer.fd, 0,
-				  err);
+	uint64_t limit = image_read_limit(image);
+	cleanup_free struct gmem_piece *map =
+		calloc(image->nr_pieces, sizeof(*map));
+	int r;
+
+	if (!map)
+		return image_no_memory(err);
+	r = gmem_init_from_pieces(mem, image->size, pages, map,
+				  image_choose(image, limit, map), err);
+	for (size_t i = 1; i < image->nr_pieces && r == 0; i++)
+		if (piece_bytes(&image->piece[i]) <= limit)
+			r = image_read_piece(image, mem, &image->piece[i], err);
+	return r;
+}
+
+/* The holes of the last layer, below all, stay holes. */
+static int image_copy_piece(const struct image *image,
+			    const struct image_piece *p, int to)
+{
+	int fd = image->layer[p->layer].fd;
+	struct memory_extent e = {.end = p->at};
+	int r = 0;
+
+	while (r == 0 && memory_next_extent(fd, p->end, &e)) {
+		uint64_t at = e.at > p->at ? e.at : p->at;
+
+		r = image_copy_extent(fd, to, at, e.end);
+	}
+	return r;
+}
+
+int image_copy(const struct image *image, int to, struct err *err)
+{
+	for (size_t i = 0; i < image->nr_pieces; i++) {
+		const struct image_piece *p = &image->piece[i];
+		int r = image_copy_piece(image, p, to);
+
+		if (r < 0)
+			return err_set(err, r, "Cannot copy %s: %s",
+				       image->layer[p->layer].path,
+				       err_name(r));
+	}
+	return 0;
 }
 
 const char *image_truncated(const struct image *image)
 {
-	const struct image_layer *layer = &image->layer;
 	struct stat st;
 
-	return layer->fd >= 0 && fd_stat(layer->fd, &st) == 0 &&
-			       st.st_size < layer->size
-		       ? layer->path
-		       : NULL;
+	for (unsigned int i = 0; i < image->nr_layers; i++)
+		if (fd_stat(image->layer[i].fd, &st) == 0 &&
+		    st.st_size < (off_t)image->size)
+			return image->layer[i].path;
+	return NULL;
 }
 
 void image_fini(struct image *image)
 {
-	fd_close(&image->layer.fd);
-	free(image->layer.path);
+	for (unsigned int i = 0; i < image->nr_layers; i++) {
+		fd_close(&image->layer[i].fd);
+		free(image->layer[i].path);
+	}
+	free(image->layer);
+	free(image->piece);
 	image_init(image, 0);
 }

@@ -194,6 +194,26 @@ int memory_prove(const struct memory_prove *from, struct memory_proof *proof)
 	return add_pages(&p, &map);
 }
 
+void memory_prove_again(struct memory_proof *proof, bool diff, int fd,
+			uint64_t size)
+{
+	struct memory_proof old = *proof;
+	unsigned int nr = nr_samples(&old), to = 0;
+
+	proof->extents = proof->own = 0;
+	if (!diff || nr == 0)
+		return;
+	for (int stored = 1; stored >= 0; stored--) {
+		for (unsigned int i = 0; i < nr; i++)
+			if (is_stored(fd, old.sample[i].page) == stored)
+				proof->sample[to++] = old.sample[i];
+		if (stored)
+			proof->own = to;
+	}
+	assert(to == nr);
+	proof->extents = extents_crc(fd, size);
+}
+
 /* Return: 1 when samples @from to @to are right, 0, or -errno. */
 static int samples_match(const struct memory_proof *proof, unsigned int from,
 			 unsigned int to, int fd, uint64_t size)

@@ -89,6 +89,14 @@ struct memory_prove {
 int memory_prove(const struct memory_prove *from,
 		 struct memory_proof *proof) __must_check;
 
+/**
+ * memory_prove_again() - the memory is stored in another way than it was proved
+ * @proof:	of the moment that @fd holds; its pages stay as they are
+ * @fd:		a diff that holds more of it (@diff), or all of it
+ */
+void memory_prove_again(struct memory_proof *proof, bool diff, int fd,
+			uint64_t size);
+
 enum memory_match {
 	MEMORY_OTHER,
 	MEMORY_WHOLE, /* all of it is right, as far as the proof goes */

@@ -18,6 +18,7 @@
  * @pagemap:	tells what was written, or -1
  * @region:	of it
  * @region_off:	where the region begins in the file
+ * @file:	the first of the memory's files that is not passed yet
  */
 struct writer {
 	const struct gmem *mem;
@@ -27,6 +28,7 @@ struct writer {
 	struct memory_stats *stats;
 	const struct gmem_region *region;
 	uint64_t region_off;
+	unsigned int file;
 };
 
 /* [@from, @to) of the region is written to the file. */
@@ -127,11 +129,17 @@ static int write_untouched(struct writer *w, uint64_t from, uint64_t to)
 		return 0;
 	if (mem->origin == GMEM_SERVED)
 		return memory_write_pages(w, from, to);
-	for (unsigned int i = 0; i < mem->nr_files && r == 0; i++) {
+	/* There may be thousands, and as many gaps: both ascend. */
+	while (mem->origin == GMEM_FILE && w->file < mem->nr_files &&
+	       mem->file[w->file].gpa + mem->file[w->file].len <= start)
+		w->file++;
+	for (unsigned int i = w->file; i < mem->nr_files && r == 0; i++) {
 		const struct gmem_file *f = &mem->file[i];
 		gpa_t a = f->gpa > start ? f->gpa : start;
 		gpa_t b = f->gpa + f->len < end ? f->gpa + f->len : end;
 
+		if (mem->origin == GMEM_FILE && f->gpa >= end)
+			break;
 		if (a < b)
 			r = copy_clean(w, f, a - w->region->gpa,
 				       b - w->region->gpa);

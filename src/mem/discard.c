@@ -31,6 +31,8 @@ bool gmem_was_discarded(const struct gmem *mem, gpa_t gpa)
 /* True when the page at @gpa would show a file once it is dropped. */
 static bool shows_file(const struct gmem *mem, gpa_t gpa)
 {
+	if (mem->origin == GMEM_FILE) /* all of it does */
+		return !get_bit(mem, gmem_page(mem, gpa));
 	for (unsigned int i = 0; i < mem->nr_files; i++)
 		if (gpa >= mem->file[i].gpa &&
 		    gpa - mem->file[i].gpa < mem->file[i].len)

@@ -100,6 +100,13 @@ static void *map_aligned(uint64_t size, int flags, int fd, off_t off)
 	return at;
 }
 
+static void gmem_advise(void *hva, uint64_t len, enum gmem_pages pages)
+{
+	(void)madvise(hva, len, MADV_DONTDUMP);
+	if (pages == GMEM_PAGES_TRANSPARENT)
+		(void)madvise(hva, len, MADV_HUGEPAGE);
+}
+
 static int map_region(struct gmem_region *r, enum gmem_pages pages, int flags,
 		      int fd, off_t off)
 {
@@ -117,9 +124,7 @@ static int map_region(struct gmem_region *r, enum gmem_pages pages, int flags,
 		}
 	}
 	r->hva = p;
-	(void)madvise(p, r->size, MADV_DONTDUMP);
-	if (pages == GMEM_PAGES_TRANSPARENT)
-		(void)madvise(p, r->size, MADV_HUGEPAGE);
+	gmem_advise(p, r->size, pages);
 	return 0;
 }
 
@@ -167,37 +172,76 @@ int gmem_init(struct gmem *mem, uint64_t size, enum gmem_pages pages,
 	return 0;
 }
 
-int gmem_new_from_file(struct gmem *mem, uint64_t size, enum gmem_pages pages,
-		       int fd, off_t off, struct err *err)
+/* [@at, @end) of RAM, regions in order, out of @piece; the first one makes the
+ * mapping of all of the region. */
+static int gmem_map_piece(struct gmem *mem, struct gmem_region *region,
+			  enum gmem_pages pages, uint64_t before,
+			  const struct gmem_piece *piece)
 {
-	struct stat st;
+	uint64_t at = piece->at > before ? piece->at : before;
+	uint64_t end = before + region->size;
+	uint8_t *hva;
+	void *got;
+
+	end = piece->end < end ? piece->end : end;
+	if (at >= end)
+		return 0;
+	if (!region->hva) {
+		int r = map_region(region, pages, 0, piece->fd, (off_t)before);
+
+		return r < 0 ? r
+			     : gmem_note_file(mem, region->gpa, end - before,
+					      piece->fd, (off_t)before);
+	}
+	hva = region->hva + (at - before);
+	got = mmap(hva, end - at, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, piece->fd,
+		   (off_t)at);
+	if (got == MAP_FAILED)
+		return -errno;
+	gmem_advise(hva, end - at, pages);
+	return gmem_note_file(mem, region->gpa + (at - before), end - at,
+			      piece->fd, (off_t)at);
+}
+
+int gmem_init_from_pieces(struct gmem *mem, uint64_t size,
+			  enum gmem_pages pages, const struct gmem_piece *piece,
+			  size_t nr, struct err *err)
+{
+	uint64_t before = 0;
 	int r = check_size(size, err);
 
 	if (r < 0)
 		return r;
+	lay_out(mem, size);
+	mem->origin = GMEM_FILE;
+	for (unsigned int i = 0; i < mem->nr_regions && r == 0; i++) {
+		for (size_t k = 0; k < nr && r == 0; k++)
+			r = gmem_map_piece(mem, &mem->region[i], pages, before,
+					   &piece[k]);
+		before += mem->region[i].size;
+	}
+	if (r == 0)
+		return 0;
+	gmem_fini(mem);
+	return err_set(err, r, "Cannot map the memory file: %s", err_name(r));
+}
+
+int gmem_init_from_file(struct gmem *mem, uint64_t size, enum gmem_pages pages,
+			int fd, struct err *err)
+{
+	const struct gmem_piece all = {.at = 0, .end = size, .fd = fd};
+	struct stat st;
+
 	if (fd_stat(fd, &st) < 0)
 		return err_set(err, -errno, "Cannot stat the memory file: %s",
 			       err_name(errno));
-	if (off < 0 || st.st_size < off || (uint64_t)(st.st_size - off) < size)
+	if (st.st_size < 0 || (uint64_t)st.st_size < size)
 		return err_set(err, -EINVAL,
 			       "The memory file holds %lld bytes, the VM needs "
 			       "%llu",
 			       (long long)st.st_size, (unsigned long long)size);
-	lay_out(mem, size);
-	mem->origin = GMEM_FILE;
-	for (unsigned int i = 0; i < mem->nr_regions; i++) {
-		r = map_region(&mem->region[i], pages, 0, fd, off);
-		if (r == 0)
-			r = gmem_note_file(mem, mem->region[i].gpa,
-					   mem->region[i].size, fd, off);
-		if (r < 0) {
-			gmem_fini(mem);
-			return err_set(err, r, "Cannot map the memory file: %s",
-				       err_name(r));
-		}
-		off += (off_t)mem->region[i].size;
-	}
-	return 0;
+	return gmem_init_from_pieces(mem, size, pages, &all, 1, err);
 }
 
 void gmem_fini(struct gmem *mem)

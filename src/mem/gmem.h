@@ -63,7 +63,7 @@ struct gmem_region {
 };
 
 /**
- * struct gmem_file - RAM that is mapped from a file
+ * struct gmem_file - RAM that is mapped from a file; ascending with GMEM_FILE
  *
  * A page of it that nobody has written holds what the file holds: it is not
  * zero because it is not resident.
@@ -81,7 +81,7 @@ struct gmem_file {
 /* What a page shows that nobody has written. */
 enum gmem_origin {
 	GMEM_FRESH,  /* zeros, or what gmem_map_file() put there */
-	GMEM_FILE,   /* the file of gmem_new_from_file() */
+	GMEM_FILE,   /* the files of gmem_init_from_pieces(), all of RAM */
 	GMEM_SERVED, /* what another process gives when it is touched */
 };
 
@@ -120,20 +120,34 @@ int gmem_init(struct gmem *mem, uint64_t size, enum gmem_pages pages,
 	      struct err *err) __must_check;
 
 /**
- * gmem_new_from_file() - map RAM MAP_PRIVATE from a file of that very size
+ * struct gmem_piece - bytes [@at, @end) of RAM, regions in order, are those of
+ * @fd: page aligned
+ */
+struct gmem_piece {
+	uint64_t at;
+	uint64_t end;
+	int fd;
+};
+
+/**
+ * gmem_init_from_pieces() - map RAM MAP_PRIVATE from files of that very size
  * @pages:	GMEM_PAGES_2M: as by default, a file has none
- * @fd:		a regular file (or memfd) that holds all RAM, regions in order;
- *		it stays open as long as @mem
- * @off:	where RAM starts in it, page aligned
+ * @piece:	@nr of them, ascending and side by side, all of RAM. Their files
+ *		(regular ones, or memfds) stay open as long as @mem
  *
  * A page that is written becomes an ordinary one. Huge are at most those that
  * the page cache holds as such (tmpfs, file systems with large folios); for
  * GMEM_PAGES_TRANSPARENT it reads them that way.
  *
- * Return: 0, -EINVAL when the file is shorter than @off + @size, or -errno.
+ * Return: 0, or -errno with a sentence.
  */
-int gmem_new_from_file(struct gmem *mem, uint64_t size, enum gmem_pages pages,
-		       int fd, off_t off, struct err *err) __must_check;
+int gmem_init_from_pieces(struct gmem *mem, uint64_t size,
+			  enum gmem_pages pages, const struct gmem_piece *piece,
+			  size_t nr, struct err *err) __must_check;
+
+/* The same out of one file. Return: also -EINVAL when it is shorter. */
+int gmem_init_from_file(struct gmem *mem, uint64_t size, enum gmem_pages pages,
+			int fd, struct err *err) __must_check;
 
 /**
  * gmem_set_policy() - will the host back this memory with huge pages?

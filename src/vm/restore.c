@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/pages.h"
+#include "snapshot/chain.h"
 #include "vm/machine.h"
 
 #include <errno.h>
@@ -169,18 +170,14 @@ static int restore_machine(struct machine *m, struct machine_source *src,
 
 /* ---- the VM ---- */
 
-/* A diff's memory may be whole: another program has merged it then. */
 static int read_files(struct snapshot_reader *reader,
 		      const struct vm_restore *how, struct snapshot *s,
-		      struct err *err)
+		      struct image *image, struct err *err)
 {
 	int r = snapshot_find(reader, &how->paths, !how->uffd_path, s, err);
 
-	if (r == 0 && !how->uffd_path && reader->held == MEMORY_PART)
-		r = err_set(err, -EINVAL,
-			    "%s holds only what changed since snapshot %s: "
-			    "merge the two first (volt snapshot merge)",
-			    reader->memory_path, s->base);
+	if (r == 0 && !how->uffd_path)
+		r = snapshot_chain_image(&how->paths, reader, s, image, err);
 	if (r < 0)
 		err_prefix_api(err, reader->stage < SNAPSHOT_STATE_RIGHT
 					    ? FROM_STATE
@@ -297,15 +294,9 @@ static int restore_all(struct vm *vm, const struct vm_restore *how,
 		.advance_clock = how->advance_clock,
 		.phases = phases,
 	};
-	int r = read_files(reader, how, s, err);
+	int r = read_files(reader, how, s, &source.image, err);
 
 	phases_end(phases, "state load + JSON parse + CRC verify");
-	if (r < 0)
-		return r;
-	image_init(&source.image, s->memory_bytes);
-	if (!source.uffd)
-		r = image_add(&source.image, &reader->memory_fd,
-			      how->paths.memory, err);
 	if (r == 0)
 		r = build(vm, how, &source, err);
 	image_fini(&source.image);

@@ -221,9 +221,7 @@ def test_a_diff_on_top_of_a_diff(vmm, tmp_path):
     asked(run, "w 6 1 3", "wrote")
     assert in_area(stored(save(api, tmp_path / "s1"))) == area(5, 2)
     run.process.kill()
-    result = vmm.spawn([BUILD / "volt-vmm", "--no-api", "--restore",
-                        tmp_path / "s1"]).finish()
-    assert "holds only what changed since snapshot" in result.log
+    check_clone(vmm, tmp_path / "s1", "c 0 5 1", "c 5 1 2", "c 6 1 3")
     assert merge(tmp_path / "s0", tmp_path / "s1").returncode == 0
     check_clone(vmm, tmp_path / "s1", "c 0 5 1", "c 5 1 2", "c 6 1 3",
                 "c 7 3 1")
@@ -337,25 +335,29 @@ def test_merged_by_another_program(vmm, tmp_path):
     end(clone)
 
 
-def test_a_diff_by_itself_is_refused(vmm, tmp_path):
+def test_a_diff_without_its_base_is_refused(vmm, tmp_path):
+    alone = tmp_path / "alone"
+    alone.mkdir()
     run, api = start(vmm, tmp_path, "--track-dirty-pages")
     save(api, tmp_path / "s0", "Full")
     save(api, tmp_path / "s1")
     save(api, tmp_path / "s2")
     run.process.kill()
     # Attributes of a file are easily lost.
-    subprocess.run(["cp", "-r", tmp_path / "s1", tmp_path / "copy"],
-                   check=True)
-    for name in ("s1", "copy"):
+    for name, kept in (("kept", "-a"), ("copy", "-r")):
+        subprocess.run(["cp", kept, tmp_path / "s1", alone / name],
+                       check=True)
         result = vmm.spawn([BUILD / "volt-vmm", "--no-api", "--restore",
-                            tmp_path / name]).finish()
+                            alone / name]).finish()
         assert result.code == 1
-        assert "holds only what changed since snapshot" in result.log
+        assert (f"{alone / name}/memory.snap holds only what changed since"
+                in result.log)
+        assert f"which is not in {alone}: put it there" in result.log
     shown = subprocess.run([VOLT, "snapshot", "inspect", tmp_path / "s1"],
                            text=True, capture_output=True, check=True).stdout
-    assert "to be merged with it" in shown
+    assert "restored with it" in shown
     for first, second, text in (
             ("s0", "s0", "whole already"), ("s0", "s2", "needs snapshot"),
-            ("s1", "s2", "is a diff itself"), ("s9", "s1", "No such file")):
+            ("s9", "s1", "No such file")):
         done = merge(tmp_path / first, tmp_path / second)
         assert done.returncode == 1 and text in done.stderr, done.stderr

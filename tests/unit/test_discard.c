@@ -111,7 +111,7 @@ static void test_d12_restored_memory(void **state)
 
 	(void)state;
 	assert_int_equal(
-		gmem_new_from_file(&mem, RAM, GMEM_PAGES_DEFAULT, fd, 0, &err),
+		gmem_init_from_file(&mem, RAM, GMEM_PAGES_DEFAULT, fd, &err),
 		0);
 	assert_int_equal(gmem_fill(&mem, 0x5000, 0x77, 0x1000), 0);
 	assert_int_equal(gmem_discard(&mem, 0x4000, 0x3000), 0);
@@ -161,7 +161,7 @@ static void test_d12_no_more_mappings(void **state)
 
 	(void)state;
 	assert_int_equal(
-		gmem_new_from_file(&mem, RAM, GMEM_PAGES_DEFAULT, fd, 0, &err),
+		gmem_init_from_file(&mem, RAM, GMEM_PAGES_DEFAULT, fd, &err),
 		0);
 	p = mmap(NULL, pages * PAGE_SIZE, PROT_NONE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -124,12 +124,12 @@ static void file_pages_are_private(void **state)
 	assert_false(gmem_owns(&mem, &mem, &gpa));
 	gmem_fini(&mem);
 	/* A file shorter than the RAM it should be is refused. */
-	assert_int_equal(gmem_new_from_file(&mem, MIB(16), GMEM_PAGES_DEFAULT,
-					    fd, 0, &err),
+	assert_int_equal(gmem_init_from_file(&mem, MIB(16), GMEM_PAGES_DEFAULT,
+					     fd, &err),
 			 -EINVAL);
 	assert_int_equal(ftruncate(fd, (off_t)MIB(16)), 0);
-	assert_int_equal(gmem_new_from_file(&mem, MIB(16), GMEM_PAGES_DEFAULT,
-					    fd, 0, &err),
+	assert_int_equal(gmem_init_from_file(&mem, MIB(16), GMEM_PAGES_DEFAULT,
+					     fd, &err),
 			 0);
 	assert_int_equal(gmem_read(&mem, 4096, got, 4), 0);
 	assert_memory_equal(got, "page", 4);
@@ -152,9 +152,9 @@ static void huge_pages_can_back_it(void **state)
 		uint64_t size = sizes[i / 2];
 		struct gmem mem;
 		struct err err;
-		int r = i % 2 ? gmem_new_from_file(&mem, size,
-						   GMEM_PAGES_TRANSPARENT, fd,
-						   0, &err)
+		int r = i % 2 ? gmem_init_from_file(&mem, size,
+						    GMEM_PAGES_TRANSPARENT, fd,
+						    &err)
 			      : gmem_init(&mem, size, GMEM_PAGES_DEFAULT, &err);
 
 		assert_int_equal(r, 0);

@@ -247,8 +247,8 @@ static void the_memory_file_before(void **state)
 	write_it(&mem, base, MEMORY_FULL, &stats);
 	gmem_fini(&mem);
 
-	assert_int_equal(gmem_new_from_file(&mem, MIB(32), GMEM_PAGES_DEFAULT,
-					    base, 0, &err),
+	assert_int_equal(gmem_init_from_file(&mem, MIB(32), GMEM_PAGES_DEFAULT,
+					     base, &err),
 			 0);
 	fill(&mem, 11, 0xaa);
 	fill(&mem, 12, 0); /* was not zero: must not come back */
@@ -298,8 +298,8 @@ static void pages_that_are_served(void **state)
 		fill(&mem, page, 0x11);
 	write_it(&mem, base, MEMORY_FULL, &stats);
 	gmem_fini(&mem);
-	assert_int_equal(gmem_new_from_file(&mem, MIB(16), GMEM_PAGES_DEFAULT,
-					    base, 0, &err),
+	assert_int_equal(gmem_init_from_file(&mem, MIB(16), GMEM_PAGES_DEFAULT,
+					     base, &err),
 			 0);
 	mem.nr_files = 0;
 	mem.origin = GMEM_SERVED;
@@ -332,8 +332,8 @@ static void pages_that_were_given_back(void **state)
 		fill(&mem, page, 0x11);
 	write_it(&mem, old, MEMORY_FULL, &stats);
 	gmem_fini(&mem);
-	assert_int_equal(gmem_new_from_file(&mem, MIB(16), GMEM_PAGES_DEFAULT,
-					    old, 0, &err),
+	assert_int_equal(gmem_init_from_file(&mem, MIB(16), GMEM_PAGES_DEFAULT,
+					     old, &err),
 			 0);
 	fill(&mem, 2, 0x22);
 	assert_int_equal(gmem_discard(&mem, 2 * PAGE_SIZE, 3 * PAGE_SIZE), 0);
