@@ -45,7 +45,8 @@ const struct args_page cmd_snapshot_page = {
 	.summary = "save a VM, or tell what was saved",
 	.usage = "[OPTIONS] NAME DIR\n"
 		 "inspect [--json] [--verify] DIR | STATE [MEMORY]\n"
-		 "merge BASE DIFF",
+		 "merge BASE DIFF\n"
+		 "squash DIR",
 	.about = "Saves VM NAME into DIR, which is made if it is not there: "
 		 "state.json, readable, and memory.snap, which takes the room "
 		 "of the memory that the guest has used. A snapshot that is "
@@ -54,8 +55,7 @@ const struct args_page cmd_snapshot_page = {
 		 "However long it takes, standard error tells how far it is. "
 		 "`volt restore DIR` starts from it.\n"
 		 "\n"
-		 "`volt snapshot inspect --help` and `volt snapshot merge "
-		 "--help` tell of the other forms.\n",
+		 "Each of the other forms has a --help of its own.\n",
 	.args = save_args,
 	.nr_args = ARRAY_SIZE(save_args),
 	.exit = "0 done; 1 failed, or a check failed; 64 bad usage.",
@@ -101,13 +101,27 @@ const struct args_page cmd_snapshot_inspect_page = {
 
 const struct args_page cmd_snapshot_merge_page = {
 	.name = "volt snapshot merge",
-	.summary = "make a diff whole by the snapshot that it was made after",
+	.summary =
+		"put a diff and the snapshot that it was made after into one",
 	.usage = "BASE DIFF",
 	.about = "Completes the diff in DIFF by the snapshot in BASE that it "
-		 "was made after; only then can it be restored. BASE stays as "
-		 "it is.\n",
+		 "was made after. What comes out takes the place of DIFF: it "
+		 "is whole when BASE is, else a larger diff, of what BASE is a "
+		 "diff of. BASE stays as it is.\n",
 	.exit = "0 done; 1 failed; 64 bad usage.",
 	.nr_words = 2,
+};
+
+const struct args_page cmd_snapshot_squash_page = {
+	.name = "volt snapshot squash",
+	.summary = "make a diff whole by all the snapshots that it needs",
+	.usage = "DIR",
+	.about = "Completes the diff in DIR by its base, and that by its own, "
+		 "and so on: all lie in directories beside DIR, as `volt "
+		 "restore` finds them. They stay as they are; DIR does not "
+		 "need them any more.\n",
+	.exit = "0 done; 1 failed; 64 bad usage.",
+	.nr_words = 1,
 };
 
 /* A directory that is not there: its parent is, and the VM's process will make
@@ -334,6 +348,22 @@ int cmd_snapshot_inspect(const struct args_page *page, int argc, char **argv)
 			     args.nr_words > 1 ? args.words[1] : NULL, o.json,
 			     o.verify, &err);
 	return r < 0 ? cli_fail(1, page, &err) : r;
+}
+
+int cmd_snapshot_squash(const struct args_page *page, int argc, char **argv)
+{
+	struct snapshot_paths paths = {0};
+	struct args args;
+	struct err err;
+	int r = cli_parse(page, argc, argv, 1, NULL, &args);
+
+	if (r != CLI_GO_ON)
+		return r;
+	r = snapshot_paths_in(&paths, args.words[0]);
+	r = r < 0 ? err_set(&err, r, "out of memory")
+		  : snapshot_squash(&paths, &err);
+	snapshot_paths_free(&paths);
+	return r < 0 ? cli_fail(1, page, &err) : 0;
 }
 
 int cmd_snapshot_merge(const struct args_page *page, int argc, char **argv)

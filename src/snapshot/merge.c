@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * merge.c - a diff and what it differs from become a whole snapshot (merge.h)
+ * merge.c - a diff and what it differs from become one (theory: merge.h)
  */
 #include "snapshot/merge.h"
 
 #include "base/fd.h"
 #include "image/copy.h"
-#include "snapshot/find.h"
+#include "snapshot/chain.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -67,11 +67,6 @@ static int belong_together(const struct part *base, const struct part *diff,
 			       "one is %016llx",
 			       (unsigned long long)b->base,
 			       (unsigned long long)a->moment);
-	if (base->reader.held != MEMORY_WHOLE)
-		return err_set(err, -EINVAL,
-			       "The first snapshot is a diff itself: merge it "
-			       "with snapshot %016llx first",
-			       (unsigned long long)a->base);
 	if (base->who.size != diff->who.size)
 		return err_set(err, -EINVAL,
 			       "The snapshots differ in the size of memory");
@@ -81,42 +76,44 @@ static int belong_together(const struct part *base, const struct part *diff,
 /* Is it what the diff's VM had? Where format 2.0 cannot tell, it has to be. */
 static int check_result(const struct part *diff, int fd, struct err *err)
 {
-	int r = diff->who.proof.bytes == 0
-			? MEMORY_WHOLE
-			: memory_match(&diff->who.proof, false, fd,
-				       diff->who.size);
+	const struct snapshot_identity *who = &diff->who;
+	int right = who->label.base ? MEMORY_PART : MEMORY_WHOLE;
+	int r = who->proof.bytes == 0
+			? right
+			: memory_match(&who->proof, who->label.base != 0, fd,
+				       who->size);
 
 	if (r < 0)
 		return err_set(err, r, "Cannot read what was merged: %s",
 			       err_name(r));
-	return r == MEMORY_WHOLE
-		       ? 0
-		       : err_set(err, -EBADMSG,
-				 "What comes out is not the memory that the "
-				 "diff's VM had: the first snapshot's memory "
-				 "was changed since the diff was taken");
+	return r == right ? 0
+			  : err_set(err, -EBADMSG,
+				    "What comes out is not the memory that the "
+				    "diff's VM had: the first snapshot's "
+				    "memory was changed since the diff was "
+				    "taken");
 }
 
-/* Base and diff, one on top of the other. */
-static int merge_write_memory(const struct part *base, struct part *diff,
+static int merge_write_memory(const struct image *image, struct part *diff,
 			      int to, struct err *err)
 {
-	uint64_t size = base->s->memory_bytes;
+	struct snapshot_identity *who = &diff->who;
+	bool part = who->label.base != 0;
 	uint64_t crc;
 	int r = 0;
 
-	if (ftruncate(to, (off_t)size) < 0)
+	if (ftruncate(to, (off_t)image->size) < 0)
 		r = err_set(err, -errno, "Cannot write the memory file: %s",
 			    err_name(errno));
 	if (r == 0)
-		r = memory_copy(base->reader.memory_fd, to, size, err);
-	if (r == 0)
-		r = memory_copy(diff->reader.memory_fd, to, size, err);
-	if (r == 0)
-		r = check_result(diff, to, err);
+		r = image_copy(image, to, err);
+	if (r < 0)
+		return r;
+	memory_prove_again(&who->proof, part, to, image->size);
+	r = check_result(diff, to, err);
 	if (r < 0 || diff->s->memory_crc[0] == '\0')
 		return r;
-	r = memory_crc(to, size, false, &crc, err);
+	r = memory_crc(to, image->size, part, &crc, err);
 	if (r == 0)
 		snapshot_id_text(crc, diff->s->memory_crc);
 	return r;
@@ -148,8 +145,10 @@ static int still_there(const struct part *diff, const struct snapshot_paths *to,
 		       "it was read");
 }
 
-static int write_whole(const struct part *base, struct part *diff,
-		       const struct snapshot_paths *to, struct err *err)
+/* @image takes the place of the diff; @needs: what it differs from, or 0. */
+static int replace_diff(const struct image *image, struct part *diff,
+			uint64_t needs, const struct snapshot_paths *to,
+			struct err *err)
 {
 	struct snapshot_identity *who = &diff->who;
 	struct snapshot_files files;
@@ -160,13 +159,12 @@ static int write_whole(const struct part *base, struct part *diff,
 		return err_set(err, -EIO, "No random numbers");
 	r = snapshot_files_begin(&files, to, id, err);
 	who->label.id = id;
-	who->label.base = 0;
+	who->label.base = needs;
 	files.label = who->label;
 	if (r == 0)
 		r = still_there(diff, to, err);
 	if (r == 0)
-		r = merge_write_memory(base, diff, files.memory.fd, err);
-	who->proof.extents = who->proof.own = 0;
+		r = merge_write_memory(image, diff, files.memory.fd, err);
 	snapshot_set_identity(diff->s, who);
 	if (r == 0)
 		r = merge_write_state(diff->s, files.state.fd, err);
@@ -182,11 +180,29 @@ static void free_part(struct part *p)
 	free(p->s);
 }
 
+/* The two, one on top of the other. */
+static int merge_image(struct part *base, struct part *diff,
+		       struct image *image, struct err *err)
+{
+	int r;
+
+	image_init(image, diff->who.size);
+	r = image_add(image, &diff->reader.memory_fd, diff->reader.memory_path,
+		      err);
+	if (r == 0)
+		r = image_add(image, &base->reader.memory_fd,
+			      base->reader.memory_path, err);
+	return r == 0 ? image_finish(image, base->reader.held == MEMORY_WHOLE,
+				     err)
+		      : r;
+}
+
 int snapshot_merge(const struct snapshot_paths *base,
 		   const struct snapshot_paths *diff, struct err *err)
 {
 	struct part a = {.reader = {.state_fd = -1, .memory_fd = -1}};
 	struct part b = {.reader = {.state_fd = -1, .memory_fd = -1}};
+	struct image image = {0};
 	int r = read_part(&a, base, err);
 
 	if (r == 0)
@@ -194,8 +210,31 @@ int snapshot_merge(const struct snapshot_paths *base,
 	if (r == 0)
 		r = belong_together(&a, &b, err);
 	if (r == 0)
-		r = write_whole(&a, &b, diff, err);
+		r = merge_image(&a, &b, &image, err);
+	if (r == 0)
+		r = replace_diff(
+			&image, &b,
+			a.reader.held == MEMORY_WHOLE ? 0 : a.who.label.base,
+			diff, err);
+	image_fini(&image);
 	free_part(&a);
 	free_part(&b);
+	return r;
+}
+
+int snapshot_squash(const struct snapshot_paths *paths, struct err *err)
+{
+	struct part p = {.reader = {.state_fd = -1, .memory_fd = -1}};
+	struct image image = {0};
+	int r = read_part(&p, paths, err);
+
+	if (r == 0 && p.reader.held != MEMORY_PART)
+		r = err_set(err, -EINVAL, "The snapshot is whole already");
+	if (r == 0)
+		r = snapshot_chain_image(paths, &p.reader, p.s, &image, err);
+	if (r == 0)
+		r = replace_diff(&image, &p, 0, paths, err);
+	image_fini(&image);
+	free_part(&p);
 	return r;
 }

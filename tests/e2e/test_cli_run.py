@@ -351,7 +351,7 @@ def test_help_is_everywhere(cli):
     for words in ([], ["run"], ["ps"], ["stop"], ["snapshot"], ["restore"],
                   ["doctor"], ["net"], ["net", "add"], ["net", "del"],
                   ["net", "list"], ["snapshot", "inspect"],
-                  ["snapshot", "merge"]):
+                  ["snapshot", "merge"], ["snapshot", "squash"]):
         shown = [cli(*words, "--help"), cli(*words, "-h"), cli("help", *words)]
         for done in shown:
             assert (done.returncode, done.stderr) == (0, "")
@@ -378,6 +378,7 @@ def test_hostile_words_are_escaped(cli, tmp_path):
                   ["run", "--name", odd], ["snapshot", "inspect", odd],
                   ["snapshot", odd, "d"], ["restore", odd], ["net", odd],
                   ["net", "add", odd], ["snapshot", "merge", odd, odd],
+                  ["snapshot", "squash", odd],
                   ["run", "--kernel", tmp_path / odd], ["help", odd],
                   ["restore", b"\xff\xfe"], ["run", "--kernel", b"/\xff"],
                   ["restore", "x" * 5000], ["stop", "x" * 5000]):

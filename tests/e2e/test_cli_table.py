@@ -42,6 +42,7 @@ BASES = {
     "volt snapshot": [["none", "none"]],
     "volt snapshot inspect": [["none"]],
     "volt snapshot merge": [["none", "none"]],
+    "volt snapshot squash": [["none"]],
     "volt net add": [["longer-than-a-tap"]],  # as root, too: none is made
     "volt net del": [["longer-than-a-tap"]],
     "volt net list": [[]], "volt ps": [[]], "volt doctor": [[]],

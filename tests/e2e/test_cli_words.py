@@ -177,7 +177,7 @@ def test_denied_to_root(cli, tmp_path):
                               env={**os.environ, **cli.env}, check=False,
                               capture_output=True, timeout=60)
     for words in (["restore", "s"], ["snapshot", "inspect", "s"],
-                  ["snapshot", "merge", "s", "s"],
+                  ["snapshot", "merge", "s", "s"], ["snapshot", "squash", "s"],
                   ["run", "--kernel", "s/kernel"],
                   ["run", "--kernel", cli.vmm.guest("hello"), "--disk",
                    "s/memory.snap"]):
