@@ -139,6 +139,7 @@ extern const struct api_resource api_entropy;
 extern const struct api_resource api_instance;
 extern const struct api_resource api_logger;
 extern const struct api_resource api_machine_config;
+extern const struct api_resource api_memory;
 extern const struct api_resource api_memory_hotplug;
 extern const struct api_resource api_metrics;
 extern const struct api_resource api_mmds;

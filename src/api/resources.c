@@ -15,6 +15,6 @@ const struct api_resource *const api_resources[] = {
 	&api_vsock,      &api_mmds,           &api_entropy,
 	&api_balloon,    &api_memory_hotplug, &api_snapshot,
 	&api_instance,   &api_vm_config,      &api_actions,
-	&api_vm_state,   &api_sandbox,
+	&api_vm_state,   &api_sandbox,        &api_memory,
 };
 const size_t api_nr_resources = ARRAY_SIZE(api_resources);

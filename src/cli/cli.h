@@ -52,6 +52,7 @@ extern const struct args_page cmd_snapshot_page;
 extern const struct args_page cmd_snapshot_inspect_page;
 extern const struct args_page cmd_snapshot_merge_page;
 extern const struct args_page cmd_snapshot_squash_page;
+extern const struct args_page cmd_stats_page;
 extern const struct args_page cmd_stop_page;
 
 int cmd_doctor(const struct args_page *page, int argc, char **argv);
@@ -67,6 +68,7 @@ int cmd_snapshot(const struct args_page *page, int argc, char **argv);
 int cmd_snapshot_inspect(const struct args_page *page, int argc, char **argv);
 int cmd_snapshot_merge(const struct args_page *page, int argc, char **argv);
 int cmd_snapshot_squash(const struct args_page *page, int argc, char **argv);
+int cmd_stats(const struct args_page *page, int argc, char **argv);
 int cmd_stop(const struct args_page *page, int argc, char **argv);
 
 /* What cli_parse() returns when there is something to do. */

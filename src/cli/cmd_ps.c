@@ -8,12 +8,9 @@
 
 #include "base/fd.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-
-#define SUFFIX ".sock"
 
 /* The API answers at once, or the VM is busy with something. */
 #define PATIENCE_MS 2000
@@ -119,45 +116,14 @@ static void print_vm(const char *name, const char *socket,
 	json_decref(machine);
 }
 
-/* "web.sock" -> "web". Return: false for other files. */
-static bool ps_take_name(const char *file, char *name)
+static void ps_each(void *ctx, const char *name, const char *socket,
+		    struct api_client *api)
 {
-	size_t len = strlen(file), suffix = strlen(SUFFIX);
+	struct listed *listed = ctx;
 
-	if (len <= suffix || len - suffix > VMAPI_NAME_MAX ||
-	    strcmp(file + len - suffix, SUFFIX) != 0)
-		return false;
-	(void)snprintf(name, VMAPI_NAME_MAX + 1, "%.*s", (int)(len - suffix),
-		       file);
-	return vmapi_check_name(name, NULL) == 0;
-}
-
-static int list_folder(const struct args_page *page, const char *folder,
-		       struct listed *listed)
-{
-	char name[VMAPI_NAME_MAX + 1], socket[VMAPI_PATH_MAX];
-	struct dirent **list;
-	struct api_client api;
-	int n = scandir(folder, &list, NULL, alphasort);
-
-	if (n < 0)
-		return errno == ENOENT
-			       ? 0
-			       : cli_complain(1, page, "cannot list %s: %s",
-					      folder, err_name(errno));
-	for (int i = 0; i < n; i++) {
-		if (ps_take_name(list[i]->d_name, name) &&
-		    vmapi_socket(name, socket, false, NULL) == 0 &&
-		    vmapi_open(&api, name, NULL) == 0) {
-			print_vm(name, socket, &api);
-			if (listed->nr < ALONE_MAX)
-				listed->pid[listed->nr++] = api.pid;
-			api_client_close(&api);
-		}
-		free(list[i]);
-	}
-	free(list);
-	return 0;
+	print_vm(name, socket, api);
+	if (listed->nr < ALONE_MAX)
+		listed->pid[listed->nr++] = api->pid;
 }
 
 /* The socket may be another's by now, or in a place that is not seen from
@@ -199,7 +165,6 @@ static int list_alone(const struct listed *listed, struct err *err)
 
 int cmd_ps(const struct args_page *page, int argc, char **argv)
 {
-	char folder[VMAPI_PATH_MAX];
 	cleanup_free struct listed *listed = calloc(1, sizeof(*listed));
 	struct args args;
 	struct err err;
@@ -209,12 +174,10 @@ int cmd_ps(const struct args_page *page, int argc, char **argv)
 		return code;
 	if (!listed)
 		return cli_complain(1, page, "out of memory");
-	if (vmapi_folder(folder, false, &err) < 0)
-		return cli_fail(1, page, &err);
 	(void)printf("%-20s %-12s %4s %10s %-15s %8s %s\n", "NAME", "STATE",
 		     "CPUS", "MEMORY/MiB", "SANDBOX", "PID", "API");
-	code = list_folder(page, folder, listed);
-	if (code == 0 && list_alone(listed, &err) < 0)
-		code = cli_fail(1, page, &err);
-	return code;
+	if (vmapi_each(ps_each, listed, &err) < 0 ||
+	    list_alone(listed, &err) < 0)
+		return cli_fail(1, page, &err);
+	return 0;
 }

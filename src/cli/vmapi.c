@@ -7,11 +7,15 @@
 #include "base/clean.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define SUFFIX ".sock"
 
 int vmapi_check_name(const char *name, struct err *err)
 {
@@ -131,6 +135,50 @@ int vmapi_open(struct api_client *api, const char *name, struct err *err)
 	if (r < 0)
 		return err_set(err, r, "Cannot reach %s: %s", path,
 			       err_name(r));
+	return 0;
+}
+
+/* "web.sock" -> "web". Return: false for other files. */
+static bool name_of(const char *file, char *name)
+{
+	size_t len = strlen(file), suffix = strlen(SUFFIX);
+
+	if (len <= suffix || len - suffix > VMAPI_NAME_MAX ||
+	    strcmp(file + len - suffix, SUFFIX) != 0)
+		return false;
+	(void)snprintf(name, VMAPI_NAME_MAX + 1, "%.*s", (int)(len - suffix),
+		       file);
+	return vmapi_check_name(name, NULL) == 0;
+}
+
+int vmapi_each(void (*each)(void *ctx, const char *name, const char *socket,
+			    struct api_client *api),
+	       void *ctx, struct err *err)
+{
+	char folder[VMAPI_PATH_MAX], socket[VMAPI_PATH_MAX];
+	char name[VMAPI_NAME_MAX + 1];
+	struct dirent **list;
+	struct api_client api;
+	int n = vmapi_folder(folder, false, err);
+
+	if (n < 0)
+		return n;
+	n = scandir(folder, &list, NULL, alphasort);
+	if (n < 0)
+		return errno == ENOENT
+			       ? 0
+			       : err_set(err, -errno, "cannot list %s: %s",
+					 folder, err_name(errno));
+	for (int i = 0; i < n; i++) {
+		if (name_of(list[i]->d_name, name) &&
+		    vmapi_socket(name, socket, false, NULL) == 0 &&
+		    vmapi_open(&api, name, NULL) == 0) {
+			each(ctx, name, socket, &api);
+			api_client_close(&api);
+		}
+		free(list[i]);
+	}
+	free(list);
 	return 0;
 }
 

@@ -50,6 +50,17 @@ int vmapi_socket(const char *name, char *out, bool make,
 int vmapi_open(struct api_client *api, const char *name,
 	       struct err *err) __must_check;
 
+/**
+ * vmapi_each() - each VM of this user, by name, that somebody listens for
+ * @each:	gets the VM's name, the path of its socket and a connection that
+ *		is closed behind it
+ *
+ * Return: 0, also when there is none, or -errno.
+ */
+int vmapi_each(void (*each)(void *ctx, const char *name, const char *socket,
+			    struct api_client *api),
+	       void *ctx, struct err *err) __must_check;
+
 /* For @waiting of a client: tells a person every ten seconds, on standard
  * error. */
 void vmapi_say_waiting(struct api_client *api, unsigned int seconds);

@@ -111,10 +111,11 @@ void handover_take(struct handover *left)
 {
 	int proc = HANDOVER_PROC_FD;
 
-	*left = (struct handover){.pagemap = -1};
+	*left = (struct handover){.pagemap = -1, .smaps = -1};
 	if (!is_proc(proc))
 		return;
 	left->pagemap = below_open(proc, "self/pagemap", BELOW_PROC);
+	left->smaps = below_open(proc, "self/smaps_rollup", BELOW_PROC);
 	handover_read_line(proc, "sys/kernel/random/boot_id", left->boot_id,
 			   sizeof(left->boot_id));
 	fd_close(&proc);

@@ -40,10 +40,12 @@
 /**
  * struct handover - what was opened by it
  * @pagemap:	/proc/self/pagemap; -1: no jailer left the way to it
+ * @smaps:	/proc/self/smaps_rollup, the same
  * @boot_id:	the kernel's id of this boot, without a line feed; or empty
  */
 struct handover {
 	int pagemap;
+	int smaps;
 	char boot_id[64];
 };
 

@@ -74,6 +74,7 @@ enum path_role {
 	PATH_VHOST_NET,
 	PATH_USERFAULTFD, /* the device, which makes them */
 	PATH_PAGEMAP,     /* our own */
+	PATH_SMAPS,       /* our own, summed up */
 	PATH_HUGE_POLICY,
 	PATH_BOOT_ID,
 	PATH_NULL,

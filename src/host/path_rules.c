@@ -278,6 +278,10 @@ const struct path_rule path_rules[PATH_NR] = {
 			  .fixed = "/proc/self/pagemap",
 			  .flags = O_RDONLY,
 			  .say = say_pagemap},
+	[PATH_SMAPS] = {.name = "smaps",
+			.fixed = "/proc/self/smaps_rollup",
+			.flags = O_RDONLY,
+			.say = say_open},
 	[PATH_HUGE_POLICY] = {.name = "huge page policy",
 			      .fixed = "/sys/kernel/mm/"
 				       "transparent_hugepage/enabled",

@@ -158,10 +158,10 @@ static int close_between(unsigned int from, unsigned int to)
 	return syscall(SYS_close_range, from, to, 0) < 0 ? -errno : 0;
 }
 
-int sandbox_early(int argc, char **argv, int own, struct err *err)
+int sandbox_early(int argc, char **argv, const int own[2], struct err *err)
 {
 	static const char *const prefixes[] = {"/dev/fd/", "/proc/self/fd/"};
-	int keep[SANDBOX_KEEP_MAX + 1];
+	int keep[SANDBOX_KEEP_MAX + 2];
 	unsigned int nr = 0, from = STDERR_FILENO + 1;
 	int r = 0;
 
@@ -179,8 +179,9 @@ int sandbox_early(int argc, char **argv, int own, struct err *err)
 			keep[nr++] = fd;
 		}
 	}
-	if (own > STDERR_FILENO)
-		keep[nr++] = own;
+	for (unsigned int i = 0; i < 2; i++)
+		if (own[i] > STDERR_FILENO)
+			keep[nr++] = own[i];
 	sort(keep, nr);
 	for (unsigned int i = 0; i < nr && r == 0; i++) {
 		r = close_between(from, (unsigned int)keep[i] - 1);

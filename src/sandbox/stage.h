@@ -137,13 +137,14 @@ int sandbox_read_host(struct sandbox *s, const char *path,
  * @argc, @argv: a descriptor that an argument names as /dev/fd/N or
  *		/proc/self/fd/N stays open
  *
- * @own:	one that this process has opened, or -1
+ * @own:	two that this process has opened, each may be -1
  *
  * Call it when 0 to 2 are open and nothing else has been opened.
  *
  * Return: 0 or -errno with a sentence.
  */
-int sandbox_early(int argc, char **argv, int own, struct err *err) __must_check;
+int sandbox_early(int argc, char **argv, const int own[2],
+		  struct err *err) __must_check;
 
 /* What the host has. Return: 0; -EOPNOTSUPP with a sentence in strict mode. */
 int sandbox_check(struct sandbox *s, struct err *err) __must_check;

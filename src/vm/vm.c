@@ -32,6 +32,7 @@ int vm_init(struct vm *vm, struct loop *loop)
 	vm->loop = loop;
 	vm->exit_code = -1;
 	vm->handover.pagemap = -1;
+	vm->handover.smaps = -1;
 	vm->end = (struct loop_source){
 		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.events = EPOLLIN,
@@ -56,8 +57,24 @@ void vm_look_at_host(struct vm *vm)
 	if (host->pagemap >= 0 || host->boot_id[0])
 		return;
 	host->pagemap = path_open(opener, PATH_PAGEMAP, NULL, NULL);
+	host->smaps = path_open(opener, PATH_SMAPS, NULL, NULL);
 	(void)path_read_text(opener, PATH_BOOT_ID, host->boot_id,
 			     sizeof(host->boot_id));
+}
+
+int vm_guest_usage(const struct vm *vm, uint64_t *size, struct usage *usage)
+{
+	const struct machine *m = vm->machine;
+
+	if (!m)
+		return -ENOENT;
+	*size = m->board.mem.size;
+	return usage_of_guest(&m->board.mem, m->pagemap, usage);
+}
+
+int vm_process_usage(const struct vm *vm, struct usage *usage)
+{
+	return usage_of_process(vm->handover.smaps, usage);
 }
 
 void vm_open_output(struct vm *vm)
@@ -73,6 +90,7 @@ void vm_fini(struct vm *vm)
 	loop_del(vm->loop, &vm->end);
 	fd_close(&vm->end.fd);
 	fd_close(&vm->handover.pagemap);
+	fd_close(&vm->handover.smaps);
 	vm_config_fini(&vm->config);
 }
 

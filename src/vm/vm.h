@@ -19,6 +19,7 @@
 #include "host/handover.h"
 #include "host/loop.h"
 #include "image/identity.h"
+#include "mem/usage.h"
 #include "vm/phases.h"
 #include "vm/timeline.h"
 
@@ -66,8 +67,8 @@ struct sandbox;
  * @exit_code:	an enum exit_code once it ended, -1 while it lives
  * @base:	the snapshot that a diff of now would differ from; moment 0:
  * none
- * @handover:	pagemap and boot id: what a jailer left, which main() may set
- *		after vm_init(), else by vm_look_at_host()
+ * @handover:	pagemap, smaps and boot id: what a jailer left, which main() may
+ *set after vm_init(), else by vm_look_at_host()
  * @sandbox:	locks the process before the guest runs; NULL: nobody does
  * @lock:	called once, before @sandbox locks; the process opens nothing by
  *		itself from then on. NULL: nobody has to know
@@ -106,12 +107,24 @@ int vm_init(struct vm *vm, struct loop *loop) __must_check;
 /**
  * vm_look_at_host() - open what only a process that is not locked can
  *
- * Our own pagemap and the host's boot id, kept until vm_fini(). A machine does
- * it when it is made; whoever locks the process before there is one calls this
- * first. May be repeated. What is not to be had is told by the snapshot that
- * lacks it.
+ * Our own pagemap, smaps and the host's boot id, kept until vm_fini(). A
+ * machine does it when it is made; whoever locks the process before there is
+ * one calls this first. May be repeated. What is not to be had is told by the
+ * snapshot that lacks it.
  */
 void vm_look_at_host(struct vm *vm);
+
+/**
+ * vm_guest_usage() - whose memory the guest takes (mem/usage.h)
+ * @size:	its RAM in bytes
+ *
+ * Return: 0; -ENOENT before the start; or as usage_of_guest().
+ */
+int vm_guest_usage(const struct vm *vm, uint64_t *size,
+		   struct usage *usage) __must_check;
+
+/* Of all of this process. Return: as usage_of_process(). */
+int vm_process_usage(const struct vm *vm, struct usage *usage) __must_check;
 
 /* The same for what the console writes to, our standard output: into
  * vm->output. Once. */

@@ -486,7 +486,8 @@ int main(int argc, char **argv)
 	if (stream_fill_standard() < 0)
 		return EXIT_CODE_GENERIC; /* and nowhere to say why */
 	handover_take(&left);
-	early = sandbox_early(argc, argv, left.pagemap, &err);
+	early = sandbox_early(argc, argv, (int[]){left.pagemap, left.smaps},
+			      &err);
 	stream_borrow(&path_direct, STDERR_FILENO, &v.terminal);
 	v.vm.terminal = &v.terminal;
 	log_name_thread("firecracker"); /* what clients look for */

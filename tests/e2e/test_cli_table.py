@@ -45,7 +45,8 @@ BASES = {
     "volt snapshot squash": [["none"]],
     "volt net add": [["longer-than-a-tap"]],  # as root, too: none is made
     "volt net del": [["longer-than-a-tap"]],
-    "volt net list": [[]], "volt ps": [[]], "volt doctor": [[]],
+    "volt net list": [[]], "volt ps": [[]], "volt stats": [["none"]],
+    "volt doctor": [[]],
     "volt net": [["none"]],
     **{f"volt kernel {x}": [["none"]] for x in (
         "add", "build", "info", "check", "path", "verify", "default", "pin", "rm")},

@@ -131,7 +131,7 @@ def test_bash_completion(build, tmp_path):
     for words in commands():
         assert complete(build, *words.split(), "--") == \
             flags_of(build, words), words
-    assert complete(build, "volt", "s") == {"stop", "snapshot"}
+    assert complete(build, "volt", "s") == {"snapshot", "stats", "stop"}
     assert complete(build, "volt", "net", "l") == {"list"}
     assert complete(build, "volt-vmm", "--entry", "") == {"auto", "pvh",
                                                           "linux64"}

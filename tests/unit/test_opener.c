@@ -291,14 +291,13 @@ static void expect(const char *what, const enum path_role *roles, size_t nr)
 static void everything_by_one_opener(void **state)
 {
 	static const enum path_role start[] = {
-		PATH_KERNEL, PATH_DISK,    PATH_DISK_RO, PATH_VSOCK,
-		PATH_SERIAL, PATH_PAGEMAP, PATH_BOOT_ID, PATH_KVM,
+		PATH_KERNEL,  PATH_DISK,  PATH_DISK_RO, PATH_VSOCK, PATH_SERIAL,
+		PATH_PAGEMAP, PATH_SMAPS, PATH_BOOT_ID, PATH_KVM,
 	};
 	static const enum path_role snapshot[] = {PATH_PLACE};
 	static const enum path_role restore[] = {
-		PATH_STATE,   PATH_MEMORY,  PATH_DISK,
-		PATH_DISK_RO, PATH_VSOCK,   PATH_SERIAL,
-		PATH_PAGEMAP, PATH_BOOT_ID, PATH_KVM,
+		PATH_STATE,  PATH_MEMORY,  PATH_DISK,  PATH_DISK_RO, PATH_VSOCK,
+		PATH_SERIAL, PATH_PAGEMAP, PATH_SMAPS, PATH_BOOT_ID, PATH_KVM,
 	};
 	struct world *w = *state;
 	struct err err = {0};

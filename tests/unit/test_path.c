@@ -166,11 +166,10 @@ static void each_role_and_type(void **state)
 static void no_role_is_left_out(void **state)
 {
 	static const enum path_role others[] = {
-		PATH_CONFIG,      PATH_FILTER,      PATH_HOST_RULES,
-		PATH_TAP,         PATH_TAP_READY,   PATH_KVM,
-		PATH_VHOST_NET,   PATH_USERFAULTFD, PATH_PAGEMAP,
-		PATH_HUGE_POLICY, PATH_BOOT_ID,     PATH_NULL,
-		PATH_TTY,         PATH_OUR_STREAM,  PATH_PROC_DIR,
+		PATH_CONFIG,    PATH_FILTER, PATH_HOST_RULES,  PATH_TAP,
+		PATH_TAP_READY, PATH_KVM,    PATH_VHOST_NET,   PATH_USERFAULTFD,
+		PATH_PAGEMAP,   PATH_SMAPS,  PATH_HUGE_POLICY, PATH_BOOT_ID,
+		PATH_NULL,      PATH_TTY,    PATH_OUR_STREAM,  PATH_PROC_DIR,
 	};
 	const size_t rows = sizeof(expected) / sizeof(expected[0]);
 

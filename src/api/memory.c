@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * memory.c - GET /volt/memory: whose memory this VM takes
+ *
+ * Volt's own: what Firecracker's paths answer has nothing new in it. Nobody
+ * else can tell: /proc of a process that is locked is closed to others.
+ */
+#include "api/resource.h"
+#include "vm/vm.h"
+
+#include <inttypes.h>
+
+static void add_usage(struct buf *out, const struct usage *usage)
+{
+	buf_addf(out,
+		 "\"private_bytes\":%" PRIu64 ",\"shared_bytes\":%" PRIu64
+		 ",\"swapped_bytes\":%" PRIu64,
+		 usage->private, usage->shared, usage->swapped);
+}
+
+static int get_memory(struct api_call *call)
+{
+	const struct vm *vm = call->api->vm;
+	struct buf *out = &call->reply->body;
+	struct usage usage;
+	uint64_t size;
+
+	buf_add_str(out, "{\"guest\":");
+	if (vm_guest_usage(vm, &size, &usage) == 0) {
+		buf_addf(out, "{\"size_bytes\":%" PRIu64 ",", size);
+		add_usage(out, &usage);
+		buf_add_str(out, "}");
+	} else {
+		buf_add_str(out, "null");
+	}
+	buf_add_str(out, ",\"process\":");
+	if (vm_process_usage(vm, &usage) == 0) {
+		buf_add_str(out, "{");
+		add_usage(out, &usage);
+		buf_add_str(out, "}");
+	} else {
+		buf_add_str(out, "null");
+	}
+	buf_add_str(out, "}");
+	return 0;
+}
+
+static const struct api_route memory_routes[] = {
+	{
+		.method = API_GET,
+		.path = "volt/memory",
+		.flags = API_BOTH,
+		.apply = get_memory,
+	},
+};
+
+const struct api_resource api_memory = {
+	.routes = memory_routes,
+	.nr_routes = ARRAY_SIZE(memory_routes),
+};

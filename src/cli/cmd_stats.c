@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * cmd_stats.c - `volt stats`: what VMs take of the host's memory
+ */
+#include "cli/cli.h"
+#include "cli/vmapi.h"
+
+#include <stdio.h>
+
+/* The API answers at once, or the VM is busy with something. */
+#define PATIENCE_MS 2000
+
+/**
+ * struct stats - the options, and what became of them
+ * @headed:	the columns have their names
+ * @failed:	a VM did not answer
+ */
+struct stats {
+	bool json;
+	bool headed;
+	bool failed;
+};
+
+static const struct arg stats_args[] = {
+	{"json", NULL, "a JSON object a line and VM, in bytes",
+	 .kind = ARG_FLAG, .offset = offsetof(struct stats, json)},
+};
+
+const struct args_page cmd_stats_page = {
+	.name = "volt stats",
+	.summary = "what VMs take of the host's memory",
+	.usage = "[--json] [NAME]",
+	.about = "Of VM NAME, or of all that `volt ps` lists by name, in MiB: "
+		 "the guest's memory (SIZE); what of it is this VM's alone "
+		 "(PRIVATE: written since it was started or restored), what "
+		 "is in the page cache for other VMs as well (SHARED: of a "
+		 "snapshot's memory file that nobody has written), and what "
+		 "is in swap (SWAPPED). PROCESS is all that is volt-vmm's "
+		 "alone, the guest's and its own: what the host gets back "
+		 "when this VM ends.\n\n"
+		 "The VMM reads it itself: /proc of a locked process is closed "
+		 "to others. '-': that VM's host or version cannot tell.\n",
+	.args = stats_args,
+	.nr_args = ARRAY_SIZE(stats_args),
+	.exit = "0 printed; 1 no such VM, or one that does not answer; "
+		"64 bad usage.",
+	.examples = "volt stats web\n"
+		    "volt stats --json | jq .process.private_bytes\n",
+	.nr_words = 1,
+};
+
+/* A figure of @of in MiB, or "-". */
+static void print_mib(const json_t *of, const char *key)
+{
+	const json_t *value = json_object_get(of, key);
+
+	if (json_is_integer(value))
+		(void)printf(" %9.2f", (double)json_integer_value(value) /
+					       (double)MIB(1));
+	else
+		(void)printf(" %9s", "-");
+}
+
+static void print_head(struct stats *o)
+{
+	if (!o->headed && !o->json)
+		(void)printf("%-20s %9s %9s %9s %9s %9s\n", "NAME", "SIZE",
+			     "PRIVATE", "SHARED", "SWAPPED", "PROCESS");
+	o->headed = true;
+}
+
+static void print_stats(const char *name, const json_t *told)
+{
+	const json_t *guest = json_object_get(told, "guest");
+
+	(void)printf("%-20s", name);
+	print_mib(guest, "size_bytes");
+	print_mib(guest, "private_bytes");
+	print_mib(guest, "shared_bytes");
+	print_mib(guest, "swapped_bytes");
+	print_mib(json_object_get(told, "process"), "private_bytes");
+	(void)puts("");
+}
+
+static void print_json(const char *name, json_t *told)
+{
+	json_t *line = json_pack("{s:s, s:O?, s:O?}", "name", name, "guest",
+				 json_object_get(told, "guest"), "process",
+				 json_object_get(told, "process"));
+
+	(void)json_dumpf(line, stdout, JSON_COMPACT);
+	(void)puts("");
+	json_decref(line);
+}
+
+static void stats_each(void *ctx, const char *name, const char *socket,
+		       struct api_client *api)
+{
+	struct stats *o = ctx;
+	json_t *told = NULL;
+	struct err err;
+
+	(void)socket;
+	api->limit_ms = PATIENCE_MS;
+	if (vmapi_call(api, "GET", "/volt/memory", NULL, &told, &err) < 0) {
+		(void)cli_complain(1, &cmd_stats_page, "%s: %s", name,
+				   err.text);
+		o->failed = true;
+	} else if (o->json) {
+		print_json(name, told);
+	} else {
+		print_head(o);
+		print_stats(name, told);
+	}
+	json_decref(told);
+}
+
+static int stats_of(const char *name, struct stats *o, struct err *err)
+{
+	struct api_client api;
+	int r = vmapi_open(&api, name, err);
+
+	if (r == 0)
+		stats_each(o, name, NULL, &api);
+	api_client_close(&api);
+	return r;
+}
+
+int cmd_stats(const struct args_page *page, int argc, char **argv)
+{
+	struct stats o = {0};
+	struct args args;
+	struct err err;
+	int r, code = cli_parse(page, argc, argv, 0, &o, &args);
+
+	if (code != CLI_GO_ON)
+		return code;
+	if (args.nr_words && vmapi_check_name(args.words[0], &err) < 0)
+		return cli_fail(CLI_EXIT_USAGE, page, &err);
+	r = args.nr_words ? stats_of(args.words[0], &o, &err)
+			  : vmapi_each(stats_each, &o, &err);
+	if (r < 0)
+		return cli_fail(1, page, &err);
+	if (!o.failed)
+		print_head(&o);
+	return o.failed;
+}

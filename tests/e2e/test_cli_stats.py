@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""volt stats and GET /volt/memory, of locked VMs with bare-metal guests."""
+
+import json
+
+from conftest import BUILD, Api
+from test_cli_snapshot import cli, restore, saved  # noqa: F401
+
+VMM = str(BUILD / "volt-vmm")
+MIB = 1 << 20
+KEYS = {"private_bytes", "shared_bytes", "swapped_bytes"}
+
+
+def stats(cli, *words):
+    done = cli("stats", "--json", *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    return {vm["name"]: vm for vm in map(json.loads, done.stdout.splitlines())}
+
+
+def test_a_clone_shares_what_it_has_not_written(cli, saved):
+    clone = restore(cli, saved, "second")
+    clone.wait_for("tick")
+    told = stats(cli)
+    assert set(told) == {"first", "second"}
+    first, second = (told[name]["guest"] for name in ("first", "second"))
+    assert set(first) == KEYS | {"size_bytes"}
+    assert first["size_bytes"] == second["size_bytes"] >= 16 * MIB
+    # Its memory comes from nowhere but itself; the clone's from a file.
+    assert first["shared_bytes"] == 0 < first["private_bytes"]
+    assert second["shared_bytes"] > 0
+    for name, vm in told.items():
+        assert set(vm["process"]) == KEYS
+        own = [vm[of]["private_bytes"] + vm[of]["swapped_bytes"]
+               for of in ("guest", "process")]
+        assert 0 < own[0] < own[1] < 16 * MIB, name
+
+
+def test_what_is_printed(cli):
+    cli.start("ticker", "--name", "web").wait_for("tick")
+    for words in ((), ("web",)):
+        done = cli("stats", *words)
+        assert (done.returncode, done.stderr) == (0, "")
+        head, line = done.stdout.splitlines()
+        assert head.split() == ["NAME", "SIZE", "PRIVATE", "SHARED", "SWAPPED",
+                                "PROCESS"]
+        name, *figures = line.split()
+        assert name == "web"
+        size, private, shared, swapped, process = map(float, figures)
+        assert shared == 0 and private + swapped <= process < size
+
+
+def test_of_nobody(cli):
+    done = cli("stats", "nobody")
+    assert done.returncode == 1
+    assert "no VM named nobody runs" in done.stderr
+    assert cli("stats", "no/name").returncode == 64
+
+
+def test_before_the_start(vmm, tmp_path):
+    sock = tmp_path / "api.sock"
+    vmm.spawn([VMM, "--api-sock", sock])
+    api = Api(sock)
+    api.wait()
+    code, told = api.call("GET", "/volt/memory")
+    assert code == 200
+    assert told == {"guest": None, "process": None}
