@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 
 # The programs and their pages; what tests need, they build.
-PROGRAMS := volt volt-vmm src/docgen/volt.1 src/docgen/volt.fish
+PROGRAMS := volt volt-vmm volt-jailer volt.spdx.json src/docgen/volt.1 src/docgen/volt.fish
 
 # The programs, release build.
 all: programs
@@ -88,6 +88,11 @@ install: programs
 	@ninja -C $(BUILD) build.ninja >/dev/null
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 
+# The Debian package of the tree, in build/deb.
+deb:
+	@tools/deps build deb
+	@tools/deb
+
 clean:
 	rm -rf $(BUILD)
 
@@ -109,9 +114,10 @@ help:
 	@echo 'make docs      docs/cli.md anew, after a change of an option'
 	@echo 'make bench     figures against QEMU and a bare probe'
 	@echo 'make install   to PREFIX=$(PREFIX) under DESTDIR'
+	@echo 'make deb       the Debian package, into build/deb/'
 	@echo 'make clean     remove $(BUILD)/'
 	@echo
 	@echo 'Where this host cannot run Linux guests, a software-emulated one does:'
 	@echo 'tests/lab/run COMMAND. What it can run: $(BUILD)/volt doctor.'
 
-.PHONY: all programs docs demo shell check check-long lint fuzz debug test fuzz-repro bench install clean help
+.PHONY: all programs docs demo shell check check-long lint fuzz debug test fuzz-repro bench install deb clean help

@@ -17,6 +17,11 @@
 #define INITRD_PREFIX "guest-"
 #define INITRD_SUFFIX ".cpio"
 
+/* Whoever has installed Volt has no tree, and wants a kernel, not its cache. */
+#define NO_KERNEL                                             \
+	"There is no kernel yet: `volt kernel add --package " \
+	"linux-image-cloud-amd64` fetches Debian's, --kernel names a file"
+
 int cache_path(char *path, const char *file, struct err *err)
 {
 	const char *own = getenv("VOLT_CACHE");
@@ -46,11 +51,7 @@ int cache_find_kernel(char *path, struct err *err)
 	if (r < 0)
 		return r;
 	if (access(path, R_OK) < 0)
-		return err_set(err, -ENOENT,
-			       "There is no kernel at %s yet: give one with "
-			       "--kernel; `make shell` in Volt's source "
-			       "fetches Debian's",
-			       path);
+		return err_set(err, -ENOENT, NO_KERNEL);
 	return 0;
 }
 
@@ -102,10 +103,8 @@ int cache_find_initrd(char *path, struct err *err)
 	}
 	if (!found)
 		return err_set(err, -ENOENT,
-			       "There is no initramfs in %s yet: give one with "
-			       "--initrd; `make shell` in Volt's source "
-			       "builds it",
-			       path);
+			       "The kernel has no root: give it a --disk or an "
+			       "--initrd");
 	len = strlen(path);
 	n = snprintf(path + len, PATH_MAX - len, "/%s", name);
 	if (n < 0 || (size_t)n >= PATH_MAX - len)

@@ -240,7 +240,8 @@ def test_a_vm_that_answers_without_an_end(cli):
 def test_without_a_kernel(cli):
     run = cli("run")
     assert run.returncode == 1
-    assert "--kernel" in run.stderr and "make shell" in run.stderr
+    assert "--kernel" in run.stderr and \
+        "`volt kernel add --package linux-image-cloud-amd64`" in run.stderr
 
 
 def test_without_a_run_folder(cli, vmm):
