@@ -290,21 +290,42 @@ static int write_text(const char *folder, const char *name, const char *text,
 		path = NULL;
 		return -ENOMEM;
 	}
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+		  0644);
 	return fd < 0 ? -errno : fd_write_full(fd, text, len);
 }
 
-/* An apt that knows one suite, and nothing of this machine but its keys. */
-static int write_config(const struct apt *apt, const char *mirror,
-			const char *suite)
+/* The suite, and beside it where its kernels get their security fixes;
+ * backports and what is no release yet have none. */
+static int write_sources(const struct apt *apt, const char *mirror,
+			 const char *suite, bool security)
 {
-	static const char *const folders[] = {"lists", "lists/partial",
-					      "archives", "archives/partial"};
 	const char *keyring = access(KEYRING ".gpg", R_OK) == 0 ? KEYRING ".gpg"
 			      : access(KEYRING ".pgp", R_OK) == 0 ? KEYRING
 				      ".pgp"
 								  : NULL;
-	cleanup_buf struct buf config = {0}, sources = {0};
+	cleanup_buf struct buf text = {0};
+	int r;
+
+	for (int i = 0; i < 1 + security; i++)
+		buf_addf(&text, "deb [target=Packages%s%s] %s%s %s%s main\n",
+			 keyring ? " signed-by=" : "", keyring ? keyring : "",
+			 mirror, i ? "-security" : "", suite,
+			 i ? "-security" : "");
+	r = text.failed ? -ENOMEM
+			: write_text(apt->folder, "sources.list", text.data,
+				     text.len);
+	return r < 0 ? err_set(apt->err, r, "Cannot write into %s: %s",
+			       apt->folder, err_name(r))
+		     : 0;
+}
+
+/* An apt that knows one suite, and nothing of this machine but its keys. */
+static int write_config(const struct apt *apt)
+{
+	static const char *const folders[] = {"lists", "lists/partial",
+					      "archives", "archives/partial"};
+	cleanup_buf struct buf config = {0};
 	const char *f = apt->folder;
 	int r = 0;
 
@@ -338,15 +359,10 @@ static int write_config(const struct apt *apt, const char *mirror,
 			     "#clear APT::Update::Post-Invoke;\n"
 			     "#clear APT::Update::Post-Invoke-Success;\n"
 			     "#clear DPkg::Post-Invoke;\n");
-	buf_addf(&sources, "deb [target=Packages%s%s] %s %s main\n",
-		 keyring ? " signed-by=" : "", keyring ? keyring : "", mirror,
-		 suite);
-	if (config.failed || sources.failed)
+	if (config.failed)
 		r = -ENOMEM;
 	if (r == 0)
 		r = write_text(f, "apt.conf", config.data, config.len);
-	if (r == 0)
-		r = write_text(f, "sources.list", sources.data, sources.len);
 	if (r == 0)
 		r = write_text(f, "status", "", 0);
 	return r < 0 ? err_set(apt->err, r, "Cannot write into %s: %s", f,
@@ -368,7 +384,8 @@ static int download_by_own_lists(struct apt *apt, const char *package,
 			       "which Debian it is, --suite trixie",
 			       package);
 	find_mirror(apt, mirror, sizeof(mirror));
-	r = write_config(apt, mirror, suite ? suite : own);
+	suite = suite ? suite : own;
+	r = write_config(apt);
 	if (r == 0 && asprintf(&config, "%s/apt.conf", apt->folder) < 0) {
 		config = NULL;
 		r = err_set(apt->err, -ENOMEM, "Out of memory");
@@ -376,7 +393,17 @@ static int download_by_own_lists(struct apt *apt, const char *package,
 	if (r < 0)
 		return r;
 	apt->config = config;
-	r = aptget_ask(apt, "apt-get", "update", NULL, NULL, &out, &said);
+	/* A mirror of one's own may have no security fixes. */
+	for (int security = !strchr(suite, '-'); security >= 0; security--) {
+		r = write_sources(apt, mirror, suite, security);
+		if (r < 0)
+			return r;
+		buf_clear(&said);
+		r = aptget_ask(apt, "apt-get", "update", NULL, NULL, &out,
+			       &said);
+		if (r == 0)
+			break;
+	}
 	if (r != 0)
 		return failed(apt, r, "fetch the list of packages", &said);
 	return download(apt, package, deb);

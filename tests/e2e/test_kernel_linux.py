@@ -169,7 +169,8 @@ def test_check_is_right(booted, boot):
 
 
 @long_only("a download of 30 MB from Debian")
-@pytest.mark.parametrize("suite", [[], ["--suite", "trixie"]])
+@pytest.mark.parametrize("suite", [[], *(
+    ["--suite", x] for x in ("bookworm", "trixie", "bookworm-backports"))])
 def test_a_package_of_debians(build, tmp_path, suite):
     """By apt, as whoever runs this; nothing is left of it."""
     if not shutil.which("apt-get"):
