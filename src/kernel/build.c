@@ -36,11 +36,23 @@ static char *path_in(const struct build *build, const char *name)
 	return tree_path(build->folder, name);
 }
 
+/* Is what is held what its name means? */
+static bool is_still_there(const struct build *build)
+{
+	struct stat held, named;
+
+	return fstat(build->hold, &held) == 0 &&
+	       lstat(build->folder, &named) == 0 &&
+	       held.st_ino == named.st_ino && held.st_dev == named.st_dev;
+}
+
 static int make_folder(struct build *build, struct err *err)
 {
 	cleanup_buf struct buf key = {0};
 	struct digest sum;
+	int r;
 
+	build->hold = -1;
 	buf_addf(&key, "%s\n%s\n", build->source->id, build->source->version);
 	fragments_print(build->fragments, &key);
 	if (key.failed)
@@ -51,12 +63,17 @@ static int make_folder(struct build *build, struct err *err)
 		build->folder = NULL;
 		return out_of_memory(err);
 	}
-	if (mkdir(build->folder, 0755) < 0 && errno != EEXIST)
-		return err_set(err, -errno, "Cannot make %s: %s", build->folder,
-			       err_name(errno));
-	return source_hold(build->folder, false, build->progress,
-			   "waiting for another build of the same kernel",
-			   &build->hold, err);
+	/* Who held it may have removed it. */
+	do {
+		fd_close(&build->hold);
+		if (mkdir(build->folder, 0755) < 0 && errno != EEXIST)
+			return err_set(err, -errno, "Cannot make %s: %s",
+				       build->folder, err_name(errno));
+		r = source_hold(build->folder, false, build->progress,
+				"waiting for another build of the same kernel",
+				&build->hold, err);
+	} while (r == 0 && !is_still_there(build));
+	return r;
 }
 
 static int write_wanted(const struct build *build, struct err *err)
@@ -342,8 +359,8 @@ int build_kernel(struct build *build, struct buf *ignored, struct err *err)
 void build_close(struct build *build, bool done)
 {
 	if (build->folder && done)
-		tree_remove(build->folder);
-	if (build->hold > 0)
+		tree_retire(build->folder);
+	if (build->folder)
 		fd_close(&build->hold);
 	free(ptr_steal(build->folder));
 }

@@ -247,7 +247,7 @@ static int unpack(const char *tarball, const char *cache, const char *id,
 	char line[256];
 	int r;
 
-	if (asprintf(&part, "%s/source-%s.part", cache, id) < 0)
+	if (asprintf(&part, "%s/source-%s" TREE_PART, cache, id) < 0)
 		part = NULL;
 	if (asprintf(&whole, "%s/source-%s", cache, id) < 0)
 		whole = NULL;
@@ -312,6 +312,13 @@ int source_of_tarball(const char *path, const char *cache, const char *id,
 	return r < 0 ? r : source_take_cached(cache, id, progress, source, err);
 }
 
+static bool source_is_part(const char *name)
+{
+	const size_t len = strlen(name), end = strlen(TREE_PART);
+
+	return len > end && strcmp(name + len - end, TREE_PART) == 0;
+}
+
 void source_clean_cache(const char *cache, uint64_t *folders)
 {
 	cleanup_fd int lock = -1;
@@ -333,10 +340,13 @@ void source_clean_cache(const char *cache, uint64_t *folders)
 			continue;
 		fd = openat(dirfd(dir), e->d_name,
 			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 ||
-		    asprintf(&path, "%s/%s", cache, e->d_name) < 0)
+		path = tree_path(cache, e->d_name);
+		if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || !path)
 			continue;
-		tree_remove(path);
+		if (source_is_part(e->d_name))
+			tree_remove(path);
+		else
+			tree_retire(path);
 		++*folders;
 	}
 	(void)closedir(dir);

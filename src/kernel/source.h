@@ -11,7 +11,7 @@
  *   lock                held while something in it is found, made or removed
  *   source-KEY          an unpacked source; shared lock: it is built from
  *   build-KEY           what is built (build.h); exclusive lock: by somebody
- *   *.part              being unpacked, under the lock
+ *   *.part              being unpacked, or removed: never a whole one
  *
  * A lock is of the folder itself, and its descriptor goes to the programs that
  * work there: as long as one of them lives, also after its volt was killed,
@@ -86,5 +86,5 @@ int source_make_cache(const char *cache, struct err *err) __must_check;
 int source_hold(const char *path, bool shared, struct progress *progress,
 		const char *what, int *fd, struct err *err) __must_check;
 
-/* What nobody holds goes. @bytes: how much that was, about. */
+/* What nobody holds goes. @folders: how many. */
 void source_clean_cache(const char *cache, uint64_t *folders);

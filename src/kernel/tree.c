@@ -41,3 +41,17 @@ void tree_remove(const char *path)
 {
 	(void)nftw(path, tree_remove_one, NR_OPEN, FTW_DEPTH | FTW_PHYS);
 }
+
+void tree_retire(const char *path)
+{
+	cleanup_free char *part = NULL;
+
+	if (asprintf(&part, "%s" TREE_PART, path) < 0) {
+		part = NULL;
+		return;
+	}
+	/* What an earlier one left. */
+	tree_remove(part);
+	if (rename(path, part) == 0)
+		tree_remove(part);
+}

@@ -140,6 +140,110 @@ def test_a_build_that_fails_names_its_log(build, tmp_path):
     assert not os.path.exists(log)
 
 
+# As Linux' make answers what a build asks of it, with three files to compile,
+# each of which takes as long as its file `wait` is there.
+MAKEFILE = """VERSION = 6
+PATCHLEVEL = 1
+SUBLEVEL = 9
+allnoconfig:
+\tcp "$$KCONFIG_ALLCONFIG" $(O)/.config
+prepare:
+vmlinux: $(O)/a.o $(O)/b.o $(O)/c.o
+\t@echo "  LD      vmlinux"
+\tcp KERNEL $(O)/vmlinux
+$(O)/%.o:
+\t@echo "  CC      $*.o"
+\techo half >$@
+\t@while [ -e WAIT-$* ]; do sleep 0.02; done
+\techo $* >>built && echo done >$@ && touch $(O)/.$*.o.cmd
+"""
+
+
+def tree_to_build(folder):
+    tree = source(folder)
+    kernel = BUILD / "tests/guest/hello.elf"
+    (tree / "Makefile").write_text(
+        MAKEFILE.replace("KERNEL", str(kernel))
+        .replace("WAIT", str(folder / "wait"))
+        .replace(">>built", f">>{folder}/built"))
+    return tree
+
+
+def kill_at(folder, tree, name):
+    """A build that is killed while it compiles the file @name."""
+    wait = folder / f"wait-{name}"
+    wait.touch()
+    run = subprocess.Popen(
+        [BUILD / "volt", "kernel", "build", "--jobs", "1", tree],
+        stderr=subprocess.DEVNULL, env=environment(folder))
+    end = time.monotonic() + 60
+    while not list(folder.glob(f"cache/build/build-*/{name}.o")):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    run.kill()
+    run.wait(timeout=60)
+    wait.unlink()
+
+
+def test_a_killed_build_goes_on_where_it_was(build, tmp_path):
+    """What was compiled stays, what was half compiled does not; there is no
+    kernel before it is whole, and no folder after it."""
+    need_tools()
+    tree = tree_to_build(tmp_path)
+    for name in "ab":
+        kill_at(tmp_path, tree, name)
+        assert list((tmp_path / "store/names").iterdir()) == []
+    run = volt_build(tmp_path, "--name", "k", tree)
+    assert run.returncode == 0 and "k: added" in run.stdout, run.stderr
+    assert sorted((tmp_path / "built").read_text().split()) == ["a", "b", "c"]
+    assert [p.name for p in (tmp_path / "cache/build").iterdir()
+            if p.name != "lock"] == []
+    assert list((tmp_path / "store/tmp").iterdir()) == []
+
+
+def test_two_builds_of_the_same_kernel(build, tmp_path):
+    """One waits for the other; both end well."""
+    need_tools()
+    tree = tree_to_build(tmp_path)
+    runs = [subprocess.Popen(
+        [BUILD / "volt", "kernel", "build", "--name", "k", tree], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=environment(tmp_path)) for _ in range(3)]
+    said = [run.communicate(timeout=120) for run in runs]
+    assert [run.returncode for run in runs] == [0, 0, 0], said
+    assert sum("k: added" in out for out, _ in said) == 1, said
+    assert list((tmp_path / "cache/build").glob("build-*")) == []
+
+
+@pytest.mark.parametrize("call", ["rename", "unlinkat", "unlink", "rmdir"])
+def test_a_killed_gc(build, tmp_path, call):
+    """A source is there whole or not at all: a build does not take the rest of
+    one for a source."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    need_tools()
+    (tmp_path / "t").mkdir()
+    tree = tree_to_build(tmp_path / "t")
+    subprocess.run(["tar", "-C", tree.parent, "-cf", tmp_path / "x.tar",
+                    tree.name], check=True, timeout=60)
+    for nth in range(1, 6):
+        run = volt_build(tmp_path, "--name", "k", tmp_path / "x.tar")
+        assert run.returncode == 0, run.stderr
+        whole = {p.relative_to(tree) for p in tree.rglob("*")}
+        subprocess.run(
+            ["strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e",
+             f"inject={call}:signal=KILL:when={nth}", BUILD / "volt",
+             "kernel", "gc"], timeout=60, check=False, capture_output=True,
+            env=environment(tmp_path))
+        for path in (tmp_path / "cache/build").glob("source-*"):
+            if path.suffix != ".part":
+                assert {p.relative_to(path / "linux") for p in
+                        (path / "linux").rglob("*")} == whole
+    subprocess.run([BUILD / "volt", "kernel", "gc"], timeout=60, check=True,
+                   capture_output=True, env=environment(tmp_path))
+    assert [p.name for p in (tmp_path / "cache/build").iterdir()] == ["lock"]
+
+
 @long_only("a kernel is built, which takes minutes")
 def test_a_killed_build_goes_on(build, tmp_path):
     """Killed twice; the kernel is not there before it is, and then whole.
