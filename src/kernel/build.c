@@ -267,11 +267,13 @@ static int check_config(const struct build *build, struct buf *ignored,
 	if (r < 0)
 		return err_set(err, r, "Cannot read %s/.config: %s",
 			       build->folder, err_name(r));
-	for (int i = -1;;) {
-		i = fragments_find_lost(build->fragments, (size_t)(i + 1),
-					config.data, config.len);
+	for (size_t from = 0;;) {
+		int i = fragments_find_lost(build->fragments, from, config.data,
+					    config.len);
+
 		if (i < 0)
 			break;
+		from = (size_t)i + 1;
 		line = &build->fragments->lines[i];
 		buf_addf(build_tree_has(build->source->folder, line->name)
 				 ? &lost

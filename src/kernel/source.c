@@ -41,8 +41,11 @@ static bool number_of(const char *makefile, const char *name, unsigned int *n)
 
 	while (at) {
 		if (strncmp(at, name, len) == 0 &&
-		    sscanf(at + len, " = %4u", n) == 1)
+		    strncmp(at + len, " = ", 3) == 0 && at[len + 3] >= '0' &&
+		    at[len + 3] <= '9') {
+			*n = (unsigned int)strtoul(at + len + 3, NULL, 10);
 			return true;
+		}
 		at = strchr(at, '\n');
 		at = at ? at + 1 : NULL;
 	}
