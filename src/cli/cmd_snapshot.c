@@ -46,7 +46,9 @@ const struct args_page cmd_snapshot_page = {
 	.usage = "[OPTIONS] NAME DIR\n"
 		 "inspect [--json] [--verify] DIR | STATE [MEMORY]\n"
 		 "merge BASE DIFF\n"
-		 "squash DIR",
+		 "squash DIR\n"
+		 "export [--whole] DIR FILE\n"
+		 "import FILE DIR",
 	.about = "Saves VM NAME into DIR, which is made if it is not there: "
 		 "state.json, readable, and memory.snap, which takes the room "
 		 "of the memory that the guest has used. A snapshot that is "

@@ -352,7 +352,8 @@ def test_help_is_everywhere(cli):
     for words in ([], ["run"], ["ps"], ["stop"], ["snapshot"], ["restore"],
                   ["doctor"], ["net"], ["net", "add"], ["net", "del"],
                   ["net", "list"], ["snapshot", "inspect"],
-                  ["snapshot", "merge"], ["snapshot", "squash"]):
+                  ["snapshot", "merge"], ["snapshot", "squash"],
+                  ["snapshot", "export"], ["snapshot", "import"]):
         shown = [cli(*words, "--help"), cli(*words, "-h"), cli("help", *words)]
         for done in shown:
             assert (done.returncode, done.stderr) == (0, "")

@@ -43,6 +43,8 @@ BASES = {
     "volt snapshot inspect": [["none"]],
     "volt snapshot merge": [["none", "none"]],
     "volt snapshot squash": [["none"]],
+    "volt snapshot export": [["none", "none/none"]],
+    "volt snapshot import": [["none", "none"]],
     "volt net add": [["longer-than-a-tap"]],  # as root, too: none is made
     "volt net del": [["longer-than-a-tap"]],
     "volt net list": [[]], "volt ps": [[]], "volt stats": [["none"]],
