@@ -199,7 +199,6 @@ static int gmem_map_piece(struct gmem *mem, struct gmem_region *region,
 		   (off_t)at);
 	if (got == MAP_FAILED)
 		return -errno;
-	gmem_advise(hva, end - at, pages);
 	return gmem_note_file(mem, region->gpa + (at - before), end - at,
 			      piece->fd, (off_t)at);
 }
@@ -219,6 +218,10 @@ int gmem_init_from_pieces(struct gmem *mem, uint64_t size,
 		for (size_t k = 0; k < nr && r == 0; k++)
 			r = gmem_map_piece(mem, &mem->region[i], pages, before,
 					   &piece[k]);
+		/* The first one took care of a region that is one piece. */
+		if (r == 0 && nr > 1)
+			gmem_advise(mem->region[i].hva, mem->region[i].size,
+				    pages);
 		before += mem->region[i].size;
 	}
 	if (r == 0)
