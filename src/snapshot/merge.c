@@ -43,6 +43,15 @@ static int read_part(struct part *p, const struct snapshot_paths *path,
 		snapshot_identity_of(p->s, &p->who);
 	if (r == 0)
 		r = check_contents(p, err);
+	return r;
+}
+
+/* Which of the two it is that is wrong. */
+static int read_one_of_two(struct part *p, const struct snapshot_paths *path,
+			   struct err *err)
+{
+	int r = read_part(p, path, err);
+
 	if (r < 0)
 		err_prefix(err, "%s: ", path->state);
 	return r;
@@ -203,10 +212,10 @@ int snapshot_merge(const struct snapshot_paths *base,
 	struct part a = {.reader = {.state_fd = -1, .memory_fd = -1}};
 	struct part b = {.reader = {.state_fd = -1, .memory_fd = -1}};
 	struct image image = {0};
-	int r = read_part(&a, base, err);
+	int r = read_one_of_two(&a, base, err);
 
 	if (r == 0)
-		r = read_part(&b, diff, err);
+		r = read_one_of_two(&b, diff, err);
 	if (r == 0)
 		r = belong_together(&a, &b, err);
 	if (r == 0)
