@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Of one directory: more are not looked at. */
 #define NEAR_MAX 65536u
@@ -22,17 +23,20 @@
  * @label:	of its memory; zero: not known
  * @asked:	its state was read
  * @taken:	it is part of the chain
+ * @strange:	it is another user's
  */
 struct near {
 	struct snapshot_paths paths;
 	struct snapshot_label label;
 	bool asked;
 	bool taken;
+	bool strange;
 };
 
 /**
  * struct chain - one that is being put together
  * @dir:	where bases lie; owned
+ * @owner:	of the snapshot itself
  * @above:	the file that needs @need, for sentences
  * @need:	the moment that comes next; 0: none
  * @why:	what is wrong with a base that was found
@@ -42,6 +46,7 @@ struct chain {
 	struct image *image;
 	char *dir;
 	bool in_dirs;
+	uid_t owner;
 	struct near *near;
 	size_t nr;
 	const char *above;
@@ -122,6 +127,16 @@ static bool chain_fits(const struct chain *c, int fd)
 	       (uint64_t)st.st_size == c->image->size;
 }
 
+/* Whoever can write into the directory could put a base there. */
+static bool chain_is_strange(const struct chain *c, int fd)
+{
+	struct stat st;
+
+	return fd_stat(fd, &st) < 0 ||
+	       (st.st_uid != c->owner && st.st_uid != geteuid() &&
+		st.st_uid != 0);
+}
+
 static int chain_name(const struct chain *c, struct near *near,
 		      const char *name)
 {
@@ -152,6 +167,7 @@ static int chain_note(struct chain *c, const char *name)
 	if (fd >= 0 && chain_fits(c, fd) &&
 	    snapshot_label_get(fd, &near.label) != LABEL_SURE)
 		near.label = (struct snapshot_label){0};
+	near.strange = fd >= 0 && chain_is_strange(c, fd);
 	if (fd < 0 || (near.label.moment == 0 && !c->in_dirs)) {
 		snapshot_paths_free(&near.paths);
 		return 0;
@@ -205,7 +221,7 @@ static struct near *chain_find(struct chain *c)
 	for (size_t i = 0; i < c->nr; i++) {
 		struct near *near = &c->near[i];
 
-		if (near->label.moment != c->need)
+		if (near->label.moment != c->need || near->strange)
 			continue;
 		if (near->label.base == 0)
 			return near;
@@ -259,6 +275,14 @@ static int chain_ask_all(struct chain *c)
 
 static int chain_missing(const struct chain *c, struct err *err)
 {
+	for (size_t i = 0; i < c->nr; i++)
+		if (c->near[i].label.moment == c->need)
+			return err_set(err, -EACCES,
+				       "%s holds only what changed since "
+				       "snapshot %016llx, and %s belongs to "
+				       "another user: copy it",
+				       c->above, (unsigned long long)c->need,
+				       c->near[i].paths.memory);
 	if (c->why.rc != 0)
 		return err_set(err, -EINVAL,
 			       "%s holds only what changed since snapshot "
@@ -291,6 +315,8 @@ static int chain_open_again(struct chain *c, struct near *near)
 	}
 	if (r == 0 &&
 	    (fd < 0 || label.moment != was.moment || label.base != was.base))
+		r = -ESTALE;
+	if (r == 0 && chain_is_strange(c, fd))
 		r = -ESTALE;
 	if (r < 0)
 		fd_close(&fd);
@@ -374,10 +400,15 @@ int snapshot_chain_image(const struct snapshot_paths *paths,
 		.image = image,
 		.above = reader->memory_path,
 	};
+	struct stat st;
 	int r;
 
 	snapshot_identity_of(s, &who);
 	image_init(image, s->memory_bytes);
+	if (fd_stat(reader->memory_fd, &st) < 0)
+		return err_set(err, -errno, "Cannot stat %s: %s",
+			       reader->memory_path, err_name(errno));
+	c.owner = st.st_uid;
 	if (reader->held == MEMORY_PART)
 		c.need = who.label.base;
 	r = image_add(image, &reader->memory_fd, reader->memory_path, err);

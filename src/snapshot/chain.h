@@ -19,6 +19,9 @@
  * their proofs (find.h). Nothing else of a base is read: what a chain of ten
  * costs more than a whole snapshot does not depend on its size.
  *
+ * A base that is neither root's nor ours nor of the owner of the snapshot is
+ * not taken: in a directory like /tmp others could put one beside it.
+ *
  * Of several files of one moment a whole one is taken: it ends the chain.
  *
  * Errors name the file, and what is wrong with it: a base that is not there,

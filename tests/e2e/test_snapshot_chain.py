@@ -171,6 +171,11 @@ def test_what_is_wrong_is_named(vmm, tmp_path):
             "changed since snapshot ", f"which is not in {tmp_path}: ")
     shutil.copytree(away / "s1", s1)
     memory = tmp_path / "s0/memory.snap"
+    if os.geteuid() == 0:
+        os.chown(memory, 65534, 65534)
+        refused(vmm, tmp_path / "s2",
+                f"{memory} belongs to another user: copy it")
+        os.chown(memory, 0, 0)
     with open(memory, "r+b") as file:
         file.seek(AREA)
         old = file.read(64 * PAGE)
