@@ -22,6 +22,8 @@ from pathlib import Path
 
 import pytest
 
+from patience import PATIENCE
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = (ROOT / os.environ.get("VOLT_BUILD", "build")).resolve()
 LAB = ROOT / "tests/lab/run"
@@ -164,7 +166,7 @@ class Running:
         self.whole += data
         return data
 
-    def wait_for(self, text, seconds=60):
+    def wait_for(self, text, seconds=PATIENCE):
         """Read until @text has come since the last call; what came."""
         end = time.monotonic() + seconds
         while text.encode() not in self.seen:
@@ -178,7 +180,7 @@ class Running:
         self.process.stdin.write(text.encode())
         self.process.stdin.flush()
 
-    def finish(self, seconds=60):
+    def finish(self, seconds=PATIENCE):
         """Its end, with all of the console."""
         end = time.monotonic() + seconds
         while self.read_some(max(0, end - time.monotonic())):
@@ -191,7 +193,7 @@ class UnixHttp(http.client.HTTPConnection):
     """HTTP over the API's Unix socket, one request a connection."""
 
     def __init__(self, path):
-        super().__init__("localhost", timeout=60)
+        super().__init__("localhost", timeout=PATIENCE)
         self.path = str(path)
 
     def connect(self):
@@ -224,7 +226,7 @@ class Api:
         status, answer = self.call(method, url, body)
         assert status == 204, f"{method} {url} {body}: {status} {answer}"
 
-    def wait(self, seconds=60):
+    def wait(self, seconds=PATIENCE):
         """Until the socket answers."""
         end = time.monotonic() + seconds
         while True:

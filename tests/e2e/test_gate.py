@@ -16,9 +16,8 @@ from pathlib import Path
 import apiclient
 import pytest
 from conftest import BUILD, LONG, Api, Case, looks_into
+from patience import PATIENCE
 from test_snapshot_state import taps  # noqa: F401
-
-PATIENCE = 30
 
 # The kernel ends the other half in a moment; 50 ms is what is promised. A busy
 # machine has its own idea of 50 ms, so a test waits longer, and says so.
