@@ -151,14 +151,6 @@ int fragments_lay_file(struct fragments *all, const char *path, struct err *err)
 	return r < 0 ? r : fragments_lay(all, path, text.data, text.len, err);
 }
 
-const char *fragments_get(const struct fragments *all, const char *name)
-{
-	for (size_t i = 0; i < all->nr; i++)
-		if (strcmp(all->lines[i].name, name) == 0)
-			return all->lines[i].value;
-	return NULL;
-}
-
 void fragments_print(const struct fragments *all, struct buf *out)
 {
 	for (size_t i = 0; i < all->nr; i++) {

@@ -59,9 +59,6 @@ int fragments_lay(struct fragments *all, const char *from, const char *text,
 int fragments_lay_file(struct fragments *all, const char *path,
 		       struct err *err) __must_check;
 
-/* The value of an option; NULL: it is not named. */
-const char *fragments_get(const struct fragments *all, const char *name);
-
 /* Lines as in a .config, one for each option. */
 void fragments_print(const struct fragments *all, struct buf *out);
 

@@ -4,13 +4,10 @@
  */
 #include "mem/gmem.h"
 
-#include "base/fd.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 /* Ascending, with a gap or side by side, whole pages, and all of the RAM: what
  * whoever walks them relies on. */
@@ -228,23 +225,6 @@ int gmem_init_from_pieces(struct gmem *mem, uint64_t size,
 		return 0;
 	gmem_fini(mem);
 	return err_set(err, r, "Cannot map the memory file: %s", err_name(r));
-}
-
-int gmem_init_from_file(struct gmem *mem, uint64_t size, enum gmem_pages pages,
-			int fd, struct err *err)
-{
-	const struct gmem_piece all = {.at = 0, .end = size, .fd = fd};
-	struct stat st;
-
-	if (fd_stat(fd, &st) < 0)
-		return err_set(err, -errno, "Cannot stat the memory file: %s",
-			       err_name(errno));
-	if (st.st_size < 0 || (uint64_t)st.st_size < size)
-		return err_set(err, -EINVAL,
-			       "The memory file holds %lld bytes, the VM needs "
-			       "%llu",
-			       (long long)st.st_size, (unsigned long long)size);
-	return gmem_init_from_pieces(mem, size, pages, &all, 1, err);
 }
 
 void gmem_fini(struct gmem *mem)

@@ -145,10 +145,6 @@ int gmem_init_from_pieces(struct gmem *mem, uint64_t size,
 			  enum gmem_pages pages, const struct gmem_piece *piece,
 			  size_t nr, struct err *err) __must_check;
 
-/* The same out of one file. Return: also -EINVAL when it is shorter. */
-int gmem_init_from_file(struct gmem *mem, uint64_t size, enum gmem_pages pages,
-			int fd, struct err *err) __must_check;
-
 /**
  * gmem_set_policy() - will the host back this memory with huge pages?
  * @text:	what /sys/kernel/mm/transparent_hugepage/enabled says; "" where

@@ -13,6 +13,16 @@
 #include <errno.h>
 #include <string.h>
 
+/* RAM out of one file, which has its size. */
+static inline int gmem_init_from_file(struct gmem *mem, uint64_t size,
+				      enum gmem_pages pages, int fd,
+				      struct err *err)
+{
+	const struct gmem_piece all = {.at = 0, .end = size, .fd = fd};
+
+	return gmem_init_from_pieces(mem, size, pages, &all, 1, err);
+}
+
 static inline int gmem_read(const struct gmem *mem, gpa_t gpa, void *buf,
 			    uint64_t len)
 {
