@@ -262,7 +262,6 @@ static int watch_engine(struct blk *blk, struct loop *loop)
 	blk->done = (struct loop_source){
 		.fd = fd,
 		.events = EPOLLIN,
-		.kind = LOOP_BACKEND,
 		.cb = on_done,
 	};
 	return loop_add(loop, &blk->done);

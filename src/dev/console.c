@@ -233,19 +233,15 @@ int console_init(struct console *con, struct loop *loop, struct serial *serial,
 	con->terminal = params->terminal;
 	con->sink = params->out;
 	params->out = SINK_CLOSED;
-	con->out = (struct loop_source){.fd = -1,
-					.events = EPOLLOUT,
-					.kind = LOOP_CONSOLE_OUT,
-					.cb = on_out};
+	con->out = (struct loop_source){
+		.fd = -1, .events = EPOLLOUT, .cb = on_out};
 	con->in = (struct loop_source){.fd = params->use_stdin ? STDIN_FILENO
 							       : -1,
 				       .events = EPOLLIN,
-				       .kind = LOOP_CONSOLE_IN,
 				       .cb = on_in};
 	con->kick = (struct loop_source){
 		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.events = EPOLLIN,
-		.kind = LOOP_CONSOLE_KICK,
 		.cb = console_on_kick,
 	};
 	if (con->kick.fd < 0)

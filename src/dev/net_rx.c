@@ -456,7 +456,6 @@ void net_rx_init(struct net_dev *n)
 
 	rx->tap = (struct loop_source){
 		.fd = n->fd,
-		.kind = LOOP_BACKEND,
 		.cb = on_tap,
 	};
 	timer_init(&rx->timer, n->dev.loop, net_rx_on_timer);

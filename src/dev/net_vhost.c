@@ -68,7 +68,6 @@ void net_vhost_init(struct net_vhost *v, int fd, const struct gmem *mem)
 			{
 				.fd = -1,
 				.events = EPOLLIN,
-				.kind = LOOP_BACKEND,
 				.cb = on_error,
 			},
 	};

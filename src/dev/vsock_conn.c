@@ -82,7 +82,6 @@ struct vsock_conn *vsock_conn_new(struct vsock *v, int fd,
 	}
 	c->src = (struct loop_source){
 		.fd = fd,
-		.kind = LOOP_BACKEND,
 		.cb = on_socket,
 	};
 	c->vsock = v;

@@ -69,7 +69,6 @@ void vsock_host_init(struct vsock *v, int listen_fd)
 	v->listener = (struct loop_source){
 		.fd = listen_fd,
 		.events = EPOLLIN,
-		.kind = LOOP_BACKEND,
 		.cb = on_listener,
 	};
 }

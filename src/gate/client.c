@@ -285,10 +285,7 @@ bool client_has_hung_up(const struct client *client)
 void client_open(struct client *client, struct server *server, int fd)
 {
 	*client = (struct client){
-		.src = {.fd = fd,
-			.events = EPOLLIN,
-			.kind = LOOP_API_CLIENT,
-			.cb = on_client},
+		.src = {.fd = fd, .events = EPOLLIN, .cb = on_client},
 		.server = server,
 		.phase = CLIENT_IDLE,
 		.idle_ns = now_ns(),

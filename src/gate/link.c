@@ -339,7 +339,6 @@ int gate_link_open(struct gate_link *link, struct loop *loop, int sock,
 	link->src = (struct loop_source){
 		.fd = sock,
 		.events = EPOLLIN,
-		.kind = LOOP_OTHER,
 		.cb = on_link,
 	};
 	r = loop_add(loop, &link->src);

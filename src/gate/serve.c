@@ -186,7 +186,6 @@ int gate_begin(struct gate *gate, int sock)
 	gate->src = (struct loop_source){
 		.fd = sock,
 		.events = EPOLLIN,
-		.kind = LOOP_OTHER,
 		.cb = on_wire,
 	};
 	if (r == 0)

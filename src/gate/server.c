@@ -176,7 +176,6 @@ int server_new(struct server **out, struct loop *loop, int fd,
 	server->src = (struct loop_source){
 		.fd = fd,
 		.events = EPOLLIN,
-		.kind = LOOP_API_LISTENER,
 		.cb = on_connection,
 	};
 	for (size_t i = 0; i < CLIENTS_MAX; i++)

@@ -24,11 +24,11 @@ enum uses {
 
 /**
  * struct form - what a message of a kind looks like
+ * @from:	who sends it; 0: nobody
  * @tail_max:	bytes behind the head
  * @fds_max:	descriptors
  */
 struct form {
-	const char *name;
 	enum wire_side from;
 	unsigned int uses;
 	size_t tail_max;
@@ -37,29 +37,23 @@ struct form {
 
 /* clang-format off */
 static const struct form forms[WIRE_NR_KINDS] = {
-	[WIRE_REQUEST] = {"REQUEST", WIRE_GATE, SERIAL | PIECES,
+	[WIRE_REQUEST] = {WIRE_GATE, SERIAL | PIECES,
 			  WIRE_PIECE, 0},
-	[WIRE_DESCRIPTOR] = {"DESCRIPTOR", WIRE_GATE, SERIAL | VALUE | RC,
+	[WIRE_DESCRIPTOR] = {WIRE_GATE, SERIAL | VALUE | RC,
 			     ERR_TEXT_MAX, WIRE_FDS_MAX},
-	[WIRE_DONE] = {"DONE", WIRE_GATE, SERIAL | RC, ERR_TEXT_MAX, 0},
-	[WIRE_DIALED] = {"DIALED", WIRE_GATE, VALUE | RC, 0, 1},
-	[WIRE_NOTE] = {"NOTE", WIRE_GATE, VALUE | RC, ERR_TEXT_MAX, 0},
-	[WIRE_HANDOVER] = {"HANDOVER", WIRE_GUEST, VALUE, WIRE_PIECE, 0},
-	[WIRE_LOCKED] = {"LOCKED", WIRE_GUEST, SERIAL, 0, 0},
-	[WIRE_ANSWER] = {"ANSWER", WIRE_GUEST, SERIAL | VALUE | PIECES,
+	[WIRE_DONE] = {WIRE_GATE, SERIAL | RC, ERR_TEXT_MAX, 0},
+	[WIRE_DIALED] = {WIRE_GATE, VALUE | RC, 0, 1},
+	[WIRE_NOTE] = {WIRE_GATE, VALUE | RC, ERR_TEXT_MAX, 0},
+	[WIRE_HANDOVER] = {WIRE_GUEST, VALUE, WIRE_PIECE, 0},
+	[WIRE_LOCKED] = {WIRE_GUEST, SERIAL, 0, 0},
+	[WIRE_ANSWER] = {WIRE_GUEST, SERIAL | VALUE | PIECES,
 			 WIRE_PIECE, 0},
-	[WIRE_NEED] = {"NEED", WIRE_GUEST, SERIAL | VALUE, 0, 0},
-	[WIRE_SAVED] = {"SAVED", WIRE_GUEST, SERIAL, WIRE_PIECE, 0},
-	[WIRE_ABORTED] = {"ABORTED", WIRE_GUEST, 0, 0, 0},
-	[WIRE_DIAL] = {"DIAL", WIRE_GUEST, VALUE, 0, 0},
+	[WIRE_NEED] = {WIRE_GUEST, SERIAL | VALUE, 0, 0},
+	[WIRE_SAVED] = {WIRE_GUEST, SERIAL, WIRE_PIECE, 0},
+	[WIRE_ABORTED] = {WIRE_GUEST, 0, 0, 0},
+	[WIRE_DIAL] = {WIRE_GUEST, VALUE, 0, 0},
 };
 /* clang-format on */
-
-const char *wire_kind_name(uint32_t kind)
-{
-	return kind < WIRE_NR_KINDS && forms[kind].name ? forms[kind].name
-							: "unknown";
-}
 
 int wire_pair(int ends[static 2])
 {
@@ -127,7 +121,7 @@ static bool is_well_formed(const struct wire_in *in, enum wire_side from)
 	const struct wire_message *m = &in->m;
 	const struct form *form;
 
-	if (m->kind >= WIRE_NR_KINDS || !forms[m->kind].name)
+	if (m->kind >= WIRE_NR_KINDS)
 		return false;
 	form = &forms[m->kind];
 	return form->from == from && in->len <= form->tail_max &&

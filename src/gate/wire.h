@@ -73,7 +73,7 @@ enum wire_handover {
 };
 
 enum wire_side {
-	WIRE_GATE,
+	WIRE_GATE = 1,
 	WIRE_GUEST,
 };
 
@@ -193,5 +193,3 @@ int wire_join_add(struct wire_join *join, const struct wire_in *in,
 /* Ready for the next text; a little of the memory stays. */
 void wire_join_reset(struct wire_join *join);
 void wire_join_free(struct wire_join *join);
-
-const char *wire_kind_name(uint32_t kind);

@@ -13,25 +13,6 @@
 #define NS_PER_S  1000000000u
 #define NS_PER_MS 1000000u
 
-static const char *const kind_names[] = {
-	[LOOP_SIGNAL] = "signal",
-	[LOOP_API_LISTENER] = "api-listener",
-	[LOOP_API_CLIENT] = "api-client",
-	[LOOP_VCPU_EXIT] = "vcpu-exit",
-	[LOOP_CONSOLE_IN] = "console-in",
-	[LOOP_CONSOLE_OUT] = "console-out",
-	[LOOP_CONSOLE_KICK] = "console-kick",
-	[LOOP_QUEUE] = "queue",
-	[LOOP_BACKEND] = "backend",
-	[LOOP_OTHER] = "other",
-};
-static_assert(ARRAY_SIZE(kind_names) == LOOP_NR_KINDS, "name every kind");
-
-const char *loop_kind_name(enum loop_kind kind)
-{
-	return kind_names[kind];
-}
-
 int loop_init(struct loop *loop)
 {
 	memset(loop, 0, sizeof(*loop));

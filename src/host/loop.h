@@ -20,20 +20,6 @@
 
 #define LOOP_BATCH 32
 
-enum loop_kind {
-	LOOP_SIGNAL,
-	LOOP_API_LISTENER,
-	LOOP_API_CLIENT,
-	LOOP_VCPU_EXIT,
-	LOOP_CONSOLE_IN,
-	LOOP_CONSOLE_OUT,
-	LOOP_CONSOLE_KICK,
-	LOOP_QUEUE,
-	LOOP_BACKEND,
-	LOOP_OTHER,
-	LOOP_NR_KINDS,
-};
-
 /**
  * struct loop_source - a descriptor that the loop watches
  * @fd:		not owned by the loop
@@ -43,7 +29,6 @@ enum loop_kind {
 struct loop_source {
 	int fd;
 	uint32_t events;
-	enum loop_kind kind;
 	void (*cb)(struct loop_source *src, uint32_t events);
 	bool added;
 };
@@ -68,7 +53,7 @@ int loop_init(struct loop *loop) __must_check;
 /* No timer is set any more. */
 void loop_fini(struct loop *loop);
 
-/* Return: 0 or -errno of epoll_ctl. @src->fd, events, kind and cb are set. */
+/* Return: 0 or -errno of epoll_ctl. @src->fd, events and cb are set. */
 int loop_add(struct loop *loop, struct loop_source *src) __must_check;
 
 /* Change what is watched. No system call when @events stays as it is. */
@@ -99,5 +84,3 @@ static inline void loop_quit(struct loop *loop)
 {
 	loop->quit = true;
 }
-
-const char *loop_kind_name(enum loop_kind kind);

@@ -97,11 +97,6 @@ int path_say(enum path_role role, const char *path, int rc, const char *hint,
 	return rc;
 }
 
-const char *path_role_name(enum path_role role)
-{
-	return path_rules[role].name;
-}
-
 /* ---- files ---- */
 
 static unsigned int type_of(mode_t mode)

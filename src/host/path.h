@@ -192,4 +192,3 @@ int path_read_text(const struct path_opener *opener, enum path_role role,
 		   char *text, size_t size);
 
 /* The role's name in messages and tests: "kernel". */
-const char *path_role_name(enum path_role role);

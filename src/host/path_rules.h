@@ -52,7 +52,6 @@ struct path_sentence {
  * @say:	the one with rc 0 is the last
  */
 struct path_rule {
-	const char *name;
 	const char *fixed;
 	enum path_how how;
 	int flags;

@@ -285,7 +285,6 @@ static int uffd_watch(struct uffd *u, int sock, struct err *err)
 	u->sock = (struct loop_source){
 		.fd = sock,
 		.events = EPOLLRDHUP,
-		.kind = LOOP_BACKEND,
 		.cb = on_sock,
 	};
 	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
@@ -293,7 +292,6 @@ static int uffd_watch(struct uffd *u, int sock, struct err *err)
 	u->handler = (struct loop_source){
 		.fd = (int)syscall(SYS_pidfd_open, peer.pid, 0),
 		.events = EPOLLIN,
-		.kind = LOOP_BACKEND,
 		.cb = on_handler,
 	};
 	r = start_watcher(u);

@@ -69,7 +69,6 @@ int virtio_dev_init(struct virtio_dev *dev,
 	dev->kick_source = (struct loop_source){
 		.fd = dev->kick_fd,
 		.events = EPOLLIN,
-		.kind = LOOP_QUEUE,
 		.cb = device_on_kick,
 	};
 	r = loop_add(dev->loop, &dev->kick_source);

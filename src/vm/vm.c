@@ -36,7 +36,6 @@ int vm_init(struct vm *vm, struct loop *loop)
 	vm->end = (struct loop_source){
 		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.events = EPOLLIN,
-		.kind = LOOP_VCPU_EXIT,
 		.cb = on_end,
 	};
 	if (vm->end.fd < 0)

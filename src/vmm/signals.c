@@ -259,7 +259,6 @@ int signals_install(struct vm *vm, struct err *err)
 	state.wake = (struct loop_source){
 		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.events = EPOLLIN,
-		.kind = LOOP_SIGNAL,
 		.cb = on_wake,
 	};
 	if (state.wake.fd < 0)

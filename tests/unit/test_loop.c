@@ -35,10 +35,8 @@ static void removal_in_one_round(void **state)
 	(void)state;
 	pair_of_loop = &p;
 	assert_int_equal(loop_init(&p.loop), 0);
-	p.a = (struct loop_source){.fd = eventfd(1, 0),
-				   .events = EPOLLIN,
-				   .kind = LOOP_OTHER,
-				   .cb = remove_other};
+	p.a = (struct loop_source){
+		.fd = eventfd(1, 0), .events = EPOLLIN, .cb = remove_other};
 	p.b = p.a;
 	p.b.fd = eventfd(1, 0);
 	assert_int_equal(loop_add(&p.loop, &p.a), 0);
@@ -57,10 +55,8 @@ static void removal_in_one_round(void **state)
 static void a_failed_change_is_none(void **state)
 {
 	struct loop loop;
-	struct loop_source src = {.fd = eventfd(1, 0),
-				  .events = EPOLLIN,
-				  .kind = LOOP_OTHER,
-				  .cb = remove_other};
+	struct loop_source src = {
+		.fd = eventfd(1, 0), .events = EPOLLIN, .cb = remove_other};
 
 	(void)state;
 	assert_int_equal(loop_init(&loop), 0);
@@ -131,13 +127,6 @@ static void other_threads_keep_off(void **state)
 	loop_fini(&loop);
 }
 
-static void kinds_have_names(void **state)
-{
-	(void)state;
-	for (int k = 0; k < LOOP_NR_KINDS; k++)
-		assert_non_null(loop_kind_name((enum loop_kind)k));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -145,7 +134,6 @@ int main(void)
 		cmocka_unit_test(a_failed_change_is_none),
 		cmocka_unit_test(a_deadline_ends_the_wait),
 		cmocka_unit_test(other_threads_keep_off),
-		cmocka_unit_test(kinds_have_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

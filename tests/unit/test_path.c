@@ -145,9 +145,9 @@ static void each_role_and_type(void **state)
 			int r = try(expected[i].role, k, &err);
 
 			if (r != expected[i].rc[k]) {
-				print_error("%s, %s: %d, not %d\n",
-					    path_role_name(expected[i].role),
-					    name_of[k], r, expected[i].rc[k]);
+				print_error("role %d, %s: %d, not %d\n",
+					    (int)expected[i].role, name_of[k],
+					    r, expected[i].rc[k]);
 				wrong = true;
 			}
 			/* Each failure has its words, all filled in. */
@@ -176,7 +176,6 @@ static void no_role_is_left_out(void **state)
 	(void)state;
 	assert_int_equal(rows + sizeof(others) / sizeof(others[0]), PATH_NR);
 	for (unsigned int role = 0; role < PATH_NR; role++) {
-		assert_non_null(path_role_name(role));
 		for (int rc = 1; rc < 133; rc++) {
 			struct err err = {0};
 

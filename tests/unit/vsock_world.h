@@ -161,7 +161,12 @@ int __wrap_socket(int domain, int type, int protocol)
 
 int __wrap_loop_add(struct loop *loop, struct loop_source *src)
 {
-	if (!w.no_watch || src->kind != LOOP_BACKEND)
+	int type;
+	socklen_t len = sizeof(type);
+
+	/* A queue's is an eventfd. */
+	if (!w.no_watch ||
+	    getsockopt(src->fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
 		return __real_loop_add(loop, src);
 	/* The device ends a connection that it cannot watch. */
 	if (src->fd != w.vk.listen_fd)
