@@ -259,8 +259,8 @@ static bool is_configured(const struct vm_config *c)
 	return false;
 }
 
-static int snapshot_go_on(struct api *api, const struct vm_restore *how,
-			  struct err *err)
+static int restore_vm(struct api *api, const struct vm_restore *how,
+		      struct err *err)
 {
 	struct phases *phases = &api->vm->restore_phases;
 	int r = vm_restore(api->vm, how, phases, err);
@@ -315,7 +315,7 @@ static int snapshot_load(struct api_call *call)
 		how.paths = in_dir;
 	how.paths.opener = call->api->vm->config.opener;
 	r = r < 0 ? err_set(call->err, r, "Out of memory")
-		  : snapshot_go_on(call->api, &how, call->err);
+		  : restore_vm(call->api, &how, call->err);
 	snapshot_paths_free(&in_dir);
 	if (r < 0) /* the loop ends when the answer has been written */
 		vm_end(call->api->vm, EXIT_CODE_GENERIC);
@@ -330,7 +330,7 @@ int api_restore(struct api *api, const char *from, const char *memory,
 	if (r < 0)
 		return err_set(err, r, "Out of memory");
 	how->paths.opener = api->vm->config.opener;
-	r = snapshot_go_on(api, how, err);
+	r = restore_vm(api, how, err);
 	snapshot_paths_free(&how->paths);
 	return r;
 }

@@ -78,43 +78,43 @@ enum {
 	MADT_NMI_LINT = 1,
 };
 
-/* Starts a table at a multiple of 8. Return: its offset in @tab. */
-static size_t open_table(struct tab *tab, const char *signature,
+/* Starts a table at a multiple of 8. Return: its offset in @table. */
+static size_t open_table(struct table *table, const char *signature,
 			 uint8_t revision)
 {
 	size_t start;
 
-	(void)tab_add(tab, -tab->len % TABLE_ALIGN);
-	start = tab->len;
-	tab_bytes(tab, signature, 4);
-	tab_u32(tab, 0); /* length: close_table() */
-	tab_u8(tab, revision);
-	tab_u8(tab, 0); /* checksum: close_table() */
-	tab_bytes(tab, OEM_ID, 6);
-	tab_bytes(tab, "VOLT", 4);
-	tab_bytes(tab, signature, 4);
-	tab_u32(tab, 1);
-	tab_bytes(tab, "VOLT", 4);
-	tab_u32(tab, CREATOR_REVISION);
+	(void)table_add(table, -table->len % TABLE_ALIGN);
+	start = table->len;
+	table_bytes(table, signature, 4);
+	table_u32(table, 0); /* length: close_table() */
+	table_u8(table, revision);
+	table_u8(table, 0); /* checksum: close_table() */
+	table_bytes(table, OEM_ID, 6);
+	table_bytes(table, "VOLT", 4);
+	table_bytes(table, signature, 4);
+	table_u32(table, 1);
+	table_bytes(table, "VOLT", 4);
+	table_u32(table, CREATOR_REVISION);
 	return start;
 }
 
-static void close_table(struct tab *tab, size_t start)
+static void close_table(struct table *table, size_t start)
 {
-	uint8_t *p = tab->buf + start;
+	uint8_t *p = table->buf + start;
 
-	if (tab->full)
+	if (table->full)
 		return;
-	store_le32(p + HEADER_LENGTH, (uint32_t)(tab->len - start));
-	p[HEADER_CHECKSUM] = tab_checksum(p, tab->len - start);
+	store_le32(p + HEADER_LENGTH, (uint32_t)(table->len - start));
+	p[HEADER_CHECKSUM] = table_checksum(p, table->len - start);
 }
 
-static size_t write_dsdt(struct tab *tab, const struct boot_platform *plat)
+static size_t write_dsdt(struct table *table, const struct boot_platform *plat)
 {
-	size_t start = open_table(tab, "DSDT", DSDT_REVISION);
+	size_t start = open_table(table, "DSDT", DSDT_REVISION);
 
-	dsdt_write(tab, plat);
-	close_table(tab, start);
+	dsdt_write(table, plat);
+	close_table(table, start);
 	return start;
 }
 
@@ -128,14 +128,14 @@ static void store_port(uint8_t *gas, uint16_t port)
 	store_le64(gas + 4, port);
 }
 
-static size_t write_fadt(struct tab *tab, const struct boot_platform *plat,
+static size_t write_fadt(struct table *table, const struct boot_platform *plat,
 			 size_t dsdt)
 {
-	size_t start = open_table(tab, "FACP", FADT_REVISION);
-	uint8_t *p = tab->buf + start;
+	size_t start = open_table(table, "FACP", FADT_REVISION);
+	uint8_t *p = table->buf + start;
 	unsigned int arch = ARCH_NO_VGA;
 
-	if (!tab_add(tab, FADT_BYTES - HEADER_BYTES))
+	if (!table_add(table, FADT_BYTES - HEADER_BYTES))
 		return start;
 	if (plat->has_serial || plat->has_i8042)
 		arch |= ARCH_LEGACY_DEVICES;
@@ -156,45 +156,45 @@ static size_t write_fadt(struct tab *tab, const struct boot_platform *plat,
 	store_port(p + FADT_SLEEP_CONTROL, LAYOUT_ACPI_SLEEP_CTL);
 	store_port(p + FADT_SLEEP_STATUS, LAYOUT_ACPI_SLEEP_STATUS);
 	memcpy(p + FADT_HYPERVISOR, "VOLT", 4);
-	close_table(tab, start);
+	close_table(table, start);
 	return start;
 }
 
-static size_t write_madt(struct tab *tab, const struct boot_platform *plat)
+static size_t write_madt(struct table *table, const struct boot_platform *plat)
 {
-	size_t start = open_table(tab, "APIC", MADT_REVISION);
+	size_t start = open_table(table, "APIC", MADT_REVISION);
 
-	tab_u32(tab, LAYOUT_LAPIC);
-	tab_u32(tab, plat->split_irqchip ? 0 : MADT_PCAT_COMPAT);
+	table_u32(table, LAYOUT_LAPIC);
+	table_u32(table, plat->split_irqchip ? 0 : MADT_PCAT_COMPAT);
 	for (unsigned int i = 0; i < plat->nr_cpus; i++) {
-		tab_u8(tab, MADT_LAPIC);
-		tab_u8(tab, MADT_LAPIC_BYTES);
-		tab_u8(tab, (uint8_t)i); /* processor UID */
-		tab_u8(tab, (uint8_t)i); /* APIC id */
-		tab_u32(tab, MADT_LAPIC_ENABLED);
+		table_u8(table, MADT_LAPIC);
+		table_u8(table, MADT_LAPIC_BYTES);
+		table_u8(table, (uint8_t)i); /* processor UID */
+		table_u8(table, (uint8_t)i); /* APIC id */
+		table_u32(table, MADT_LAPIC_ENABLED);
 	}
-	tab_u8(tab, MADT_IOAPIC);
-	tab_u8(tab, MADT_IOAPIC_BYTES);
-	tab_u8(tab, (uint8_t)plat->nr_cpus); /* id: behind the CPUs' */
-	tab_u8(tab, 0);
-	tab_u32(tab, LAYOUT_IOAPIC);
-	tab_u32(tab, 0); /* first GSI */
-	tab_u8(tab, MADT_LAPIC_NMI);
-	tab_u8(tab, MADT_LAPIC_NMI_BYTES);
-	tab_u8(tab, MADT_ALL_CPUS);
-	tab_u16(tab, 0); /* polarity and trigger: as an NMI has them */
-	tab_u8(tab, MADT_NMI_LINT);
-	close_table(tab, start);
+	table_u8(table, MADT_IOAPIC);
+	table_u8(table, MADT_IOAPIC_BYTES);
+	table_u8(table, (uint8_t)plat->nr_cpus); /* id: behind the CPUs' */
+	table_u8(table, 0);
+	table_u32(table, LAYOUT_IOAPIC);
+	table_u32(table, 0); /* first GSI */
+	table_u8(table, MADT_LAPIC_NMI);
+	table_u8(table, MADT_LAPIC_NMI_BYTES);
+	table_u8(table, MADT_ALL_CPUS);
+	table_u16(table, 0); /* polarity and trigger: as an NMI has them */
+	table_u8(table, MADT_NMI_LINT);
+	close_table(table, start);
 	return start;
 }
 
-static size_t write_xsdt(struct tab *tab, size_t fadt, size_t madt)
+static size_t write_xsdt(struct table *table, size_t fadt, size_t madt)
 {
-	size_t start = open_table(tab, "XSDT", 1);
+	size_t start = open_table(table, "XSDT", 1);
 	uint64_t entry[] = {LAYOUT_ACPI + fadt, LAYOUT_ACPI + madt};
 
-	tab_bytes(tab, entry, sizeof(entry));
-	close_table(tab, start);
+	table_bytes(table, entry, sizeof(entry));
+	close_table(table, start);
 	return start;
 }
 
@@ -205,26 +205,26 @@ static void write_rsdp(uint8_t *p, size_t xsdt)
 	p[15] = 2; /* revision */
 	store_le32(p + 20, RSDP_BYTES);
 	store_le64(p + 24, LAYOUT_ACPI + xsdt);
-	p[8] = tab_checksum(p, RSDP_V1_BYTES);
-	p[32] = tab_checksum(p, RSDP_BYTES);
+	p[8] = table_checksum(p, RSDP_V1_BYTES);
+	p[32] = table_checksum(p, RSDP_BYTES);
 }
 
 int acpi_write(struct gmem *mem, const struct boot_platform *plat)
 {
-	struct tab tab = {
+	struct table table = {
 		.buf = gmem_find(mem, LAYOUT_ACPI, LAYOUT_ACPI_BYTES),
 		.size = LAYOUT_ACPI_BYTES,
 	};
 	size_t dsdt, fadt, madt, xsdt;
 
-	assert(tab.buf);
-	(void)tab_add(&tab, RSDP_BYTES);
-	dsdt = write_dsdt(&tab, plat);
-	fadt = write_fadt(&tab, plat, dsdt);
-	madt = write_madt(&tab, plat);
-	xsdt = write_xsdt(&tab, fadt, madt);
-	if (tab.full)
+	assert(table.buf);
+	(void)table_add(&table, RSDP_BYTES);
+	dsdt = write_dsdt(&table, plat);
+	fadt = write_fadt(&table, plat, dsdt);
+	madt = write_madt(&table, plat);
+	xsdt = write_xsdt(&table, fadt, madt);
+	if (table.full)
 		return -ENOSPC;
-	write_rsdp(tab.buf, xsdt);
+	write_rsdp(table.buf, xsdt);
 	return 0;
 }

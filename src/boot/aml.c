@@ -41,78 +41,78 @@ enum {
 #define PKG_MAX_BYTES     4u
 
 /* Pushes what was written from @at on up by @len bytes. */
-static uint8_t *aml_insert(struct tab *tab, size_t at, size_t len)
+static uint8_t *aml_insert(struct table *table, size_t at, size_t len)
 {
-	size_t behind = tab->len - at;
+	size_t behind = table->len - at;
 
-	if (!tab_add(tab, len))
+	if (!table_add(table, len))
 		return NULL;
-	memmove(tab->buf + at + len, tab->buf + at, behind);
-	return tab->buf + at;
+	memmove(table->buf + at + len, table->buf + at, behind);
+	return table->buf + at;
 }
 
-static struct aml_block aml_open_here(const struct tab *tab)
+static struct aml_block aml_open_here(const struct table *table)
 {
-	return (struct aml_block){.body = tab->len};
+	return (struct aml_block){.body = table->len};
 }
 
-struct aml_block aml_open_scope(struct tab *tab, const char *name)
-{
-	struct aml_block block;
-
-	tab_u8(tab, OP_SCOPE);
-	block = aml_open_here(tab);
-	tab_bytes(tab, name, strlen(name));
-	return block;
-}
-
-struct aml_block aml_open_device(struct tab *tab, const char *name)
+struct aml_block aml_open_scope(struct table *table, const char *name)
 {
 	struct aml_block block;
 
-	tab_u8(tab, OP_EXT);
-	tab_u8(tab, OP_EXT_DEVICE);
-	block = aml_open_here(tab);
-	tab_bytes(tab, name, strlen(name));
+	table_u8(table, OP_SCOPE);
+	block = aml_open_here(table);
+	table_bytes(table, name, strlen(name));
 	return block;
 }
 
-struct aml_block aml_open_package(struct tab *tab, uint8_t nr)
+struct aml_block aml_open_device(struct table *table, const char *name)
 {
 	struct aml_block block;
 
-	tab_u8(tab, OP_PACKAGE);
-	block = aml_open_here(tab);
-	tab_u8(tab, nr);
+	table_u8(table, OP_EXT);
+	table_u8(table, OP_EXT_DEVICE);
+	block = aml_open_here(table);
+	table_bytes(table, name, strlen(name));
 	return block;
 }
 
-struct aml_block aml_open_method(struct tab *tab, const char *name,
+struct aml_block aml_open_package(struct table *table, uint8_t nr)
+{
+	struct aml_block block;
+
+	table_u8(table, OP_PACKAGE);
+	block = aml_open_here(table);
+	table_u8(table, nr);
+	return block;
+}
+
+struct aml_block aml_open_method(struct table *table, const char *name,
 				 uint8_t nr_args)
 {
 	struct aml_block block;
 
-	tab_u8(tab, OP_METHOD);
-	block = aml_open_here(tab);
-	tab_bytes(tab, name, strlen(name));
-	tab_u8(tab, nr_args | METHOD_SERIALIZED);
+	table_u8(table, OP_METHOD);
+	block = aml_open_here(table);
+	table_bytes(table, name, strlen(name));
+	table_u8(table, nr_args | METHOD_SERIALIZED);
 	return block;
 }
 
-void aml_notify(struct tab *tab, const char *name, uint8_t value)
+void aml_notify(struct table *table, const char *name, uint8_t value)
 {
-	tab_u8(tab, OP_NOTIFY);
-	tab_bytes(tab, name, strlen(name));
-	aml_int(tab, value);
+	table_u8(table, OP_NOTIFY);
+	table_bytes(table, name, strlen(name));
+	aml_int(table, value);
 }
 
 /*
  * PkgLength counts itself: one byte up to 63; else the low nibble, and eight
  * bits in each of the one to three bytes behind, whose number leads.
  */
-void aml_close(struct tab *tab, struct aml_block block)
+void aml_close(struct table *table, struct aml_block block)
 {
-	size_t len = tab->len - block.body;
+	size_t len = table->len - block.body;
 	size_t bytes = 1;
 	uint8_t *p;
 
@@ -120,7 +120,7 @@ void aml_close(struct tab *tab, struct aml_block block)
 		for (bytes = 2; (len + bytes) >> (8 * bytes - 4); bytes++)
 			;
 	assert(bytes <= PKG_MAX_BYTES);
-	p = aml_insert(tab, block.body, bytes);
+	p = aml_insert(table, block.body, bytes);
 	if (!p)
 		return;
 	len += bytes;
@@ -133,35 +133,35 @@ void aml_close(struct tab *tab, struct aml_block block)
 		p[i] = (uint8_t)(len >> (8 * i - 4));
 }
 
-void aml_name(struct tab *tab, const char *name)
+void aml_name(struct table *table, const char *name)
 {
-	tab_u8(tab, OP_NAME);
-	tab_bytes(tab, name, strlen(name));
+	table_u8(table, OP_NAME);
+	table_bytes(table, name, strlen(name));
 }
 
-void aml_int(struct tab *tab, uint64_t v)
+void aml_int(struct table *table, uint64_t v)
 {
 	if (v <= 1) {
-		tab_u8(tab, v ? OP_ONE : OP_ZERO);
+		table_u8(table, v ? OP_ONE : OP_ZERO);
 	} else if (v <= UINT8_MAX) {
-		tab_u8(tab, OP_BYTE);
-		tab_u8(tab, (uint8_t)v);
+		table_u8(table, OP_BYTE);
+		table_u8(table, (uint8_t)v);
 	} else if (v <= UINT16_MAX) {
-		tab_u8(tab, OP_WORD);
-		tab_u16(tab, (uint16_t)v);
+		table_u8(table, OP_WORD);
+		table_u16(table, (uint16_t)v);
 	} else if (v <= UINT32_MAX) {
-		tab_u8(tab, OP_DWORD);
-		tab_u32(tab, (uint32_t)v);
+		table_u8(table, OP_DWORD);
+		table_u32(table, (uint32_t)v);
 	} else {
-		tab_u8(tab, OP_QWORD);
-		tab_bytes(tab, &v, sizeof(v));
+		table_u8(table, OP_QWORD);
+		table_bytes(table, &v, sizeof(v));
 	}
 }
 
-void aml_string(struct tab *tab, const char *text)
+void aml_string(struct table *table, const char *text)
 {
-	tab_u8(tab, OP_STRING);
-	tab_bytes(tab, text, strlen(text) + 1);
+	table_u8(table, OP_STRING);
+	table_bytes(table, text, strlen(text) + 1);
 }
 
 static uint32_t hex_digit(char c)
@@ -170,7 +170,7 @@ static uint32_t hex_digit(char c)
 }
 
 /* Five bits a letter, four a digit, the most significant byte first. */
-void aml_eisa_id(struct tab *tab, const char *id)
+void aml_eisa_id(struct table *table, const char *id)
 {
 	uint32_t v = 0;
 
@@ -178,58 +178,58 @@ void aml_eisa_id(struct tab *tab, const char *id)
 		v = v << 5 | ((uint32_t)id[i] & 0x1f);
 	for (unsigned int i = 3; i < 7; i++)
 		v = v << 4 | hex_digit(id[i]);
-	tab_u8(tab, OP_DWORD);
-	tab_u32(tab, __builtin_bswap32(v));
+	table_u8(table, OP_DWORD);
+	table_u32(table, __builtin_bswap32(v));
 }
 
-struct aml_block aml_open_resources(struct tab *tab)
+struct aml_block aml_open_resources(struct table *table)
 {
-	tab_u8(tab, OP_BUFFER);
-	return aml_open_here(tab);
+	table_u8(table, OP_BUFFER);
+	return aml_open_here(table);
 }
 
-void aml_res_io(struct tab *tab, uint16_t port, uint8_t len)
+void aml_res_io(struct table *table, uint16_t port, uint8_t len)
 {
-	tab_u8(tab, RES_IO);
-	tab_u8(tab, RES_IO_DECODE16);
-	tab_u16(tab, port); /* lowest */
-	tab_u16(tab, port); /* highest */
-	tab_u8(tab, 1);     /* alignment */
-	tab_u8(tab, len);
+	table_u8(table, RES_IO);
+	table_u8(table, RES_IO_DECODE16);
+	table_u16(table, port); /* lowest */
+	table_u16(table, port); /* highest */
+	table_u8(table, 1);     /* alignment */
+	table_u8(table, len);
 }
 
-void aml_res_memory(struct tab *tab, uint32_t base, uint32_t len)
+void aml_res_memory(struct table *table, uint32_t base, uint32_t len)
 {
-	tab_u8(tab, RES_MEMORY32_FIXED);
-	tab_u16(tab, RES_MEMORY32_BYTES);
-	tab_u8(tab, RES_MEMORY_WRITE);
-	tab_u32(tab, base);
-	tab_u32(tab, len);
+	table_u8(table, RES_MEMORY32_FIXED);
+	table_u16(table, RES_MEMORY32_BYTES);
+	table_u8(table, RES_MEMORY_WRITE);
+	table_u32(table, base);
+	table_u32(table, len);
 }
 
-void aml_res_irq(struct tab *tab, uint32_t gsi)
+void aml_res_irq(struct table *table, uint32_t gsi)
 {
-	tab_u8(tab, RES_IRQ);
-	tab_u16(tab, RES_IRQ_BYTES);
-	tab_u8(tab, RES_IRQ_CONSUMER | RES_IRQ_EDGE);
-	tab_u8(tab, 1); /* interrupts that follow */
-	tab_u32(tab, gsi);
+	table_u8(table, RES_IRQ);
+	table_u16(table, RES_IRQ_BYTES);
+	table_u8(table, RES_IRQ_CONSUMER | RES_IRQ_EDGE);
+	table_u8(table, 1); /* interrupts that follow */
+	table_u32(table, gsi);
 }
 
 /* A buffer's length stands as an AML integer in front of its bytes. */
-void aml_close_resources(struct tab *tab, struct aml_block block)
+void aml_close_resources(struct table *table, struct aml_block block)
 {
 	size_t len;
 	uint8_t *p;
 
-	tab_u8(tab, RES_END);
-	tab_u8(tab, 0); /* checksum 0: not used */
-	len = tab->len - block.body;
+	table_u8(table, RES_END);
+	table_u8(table, 0); /* checksum 0: not used */
+	len = table->len - block.body;
 	assert(len <= UINT8_MAX);
-	p = aml_insert(tab, block.body, 2);
+	p = aml_insert(table, block.body, 2);
 	if (!p)
 		return;
 	p[0] = OP_BYTE;
 	p[1] = (uint8_t)len;
-	aml_close(tab, block);
+	aml_close(table, block);
 }

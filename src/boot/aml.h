@@ -19,28 +19,28 @@ struct aml_block {
 };
 
 /* Names are four characters, relative to where they stand. */
-struct aml_block aml_open_scope(struct tab *tab, const char *name);
-struct aml_block aml_open_device(struct tab *tab, const char *name);
-struct aml_block aml_open_package(struct tab *tab, uint8_t nr);
+struct aml_block aml_open_scope(struct table *table, const char *name);
+struct aml_block aml_open_device(struct table *table, const char *name);
+struct aml_block aml_open_package(struct table *table, uint8_t nr);
 /* A method of @nr_args arguments, serialized. */
-struct aml_block aml_open_method(struct tab *tab, const char *name,
+struct aml_block aml_open_method(struct table *table, const char *name,
 				 uint8_t nr_args);
-void aml_close(struct tab *tab, struct aml_block block);
+void aml_close(struct table *table, struct aml_block block);
 
 /* Name (@name, ...): one of the values below must follow. */
-void aml_name(struct tab *tab, const char *name);
+void aml_name(struct table *table, const char *name);
 
-void aml_int(struct tab *tab, uint64_t v);
-void aml_string(struct tab *tab, const char *text);
+void aml_int(struct table *table, uint64_t v);
+void aml_string(struct table *table, const char *text);
 /* Notify (@name, @value), within a method. */
-void aml_notify(struct tab *tab, const char *name, uint8_t value);
+void aml_notify(struct table *table, const char *name, uint8_t value);
 /* @id: three capital letters and four hexadecimal digits. */
-void aml_eisa_id(struct tab *tab, const char *id);
+void aml_eisa_id(struct table *table, const char *id);
 
 /* ResourceTemplate: a buffer of the resources between open and close. */
-struct aml_block aml_open_resources(struct tab *tab);
-void aml_res_io(struct tab *tab, uint16_t port, uint8_t len);
-void aml_res_memory(struct tab *tab, uint32_t base, uint32_t len);
+struct aml_block aml_open_resources(struct table *table);
+void aml_res_io(struct table *table, uint16_t port, uint8_t len);
+void aml_res_memory(struct table *table, uint32_t base, uint32_t len);
 /* Edge-triggered, active high, exclusive. */
-void aml_res_irq(struct tab *tab, uint32_t gsi);
-void aml_close_resources(struct tab *tab, struct aml_block block);
+void aml_res_irq(struct table *table, uint32_t gsi);
+void aml_close_resources(struct table *table, struct aml_block block);

@@ -13,109 +13,109 @@
 
 #define NOTIFY_CHANGED 0x80u
 
-static void write_s5(struct tab *tab)
+static void write_s5(struct table *table)
 {
 	struct aml_block package;
 
-	aml_name(tab, "_S5_");
-	package = aml_open_package(tab, 4);
-	aml_int(tab, LAYOUT_ACPI_S5_TYPE);
-	aml_int(tab, 0); /* no second register */
-	aml_int(tab, 0);
-	aml_int(tab, 0);
-	aml_close(tab, package);
+	aml_name(table, "_S5_");
+	package = aml_open_package(table, 4);
+	aml_int(table, LAYOUT_ACPI_S5_TYPE);
+	aml_int(table, 0); /* no second register */
+	aml_int(table, 0);
+	aml_int(table, 0);
+	aml_close(table, package);
 }
 
-static void write_serial(struct tab *tab)
+static void write_serial(struct table *table)
 {
-	struct aml_block dev = aml_open_device(tab, "COM1");
+	struct aml_block dev = aml_open_device(table, "COM1");
 	struct aml_block res;
 
-	aml_name(tab, "_HID");
-	aml_eisa_id(tab, "PNP0501");
-	aml_name(tab, "_UID");
-	aml_int(tab, 0);
-	aml_name(tab, "_CRS");
-	res = aml_open_resources(tab);
-	aml_res_io(tab, LAYOUT_SERIAL_PORT, LAYOUT_SERIAL_BYTES);
-	aml_res_irq(tab, LAYOUT_GSI_SERIAL);
-	aml_close_resources(tab, res);
-	aml_close(tab, dev);
+	aml_name(table, "_HID");
+	aml_eisa_id(table, "PNP0501");
+	aml_name(table, "_UID");
+	aml_int(table, 0);
+	aml_name(table, "_CRS");
+	res = aml_open_resources(table);
+	aml_res_io(table, LAYOUT_SERIAL_PORT, LAYOUT_SERIAL_BYTES);
+	aml_res_irq(table, LAYOUT_GSI_SERIAL);
+	aml_close_resources(table, res);
+	aml_close(table, dev);
 }
 
-static void write_i8042(struct tab *tab)
+static void write_i8042(struct table *table)
 {
-	struct aml_block dev = aml_open_device(tab, "KBD_");
+	struct aml_block dev = aml_open_device(table, "KBD_");
 	struct aml_block res;
 
-	aml_name(tab, "_HID");
-	aml_eisa_id(tab, "PNP0303");
-	aml_name(tab, "_CRS");
-	res = aml_open_resources(tab);
-	aml_res_io(tab, LAYOUT_I8042_DATA, 1);
-	aml_res_io(tab, LAYOUT_I8042_CMD, 1);
-	aml_res_irq(tab, LAYOUT_GSI_I8042);
-	aml_close_resources(tab, res);
-	aml_close(tab, dev);
+	aml_name(table, "_HID");
+	aml_eisa_id(table, "PNP0303");
+	aml_name(table, "_CRS");
+	res = aml_open_resources(table);
+	aml_res_io(table, LAYOUT_I8042_DATA, 1);
+	aml_res_io(table, LAYOUT_I8042_CMD, 1);
+	aml_res_irq(table, LAYOUT_GSI_I8042);
+	aml_close_resources(table, res);
+	aml_close(table, dev);
 }
 
-static void write_rtc(struct tab *tab)
+static void write_rtc(struct table *table)
 {
-	struct aml_block dev = aml_open_device(tab, "RTC_");
+	struct aml_block dev = aml_open_device(table, "RTC_");
 	struct aml_block res;
 
-	aml_name(tab, "_HID");
-	aml_eisa_id(tab, "PNP0B00");
-	aml_name(tab, "_CRS");
-	res = aml_open_resources(tab);
-	aml_res_io(tab, LAYOUT_RTC_PORT, LAYOUT_RTC_BYTES);
-	aml_close_resources(tab, res);
-	aml_close(tab, dev);
+	aml_name(table, "_HID");
+	aml_eisa_id(table, "PNP0B00");
+	aml_name(table, "_CRS");
+	res = aml_open_resources(table);
+	aml_res_io(table, LAYOUT_RTC_PORT, LAYOUT_RTC_BYTES);
+	aml_close_resources(table, res);
+	aml_close(table, dev);
 }
 
 /* Where the ID lies (low and high half), and the names drivers know it by. */
-static void write_genid(struct tab *tab)
+static void write_genid(struct table *table)
 {
-	struct aml_block dev = aml_open_device(tab, "VGEN");
+	struct aml_block dev = aml_open_device(table, "VGEN");
 	struct aml_block package;
 
-	aml_name(tab, "_HID");
-	aml_string(tab, "VOLT0001");
-	aml_name(tab, "_CID");
-	package = aml_open_package(tab, 2);
-	aml_string(tab, "VM_Gen_Counter");
-	aml_string(tab, "VM_GEN_COUNTER");
-	aml_close(tab, package);
-	aml_name(tab, "_DDN");
-	aml_string(tab, "VM_Gen_Counter");
-	aml_name(tab, "ADDR");
-	package = aml_open_package(tab, 2);
-	aml_int(tab, LAYOUT_GENID);
-	aml_int(tab, 0);
-	aml_close(tab, package);
-	aml_close(tab, dev);
+	aml_name(table, "_HID");
+	aml_string(table, "VOLT0001");
+	aml_name(table, "_CID");
+	package = aml_open_package(table, 2);
+	aml_string(table, "VM_Gen_Counter");
+	aml_string(table, "VM_GEN_COUNTER");
+	aml_close(table, package);
+	aml_name(table, "_DDN");
+	aml_string(table, "VM_Gen_Counter");
+	aml_name(table, "ADDR");
+	package = aml_open_package(table, 2);
+	aml_int(table, LAYOUT_GENID);
+	aml_int(table, 0);
+	aml_close(table, package);
+	aml_close(table, dev);
 }
 
-static void write_events(struct tab *tab)
+static void write_events(struct table *table)
 {
-	struct aml_block dev = aml_open_device(tab, "GED_");
+	struct aml_block dev = aml_open_device(table, "GED_");
 	struct aml_block res, method;
 
-	aml_name(tab, "_HID");
-	aml_string(tab, "ACPI0013");
-	aml_name(tab, "_UID");
-	aml_int(tab, 0);
-	aml_name(tab, "_CRS");
-	res = aml_open_resources(tab);
-	aml_res_irq(tab, LAYOUT_GSI_GENID);
-	aml_close_resources(tab, res);
-	method = aml_open_method(tab, "_EVT", 1);
-	aml_notify(tab, "VGEN", NOTIFY_CHANGED);
-	aml_close(tab, method);
-	aml_close(tab, dev);
+	aml_name(table, "_HID");
+	aml_string(table, "ACPI0013");
+	aml_name(table, "_UID");
+	aml_int(table, 0);
+	aml_name(table, "_CRS");
+	res = aml_open_resources(table);
+	aml_res_irq(table, LAYOUT_GSI_GENID);
+	aml_close_resources(table, res);
+	method = aml_open_method(table, "_EVT", 1);
+	aml_notify(table, "VGEN", NOTIFY_CHANGED);
+	aml_close(table, method);
+	aml_close(table, dev);
 }
 
-static void write_virtio(struct tab *tab, unsigned int i,
+static void write_virtio(struct table *table, unsigned int i,
 			 const struct boot_virtio *v)
 {
 	struct aml_block dev, res;
@@ -123,38 +123,38 @@ static void write_virtio(struct tab *tab, unsigned int i,
 
 	assert(v->acpi_base <= UINT32_MAX);
 	(void)snprintf(name, sizeof(name), "VM%02X", i & 0xff);
-	dev = aml_open_device(tab, name);
-	aml_name(tab, "_HID");
-	aml_string(tab, "LNRO0005");
-	aml_name(tab, "_UID");
-	aml_int(tab, i);
-	aml_name(tab, "_CCA");
-	aml_int(tab, 1);
-	aml_name(tab, "_CRS");
-	res = aml_open_resources(tab);
-	aml_res_memory(tab, (uint32_t)v->acpi_base, v->len);
-	aml_res_irq(tab, v->gsi);
-	aml_close_resources(tab, res);
-	aml_close(tab, dev);
+	dev = aml_open_device(table, name);
+	aml_name(table, "_HID");
+	aml_string(table, "LNRO0005");
+	aml_name(table, "_UID");
+	aml_int(table, i);
+	aml_name(table, "_CCA");
+	aml_int(table, 1);
+	aml_name(table, "_CRS");
+	res = aml_open_resources(table);
+	aml_res_memory(table, (uint32_t)v->acpi_base, v->len);
+	aml_res_irq(table, v->gsi);
+	aml_close_resources(table, res);
+	aml_close(table, dev);
 }
 
-void dsdt_write(struct tab *tab, const struct boot_platform *plat)
+void dsdt_write(struct table *table, const struct boot_platform *plat)
 {
 	struct aml_block scope;
 
-	write_s5(tab);
-	scope = aml_open_scope(tab, "_SB_");
+	write_s5(table);
+	scope = aml_open_scope(table, "_SB_");
 	if (plat->has_serial)
-		write_serial(tab);
+		write_serial(table);
 	if (plat->has_i8042)
-		write_i8042(tab);
+		write_i8042(table);
 	if (plat->has_rtc)
-		write_rtc(tab);
+		write_rtc(table);
 	if (plat->has_genid) {
-		write_genid(tab);
-		write_events(tab);
+		write_genid(table);
+		write_events(table);
 	}
 	for (unsigned int i = 0; i < plat->nr_virtio; i++)
-		write_virtio(tab, i, &plat->virtio[i]);
-	aml_close(tab, scope);
+		write_virtio(table, i, &plat->virtio[i]);
+	aml_close(table, scope);
 }

@@ -106,7 +106,8 @@ static_assert(sizeof(struct mp_floating) == 16, "floating pointer");
 static_assert(sizeof(struct mp_config) == 44, "configuration table");
 static_assert(sizeof(struct mp_cpu) == 20, "processor entry");
 
-static unsigned int add_cpus(struct tab *tab, const struct boot_platform *plat)
+static unsigned int add_cpus(struct table *table,
+			     const struct boot_platform *plat)
 {
 	for (unsigned int i = 0; i < plat->nr_cpus; i++) {
 		struct mp_cpu cpu = {
@@ -118,12 +119,13 @@ static unsigned int add_cpus(struct tab *tab, const struct boot_platform *plat)
 			.features = CPU_FEATURES,
 		};
 
-		tab_bytes(tab, &cpu, sizeof(cpu));
+		table_bytes(table, &cpu, sizeof(cpu));
 	}
 	return plat->nr_cpus;
 }
 
-static unsigned int add_chips(struct tab *tab, const struct boot_platform *plat)
+static unsigned int add_chips(struct table *table,
+			      const struct boot_platform *plat)
 {
 	struct mp_bus bus = {
 		.type = ENTRY_BUS,
@@ -138,12 +140,12 @@ static unsigned int add_chips(struct tab *tab, const struct boot_platform *plat)
 		.addr = LAYOUT_IOAPIC,
 	};
 
-	tab_bytes(tab, &bus, sizeof(bus));
-	tab_bytes(tab, &ioapic, sizeof(ioapic));
+	table_bytes(table, &bus, sizeof(bus));
+	table_bytes(table, &ioapic, sizeof(ioapic));
 	return 2;
 }
 
-static void add_int(struct tab *tab, uint8_t type, uint8_t int_type,
+static void add_int(struct table *table, uint8_t type, uint8_t int_type,
 		    uint8_t irq, uint8_t apic, uint8_t pin)
 {
 	struct mp_int e = {
@@ -155,10 +157,11 @@ static void add_int(struct tab *tab, uint8_t type, uint8_t int_type,
 		.pin = pin,
 	};
 
-	tab_bytes(tab, &e, sizeof(e));
+	table_bytes(table, &e, sizeof(e));
 }
 
-static unsigned int add_ints(struct tab *tab, const struct boot_platform *plat)
+static unsigned int add_ints(struct table *table,
+			     const struct boot_platform *plat)
 {
 	unsigned int pins = plat->split_irqchip
 				    ? layout_ioapic_pins(plat->nr_virtio)
@@ -168,15 +171,15 @@ static unsigned int add_ints(struct tab *tab, const struct boot_platform *plat)
 	for (unsigned int i = plat->split_irqchip; i < pins; i++) {
 		if (i == CASCADE_IRQ)
 			continue;
-		add_int(tab, ENTRY_INT, INT_VECTORED, (uint8_t)i,
+		add_int(table, ENTRY_INT, INT_VECTORED, (uint8_t)i,
 			(uint8_t)plat->nr_cpus, (uint8_t)i);
 		nr++;
 	}
 	if (!plat->split_irqchip) {
-		add_int(tab, ENTRY_LOCAL_INT, INT_EXTINT, 0, 0, 0);
+		add_int(table, ENTRY_LOCAL_INT, INT_EXTINT, 0, 0, 0);
 		nr++;
 	}
-	add_int(tab, ENTRY_LOCAL_INT, INT_NMI, 0, LAPIC_ALL, 1);
+	add_int(table, ENTRY_LOCAL_INT, INT_NMI, 0, LAPIC_ALL, 1);
 	return nr + 1;
 }
 
@@ -194,7 +197,7 @@ static void write_bios_words(struct gmem *mem)
 
 int mptable_write(struct gmem *mem, const struct boot_platform *plat)
 {
-	struct tab tab = {
+	struct table table = {
 		.buf = gmem_find(mem, LAYOUT_MPTABLE,
 				 LAYOUT_EBDA + LAYOUT_EBDA_BYTES -
 					 LAYOUT_MPTABLE),
@@ -217,21 +220,21 @@ int mptable_write(struct gmem *mem, const struct boot_platform *plat)
 	unsigned int nr;
 	uint8_t *config;
 
-	assert(tab.buf);
-	mpf.checksum = tab_checksum(&mpf, sizeof(mpf));
-	tab_bytes(&tab, &mpf, sizeof(mpf));
-	tab_bytes(&tab, &mpc, sizeof(mpc));
-	nr = add_cpus(&tab, plat);
-	nr += add_chips(&tab, plat);
-	nr += add_ints(&tab, plat);
-	if (tab.full)
+	assert(table.buf);
+	mpf.checksum = table_checksum(&mpf, sizeof(mpf));
+	table_bytes(&table, &mpf, sizeof(mpf));
+	table_bytes(&table, &mpc, sizeof(mpc));
+	nr = add_cpus(&table, plat);
+	nr += add_chips(&table, plat);
+	nr += add_ints(&table, plat);
+	if (table.full)
 		return -ENOSPC;
-	config = tab.buf + sizeof(mpf);
-	mpc.length = (uint16_t)(tab.len - sizeof(mpf));
+	config = table.buf + sizeof(mpf);
+	mpc.length = (uint16_t)(table.len - sizeof(mpf));
 	mpc.nr_entries = (uint16_t)nr;
 	memcpy(config, &mpc, sizeof(mpc));
 	config[offsetof(struct mp_config, checksum)] =
-		tab_checksum(config, mpc.length);
+		table_checksum(config, mpc.length);
 	write_bios_words(mem);
 	return 0;
 }

@@ -4,43 +4,43 @@
  */
 #include "boot/tables.h"
 
-uint8_t *tab_add(struct tab *tab, size_t len)
+uint8_t *table_add(struct table *table, size_t len)
 {
-	uint8_t *p = tab->buf + tab->len;
+	uint8_t *p = table->buf + table->len;
 
-	if (tab->full || len > tab->size - tab->len) {
-		tab->full = true;
+	if (table->full || len > table->size - table->len) {
+		table->full = true;
 		return NULL;
 	}
 	memset(p, 0, len);
-	tab->len += len;
+	table->len += len;
 	return p;
 }
 
-void tab_bytes(struct tab *tab, const void *data, size_t len)
+void table_bytes(struct table *table, const void *data, size_t len)
 {
-	uint8_t *p = tab_add(tab, len);
+	uint8_t *p = table_add(table, len);
 
 	if (p)
 		memcpy(p, data, len);
 }
 
-void tab_u8(struct tab *tab, uint8_t v)
+void table_u8(struct table *table, uint8_t v)
 {
-	tab_bytes(tab, &v, sizeof(v));
+	table_bytes(table, &v, sizeof(v));
 }
 
-void tab_u16(struct tab *tab, uint16_t v)
+void table_u16(struct table *table, uint16_t v)
 {
-	tab_bytes(tab, &v, sizeof(v));
+	table_bytes(table, &v, sizeof(v));
 }
 
-void tab_u32(struct tab *tab, uint32_t v)
+void table_u32(struct table *table, uint32_t v)
 {
-	tab_bytes(tab, &v, sizeof(v));
+	table_bytes(table, &v, sizeof(v));
 }
 
-uint8_t tab_checksum(const void *p, size_t len)
+uint8_t table_checksum(const void *p, size_t len)
 {
 	const uint8_t *byte = p;
 	uint8_t sum = 0;

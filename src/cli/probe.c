@@ -9,8 +9,8 @@
  * question ends with `out PORT_DONE`; an exception on the way lands in a
  * handler that does `out PORT_FAULT` with its vector; an instruction that KVM
  * cannot emulate ends KVM_RUN with KVM_EXIT_INTERNAL_ERROR. So every end is
- * seen and no end needs a timeout; an interval timer still kicks a vCPU that
- * would not come back.
+ * seen and no end needs a timeout; an interval timer still interrupts a vCPU
+ * that would not come back.
  *
  * The rate: the guest asks (`in PORT_COUNT`) how often to run a loop of two
  * instructions, runs it, asks again. The time between two answers is the loop
@@ -57,8 +57,8 @@
 #define COUNT_LAST   (1u << 26)
 #define COUNT_GROWTH 8u
 #define LOOP_NS      500000u
-#define KICK_FIRST   2     /* seconds; far above what all questions take */
-#define KICK_EVERY   50000 /* microseconds */
+#define ALARM_FIRST  2     /* seconds; far above what all questions take */
+#define ALARM_EVERY  50000 /* microseconds */
 
 const char *const probe_insn_names[PROBE_NR_INSNS] = {
 	[PROBE_POPCNT] = "popcnt",
@@ -467,17 +467,17 @@ static int ask_all(struct bench *b, struct probe *probe, struct err *err)
 }
 
 /* Makes KVM_RUN return; nothing to do here. */
-static void probe_kick(int sig)
+static void probe_on_alarm(int sig)
 {
 	(void)sig;
 }
 
 int probe_run(struct kvm *kvm, struct probe *probe, struct err *err)
 {
-	const struct itimerval on = {.it_value.tv_sec = KICK_FIRST,
-				     .it_interval.tv_usec = KICK_EVERY};
+	const struct itimerval on = {.it_value.tv_sec = ALARM_FIRST,
+				     .it_interval.tv_usec = ALARM_EVERY};
 	const struct itimerval off = {0};
-	struct sigaction old, action = {.sa_handler = probe_kick};
+	struct sigaction old, action = {.sa_handler = probe_on_alarm};
 	cleanup_free struct bench *bench = malloc(sizeof(*bench));
 	int r;
 

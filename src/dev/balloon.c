@@ -379,7 +379,7 @@ static void balloon_kick(struct virtio_dev *dev)
 	for (unsigned int i = 0; i < dev->nr_queues && dev->active; i++)
 		budget = balloon_serve(b, i, budget);
 	if (budget == 0)
-		virtio_dev_kick(dev);
+		virtio_dev_schedule(dev);
 	if (b->queue_stats && !b->polling && dev->active)
 		arm(b);
 }

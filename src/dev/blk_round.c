@@ -65,7 +65,7 @@ static void slot_give(struct blk *blk, struct blk_slot *slot)
 	if (blk->large == slot)
 		blk->large = NULL;
 	if (blk->starved)
-		virtio_dev_kick(&blk->dev);
+		virtio_dev_schedule(&blk->dev);
 	blk->starved = false;
 }
 
@@ -349,7 +349,7 @@ int blk_settle(struct blk *blk, uint64_t deadline_ns)
 	blk->settling = false;
 	blk_round_show(blk);
 	if (r < 0)
-		virtio_dev_kick(&blk->dev);
+		virtio_dev_schedule(&blk->dev);
 	return r;
 }
 
@@ -457,7 +457,7 @@ static bool look_again(struct blk *blk, enum stop stop)
 		virtio_dev_broken(&blk->dev, "the request queue");
 		return false;
 	case STOP_ROUND:
-		virtio_dev_kick(&blk->dev);
+		virtio_dev_schedule(&blk->dev);
 		return false;
 	default:
 		return false;
@@ -500,5 +500,5 @@ void blk_serve(struct blk *blk)
 	if (virtio_dev_running(&blk->dev))
 		take_and_begin(blk);
 	if (virtio_dev_running(&blk->dev) && !list_empty(&blk->later))
-		virtio_dev_kick(&blk->dev);
+		virtio_dev_schedule(&blk->dev);
 }

@@ -30,13 +30,13 @@ static const char help_text[] =
 
 /* Have the loop look. The serial port calls this on a vCPU thread, with its
  * lock held. */
-static void console_kick(void *ctx)
+static void console_wake(void *ctx)
 {
 	static const uint64_t one = 1;
 	struct console *con = ctx;
 
 	/* A full counter is as good as a write: the loop will look. */
-	if (write(con->kick.fd, &one, sizeof(one)) < 0)
+	if (write(con->wake.fd, &one, sizeof(one)) < 0)
 		return;
 }
 
@@ -90,7 +90,7 @@ static void pump_output(struct console *con)
 	enum drained drained = console_drain(con);
 
 	if (drained == DRAINED_PART)
-		console_kick(con);
+		console_wake(con);
 	if (drained != DRAINED_FULL) {
 		loop_del(con->loop, &con->out);
 		return;
@@ -192,7 +192,7 @@ static void pump_input(struct console *con)
 			con->held_len =
 				take_escapes(con, con->held, con->held_len);
 		if (offer_held(con) && !con->in_pollable)
-			console_kick(con);
+			console_wake(con);
 	}
 	watch_input(con, con->in_open && con->held_len == 0);
 }
@@ -203,9 +203,9 @@ static void on_in(struct loop_source *src, uint32_t events)
 	pump_input(container_of(src, struct console, in));
 }
 
-static void console_on_kick(struct loop_source *src, uint32_t events)
+static void console_on_wake(struct loop_source *src, uint32_t events)
 {
-	struct console *con = container_of(src, struct console, kick);
+	struct console *con = container_of(src, struct console, wake);
 	uint64_t n;
 
 	(void)events;
@@ -239,18 +239,18 @@ int console_init(struct console *con, struct loop *loop, struct serial *serial,
 							       : -1,
 				       .events = EPOLLIN,
 				       .cb = on_in};
-	con->kick = (struct loop_source){
+	con->wake = (struct loop_source){
 		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.events = EPOLLIN,
-		.cb = console_on_kick,
+		.cb = console_on_wake,
 	};
-	if (con->kick.fd < 0)
+	if (con->wake.fd < 0)
 		return err_set(err, -errno, "eventfd failed: %s",
 			       err_name(errno));
-	r = loop_add(loop, &con->kick);
+	r = loop_add(loop, &con->wake);
 	if (r < 0)
 		return r;
-	serial_set_kick(serial, console_kick, con);
+	serial_set_wake(serial, console_wake, con);
 	return 0;
 }
 
@@ -331,14 +331,14 @@ void console_fini(struct console *con)
 {
 	if (!con->loop)
 		return;
-	serial_set_kick(con->serial, NULL, NULL);
+	serial_set_wake(con->serial, NULL, NULL);
 	if (con->sink.kind != SINK_NONE)
 		flush_last(con);
 	stop_input(con);
 	loop_del(con->loop, &con->out);
-	loop_del(con->loop, &con->kick);
+	loop_del(con->loop, &con->wake);
 	sink_close(&con->sink);
-	fd_close(&con->kick.fd);
+	fd_close(&con->wake.fd);
 	console_restore_tty();
 	con->loop = NULL;
 }

@@ -58,7 +58,7 @@ struct console_params {
 /**
  * struct console - owner: the VMM thread
  * @out:	watches @sink while it is full
- * @kick:	eventfd: the serial port has output, or room again
+ * @wake:	eventfd: the serial port has output, or room again
  * @held:	input that the serial port refused
  */
 struct console {
@@ -67,7 +67,7 @@ struct console {
 	struct console_callbacks callbacks;
 	struct sink sink;
 	const struct sink *terminal;
-	struct loop_source kick;
+	struct loop_source wake;
 	struct loop_source out;
 	struct loop_source in;
 	bool raw;

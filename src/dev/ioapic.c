@@ -64,7 +64,7 @@ static void send(struct ioapic *io, unsigned int pin)
 }
 
 /* Send what a level pin has to say. */
-static void ioapic_look(struct ioapic *io, unsigned int pin)
+static void send_if_due(struct ioapic *io, unsigned int pin)
 {
 	uint64_t e = io->regs.entry[pin];
 
@@ -88,7 +88,7 @@ void ioapic_set_level(struct ioapic *io, unsigned int pin, bool level)
 	if (rising && !(io->regs.entry[pin] & (ENTRY_LEVEL | ENTRY_MASKED)))
 		send(io, pin);
 	else
-		ioapic_look(io, pin);
+		send_if_due(io, pin);
 	(void)pthread_mutex_unlock(&io->lock);
 }
 
@@ -123,7 +123,7 @@ static void eoi_locked(struct ioapic *io, uint8_t vector)
 			continue;
 		io->regs.entry[pin] &= ~ENTRY_REMOTE_IRR;
 		route(io, pin, e);
-		ioapic_look(io, pin);
+		send_if_due(io, pin);
 	}
 }
 
@@ -150,7 +150,7 @@ static void write_entry(struct ioapic *io, unsigned int reg, uint32_t v)
 		now &= ~ENTRY_REMOTE_IRR;
 	io->regs.entry[pin] = now;
 	route(io, pin, was);
-	ioapic_look(io, pin);
+	send_if_due(io, pin);
 }
 
 static uint32_t read_window(const struct ioapic *io)

@@ -333,7 +333,7 @@ static void yield(struct net_dev *n)
 		return;
 	}
 	net_rx_settle(n, NET_RX_IDLE);
-	virtio_dev_kick(&n->dev);
+	virtio_dev_schedule(&n->dev);
 }
 
 void net_rx_run(struct net_dev *n)

@@ -202,7 +202,7 @@ void net_tx_run(struct net_dev *n)
 	if (r == -EPROTO)
 		virtio_dev_broken(&n->dev, "an impossible send ring");
 	else if (budget == 0)
-		virtio_dev_kick(&n->dev); /* others have their turn first */
+		virtio_dev_schedule(&n->dev); /* others have their turn first */
 }
 
 static void net_tx_limiter_ready(struct rate_limiter *limiter)

@@ -96,7 +96,7 @@ static uint32_t rng_serve(struct rng *rng, struct virtq *q,
 static bool rng_spend(struct rng *rng, uint32_t *left, uint32_t n)
 {
 	if (n >= *left) {
-		virtio_dev_kick(&rng->dev);
+		virtio_dev_schedule(&rng->dev);
 		return false;
 	}
 	*left -= n;

@@ -105,10 +105,10 @@ static void update_irq(struct serial *s, bool fresh)
 	irq_line_set(&s->irq, high);
 }
 
-static void serial_kick(struct serial *s)
+static void serial_wake(struct serial *s)
 {
-	if (s->kick)
-		s->kick(s->kick_ctx);
+	if (s->wake)
+		s->wake(s->wake_ctx);
 }
 
 static void put_output(struct serial *s, uint8_t byte)
@@ -128,7 +128,7 @@ static void put_output(struct serial *s, uint8_t byte)
 	s->out_head++;
 	metric_inc(&s->metrics.write_count);
 	if (s->out_head - s->out_tail == 1)
-		serial_kick(s);
+		serial_wake(s);
 }
 
 static bool put_input(struct serial *s, uint8_t byte)
@@ -158,7 +158,7 @@ static void feed(struct serial *s)
 	if (!s->starved || in_count(s) > SERIAL_IN_BYTES / 2)
 		return;
 	s->starved = false;
-	serial_kick(s);
+	serial_wake(s);
 }
 
 static uint8_t read_rbr(struct serial *s)
@@ -393,10 +393,10 @@ void serial_fini(struct serial *s)
 	(void)pthread_mutex_destroy(&s->lock);
 }
 
-void serial_set_kick(struct serial *s, void (*kick_fn)(void *ctx), void *ctx)
+void serial_set_wake(struct serial *s, void (*wake_fn)(void *ctx), void *ctx)
 {
-	s->kick = kick_fn;
-	s->kick_ctx = ctx;
+	s->wake = wake_fn;
+	s->wake_ctx = ctx;
 }
 
 void serial_set_limit(struct serial *s, uint64_t size, uint64_t burst,

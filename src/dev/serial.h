@@ -11,11 +11,11 @@
  * Output: a byte written to THR goes into a ring of SERIAL_OUT_BYTES; the guest
  * is told at once that the transmitter is empty, so a vCPU never waits for a
  * reader. A ring that is full drops the byte and counts it. Only the change
- * from empty to not empty kicks the VMM thread: a burst costs one wake-up.
+ * from empty to not empty wakes the VMM thread: a burst costs one wake-up.
  *
  * Input: the console puts bytes into a queue of SERIAL_IN_BYTES and is refused
  * when it is full; it then stops reading its descriptor until the guest has
- * made room, which kicks the VMM thread too.
+ * made room, which wakes the VMM thread too.
  *
  * The chip's FIFO are the first SERIAL_FIFO_BYTES of that queue, as far as the
  * guest could have seen them; the rest is still on the wire. So a guest that
@@ -87,15 +87,15 @@ struct serial_state {
 
 /**
  * struct serial - @lock guards all below it
- * @kick:	wakes the VMM thread; called with the lock held, any thread
+ * @wake:	wakes the VMM thread; called with the lock held, any thread
  * @in_fifo:	bytes of the input that are in the FIFO; not saved: a restored
  *		guest has seen none
  * @starved:	the console was refused and waits for room
  */
 struct serial {
 	struct irq_line irq;
-	void (*kick)(void *ctx);
-	void *kick_ctx;
+	void (*wake)(void *ctx);
+	void *wake_ctx;
 	struct serial_metrics metrics;
 	pthread_mutex_t lock;
 	struct serial_regs regs;
@@ -118,7 +118,7 @@ void serial_init(struct serial *s, const struct irq_line *irq);
 void serial_fini(struct serial *s);
 
 /* Before the guest runs. */
-void serial_set_kick(struct serial *s, void (*kick_fn)(void *ctx), void *ctx);
+void serial_set_wake(struct serial *s, void (*wake_fn)(void *ctx), void *ctx);
 void serial_set_limit(struct serial *s, uint64_t size, uint64_t burst,
 		      uint64_t refill_ms);
 
@@ -134,7 +134,7 @@ void serial_take_output(struct serial *s, size_t len);
 /**
  * serial_put_input() - give the guest what was typed
  *
- * Return: how many of @len bytes were taken; when fewer, a kick follows once
+ * Return: how many of @len bytes were taken; when fewer, a wake follows once
  * there is room.
  */
 size_t serial_put_input(struct serial *s, const uint8_t *data, size_t len);

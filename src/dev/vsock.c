@@ -52,7 +52,7 @@ static bool rx_pop(struct vsock *v, struct virtq_chain *chain)
 	if (r < 0)
 		vsock_broken(v, "RX queue");
 	else if (looks == 0)
-		virtio_dev_kick(&v->dev); /* no kick will come for these */
+		virtio_dev_schedule(&v->dev); /* no kick will come for these */
 	v->starved = true;
 	return false;
 }
@@ -276,7 +276,7 @@ static void run_tx(struct vsock *v)
 		int r;
 
 		if (budget-- == 0 || bytes >= VSOCK_ROUND_BYTES) {
-			virtio_dev_kick(&v->dev);
+			virtio_dev_schedule(&v->dev);
 			return;
 		}
 		r = virtq_pop(q, v->tx_iov, VIRTQ_MAX_SIZE, &chain);

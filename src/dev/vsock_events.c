@@ -80,7 +80,7 @@ void vsock_run_events(struct vsock *v)
 		int r;
 
 		if (looks-- == 0) {
-			virtio_dev_kick(&v->dev);
+			virtio_dev_schedule(&v->dev);
 			return;
 		}
 		r = virtq_pop(q, v->rx_iov, VIRTQ_MAX_SIZE, &chain);

@@ -239,7 +239,7 @@ static int start_first(struct start *s, struct err *err)
 	return r;
 }
 
-static int start_go_on(struct start *s, struct err *err)
+static int start_rest(struct start *s, struct err *err)
 {
 	int r;
 
@@ -267,7 +267,7 @@ static _Noreturn void be_daemon(struct start *s)
 	}
 	if (pid > 0)
 		_exit(0);
-	if (start_go_on(s, &err) < 0)
+	if (start_rest(s, &err) < 0)
 		end_with(s, &err);
 	_exit(0);
 }
@@ -300,9 +300,9 @@ int start_program(const struct plan *plan, struct root *root,
 	int r;
 
 	if (!plan->daemonize && !plan->new_pid_ns)
-		return start_go_on(&s, err);
+		return start_rest(&s, err);
 	if (pipe2(s.status, O_CLOEXEC) < 0)
 		return start_fail(err, -errno, "Failed to daemonize");
-	r = plan->daemonize ? start_daemon(&s, err) : start_go_on(&s, err);
+	r = plan->daemonize ? start_daemon(&s, err) : start_rest(&s, err);
 	return r < 0 ? r : wait_for_program(&s, err);
 }

@@ -131,10 +131,10 @@ void virtio_dev_broken(struct virtio_dev *dev, const char *why)
 		  dev->name, why);
 	virtio_dev_config_changed(dev);
 	if (dev->ops->stopped)
-		virtio_dev_kick(dev);
+		virtio_dev_schedule(dev);
 }
 
-void virtio_dev_kick(struct virtio_dev *dev)
+void virtio_dev_schedule(struct virtio_dev *dev)
 {
 	signal_fd(dev->kick_fd);
 }
@@ -151,7 +151,7 @@ void virtio_dev_reset_done(struct virtio_dev *dev)
 	dev->generation++;
 	atomic_store_explicit(&dev->isr, 0, memory_order_release);
 	if (dev->ops->stopped)
-		virtio_dev_kick(dev);
+		virtio_dev_schedule(dev);
 }
 
 static void device_reset(struct virtio_dev *dev)
@@ -185,7 +185,7 @@ static void driver_ok(struct virtio_dev *dev)
 		return;
 	}
 	dev->active = true;
-	virtio_dev_kick(dev);
+	virtio_dev_schedule(dev);
 }
 
 /* 3.1.1: bits are only ever added, in this order, one step at a time. */
@@ -313,7 +313,7 @@ void virtio_dev_resume(struct virtio_dev *dev)
 	virtio_dev_leave(dev);
 	/* A restored guest may have been on its way to this interrupt. */
 	virtio_dev_repeat_interrupt(dev);
-	virtio_dev_kick(dev);
+	virtio_dev_schedule(dev);
 }
 
 int virtio_dev_restore(struct virtio_dev *dev, uint8_t status, uint64_t acked,

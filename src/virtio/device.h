@@ -23,7 +23,7 @@
  * DRIVER_OK, resume and restore kick too, so no request waits unseen. A guest
  * can add requests as fast as they are served, and the VMM thread has more to
  * do: kick() does a bounded amount of work, and if there is more it calls
- * virtio_dev_kick() and returns.
+ * virtio_dev_schedule() and returns.
  *
  * Interrupts. virtio_dev_interrupt() sets the status bit and signals the
  * device's interrupt eventfd, which KVM turns into the guest's interrupt
@@ -254,7 +254,7 @@ void virtio_dev_broken(struct virtio_dev *dev, const char *why);
 void virtio_dev_reset_done(struct virtio_dev *dev);
 
 /* Have kick() called on the VMM thread. Any thread, lock or not. */
-void virtio_dev_kick(struct virtio_dev *dev);
+void virtio_dev_schedule(struct virtio_dev *dev);
 
 /* ---- for transports; they take the lock ---- */
 

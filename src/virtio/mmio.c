@@ -209,7 +209,7 @@ static void write_register(struct virtio_mmio *m, uint64_t reg, uint32_t v)
 	switch (reg) {
 	case R_QUEUE_NOTIFY:
 		if (v < m->dev->nr_queues)
-			virtio_dev_kick(m->dev);
+			virtio_dev_schedule(m->dev);
 		if (m->first_notify && !atomic_exchange(&m->notified, true))
 			m->first_notify(m->ctx, m);
 		break;

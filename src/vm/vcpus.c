@@ -16,12 +16,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define KICK_SIGNAL      SIGRTMIN
+#define INTERRUPT_SIGNAL SIGRTMIN
 #define VCPU_STACK_BYTES KIB(128)
 
 /* Exists so that the signal interrupts KVM_RUN; immediate_exit does the rest.
  */
-static void vcpus_on_kick(int sig)
+static void vcpus_on_signal(int sig)
 {
 	(void)sig;
 }
@@ -143,8 +143,8 @@ static void *vcpu_main(void *arg)
 }
 
 /*
- * vCPU threads take only the kick: everything else is the VMM thread's. Faults
- * (SIGBUS...) reach the thread that made them, mask or not.
+ * vCPU threads take only this signal: everything else is the VMM thread's.
+ * Faults (SIGBUS...) reach the thread that made them, mask or not.
  */
 static int start_one(struct vcpu *vcpu, struct err *err)
 {
@@ -153,7 +153,7 @@ static int start_one(struct vcpu *vcpu, struct err *err)
 	int r;
 
 	(void)sigfillset(&mask);
-	(void)sigdelset(&mask, KICK_SIGNAL);
+	(void)sigdelset(&mask, INTERRUPT_SIGNAL);
 	(void)sigdelset(&mask, SIGBUS);
 	(void)sigdelset(&mask, SIGSEGV);
 	(void)sigdelset(&mask, SIGILL);
@@ -176,10 +176,10 @@ static int start_one(struct vcpu *vcpu, struct err *err)
  * its filter. */
 int vcpus_start(struct vcpus *set, enum vcpus_wanted wanted, struct err *err)
 {
-	struct sigaction action = {.sa_handler = vcpus_on_kick};
+	struct sigaction action = {.sa_handler = vcpus_on_signal};
 	int r = 0;
 
-	(void)sigaction(KICK_SIGNAL, &action, NULL);
+	(void)sigaction(INTERRUPT_SIGNAL, &action, NULL);
 	(void)pthread_mutex_lock(&set->lock);
 	set->wanted = wanted;
 	for (unsigned int i = 0; i < set->nr && r == 0; i++)
@@ -203,12 +203,13 @@ int vcpus_start(struct vcpus *set, enum vcpus_wanted wanted, struct err *err)
  * could not keep the signal within this one. A thread without a number has not
  * looked at `wanted` yet; one that has ended hears nothing.
  */
-static void vcpus_kick(struct vcpu *vcpu)
+static void vcpus_interrupt(struct vcpu *vcpu)
 {
 	int tid = atomic_load(&vcpu->tid);
 
 	if (tid != 0)
-		(void)syscall(SYS_tgkill, vcpu->set->pid, tid, KICK_SIGNAL);
+		(void)syscall(SYS_tgkill, vcpu->set->pid, tid,
+			      INTERRUPT_SIGNAL);
 }
 
 static void request(struct vcpus *set, enum vcpus_wanted wanted)
@@ -224,7 +225,7 @@ static void request(struct vcpus *set, enum vcpus_wanted wanted)
 		return;
 	for (unsigned int i = 0; i < set->nr; i++)
 		if (set->vcpu[i].started)
-			vcpus_kick(&set->vcpu[i]);
+			vcpus_interrupt(&set->vcpu[i]);
 }
 
 int vcpus_pause(struct vcpus *set)

@@ -217,7 +217,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	log_settings.level = LOG_OFF;
 	irq = fuzz_irq(&w->line);
 	serial_init(&w->s, &irq);
-	serial_set_kick(&w->s, on_kick, w);
+	serial_set_wake(&w->s, on_kick, w);
 	if (limit & 1)
 		serial_set_limit(&w->s, limit, limit >> 4, UINT64_MAX);
 	while (script.left >= STEP_BYTES) {

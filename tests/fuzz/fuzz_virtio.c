@@ -162,7 +162,7 @@ static void offer(struct model *m, struct fuzz_script *s)
 
 	if (m->kit.queue[queue].size)
 		kit_avail(&m->kit, queue, fuzz_byte(s));
-	virtio_dev_kick(m->kit.dev);
+	virtio_dev_schedule(m->kit.dev);
 }
 
 static void step(struct model *m, struct fuzz_script *s)

@@ -166,11 +166,11 @@ static void aml_numbers(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct tab tab = {.buf = buf, .size = sizeof(buf)};
+		struct table table = {.buf = buf, .size = sizeof(buf)};
 
-		aml_int(&tab, rows[i].v);
-		assert_int_equal(tab.len, rows[i].len);
-		assert_memory_equal(buf, rows[i].bytes, tab.len);
+		aml_int(&table, rows[i].v);
+		assert_int_equal(table.len, rows[i].len);
+		assert_memory_equal(buf, rows[i].bytes, table.len);
 	}
 }
 
@@ -192,13 +192,13 @@ static void aml_lengths(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct tab tab = {.buf = buf, .size = sizeof(buf)};
-		struct aml_block block = aml_open_package(&tab, 7);
+		struct table table = {.buf = buf, .size = sizeof(buf)};
+		struct aml_block block = aml_open_package(&table, 7);
 
-		assert_non_null(tab_add(&tab, rows[i].body - 1));
-		aml_close(&tab, block);
-		assert_false(tab.full);
-		assert_int_equal(tab.len, 1 + rows[i].bytes + rows[i].body);
+		assert_non_null(table_add(&table, rows[i].body - 1));
+		aml_close(&table, block);
+		assert_false(table.full);
+		assert_int_equal(table.len, 1 + rows[i].bytes + rows[i].body);
 		assert_int_equal(buf[0], 0x12);
 		assert_memory_equal(buf + 1, rows[i].want, rows[i].bytes);
 		assert_int_equal(buf[1 + rows[i].bytes], 7);
@@ -209,14 +209,14 @@ static void aml_eisa_ids(void **state)
 {
 	static const uint8_t want[] = {0x0c, 0x41, 0xd0, 0x05, 0x01};
 	uint8_t buf[8];
-	struct tab tab = {.buf = buf, .size = sizeof(buf)};
+	struct table table = {.buf = buf, .size = sizeof(buf)};
 
 	(void)state;
-	aml_eisa_id(&tab, "PNP0501");
-	assert_int_equal(tab.len, sizeof(want));
+	aml_eisa_id(&table, "PNP0501");
+	assert_int_equal(table.len, sizeof(want));
 	assert_memory_equal(buf, want, sizeof(want));
-	tab.len = 0;
-	aml_eisa_id(&tab, "PNP0C0F");
+	table.len = 0;
+	aml_eisa_id(&table, "PNP0C0F");
 	assert_memory_equal(buf, "\x0c\x41\xd0\x0c\x0f", 5);
 }
 
@@ -225,18 +225,18 @@ static void full_table_is_marked(void **state)
 {
 	struct boot_platform plat = kit_platform();
 	static uint8_t buf[1024];
-	struct tab whole = {.buf = buf, .size = sizeof(buf)};
+	struct table whole = {.buf = buf, .size = sizeof(buf)};
 
 	(void)state;
 	dsdt_write(&whole, &plat);
 	assert_false(whole.full);
 	for (size_t size = 0; size < whole.len + 16; size++) {
-		struct tab tab = {.buf = buf, .size = size};
+		struct table table = {.buf = buf, .size = size};
 
 		memset(buf, 0xa5, sizeof(buf));
-		dsdt_write(&tab, &plat);
-		assert_true(tab.len <= size);
-		assert_int_equal(tab.full, size < whole.len);
+		dsdt_write(&table, &plat);
+		assert_true(table.len <= size);
+		assert_int_equal(table.full, size < whole.len);
 		for (size_t i = size; i < sizeof(buf); i++)
 			assert_int_equal(buf[i], 0xa5);
 	}

@@ -353,7 +353,7 @@ static void input_is_never_stuck(void **state)
 	uint64_t n;
 
 	assert_true(wake >= 0);
-	serial_set_kick(&w->serial, on_kick, &wake);
+	serial_set_wake(&w->serial, on_kick, &wake);
 	start(w, &vcpu, 1, reading_vcpu);
 	while (sent < ACCESSES) {
 		size_t want = sizeof(typed), put;

@@ -32,7 +32,7 @@ static int set_up(void **state)
 	p.s = calloc(1, sizeof(*p.s));
 	line = irq_log_line(&p.irq);
 	serial_init(p.s, &line);
-	serial_set_kick(p.s, on_kick, &p);
+	serial_set_wake(p.s, on_kick, &p);
 	*state = &p;
 	return p.s ? 0 : -1;
 }

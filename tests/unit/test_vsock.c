@@ -796,7 +796,7 @@ static void restore_resets_the_transport(void **state)
 	assert_non_null(strstr(err.text, "CID"));
 	saved.guest_cid = VK_CID;
 	assert_int_equal(ops->load(vk->k.dev, &saved, &err), 0);
-	virtio_dev_kick(vk->k.dev);
+	virtio_dev_schedule(vk->k.dev);
 	vk_pump(vk);
 	/* The event waits for a buffer. */
 	buf.gpa = kit_alloc(&vk->k, 4);

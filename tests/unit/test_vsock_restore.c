@@ -186,7 +186,7 @@ static void nor_for_a_driver_that_comes_later(void **state)
 	resume(rig);
 	assert_true(vk_dev(&rig->vk)->hold_until_ns == UINT64_MAX);
 	dev->active = true; /* DRIVER_OK */
-	virtio_dev_kick(dev);
+	virtio_dev_schedule(dev);
 	vk_pump(&rig->vk);
 	assert_true(vk_dev(&rig->vk)->holding);
 	assert_true(vk_dev(&rig->vk)->ticking);

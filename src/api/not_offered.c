@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * later.c - resources of Firecracker's API that this build does not offer
+ * not_offered.c - resources of Firecracker's API that this build does not offer
  *
  * Their paths, ids and states follow the same rules as all others, their keys
  * are in GET /vm/config, and what can be answered truthfully about a VM without
@@ -20,7 +20,7 @@ static int not_offered(struct api_call *call)
 }
 
 /* Before the start: a device; after it: hot-plug, which needs PCI. */
-static int later_hot_plug(struct api_call *call)
+static int hot_plug(struct api_call *call)
 {
 	if (!api_started(call->api))
 		return not_offered(call);
@@ -82,11 +82,11 @@ static void show_empty(struct api *api, struct buf *out)
 #define COUNTED(member) .count = API_COUNT(member)
 
 static const struct api_route pmem[] = {
-	ROUTE(PUT, "pmem/{id}", API_BOTH | API_LIST, later_hot_plug,
+	ROUTE(PUT, "pmem/{id}", API_BOTH | API_LIST, hot_plug,
 	      COUNTED(put.pmem_count)),
 	ROUTE(PATCH, "pmem/{id}", API_POST, not_offered,
 	      COUNTED(patch.pmem_count)),
-	ROUTE(DELETE, "pmem/{id}", API_POST, later_hot_plug),
+	ROUTE(DELETE, "pmem/{id}", API_POST, hot_plug),
 };
 
 static const struct api_route cpu_config[] = {
