@@ -34,9 +34,9 @@ struct log_settings log_settings = {
 };
 
 /**
- * struct log_queue - lines on their way to the target
- * @lost:	lines dropped that have not been told
- * @torn:	the target has the beginning of the first line
+ * queue - lines that the target has not taken yet
+ * @lost:	lines dropped since the log last said how many
+ * @torn:	the target has only the beginning of the first line
  */
 static struct {
 	pthread_mutex_t lock;

@@ -16,7 +16,7 @@
  * listed in struct boot_entry: when such a file shrinks later, the access that
  * faults can be named.
  *
- * Where huge pages back the memory (gmem_ask_policy()) the files are copied.
+ * Where huge pages back the memory (gmem_set_policy()) the files are copied.
  * A Linux guest patches most pages of its kernel as it boots, and frees its
  * initrd: of 2,560 pages of both that it touched 386 were still the file's at
  * init, and they had cost 5,700 faults where seven huge pages cost seven.

@@ -66,7 +66,7 @@ static void on_done(struct loop_source *src, uint32_t events)
 
 	(void)events;
 	virtio_dev_enter(&blk->dev);
-	blk_serve(blk); /* also while paused: results are taken */
+	blk_serve(blk); /* while paused it only takes results */
 	virtio_dev_leave(&blk->dev);
 }
 
@@ -93,9 +93,10 @@ static int blk_activate(struct virtio_dev *dev)
 }
 
 /*
- * Guest memory is in the hands of the kernel until its last request is done.
- * The vCPU waits for that, a while, and without the lock: the VMM thread has
- * others to see to. Then the driver waits, or does not, by the status.
+ * The host kernel may write guest memory until the last request is done. The
+ * vCPU waits for that at most RESET_NS, without the lock, so that the VMM
+ * thread can go on. If some are still in flight then, the driver sees by the
+ * status that the reset is not done.
  */
 static int blk_reset(struct virtio_dev *dev)
 {

@@ -104,8 +104,8 @@ struct blk;
  * @id:		what GET_ID tells, and the log
  * @file:	its descriptor is borrowed until blk_set_file() or the end
  * @flush:	cache_type Writeback
- * @kind:	of the engine; Sync, which is logged, if the host does not let
- *us
+ * @kind:	of the engine; where the host forbids it, Sync and a line in the
+ *		log
  * @no_discard:	offer neither DISCARD nor WRITE_ZEROES: no holes in the file
  * @engine:	another one, taken over even if blk_new() fails; NULL: of
  *		@kind

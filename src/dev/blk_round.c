@@ -54,8 +54,8 @@ static void slot_take(struct blk *blk, struct blk_slot *slot)
 	assert(blk->in_flight <= blk->engine->ops->slots);
 }
 
-/* The one end of every request. Whoever brings it about, a round that found no
- * slot gets another look: a kick in between is one that nobody sent. */
+/* Every request ends here. If a round stopped because no slot was free, it is
+ * scheduled again: the driver was told not to kick, so nothing else would. */
 static void slot_give(struct blk *blk, struct blk_slot *slot)
 {
 	list_del(&slot->link);
@@ -177,7 +177,7 @@ static void step(struct blk *blk, struct blk_slot *slot, int64_t result)
 {
 	int r;
 
-	/* Nobody knew that it would be written. */
+	/* No hole could be punched, so zeros were written: charge for them. */
 	if (slot->io.kind == BLOCK_IO_UNMAP && slot->io.by_hand && result > 0) {
 		rate_limiter_charge(&blk->limiter, (uint64_t)result);
 		slot->cost += (uint64_t)result;
@@ -204,8 +204,8 @@ static void blk_round_begin(struct blk *blk, struct blk_slot *slot)
 		step(blk, slot, block_call_run(&call));
 }
 
-/* What the engine does not take, for lack of memory or for good, goes the plain
- * way: it is done, however often that happens, and nobody has to come back. */
+/* Submit what was added. Calls that the engine refuses are made synchronously,
+ * here: nothing is left to retry. */
 static void submit(struct blk *blk)
 {
 	struct block_engine *e = blk->engine;
@@ -225,7 +225,7 @@ static void submit(struct blk *blk)
 	}
 }
 
-/* No memory for it, or no such operation there: the plain way. */
+/* The engine had no memory, or lacks the operation: call synchronously. */
 static bool wants_plain(const struct blk *blk, int64_t result)
 {
 	return blk_is_async(blk) && (result == -EAGAIN || result == -EINVAL ||
@@ -260,9 +260,10 @@ static void abandon(struct blk *blk)
 		slot_give(blk, first(&blk->later));
 }
 
-/* The last request that was taken: the queue has it again, as if it never
- * was. What is done of it is done once more, perhaps on another file. Since it
- * was taken every round ended for want of room, so its slot calls for one. */
+/* Return the last request that was popped to the queue. It is popped again
+ * later and starts over, on the new file if there is one. No other request was
+ * popped since (has_room()), so slot_give() schedules the round that does it.
+ */
 static void put_back(struct blk *blk, struct blk_slot *slot)
 {
 	virtq_unpop(blk_queue(blk));
@@ -304,7 +305,7 @@ static void begin_later(struct blk *blk)
 	}
 }
 
-/* Begin what is to be begun, end what is done. */
+/* Make calls and finish requests until no call can be made now. */
 static void turn(struct blk *blk)
 {
 	if (blk->dev.resetting)
@@ -388,13 +389,14 @@ static enum stop blk_round_take(struct blk *blk)
 	int r;
 
 	r = virtq_pop(q, blk->iov, ARRAY_SIZE(blk->iov), &chain);
-	/* Empty counts: it may be filled as often as we look. */
+	/* An empty queue counts as a chain: a guest could fill it again each
+	 * time, and the round would never end. */
 	blk->chains_left -= (int64_t)(q->malformed - malformed) + 1;
 	if (r <= 0)
 		return r < 0 ? STOP_BROKEN : STOP_EMPTY;
 	r = blk_parse(blk, &chain, slot);
 	slot->cost = r > 0 ? blk_cost(slot) : 0;
-	/* What moves no data, and what makes no sense, is an operation, too. */
+	/* A flush or a malformed request costs the limiter one operation. */
 	if (!rate_limiter_take(&blk->limiter, slot->cost)) {
 		metric_inc(&blk->counters.rate_limiter_throttled_events);
 		virtq_unpop(q);
@@ -430,7 +432,7 @@ static enum stop take_many(struct blk *blk)
 	}
 }
 
-/* What stopped us is over already. */
+/* Did the reason to stop go away meanwhile? */
 static bool goes_on(struct blk *blk, enum stop stop)
 {
 	if (round_is_over(blk))
@@ -440,7 +442,8 @@ static bool goes_on(struct blk *blk, enum stop stop)
 		       : stop == STOP_EMPTY && virtq_has_work(blk_queue(blk));
 }
 
-/* See to it that somebody comes back. Return: it is up to us, at once. */
+/* Arrange for the next round: by the driver's kick, by a completion, or by our
+ * own schedule. Return: true to take requests again at once. */
 static bool look_again(struct blk *blk, enum stop stop)
 {
 	switch (stop) {

@@ -40,7 +40,7 @@ enum place_kind {
  * struct place - who may own what is there, and what was made
  * @us:		effective user of this process
  * @uid, @gid:	the jail's
- * @path:	of the last directory, for messages
+ * @note:	the first @nr: what was made or changed, to be undone on failure
  */
 struct place {
 	uid_t us;

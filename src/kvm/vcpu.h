@@ -2,8 +2,8 @@
 /*
  * vcpu.h - one virtual CPU of the kernel
  *
- * All functions but kvm_vcpu_init(), kvm_vcpu_fini() and kvm_vcpu_kick() belong
- * to the thread that runs the vCPU.
+ * All functions but kvm_vcpu_init() and kvm_vcpu_fini() belong to the thread
+ * that runs the vCPU.
  */
 #pragma once
 
@@ -73,7 +73,7 @@ int kvm_vcpu_set_virtual_wire(struct kvm_vcpu *vcpu,
 /**
  * kvm_vcpu_run() - KVM_RUN once
  *
- * Return: 0 and run->exit_reason is valid; -EINTR after a kick; -errno.
+ * Return: 0 and run->exit_reason is valid; -EINTR after a signal; -errno.
  */
 int kvm_vcpu_run(struct kvm_vcpu *vcpu);
 

@@ -24,7 +24,7 @@ struct board_file {
 };
 
 /**
- * struct board - no part of the machine, and the place of all
+ * struct board - what each part is given a pointer to
  * @mem:	guest RAM
  * @pager:	fills it after a restore
  * @file:	what a start maps into it: kernel, initrd

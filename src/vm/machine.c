@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What a snapshot will need. */
+/* Keep what snapshots record of the host. */
 static void know_host(struct machine *m)
 {
 	const struct handover *host = m->board.env.host;
@@ -70,7 +70,8 @@ void machine_free(struct machine *m)
 	if (!m)
 		return;
 	vcpus_stop(&m->vcpus);
-	pager_stop(&m->board.pager); /* lets go who waits for a page */
+	pager_stop(&m->board.pager); /* releases threads blocked on a missing
+					page */
 	vcpus_fini(&m->vcpus);
 	metrics_remove(m->board.env.metrics, &m->exits.counters);
 	metrics_remove(m->board.env.metrics, &m->interrupts.metrics);

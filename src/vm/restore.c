@@ -40,7 +40,8 @@ struct machine_source {
 	struct phases *phases;
 };
 
-/* The guest cannot go on; machine_free() lets go who waits for a page. */
+/* The guest cannot go on; machine_free() releases threads that are blocked on a
+ * missing page. */
 static void handler_gone(void *ctx)
 {
 	struct machine *m = ctx;

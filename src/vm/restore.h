@@ -6,8 +6,8 @@
  *
  * Restoring fills the configuration from the snapshot, checks what this host
  * lacks and builds the machine of the same parts as a start (boot.c), with
- * state in the place of a kernel. A restore that fails leaves a configuration
- * that is nobody's: the process shall end.
+ * state in the place of a kernel. When a restore fails the configuration is
+ * half filled: the caller must end the process.
  */
 #pragma once
 

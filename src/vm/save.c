@@ -122,8 +122,8 @@ static int begin_diff(struct saving *saving, struct err *err)
 	return r;
 }
 
-/* From the file, which the page cache has still got: what is in it was partly
- * copied by the kernel. */
+/* Read the file back, from the page cache: the kernel copied part of it from
+ * another file, so we have not seen all bytes. */
 static int add_checksum(struct saving *saving, struct err *err)
 {
 	uint64_t crc;
@@ -190,7 +190,7 @@ static int prove_memory(struct saving *saving, const struct memory_stats *stats,
 		     : 0;
 }
 
-/* Slow, and a diff that holds everything: whoever wonders finds out why. */
+/* Without pagemap a save is slow, and a diff holds all pages: log why. */
 static void warn_of_pagemap(const struct machine *m, enum memory_kind kind)
 {
 	struct err why = {0};
@@ -237,7 +237,7 @@ static int note_dirty(struct machine *m, struct err *err)
 		     : 0;
 }
 
-/* Whatever has to be known before the files are there. */
+/* Open the files, and learn their label. */
 static int vm_save_begin(struct saving *saving, const struct vm_place *place,
 			 struct err *err)
 {
@@ -248,7 +248,7 @@ static int vm_save_begin(struct saving *saving, const struct vm_place *place,
 	return r;
 }
 
-/* The VM is as it was saved: its memory goes on from there. */
+/* The next diff is against this snapshot, where dirty pages are tracked. */
 static void move_base(struct saving *saving)
 {
 	struct vm *vm = saving->vm;

@@ -6,8 +6,8 @@
  *
  * Saving changes nothing about the VM: whatever fails, it stays paused and can
  * be resumed or saved again, and an older snapshot under the same names is
- * untouched (snapshot/files.h). Names and their order are not the VM's business
- * but those of a place, which knows what diffs differ from, too.
+ * untouched (snapshot/files.h). struct vm_place opens and renames the files,
+ * and knows what a diff differs from; the VM only writes to descriptors.
  *
  * Diffs. A VM has a base: the snapshot that its memory differs from as far as
  * anybody knows (vm.h). It is the one that was loaded, if any; where dirty
@@ -50,9 +50,9 @@ struct vm_files {
 /**
  * struct vm_place - where a snapshot's files come from, and get their names
  * @begin:	*@files are the caller's to close
- * @commit:	both are written and synced: let them take their names. Nobody
- *		knows what came of it when it returns -ETIMEDOUT
- * @abort:	nothing shall be left of them
+ * @commit:	both are written and synced: rename them to their names. After
+ *		-ETIMEDOUT they may have been renamed or not
+ * @abort:	remove them
  *
  * Each @begin is followed by one @commit or @abort if it succeeds.
  */

@@ -97,7 +97,7 @@ int slots_add_counters(struct virtio_slots *slots,
 	return 0;
 }
 
-/* A vCPU's: a driver has begun to use this window. */
+/* The driver's first kick in this window; on the vCPU's thread. */
 static void first_notify(void *ctx, const struct virtio_mmio *mmio)
 {
 	struct virtio_slots *slots = ctx;

@@ -109,8 +109,8 @@ int vm_init(struct vm *vm, struct loop *loop) __must_check;
  *
  * Our own pagemap, smaps and the host's boot id, kept until vm_fini(). A
  * machine does it when it is made; whoever locks the process before there is
- * one calls this first. May be repeated. What is not to be had is told by the
- * snapshot that lacks it.
+ * one calls this first. May be repeated. Reports nothing; a snapshot without
+ * the pagemap logs why.
  */
 void vm_look_at_host(struct vm *vm);
 

@@ -56,7 +56,7 @@ static bool for_person(const struct options *o)
 	return o->kernel || o->restore || o->snapshot;
 }
 
-/* Whoever should read it may not: the VM's end must not wait for ever. */
+/* The reader of stderr may have stopped reading: never block on it. */
 static void put_stderr(const struct vmm *v, const char *text, size_t n)
 {
 	struct sink out = v->terminal;
@@ -148,7 +148,8 @@ static const char *api_path(const struct options *opts)
 	return opts->kernel || opts->restore ? NULL : OPTIONS_API_SOCK_DEFAULT;
 }
 
-/* Whatever a configuration file or a snapshot has. */
+/* By the flags alone: a vsock of a config file or snapshot calls
+ * vm->meet_vsock. */
 static bool needs_gate(const struct options *o)
 {
 	return api_path(o) || o->vsock;
@@ -464,7 +465,8 @@ static void log_end(const struct options *o, int code)
 	log_finish();
 }
 
-/* The terminal, socket and files are as before; die by the signal that came. */
+/* After all is restored and closed: log the end, die by the signal that came.
+ */
 static int leave(const struct options *o, int code)
 {
 	int sig = signals_final();
