@@ -107,7 +107,7 @@ static bool find_route(enum api_method method, const struct path *path,
 {
 	bool found = false;
 
-	for (size_t i = 0; i < api_nr_resources; i++) {
+	for (size_t i = 0; i < API_NR_RESOURCES; i++) {
 		const struct api_resource *res = api_resources[i];
 
 		for (size_t k = 0; k < res->nr_routes; k++) {

@@ -50,7 +50,7 @@ static bool is_required(const struct api_resource *res)
 
 static size_t find_key(const struct buf *key)
 {
-	for (size_t i = 0; i < api_nr_resources; i++) {
+	for (size_t i = 0; i < API_NR_RESOURCES; i++) {
 		const char *name = api_key(api_resources[i]);
 
 		if (name && api_resources[i]->load &&
@@ -58,7 +58,7 @@ static size_t find_key(const struct buf *key)
 		    memcmp(name, key->data, key->len) == 0)
 			return i;
 	}
-	return api_nr_resources;
+	return API_NR_RESOURCES;
 }
 
 int config_file_scan(const char *text, size_t len,
@@ -84,17 +84,17 @@ int config_file_scan(const char *text, size_t len,
 			return r;
 		(void)json_peek(json);
 		start = json->pos;
-		if (i < api_nr_resources && sections[i].len > 0)
+		if (i < API_NR_RESOURCES && sections[i].len > 0)
 			return json_fail(json, "duplicate field `%s`",
 					 api_key(api_resources[i]));
 		r = json_skip(json);
-		if (r == 0 && i < api_nr_resources)
+		if (r == 0 && i < API_NR_RESOURCES)
 			sections[i] = (struct config_section){
 				json->text + start, json->pos - start};
 	}
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < api_nr_resources; i++)
+	for (size_t i = 0; i < API_NR_RESOURCES; i++)
 		if (is_required(api_resources[i]) && sections[i].len == 0)
 			return json_fail(json, "missing field `%s`",
 					 api_key(api_resources[i]));
@@ -163,13 +163,13 @@ int config_file_load(const char *path, struct api *api, struct err *err)
 	cleanup_buf struct buf text = {0};
 	int r;
 
-	assert(api_nr_resources <= CONFIG_SECTIONS_MAX);
+	static_assert(API_NR_RESOURCES <= CONFIG_SECTIONS_MAX, "each one");
 	r = config_file_read_file(api->vm->config.opener, path, &text, err);
 	if (r == 0)
 		r = config_file_scan(text.data, text.len, sections, err);
 	if (r == 0)
 		r = meet_vsock(api->vm, sections, err);
-	for (size_t i = 0; r == 0 && i < api_nr_resources; i++)
+	for (size_t i = 0; r == 0 && i < API_NR_RESOURCES; i++)
 		r = load_section(api, api_resources[i], &sections[i], err);
 	if (r < 0)
 		err_prefix_api(err, "Failed to build MicroVM from Json: "

@@ -6,8 +6,9 @@
  *
  * A resource is one file: its handlers, a const table of routes and, if it
  * belongs to the configuration, which part it is (config/parts.h): that has the
- * schema and the key. It is known to the rest by one line in resources.c. Every
- * request goes the same way (api.c), so a handler sees only what is its own:
+ * schema and the key. It is known to the rest by one line in API_RESOURCES.
+ * Every request goes the same way (api.c), so a handler sees only what is its
+ * own:
  *
  *   1. the route is found by method and path; ids and presence of a body are
  *      checked by its flags
@@ -126,31 +127,46 @@ static inline const char *api_key(const struct api_resource *resource)
 	return resource->part ? resource->part->key : resource->key;
 }
 
-/* All of them, in the order in which a config file is applied. */
-extern const struct api_resource *const api_resources[];
-extern const size_t api_nr_resources;
+/* clang-format off */
+/*
+ * The one list, in the order in which a config file is applied: the logger
+ * first, so that what goes wrong after it is in the log; what refers to another
+ * resource after it.
+ */
+#define API_RESOURCES(RESOURCE) \
+	RESOURCE(logger) \
+	RESOURCE(metrics) \
+	RESOURCE(machine_config) \
+	RESOURCE(cpu_config) \
+	RESOURCE(boot_source) \
+	RESOURCE(serial) \
+	RESOURCE(drives) \
+	RESOURCE(pmem) \
+	RESOURCE(network) \
+	RESOURCE(vsock) \
+	RESOURCE(mmds) \
+	RESOURCE(entropy) \
+	RESOURCE(balloon) \
+	RESOURCE(memory_hotplug) \
+	RESOURCE(snapshot) \
+	RESOURCE(instance) \
+	RESOURCE(vm_config) \
+	RESOURCE(actions) \
+	RESOURCE(vm_state) \
+	RESOURCE(sandbox) \
+	RESOURCE(memory)
 
-extern const struct api_resource api_actions;
-extern const struct api_resource api_balloon;
-extern const struct api_resource api_boot_source;
-extern const struct api_resource api_cpu_config;
-extern const struct api_resource api_drives;
-extern const struct api_resource api_entropy;
-extern const struct api_resource api_instance;
-extern const struct api_resource api_logger;
-extern const struct api_resource api_machine_config;
-extern const struct api_resource api_memory;
-extern const struct api_resource api_memory_hotplug;
-extern const struct api_resource api_metrics;
-extern const struct api_resource api_mmds;
-extern const struct api_resource api_network;
-extern const struct api_resource api_pmem;
-extern const struct api_resource api_sandbox;
-extern const struct api_resource api_serial;
-extern const struct api_resource api_snapshot;
-extern const struct api_resource api_vm_config;
-extern const struct api_resource api_vm_state;
-extern const struct api_resource api_vsock;
+#define API_ONE_RESOURCE(name_)     +1
+#define API_RESOURCE_EXTERN(name_) \
+	extern const struct api_resource api_##name_;
+
+/* api_logger and so on */
+API_RESOURCES(API_RESOURCE_EXTERN)
+/* clang-format on */
+
+#define API_NR_RESOURCES (API_RESOURCES(API_ONE_RESOURCE))
+
+extern const struct api_resource *const api_resources[API_NR_RESOURCES];
 
 /**
  * struct api_counters - the API's own metrics, by Firecracker's names

@@ -13,7 +13,7 @@ static int get_vm_config(struct api_call *call)
 	const char *comma = "";
 
 	buf_add(out, "{", 1);
-	for (size_t i = 0; i < api_nr_resources; i++) {
+	for (size_t i = 0; i < API_NR_RESOURCES; i++) {
 		const struct api_resource *res = api_resources[i];
 
 		if (!api_key(res))

@@ -8,13 +8,12 @@
 
 #include <stdlib.h>
 
-#define CONFIG_OF struct vm_config
+#define CONFIG_OF           struct vm_config
+
+#define PART_POINTER(name_) &config_part_##name_,
 
 const struct config_part *const config_parts[CONFIG_NR_PARTS] = {
-	&config_part_machine, &config_part_boot_source, &config_part_serial,
-	&config_part_drives,  &config_part_nets,        &config_part_vsock,
-	&config_part_entropy, &config_part_balloon,
-};
+	CONFIG_PARTS(PART_POINTER)};
 
 static const struct schema_name irqchip_names[] = {
 	CONFIG_IRQCHIPS(CONFIG_NAME_AND_VALUE)};

@@ -54,19 +54,29 @@ struct config_part {
 	void (*close)(void *item);
 };
 
-#define CONFIG_NR_PARTS 8
+/* clang-format off */
+/* The one list, in the order in which a restore opens them. */
+#define CONFIG_PARTS(PART) \
+	PART(machine) \
+	PART(boot_source) \
+	PART(serial) \
+	PART(drives) \
+	PART(nets) \
+	PART(vsock) \
+	PART(entropy) \
+	PART(balloon)
 
-/* In the order in which a restore opens them. */
+#define CONFIG_ONE_PART(name_)     +1
+#define CONFIG_PART_EXTERN(name_) \
+	extern const struct config_part config_part_##name_;
+
+/* config_part_machine and so on */
+CONFIG_PARTS(CONFIG_PART_EXTERN)
+/* clang-format on */
+
+#define CONFIG_NR_PARTS (CONFIG_PARTS(CONFIG_ONE_PART))
+
 extern const struct config_part *const config_parts[CONFIG_NR_PARTS];
-
-extern const struct config_part config_part_machine;
-extern const struct config_part config_part_boot_source;
-extern const struct config_part config_part_serial;
-extern const struct config_part config_part_drives;
-extern const struct config_part config_part_nets;
-extern const struct config_part config_part_vsock;
-extern const struct config_part config_part_entropy;
-extern const struct config_part config_part_balloon;
 
 /* What PUT takes and GET shows; of a list, its items. */
 extern const struct schema_object config_machine;

@@ -499,7 +499,7 @@ static int balloon_load(struct virtio_dev *dev, const void *state,
 }
 
 static const struct virtio_dev_ops balloon_ops = {
-	.id = VIRTIO_ID_BALLOON,
+	.id = 5,
 	.kick = balloon_kick,
 	.reset = balloon_reset,
 	.config_write = balloon_config_write,

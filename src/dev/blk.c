@@ -207,7 +207,7 @@ static int blk_load(struct virtio_dev *dev, const void *state, struct err *err)
 }
 
 static const struct virtio_dev_ops blk_ops = {
-	.id = VIRTIO_ID_BLOCK,
+	.id = 2,
 	.activate = blk_activate,
 	.kick = blk_kick,
 	.reset = blk_reset,

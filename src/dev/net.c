@@ -169,7 +169,7 @@ static void net_destroy(struct virtio_dev *dev)
 }
 
 static const struct virtio_dev_ops net_ops = {
-	.id = VIRTIO_ID_NET,
+	.id = 1,
 	.activate = net_activate,
 	.kick = net_kick,
 	.reset = net_reset,

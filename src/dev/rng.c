@@ -157,7 +157,7 @@ static void rng_destroy(struct virtio_dev *dev)
 }
 
 static const struct virtio_dev_ops rng_ops = {
-	.id = VIRTIO_ID_ENTROPY,
+	.id = 4,
 	.kick = rng_kick,
 	.destroy = rng_destroy,
 };

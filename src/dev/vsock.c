@@ -540,7 +540,7 @@ static int vsock_load(struct virtio_dev *dev, const void *state,
 }
 
 static const struct virtio_dev_ops vsock_ops = {
-	.id = VIRTIO_ID_VSOCK,
+	.id = 19,
 	.kick = vsock_kick,
 	.reset = dev_vsock_reset,
 	.stopped = stopped,

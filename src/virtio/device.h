@@ -55,15 +55,6 @@
 
 #define VIRTIO_QUEUES_MAX 5u
 
-/* Device types (virtio 1.2, 5). */
-enum virtio_id {
-	VIRTIO_ID_NET = 1,
-	VIRTIO_ID_BLOCK = 2,
-	VIRTIO_ID_ENTROPY = 4,
-	VIRTIO_ID_BALLOON = 5,
-	VIRTIO_ID_VSOCK = 19,
-};
-
 /* Feature bits of all devices (6). */
 #define VIRTIO_F_INDIRECT_DESC (1ull << 28)
 #define VIRTIO_F_EVENT_IDX     (1ull << 29)
@@ -85,6 +76,7 @@ struct virtio_dev;
 
 /**
  * struct virtio_dev_ops - one kind of device
+ * @id:		of the kind of device (virtio 1.2, 5)
  * @activate:	the driver is ready: queues and features are set. 0, or -errno
  *		when it cannot work so (the device then needs a reset). May be
  *		NULL
@@ -115,7 +107,7 @@ struct virtio_dev;
  * All are called with the lock held but for destroy().
  */
 struct virtio_dev_ops {
-	enum virtio_id id;
+	uint32_t id;
 	int (*activate)(struct virtio_dev *dev);
 	void (*kick)(struct virtio_dev *dev);
 	int (*reset)(struct virtio_dev *dev);

@@ -43,7 +43,6 @@ static int kind_balloon_make(struct virtio_slots *slots, size_t i,
 
 const struct virtio_kind virtio_kind_balloon = {
 	.name = "balloon",
-	.id = VIRTIO_ID_BALLOON,
 	.count = kind_balloon_count,
 	.make = kind_balloon_make,
 };

@@ -82,7 +82,6 @@ static int kind_block_make(struct virtio_slots *slots, size_t i,
 
 const struct virtio_kind virtio_kind_block = {
 	.name = "block",
-	.id = VIRTIO_ID_BLOCK,
 	.count = kind_block_count,
 	.make = kind_block_make,
 };

@@ -35,7 +35,6 @@ static int kind_entropy_make(struct virtio_slots *slots, size_t i,
 
 const struct virtio_kind virtio_kind_entropy = {
 	.name = "entropy",
-	.id = VIRTIO_ID_ENTROPY,
 	.count = kind_entropy_count,
 	.make = kind_entropy_make,
 };

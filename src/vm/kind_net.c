@@ -60,7 +60,6 @@ static int kind_net_make(struct virtio_slots *slots, size_t i,
 
 const struct virtio_kind virtio_kind_net = {
 	.name = "net",
-	.id = VIRTIO_ID_NET,
 	.count = kind_net_count,
 	.make = kind_net_make,
 };

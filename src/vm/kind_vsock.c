@@ -61,7 +61,6 @@ static int kind_vsock_make(struct virtio_slots *slots, size_t i,
 
 const struct virtio_kind virtio_kind_vsock = {
 	.name = "vsock",
-	.id = VIRTIO_ID_VSOCK,
 	.count = kind_vsock_count,
 	.make = kind_vsock_make,
 };

@@ -9,11 +9,10 @@
 
 #include <errno.h>
 
-/* The order of this list is guest ABI. */
+#define KIND_POINTER(name_) &virtio_kind_##name_,
+
 static const struct virtio_kind *const slots_kinds[] = {
-	&virtio_kind_balloon, &virtio_kind_block,   &virtio_kind_net,
-	&virtio_kind_vsock,   &virtio_kind_entropy,
-};
+	VIRTIO_KINDS(KIND_POINTER)};
 
 /* Firecracker's words for a machine that is full. */
 static int no_room(struct err *err)
@@ -29,7 +28,7 @@ int slots_describe(const struct vm_config *config, struct boot_platform *plat,
 	size_t nr = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(slots_kinds); i++)
-		nr += slots_kinds[i] ? slots_kinds[i]->count(config) : 0;
+		nr += slots_kinds[i]->count(config);
 	if (nr > LAYOUT_VIRTIO_MAX)
 		return no_room(err);
 	for (unsigned int i = 0; i < nr; i++)
@@ -78,8 +77,7 @@ int slots_add(struct virtio_slots *slots, struct err *err)
 	int r = 0;
 
 	for (size_t k = 0; k < ARRAY_SIZE(slots_kinds) && r == 0; k++)
-		for (size_t i = 0; slots_kinds[k] &&
-				   i < slots_kinds[k]->count(config) && r == 0;
+		for (size_t i = 0; i < slots_kinds[k]->count(config) && r == 0;
 		     i++)
 			r = add_device(slots, slots_kinds[k], i, err);
 	return r;

@@ -5,10 +5,10 @@
  * Theory of operation
  *
  * Devices are made from the configuration, kind by kind in the order of one
- * table (slots.c), within a kind in the order of the configuration. The n-th
- * device gets windows n (one for drivers that go by the command line, one for
- * those that go by ACPI) and interrupt n of layout.h; that order is guest ABI
- * and what a snapshot relies on. A kind is one file (kind_<kind>.c) that
+ * list (VIRTIO_KINDS), within a kind in the order of the configuration. The
+ * n-th device gets windows n (one for drivers that go by the command line, one
+ * for those that go by ACPI) and interrupt n of layout.h; that order is guest
+ * ABI and what a snapshot relies on. A kind is one file (kind_<kind>.c) that
  * turns its part of struct vm_config into devices; live.c carries changes of a
  * running VM to them. Devices themselves (src/dev/) know no configuration.
  *
@@ -35,17 +35,26 @@ struct virtio_slots;
  */
 struct virtio_kind {
 	const char *name;
-	enum virtio_id id;
 	size_t (*count)(const struct vm_config *config);
 	int (*make)(struct virtio_slots *slots, size_t i,
 		    struct virtio_dev **out, struct err *err);
 };
 
-extern const struct virtio_kind virtio_kind_balloon;
-extern const struct virtio_kind virtio_kind_block;
-extern const struct virtio_kind virtio_kind_net;
-extern const struct virtio_kind virtio_kind_vsock;
-extern const struct virtio_kind virtio_kind_entropy;
+/* clang-format off */
+/* The one list. Its order is guest ABI: a new kind goes to the end. */
+#define VIRTIO_KINDS(KIND) \
+	KIND(balloon) \
+	KIND(block) \
+	KIND(net) \
+	KIND(vsock) \
+	KIND(entropy)
+
+#define VIRTIO_KIND_EXTERN(name_) \
+	extern const struct virtio_kind virtio_kind_##name_;
+
+/* virtio_kind_balloon and so on: kind_<kind>.c */
+VIRTIO_KINDS(VIRTIO_KIND_EXTERN)
+/* clang-format on */
 
 #define SLOT_LIMITERS_MAX 2u
 #define SLOTS_REPEAT_NS   100000000u

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct schema_object *nth_schema(size_t n)
 {
-	for (size_t i = 0; i < api_nr_resources; i++) {
+	for (size_t i = 0; i < API_NR_RESOURCES; i++) {
 		const struct api_resource *res = api_resources[i];
 
 		for (size_t k = 0; k < res->nr_routes; k++)

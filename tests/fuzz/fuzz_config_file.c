@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int r = config_file_scan(text, size, sections, &err);
 
 	fuzz_check(r == 0 || (r == -EINVAL && err.text[0]));
-	for (size_t i = 0; r == 0 && i < api_nr_resources; i++) {
+	for (size_t i = 0; r == 0 && i < API_NR_RESOURCES; i++) {
 		const struct config_section *s = &sections[i];
 
 		if (s->len == 0)

@@ -18,7 +18,7 @@ static void test_registers_that_identify(void **state)
 
 	assert_int_equal(kit_read(k, KIT_MAGIC), 0x74726976);
 	assert_int_equal(kit_read(k, KIT_VERSION), 2);
-	assert_int_equal(kit_read(k, KIT_DEVICE_ID), VIRTIO_ID_ENTROPY);
+	assert_int_equal(kit_read(k, KIT_DEVICE_ID), ECHO_ID);
 	assert_int_equal(kit_read(k, 0x0b0), UINT32_MAX); /* no shared memory */
 	assert_int_equal(kit_read(k, 0x0bc), UINT32_MAX);
 	assert_int_equal(kit_offered(k), ECHO_FEATURES | VIRTIO_F_VERSION_1 |
