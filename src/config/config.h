@@ -143,6 +143,9 @@ enum config_io_engine {
 	IO_ENGINE_SYNC,
 	IO_ENGINE_ASYNC, /* io_uring */
 };
+/* In the order in which a message lists them. */
+#define CONFIG_IO_ENGINES(N) \
+	N("Async", IO_ENGINE_ASYNC), N("Sync", IO_ENGINE_SYNC)
 
 /**
  * struct drive_config - a block device

@@ -23,9 +23,7 @@ static const struct schema_name cache_names[] = {
 static const struct schema_enum caches = SCHEMA_NAMES(cache_names);
 
 static const struct schema_name engine_names[] = {
-	{"Async", IO_ENGINE_ASYNC},
-	{"Sync", IO_ENGINE_SYNC},
-};
+	CONFIG_IO_ENGINES(CONFIG_NAME_AND_VALUE)};
 static const struct schema_enum drives_engines = SCHEMA_NAMES(engine_names);
 
 #define BY_VALUE "the value itself is there, or not"
