@@ -77,7 +77,8 @@ static void put_killed(struct buf *out)
 	buf_add_str(out,
 		    "\n## Calls that kill\n\n"
 		    "Nobody makes these by accident; the process dies of "
-		    "SIGSYS at once. Those with a star the gate may make.\n\n"
+		    "SIGSYS at once. Those with a star the gate may make,\n"
+		    "`bind` and `listen` the early one.\n\n"
 		    "| family | calls |\n|---|---|\n");
 	for (size_t i = 0; i < sandbox_nr_killed; i++) {
 		bool gate =
@@ -98,15 +99,20 @@ void docgen_calls(struct buf *out)
 {
 	buf_add_str(out, head);
 	put_counts(out);
-	buf_add_str(out, "\n## Calls that are allowed\n\n"
-			 "Every other call traps: one line names it and its "
-			 "thread, and both halves of the process end, with\n"
-			 "exit code 148. `brk` does nothing: a C library takes "
-			 "memory by `mmap` then.\n\n"
-			 "| call |");
+	buf_add_str(out,
+		    "\n## Calls that are allowed\n\n"
+		    "Every other call traps: one line names it and its "
+		    "thread, and both halves of the process end, with\n"
+		    "exit code 148. `brk` does nothing: a C library takes "
+		    "memory by `mmap` then. The early gate is that of "
+		    "`--sandbox-first`,\n"
+		    "until the guest runs; then it loads the filter of the "
+		    "gate on top of its own.\n\n"
+		    "| call |");
 	for (unsigned int t = 0; t < SANDBOX_NR_THREADS; t++)
 		buf_addf(out, " %s |", sandbox_thread_name(t));
-	buf_add_str(out, " only if | why |\n|---|:-:|:-:|:-:|:-:|---|---|\n");
+	buf_add_str(out,
+		    " only if | why |\n|---|:-:|:-:|:-:|:-:|:-:|---|---|\n");
 	for (size_t i = 0; i < sandbox_nr_calls; i++)
 		calls_put_row(&sandbox_calls[i], out);
 	put_killed(out);

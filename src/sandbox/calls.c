@@ -7,7 +7,9 @@
  * for sendto, fstat for newfstatat. And what can be made before the lock is.
  *
  * The guest process is the first three threads. The gate runs no guest and
- * opens what a client names.
+ * opens what a client names; that of a process that is locked first may
+ * besides, until the guest runs, make what a configuration names, and load the
+ * gate's filter.
  */
 #include "sandbox/calls.h"
 
@@ -18,6 +20,7 @@
 #include <linux/futex.h>
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
+#include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
 #include <linux/vhost.h>
 #include <sys/mman.h>
@@ -32,7 +35,9 @@
 #define V             SANDBOX_ON(SANDBOX_VMM)
 #define C             SANDBOX_ON(SANDBOX_VCPU)
 #define P             SANDBOX_ON(SANDBOX_PAGER)
-#define G             SANDBOX_ON(SANDBOX_GATE)
+#define E             SANDBOX_ON(SANDBOX_GATE_EARLY)
+#define LATE          SANDBOX_ON(SANDBOX_GATE)
+#define G             (LATE | E)
 
 #define MUSL          SANDBOX_ON(SANDBOX_MUSL)
 #define GLIBC         SANDBOX_ON(SANDBOX_GLIBC)
@@ -187,13 +192,25 @@ const struct sandbox_call sandbox_calls[] = {
 	ALLOW(G, fsetxattr, "the same"),
 	ONLY(G, socket, "a peer of the socket device", IS(0, AF_UNIX)),
 	ALLOW(G, connect, "the same"),
+
+	/* The same for a VM that is configured behind the lock. */
+	ALLOW(E, bind, "the socket device's path"),
+	ALLOW(E, listen, "the same"),
+	ONLY(E, setsockopt, "how long a handler of the memory may take to accept", IS(2, SO_SNDTIMEO)),
+	IOCTL(E, TUNSETIFF, "a tap"),
+	IOCTL(E, TUNSETVNETHDRSZ, "the same"),
+	ONLY(E, seccomp, "the filter of the gate", IS(0, SECCOMP_SET_MODE_FILTER)),
+	ALLOW_FOR(E, MUSL, getpid, "whose own number is in it"),
+	ALLOW_FOR(E, MUSL, gettid, "the same"),
 };
 /* clang-format on */
 const size_t sandbox_nr_calls = ARRAY_SIZE(sandbox_calls);
 
-/* Of all threads; of the guest process, as the gate is there to do it. */
+/* Of all threads; of the guest process, as the gate is there to do it; of all
+ * but the early gate. */
 #define KILL(call, family) {V | C | P | G, __NR_##call, #call, family}
 #define NAME(call, family) {V | C | P, __NR_##call, #call, family}
+#define MAKE(call, family) {V | C | P | LATE, __NR_##call, #call, family}
 
 /* Newer than the headers of Debian 12. */
 #ifndef __NR_open_tree_attr
@@ -214,7 +231,7 @@ const struct sandbox_kill sandbox_killed[] = {
 	NAME(truncate, "open"),
 
 	NAME(socket, "socket"), KILL(socketpair, "socket"),
-	NAME(connect, "connect"), KILL(bind, "bind"), KILL(listen, "bind"),
+	NAME(connect, "connect"), MAKE(bind, "bind"), MAKE(listen, "bind"),
 
 	KILL(execve, "exec"), KILL(execveat, "exec"), KILL(uselib, "exec"),
 	KILL(fork, "fork"), KILL(vfork, "fork"), KILL(clone, "fork"),
@@ -242,10 +259,9 @@ const size_t sandbox_nr_killed = ARRAY_SIZE(sandbox_killed);
 const char *sandbox_thread_name(enum sandbox_thread thread)
 {
 	static const char *const names[] = {
-		[SANDBOX_VMM] = "vmm",
-		[SANDBOX_VCPU] = "vcpu",
-		[SANDBOX_PAGER] = "pager",
-		[SANDBOX_GATE] = "gate",
+		[SANDBOX_VMM] = "vmm",          [SANDBOX_VCPU] = "vcpu",
+		[SANDBOX_PAGER] = "pager",      [SANDBOX_GATE] = "gate",
+		[SANDBOX_GATE_EARLY] = "early",
 	};
 
 	static_assert(ARRAY_SIZE(names) == SANDBOX_NR_THREADS, "name each");

@@ -43,6 +43,7 @@ enum sandbox_thread {
 	SANDBOX_VCPU,
 	SANDBOX_PAGER, /* watches the handler of userfaultfd */
 	SANDBOX_GATE,
+	SANDBOX_GATE_EARLY, /* of --sandbox-first, until the guest runs */
 	SANDBOX_NR_THREADS,
 };
 
@@ -122,7 +123,7 @@ extern const size_t sandbox_nr_calls;
 extern const struct sandbox_kill sandbox_killed[];
 extern const size_t sandbox_nr_killed;
 
-/* "vmm", "vcpu", "pager", "gate". */
+/* "vmm", "vcpu", "pager", "gate", "early". */
 const char *sandbox_thread_name(enum sandbox_thread thread);
 
 /* How many different calls @threads may make together in @build. */

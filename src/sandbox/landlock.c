@@ -105,12 +105,14 @@ int landlock_lock_but(unsigned int abi, const struct landlock_rule *rules,
 	return lock_with(&attr, rules, nr);
 }
 
-int landlock_lock_gate(unsigned int abi)
+int landlock_lock_gate(unsigned int abi, bool binds)
 {
 	struct landlock_rights attr = landlock_rights(abi);
 
-	attr.fs = LANDLOCK_EXECUTE | LANDLOCK_MAKE_CHAR | LANDLOCK_MAKE_SOCK |
-		  LANDLOCK_MAKE_FIFO | LANDLOCK_MAKE_BLOCK | LANDLOCK_MAKE_SYM;
+	attr.fs = LANDLOCK_EXECUTE | LANDLOCK_MAKE_CHAR | LANDLOCK_MAKE_FIFO |
+		  LANDLOCK_MAKE_BLOCK | LANDLOCK_MAKE_SYM;
+	if (!binds)
+		attr.fs |= LANDLOCK_MAKE_SOCK;
 	return lock_with(&attr, NULL, 0);
 }
 

@@ -104,6 +104,7 @@ int landlock_lock_but(unsigned int abi, const struct landlock_rule *rules,
 
 /**
  * landlock_lock_gate() - deny what the gate needs for nothing that is named
+ * @binds:	it may make sockets yet; locked again without, it no more may
  *
  * Executing, making nodes, sockets and links, a name in another directory for a
  * file (REFER, which every ruleset denies), and all of the network, of abstract
@@ -111,7 +112,7 @@ int landlock_lock_but(unsigned int abi, const struct landlock_rule *rules,
  *
  * Return: as landlock_lock().
  */
-int landlock_lock_gate(unsigned int abi) __must_check;
+int landlock_lock_gate(unsigned int abi, bool binds) __must_check;
 
 /**
  * landlock_gap() - the @i-th thing that Landlock of @abi leaves to seccomp

@@ -39,6 +39,7 @@ static const struct {
 	[SANDBOX_VCPU] = {filter_vcpu, ARRAY_SIZE(filter_vcpu)},
 	[SANDBOX_PAGER] = {filter_pager, ARRAY_SIZE(filter_pager)},
 	[SANDBOX_GATE] = {filter_gate, ARRAY_SIZE(filter_gate)},
+	[SANDBOX_GATE_EARLY] = {filter_early, ARRAY_SIZE(filter_early)},
 };
 
 bool seccomp_available(void)

@@ -320,11 +320,15 @@ int sandbox_lock(struct sandbox *s, struct err *err)
 	return 0;
 }
 
-static int lock_gate(const struct sandbox *s)
+/* The two filters of the early gate are both in force once the second is
+ * loaded: what either refuses is refused. */
+static int lock_gate(const struct sandbox *s, enum sandbox_thread as)
 {
-	int r = s->abi > 0 ? landlock_lock_gate(s->abi) : 0;
+	int r = 0;
 
-	return r < 0 ? r : sandbox_thread(s, SANDBOX_GATE);
+	if (s->abi > 0)
+		r = landlock_lock_gate(s->abi, as == SANDBOX_GATE_EARLY);
+	return r < 0 ? r : sandbox_thread(s, as);
 }
 
 int sandbox_gate(const struct sandbox *s)
@@ -333,12 +337,14 @@ int sandbox_gate(const struct sandbox *s)
 		return 0;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	return s->first ? 0 : lock_gate(s);
+	return lock_gate(s, s->first ? SANDBOX_GATE_EARLY : SANDBOX_GATE);
 }
 
 int sandbox_gate_runs(const struct sandbox *s)
 {
-	return s && s->first && s->mode != SANDBOX_OFF ? lock_gate(s) : 0;
+	return s && s->first && s->mode != SANDBOX_OFF
+		       ? lock_gate(s, SANDBOX_GATE)
+		       : 0;
 }
 
 int sandbox_gate_paths(const struct sandbox *s,

@@ -75,7 +75,7 @@ enum sandbox_filters {
  * @isolate:	namespaces are asked for
  * @isolation:	what became of that; @locked
  * @first:	the process is locked before it is configured: its gate binds
- *		sockets and makes taps until the guest runs
+ *		sockets and attaches taps until the guest runs
  * @locked:	sandbox_lock() has been passed
  * @has:	enum sandbox_has of the VM, before its threads have their
  *filters
@@ -163,11 +163,13 @@ int sandbox_lock(struct sandbox *s, struct err *err) __must_check;
 /* Lock a thread that runs before the process is locked. Return: as above. */
 int sandbox_lock_thread(const struct sandbox *s) __must_check;
 
-/* The gate: no privilege by what it would execute, Landlock, and its filter.
- * The last two come later in a process that is locked first. As above. */
+/* The gate, before its first client: no privilege by what it would execute,
+ * Landlock, and its filter; in a process that is locked first those of the
+ * early gate. As above. */
 int sandbox_gate(const struct sandbox *s) __must_check;
 
-/* The gate of such a process: the guest is about to run. As above. */
+/* The gate of such a process: the guest is about to run, and nothing is bound
+ * or made any more. As above. */
 int sandbox_gate_runs(const struct sandbox *s) __must_check;
 
 /**

@@ -110,6 +110,7 @@ static void tell_bad_call(const siginfo_t *info)
 		[SANDBOX_VCPU] = "a vCPU thread",
 		[SANDBOX_PAGER] = "the pager thread",
 		[SANDBOX_GATE] = "the gate",
+		[SANDBOX_GATE_EARLY] = "the gate",
 	};
 	unsigned int nr = (unsigned int)info->si_syscall;
 	size_t thread = (size_t)info->si_errno;

@@ -15,7 +15,8 @@ import pytest
 from apiclient import gate_of
 from conftest import BUILD, Api, Vmm
 from test_gate import is_gone, until
-from test_sandbox import NOBODY, denying, needs_landlock, run, under_filter
+from test_sandbox import (NOBODY, denying, needs_landlock, run, status,
+                          under_filter)
 from test_snapshot_diff import VOLT
 from test_snapshot_state import config, taps  # noqa: F401
 from test_snapshot_uffd import Handler, asked, end
@@ -170,7 +171,7 @@ def test_who_ends_before_the_start_leaves_no_socket(locked, tmp_path, flags):
 
 @pytest.mark.parametrize("half", ["guest process", "gate"])
 def test_killing_either_half_before_the_start_ends_both(locked, half):
-    """While the gate has no filter yet."""
+    """While the gate still makes what a configuration names."""
     vm = locked()
     gate = gate_of(vm.run.pid)
     os.kill(gate if half == "gate" else vm.run.pid, signal.SIGKILL)
@@ -179,9 +180,44 @@ def test_killing_either_half_before_the_start_ends_both(locked, half):
 
 
 @needs_landlock
+def test_the_gate_is_locked_before_its_first_client(vmm, tmp_path):
+    """By a filter that has a place for sockets and taps, and by the stricter
+    one besides when the guest is to run."""
+    trace, sock = tmp_path / "trace", tmp_path / "api.sock"
+    one = vmm.spawn(["strace", "-D", "-f", "-o", trace, "-e", "trace=accept4,"
+                     "landlock_restrict_self,seccomp", VMM, "--api-sock", sock,
+                     "--sandbox-first"])
+    api = Api(sock)
+    api.wait()
+    gate = gate_of(one.pid)
+
+    def filters():
+        told = status(gate)
+        assert told["NoNewPrivs"].strip() == "1"
+        assert told["Seccomp"].strip() == "2"
+        return int(told["Seccomp_filters"])
+
+    before = filters()
+    api.set("PUT", "/boot-source", {
+        "kernel_image_path": str(vmm.guest("ticker"))})
+    assert filters() == before
+    api.set("PUT", "/actions", {"action_type": "InstanceStart"})
+    one.wait_for("tick 1")
+    assert filters() == before + 1
+    calls = [x.split(maxsplit=1)[1].split("(")[0]
+             for x in trace.read_text().splitlines()
+             if x.startswith(f"{gate} ") and " = " in x]
+    assert calls[:calls.index("accept4")] == ["landlock_restrict_self",
+                                              "seccomp"]
+    assert calls.count("landlock_restrict_self") == 2
+    one.process.terminate()
+    one.finish()
+
+
+@needs_landlock
 def test_the_guest_process_names_nothing(vmm, locked, tmp_path):
     """Not a path, not a socket, from the lock to the guest's first output; and
-    the gate gets its filter before that."""
+    the gate gets its last filter before that."""
     trace = tmp_path / "trace"
     vm = locked(words=["strace", "-D", "-f", "-o", trace, "-e", "trace=open,"
                        "openat,openat2,mknod,bind,connect,unlink,"

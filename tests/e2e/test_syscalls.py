@@ -90,11 +90,11 @@ def test_the_table_has_the_reasons():
 ROWS = """
 ## Calls that are allowed
 
-| call | vmm | vcpu | pager | gate | only if | why |
-|---|:-:|:-:|:-:|:-:|---|---|
-| `ioctl` |  | x |  |  | `KVM_RUN` | the guest |
-| `fcntl` | x |  |  | x | `IS(1, F_SETFL)` | a file (VMs with a tap) (musl) |
-| `read` | x |  |  |  | | events |
+| call | vmm | vcpu | pager | gate | early | only if | why |
+|---|:-:|:-:|:-:|:-:|:-:|---|---|
+| `ioctl` |  | x |  |  |  | `KVM_RUN` | the guest |
+| `fcntl` | x |  |  | x | x | `IS(1, F_SETFL)` | a file (VMs with a tap) (musl) |
+| `read` | x |  |  |  |  | | events |
 
 ## Calls that kill
 """
@@ -124,6 +124,18 @@ def test_rows_and_reasons_are_compared():
             " vmm made fcntl(F_SETFL, O_RDWR), which its filter",
             "1: the filter refuses vcpu ioctl(KVM_GET_REGS)",
             " vcpu ioctl(KVM_RUN): there is no such row, or")]
+
+
+def test_the_early_gate_may_more():
+    """Where the reason says that the guest does not run yet, and only there."""
+    rows = filters.parse("\n## Calls that are allowed\n\n"
+                         "| `bind` |  |  |  |  | x |  | its path |\n")
+    assert [str(row) for row in rows] == ["early bind()"]
+    seen = {"musl": {tracing.Key("run", "gate", "bind()")}}
+    for reason, refused in (("locked first", 0), ("whenever", 2)):
+        lines = why.parse(f"gate run | bind() | {reason}\n")
+        wrong = filters.compare(rows, lines, seen, {})
+        assert len(wrong) == refused, wrong
 
 
 def test_every_call_has_a_reason(build):

@@ -21,7 +21,8 @@ ROWS = HERE.parents[1] / "docs/system-calls.md"
 LIBCS = "musl", "glibc"  # a sanitizer's build is let through nearly all
 
 # The pager's thread has another name where clients look.
-THREADS = {"vmm": "vmm", "vcpu": "vcpu", "pager": "uffd", "gate": "gate"}
+THREADS = {"vmm": "vmm", "vcpu": "vcpu", "pager": "uffd", "gate": "gate",
+           "early": "early"}
 COLUMNS = tuple(THREADS)
 ROW = re.compile(r"^\| `(\w+)` \|(.*)\|$")
 # A value that an argument has to have, as the source writes it.
@@ -53,7 +54,9 @@ def parse(text):
         if not match:
             continue
         cells = [x.strip() for x in match.group(2).split("|")]
-        marks, test, reason = cells[:4], cells[4].strip("`"), cells[5]
+        marks, test, reason = cells[:5], cells[5].strip("`"), cells[6]
+        if marks[3]:
+            marks[4] = ""  # the gate's own, too
         named = NAMED.match(test)
         libc = re.search(r"\((musl|glibc)\)$", reason)
         found += [Row(THREADS[column], match.group(1),
@@ -68,7 +71,8 @@ def allows(row, key, libc):
     """Does the Row let through what a Key says?"""
     call, rest = key.call.split("(", 1)
     args = rest.rstrip(")").split(", ")
-    return (row.thread == key.thread and row.call == call
+    return (row.thread.replace("early", "gate") == key.thread
+            and row.call == call
             and row.libc in ("", libc) and (not row.value
                                             or row.value in args
                                             or args == ["*"]))
@@ -82,15 +86,14 @@ def unneeded(rows, seen, libc):
 
 
 def is_refused(rows, key, libc, lines):
-    """brk() fails quietly: libc tries it all the same. The gate of a process
-    that is locked first has no filter before the guest is about to run; the
-    reasons for what it does until then say so."""
+    """brk() fails quietly: libc tries it all the same. Rows of the early gate
+    are for what is done by a process that is locked first, until the guest is
+    about to run; the reasons for that say so."""
     if key.phase != "run" or key.call.startswith("brk("):
         return False
-    if key.thread == "gate" and "locked first" in (
-            why.why(lines, key, libc) or ""):
-        return False
-    return not any(allows(row, key, libc) for row in rows)
+    early = "locked first" in (why.why(lines, key, libc) or "")
+    return not any(allows(row, key, libc) for row in rows
+                   if early or row.thread != "early")
 
 
 def load_unseen():

@@ -19,6 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 enum folder {
 	RW,
@@ -257,7 +258,7 @@ static int try_gate(unsigned int abi)
 	for (size_t i = 0; i < NR_FOLDERS; i++)
 		home[i] = open(folders[i], O_PATH | O_CLOEXEC);
 	must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-	must(landlock_lock_gate(abi) == 0);
+	must(landlock_lock_gate(abi, false) == 0);
 	for (enum folder f = 0; f < NR_FOLDERS; f++) {
 		must(fchdir(home[f]) == 0);
 		for (size_t i = 0; i < ARRAY_SIZE(deeds); i++)
@@ -268,6 +269,35 @@ static int try_gate(unsigned int abi)
 	right &= open_it("/dev/null", O_RDWR) == 0;
 	right &= (connect_tcp() == EACCES) == (abi >= 4);
 	right &= (kill(getppid(), 0) < 0) == (abi >= 6);
+	return right ? FATE_DONE : 1;
+}
+
+static int bind_at(const char *path)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	must(fd >= 0);
+	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
+	return result(bind(fd, (const struct sockaddr *)&at, sizeof(at)));
+}
+
+/* Sockets are made until the second lock; the rest is denied from the first
+ * one on. */
+static int try_early_gate(unsigned int abi)
+{
+	bool right = true;
+
+	must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	must(landlock_lock_gate(abi, true) == 0);
+	right &= bind_at("early") == 0;
+	right &= is_denied(result(symlink("/", "link")));
+	right &= is_denied(result(mkfifo("fifo", 0600)));
+	right &= (connect_tcp() == EACCES) == (abi >= 4);
+	must(landlock_lock_gate(abi, false) == 0);
+	right &= is_denied(bind_at("late"));
+	right &= open_it("/dev/null", O_RDWR) == 0;
+	must(unlink("early") == 0);
 	return right ? FATE_DONE : 1;
 }
 
@@ -350,6 +380,12 @@ static void any_folder_of_the_gate(void **state)
 	in_each_abi(try_gate);
 }
 
+static void the_early_gate_binds(void **state)
+{
+	(void)state;
+	in_each_abi(try_early_gate);
+}
+
 /* What --allow adds is to the gate alone: no mode "off", no kernel without. */
 static void only_where_there_is_landlock(void **state)
 {
@@ -371,6 +407,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(folders_of_each_abi),
 		cmocka_unit_test(any_folder_of_the_gate),
+		cmocka_unit_test(the_early_gate_binds),
 		cmocka_unit_test(only_where_there_is_landlock),
 	};
 
