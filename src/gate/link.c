@@ -259,9 +259,10 @@ static int send_within(struct gate_link *link, const struct wire_message *m,
 	return r;
 }
 
-static uint64_t end_of(enum wire_kind kind, uint32_t value)
+static uint64_t end_of(const struct gate_link *link, enum wire_kind kind,
+		       uint32_t value)
 {
-	uint64_t ms = kind == WIRE_SAVED ? GATE_SAVED_MS : GATE_CALL_MS;
+	uint64_t ms = kind == WIRE_SAVED ? GATE_SAVED_MS : link->call_ms;
 
 	/* Its own limit is the gate's to keep. */
 	if (kind == WIRE_NEED && value == PATH_UFFD_HANDLER)
@@ -274,14 +275,14 @@ int gate_link_tell(struct gate_link *link, enum wire_kind kind, uint32_t value,
 {
 	const struct wire_message m = {.kind = kind, .value = value};
 
-	return send_within(link, &m, tail, len, end_of(kind, value));
+	return send_within(link, &m, tail, len, end_of(link, kind, value));
 }
 
 static int link_call(struct gate_link *link, const struct wire_message *m,
 		     const void *tail, size_t len)
 {
 	uint64_t begin_ns = now_ns();
-	uint64_t end_ns = end_of(m->kind, m->value);
+	uint64_t end_ns = end_of(link, m->kind, m->value);
 	int r = send_within(link, m, tail, len, end_ns);
 
 	if (r == 0) {
@@ -334,6 +335,7 @@ int gate_link_open(struct gate_link *link, struct loop *loop, int sock,
 
 	link->loop = loop;
 	link->request_max = request_max;
+	link->call_ms = GATE_CALL_MS;
 	link->ops = ops;
 	link->ctx = ctx;
 	link->src = (struct loop_source){

@@ -75,6 +75,7 @@ extern const struct metric_group gate_metric_group;
  * @pid:	of the gate
  * @request:	that is coming, or in progress
  * @answer:	owned, while @out sends it
+ * @call_ms:	GATE_CALL_MS, but for tests
  * @calls:	how many were made: the number of the last one
  * @calling:	one is being made
  * @held:	@request came meanwhile, and waits for the loop
@@ -84,6 +85,7 @@ struct gate_link {
 	struct loop *loop;
 	pid_t pid;
 	uint64_t request_max;
+	uint64_t call_ms;
 	const struct gate_link_ops *ops;
 	void *ctx;
 	struct wire_join request;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The two halves of the process: what the gate has, and how both end."""
 
+import fcntl
 import json
 import os
 import re
@@ -10,12 +11,13 @@ import signal
 import socket
 import struct
 import subprocess
+import termios
 import time
 from pathlib import Path
 
 import apiclient
 import pytest
-from conftest import BUILD, LONG, Api, Case, looks_into
+from conftest import BUILD, LONG, Api, Case, long_only, looks_into
 from patience import PATIENCE
 from test_snapshot_state import taps  # noqa: F401
 
@@ -274,6 +276,79 @@ def test_what_the_gate_does_is_counted(vmm, tmp_path):
     assert counts["requests_count"] >= 8
     assert counts["timeouts_count"] == counts["dials_count"] == 0
     assert last["wait_agg"]["sum_us"] > 0
+
+
+def stopped_gate_vm(vmm, tmp_path):
+    """(run, API, metrics' file) of a guest with a drive."""
+    disk, metrics = tmp_path / "disk", tmp_path / "metrics"
+    disk.write_bytes(bytes(4096))
+    metrics.touch()
+    run, api = vmm.start_api(Case("ticker", "period=10", devices={
+        "metrics": {"metrics_path": str(metrics)},
+        "drives/a": {"drive_id": "a", "is_root_device": False,
+                     "path_on_host": str(disk)}}))
+    run.wait_for("tick 3")
+    return run, api, metrics
+
+
+def unread(sock):
+    """Bytes that the other end has not taken yet."""
+    return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0]
+
+
+def sleeps(pid):
+    stat = Path(f"/proc/{pid}/stat").read_text()
+    return stat.rsplit(")", 1)[1].split()[0] == "S"
+
+
+def ticks_on(run):
+    """The guest goes on."""
+    for _ in range(20):
+        run.wait_for("tick ")
+
+
+def test_metrics_flow_while_the_gate_is_stopped(vmm, tmp_path):
+    """Those of the end need no client, and no gate."""
+    run, api, metrics = stopped_gate_vm(vmm, tmp_path)
+    requests = gate_metrics(api, metrics)[0]["requests_count"]
+    lines = len(metrics.read_text().splitlines())
+    os.kill(apiclient.gate_of(run.pid), signal.SIGSTOP)
+    ticks_on(run)
+    run.process.terminate()
+    assert run.finish().code == -signal.SIGTERM
+    told = [json.loads(line)["volt_gate"]
+            for line in metrics.read_text().splitlines()]
+    assert len(told) > lines
+    # The request that flushed them is counted by the line behind it.
+    assert sum(x["requests_count"] for x in told) in (requests, requests + 1)
+
+
+@long_only("10 s, as long as a call of the gate may take")
+def test_a_gate_that_stops_in_a_request_is_counted(vmm, tmp_path):
+    """The PATCH fails in its time, the guest runs meanwhile, and afterwards the
+    gate serves as before."""
+    run, api, metrics = stopped_gate_vm(vmm, tmp_path)
+    gate = apiclient.gate_of(run.pid)
+    body = json.dumps({"drive_id": "a",
+                       "path_on_host": str(tmp_path / "disk")}).encode()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(PATIENCE)
+        client.connect(str(api.path))
+        os.kill(run.pid, signal.SIGSTOP)
+        client.sendall(b"PATCH /drives/a HTTP/1.1\r\nContent-Length: %d\r\n"
+                       b"\r\n%s" % (len(body), body))
+        assert until(lambda: unread(client) == 0 and sleeps(gate))
+        os.kill(gate, signal.SIGSTOP)
+        os.kill(run.pid, signal.SIGCONT)
+        ticks_on(run)
+        time.sleep(11)
+        ticks_on(run)
+        os.kill(gate, signal.SIGCONT)
+        assert b"400 " in client.recv(4096)
+    counts, last = gate_metrics(api, metrics)
+    assert counts["timeouts_count"] == 1 and counts["opens_count"] == 0
+    assert last["wait_agg"]["max_us"] >= 10_000_000
+    assert api.call("PATCH", "/drives/a", json.loads(body))[0] == 204
 
 
 def test_a_stopped_gate_costs_the_api_not_the_guest(guest):

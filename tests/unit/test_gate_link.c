@@ -180,6 +180,34 @@ static void waiting_is_counted(void **state)
 	assert_int_equal(metric_read(&c->dialed_count), 0);
 }
 
+/* A gate that is stopped: who asks gives up, and what it says in the end is
+ * not taken for the answer to another question. */
+static void a_gate_that_does_not_answer(void **state)
+{
+	struct world *w = *state;
+	const struct gate_counters *c = &w->link.counters;
+	struct wire_in *reply;
+	struct err err;
+
+	w->link.call_ms = 10;
+	assert_int_equal(
+		gate_link_call(&w->link, WIRE_NEED, 0, NULL, 0, &reply, &err),
+		-ETIMEDOUT);
+	assert_non_null(strstr(err.text, "does not answer"));
+	assert_int_equal(metric_read(&c->timeouts_count), 1);
+	assert_true(metric_read(&c->wait_agg.max_us) >= 10000);
+	assert_int_equal(metric_read(&c->opens_count), 0);
+	answer(w, WIRE_DESCRIPTOR, 1, 0);
+	answer(w, WIRE_DESCRIPTOR, 2, -EACCES);
+	w->link.call_ms = GATE_CALL_MS;
+	assert_int_equal(
+		gate_link_call(&w->link, WIRE_NEED, 0, NULL, 0, &reply, &err),
+		-EACCES);
+	assert_int_equal(metric_read(&c->timeouts_count), 1);
+	assert_int_equal(metric_read(&c->opens_count), 0);
+	assert_int_equal(metric_read(&c->open_fails), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -191,6 +219,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(waiting_is_counted, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(a_gate_that_does_not_answer,
+						setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
