@@ -18,10 +18,12 @@ static int get_sandbox(struct api_call *call)
 		s = &none;
 	buf_addf(out,
 		 "{\"mode\":\"%s\",\"locked\":%s,\"landlock_abi\":%u,"
-		 "\"seccomp\":\"%s\",\"isolated\":%s,\"gaps\":[",
+		 "\"seccomp\":\"%s\",\"isolated\":%s,"
+		 "\"pid_namespace\":%s,\"gaps\":[",
 		 sandbox_mode_name(s->mode), s->locked ? "true" : "false",
 		 s->abi, sandbox_filters_name(s),
-		 sandbox_is_isolated(s) ? "true" : "false");
+		 sandbox_is_isolated(s) ? "true" : "false",
+		 s->own_pids ? "true" : "false");
 	for (unsigned int i = 0; sandbox_gap(s, i, gap) > 0; i++) {
 		buf_add_str(out, i ? "," : "");
 		buf_add_json(out, gap, strlen(gap));

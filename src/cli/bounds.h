@@ -79,7 +79,8 @@ struct bounds {
 		.min = 1,                                                   \
 		.max = BOUNDS_PIDS_MAX,                                     \
 		.help = "processes and threads, by a cgroup: Volt needs 2 " \
-			"and one for each CPU, more with engine=async",     \
+			"and one for each CPU, 2 more with --isolate, and " \
+			"more with engine=async",                           \
 		.group = BOUNDS_GROUP,                                      \
 		__VA_ARGS__,                                                \
 	}

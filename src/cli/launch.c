@@ -5,8 +5,10 @@
 #include "cli/launch.h"
 
 #include "cli/cli.h"
+#include "cli/own_pids.h"
 
 #include "base/fd.h"
+#include "sandbox/stage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -140,6 +142,10 @@ void launch_add_given(struct launch *launch, const struct args *args)
 		const struct arg *arg = args->given[i].arg;
 		const char *name = arg->name;
 
+		if (strcmp(name, "isolate") == 0)
+			launch->isolate = true;
+		if (strcmp(name, "sandbox") == 0)
+			launch->sandbox = args->given[i].text;
 		if (arg->group != BOUNDS_GROUP && strcmp(name, "name") != 0 &&
 		    strcmp(name, "share-drives") != 0)
 			launch_add(launch, name, args->given[i].text);
@@ -169,6 +175,47 @@ static void exec_beside(struct launch *launch, const char *program)
 	(void)execv(launch->vmm, launch->args);
 }
 
+/* As volt-vmm will find it. Return: 0 or -errno with a sentence. */
+static int find_mode(const struct launch *launch, enum sandbox_mode *mode,
+		     struct err *err)
+{
+	struct sandbox s = {.mode = SANDBOX_STRICT};
+	int r = sandbox_read_host(&s, SANDBOX_HOST_FILE, err);
+
+	for (enum sandbox_mode m = SANDBOX_STRICT;
+	     launch->sandbox && m <= SANDBOX_OFF; m++)
+		if (strcmp(launch->sandbox, sandbox_mode_name(m)) == 0)
+			s.mode = m;
+	*mode = s.mode;
+	return r;
+}
+
+/* Return: 1 to go on as the VM; 0: it has ended; -errno with a sentence. */
+static int make_pids(const struct launch *launch, int *code, struct err *err)
+{
+	enum sandbox_mode mode;
+	struct err why;
+	int r;
+
+	if (!launch->isolate)
+		return 1;
+	r = find_mode(launch, &mode, err);
+	if (r < 0)
+		return r;
+	if (mode == SANDBOX_OFF)
+		return 1; /* volt-vmm says what is wrong with that */
+	r = own_pids_enter(code, &why);
+	if (r >= 0)
+		return r;
+	if (mode == SANDBOX_STRICT)
+		return err_set(
+			err, r,
+			"--isolate: %s; --sandbox best-effort, or \"mode "
+			"best-effort\" in " SANDBOX_HOST_FILE ", accepts that",
+			why.text);
+	return 1; /* volt-vmm tells that it is missing */
+}
+
 /* volt-vmm beside this program, by the path that was called (perhaps a link)
  * and by the file's own, else as the shell would find it. */
 int launch_exec(struct launch *launch, const struct bounds *bounds,
@@ -178,9 +225,13 @@ int launch_exec(struct launch *launch, const struct bounds *bounds,
 	const char *called = (const char *)getauxval(AT_EXECFN);
 	ssize_t n = readlink("/proc/self/exe", launch->own,
 			     sizeof(launch->own) - 1);
+	int code, r;
 
 	if (bounds_apply(bounds, launch->name, &err) < 0)
 		return cli_fail(1, page, &err);
+	r = make_pids(launch, &code, &err);
+	if (r <= 0)
+		return r < 0 ? cli_fail(1, page, &err) : code;
 	if (called)
 		exec_beside(launch, called);
 	if (n > 0) {

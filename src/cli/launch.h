@@ -5,8 +5,8 @@
  * Theory of operation
  *
  * No process stays in between, so the console, signals and the exit code are
- * volt-vmm's own. The VM has a name, which is free: `volt ps` and `volt stop`
- * find it by that.
+ * volt-vmm's own; with --isolate one does, and hands them on (own_pids.h). The
+ * VM has a name, which is free: `volt ps` and `volt stop` find it by that.
  *
  * A name is a socket's path, and volt-vmm's bind() is what takes it: of two
  * that start at once one finds the path there and ends. What a killed volt-vmm
@@ -40,6 +40,7 @@
  * @name:	the VM's
  * @args:	NULL-terminated by being zeroed
  * @owned:	those of @args that launch_free() frees
+ * @isolate, @sandbox: these options were given; the mode, or NULL
  * @failed:	an argument did not fit, or memory is short
  */
 struct launch {
@@ -52,6 +53,8 @@ struct launch {
 	char *owned[LAUNCH_ARGS_MAX];
 	unsigned int nr;
 	unsigned int nr_owned;
+	bool isolate;
+	const char *sandbox;
 	bool failed;
 };
 
@@ -77,7 +80,8 @@ int launch_add_rest(struct launch *launch, char **words,
 /**
  * launch_exec() - become volt-vmm, within the bounds
  *
- * Returns only when that fails, with the exit code.
+ * Returns only when that fails, and with --isolate when the VM has ended; with
+ * the exit code.
  */
 int launch_exec(struct launch *launch, const struct bounds *bounds,
 		const struct args_page *page);

@@ -196,7 +196,7 @@ const struct sandbox_call sandbox_calls[] = {
 	/* The same for a VM that is configured behind the lock. */
 	ALLOW(E, bind, "the socket device's path"),
 	ALLOW(E, listen, "the same"),
-	ONLY(E, setsockopt, "how long a handler of the memory may take to accept", IS(2, SO_SNDTIMEO)),
+	ONLY(E, setsockopt, "how long a handler may take to accept", IS(2, SO_SNDTIMEO)),
 	IOCTL(E, TUNSETIFF, "a tap"),
 	IOCTL(E, TUNSETVNETHDRSZ, "the same"),
 	ONLY(E, seccomp, "the filter of the gate", IS(0, SECCOMP_SET_MODE_FILTER)),

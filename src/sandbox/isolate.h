@@ -21,7 +21,8 @@
  * more (stage.h). It comes before Landlock, which forbids mounts.
  *
  * There is no PID namespace: a process that has made one can start processes in
- * it, but no threads any more.
+ * it, but no threads any more. Whoever starts this one makes it: volt does
+ * (cli/own_pids.h), and volt-jailer.
  *
  * A user namespace takes only a process with one thread. Threads of the kernel
  * count: vhost-net has one since Linux 6.4. Each namespace that the host does

@@ -209,6 +209,7 @@ int sandbox_check(struct sandbox *s, struct err *err)
 
 	s->abi = abi < LANDLOCK_ABI_KNOWN ? abi : LANDLOCK_ABI_KNOWN;
 	s->has_seccomp = seccomp_available();
+	s->own_pids = getppid() == 0 && getpid() <= 2;
 	if (s->mode != SANDBOX_STRICT)
 		return 0;
 	if (abi == 0)
@@ -413,6 +414,10 @@ size_t sandbox_gap(const struct sandbox *s, unsigned int i,
 					"VM%s",
 					filters ? ", seccomp stops them alone"
 						: "");
+	if (s->isolate && !s->own_pids && i-- == 0)
+		return stage_say(text,
+				 "processes: no PID namespace, which volt and "
+				 "volt-jailer make");
 	for (enum isolate_part p = 0; p < ISOLATE_NR_PARTS; p++)
 		if (s->isolation.rc[p] < 0 && i-- == 0)
 			return (size_t)snprintf(text, SANDBOX_GAP_MAX, "%s: %s",

@@ -73,6 +73,8 @@ enum sandbox_filters {
  * @has_gate:	a child is to die with this process: Landlock leaves signals to
  *		seccomp (landlock.h)
  * @isolate:	namespaces are asked for
+ * @own_pids:	this is one of the first two of a PID namespace: volt's (2), or
+ *		volt-jailer's (1)
  * @isolation:	what became of that; @locked
  * @first:	the process is locked before it is configured: its gate binds
  *		sockets and attaches taps until the guest runs
@@ -91,6 +93,7 @@ struct sandbox {
 	bool has_seccomp;
 	bool has_gate;
 	bool isolate;
+	bool own_pids;
 	bool first;
 	bool locked;
 	unsigned int has;

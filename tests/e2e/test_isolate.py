@@ -17,8 +17,10 @@ import pytest
 from conftest import BUILD, Api, Case
 from jail import jails  # noqa: F401
 from test_guest_net import wire  # noqa: F401
-from test_sandbox import (AS_NOBODY, VMM, denying, hello, needs_landlock,  # noqa: F401
-                          nobody, run, status, under_filter)
+from test_gate import is_gone, until
+from test_sandbox import (AS_NOBODY, NOBODY, VMM, denying,  # noqa: F401
+                          hello, needs_landlock, nobody, run, status,
+                          under_filter)
 from test_snapshot_uffd import (asked, end, handler, load,  # noqa: F401
                                 need_uffd, saved)
 from vsock_host import connect
@@ -91,7 +93,9 @@ def test_state_and_client(vmm, folder, request, user):
     one.wait_for("tick 1")
     said = api.call("GET", "/volt/sandbox")[1]
     assert said["isolated"] is True and said["locked"] is True
-    assert all("alone" in gap for gap in said["gaps"])
+    assert all("alone" in gap or "volt-jailer make" in gap
+               for gap in said["gaps"])
+    assert said["pid_namespace"] is False
     assert "namespaces of its own" in one.log()
     assert_alone(one.pid)
     gate = int(Path(f"/proc/{one.pid}/task/{one.pid}/children").read_text())
@@ -192,3 +196,125 @@ def test_not_without_a_sandbox(vmm):
 
 def test_the_guest_ends_as_without_it(vmm):
     vmm.run(Case("hello", extra=("--isolate",))).assert_passed()
+
+
+# ---- the PID namespace, which volt makes ----
+
+def volt(folder, words, *options):
+    """volt's own process; its VM is named `own`."""
+    runtime = folder / "run"
+    runtime.mkdir(mode=0o700, exist_ok=True)
+    if words:
+        os.chown(runtime, NOBODY, NOBODY)
+    return [*words, "env", f"XDG_RUNTIME_DIR={runtime}", BUILD / "volt",
+            "run", "--name", "own", "--isolate", *options]
+
+
+def ask(folder, words, *command):
+    return subprocess.run(
+        [*(AS_NOBODY.split() if words else []), BUILD / "volt", *command],
+        text=True, timeout=120, capture_output=True, check=False,
+        env={"PATH": os.environ["PATH"],
+             "XDG_RUNTIME_DIR": str(folder / "run")})
+
+
+def children(pid):
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+@pytest.fixture(params=["root", "nobody"])
+def own(vmm, folder, request):
+    """(volt, number of its volt-vmm, how to ask volt) of a guest that runs."""
+    words = [] if request.param == "root" else request.getfixturevalue("nobody")
+    kernel = shutil.copy(vmm.guest("ticker"), folder)
+    one = vmm.spawn(volt(folder, words, "--kernel", kernel))
+    one.wait_for("tick 1")
+    first, machine = children(one.pid)
+    assert status(first)["Name"].strip() == "volt-init"
+    # Its gate is its only child, and both have a number of their own inside.
+    gate, = children(machine)
+    for pid, inside in ((first, "1"), (machine, "2"), (gate, "3")):
+        assert status(pid)["NSpid"].split()[-2:] == [str(pid), inside]
+    yield one, machine, lambda *command: ask(folder, words, *command)
+    # The first one is in the kernel's hands until somebody reaps the others.
+    for pid in (one.pid, machine, gate):
+        assert until(lambda pid=pid: is_gone(pid)), pid
+
+
+def test_a_namespace_of_its_own_is_seen_from_outside(own):
+    one, machine, run_volt = own
+    row, = [line.split() for line in run_volt("ps").stdout.splitlines()
+            if line.startswith("own ")]
+    assert row[1] == "Running" and row[4] == "strict,isolated"
+    assert row[5] == str(machine)
+    said = Api(Path(row[6])).call("GET", "/volt/sandbox")[1]
+    assert said["pid_namespace"] is True and said["isolated"] is True
+    assert not any("processes" in gap for gap in said["gaps"])
+    assert_alone(machine)
+    done = run_volt("stop", "--wait", "0", "own")
+    assert done.returncode == 0, done
+    assert one.finish().code == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("sig, code", [
+    (signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, -signal.SIGINT),
+    (signal.SIGHUP, 156)], ids=lambda x: str(x))
+def test_signals_go_on_to_it_and_its_end_comes_back(own, sig, code):
+    one, _, _ = own
+    one.process.send_signal(sig)
+    assert one.finish().code == code
+
+
+@pytest.mark.parametrize("whom", ["volt", "volt-vmm", "both"])
+def test_nothing_is_left_when_one_is_killed(own, whom):
+    """By SIGKILL, volt's too; the fixture looks for what is left."""
+    one, machine, run_volt = own
+    if whom == "both":
+        assert run_volt("stop", "--kill", "own").returncode == 0
+    else:
+        os.kill(one.pid if whom == "volt" else machine, signal.SIGKILL)
+    assert one.process.wait(60) == -signal.SIGKILL
+
+
+def test_volt_restore_has_one_too(vmm, folder):
+    kernel = vmm.guest("ticker")
+    one = vmm.spawn(volt(folder, [], "--kernel", kernel))
+    one.wait_for("tick 1")
+    assert ask(folder, [], "snapshot", "own", folder / "s").returncode == 0
+    one.process.kill()
+    one.process.wait(60)
+    words = volt(folder, [])
+    at = words.index("run")
+    clone = vmm.spawn([*words[:at], "restore", "--name", "clone", "--isolate",
+                       folder / "s"])
+    clone.wait_for("tick ")
+    _, machine = children(clone.pid)
+    assert status(machine)["NSpid"].split()[-1] == "2"
+    clone.process.terminate()
+    assert clone.finish().code == -signal.SIGTERM
+
+
+def test_the_exit_code_and_the_console_are_the_guests(vmm, folder):
+    done = subprocess.run(volt(folder, [], "--kernel", vmm.guest("hello")),
+                          stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=60, check=False)
+    assert done.returncode == 0 and "done " in done.stdout
+    done = subprocess.run(volt(folder, [], "--kernel", "/dev/null"),
+                          stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=60, check=False)
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("mode, code", [("strict", 1), ("best-effort", 0)])
+def test_a_host_that_gives_no_pid_namespace(vmm, folder, mode, code):
+    done = subprocess.run(
+        volt(folder, [], "--sandbox", mode, "--kernel", vmm.guest("hello")),
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        check=False, preexec_fn=under_filter(denying(UNSHARE, 1)))
+    assert done.returncode == code, done
+    if code:
+        assert "gives no PID namespace: Operation not perm" in done.stderr
+        assert "--sandbox best-effort" in done.stderr
+    else:
+        assert "Not in the sandbox: processes: no PID" in done.stderr

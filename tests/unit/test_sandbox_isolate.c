@@ -277,6 +277,7 @@ static int lock_where_forbidden(enum sandbox_mode mode)
 	struct sandbox s = {
 		.mode = mode,
 		.isolate = true,
+		.own_pids = true,
 		.has_seccomp = true,
 	};
 	struct err err = {0};
