@@ -231,7 +231,8 @@ int net_new(struct net_dev **out, const struct net_params *params,
 	n->config.mtu = params->mtu;
 	common.config = &n->config;
 	n->source = params->vhost_fd >= 0 ? &net_source_vhost : &net_source_tap;
-	net_vhost_init(&n->vhost, params->vhost_fd, params->mem);
+	net_vhost_init(&n->vhost, params->vhost_fd, params->vhost_late,
+		       params->mem);
 	r = virtio_dev_init(&n->dev, &common, err);
 	if (r == 0)
 		r = n->source->claim(n, err);

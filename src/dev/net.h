@@ -247,6 +247,7 @@ struct net_dev {
  *		with the same header; non-blocking; stays open as long as the
  *		device
  * @vhost_fd:	/dev/vhost-net (PATH_VHOST_NET), as long as the device; or -1
+ * @vhost_late:	see net_vhost.h
  * @uso:	the tap takes UDP segmentation
  */
 struct net_params {
@@ -255,6 +256,7 @@ struct net_params {
 	struct loop *loop;
 	int fd;
 	int vhost_fd;
+	bool vhost_late;
 	bool has_mac;
 	bool has_mtu;
 	uint8_t mac[NET_MAC_BYTES];

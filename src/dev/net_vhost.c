@@ -59,10 +59,12 @@ static void on_error(struct loop_source *src, uint32_t events)
 	virtio_dev_leave(&n->dev);
 }
 
-void net_vhost_init(struct net_vhost *v, int fd, const struct gmem *mem)
+void net_vhost_init(struct net_vhost *v, int fd, bool late,
+		    const struct gmem *mem)
 {
 	*v = (struct net_vhost){
 		.fd = fd,
+		.late = late,
 		.mem = mem,
 		.errors =
 			{
@@ -79,15 +81,26 @@ static int watch_errors(struct net_vhost *v, struct loop *loop)
 	return v->errors.fd < 0 ? -errno : loop_add(loop, &v->errors);
 }
 
-/* Make this process the user of the descriptor. */
+/* Make this process the user of the descriptor, for good. */
+static int net_vhost_own(struct net_vhost *v)
+{
+	int r = v->owned ? 0 : net_vhost_call(v, VHOST_SET_OWNER, NULL);
+
+	/* Ours already: an earlier start failed behind this. */
+	if (r == -EBUSY)
+		r = 0;
+	v->owned = r == 0;
+	return r;
+}
+
+/* What fails for a client's reason fails here, but for @late. */
 static int net_vhost_claim(struct net_dev *n, struct err *err)
 {
 	struct net_vhost *v = &n->vhost;
 	uint64_t known = 0;
-	int r = net_vhost_call(v, VHOST_SET_OWNER, NULL);
+	int r = v->late ? 0 : net_vhost_own(v);
 
-	/* Ours already: an earlier start failed behind this. */
-	if (r == 0 || r == -EBUSY)
+	if (r == 0)
 		r = net_vhost_call(v, VHOST_GET_FEATURES, &known);
 	if (r == 0)
 		r = watch_errors(v, n->dev.loop);
@@ -199,7 +212,9 @@ static int net_vhost_run(struct net_dev *n)
 	for (unsigned int i = 0; i < NET_NR_QUEUES; i++)
 		if (!dev->queue[i].ready)
 			return -EINVAL;
-	r = net_vhost_call(v, VHOST_SET_FEATURES, &features);
+	r = net_vhost_own(v);
+	if (r == 0)
+		r = net_vhost_call(v, VHOST_SET_FEATURES, &features);
 	if (r == 0)
 		r = net_vhost_set_memory(v);
 	for (unsigned int i = 0; i < NET_NR_QUEUES && r == 0; i++)

@@ -22,6 +22,11 @@
  * kick, which finds the same again. It says so by @errors, and the owner stops
  * it for good. A tap that was deleted looks the same to the kernel.
  *
+ * The kernel's thread is there from VHOST_SET_OWNER on, since Linux 6.4 as a
+ * thread of this process, and a process with two takes no user namespace
+ * (sandbox/isolate.h). For a VM that is to have one it is made late: when a
+ * driver starts the device, behind the lock.
+ *
  * Source: <linux/vhost.h>, drivers/vhost/net.c.
  */
 #pragma once
@@ -31,14 +36,19 @@
 /**
  * struct net_vhost - the host kernel's part of a network device
  * @fd:		/dev/vhost-net, borrowed; -1: not used
+ * @late:	the kernel's thread is made when the device starts first
+ * @owned:	it is there
  * @errors:	an eventfd, or -1: the kernel met a queue that it cannot use
  */
 struct net_vhost {
 	int fd;
+	bool late;
+	bool owned;
 	bool running;
 	const struct gmem *mem;
 	struct loop_source errors;
 };
 
-/* @fd: see above; -1: another source is used. */
-void net_vhost_init(struct net_vhost *v, int fd, const struct gmem *mem);
+/* @fd, @late: see above; -1: another source is used. */
+void net_vhost_init(struct net_vhost *v, int fd, bool late,
+		    const struct gmem *mem);

@@ -105,6 +105,7 @@ const struct sandbox_call sandbox_calls[] = {
 	IOCTL_OF(V | C, TAP, TUNSETOFFLOAD, "offloads that the guest's driver takes"),
 	IOCTL(V, BLKDISCARD, "the guest discards blocks of a block device"),
 	IOCTL(V, BLKGETSIZE64, "size of a drive's new block device"),
+	IOCTL_OF(V | C, VHOST, VHOST_SET_OWNER, "a driver starts one, with --isolate"),
 	IOCTL_OF(V | C, VHOST, VHOST_SET_FEATURES, "a driver starts a vhost interface"),
 	IOCTL_OF(V | C, VHOST, VHOST_SET_MEM_TABLE, "the same"),
 	IOCTL_OF(V | C, VHOST, VHOST_SET_VRING_NUM, "the same"),

@@ -25,7 +25,8 @@
  * (cli/own_pids.h), and volt-jailer.
  *
  * A user namespace takes only a process with one thread. Threads of the kernel
- * count: vhost-net has one since Linux 6.4. Each namespace that the host does
+ * count: that of vhost-net, since Linux 6.4, is made when a driver starts the
+ * device, which is later (dev/net_vhost.h). Each namespace that the host does
  * not give is told; root gets the other three without a user namespace.
  *
  * Sources: user_namespaces(7), mount_namespaces(7), pivot_root(2),

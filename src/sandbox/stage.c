@@ -255,9 +255,6 @@ static const char *why_not(enum isolate_part part, int rc)
 {
 	if (part != ISOLATE_USER)
 		return "";
-	if (rc == -EINVAL)
-		return " (vhost has a thread in this process since Linux 6.4: "
-		       "leave it out)";
 	return rc == -EPERM || rc == -ENOSPC
 		       ? " (kernel.unprivileged_userns_clone=0, "
 			 "user.max_user_namespaces, AppArmor, a chroot)"

@@ -4,6 +4,7 @@
  */
 #include "dev/net.h"
 #include "host/tap.h"
+#include "sandbox/stage.h"
 #include "vm/slots.h"
 
 #include <errno.h>
@@ -24,6 +25,7 @@ static int kind_net_make(struct virtio_slots *slots, size_t i,
 		.loop = slots->board->env.loop,
 		.fd = config->fd,
 		.vhost_fd = config->vhost_fd,
+		.vhost_late = sandbox_isolates(slots->board->env.sandbox),
 		.has_mac = config->has_mac,
 		.has_mtu = config->has_mtu,
 		.mtu = config->mtu,

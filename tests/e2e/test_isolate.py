@@ -156,15 +156,14 @@ def test_a_tap_works(wire):
     wire.peer("ping:10", "udp:1472")
 
 
-def test_vhost_is_told(wire):
-    """Its thread is one of the process: as far as the kernel lets it."""
+def test_vhost_works(wire):
+    """The kernel's thread, one of the process since Linux 6.4, comes behind the
+    lock. The lab has it, too: vhost_guests.py."""
     if not os.access("/dev/vhost-net", os.R_OK | os.W_OK):
         pytest.skip("no usable /dev/vhost-net on this host")
     one = wire.start("netecho", extra=("--isolate",), vhost=True)
-    try:
-        one.wait_for("listening")
-    except AssertionError:
-        assert "leave it out" in one.log()
+    one.wait_for("listening")
+    assert_alone(one.pid)
 
 
 def test_in_a_jail(jails):

@@ -113,7 +113,8 @@ def test_metrics(files):
 
 
 @pytest.mark.parametrize("case", ["polling", "small_buffers", "hostile",
-                                  "snapshot", "tracking", "deleted"])
+                                  "isolated", "snapshot", "tracking",
+                                  "deleted"])
 def test_bare_guests_under_vhost(results, case):
     said = results["bare/host"]
     if "/dev/vhost-net" in said:

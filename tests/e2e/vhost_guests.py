@@ -9,6 +9,7 @@ the lab. Prints "VHOST name ok" or "VHOST name FAILED" and why, for each case.
 
 import http.client
 import json
+import platform
 import socket
 import subprocess
 import sys
@@ -59,9 +60,9 @@ class Vmm:
 class Api(Vmm):
     """A VMM that is driven over its API."""
 
-    def __init__(self, name):
+    def __init__(self, name, *argv):
         self.path = FOLDER / f"{name}.sock"
-        super().__init__(name, "--api-sock", self.path)
+        super().__init__(name, "--api-sock", self.path, *argv)
         end = time.monotonic() + SECONDS
         while not self.path.exists():
             assert time.monotonic() < end, self.log.read_text()
@@ -74,7 +75,7 @@ class Api(Vmm):
         conn.sock = socket.socket(socket.AF_UNIX)
         conn.sock.settimeout(SECONDS)
         conn.sock.connect(str(self.path))
-        conn.request(method, url, json.dumps(body))
+        conn.request(method, url, body and json.dumps(body))
         answer = conn.getresponse()
         text = answer.read().decode()
         assert answer.status == status, (url, text)
@@ -174,6 +175,43 @@ def snapshot():
         vmm.close()
 
 
+def alone(vmm):
+    """It is in namespaces of its own, and the kernel's thread is there: since
+    Linux 6.4 as one of the process."""
+    told = vmm.set("GET", "/volt/sandbox", None, 200)
+    assert json.loads(told)["isolated"] is True, told
+    version = tuple(map(int, platform.release().split(".")[:2]))
+    task = Path(f"/proc/{vmm.process.pid}/task")
+    names = [(x / "comm").read_text() for x in task.iterdir()]
+    assert any(x.startswith("vhost-") for x in names) == (version >= (6, 4)), \
+        names
+
+
+def isolated():
+    """A user namespace takes a process with one thread: the kernel's comes
+    later, at a start and at a restore."""
+    vmm = Api("isolated", "--isolate")
+    try:
+        vmm.configure()
+        vmm.start()
+        vmm.wait_for("listening")
+        peer("udp:1000", "ping:8900")
+        alone(vmm)
+        vmm.set("PATCH", "/vm", {"state": "Paused"})
+        vmm.set("PUT", "/snapshot/create", FILES)
+    finally:
+        vmm.close()
+    vmm = Api("isolated2", "--isolate")
+    try:
+        vmm.set("PUT", "/snapshot/load", {**FILES, "resume_vm": True})
+        peer("ping:100", "udp:8900")
+        alone(vmm)
+        peer("stop")
+        vmm.finish()
+    finally:
+        vmm.close()
+
+
 def tracking():
     """Refused at a start, and for what snapshot() saved: nobody would see what
     the host's kernel writes."""
@@ -210,8 +248,8 @@ def deleted():
 def main():
     ip("link", "set", "lo", "up")
     make_tap()
-    for case in (polling, small_buffers, hostile, snapshot, tracking,
-                 deleted):
+    for case in (polling, small_buffers, hostile, isolated, snapshot,
+                 tracking, deleted):
         begin = time.monotonic()
         try:
             case()
