@@ -52,7 +52,8 @@ def start(vmm, folder, *args, restore=None, **fields):
     if restore:
         argv = [BUILD / "volt-vmm", "--restore", restore]
     else:
-        argv = Case("pages", "", memory=64, **fields).argv(BUILD, folder)
+        fields = {"memory": 64, **fields}
+        argv = Case("pages", "", **fields).argv(BUILD, folder)
         argv.remove("--no-api")
     run = vmm.spawn([*argv, "--api-sock", sock, *args])
     api = Api(sock)
@@ -209,6 +210,47 @@ def test_on_top_of_what_is_there(vmm, tmp_path):
     run.process.kill()
     check_clone(vmm, tmp_path / "s", "c 0 5 1", "c 5 1 2", "c 6 1 3",
                 "c 7 3 1")
+
+
+def same(one, other):
+    """Are two sparse files equal? Holes are zeros."""
+    with open(one, "rb") as a, open(other, "rb") as b:
+        for page in sorted(stored(one) | stored(other)):
+            a.seek(page * PAGE)
+            b.seek(page * PAGE)
+            if a.read(PAGE) != b.read(PAGE):
+                return False
+    return os.path.getsize(one) == os.path.getsize(other)
+
+
+def test_h4_a_chain_of_4_gib_byte_by_byte(vmm, tmp_path):
+    """H4: memory on both sides of the hole, and a last page that is clean."""
+    run, api = start(vmm, tmp_path, "--track-dirty-pages", memory=4096)
+    asked(run, "w 0 100 1", "wrote")
+    save(api, tmp_path / "s0", "Full")
+    for number in (1, 2):
+        asked(run, f"w {number * 5} 10 {number + 1}", "wrote")
+        api.set("PATCH", "/vm", {"state": "Paused"})
+        diff = save(api, tmp_path / f"s{number}")
+        assert os.path.getsize(diff) == 4 << 30
+        assert (4 << 30) // PAGE - 1 not in stored(diff)
+        if number == 2:  # the same moment, whole
+            save(api, tmp_path / "whole", "Full")
+        api.set("PATCH", "/vm", {"state": "Resumed"})
+    run.process.kill()
+    for number in (1, 2):
+        done = merge(tmp_path / f"s{number - 1}", tmp_path / f"s{number}")
+        assert (done.returncode, done.stderr) == (0, "")
+    assert same(tmp_path / "s2/memory.snap", tmp_path / "whole/memory.snap")
+    # A snapshot onto the memory file that it is read from.
+    clone, api = start(vmm, tmp_path, "--track-dirty-pages",
+                       restore=tmp_path / "s2")
+    asked(clone, "c 10 10 3", "right")
+    asked(clone, "w 3 1 9", "wrote")
+    save(api, tmp_path / "s2", "Full")
+    asked(clone, "c 0 3 1", "right")
+    clone.process.kill()
+    check_clone(vmm, tmp_path / "s2", "c 0 3 1", "c 3 1 9", "c 10 10 3")
 
 
 def test_a_diff_on_top_of_a_diff(vmm, tmp_path):

@@ -154,7 +154,7 @@ class Chain:
 
 @pytest.mark.parametrize("irqchip", ["split", "full"])
 def test_every_device(vmm, taps, tmp_path, irqchip):
-    """All of them in use."""
+    """H5: all of them in use; what is saved is what a clone saves again."""
     chain = Chain(vmm, tmp_path, *taps.join)
     chain.spawn("--irqchip", irqchip, "--config-file",
                 config(vmm, tmp_path, irqchip))
