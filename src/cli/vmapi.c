@@ -3,6 +3,7 @@
  * vmapi.c - the running VMs of this user, and their API (see vmapi.h)
  */
 #include "cli/vmapi.h"
+#include "cli/cli.h"
 
 #include "base/clean.h"
 
@@ -17,6 +18,21 @@
 
 #define SUFFIX ".sock"
 
+/* `volt snapshot NAME` has to be the VM's. */
+static bool vmapi_is_command(const char *name)
+{
+	static const char before[] = "volt snapshot ";
+
+	for (size_t i = 0; i < cli_nr_commands; i++) {
+		const char *command = cli_commands[i].page->name;
+
+		if (strncmp(command, before, sizeof(before) - 1) == 0 &&
+		    strcmp(command + sizeof(before) - 1, name) == 0)
+			return true;
+	}
+	return false;
+}
+
 int vmapi_check_name(const char *name, struct err *err)
 {
 	size_t len = strlen(name);
@@ -29,7 +45,7 @@ int vmapi_check_name(const char *name, struct err *err)
 			       "'%s' cannot name a VM: at most %d letters, "
 			       "digits and '-'",
 			       name, VMAPI_NAME_MAX);
-	if (strcmp(name, "inspect") == 0 || strcmp(name, "merge") == 0)
+	if (vmapi_is_command(name))
 		return err_set(err, -EINVAL,
 			       "'%s' cannot name a VM: `volt snapshot %s` is "
 			       "a command",

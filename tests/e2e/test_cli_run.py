@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from conftest import BUILD, Api
+from conftest import BUILD, ROOT, Api
 
 VOLT = BUILD / "volt"
 
@@ -259,7 +259,9 @@ def test_without_a_run_folder(cli, vmm):
     ["run", "--name", "x" * 65], ["run", "--kernel"], ["run", "--nope"],
     ["ps", "word"], ["stop"], ["stop", "a", "b"], ["stop", "../x"],
     ["stop", "--wait", "soon", "web"], ["stop", "--kill", "--wait", "1", "w"],
-    ["run", "--name", "inspect"], ["run", "--name=merge"],
+    *(["run", "--name", form] for form in re.findall(
+        r"^### volt snapshot ([a-z]+)$",
+        (ROOT / "docs/cli.md").read_text(), re.M)),
     ["run", "--memory", "8X"], ["run", "--cpus", "33"], ["help", "nope"]])
 def test_bad_usage(cli, args):
     run = cli(*args)
