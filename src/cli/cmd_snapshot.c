@@ -48,7 +48,9 @@ const struct args_page cmd_snapshot_page = {
 		 "merge BASE DIFF\n"
 		 "squash DIR\n"
 		 "export [--whole] DIR FILE\n"
-		 "import FILE DIR",
+		 "import FILE DIR\n"
+		 "ls [--json] [DIR]\n"
+		 "tree [DIR]",
 	.about = "Saves VM NAME into DIR, which is made if it is not there: "
 		 "state.json, readable, and memory.snap, which takes the room "
 		 "of the memory that the guest has used. A snapshot that is "

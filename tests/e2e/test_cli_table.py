@@ -45,6 +45,7 @@ BASES = {
     "volt snapshot squash": [["none"]],
     "volt snapshot export": [["none", "none/none"]],
     "volt snapshot import": [["none", "none"]],
+    "volt snapshot ls": [["none"]], "volt snapshot tree": [["none"]],
     "volt net add": [["longer-than-a-tap"]],  # as root, too: none is made
     "volt net del": [["longer-than-a-tap"]],
     "volt net list": [[]], "volt ps": [[]], "volt stats": [["none"]],
@@ -56,6 +57,7 @@ BASES = {
 }
 # These do their work at once, or make the file that they are given.
 PRINTS = {"--version", "--snapshot-version", "--help", "-h"}
+LISTS = {"volt snapshot ls", "volt snapshot tree"}
 MAKES = {"--log-path", "--metrics-path"}
 # Some open nothing else, or need more.
 OWN_BASE = {"--kernel": [[]], "--restore": [[]],
@@ -223,8 +225,12 @@ def test_words(person, command):
         done = person(command, *base[:-1], odd)
         takes_any = command in ("volt snapshot", "volt restore",
                                 "volt snapshot inspect", "volt snapshot merge")
-        check(done, [odd], {1, misuse(command)} if takes_any or base
-              else {misuse(command)})
+        codes = {misuse(command)}
+        if takes_any or base:
+            codes |= {1}
+        if command in LISTS and odd in ("/", "."):
+            codes |= {0}
+        check(done, [odd], codes)
         assert person.left() == before
     for words in (["a", "b", "c", "d"], ["-x"], ["--nope"], ["--nope=1"],
                   ["--=1"], ["--="], ["-", "-", "-", "-"]):
