@@ -167,9 +167,11 @@ int snapshot_export(const struct snapshot_paths *paths, bool whole, int to,
 	struct snapshot_reader reader = {.state_fd = -1, .memory_fd = -1};
 	struct snapshot *s = calloc(1, sizeof(*s));
 	struct image image = {0};
-	int r = s ? snapshot_find(&reader, paths, true, s, err)
-		  : transfer_no_memory(err);
+	int r;
 
+	if (!s)
+		return transfer_no_memory(err);
+	r = snapshot_find(&reader, paths, true, s, err);
 	if (r == 0)
 		r = export_open(paths, whole, &reader, s, &image, err);
 	if (r == 0)
