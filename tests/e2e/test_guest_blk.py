@@ -201,10 +201,15 @@ def test_hung_disk_does_not_hang_the_vmm(vmm, tmp_path):
             run.wait_for("flushed ")
         subprocess.run(["fsfreeze", "-f", place], check=True)
         assert api.call("GET", "/")[1]["state"] == "Running"
-        api.set("PATCH", "/vm", {"state": "Paused"})
-        status, body = api.call("PUT", "/snapshot/create", {
-            "snapshot_path": str(tmp_path / "state"),
-            "mem_file_path": str(tmp_path / "memory")})
+        for _ in range(100):  # the guest has to come to its next request
+            api.set("PATCH", "/vm", {"state": "Paused"})
+            status, body = api.call("PUT", "/snapshot/create", {
+                "snapshot_path": str(tmp_path / "state"),
+                "mem_file_path": str(tmp_path / "memory")})
+            if status == 400:
+                break
+            api.set("PATCH", "/vm", {"state": "Resumed"})
+            time.sleep(0.1)
         assert status == 400
         assert "still has requests in flight" in body["fault_message"]
         api.set("PATCH", "/vm", {"state": "Resumed"})
