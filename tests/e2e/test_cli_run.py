@@ -259,15 +259,22 @@ def test_without_a_run_folder(cli, vmm):
     ["run", "--name", "x" * 65], ["run", "--kernel"], ["run", "--nope"],
     ["ps", "word"], ["stop"], ["stop", "a", "b"], ["stop", "../x"],
     ["stop", "--wait", "soon", "web"], ["stop", "--kill", "--wait", "1", "w"],
-    *(["run", "--name", form] for form in re.findall(
-        r"^### volt snapshot ([a-z]+)$",
-        (ROOT / "docs/cli.md").read_text(), re.M)),
     ["run", "--memory", "8X"], ["run", "--cpus", "33"], ["help", "nope"]])
 def test_bad_usage(cli, args):
     run = cli(*args)
     assert run.returncode == 64
     assert run.stdout == ""
     assert re.fullmatch(r"volt( [a-z]+)?: [^\n]+\n", run.stderr)
+
+
+def test_a_form_of_snapshot_names_no_vm(cli):
+    forms = re.findall(r"^### volt snapshot ([a-z]+)$",
+                       (ROOT / "docs/cli.md").read_text(), re.M)
+    assert {"inspect", "merge", "squash"} < set(forms)
+    for form in forms:
+        run = cli("run", "--name", form)
+        assert run.returncode == 64, form
+        assert f"volt snapshot {form}" in run.stderr
 
 
 def test_stop_ends_a_paused_vm_at_once(cli):

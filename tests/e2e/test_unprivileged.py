@@ -49,7 +49,7 @@ def home(build):
     need_lab()
     folder = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="volt-user-"))
     tree = folder / "volt"
-    for name in ("tests", "tools", "bench"):
+    for name in ("tests", "tools", "bench", "docs"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.
                         ignore_patterns("corpus", "__pycache__"))
     shutil.copytree(BUILD / "tests/guest", tree / "build/tests/guest")
