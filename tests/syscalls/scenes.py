@@ -382,10 +382,10 @@ def day(stage):
                              "path_on_host": stage.disk("other")}],
         "vsock_override": {"uds_path": str(stage.folder / "v2.sock")}})
     until_it_ran(run)
-    run.send("\n")
     got(api, "/vm/config")
     api.set("PUT", "/snapshot/create", {
         "snapshot_path": f"{stage.folder}/clone/", "snapshot_type": "Diff"})
+    run.send("\n")  # the guest goes on to its end
     run.process.terminate()
     run.finish()
 
