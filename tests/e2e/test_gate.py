@@ -258,27 +258,7 @@ def gate_metrics(api, path):
             for key in groups[0] if not key.endswith("agg")}, groups[-1]
 
 
-def test_what_the_gate_does_is_counted(vmm, tmp_path):
-    """Firecracker's groups stay as they are (test_api_logger.py)."""
-    disk, metrics = tmp_path / "disk", tmp_path / "metrics"
-    disk.write_bytes(bytes(4096))
-    metrics.touch()
-    run, api = vmm.start_api(Case("ticker", "period=10", devices={
-        "metrics": {"metrics_path": str(metrics)},
-        "drives/a": {"drive_id": "a", "is_root_device": False,
-                     "path_on_host": str(disk)}}))
-    run.wait_for("tick 3")
-    for path, status in ((disk, 204), (tmp_path / "none", 400)):
-        assert api.call("PATCH", "/drives/a", {
-            "drive_id": "a", "path_on_host": str(path)})[0] == status
-    counts, last = gate_metrics(api, metrics)
-    assert counts["opens_count"] == 1 and counts["open_fails"] == 1
-    assert counts["requests_count"] >= 8
-    assert counts["timeouts_count"] == counts["dials_count"] == 0
-    assert last["wait_agg"]["sum_us"] > 0
-
-
-def stopped_gate_vm(vmm, tmp_path):
+def counted_vm(vmm, tmp_path):
     """(run, API, metrics' file) of a guest with a drive."""
     disk, metrics = tmp_path / "disk", tmp_path / "metrics"
     disk.write_bytes(bytes(4096))
@@ -289,6 +269,19 @@ def stopped_gate_vm(vmm, tmp_path):
                      "path_on_host": str(disk)}}))
     run.wait_for("tick 3")
     return run, api, metrics
+
+
+def test_what_the_gate_does_is_counted(vmm, tmp_path):
+    """Firecracker's groups stay as they are (test_api_logger.py)."""
+    _, api, metrics = counted_vm(vmm, tmp_path)
+    for path, status in ((tmp_path / "disk", 204), (tmp_path / "none", 400)):
+        assert api.call("PATCH", "/drives/a", {
+            "drive_id": "a", "path_on_host": str(path)})[0] == status
+    counts, last = gate_metrics(api, metrics)
+    assert counts["opens_count"] == 1 and counts["open_fails"] == 1
+    assert counts["requests_count"] >= 8
+    assert counts["timeouts_count"] == counts["dials_count"] == 0
+    assert last["wait_agg"]["sum_us"] > 0
 
 
 def unread(sock):
@@ -309,7 +302,7 @@ def ticks_on(run):
 
 def test_metrics_flow_while_the_gate_is_stopped(vmm, tmp_path):
     """Those of the end need no client, and no gate."""
-    run, api, metrics = stopped_gate_vm(vmm, tmp_path)
+    run, api, metrics = counted_vm(vmm, tmp_path)
     requests = gate_metrics(api, metrics)[0]["requests_count"]
     lines = len(metrics.read_text().splitlines())
     os.kill(apiclient.gate_of(run.pid), signal.SIGSTOP)
@@ -327,7 +320,7 @@ def test_metrics_flow_while_the_gate_is_stopped(vmm, tmp_path):
 def test_a_gate_that_stops_in_a_request_is_counted(vmm, tmp_path):
     """The PATCH fails in its time, the guest runs meanwhile, and afterwards the
     gate serves as before."""
-    run, api, metrics = stopped_gate_vm(vmm, tmp_path)
+    run, api, metrics = counted_vm(vmm, tmp_path)
     gate = apiclient.gate_of(run.pid)
     body = json.dumps({"drive_id": "a",
                        "path_on_host": str(tmp_path / "disk")}).encode()
