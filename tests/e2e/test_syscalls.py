@@ -48,6 +48,36 @@ def test_a_trace_is_read():
     }
 
 
+KILLED = """\
+7<firecracker> ioctl(9<anon_inode:kvm-vcpu:0>, KVM_RUN, 0) = 0
+9<fc_api> epoll_pwait2(5<anon_inode:[eventpoll]>, [], 1, NULL, NULL, 0) = 0
+9<fc_api> recvmsg(3<UNIX:[1->2]>, {...}, MSG_DONTWAIT|MSG_CMSG_CLOEXEC) = 4
+9<fc_api> recvmsg(3<UNIX:[1->2]>,  <unfinished ...>
+7<firecracker> sendmsg(4<UNIX:[2->1]>,  <unfinished ...>
+7<firecracker> <... sendmsg resumed> <unfinished ...>) = ?
+9<fc_api> <... recvmsg resumed> <unfinished ...>) = ?
+9<fc_api> +++ killed by SIGKILL +++
+7<firecracker> exit_group(0) = ?
+7<firecracker> +++ exited with 0 +++
+"""
+
+
+@pytest.mark.parametrize("lines", (
+    KILLED.splitlines(),
+    [line for line in KILLED.splitlines() if "resumed" not in line],
+    KILLED.replace(" <unfinished ...>\n", " <unfinished ...>) = ?\n")
+    .splitlines()))
+def test_a_call_that_a_thread_was_killed_in(lines):
+    calls = tracing.read(lines, 7, "musl")
+    assert set(map(tuple, calls.count)) == {
+        ("run", "vmm", "ioctl(KVM_RUN)"),
+        ("run", "gate", "epoll_pwait2()"),
+        ("run", "gate", "recvmsg(MSG_DONTWAIT|MSG_CMSG_CLOEXEC)"),
+        ("run", "vmm", "sendmsg()"),  # seen in no other way
+        ("run", "vmm", "exit_group()"),
+    }
+
+
 def test_what_is_missing_is_found():
     lines = why.parse("vmm run | read() | one\n"
                       "vmm start run musl | a(X)/b(X) c() | two\n"

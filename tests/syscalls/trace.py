@@ -21,6 +21,8 @@ CALL = re.compile(r"^(\w+)\((.*)$")
 RESUMED = re.compile(r"^<\.\.\. (\w+) resumed>(.*)$")
 RESULT = re.compile(r"\)\s+= (-?\w+|\?).*$")
 UNFINISHED = " <unfinished ...>"
+# Its thread was killed within the call: the arguments end here.
+CUT = re.compile(r" ?<unfinished \.\.\.>\)?(\s+= \?)?$")
 OPEN, CLOSE = "([{<", ")]}>"
 PHASES = "start", "run"
 THREADS = {"fc_vcpu": "vcpu", "fc_api": "gate"}  # others by their own names
@@ -170,6 +172,8 @@ def whole_calls(lines):
                 text = text[:-len(UNFINISHED)]
                 pending[tid] = len(calls)
             calls.append([tid, name, text])
+    for at in pending.values():
+        calls[at][2] += UNFINISHED
     return calls
 
 
@@ -180,20 +184,40 @@ def complete(lines):
     return bool(ends) and all(ends.values())
 
 
+def named(found, key):
+    """Was the call of @key seen in its phase and thread, with arguments?"""
+    start = key.call[:key.call.index("(") + 1]
+    return any(other[:2] == key[:2] and other.call.startswith(start)
+               for other in found.count)
+
+
 def read(lines, pid, libc):
-    """The Calls of the process @pid."""
+    """The Calls of the process @pid.
+
+    Of a call that a thread was killed in, strace may not have the arguments:
+    it counts as such a one of those whose arguments were seen.
+    """
     calls, found, runs, gate_runs = whole_calls(lines), Calls(), False, False
+    cut = []
     names = {tid: name for tid, name, _ in calls}  # the last one counts
     for tid, _, text in calls:
         call, rest = CALL.match(text).groups()
-        args = split(RESULT.sub("", rest))
+        ended = not CUT.search(rest)
+        args = split(RESULT.sub("", CUT.sub("", rest)))
         if "KVM_RUN" in args:
             runs = True
         thread = "vmm" if tid == pid else THREADS.get(
             names[tid].split(" ")[0], names[tid])
         gate_runs = gate_runs or thread == "gate" and "wait" in call
         phase = PHASES[gate_runs if thread == "gate" else runs]
-        if call != "execve":  # the tracer's
-            found.add(Key(phase, thread, described(call, args, libc)),
-                      kind_of(args[0]))
+        if call == "execve":  # the tracer's
+            continue
+        key = Key(phase, thread, described(call, args, libc))
+        if ended:
+            found.add(key, kind_of(args[0]))
+        else:
+            cut.append((key, kind_of(args[0])))
+    for key, kind in cut:
+        if not named(found, key):
+            found.add(key, kind)
     return found
