@@ -30,8 +30,8 @@
 #include "gate/method.h"
 #include "gate/opener.h"
 #include "host/timer.h"
-#include "vm/phases.h"
 #include "vm/save.h"
+#include "vm/steps.h"
 
 enum api_route_flags {
 	API_PRE = 1 << 0,  /* before the VM is started */

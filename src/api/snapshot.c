@@ -186,14 +186,14 @@ static int create_check(struct api_call *call)
 
 /* In a directory: of a VM that runs, too. */
 static int create_running(struct api_call *call, const struct vm_place *place,
-			  const struct vm_save *how, struct phases *phases)
+			  const struct vm_save *how, struct steps *steps)
 {
 	struct vm *vm = call->api->vm;
 	bool ran = vm->state == VM_RUNNING;
 	int r = vm_pause(vm, call->err);
 
 	if (r == 0)
-		r = vm_snapshot(vm, place, how, phases, call->err);
+		r = vm_snapshot(vm, place, how, steps, call->err);
 	if (ran && vm_resume(vm, NULL) < 0)
 		log_error("The microVM cannot be resumed");
 	return r;
@@ -203,19 +203,19 @@ static int api_snapshot_create(struct api_call *call)
 {
 	const struct create_body *body = call->body;
 	struct api *api = call->api;
-	struct phases phases;
+	struct steps steps;
 	uint64_t us;
 	const struct vm_save how = {body->snapshot_type, body->memory_checksum};
 	const struct vm_place place = api_place(api);
 	int r = body->mem_file_path
-			? vm_snapshot(api->vm, &place, &how, &phases, call->err)
-			: create_running(call, &place, &how, &phases);
+			? vm_snapshot(api->vm, &place, &how, &steps, call->err)
+			: create_running(call, &place, &how, &steps);
 
 	if (r < 0) {
 		err_prefix_api(call->err, "Create snapshot error: ");
 		return r;
 	}
-	us = phases_total(&phases) / 1000;
+	us = steps_total(&steps) / 1000;
 	if (body->snapshot_type == MEMORY_DIFF) {
 		metric_store(&api->counters.latencies.diff_create_snapshot, us);
 		metric_store(&api->counters.latencies.vmm_diff_create_snapshot,
@@ -262,9 +262,9 @@ static bool is_configured(const struct vm_config *c)
 static int restore_vm(struct api *api, const struct vm_restore *how,
 		      struct err *err)
 {
-	struct phases *phases = &api->vm->restore_phases;
-	int r = vm_restore(api->vm, how, phases, err);
-	uint64_t us = phases_total(phases) / 1000;
+	struct steps *steps = &api->vm->restore_steps;
+	int r = vm_restore(api->vm, how, steps, err);
+	uint64_t us = steps_total(steps) / 1000;
 
 	if (r < 0) {
 		err_prefix_api(err, "Load snapshot error: ");

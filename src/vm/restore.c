@@ -37,7 +37,7 @@ struct machine_source {
 	bool uffd;
 	int uffd_sock;
 	bool advance_clock;
-	struct phases *phases;
+	struct steps *steps;
 };
 
 /* The guest cannot go on; machine_free() releases threads that are blocked on a
@@ -123,23 +123,23 @@ static int restore_machine(struct machine *m, struct machine_source *src,
 			   struct err *err)
 {
 	const struct snapshot *s = src->snapshot;
-	struct phases *p = src->phases;
+	struct steps *p = src->steps;
 	int r = board_open_kvm(&m->board, err);
 
 	if (r == 0)
 		r = restore_check_source(m, s, err);
 	if (r < 0)
 		return r;
-	phases_end(p, "checks against this host");
+	steps_end(p, "checks against this host");
 	r = src->uffd ? memory_by_uffd(m, src, err)
 		      : memory_from_file(m, src, err);
-	phases_end(p, "memory mmap");
+	steps_end(p, "memory mmap");
 	if (r == 0)
 		r = kvm_vm_init(&m->board.kvm_vm, &m->board.kvm, err);
-	phases_end(p, "KVM VM create");
+	steps_end(p, "KVM VM create");
 	if (r == 0)
 		r = board_give_memory(&m->board, err);
-	phases_end(p, "memory register with KVM");
+	steps_end(p, "memory register with KVM");
 	if (r == 0)
 		r = kvm_irqchip_init(&m->board.kvm_vm, !s->vm.has_chips, err);
 	if (r == 0)
@@ -147,9 +147,9 @@ static int restore_machine(struct machine *m, struct machine_source *src,
 	if (r < 0)
 		return r;
 	slots_pause(&m->slots);
-	phases_end(p, "devices create");
+	steps_end(p, "devices create");
 	r = set_vcpus(m, s, err);
-	phases_end(p, "vCPU create and state restore");
+	steps_end(p, "vCPU create and state restore");
 	if (r == 0)
 		r = vm_state_set_chips(&m->board.kvm_vm, &s->vm, err);
 	if (r == 0)
@@ -158,14 +158,14 @@ static int restore_machine(struct machine *m, struct machine_source *src,
 		r = slots_connect(&m->slots, err);
 	if (r == 0 && kvm_routes_commit(&m->board.kvm_vm) < 0)
 		r = err_set(err, -EIO, "KVM_SET_GSI_ROUTING failed");
-	phases_end(p, "IRQ chip and device restore");
+	steps_end(p, "IRQ chip and device restore");
 	if (r == 0)
 		r = vm_state_set_clock(&m->board.kvm_vm, &s->vm,
 				       src->advance_clock, err);
 	if (r == 0) /* touches a page */
 		r = vmgenid_renew(&m->chipset.vmgenid, err);
 	r = pager_settle(&m->board.pager, r, err);
-	phases_end(p, "clock restore");
+	steps_end(p, "clock restore");
 	return r;
 }
 
@@ -274,30 +274,30 @@ static int build(struct vm *vm, const struct vm_restore *how,
 	if (r < 0)
 		return r;
 	r = restore_set_memory(&vm->config.machine, how, err);
-	phases_end(source->phases, "configuration and back ends");
+	steps_end(source->steps, "configuration and back ends");
 	if (r == 0)
 		r = make_machine(vm, source, err);
 	snapshot_identity_of(s, &vm->base);
 	if (r == 0)
 		r = restore_run(vm, how->resume, err);
-	phases_end(source->phases, "vCPU threads");
+	steps_end(source->steps, "vCPU threads");
 	return r;
 }
 
 static int restore_all(struct vm *vm, const struct vm_restore *how,
 		       struct snapshot *s, struct snapshot_reader *reader,
-		       struct phases *phases, struct err *err)
+		       struct steps *steps, struct err *err)
 {
 	struct machine_source source = {
 		.snapshot = s,
 		.uffd = how->uffd_path != NULL,
 		.uffd_sock = -1,
 		.advance_clock = how->advance_clock,
-		.phases = phases,
+		.steps = steps,
 	};
 	int r = read_files(reader, how, s, &source.image, err);
 
-	phases_end(phases, "state load + JSON parse + CRC verify");
+	steps_end(steps, "state load + JSON parse + CRC verify");
 	if (r == 0)
 		r = build(vm, how, &source, err);
 	image_fini(&source.image);
@@ -305,23 +305,23 @@ static int restore_all(struct vm *vm, const struct vm_restore *how,
 	return r;
 }
 
-int vm_restore(struct vm *vm, const struct vm_restore *how,
-	       struct phases *phases, struct err *err)
+int vm_restore(struct vm *vm, const struct vm_restore *how, struct steps *steps,
+	       struct err *err)
 {
 	struct snapshot *s =
 		pages_new(sizeof(*s), offsetof(struct snapshot, vcpus[1]));
 	struct snapshot_reader reader = {.state_fd = -1, .memory_fd = -1};
 	int r;
 
-	phases_begin(phases, "Snapshot restore");
+	steps_begin(steps, "Snapshot restore");
 	if (!s)
 		return err_set(err, -ENOMEM, "Out of memory");
 	timeline_mark(&vm->timeline, TIMELINE_START);
-	r = restore_all(vm, how, s, &reader, phases, err);
+	r = restore_all(vm, how, s, &reader, steps, err);
 	if (r < 0)
 		err_prefix_api(err, FROM_SNAPSHOT);
 	else
-		phases_log(phases);
+		steps_log(steps);
 	snapshot_reader_end(&reader);
 	pages_free(s, sizeof(*s));
 	return r;

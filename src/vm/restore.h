@@ -13,7 +13,7 @@
 
 #include "config/state.h"
 #include "snapshot/find.h"
-#include "vm/phases.h"
+#include "vm/steps.h"
 #include "vm/vm.h"
 
 /**
@@ -36,8 +36,8 @@ struct vm_restore {
 };
 
 /* Return: 0 or -errno with a sentence; @vm was not started before. */
-int vm_restore(struct vm *vm, const struct vm_restore *how,
-	       struct phases *phases, struct err *err) __must_check;
+int vm_restore(struct vm *vm, const struct vm_restore *how, struct steps *steps,
+	       struct err *err) __must_check;
 
 /* The format version of the state file at @path, whose CRC is right: of any
  * version there will be. Return: 0 or -errno. */

@@ -53,7 +53,7 @@ struct saving {
 	enum memory_kind kind;
 	bool checksum;
 	uint64_t stored;
-	struct phases *phases;
+	struct steps *steps;
 	struct vm_files files;
 	struct snapshot *s;
 	struct buf devices;
@@ -72,7 +72,7 @@ static int save_collect(struct saving *saving, struct err *err)
 	snapshot_describe(s, saving->who.label.id, vm->machine->boot_id,
 			  vm->machine->kernel);
 	r = save_machine(vm->machine, s, &saving->devices, err);
-	phases_end(saving->phases, "vCPU, IRQ chip and device state");
+	steps_end(saving->steps, "vCPU, IRQ chip and device state");
 	if (r < 0)
 		return r;
 	config_state_encode(&vm->config, &saving->config);
@@ -92,7 +92,7 @@ static int save_write_state(struct saving *saving, struct err *err)
 	if (text.failed)
 		return err_set(err, -ENOMEM, "Out of memory");
 	r = fd_write_full(saving->files.state, text.data, text.len);
-	phases_end(saving->phases, "state JSON + CRC");
+	steps_end(saving->steps, "state JSON + CRC");
 	return r < 0 ? err_set(err, r, "Cannot write the state: %s",
 			       err_name(r))
 		     : 0;
@@ -133,7 +133,7 @@ static int add_checksum(struct saving *saving, struct err *err)
 
 	if (r == 0)
 		snapshot_id_text(crc, saving->s->memory_crc);
-	phases_end(saving->phases, "guest memory CRC");
+	steps_end(saving->steps, "guest memory CRC");
 	return r;
 }
 
@@ -211,7 +211,7 @@ static int save_write_memory(struct saving *saving, struct err *err)
 	r = memory_write(&m->board.mem, m->pagemap, saving->files.memory,
 			 saving->kind, &stats, err);
 
-	phases_end(saving->phases, "guest memory dump");
+	steps_end(saving->steps, "guest memory dump");
 	if (r == 0 && pager_is_lost(&m->board.pager))
 		r = err_set(err, -EIO, UFFD_GONE);
 	if (r < 0)
@@ -274,7 +274,7 @@ static int save_finish(struct saving *saving, const struct vm_place *place,
 			       err_name(r));
 	}
 	r = place->commit(place->ctx, &saving->who.proof, err);
-	phases_end(saving->phases, "sync and rename");
+	steps_end(saving->steps, "sync and rename");
 	if (r == 0)
 		move_base(saving);
 	else if (r == -ETIMEDOUT) /* the next diff is whole */
@@ -296,14 +296,14 @@ static int write_files(struct saving *saving, bool diff, struct err *err)
 }
 
 static int save_all(struct vm *vm, const struct vm_place *place,
-		    const struct vm_save *how, struct phases *phases,
+		    const struct vm_save *how, struct steps *steps,
 		    struct err *err)
 {
 	struct saving saving = {
 		.vm = vm,
 		.kind = how->kind,
 		.checksum = how->checksum,
-		.phases = phases,
+		.steps = steps,
 		.files = {.state = -1, .memory = -1, .under = -1},
 	};
 	int r;
@@ -324,12 +324,11 @@ static int save_all(struct vm *vm, const struct vm_place *place,
 }
 
 int vm_snapshot(struct vm *vm, const struct vm_place *place,
-		const struct vm_save *how, struct phases *phases,
-		struct err *err)
+		const struct vm_save *how, struct steps *steps, struct err *err)
 {
 	int r;
 
-	phases_begin(phases, "Snapshot create");
+	steps_begin(steps, "Snapshot create");
 	if (vm->state == VM_NOT_STARTED)
 		return err_set(err, -EINVAL,
 			       "The microVM has not been started");
@@ -348,9 +347,9 @@ int vm_snapshot(struct vm *vm, const struct vm_place *place,
 			       "Cannot save the microVM state: a device still "
 			       "has requests in flight after %u s",
 			       (unsigned int)(DRAIN_NS / 1000000000));
-	phases_end(phases, "drain in-flight I/O");
-	r = save_all(vm, place, how, phases, err);
+	steps_end(steps, "drain in-flight I/O");
+	r = save_all(vm, place, how, steps, err);
 	if (r == 0)
-		phases_log(phases);
+		steps_log(steps);
 	return r;
 }

@@ -21,7 +21,7 @@
 
 #include "image/write.h"
 #include "snapshot/state.h"
-#include "vm/phases.h"
+#include "vm/steps.h"
 #include "vm/vm.h"
 
 /**
@@ -66,10 +66,10 @@ struct vm_place {
 
 /**
  * vm_snapshot() - save @vm, which is paused
- * @phases:	what took how long
+ * @steps:	what took how long
  *
  * Return: 0 or -errno with a sentence.
  */
 int vm_snapshot(struct vm *vm, const struct vm_place *place,
-		const struct vm_save *how, struct phases *phases,
+		const struct vm_save *how, struct steps *steps,
 		struct err *err) __must_check;

@@ -2,8 +2,9 @@
 /*
  * timeline.h - when a start reached which point, for --timing and the metrics
  *
- * Marks are CLOCK_MONOTONIC nanoseconds; the first mark of a point counts.
- * Any thread may set a mark.
+ * Marks are CLOCK_MONOTONIC nanoseconds; the first mark of a point counts. The
+ * time between two points is a step; those of a save or a restore, which one
+ * thread does in order, are in steps.h.
  */
 #pragma once
 
@@ -28,6 +29,7 @@ struct timeline {
 	_Atomic uint64_t ns[TIMELINE_NR];
 };
 
+/* @point is reached now. Any thread. */
 void timeline_mark(struct timeline *timeline, enum timeline_point point);
 
 /**

@@ -20,7 +20,7 @@
 #include "host/loop.h"
 #include "image/identity.h"
 #include "mem/usage.h"
-#include "vm/phases.h"
+#include "vm/steps.h"
 #include "vm/timeline.h"
 
 enum vm_state {
@@ -91,7 +91,7 @@ struct vm {
 	_Atomic int exit_code;
 	struct loop_source end;
 	struct timeline timeline;
-	struct phases restore_phases; /* none after a start */
+	struct steps restore_steps; /* none after a start */
 	struct snapshot_identity base;
 	int (*lock)(struct vm *vm, void *ctx, struct err *err);
 	void *lock_ctx;

@@ -337,9 +337,9 @@ static void print_timing(const struct vmm *v)
 			    v->vm.machine->board.kvm.stats.calls, text,
 			    sizeof(text));
 	put_stderr(v, text, n);
-	if (v->vm.restore_phases.nr == 0)
+	if (v->vm.restore_steps.nr == 0)
 		return;
-	n = phases_format(&v->vm.restore_phases, text, sizeof(text));
+	n = steps_format(&v->vm.restore_steps, text, sizeof(text));
 	put_stderr(v, text, n);
 }
 

@@ -257,11 +257,11 @@ static void save(struct world *w)
 		.ctx = &files,
 	};
 	const struct vm_save how = {MEMORY_FULL, false};
-	struct phases phases;
+	struct steps steps;
 	struct err err = {0};
 
 	assert_int_equal(vm_pause(&w->vm, &err), 0);
-	if (vm_snapshot(&w->vm, &place, &how, &phases, &err) < 0)
+	if (vm_snapshot(&w->vm, &place, &how, &steps, &err) < 0)
 		fail_msg("%s", err.text);
 }
 
@@ -269,9 +269,9 @@ static int load(struct world *w, struct err *err)
 {
 	char state[] = "state", memory[] = "memory";
 	const struct vm_restore how = {.paths = {state, memory, &noting}};
-	struct phases phases;
+	struct steps steps;
 
-	return vm_restore(&w->vm, &how, &phases, err);
+	return vm_restore(&w->vm, &how, &steps, err);
 }
 
 static void expect(const char *what, const enum path_role *roles, size_t nr)
