@@ -11,26 +11,25 @@
 #include <sys/stat.h>
 
 /**
- * struct there - what is in the place
- * @s:		the state, when there is one that can be read
+ * struct place_content - the snapshot that lies where the diff goes
+ * @reader:	its files; the memory also where no state goes with it
+ * @s:		its state, once @reader is at SNAPSHOT_STATE_RIGHT
  */
-struct there {
+struct place_content {
 	struct snapshot_reader reader;
 	struct snapshot *s;
-	bool has_state;
 };
 
-static int place_look(struct there *there, const struct snapshot_paths *paths,
-		      struct err *err)
+static int place_read(struct place_content *content,
+		      const struct snapshot_paths *paths, struct err *err)
 {
-	struct snapshot_reader *r = &there->reader;
+	struct snapshot_reader *r = &content->reader;
 	int rc;
 
-	there->s = calloc(1, sizeof(*there->s));
-	if (!there->s)
+	content->s = calloc(1, sizeof(*content->s));
+	if (!content->s)
 		return err_set(err, -ENOMEM, "Out of memory");
-	(void)!snapshot_find(r, paths, true, there->s, NULL);
-	there->has_state = r->stage >= SNAPSHOT_STATE_RIGHT;
+	(void)!snapshot_find(r, paths, true, content->s, NULL);
 	if (r->memory_fd >= 0)
 		return 0;
 	rc = path_open(snapshot_opener(paths), PATH_MEMORY, paths->memory,
@@ -43,11 +42,11 @@ static int place_look(struct there *there, const struct snapshot_paths *paths,
 }
 
 /* Whose the memory is. Return: false: it does not show. */
-static bool is_of(const struct there *there,
+static bool is_of(const struct place_content *content,
 		  const struct snapshot_identity *base,
 		  struct snapshot_label *label)
 {
-	int fd = there->reader.memory_fd;
+	int fd = content->reader.memory_fd;
 	struct snapshot_identity who;
 	int held;
 
@@ -59,11 +58,11 @@ static bool is_of(const struct there *there,
 		if (base->proof.bytes == 0 && label->id != base->label.id)
 			return false;
 		*label = base->label;
-	} else if (there->reader.stage == SNAPSHOT_MEMORY_KNOWN) {
-		snapshot_identity_of(there->s, &who);
+	} else if (content->reader.stage == SNAPSHOT_MEMORY_KNOWN) {
+		snapshot_identity_of(content->s, &who);
 		if (who.proof.bytes == 0 && label->id != who.label.id)
 			return false;
-		held = (int)there->reader.held;
+		held = (int)content->reader.held;
 		*label = who.label;
 	} else {
 		return false;
@@ -95,20 +94,21 @@ static int mix(const struct snapshot_place *place,
 		       (unsigned long long)place->base->label.moment);
 }
 
-static int decide(const struct snapshot_place *place, struct there *there,
-		  int *fd, uint64_t *needs, struct err *err)
+static int decide(const struct snapshot_place *place,
+		  struct place_content *content, int *fd, uint64_t *needs,
+		  struct err *err)
 {
 	const struct snapshot_label *base = &place->base->label;
 	struct snapshot_label label;
-	struct stat st;
+	struct stat st = {0};
 
 	*fd = -1;
 	*needs = base->moment;
-	if (there->reader.memory_fd < 0 ||
-	    (fd_stat(there->reader.memory_fd, &st) == 0 &&
+	if (content->reader.memory_fd < 0 ||
+	    (fd_stat(content->reader.memory_fd, &st) == 0 &&
 	     S_ISREG(st.st_mode) && st.st_size == 0))
 		return 0;
-	if (!is_of(there, place->base, &label) ||
+	if (!is_of(content, place->base, &label) ||
 	    (uint64_t)st.st_size != place->base->size)
 		return place_unknown(place, err);
 	if (label.moment != base->moment &&
@@ -117,7 +117,7 @@ static int decide(const struct snapshot_place *place, struct there *there,
 		return mix(place, &label, err);
 	if (label.moment != base->moment && label.base != 0)
 		return 0; /* the new diff has all that this one has */
-	*fd = fd_steal(&there->reader.memory_fd);
+	*fd = fd_steal(&content->reader.memory_fd);
 	*needs = label.base;
 	return 0;
 }
@@ -125,12 +125,13 @@ static int decide(const struct snapshot_place *place, struct there *there,
 int snapshot_layer(const struct snapshot_place *place, int *fd, uint64_t *needs,
 		   struct err *err)
 {
-	struct there there = {.reader = {.state_fd = -1, .memory_fd = -1}};
-	int r = place_look(&there, place->paths, err);
+	struct place_content content = {
+		.reader = {.state_fd = -1, .memory_fd = -1}};
+	int r = place_read(&content, place->paths, err);
 
 	if (r == 0)
-		r = decide(place, &there, fd, needs, err);
-	snapshot_reader_end(&there.reader);
-	free(there.s);
+		r = decide(place, &content, fd, needs, err);
+	snapshot_reader_end(&content.reader);
+	free(content.s);
 	return r;
 }
