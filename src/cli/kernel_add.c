@@ -49,7 +49,8 @@ const struct args_page cmd_kernel_add_page = {
 	.usage = "[OPTIONS] FILE\n"
 		 "[OPTIONS] --package NAME [--suite NAME]",
 	.about = "FILE is a vmlinux (ELF), a bzImage (vmlinuz), one of them "
-		 "compressed (gzip, bzip2, xz, lzma, lzo, lz4, zstd), or a "
+		 "compressed (gzip, bzip2, xz, lzma, lz4, zstd, and lzo "
+		 "where lzop is installed), or a "
 		 "Debian package of a kernel (linux-image-*.deb), which is "
 		 "unpacked but neither installed nor run. What volt-vmm would "
 		 "not load is refused. Of a package, the configuration and "

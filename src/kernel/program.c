@@ -38,7 +38,8 @@ static bool program_change_env(const char *const *env)
 /* In the child. */
 static void program_become(const struct program *program, int out, int said)
 {
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int in = program->input ? program->input
+				: open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	/* With a log the pipe only tells when the last process is gone. */
@@ -46,7 +47,7 @@ static void program_become(const struct program *program, int out, int said)
 		_exit(EXIT_NO_RUN);
 	if (program->log)
 		out = said = program->log;
-	if (null >= 0 && dup2(null, STDIN_FILENO) >= 0 &&
+	if (in >= 0 && dup2(in, STDIN_FILENO) >= 0 &&
 	    dup2(out, STDOUT_FILENO) >= 0 && dup2(said, STDERR_FILENO) >= 0 &&
 	    (!program->folder || chdir(program->folder) == 0) &&
 	    program_change_env(program->env))
@@ -74,11 +75,15 @@ static uint64_t bytes_in(const char *folder)
 }
 
 /* Return: whether there may be more. */
-static bool program_take(int fd, struct buf *to)
+static bool program_take(const struct program *program, int fd, struct buf *to)
 {
 	char chunk[2048];
 	ssize_t n = read(fd, chunk, sizeof(chunk));
 
+	if (n > 0 && program) {
+		*program->refused = program->write(program, chunk, (size_t)n);
+		return *program->refused == 0;
+	}
 	if (n > 0 && to && to->len < PROGRAM_SAID_MAX)
 		buf_add(to, chunk, (size_t)n);
 	return n > 0 || (n < 0 && errno == EINTR);
@@ -87,6 +92,7 @@ static bool program_take(int fd, struct buf *to)
 static void program_take_all(const struct program *program, int out_fd,
 			     int said_fd, struct buf *out, struct buf *said)
 {
+	const struct program *writes = program->write ? program : NULL;
 	struct pollfd fds[] = {{.fd = out_fd, .events = POLLIN},
 			       {.fd = said_fd, .events = POLLIN}};
 
@@ -94,15 +100,18 @@ static void program_take_all(const struct program *program, int out_fd,
 		(void)poll(fds, ARRAY_SIZE(fds), TELL_MS);
 		if (program->tick)
 			program->tick(program);
-		if (fds[0].revents && !program_take(fds[0].fd, out))
+		if (fds[0].revents && !program_take(writes, fds[0].fd, out))
 			fds[0].fd = -1;
-		if (fds[1].revents && !program_take(fds[1].fd, said))
+		if (writes && *writes->refused)
+			return;
+		if (fds[1].revents && !program_take(NULL, fds[1].fd, said))
 			fds[1].fd = -1;
 		if (program->progress)
 			progress_tell(program->progress, program->what,
 				      bytes_in(program->folder), 0);
 	}
-	buf_add(out, "", 1);
+	if (out)
+		buf_add(out, "", 1);
 	if (said)
 		buf_add(said, "", 1);
 }

@@ -18,9 +18,12 @@
  * @folder:	that it runs in; NULL: this one
  * @what:	for @progress, with the bytes of the files in @folder
  * @env:	NULL-terminated NAME=VALUE, or NAME: taken away; may be NULL
+ * @input:	its standard input; 0: it has none
  * @log:	where both streams go, and nothing is taken; 0: nowhere
- * @arg:	for @tick
+ * @arg:	for @tick and @write
  * @tick:	called twice a second instead of @progress; may be NULL
+ * @write:	gets its standard output, piece by piece. Other than 0 ends it,
+ *		and goes to @refused. NULL: what it writes is kept
  */
 struct program {
 	const char *const *argv;
@@ -28,14 +31,20 @@ struct program {
 	struct progress *progress;
 	const char *what;
 	const char *const *env;
+	int input;
 	int log;
 	void *arg;
 	void (*tick)(const struct program *program);
+	int (*write)(const struct program *program, const void *data,
+		     size_t len);
+	int *refused;
 };
 
 /**
  * program_run() - run it to its end, in the C locale
- * @out:	gets what it wrote to its standard output, with a NUL
+ * @out:	gets what it wrote to its standard output, with a NUL; NULL
+ *where
+ *		@write takes that
  * @said:	the same of standard error; may be NULL
  *
  * It gets SIGTERM when this process dies, and has the descriptors of this

@@ -7,9 +7,9 @@
  * and what goes with it); how much comes out is the sink's to limit, which sees
  * each piece and can refuse it.
  *
- * Two formats have no library of their own and are read here: lz4's "legacy"
- * frame, which is what the Linux build makes, and the file of lzop. Their
- * blocks go to liblz4 and liblzo2.
+ * lz4's "legacy" frame, which is what the Linux build makes, has no library of
+ * its own and is read here; its blocks go to liblz4. What lzop has packed the
+ * program lzop unpacks, where it is installed.
  */
 #pragma once
 
@@ -50,8 +50,8 @@ const char *unpack_name(enum unpack_kind kind);
  * What follows the end of the compressed stream is not looked at.
  *
  * Return: 0; what the sink returned, and nothing in @err; -EBADMSG (damaged),
- * -ENODATA (it ends too early), -ENOMEM, with the rest of a sentence that
- * begins with what it was: "has a damaged gzip stream".
+ * -ENODATA (it ends too early), -ENOENT (no lzop), -ENOMEM, with the rest of
+ * a sentence that begins with what it was: "has a damaged gzip stream".
  */
 int unpack(enum unpack_kind kind, const void *data, size_t len,
 	   struct unpack_sink *sink, struct err *err) __must_check;
