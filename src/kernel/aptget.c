@@ -63,6 +63,9 @@ static bool is_of_kind(const char *prefix, const char *name)
 	       name[n] <= '9';
 }
 
+const char *const aptget_parts[3] = {"linux-binary-", "linux-base-",
+				     "linux-modules-"};
+
 bool aptget_depends(const char *prefix, const char *text, char out[static 128])
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789+-.";
@@ -208,9 +211,32 @@ static int ask_caller(const struct apt *apt, const char *name, char **deb)
 	return err_set(apt->err, -ENOMEM, "Out of memory");
 }
 
-static int download(const struct apt *apt, const char *package, char **deb)
+static int download_one(const struct apt *apt, const char *name)
 {
 	cleanup_buf struct buf out = {0}, said = {0};
+	int r = aptget_ask(apt, "apt-get", "download", name, NULL, &out, &said);
+
+	return r != 0 ? failed(apt, r, "download the package", &said) : 0;
+}
+
+/* What the kernel @name is made of besides. */
+static int download_parts(const struct apt *apt, const char *name)
+{
+	cleanup_buf struct buf out = {0}, said = {0};
+	char part[128];
+	int r = aptget_ask(apt, "apt-cache", "depends", name, NULL, &out,
+			   &said);
+
+	if (r != 0)
+		return failed(apt, r, "find the parts of the package", &said);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(aptget_parts); i++)
+		if (out.data && aptget_depends(aptget_parts[i], out.data, part))
+			r = download_one(apt, part);
+	return r;
+}
+
+static int download(const struct apt *apt, const char *package, char **deb)
+{
 	char name[128];
 	int r = follow(apt, package, name);
 
@@ -218,15 +244,16 @@ static int download(const struct apt *apt, const char *package, char **deb)
 		r = ask_caller(apt, name, deb);
 	if (r != 0)
 		return r;
-	r = aptget_ask(apt, "apt-get", "download", name, NULL, &out, &said);
+	r = download_one(apt, name);
 	if (r != 0)
-		return failed(apt, r, "download the package", &said);
+		return r;
 	*deb = find_deb(apt->folder);
-	return *deb ? 0
-		    : err_set(apt->err, -ENOENT,
-			      "apt says that it downloaded %s, and left no "
-			      "package",
-			      name);
+	if (!*deb)
+		return err_set(apt->err, -ENOENT,
+			       "apt says that it downloaded %s, and left no "
+			       "package",
+			       name);
+	return is_source(apt) ? 0 : download_parts(apt, name);
 }
 
 /* Where this machine has its packages of Debian from. */

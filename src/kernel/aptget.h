@@ -15,6 +15,8 @@
  *
  * A package that is not what was asked for but depends on it (the kernel of
  * linux-image-cloud-amd64, the source of linux-source) is followed to that.
+ * Since Linux 7 a kernel's own package depends on others that have its parts:
+ * those are downloaded, too.
  * Nothing is installed, and no maintainer's script is run.
  *
  * The names that go to apt are checked to be names, and are never seen by a
@@ -48,8 +50,11 @@ struct aptget {
 #define APTGET_IMAGE  "linux-image-"
 #define APTGET_SOURCE "linux-source-"
 
+/* What a kernel's package may depend on for its parts, the kernel first. */
+extern const char *const aptget_parts[3];
+
 /**
- * aptget_fetch() - download a package
+ * aptget_fetch() - download a package, and the parts of a kernel beside it
  * @deb:	path of the package; to be freed
  *
  * Return: 0; 1: the caller has it, and @deb is where it would be; -EINVAL (no

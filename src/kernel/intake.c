@@ -4,6 +4,7 @@
  */
 #include "kernel/intake.h"
 
+#include "kernel/aptget.h"
 #include "kernel/deb.h"
 #include "kernel/elfpack.h"
 #include "kernel/facts.h"
@@ -94,26 +95,47 @@ static bool begins(const char *path, const char *with)
 	return strncmp(path, with, strlen(with)) == 0;
 }
 
+/* "VERSION/config" behind lib/modules/; NULL: it is elsewhere. */
+static const char *of_modules(const char *path)
+{
+	static const char folder[] = "lib/modules/";
+
+	path += begins(path, "usr/") ? 4 : 0;
+	return begins(path, folder) ? path + sizeof(folder) - 1 : NULL;
+}
+
+/* Is it "boot/NAME-VERSION", or, since Linux 7, "VERSION/NAME" of modules? */
+static bool is_named(const char *path, const char *name)
+{
+	const char *rest = of_modules(path);
+	size_t n = strlen(name);
+
+	if (rest) {
+		rest = strchr(rest, '/');
+		return rest && strcmp(rest + 1, name) == 0;
+	}
+	return begins(path, "boot/") && begins(path + 5, name) &&
+	       path[5 + n] == '-';
+}
+
 static bool wants_of_package(struct deb_reader *reader, const char *path,
 			     uint64_t size)
 {
 	(void)reader;
 	(void)size;
-	return begins(path, "boot/vmlinuz-") || begins(path, "boot/config-") ||
-	       ((begins(path, "lib/modules/") ||
-		 begins(path, "usr/lib/modules/")) &&
-		module_path_matters(path));
+	return is_named(path, "vmlinuz") || is_named(path, "config") ||
+	       (of_modules(path) && module_path_matters(path));
 }
 
 static int take_of_package(struct deb_reader *reader, const char *path,
 			   const void *data, size_t len)
 {
 	struct intake *in = container_of(reader, struct intake, reader);
-	bool kernel = begins(path, "boot/vmlinuz-");
+	bool kernel = is_named(path, "vmlinuz");
 	struct buf *to = kernel ? &in->image : &in->config;
 	int r;
 
-	if (kernel || begins(path, "boot/config-")) {
+	if (kernel || is_named(path, "config")) {
 		if (to->len > 0)
 			return err_set(in->err, -EBADMSG,
 				       "is a package with two kernels");
@@ -168,27 +190,95 @@ static void get_field(const struct intake *in, const char *field, char *out,
 	}
 }
 
+static int read_control(struct intake *in, const struct buf *deb)
+{
+	in->reader.wants = wants_control;
+	in->reader.file = take_control;
+	return deb_read(deb->data, deb->len, "control.tar", &in->reader,
+			in->err);
+}
+
+static int read_data(struct intake *in, const struct buf *deb)
+{
+	in->reader.wants = wants_of_package;
+	in->reader.file = take_of_package;
+	return deb_read(deb->data, deb->len, "data.tar", &in->reader, in->err);
+}
+
+/*
+ * The package NAME of the same version beside this one. Return: 0, also when
+ * there is none.
+ */
+static int read_beside(struct intake *in, const char *name)
+{
+	const char *slash = strrchr(in->path, '/');
+	const char *file = slash ? slash + 1 : in->path;
+	const char *version = strchr(file, '_');
+	cleanup_buf struct buf deb = {0};
+	cleanup_free char *path = NULL;
+	cleanup_fd int fd = -1;
+	uint64_t size = 0;
+	int r;
+
+	if (asprintf(&path, "%.*s%s%s", (int)(file - in->path), in->path, name,
+		     version ? version : ".deb") < 0) {
+		path = NULL;
+		return err_set(in->err, -ENOMEM, "cannot be read: no memory");
+	}
+	if (access(path, F_OK) < 0)
+		return 0;
+	r = open_regular(path, &fd, &size, in->err);
+	if (r == 0)
+		r = intake_read_whole(fd, size, PAYLOAD_FILE_MAX, path, &deb,
+				      in->err);
+	if (r == 0)
+		r = read_data(in, &deb);
+	if (r < 0)
+		(void)err_prefix(in->err, "depends on %s, and ", name);
+	return r;
+}
+
+/*
+ * Since Linux 7 a kernel is several packages, on which linux-image-VERSION
+ * only depends: they are beside it, as apt and a mirror have them.
+ */
+static int read_parts(struct intake *in)
+{
+	char depends[1024], kernel[128] = "", name[128];
+	int r = 0;
+
+	get_field(in, "Depends", depends, sizeof(depends));
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(aptget_parts); i++) {
+		if (!aptget_depends(aptget_parts[i], depends, name))
+			continue;
+		if (!kernel[0])
+			(void)snprintf(kernel, sizeof(kernel), "%s", name);
+		r = read_beside(in, name);
+	}
+	if (r < 0 || in->image.len > 0)
+		return r;
+	return err_set(in->err, -ENOEXEC,
+		       kernel[0]
+			       ? "is a package whose kernel is in another "
+				 "one, %s: put that beside it, and what else "
+				 "it depends on"
+			       : "is a package without a kernel%s: give the "
+				 "one that it depends on, linux-image-VERSION",
+		       kernel);
+}
+
 static int read_package(struct intake *in, const struct buf *deb,
 			struct record *record)
 {
 	char package[128], version[128];
-	int r;
+	int r = read_control(in, deb);
 
-	in->reader.wants = wants_control;
-	in->reader.file = take_control;
-	r = deb_read(deb->data, deb->len, "control.tar", &in->reader, in->err);
-	if (r == 0) {
-		in->reader.wants = wants_of_package;
-		in->reader.file = take_of_package;
-		r = deb_read(deb->data, deb->len, "data.tar", &in->reader,
-			     in->err);
-	}
+	if (r == 0)
+		r = read_data(in, deb);
+	if (r == 0 && in->image.len == 0)
+		r = read_parts(in);
 	if (r < 0)
 		return r;
-	if (in->image.len == 0)
-		return err_set(in->err, -ENOEXEC,
-			       "is a package without a kernel: give the one "
-			       "that it depends on, linux-image-VERSION");
 	get_field(in, "Package", package, sizeof(package));
 	get_field(in, "Version", version, sizeof(version));
 	free(record->origin);

@@ -399,12 +399,50 @@ def test_a_package(store, tmp_path, compression):
     assert store.names() == ["deb"]
 
 
+def part(folder, kind, depends="", **files):
+    """linux-KIND-7.1-test, as Debian packages Linux 7."""
+    tree = folder / kind
+    modules = tree / "usr/lib/modules/7.1-test"
+    (tree / "DEBIAN").mkdir(parents=True)
+    modules.mkdir(parents=True)
+    (tree / "DEBIAN/control").write_text(
+        f"Package: linux-{kind}-7.1-test\nVersion: 7.1-1\n"
+        f"Architecture: amd64\n{depends}"
+        "Maintainer: me <me@example.org>\nDescription: a test\n")
+    for name, data in files.items():
+        (modules / name).write_bytes(data)
+    deb = folder / f"linux-{kind}-7.1-test_7.1-1_amd64.deb"
+    subprocess.run(["dpkg-deb", "-Znone", "--root-owner-group", "-b", tree,
+                    deb], check=True, capture_output=True)
+    return deb
+
+
+def test_a_kernel_of_several_packages(store, tmp_path):
+    """They are beside the one that depends on them, which has nothing."""
+    if not shutil.which("dpkg-deb"):
+        pytest.skip("dpkg-deb is not installed")
+    deb = part(tmp_path, "image", "Depends: linux-base (>= 4), "
+               "linux-base-7.1-test (= 7.1-1), "
+               "linux-binary-7.1-test (= 7.1-1)\n")
+    said = store.fails("add", deb)
+    assert "in another one, linux-binary-7.1-test: put that beside it" in said
+    part(tmp_path, "binary", vmlinuz=HELLO.read_bytes())
+    part(tmp_path, "base", config=CONFIG.encode())
+    store.ok("add", "--name", "seven", deb)
+    info = store.info("seven")
+    assert info["from"] == "linux-image-7.1-test 7.1-1" and info["config"]
+    binary = tmp_path / "linux-binary-7.1-test_7.1-1_amd64.deb"
+    binary.write_bytes(binary.read_bytes()[:900])
+    said = store.fails("add", "--name", "cut", deb)
+    assert "depends on linux-binary-7.1-test, and is a package that is cut " \
+        "off" in said, said
 
 
 # What stands in PATH instead of apt: it leaves a package that is not whole.
 APT = """#!/bin/sh
 case "$*" in
 *download*) head -c 1000 "$PACKAGE" >linux-image-6.1-test_1_amd64.deb ;;
+*depends*) exit 0 ;;
 *) exit 1 ;;
 esac
 [ -z "$WAIT" ] || { : >"$WAIT"; exec sleep 60; }
@@ -414,8 +452,9 @@ esac
 def by_apt(folder, **env):
     """The environment of an add whose apt is the one above."""
     (folder / "bin").mkdir(exist_ok=True)
-    (folder / "bin/apt-get").write_text(APT)
-    (folder / "bin/apt-get").chmod(0o755)
+    for name in ("apt-get", "apt-cache"):
+        (folder / "bin" / name).write_text(APT)
+        (folder / "bin" / name).chmod(0o755)
     return {"PATH": f"{folder}/bin:{os.environ['PATH']}", "WAIT": "",
             "PACKAGE": str(package(folder, "none")), **env}
 
