@@ -3,9 +3,9 @@
  * dsdt.c - the devices of the machine, in AML
  *
  * Only what a guest cannot find by itself, and the power-off state. There is
- * no power button. The one event of the machine is a new VM generation ID: its
- * interrupt is that of a generic event device (ACPI 6.4, 5.6.9), whose method
- * notifies the driver.
+ * no power button. The one event of the machine is that it is a copy: a new VM
+ * generation ID, and a VM clock that says so. Its interrupt is that of a
+ * generic event device (ACPI 6.4, 5.6.9), whose method notifies the drivers.
  */
 #include "boot/aml.h"
 
@@ -96,7 +96,25 @@ static void write_genid(struct table *table)
 	aml_close(table, dev);
 }
 
-static void write_events(struct table *table)
+static void write_vmclock(struct table *table)
+{
+	struct aml_block dev = aml_open_device(table, "VCLK");
+	struct aml_block res;
+
+	aml_name(table, "_HID");
+	aml_string(table, "VOLT0002");
+	aml_name(table, "_CID");
+	aml_string(table, "VMCLOCK");
+	aml_name(table, "_DDN");
+	aml_string(table, "VMCLOCK");
+	aml_name(table, "_CRS");
+	res = aml_open_resources(table);
+	aml_res_memory(table, LAYOUT_VMCLOCK, PAGE_SIZE);
+	aml_close_resources(table, res);
+	aml_close(table, dev);
+}
+
+static void write_events(struct table *table, const struct boot_platform *plat)
 {
 	struct aml_block dev = aml_open_device(table, "GED_");
 	struct aml_block res, method;
@@ -111,6 +129,8 @@ static void write_events(struct table *table)
 	aml_close_resources(table, res);
 	method = aml_open_method(table, "_EVT", 1);
 	aml_notify(table, "VGEN", NOTIFY_CHANGED);
+	if (plat->has_vmclock)
+		aml_notify(table, "VCLK", NOTIFY_CHANGED);
 	aml_close(table, method);
 	aml_close(table, dev);
 }
@@ -152,7 +172,9 @@ void dsdt_write(struct table *table, const struct boot_platform *plat)
 		write_rtc(table);
 	if (plat->has_genid) {
 		write_genid(table);
-		write_events(table);
+		if (plat->has_vmclock)
+			write_vmclock(table);
+		write_events(table, plat);
 	}
 	for (unsigned int i = 0; i < plat->nr_virtio; i++)
 		write_virtio(table, i, &plat->virtio[i]);

@@ -16,13 +16,14 @@
  *   0xa0000  hole of a PC (video memory): not in the memory map
  *   0xe0000  reserved: VM generation ID, 16 bytes; behind it, on the same page,
  *            the ACPI tables, RSDP first
+ *   0xff000  reserved: VM clock, a page that the guest may show its programs
  * Everything but the EBDA and the ACPI tables is the kernel's to reuse once it
  * has read it. Kernels load at 1 MiB or above.
  *
  * Interrupts: GSI n is IOAPIC pin n on both irqchips, without overrides (KVM's
  * own IOAPIC wires IRQ 0 to pin 0 as well). All are edge-triggered, active
- * high. GSI 1 is the keyboard, 3 a new VM generation ID, 4 the serial port, 5
- * to 23 the virtio windows.
+ * high. GSI 1 is the keyboard, 3 says that the VM is a copy (VM generation ID
+ * and VM clock), 4 the serial port, 5 to 23 the virtio windows.
  * There is no SCI: ACPI is of the hardware-reduced kind. The RTC raises none.
  */
 #pragma once
@@ -50,7 +51,8 @@
 #define LAYOUT_BIOS         0xe0000u /* reserved, to LAYOUT_KERNEL */
 #define LAYOUT_GENID        LAYOUT_BIOS
 #define LAYOUT_ACPI         0xe0020u /* RSDP */
-#define LAYOUT_ACPI_BYTES   0x1ffe0u
+#define LAYOUT_ACPI_BYTES   0x1efe0u
+#define LAYOUT_VMCLOCK      0xff000u
 #define LAYOUT_KERNEL       0x100000u /* nothing of a kernel below */
 
 /* What lies in the hole below 4 GiB (GMEM_HOLE_START to GMEM_HOLE_END). */

@@ -53,6 +53,7 @@ struct boot_virtio {
  * struct boot_platform - the machine as the guest is told about it
  * @nr_cpus:	1 to LAYOUT_MAX_CPUS; the local APIC id of CPU i is i
  * @split_irqchip: no PIC and no PIT
+ * @has_vmclock:	needs @has_genid, whose event tells of it
  */
 struct boot_platform {
 	unsigned int nr_cpus;
@@ -61,6 +62,7 @@ struct boot_platform {
 	bool has_i8042;
 	bool has_rtc;
 	bool has_genid;
+	bool has_vmclock;
 	unsigned int nr_virtio;
 	struct boot_virtio virtio[LAYOUT_VIRTIO_MAX];
 	enum boot_prefer prefer;

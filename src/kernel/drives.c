@@ -52,6 +52,10 @@ const struct drives_row drives_table[DRIVES_COUNT] = {
 			    "vmgenid",
 			    "clones of a snapshot share their random numbers "
 			    "until they mix in others"},
+	[DRIVES_VMCLOCK] = {"VM clock",
+			    {"PTP_1588_CLOCK_VMCLOCK"},
+			    "ptp_vmclock",
+			    "programs cannot see that they were cloned"},
 	[DRIVES_CLOCK] = {"clock",
 			  {"KVM_GUEST"},
 			  NULL,

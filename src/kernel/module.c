@@ -18,11 +18,22 @@
 
 /* Devices of Volt's, and file systems that a root may have. */
 static const char *const useful[] = {
-	"virtio_mmio", "virtio_blk",     "virtio_net",
-	"virtio_rng",  "virtio_balloon", "vmw_vsock_virtio_transport",
-	"vmgenid",     "rtc_cmos",       "ext4",
-	"xfs",         "btrfs",          "squashfs",
-	"erofs",       "f2fs",           "isofs",
+	"virtio_mmio",
+	"virtio_blk",
+	"virtio_net",
+	"virtio_rng",
+	"virtio_balloon",
+	"vmw_vsock_virtio_transport",
+	"vmgenid",
+	"ptp_vmclock",
+	"rtc_cmos",
+	"ext4",
+	"xfs",
+	"btrfs",
+	"squashfs",
+	"erofs",
+	"f2fs",
+	"isofs",
 	"overlay",
 };
 
@@ -39,6 +50,7 @@ static const char *const folders[] = {
 	"drivers/block/",
 	"drivers/virt/",
 	"drivers/rtc/",
+	"drivers/ptp/",
 	"drivers/char/hw_random/",
 };
 #define NET_DRIVERS "drivers/net/" /* only what is in it itself */

@@ -275,6 +275,16 @@ uint64_t gmem_page(const struct gmem *mem, gpa_t gpa)
 	return UINT64_MAX;
 }
 
+int gmem_read(const struct gmem *mem, gpa_t gpa, void *buf, uint64_t len)
+{
+	const void *p = gmem_find(mem, gpa, len);
+
+	if (!p)
+		return -EFAULT;
+	memcpy(buf, p, len);
+	return 0;
+}
+
 int gmem_write(const struct gmem *mem, gpa_t gpa, const void *buf, uint64_t len)
 {
 	void *p = gmem_find(mem, gpa, len);

@@ -174,6 +174,8 @@ void *gmem_find(const struct gmem *mem, gpa_t gpa, uint64_t len) __must_check;
 bool gmem_overlaps(const struct gmem *mem, gpa_t gpa, uint64_t len);
 
 /* Copy. Return: 0, or -EFAULT and nothing is copied. */
+int gmem_read(const struct gmem *mem, gpa_t gpa, void *buf,
+	      uint64_t len) __must_check;
 int gmem_write(const struct gmem *mem, gpa_t gpa, const void *buf,
 	       uint64_t len) __must_check;
 

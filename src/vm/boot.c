@@ -54,6 +54,7 @@ static int vm_boot_load(struct board *board, struct boot_entry *entry,
 		.has_i8042 = true,
 		.has_rtc = true,
 		.has_genid = true,
+		.has_vmclock = true,
 		.prefer = prefer_of(c->entry),
 	};
 	int r = slots_describe(c, &platform, err);
@@ -169,6 +170,8 @@ int boot_machine(struct machine *m, struct err *err)
 		return r;
 	env_mark(env, TIMELINE_KVM_READY);
 	r = chipset_add(&m->chipset, err);
+	if (r == 0)
+		r = vmclock_start(&m->chipset.vmclock, err);
 	if (r == 0)
 		r = make_vcpus(m, &entry, err);
 	if (r == 0)

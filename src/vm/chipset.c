@@ -180,6 +180,13 @@ static int add_vmgenid(struct chipset *c, struct err *err)
 			    err);
 }
 
+static int add_vmclock(struct chipset *c, struct err *err)
+{
+	(void)err;
+	c->vmclock = (struct vmclock){&c->board->mem, LAYOUT_VMCLOCK};
+	return 0;
+}
+
 static int add_boot_timer(struct chipset *c, struct err *err)
 {
 	(void)err;
@@ -347,6 +354,7 @@ static const struct {
 	{"rtc", add_rtc, free_rtc, save_rtc, load_rtc, NULL},
 	{"acpi_pm", add_acpi_pm, NULL, NULL, NULL, NULL},
 	{"boot_timer", add_boot_timer, NULL, NULL, NULL, NULL},
+	{"vmclock", add_vmclock, NULL, NULL, NULL, NULL},
 	{"vmgenid", add_vmgenid, NULL, NULL, NULL, NULL},
 	{"virtio", add_virtio, free_virtio, save_virtio, load_virtio, NULL},
 };

@@ -17,6 +17,7 @@
 #include "dev/i8042.h"
 #include "dev/rtc.h"
 #include "dev/serial.h"
+#include "dev/vmclock.h"
 #include "dev/vmgenid.h"
 #include "snapshot/state.h"
 #include "vm/board.h"
@@ -35,6 +36,7 @@ struct chipset {
 	struct rtc rtc;
 	struct acpi_pm acpi_pm;
 	struct boot_timer boot_timer;
+	struct vmclock vmclock;
 	struct vmgenid vmgenid;
 	size_t nr_devices;
 	struct console console;

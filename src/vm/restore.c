@@ -162,7 +162,9 @@ static int restore_machine(struct machine *m, struct machine_source *src,
 	if (r == 0)
 		r = vm_state_set_clock(&m->board.kvm_vm, &s->vm,
 				       src->advance_clock, err);
-	if (r == 0) /* touches a page */
+	if (r == 0) /* touches a page, and so does the ID */
+		r = vmclock_renew(&m->chipset.vmclock, err);
+	if (r == 0)
 		r = vmgenid_renew(&m->chipset.vmgenid, err);
 	r = pager_settle(&m->board.pager, r, err);
 	steps_end(p, "clock restore");

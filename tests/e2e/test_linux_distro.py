@@ -17,8 +17,8 @@ from conftest import BUILD, LONG, ROOT, in_lab, need_lab
 
 SUITES = ["bookworm", "trixie"] if LONG else ["bookworm"]
 # The seconds that a case may take at most; each has a lab of its own.
-CASES = ({"poweroff": 900, "reboot": 1200, "clones": 2400, "many_cpus": 1800,
-          "much_memory": 1200} if LONG else {"poweroff": 600})
+CASES = ({"poweroff": 900, "reboot": 1200, "clones": 2400, "many_cpus": 3600,
+          "much_memory": 2400} if LONG else {"poweroff": 600})
 
 
 @pytest.fixture(scope="module", params=SUITES)

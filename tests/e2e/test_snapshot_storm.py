@@ -27,7 +27,8 @@ VOLT = BUILD / "volt"
 MIB = 24
 SIZE = MIB << 20
 ALIGNED = 2 << 20  # guest memory
-GENID = slice(0xe0000, 0xe0010)  # every restore makes a new one
+# Every restore makes a new one, and counts there.
+GENID, CLOCK = slice(0xe0000, 0xe0010), slice(0xff000, 0xff070)
 LONG = os.environ.get("VOLT_TEST_LONG") == "1"
 STEPS = 200 if LONG else 25
 SEEDS = ([int(os.environ["VOLT_TEST_SEED"])] if "VOLT_TEST_SEED" in os.environ
@@ -42,7 +43,7 @@ def maps_of(pid):
 
 
 def ram_of(pid):
-    """The guest's memory, as it is, but for the VM generation ID.
+    """The guest's memory, as it is, but for what tells it of a restore.
 
     It is one mapping, or one after the other, of several files.
     """
@@ -62,7 +63,8 @@ def ram_of(pid):
         data = bytearray()
         while len(data) < SIZE:
             data += mem.read(SIZE - len(data))
-    data[GENID] = bytes(16)
+    for part in GENID, CLOCK:
+        data[part] = bytes(part.stop - part.start)
     return bytes(data)
 
 

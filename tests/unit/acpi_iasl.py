@@ -59,7 +59,7 @@ def check(dump, folder, machine):
     for table in sorted(TABLES):
         complain(run(["iasl", "-d", f"{table}.dat"], folder), f"iasl -d {table}")
         complain((folder / f"{table}.dsl").read_text(), f"{table}.dsl")
-    check_dsdt(folder, virtio + 5 * legacy)
+    check_dsdt(folder, virtio + 6 * legacy)
     madt = (folder / "APIC.dsl").read_text()
     if madt.count("Processor Enabled : 1") != cpus:
         sys.exit(f"the MADT does not have {cpus} CPUs")

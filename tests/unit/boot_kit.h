@@ -40,6 +40,7 @@ static inline struct boot_platform kit_platform(void)
 		.has_i8042 = true,
 		.has_rtc = true,
 		.has_genid = true,
+		.has_vmclock = true,
 	};
 }
 

@@ -69,7 +69,8 @@ int main(int argc, char **argv)
 	plat.nr_cpus = number(argv[2]);
 	plat.nr_virtio = number(argv[3]);
 	plat.has_serial = number(argv[4]) != 0;
-	plat.has_i8042 = plat.has_rtc = plat.has_genid = plat.has_serial;
+	plat.has_i8042 = plat.has_rtc = plat.has_serial;
+	plat.has_genid = plat.has_vmclock = plat.has_serial;
 	plat.split_irqchip = number(argv[5]) != 0;
 	for (unsigned int i = 0; i < plat.nr_virtio; i++)
 		plat.virtio[i] = (struct boot_virtio){

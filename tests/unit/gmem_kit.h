@@ -2,9 +2,9 @@
 /*
  * gmem_kit.h - guest memory as a test looks at it
  *
- * The VMM writes whole structures and reads by queues; only tests read and
- * fill. All of it goes through gmem_find(), as everything does. Return: 0,
- * -EFAULT outside RAM, and for the atomic ones -EINVAL when not aligned.
+ * The VMM reads and writes whole structures, and uses queues; only tests fill.
+ * All of it goes through gmem_find(), as everything does. Return: 0, -EFAULT
+ * outside RAM, and for the atomic ones -EINVAL when not aligned.
  */
 #pragma once
 
@@ -21,17 +21,6 @@ static inline int gmem_init_from_file(struct gmem *mem, uint64_t size,
 	const struct gmem_piece all = {.at = 0, .end = size, .fd = fd};
 
 	return gmem_init_from_pieces(mem, size, pages, &all, 1, err);
-}
-
-static inline int gmem_read(const struct gmem *mem, gpa_t gpa, void *buf,
-			    uint64_t len)
-{
-	const void *p = gmem_find(mem, gpa, len);
-
-	if (!p)
-		return -EFAULT;
-	memcpy(buf, p, len);
-	return 0;
 }
 
 static inline int gmem_fill(const struct gmem *mem, gpa_t gpa, uint8_t byte,
