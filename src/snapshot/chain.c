@@ -61,25 +61,6 @@ static int chain_no_memory(struct err *err)
 
 /* ---- who lies beside ---- */
 
-/* Up to the last name of @path, which slashes at its end do not belong to. */
-static size_t chain_parent_len(const char *path, size_t len)
-{
-	while (len > 1 && path[len - 1] == '/')
-		len--;
-	while (len > 0 && path[len - 1] != '/')
-		len--;
-	while (len > 1 && path[len - 1] == '/')
-		len--;
-	return len;
-}
-
-static char *chain_parent(const char *path)
-{
-	size_t len = chain_parent_len(path, strlen(path));
-
-	return len > 0 ? strndup(path, len) : strdup(".");
-}
-
 /* The directory that @dir is in; "." and ".." have no name to leave out. */
 static char *chain_above(const char *dir)
 {
@@ -90,7 +71,7 @@ static char *chain_above(const char *dir)
 	    (len >= 2 && strcmp(dir + len - 2, "/.") == 0) ||
 	    (len >= 2 && strcmp(dir + len - 2, "..") == 0))
 		return asprintf(&up, "%s/..", dir) < 0 ? NULL : up;
-	return chain_parent(dir);
+	return snapshot_parent(dir);
 }
 
 static bool chain_is_named(const char *path, const char *name)
@@ -103,7 +84,7 @@ static bool chain_is_named(const char *path, const char *name)
 
 static int chain_where(struct chain *c, const struct snapshot_paths *paths)
 {
-	cleanup_free char *dir = chain_parent(paths->memory);
+	cleanup_free char *dir = snapshot_parent(paths->memory);
 
 	c->in_dirs = chain_is_named(paths->state, SNAPSHOT_STATE_NAME) &&
 		     chain_is_named(paths->memory, SNAPSHOT_MEMORY_NAME);

@@ -55,9 +55,7 @@ void snapshot_paths_free(struct snapshot_paths *paths)
 	*paths = (struct snapshot_paths){0};
 }
 
-/* The directory that the last name of @path is in; slashes at its end do not
- * count. Return: owned, or NULL. */
-static char *parent_of(const char *path)
+char *snapshot_parent(const char *path)
 {
 	size_t len = strlen(path);
 
@@ -122,7 +120,7 @@ static int change_dir(const struct path_opener *opener, const char *parent,
 int snapshot_dir_make(const struct path_opener *opener, const char *dir,
 		      bool *made, struct err *err)
 {
-	cleanup_free char *parent = parent_of(dir);
+	cleanup_free char *parent = snapshot_parent(dir);
 	int r = parent ? change_dir(opener, parent, dir, true) : -ENOMEM;
 
 	*made = false;
@@ -141,7 +139,7 @@ int snapshot_dir_make(const struct path_opener *opener, const char *dir,
 
 void snapshot_dir_remove(const struct path_opener *opener, const char *dir)
 {
-	cleanup_free char *parent = parent_of(dir);
+	cleanup_free char *parent = snapshot_parent(dir);
 
 	if (parent)
 		(void)change_dir(opener, parent, dir, false);
@@ -180,7 +178,7 @@ static int open_place(const struct path_opener *opener, struct snapshot_file *f,
 	if (strlen(name) > NAME_MAX - SUFFIX_MAX)
 		return -ENAMETOOLONG;
 	(void)snprintf(f->name, sizeof(f->name), "%s", name);
-	dir = parent_of(path);
+	dir = snapshot_parent(path);
 	if (!dir)
 		return -ENOMEM;
 	f->dir = path_open(opener, PATH_PLACE, dir, NULL);

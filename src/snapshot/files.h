@@ -81,6 +81,10 @@ int snapshot_paths_of(struct snapshot_paths *paths, const char *from,
 		      const char *memory) __must_check;
 void snapshot_paths_free(struct snapshot_paths *paths);
 
+/* The directory that the last name of @path is in; slashes at its end do not
+ * count. Return: owned, or NULL. */
+char *snapshot_parent(const char *path);
+
 /**
  * snapshot_dir_make() - make the directory of a snapshot, if it is not there
  * @made:	it was not; its name is on the disk now
