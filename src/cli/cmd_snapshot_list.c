@@ -74,7 +74,7 @@ static const char *list_kind(const struct snapshot_listed *x)
 {
 	if (x->form == SNAPSHOT_EXPORT)
 		return "export";
-	if (!x->has_state && !x->has_memory)
+	if (!x->has_state && !x->file.known)
 		return "?";
 	return x->diff ? "diff" : "full";
 }
@@ -120,7 +120,7 @@ static void list_add_chain(struct buf *out, const struct snapshot_list *list,
 		buf_add_clean(out, x->why, strlen(x->why));
 	} else if (sentence) {
 		buf_addf(out, "snapshot %016llx, which ",
-			 (unsigned long long)broken->needs);
+			 (unsigned long long)broken->file.needs);
 		buf_add_clean(out, broken->name, strlen(broken->name));
 		buf_addf(out, " is a diff of, %s", sentence);
 	} else {
@@ -136,10 +136,10 @@ static const char *list_base(const struct snapshot_list *list,
 {
 	if (x->base != SNAPSHOT_LIST_NO)
 		return cli_clean(list->item[x->base].name, room);
-	if (x->needs == 0)
+	if (x->file.needs == 0)
 		return "-";
 	(void)snprintf(room, CLI_CLEAN_MAX, "%016llx",
-		       (unsigned long long)x->needs);
+		       (unsigned long long)x->file.needs);
 	return room;
 }
 
@@ -195,10 +195,12 @@ static int list_print_json(const struct snapshot_list *list,
 		"name", list_json_text(x->name), "kind", list_kind(x), "saved",
 		list_json_text(x->has_state ? x->created : NULL),
 		"memory_bytes", (json_int_t)x->memory_bytes, "stored_bytes",
-		(json_int_t)x->stored_bytes, "id", list_json_id(x->moment),
-		"base_id", list_json_id(x->needs), "base", list_json_text(base),
-		"chain", list_chain_words[x->chain], "missing_id",
-		list_json_id(list_chain_sentence(x->chain) ? broken->needs : 0),
+		(json_int_t)x->stored_bytes, "id", list_json_id(x->file.moment),
+		"base_id", list_json_id(x->file.needs), "base",
+		list_json_text(base), "chain", list_chain_words[x->chain],
+		"missing_id",
+		list_json_id(list_chain_sentence(x->chain) ? broken->file.needs
+							   : 0),
 		"error", list_json_text(x->why));
 	int r = -ENOMEM;
 

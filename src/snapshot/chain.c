@@ -5,6 +5,7 @@
 #include "snapshot/chain.h"
 
 #include "base/fd.h"
+#include "snapshot/base.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,25 +21,21 @@
 /**
  * struct near - a snapshot beside ours
  * @paths:	state is NULL of a file that lies there without one
- * @label:	of its memory; zero: not known
- * @asked:	its state was read
+ * @file:	its memory; by its state where no label counts (@asked)
  * @taken:	it is part of the chain
- * @strange:	it is another user's
  */
 struct near {
 	struct snapshot_paths paths;
-	struct snapshot_label label;
+	struct base_file file;
 	bool asked;
 	bool taken;
-	bool strange;
 };
 
 /**
  * struct chain - one that is being put together
  * @dir:	where bases lie; owned
- * @owner:	of the snapshot itself
- * @above:	the file that needs @need, for sentences
- * @need:	the moment that comes next; 0: none
+ * @want:	what comes next; @want.moment is 0: nothing
+ * @above:	the file that needs it, for sentences
  * @why:	what is wrong with a base that was found
  */
 struct chain {
@@ -46,11 +43,10 @@ struct chain {
 	struct image *image;
 	char *dir;
 	bool in_dirs;
-	uid_t owner;
+	struct base_wanted want;
 	struct near *near;
 	size_t nr;
 	const char *above;
-	uint64_t need;
 	struct err why;
 };
 
@@ -100,22 +96,23 @@ static int chain_open(const struct chain *c, const struct near *near)
 	return path_open(c->opener, PATH_MEMORY, near->paths.memory, NULL);
 }
 
-static bool chain_fits(const struct chain *c, int fd)
+/* What the file itself tells. Only a label that counts says its moment. */
+static void chain_look(const struct chain *c, int fd, struct base_file *file)
 {
+	struct snapshot_label label;
 	struct stat st;
 
-	return fd_stat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	       (uint64_t)st.st_size == c->image->size;
-}
-
-/* Whoever can write into the directory could put a base there. */
-static bool chain_is_strange(const struct chain *c, int fd)
-{
-	struct stat st;
-
-	return fd_stat(fd, &st) < 0 ||
-	       (st.st_uid != c->owner && st.st_uid != geteuid() &&
-		st.st_uid != 0);
+	*file = (struct base_file){0};
+	if (fd_stat(fd, &st) < 0)
+		return;
+	file->size = (uint64_t)st.st_size;
+	file->owner = st.st_uid;
+	if (!S_ISREG(st.st_mode) || file->size != c->image->size ||
+	    snapshot_label_get(fd, &label) != LABEL_SURE)
+		return;
+	file->moment = label.moment;
+	file->needs = label.base;
+	file->known = true;
 }
 
 static int chain_name(const struct chain *c, struct near *near,
@@ -145,11 +142,9 @@ static int chain_note(struct chain *c, const char *name)
 		return r;
 	near.paths.opener = c->opener;
 	fd = chain_open(c, &near);
-	if (fd >= 0 && chain_fits(c, fd) &&
-	    snapshot_label_get(fd, &near.label) != LABEL_SURE)
-		near.label = (struct snapshot_label){0};
-	near.strange = fd >= 0 && chain_is_strange(c, fd);
-	if (fd < 0 || (near.label.moment == 0 && !c->in_dirs)) {
+	if (fd >= 0)
+		chain_look(c, fd, &near.file);
+	if (fd < 0 || (near.file.moment == 0 && !c->in_dirs)) {
 		snapshot_paths_free(&near.paths);
 		return 0;
 	}
@@ -189,25 +184,27 @@ static int chain_scan(struct chain *c)
 static bool chain_has(const struct chain *c, uint64_t moment)
 {
 	for (size_t i = 0; i < c->nr; i++)
-		if (c->near[i].label.moment == moment)
+		if (c->near[i].file.moment == moment)
 			return true;
 	return false;
 }
 
-/* One that is whole, if there is one; else one whose base is there. */
 static struct near *chain_find(struct chain *c)
 {
 	struct near *found = NULL;
+	unsigned int best = 0;
 
 	for (size_t i = 0; i < c->nr; i++) {
-		struct near *near = &c->near[i];
+		const struct base_file *file = &c->near[i].file;
+		unsigned int rank;
 
-		if (near->label.moment != c->need || near->strange)
+		if (base_fit(file, &c->want) != BASE_FITS)
 			continue;
-		if (near->label.base == 0)
-			return near;
-		if (!found || !chain_has(c, found->label.base))
-			found = near;
+		rank = base_rank(file, chain_has(c, file->needs));
+		if (rank > best) {
+			best = rank;
+			found = &c->near[i];
+		}
 	}
 	return found;
 }
@@ -220,6 +217,7 @@ static int chain_ask(struct chain *c, struct near *near, int *fd)
 	struct snapshot_reader reader = {.state_fd = -1, .memory_fd = -1};
 	struct snapshot_identity who;
 	struct err err = {0};
+	struct stat st;
 	int r;
 
 	near->asked = true;
@@ -228,15 +226,20 @@ static int chain_ask(struct chain *c, struct near *near, int *fd)
 	r = snapshot_find(&reader, &near->paths, true, s, &err);
 	if (reader.stage >= SNAPSHOT_STATE_RIGHT)
 		snapshot_identity_of(s, &who);
-	near->label = (struct snapshot_label){0};
+	near->file = (struct base_file){0};
+	if (r == 0 && fd_stat(reader.memory_fd, &st) < 0)
+		r = -errno;
 	if (r == 0) {
-		near->label = who.label;
-		if (reader.held == MEMORY_WHOLE)
-			near->label.base = 0;
+		near->file.known = true;
+		near->file.size = (uint64_t)st.st_size;
+		near->file.owner = st.st_uid;
+		near->file.moment = who.label.moment;
+		near->file.needs =
+			reader.held == MEMORY_WHOLE ? 0 : who.label.base;
 		if (fd)
 			*fd = fd_steal(&reader.memory_fd);
 	} else if (reader.stage >= SNAPSHOT_STATE_RIGHT &&
-		   who.label.moment == c->need) {
+		   who.label.moment == c->want.moment) {
 		c->why = err;
 	}
 	snapshot_reader_end(&reader);
@@ -249,55 +252,65 @@ static int chain_ask_all(struct chain *c)
 	int r = 0;
 
 	for (size_t i = 0; i < c->nr && r == 0; i++)
-		if (c->near[i].label.moment == 0 && !c->near[i].asked)
+		if (c->near[i].file.moment == 0 && !c->near[i].asked)
 			r = chain_ask(c, &c->near[i], NULL);
 	return r;
 }
 
+/* One that holds the right moment, but cannot be taken. */
+static int chain_unfit(const struct chain *c, const struct near *near,
+		       enum base_fit fit, struct err *err)
+{
+	if (fit == BASE_STRANGE)
+		return err_set(err, -EACCES,
+			       "%s holds only what changed since snapshot "
+			       "%016llx, and %s belongs to another user: copy "
+			       "it",
+			       c->above, (unsigned long long)c->want.moment,
+			       near->paths.memory);
+	return err_set(err, -EINVAL, "%s holds %llu bytes of memory, not %llu",
+		       near->paths.memory, (unsigned long long)near->file.size,
+		       (unsigned long long)c->want.size);
+}
+
 static int chain_missing(const struct chain *c, struct err *err)
 {
-	for (size_t i = 0; i < c->nr; i++)
-		if (c->near[i].label.moment == c->need)
-			return err_set(err, -EACCES,
-				       "%s holds only what changed since "
-				       "snapshot %016llx, and %s belongs to "
-				       "another user: copy it",
-				       c->above, (unsigned long long)c->need,
-				       c->near[i].paths.memory);
+	for (size_t i = 0; i < c->nr; i++) {
+		enum base_fit fit = base_fit(&c->near[i].file, &c->want);
+
+		if (fit != BASE_OTHER)
+			return chain_unfit(c, &c->near[i], fit, err);
+	}
 	if (c->why.rc != 0)
 		return err_set(err, -EINVAL,
 			       "%s holds only what changed since snapshot "
 			       "%016llx, and that is not as it was: %.200s",
-			       c->above, (unsigned long long)c->need,
+			       c->above, (unsigned long long)c->want.moment,
 			       err_for_person(&c->why));
 	return err_set(err, -EINVAL,
 		       "%s holds only what changed since snapshot %016llx, "
 		       "which is not in %s: put it there, or merge the two "
 		       "(volt snapshot merge)",
-		       c->above, (unsigned long long)c->need, c->dir);
+		       c->above, (unsigned long long)c->want.moment, c->dir);
 }
 
 /* What it was known by when it was found. Return: a descriptor or -errno. */
 static int chain_open_again(struct chain *c, struct near *near)
 {
-	const struct snapshot_label was = near->label;
-	struct snapshot_label label;
+	const struct base_file was = near->file;
 	int fd = -1;
-	int r;
+	int r = 0;
 
-	if (near->asked) {
+	if (near->asked)
 		r = chain_ask(c, near, &fd);
-		label = near->label;
-	} else {
+	else
 		fd = chain_open(c, near);
-		r = fd < 0 ? fd : 0;
-		if (fd >= 0 && snapshot_label_get(fd, &label) != LABEL_SURE)
-			r = -ESTALE;
-	}
-	if (r == 0 &&
-	    (fd < 0 || label.moment != was.moment || label.base != was.base))
-		r = -ESTALE;
-	if (r == 0 && chain_is_strange(c, fd))
+	if (r == 0 && fd < 0)
+		r = near->asked ? -ESTALE : fd;
+	if (r == 0 && !near->asked)
+		chain_look(c, fd, &near->file);
+	if (r == 0 && (near->file.needs != was.needs ||
+		       base_fit(&near->file, &c->want) != BASE_FITS))
 		r = -ESTALE;
 	if (r < 0)
 		fd_close(&fd);
@@ -313,7 +326,7 @@ static int chain_take(struct chain *c, struct near *near, struct err *err)
 		return err_set(err, -EINVAL,
 			       "%s differs from snapshot %016llx, which "
 			       "differs from it again: a circle",
-			       c->above, (unsigned long long)c->need);
+			       c->above, (unsigned long long)c->want.moment);
 	fd = chain_open_again(c, near);
 	if (fd == -ESTALE)
 		return err_set(err, fd, "%s was changed while it was read",
@@ -324,7 +337,7 @@ static int chain_take(struct chain *c, struct near *near, struct err *err)
 	r = image_add(c->image, &fd, near->paths.memory, err);
 	near->taken = true;
 	c->above = near->paths.memory;
-	c->need = near->label.base;
+	c->want.moment = near->file.needs;
 	return r;
 }
 
@@ -353,11 +366,11 @@ static int chain_build(struct chain *c, const struct snapshot_paths *paths,
 			       "%016llx, and %s cannot be looked into for that "
 			       "(%s%s): merge the two first (volt snapshot "
 			       "merge)",
-			       c->above, (unsigned long long)c->need,
+			       c->above, (unsigned long long)c->want.moment,
 			       c->dir ? c->dir : "its directory", err_name(r),
 			       r == -EACCES ? ", or the VMM was locked first"
 					    : "");
-	while (r == 0 && c->need != 0)
+	while (r == 0 && c->want.moment != 0)
 		r = chain_next(c, err);
 	return r;
 }
@@ -389,11 +402,12 @@ int snapshot_chain_image(const struct snapshot_paths *paths,
 	if (fd_stat(reader->memory_fd, &st) < 0)
 		return err_set(err, -errno, "Cannot stat %s: %s",
 			       reader->memory_path, err_name(errno));
-	c.owner = st.st_uid;
+	c.want.owner = st.st_uid;
+	c.want.size = s->memory_bytes;
 	if (reader->held == MEMORY_PART)
-		c.need = who.label.base;
+		c.want.moment = who.label.base;
 	r = image_add(image, &reader->memory_fd, reader->memory_path, err);
-	if (r == 0 && c.need != 0)
+	if (r == 0 && c.want.moment != 0)
 		r = chain_build(&c, paths, err);
 	if (r == 0)
 		r = image_finish(image, true, err);

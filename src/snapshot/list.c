@@ -62,9 +62,9 @@ static void list_from_state(struct snapshot_listed *x, const struct snapshot *s,
 
 	snapshot_identity_of(s, &who);
 	x->has_state = true;
-	x->moment = who.label.moment;
-	x->needs = whole ? 0 : who.label.base;
-	x->diff = x->needs != 0;
+	x->file.moment = who.label.moment;
+	x->file.needs = whole ? 0 : who.label.base;
+	x->diff = x->file.needs != 0;
 	x->memory_bytes = s->memory_bytes;
 	(void)snprintf(x->created, sizeof(x->created), "%s", s->created);
 }
@@ -77,13 +77,13 @@ static void list_from_label(struct snapshot_listed *x, int fd)
 
 	if (fd < 0 || fd_stat(fd, &st) < 0)
 		return;
-	x->size = (uint64_t)st.st_size;
-	x->owner = st.st_uid;
-	if (x->has_memory || snapshot_label_get(fd, &label) != LABEL_SURE)
+	x->file.size = (uint64_t)st.st_size;
+	x->file.owner = st.st_uid;
+	if (x->file.known || snapshot_label_get(fd, &label) != LABEL_SURE)
 		return;
-	x->has_memory = true;
-	x->moment = label.moment;
-	x->needs = label.base;
+	x->file.known = true;
+	x->file.moment = label.moment;
+	x->file.needs = label.base;
 	x->diff = label.base != 0;
 }
 
@@ -103,14 +103,14 @@ static int list_look_in_dir(struct list_look *look, const char *path,
 	if (reader.stage >= SNAPSHOT_STATE_RIGHT)
 		list_from_state(x, look->s,
 				r == 0 && reader.held == MEMORY_WHOLE);
-	x->has_memory = r == 0;
+	x->file.known = r == 0;
 	if (reader.memory_fd < 0)
 		reader.memory_fd = path_open(snapshot_opener(&paths),
 					     PATH_MEMORY, paths.memory, NULL);
 	list_from_label(x, reader.memory_fd);
 	list_add_stored(x, reader.state_fd);
 	list_add_stored(x, reader.memory_fd);
-	if (r == -ENOENT && reader.state_fd < 0 && !x->has_memory)
+	if (r == -ENOENT && reader.state_fd < 0 && !x->file.known)
 		r = 0;
 	else if (r != -ENOMEM)
 		r = r < 0 && list_damaged(x, &err) < 0 ? -ENOMEM : 1;
@@ -182,7 +182,7 @@ static int list_look_at_file(struct list_look *look, const char *path,
 	if (fd < 0 || fd_stat(fd, &st) < 0 ||
 	    fd_read_full(fd, magic, sizeof(magic), 0) < 0)
 		return 0;
-	x->owner = st.st_uid;
+	x->file.owner = st.st_uid;
 	list_add_stored(x, fd);
 	if (memcmp(magic, PARCEL_MAGIC, sizeof(magic)) == 0)
 		return list_look_at_export(look, fd, x);
@@ -281,7 +281,7 @@ static int list_by_moment(const void *a, const void *b, void *ctx)
 {
 	const struct snapshot_list *list = ctx;
 	const size_t *i = a, *k = b;
-	uint64_t x = list->item[*i].moment, y = list->item[*k].moment;
+	uint64_t x = list->item[*i].file.moment, y = list->item[*k].file.moment;
 
 	if (x != y)
 		return x < y ? -1 : 1;
@@ -296,7 +296,7 @@ static size_t list_first(const struct list_look *look, uint64_t moment)
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 
-		if (look->list->item[look->by_moment[mid]].moment < moment)
+		if (look->list->item[look->by_moment[mid]].file.moment < moment)
 			low = mid + 1;
 		else
 			high = mid;
@@ -312,7 +312,7 @@ static const struct snapshot_listed *list_at(const struct list_look *look,
 	if (k >= look->list->nr)
 		return NULL;
 	x = &look->list->item[look->by_moment[k]];
-	return x->moment == moment ? x : NULL;
+	return x->file.moment == moment ? x : NULL;
 }
 
 static bool list_has(const struct list_look *look, uint64_t moment)
@@ -321,72 +321,74 @@ static bool list_has(const struct list_look *look, uint64_t moment)
 
 	for (size_t k = list_first(look, moment);
 	     (x = list_at(look, k, moment)); k++)
-		if (x->has_memory)
+		if (x->file.known)
 			return true;
 	return false;
 }
 
-/* Why @x cannot be what @top needs; WHOLE: it can. */
-static enum snapshot_chain list_fits(const struct snapshot_listed *x,
-				     const struct snapshot_listed *top)
+/* Only what lies in a directory can be a base (chain.h). */
+static enum base_fit list_fit(const struct snapshot_listed *x,
+			      const struct base_wanted *wanted)
 {
-	if (x->form != SNAPSHOT_IN_DIR)
-		return SNAPSHOT_CHAIN_MISSING;
-	if (!x->has_memory ||
-	    x->size != (top->has_state ? top->memory_bytes : top->size))
-		return SNAPSHOT_CHAIN_WRONG;
-	if (x->owner != top->owner && x->owner != geteuid() && x->owner != 0)
-		return SNAPSHOT_CHAIN_STRANGE;
-	return SNAPSHOT_CHAIN_WHOLE;
+	return x->form == SNAPSHOT_IN_DIR ? base_fit(&x->file, wanted)
+					  : BASE_OTHER;
 }
 
-/* As chain.c: one that is whole, else one whose base is there. @why: when there
- * is none. */
+/* What @wanted is. @fit: the best that there is, also when it does not fit. */
 static size_t list_find(const struct list_look *look,
-			const struct snapshot_listed *top, uint64_t moment,
-			enum snapshot_chain *why)
+			const struct base_wanted *wanted, enum base_fit *fit)
 {
 	const struct snapshot_listed *x;
 	size_t found = SNAPSHOT_LIST_NO;
-	const struct snapshot_listed *items = look->list->item;
+	unsigned int best = 0;
 
-	*why = SNAPSHOT_CHAIN_MISSING;
-	for (size_t k = list_first(look, moment);
-	     (x = list_at(look, k, moment)); k++) {
-		enum snapshot_chain fits = list_fits(x, top);
+	*fit = BASE_OTHER;
+	for (size_t k = list_first(look, wanted->moment);
+	     (x = list_at(look, k, wanted->moment)); k++) {
+		enum base_fit fits = list_fit(x, wanted);
+		unsigned int rank;
 
-		if (fits > *why)
-			*why = fits;
-		if (fits != SNAPSHOT_CHAIN_WHOLE)
+		if (fits > *fit)
+			*fit = fits;
+		if (fits != BASE_FITS)
 			continue;
-		if (x->needs == 0)
-			return look->by_moment[k];
-		if (found == SNAPSHOT_LIST_NO ||
-		    !list_has(look, items[found].needs))
+		rank = base_rank(&x->file, list_has(look, x->file.needs));
+		if (rank > best) {
+			best = rank;
 			found = look->by_moment[k];
+		}
 	}
 	return found;
 }
 
+static const enum snapshot_chain list_chain_of[] = {
+	[BASE_OTHER] = SNAPSHOT_CHAIN_MISSING,
+	[BASE_WRONG] = SNAPSHOT_CHAIN_WRONG,
+	[BASE_STRANGE] = SNAPSHOT_CHAIN_STRANGE,
+};
+
 static void list_walk(struct list_look *look, size_t which)
 {
 	struct snapshot_listed *top = &look->list->item[which];
-	enum snapshot_chain why = SNAPSHOT_CHAIN_WHOLE;
+	struct base_wanted wanted = {
+		.size = top->has_state ? top->memory_bytes : top->file.size,
+		.owner = top->file.owner,
+	};
+	enum base_fit fit;
 	size_t at = which;
 
 	top->chain = SNAPSHOT_CHAIN_WHOLE;
 	top->broken = which;
-	for (unsigned int layers = 1; look->list->item[at].needs != 0;
-	     layers++) {
-		size_t next =
-			list_find(look, top, look->list->item[at].needs, &why);
+	for (unsigned int layers = 1;
+	     (wanted.moment = look->list->item[at].file.needs) != 0; layers++) {
+		size_t next = list_find(look, &wanted, &fit);
 
 		if (at == which)
 			top->base = next;
 		top->broken = at;
 		look->mark[at] = which + 1;
 		if (next == SNAPSHOT_LIST_NO)
-			top->chain = why;
+			top->chain = list_chain_of[fit];
 		else if (look->mark[next] == which + 1)
 			top->chain = SNAPSHOT_CHAIN_CIRCLE;
 		else if (layers == SNAPSHOT_CHAIN_MAX)

@@ -11,16 +11,15 @@
  * locked and nothing is written. What is no snapshot is left out; what should
  * be one and is not right is in the list with the sentence of a restore.
  *
- * Then each gets its base by the rules of a chain: a base is known by the
- * moment that it holds, is of the same size, is not another user's, and of
- * several a whole one is taken. No files are opened for that: a list of N costs
- * N looks, not N for each.
+ * Then each gets its base by the rules of a chain (base.h). No files are opened
+ * for that: a list of N costs N looks, not N for each.
  *
  * All of it is strangers' files. Names and texts are as they are there: who
  * prints them cleans them (base/clean.h).
  */
 #pragma once
 
+#include "snapshot/base.h"
 #include "snapshot/state.h"
 
 #define SNAPSHOT_LIST_MAX 65536u
@@ -51,12 +50,10 @@ enum snapshot_chain {
  * @name:	in the folder; owned
  * @why:	what is wrong with it; NULL: nothing. Owned
  * @has_state:	its state is right: @diff, @created and @memory_bytes are known
- * @has_memory:	its memory is known and can be the base of others
  * @created:	when it was saved, as its state says
  * @stored_bytes:	that its files take on the disk
- * @moment, @needs:	what it holds; what it is a diff of, 0: it is whole
- * @size, @owner:	of its memory file
- * @base:	which of the list @needs is; SNAPSHOT_LIST_NO: none of them
+ * @file:	its memory, for those that it may be the base of
+ * @base:	which of the list @file needs; SNAPSHOT_LIST_NO: none of them
  * @broken:	with a @chain that is broken: the last one that there is
  */
 struct snapshot_listed {
@@ -64,15 +61,11 @@ struct snapshot_listed {
 	char *why;
 	enum snapshot_form form;
 	bool has_state;
-	bool has_memory;
 	bool diff;
 	char created[SNAPSHOT_TEXT_MAX];
 	uint64_t memory_bytes;
 	uint64_t stored_bytes;
-	uint64_t moment;
-	uint64_t needs;
-	uint64_t size;
-	uid_t owner;
+	struct base_file file;
 	size_t base;
 	enum snapshot_chain chain;
 	size_t broken;
