@@ -267,7 +267,13 @@ class Storm:
         shutil.rmtree(other, ignore_errors=True)
         good = self.verdict(one)  # without the other, which it may need
         subprocess.run([*self.dice.choice(COPIES), one, other], check=True)
-        # What a kill left in the one is provably nobody's in the other.
+        # Killed behind the rename of its state: that finds its memory by id.
+        state = other / "state.json"
+        if state.exists():
+            half = other / f"memory.snap.{json.loads(state.read_text())['id']}"
+            if half.exists():
+                half.replace(other / "memory.snap")
+        # What else a kill left in the one is provably nobody's in the other.
         for path in other.iterdir():
             if path.name not in ("memory.snap", "state.json"):
                 path.unlink()
