@@ -56,6 +56,7 @@ extern const struct args_page cmd_snapshot_export_page;
 extern const struct args_page cmd_snapshot_import_page;
 extern const struct args_page cmd_snapshot_ls_page;
 extern const struct args_page cmd_snapshot_tree_page;
+extern const struct args_page cmd_snapshot_verify_page;
 extern const struct args_page cmd_stats_page;
 extern const struct args_page cmd_stop_page;
 
@@ -76,6 +77,7 @@ int cmd_snapshot_export(const struct args_page *page, int argc, char **argv);
 int cmd_snapshot_import(const struct args_page *page, int argc, char **argv);
 int cmd_snapshot_ls(const struct args_page *page, int argc, char **argv);
 int cmd_snapshot_tree(const struct args_page *page, int argc, char **argv);
+int cmd_snapshot_verify(const struct args_page *page, int argc, char **argv);
 int cmd_stats(const struct args_page *page, int argc, char **argv);
 int cmd_stop(const struct args_page *page, int argc, char **argv);
 

@@ -50,7 +50,8 @@ const struct args_page cmd_snapshot_page = {
 		 "export [--whole] DIR FILE\n"
 		 "import FILE DIR\n"
 		 "ls [--json] [DIR]\n"
-		 "tree [DIR]",
+		 "tree [DIR]\n"
+		 "verify DIR | FILE | STATE MEMORY",
 	.about = "Saves VM NAME into DIR, which is made if it is not there: "
 		 "state.json, readable, and memory.snap, which takes the room "
 		 "of the memory that the guest has used. A snapshot that is "

@@ -90,7 +90,7 @@ static int verify_memory(struct facts *f, struct err *err)
 	int r = SNAPSHOT_CONTENTS_WRONG;
 
 	if (memory_ok(f))
-		r = snapshot_check_contents(&f->reader, f->s, err);
+		r = snapshot_check_contents(&f->reader, f->s, NULL, err);
 	if (r < 0)
 		return r;
 	f->contents = (enum snapshot_contents)r;

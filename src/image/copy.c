@@ -98,7 +98,7 @@ uint64_t memory_stored(int fd, uint64_t size)
 
 /* The extent of the file, @chunk at a time. */
 static int crc_extent(int fd, uint8_t *chunk, const struct memory_extent *e,
-		      bool zeros, uint64_t *crc)
+		      bool zeros, struct memory_watch *watch, uint64_t *crc)
 {
 	for (uint64_t at = e->at; at < e->end;) {
 		uint64_t n =
@@ -117,12 +117,21 @@ static int crc_extent(int fd, uint8_t *chunk, const struct memory_extent *e,
 			*crc = crc64(*crc, chunk + i, PAGE_SIZE);
 		}
 		at += n;
+		if (watch)
+			watch->read(watch, n);
 	}
 	return 0;
 }
 
 int memory_crc(int fd, uint64_t size, bool zeros, uint64_t *crc,
 	       struct err *err)
+{
+	return memory_crc_watched(fd, size, zeros, NULL, crc, err);
+}
+
+int memory_crc_watched(int fd, uint64_t size, bool zeros,
+		       struct memory_watch *watch, uint64_t *crc,
+		       struct err *err)
 {
 	cleanup_free uint8_t *chunk = malloc(COPY_CHUNK);
 	struct memory_extent e = {0};
@@ -134,7 +143,7 @@ int memory_crc(int fd, uint64_t size, bool zeros, uint64_t *crc,
 	store_le64(start, size);
 	sum = crc64(0, start, sizeof(start));
 	while (r == 0 && memory_next_extent(fd, size, &e))
-		r = crc_extent(fd, chunk, &e, zeros, &sum);
+		r = crc_extent(fd, chunk, &e, zeros, watch, &sum);
 	if (r < 0)
 		return err_set(err, r, "Cannot read the memory file: %s",
 			       err_name(r));

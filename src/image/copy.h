@@ -53,3 +53,16 @@ uint64_t memory_stored(int fd, uint64_t size);
  */
 int memory_crc(int fd, uint64_t size, bool zeros, uint64_t *crc,
 	       struct err *err) __must_check;
+
+/**
+ * struct memory_watch - who waits for a long read; embed it
+ * @read:	@bytes more were read
+ */
+struct memory_watch {
+	void (*read)(struct memory_watch *watch, uint64_t bytes);
+};
+
+/* The same as memory_crc(), and @watch hears how far it is; NULL: nobody. */
+int memory_crc_watched(int fd, uint64_t size, bool zeros,
+		       struct memory_watch *watch, uint64_t *crc,
+		       struct err *err) __must_check;

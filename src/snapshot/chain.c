@@ -22,11 +22,13 @@
  * struct near - a snapshot beside ours
  * @paths:	state is NULL of a file that lies there without one
  * @file:	its memory; by its state where no label counts (@asked)
+ * @failed:	what its state says that it holds, and it is not right
  * @taken:	it is part of the chain
  */
 struct near {
 	struct snapshot_paths paths;
 	struct base_file file;
+	uint64_t failed;
 	bool asked;
 	bool taken;
 };
@@ -70,20 +72,11 @@ static char *chain_above(const char *dir)
 	return snapshot_parent(dir);
 }
 
-static bool chain_is_named(const char *path, const char *name)
-{
-	size_t len = strlen(path), n = strlen(name);
-
-	return len >= n && strcmp(path + len - n, name) == 0 &&
-	       (len == n || path[len - n - 1] == '/');
-}
-
 static int chain_where(struct chain *c, const struct snapshot_paths *paths)
 {
 	cleanup_free char *dir = snapshot_parent(paths->memory);
 
-	c->in_dirs = chain_is_named(paths->state, SNAPSHOT_STATE_NAME) &&
-		     chain_is_named(paths->memory, SNAPSHOT_MEMORY_NAME);
+	c->in_dirs = snapshot_paths_are_in_dir(paths);
 	if (!dir)
 		return -ENOMEM;
 	c->dir = c->in_dirs ? chain_above(dir) : ptr_steal(dir);
@@ -238,21 +231,24 @@ static int chain_ask(struct chain *c, struct near *near, int *fd)
 			reader.held == MEMORY_WHOLE ? 0 : who.label.base;
 		if (fd)
 			*fd = fd_steal(&reader.memory_fd);
-	} else if (reader.stage >= SNAPSHOT_STATE_RIGHT &&
-		   who.label.moment == c->want.moment) {
-		c->why = err;
+	} else if (reader.stage >= SNAPSHOT_STATE_RIGHT) {
+		near->failed = who.label.moment;
+		if (near->failed == c->want.moment)
+			c->why = err;
 	}
 	snapshot_reader_end(&reader);
 	free(s);
 	return r == -ENOMEM ? r : 0;
 }
 
+/* Once, but for what failed and is needed now: why is to be said. */
 static int chain_ask_all(struct chain *c)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < c->nr && r == 0; i++)
-		if (c->near[i].file.moment == 0 && !c->near[i].asked)
+		if (c->near[i].file.moment == 0 &&
+		    (!c->near[i].asked || c->near[i].failed == c->want.moment))
 			r = chain_ask(c, &c->near[i], NULL);
 	return r;
 }

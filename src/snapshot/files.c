@@ -55,6 +55,20 @@ void snapshot_paths_free(struct snapshot_paths *paths)
 	*paths = (struct snapshot_paths){0};
 }
 
+static bool files_is_named(const char *path, const char *name)
+{
+	size_t len = strlen(path), n = strlen(name);
+
+	return len >= n && strcmp(path + len - n, name) == 0 &&
+	       (len == n || path[len - n - 1] == '/');
+}
+
+bool snapshot_paths_are_in_dir(const struct snapshot_paths *paths)
+{
+	return files_is_named(paths->state, SNAPSHOT_STATE_NAME) &&
+	       files_is_named(paths->memory, SNAPSHOT_MEMORY_NAME);
+}
+
 char *snapshot_parent(const char *path)
 {
 	size_t len = strlen(path);

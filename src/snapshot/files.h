@@ -79,6 +79,9 @@ int snapshot_paths_in(struct snapshot_paths *paths,
 /* The same; with @memory two files, the state @from. */
 int snapshot_paths_of(struct snapshot_paths *paths, const char *from,
 		      const char *memory) __must_check;
+/* The two files have the names of those in a directory. */
+bool snapshot_paths_are_in_dir(const struct snapshot_paths *paths);
+
 void snapshot_paths_free(struct snapshot_paths *paths);
 
 /* The directory that the last name of @path is in; slashes at its end do not

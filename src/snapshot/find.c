@@ -6,7 +6,6 @@
 
 #include "base/fd.h"
 #include "base/pages.h"
-#include "image/copy.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -161,7 +160,8 @@ int snapshot_find(struct snapshot_reader *r, const struct snapshot_paths *paths,
 }
 
 int snapshot_check_contents(const struct snapshot_reader *r,
-			    const struct snapshot *s, struct err *err)
+			    const struct snapshot *s,
+			    struct memory_watch *watch, struct err *err)
 {
 	char text[SNAPSHOT_ID_TEXT];
 	uint64_t crc;
@@ -169,8 +169,8 @@ int snapshot_check_contents(const struct snapshot_reader *r,
 
 	if (s->memory_crc[0] == '\0')
 		return SNAPSHOT_CONTENTS_NO_CRC;
-	rc = memory_crc(r->memory_fd, s->memory_bytes,
-			s->storage == SNAPSHOT_DIFF, &crc, err);
+	rc = memory_crc_watched(r->memory_fd, s->memory_bytes,
+				s->storage == SNAPSHOT_DIFF, watch, &crc, err);
 	if (rc < 0)
 		return rc;
 	snapshot_id_text(crc, text);

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "image/copy.h"
 #include "snapshot/files.h"
 #include "snapshot/state.h"
 
@@ -78,12 +79,14 @@ enum snapshot_contents {
  * snapshot_check_contents() - does the memory hold what it did?
  * @r:		at SNAPSHOT_MEMORY_KNOWN
  * @s:		what snapshot_find() decoded
+ * @watch:	hears how far it is, or NULL
  *
  * Return: RIGHT, WRONG with a sentence, or NO_CRC; -errno with a sentence when
  * it cannot be read.
  */
 int snapshot_check_contents(const struct snapshot_reader *r,
 			    const struct snapshot *s,
+			    struct memory_watch *watch,
 			    struct err *err) __must_check;
 
 void snapshot_reader_end(struct snapshot_reader *r);

@@ -25,7 +25,7 @@ struct part {
 /* What does not hold what it should is not given a new CRC. */
 static int check_contents(const struct part *p, struct err *err)
 {
-	int r = snapshot_check_contents(&p->reader, p->s, err);
+	int r = snapshot_check_contents(&p->reader, p->s, NULL, err);
 
 	return r == SNAPSHOT_CONTENTS_WRONG ? -EBADMSG : (r < 0 ? r : 0);
 }

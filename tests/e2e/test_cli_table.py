@@ -46,6 +46,7 @@ BASES = {
     "volt snapshot export": [["none", "none/none"]],
     "volt snapshot import": [["none", "none"]],
     "volt snapshot ls": [["none"]], "volt snapshot tree": [["none"]],
+    "volt snapshot verify": [["none"]],
     "volt net add": [["longer-than-a-tap"]],  # as root, too: none is made
     "volt net del": [["longer-than-a-tap"]],
     "volt net list": [[]], "volt ps": [[]], "volt stats": [["none"]],
@@ -222,6 +223,8 @@ def test_words(person, command):
     for odd in ODD:
         if command.startswith("volt net") and odd == "none":
             continue  # a tap's name
+        if command == "volt snapshot verify" and odd == "/":
+            continue  # a sentence for each folder that may not be read
         done = person(command, *base[:-1], odd)
         takes_any = command in ("volt snapshot", "volt restore",
                                 "volt snapshot inspect", "volt snapshot merge")
