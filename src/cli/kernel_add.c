@@ -6,6 +6,7 @@
 
 #include "kernel/aptget.h"
 #include "kernel/intake.h"
+#include "kernel/keep.h"
 
 #include "base/fd.h"
 
@@ -18,6 +19,7 @@ struct add {
 	const char *config;
 	const char *package;
 	const char *suite;
+	const char *keep;
 	bool replace;
 	bool preset;
 };
@@ -32,6 +34,8 @@ static const struct arg kernel_add_args[] = {
 	{"suite", "NAME", "of this Debian, such as bookworm, trixie or "
 	 "bookworm-backports (default: what this machine's apt knows)",
 	 .kind = ARG_TEXT, AT(suite), .needs = "package"},
+	{"keep", "DIR", "leave the packages that were downloaded in this "
+	 "folder, too", .kind = ARG_TEXT, AT(keep), .needs = "package"},
 	{"name", "NAME", "letters, digits and . _ + - ~ (default: its version)",
 	 .kind = ARG_TEXT, AT(name)},
 	{"config", "FILE", "its configuration (a .config, /boot/config-*), if "
@@ -89,7 +93,9 @@ static int add_fetch(struct adding *adding, const struct add *o,
 	int r = adding_folder(adding, &folder, err);
 
 	wish.folder = folder;
-	return r < 0 ? r : aptget_fetch(&wish, progress, deb, err);
+	if (r == 0)
+		r = aptget_fetch(&wish, progress, deb, err);
+	return r == 0 && o->keep ? keep_packages(folder, o->keep, err) : r;
 }
 
 /* From a file, or from Debian by way of one. */

@@ -30,8 +30,8 @@ class Store:
             env={**os.environ, "VOLT_STORE": str(self.folder),
                  "VOLT_CACHE": str(self.folder.with_name("cache")), **env})
 
-    def ok(self, *words):
-        run = self.call(*words)
+    def ok(self, *words, **env):
+        run = self.call(*words, **env)
         assert run.returncode == 0, run.stderr
         return run.stdout
 
@@ -441,7 +441,7 @@ def test_a_kernel_of_several_packages(store, tmp_path):
 # What stands in PATH instead of apt: it leaves a package that is not whole.
 APT = """#!/bin/sh
 case "$*" in
-*download*) head -c 1000 "$PACKAGE" >linux-image-6.1-test_1_amd64.deb ;;
+*download*) head -c "$BYTES" "$PACKAGE" >linux-image-6.1-test_1_amd64.deb ;;
 *depends*) exit 0 ;;
 *) exit 1 ;;
 esac
@@ -456,10 +456,26 @@ def by_apt(folder, **env):
         (folder / "bin" / name).write_text(APT)
         (folder / "bin" / name).chmod(0o755)
     return {"PATH": f"{folder}/bin:{os.environ['PATH']}", "WAIT": "",
-            "PACKAGE": str(package(folder, "none")), **env}
+            "BYTES": "1000", "PACKAGE": str(package(folder, "none")), **env}
 
 
 FETCH = ("add", "--package", "linux-image-6.1-test")
+
+
+def test_packages_are_kept(store, tmp_path):
+    """Whole, where that was asked for, and nothing half there."""
+    if not shutil.which("dpkg-deb"):
+        pytest.skip("dpkg-deb is not installed")
+    env = by_apt(tmp_path, BYTES="1000000")
+    kept = tmp_path / "kept"
+    assert "cannot be kept in" in store.fails(
+        *FETCH, "--keep", tmp_path / "no/where", **env)
+    for _ in range(2):
+        store.ok(*FETCH, "--name", "a", "--keep", kept, **env)
+    assert [p.name for p in kept.iterdir()] == [
+        "linux-image-6.1-test_1_amd64.deb"]
+    whole = (tmp_path / "none.deb").read_bytes()
+    assert next(kept.iterdir()).read_bytes() == whole
 
 
 def test_a_truncated_download(store, tmp_path):
