@@ -67,8 +67,8 @@ i8042.nomux i8042.dumbkbd pci=off $cmdline volt.quiet volt.end=$end" "$@"
 
 get_guest()
 {
-	kernel=$("$tree/tools/kernel/fetch" --print vmlinux)
-	modules=$("$tree/tools/kernel/fetch" --print modules)
+	kernel=$("$tree/tests/kernel/stock" --print vmlinux)
+	modules=$("$tree/tests/kernel/stock" --print modules)
 	release=$(basename "$modules")
 	initrd=$("$tree/tests/initramfs/build")
 }

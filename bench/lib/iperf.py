@@ -137,7 +137,7 @@ def rounds(ctx, kernel, initrd):
 def measure(ctx):
     kernel, initrd = ctx.iperf_kernel, ctx.iperf_initrd
     if not kernel:
-        kernel = lab.made_by("tools/kernel/fetch", "--print", "vmlinux")
+        kernel = lab.made_by("tests/kernel/stock", "--print", "vmlinux")
         initrd = lab.made_by("tests/initramfs/build", "--modules", "--iperf")
     if not kernel or not initrd or not shutil.which("iperf3"):
         print("no guest kernel, initramfs or iperf3: no TCP figures",

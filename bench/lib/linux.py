@@ -43,10 +43,9 @@ def options(arg):
 
 def guests(with_slim, *initrd_options):
     """Kernels by name, and the initramfs."""
-    kernels = {"stock": lab.made_by("tools/kernel/fetch", "--print", "vmlinux")}
+    kernels = {"stock": lab.made_by("tests/kernel/stock", "--print", "vmlinux")}
     if with_slim:
-        kernels["slim"] = lab.made_by("tools/kernel/build-slim", "--print",
-                                      "vmlinux")
+        kernels["slim"] = lab.made_by("tests/kernel/slim")
     initrd = lab.made_by("tests/initramfs/build", *initrd_options)
     return {name: path for name, path in kernels.items() if path}, initrd
 

@@ -26,7 +26,7 @@ TIMEOUT = 240
 
 def made():
     """The guest's kernel and initramfs, or None twice."""
-    kernel = lab.made_by("tools/kernel/fetch", "--print", "vmlinux")
+    kernel = lab.made_by("tests/kernel/stock", "--print", "vmlinux")
     return kernel, kernel and lab.made_by("tests/initramfs/build", "--modules",
                                           "--fio")
 

@@ -7,6 +7,7 @@ emulated host. Booting the lab takes seconds, so all of a module's lab cases
 run in one go: see lab_results().
 """
 
+import functools
 import http.client
 import json
 import os
@@ -319,20 +320,23 @@ def said(*argv):
                           stdout=subprocess.PIPE).stdout.strip()
 
 
-NO_SLIM = "no slim kernel in the cache: tools/kernel/build-slim makes one"
-
-
-def slim_kernel():
-    """Of the cache, or None: building it takes minutes."""
+def stock_store():
+    """The store of tests/kernel/stock, for whoever looks for its kernel."""
     cache = os.environ.get("VOLT_CACHE") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
         "volt")
-    folder = os.path.join(cache, "kernel")
-    found = [os.path.join(folder, name, "vmlinux")
-             for name in (os.listdir(folder) if os.path.isdir(folder) else [])
-             if name.startswith("slim")]
-    found = [path for path in found if os.path.exists(path)]
-    return max(found, key=os.path.getmtime) if found else None
+    return os.path.join(cache, "store")
+
+
+NO_SLIM = "no slim kernel in the cache: tests/kernel/slim makes one"
+
+
+@functools.cache
+def slim_kernel():
+    """The vmlinux in the cache's store, or None: building it takes minutes."""
+    run = subprocess.run([ROOT / "tests/kernel/slim", "--there"], text=True,
+                         capture_output=True, timeout=120, check=False)
+    return run.stdout.strip() if run.returncode == 0 else None
 
 
 def runs_linux():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kernels of the store boot as `volt kernel check` says, or do not.
 
-Debian's stock kernels are what tools/kernel/fetch has, made a package again:
+Debian's stock kernels are what tests/kernel/stock has, made a package again:
 their drivers are modules, so a root on a disk takes the initramfs that `volt
 run` makes. What check refuses is booted past it, by volt-vmm. All in one lab.
 """
@@ -66,7 +66,7 @@ BOOTS = [
 
 def make_package(folder, series):
     """The stock kernel of a Debian as a .deb; and its parts."""
-    argv = [ROOT / "tools/kernel/fetch",
+    argv = [ROOT / "tests/kernel/stock",
             *(["--series", series] if series else []), "--print"]
     image, config, modules = (Path(said(*argv, x))
                               for x in ("bzimage", "config", "modules"))
@@ -127,8 +127,7 @@ def booted(build, tmp_path_factory):
             add(store, name, deb)
             add(store, f"{name}-without-modules", image, "--config", config)
     if slim_kernel():
-        add(store, "slim", slim_kernel(), "--config",
-            Path(slim_kernel()).with_name("config"))
+        add(store, "slim", slim_kernel())
     checked = {}
     for boot in boots:
         boot.store, boot.kernel = store, said(

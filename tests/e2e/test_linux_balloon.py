@@ -19,7 +19,7 @@ CASES = ["hwrng", "reporting", "statistics", "inflate", "deflate", "hinting",
 @pytest.fixture(scope="module")
 def said_in_lab(build, tmp_path_factory):
     need_lab()
-    kernel = said(ROOT / "tools/kernel/fetch", "--print", "bzimage")
+    kernel = said(ROOT / "tests/kernel/stock", "--print", "bzimage")
     initrd = said(ROOT / "tests/initramfs/build", "--modules")
     out, log = in_lab(
         [sys.executable, Path(__file__).parent / "balloon_linux.py",

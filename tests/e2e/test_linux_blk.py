@@ -38,7 +38,7 @@ def results(build, tmp_path_factory):
     """What lab_blk.py found, by scenario."""
     need_lab()
     folder = tmp_path_factory.mktemp("blk")
-    kernel = said(ROOT / "tools/kernel/fetch", "--print", "vmlinux")
+    kernel = said(ROOT / "tests/kernel/stock", "--print", "vmlinux")
     initrd = said(ROOT / "tests/initramfs/build", "--modules")
     out, log = in_lab(
         ["python3", ROOT / "tests/e2e/lab_blk.py", BUILD, kernel, initrd,

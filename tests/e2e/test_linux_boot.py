@@ -3,7 +3,7 @@
 
 Each boot has something of its own (protocol, CPUs, irqchip, memory, end), and
 all of a lab's boots are one session. The slim kernel takes part when somebody
-has built it (tools/kernel/build-slim): that takes minutes.
+has built it (tests/kernel/slim): that takes minutes.
 """
 
 import functools
@@ -87,14 +87,14 @@ def series_of(series):
 def kernel(name, series=""):
     if name == "slim":
         return slim_kernel()
-    return said(ROOT / "tools/kernel/fetch", *series_of(series), "--print",
+    return said(ROOT / "tests/kernel/stock", *series_of(series), "--print",
                 name)
 
 
 @functools.cache
 def no_series(series):
     """Why there is no kernel of another Debian, or None."""
-    run = subprocess.run([ROOT / "tools/kernel/fetch", *series_of(series)],
+    run = subprocess.run([ROOT / "tests/kernel/stock", *series_of(series)],
                          capture_output=True, text=True, check=False)
     return None if run.returncode == 0 else run.stderr.strip()[-200:]
 

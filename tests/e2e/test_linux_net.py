@@ -42,7 +42,7 @@ def results(build, tmp_path_factory):
     """Both modes in one session: what the host said, folder by mode."""
     if os.environ.get("VOLT_TEST_LAB") == "0":
         pytest.skip("the lab is switched off by VOLT_TEST_LAB=0")
-    kernel = prepare("tools/kernel/fetch", "--print", "vmlinux")
+    kernel = prepare("tests/kernel/stock", "--print", "vmlinux")
     initrd = prepare("tests/initramfs/build", "--modules", "--iperf")
     folder = tmp_path_factory.mktemp("net")
     lines = [f"cd {folder}"]

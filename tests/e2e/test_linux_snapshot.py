@@ -81,7 +81,7 @@ def disk_image(folder):
 def said_in_lab(build, tmp_path_factory):
     need_lab()
     folder = tmp_path_factory.mktemp("snapshot")
-    kernel = said(ROOT / "tools/kernel/fetch", "--print", "bzimage")
+    kernel = said(ROOT / "tests/kernel/stock", "--print", "bzimage")
     kinds = [f"stock={kernel},{CLONES},{DEPTH}", f"full={kernel},1,0"]
     if slim_kernel():
         kinds.append(f"slim={slim_kernel()},{CLONES},0")

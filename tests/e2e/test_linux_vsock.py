@@ -32,7 +32,7 @@ def said_in_lab(build, tmp_path_factory):
     need_lab()
     folder = tmp_path_factory.mktemp("vsock")
     image = vsock_guest_image(folder, "vsock", SCRIPT)
-    kernel = said(ROOT / "tools/kernel/fetch", "--print", "bzimage")
+    kernel = said(ROOT / "tests/kernel/stock", "--print", "bzimage")
     out, log = in_lab(
         [sys.executable, HERE / "vsock_linux.py", BUILD / "volt-vmm", kernel,
          image, str(MIB), str(CONNECTIONS)],

@@ -29,9 +29,13 @@ def copied_cache(target):
     """The kernels, and the QEMU of the lab, if it is not the installed one."""
     said = subprocess.run([ROOT / "tests/lab/fetch-qemu"], check=True,
                           stdout=subprocess.PIPE, text=True).stdout
-    stock = subprocess.run([ROOT / "tools/kernel/fetch", "--print", "config"],
+    stock = subprocess.run([ROOT / "tests/kernel/stock", "--print", "config"],
                            check=True, stdout=subprocess.PIPE, text=True).stdout
-    folders = [(Path(stock.strip()).parent, "kernel", "stock")]
+    stock = Path(stock.strip()).parent
+    subprocess.run(["mkdir", "-p", target], check=True)
+    subprocess.run(["cp", "-r", stock.parents[1] / "store", target],
+                   check=True)
+    folders = [(stock, "kernel", "stock")]
     program = dict(x.split("=", 1) for x in said.splitlines())["program"]
     if os.path.isabs(program) and not os.environ.get("VOLT_LAB_QEMU"):
         folders.append((Path(program).parent, "qemu", "current"))
@@ -70,7 +74,7 @@ def test_demo(home):
         cwd=home / "volt", stdin=subprocess.DEVNULL, timeout=600, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
         env={"HOME": str(home), "VOLT_CACHE": str(home / "cache"),
-             "PATH": os.environ["PATH"], "TMPDIR": str(home)})
+             "VOLT_STORE": str(home / "cache/store"), "PATH": os.environ["PATH"], "TMPDIR": str(home)})
     assert run.returncode == 0, run.stdout[-3000:]
     assert "\n==> Linux " in run.stdout and "VOLT-END" in run.stdout
 

@@ -6,7 +6,7 @@ import subprocess
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 TREE = os.path.dirname(os.path.dirname(HERE))
-FETCH = os.path.join(TREE, 'tools/kernel/fetch')
+STOCK = os.path.join(TREE, 'tests/kernel/stock')
 FETCH_QEMU = os.path.join(HERE, 'fetch-qemu')
 PACK = os.path.join(TREE, 'tests/initramfs/pack')
 
@@ -19,7 +19,7 @@ class LabError(Exception):
 
 
 def cache():
-    """The cache folder, as tools/kernel/common.sh has it."""
+    """The cache folder, as tests/common.sh has it."""
     path = os.environ.get('VOLT_CACHE')
     if not path:
         base = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser(
@@ -40,9 +40,9 @@ def facts(*command):
 
 
 def kernel():
-    """What tools/kernel/fetch says of the lab's kernel: a dict of paths."""
+    """What tests/kernel/stock says of the lab's kernel: a dict of paths."""
     series = os.environ.get('VOLT_LAB_KERNEL')
-    return facts(FETCH, *(('--series', series) if series else ()))
+    return facts(STOCK, *(('--series', series) if series else ()))
 
 
 def qemu():

@@ -2,7 +2,7 @@
 /*
  * test_kernels.c - the loaders on real kernels, where the cache has them
  *
- * tools/kernel/fetch and build-slim put them there. Every byte that a program
+ * tests/kernel/stock puts them there. Every byte that a program
  * header of the file names must be in guest memory, most of it mapped.
  */
 #include "boot_kit.h"
@@ -179,7 +179,7 @@ int main(void)
 
 	(void)snprintf(path, sizeof(path), "%s/" STOCK "/bzImage", cache_dir());
 	if (access(path, R_OK) < 0) {
-		(void)printf("skipped: no %s (tools/kernel/fetch gets it)\n",
+		(void)printf("skipped: no %s (tests/kernel/stock gets it)\n",
 			     path);
 		return SKIPPED;
 	}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # common.sh - where the cache is, and Debian packages without root
-# Sourced by the scripts that fetch and build kernels and images.
+# Sourced by the scripts that make kernels, images and the lab; $here is theirs.
 # shellcheck shell=sh
 
 umask 022
@@ -37,6 +37,18 @@ need()
 	[ -z "$missing" ] || die "missing:$missing (apt-get install$missing)"
 }
 
+# built NAME: the program NAME of the build directory.
+built()
+{
+	for dir in "${VOLT_BUILD:-}" "$here/../build" "$here/../../build"; do
+		if [ -n "$dir" ] && [ -x "$dir/$1" ]; then
+			echo "$(cd "$dir" && pwd)/$1"
+			return
+		fi
+	done
+	die "there is no $1: run make first"
+}
+
 # lock NAME: holds the cache's lock NAME until the script ends, so that two
 # callers that need one result make it once. Children that outlive the script
 # must close fd 9, or all others wait for an hour.
@@ -47,21 +59,6 @@ lock()
 		say "waiting for another $self"
 		flock -w 3600 9 || die "the other $self does not end: $cache/$1.lock"
 	}
-}
-
-system_apt()
-{
-	"$@" -o APT::Sandbox::User=
-}
-
-# private_apt COMMAND...: an apt command with lists of its own in this folder:
-# an ordinary user can refresh those, and a machine whose own lists are empty
-# or stale needs no root.
-private_apt()
-{
-	mkdir -p "$PWD/apt/lists/partial" "$PWD/apt/archives/partial"
-	"$@" -o Dir::State::Lists="$PWD/apt/lists" \
-		-o Dir::Cache="$PWD/apt" -o APT::Sandbox::User=
 }
 
 # debian_mirrors: where to look for a suite that the machine's own package lists
@@ -126,57 +123,4 @@ open_suites()
 suite_apt()
 {
 	"$@" -c "$PWD/suites/apt.conf"
-}
-
-# meta_target PACKAGE PATTERN: the package matching PATTERN (a sed regular
-# expression) that PACKAGE depends on.
-meta_target()
-{
-	"$apt_how" apt-cache depends "$1" 2>/dev/null |
-		sed -n "s/^ *Depends: \($2\)\$/\1/p" | head -n 1
-}
-
-# try_deb PACKAGE [META_PATTERN]: downloads PACKAGE, or what it depends on that
-# matches META_PATTERN, into the current folder by the apt that $apt_how names,
-# and sets $deb to its file name.
-try_deb()
-{
-	pkg=$1
-	[ -z "${2:-}" ] || pkg=$(meta_target "$1" "$2")
-	[ -n "$pkg" ] || return 1
-	say "downloading $pkg"
-	"$apt_how" apt-get -qq download "$pkg" >apt.out 2>&1 || return 1
-	deb=$(ls -- "${pkg}"_*.deb)
-}
-
-# get_deb PACKAGE [META_PATTERN]: try_deb with the system's package lists first;
-# with fresh ones of our own if those know no such package or name a version
-# that is gone.
-get_deb()
-{
-	apt_how=system_apt
-	try_deb "$@" && return
-	say "refreshing package lists of our own"
-	private_apt apt-get -qq update >&2 || return 1
-	apt_how=private_apt
-	try_deb "$@" && return
-	cat apt.out >&2 2>/dev/null
-	return 1
-}
-
-# get_deb_of SUITES PACKAGE META_PATTERN: try_deb with the system's package
-# lists first, then with those of the SUITES, one after the other.
-get_deb_of()
-{
-	suites=$1
-	shift
-	apt_how=system_apt
-	try_deb "$@" && return
-	apt_how=suite_apt
-	for release in $suites; do
-		say "looking in Debian's $release"
-		open_suites "$release" && try_deb "$@" && return
-	done
-	cat apt.out >&2 2>/dev/null
-	return 1
 }
