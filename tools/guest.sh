@@ -65,10 +65,14 @@ boot_linux()
 i8042.nomux i8042.dumbkbd pci=off $cmdline volt.quiet volt.end=$end" "$@"
 }
 
+# Debian's kernel, by name in this user's store, and the initramfs of the tests.
 get_guest()
 {
-	kernel=$("$tree/tests/kernel/stock" --print vmlinux)
-	modules=$("$tree/tests/kernel/stock" --print modules)
-	release=$(basename "$modules")
+	"$volt" kernel path debian >/dev/null 2>&1 ||
+		"$volt" kernel add --package linux-image-cloud-amd64 \
+			--name debian --replace >&2
+	kernel=$("$volt" kernel path debian)
+	release=$("$volt" kernel info debian |
+		sed -n 's/^version *Linux version \([^ ]*\).*/\1/p')
 	initrd=$("$tree/tests/initramfs/build")
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * cache.c - what the tree's scripts have fetched and built for this user
+ * cache.c - what is kept for this user to be made again, if need be
  */
 #include "cli/cache.h"
 
@@ -12,15 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define KERNEL        "kernel/stock/vmlinux"
 #define INITRDS       "initramfs"
 #define INITRD_PREFIX "guest-"
 #define INITRD_SUFFIX ".cpio"
-
-/* Whoever has installed Volt has no tree, and wants a kernel, not its cache. */
-#define NO_KERNEL                                             \
-	"There is no kernel yet: `volt kernel add --package " \
-	"linux-image-cloud-amd64` fetches Debian's, --kernel names a file"
 
 int cache_path(char *path, const char *file, struct err *err)
 {
@@ -41,17 +35,6 @@ int cache_path(char *path, const char *file, struct err *err)
 			       "no cache to look into");
 	if (n < 0 || n >= PATH_MAX)
 		return err_set(err, -ENOENT, "The cache's path is too long");
-	return 0;
-}
-
-int cache_find_kernel(char *path, struct err *err)
-{
-	int r = cache_path(path, KERNEL, err);
-
-	if (r < 0)
-		return r;
-	if (access(path, R_OK) < 0)
-		return err_set(err, -ENOENT, NO_KERNEL);
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cache.h - what the tree's scripts have fetched and built for this user
+ * cache.h - what is kept for this user to be made again, if need be
  */
 #pragma once
 
@@ -15,14 +15,6 @@
  * Return: 0, or -ENOENT with a sentence.
  */
 int cache_path(char *path, const char *file, struct err *err) __must_check;
-
-/**
- * cache_find_kernel() - Debian's cloud kernel, as tools/kernel/fetch left it
- * @path:	PATH_MAX bytes
- *
- * Return: 0, or -ENOENT with a sentence.
- */
-int cache_find_kernel(char *path, struct err *err) __must_check;
 
 /**
  * cache_find_initrd() - the newest initramfs of tests/initramfs/build

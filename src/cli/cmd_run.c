@@ -21,6 +21,9 @@
 
 #define CMDLINE       "console=ttyS0 reboot=k panic=1"
 #define CMDLINE_SHELL CMDLINE " quiet volt.quiet volt.end=shell"
+#define NO_KERNEL                                             \
+	"There is no kernel yet: `volt kernel add --package " \
+	"linux-image-cloud-amd64` fetches Debian's, --kernel names a file"
 
 /**
  * struct run - the command line
@@ -44,7 +47,6 @@ struct run {
 	struct args args;
 	struct kernel_choice choice;
 	char *whole_cmdline;
-	char default_kernel[PATH_MAX];
 	char default_initrd[PATH_MAX];
 	struct launch launch;
 };
@@ -90,9 +92,8 @@ const struct args_page cmd_run_page = {
 		 "A kernel that has a name is checked first. With --disk, and "
 		 "no --initrd, the first disk is its root: the modules that it "
 		 "needs to get there go into a small initramfs, which is kept. "
-		 "Without a kernel, a disk and an initrd: Debian's cloud "
-		 "kernel and a shell, which `make shell` in Volt's source "
-		 "fetches and builds.\n",
+		 "Without a kernel, a disk and an initrd: the default kernel "
+		 "and a shell, which `make shell` in Volt's source builds.\n",
 	.args = run_args,
 	.nr_args = ARRAY_SIZE(run_args),
 	.groups = (const char *const[]){"Options", BOUNDS_HEADING, NULL},
@@ -127,24 +128,6 @@ static int run_check_host(struct err *err)
 		       report->verdict);
 }
 
-/* What the tree's scripts have left, when nothing was asked for. */
-static int take_cached(struct run *run, struct err *err)
-{
-	int r = cache_find_kernel(run->default_kernel, err);
-
-	if (r == 0 && !run->initrd)
-		r = cache_find_initrd(run->default_initrd, err);
-	if (r == 0)
-		r = run_check_host(err);
-	if (r < 0)
-		return r;
-	run->kernel = run->default_kernel;
-	if (!run->cmdline)
-		run->cmdline = run->initrd ? CMDLINE : CMDLINE_SHELL;
-	run->initrd = run->initrd ? run->initrd : run->default_initrd;
-	return 0;
-}
-
 /* The words for a root behind the command line. */
 static int add_root_words(struct run *run, struct err *err)
 {
@@ -173,7 +156,7 @@ static int fill_defaults(struct run *run, struct err *err)
 	int r = kernel_choose(&need, &run->choice, err);
 
 	if (r == -ENOENT && !run->kernel)
-		return take_cached(run, err);
+		r = err_set(err, r, NO_KERNEL);
 	if (r == 0 && run->choice.is_linux)
 		r = run_check_host(err);
 	if (r == 0 && !run->kernel && rootless &&
@@ -213,7 +196,7 @@ static void run_pass(struct run *run, const char *name, const char *value)
 static int build_args(struct run *run, struct err *err)
 {
 	struct launch *l = &run->launch;
-	bool named = run->choice.stored || run->kernel == run->default_kernel;
+	bool named = run->choice.stored;
 
 	run_pass(run, "kernel", run->kernel);
 	run_pass(run, "initrd", run->initrd);

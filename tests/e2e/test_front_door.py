@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, ROOT
+from conftest import BUILD, ROOT, stock_store
 
 # Meson writes a log into the build's folder.
 its_own_build = pytest.mark.skipif(not os.access(BUILD, os.W_OK),
@@ -190,7 +190,8 @@ def shared_lab():
     run = subprocess.run([ROOT / "tests/lab/up"], capture_output=True,
                          text=True, timeout=300, check=True)
     env = {**os.environ, "VOLT_BUILD": str(BUILD), "VOLT_LAB_QUIET": "1",
-           "VOLT_LAB": run.stdout.strip().partition("=")[2]}
+           "VOLT_LAB": run.stdout.strip().partition("=")[2],
+           "VOLT_STORE": stock_store()}
     yield env
     subprocess.run([ROOT / "tests/lab/down"], env=env, timeout=60, check=True)
 
