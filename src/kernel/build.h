@@ -10,7 +10,9 @@
  * all there is to resuming. One thing make cannot know: a compiler that was
  * killed leaves half an object, which is newer than its source. Kbuild writes
  * .NAME.o.cmd behind each object; an object without one, or with an older one,
- * goes before make starts (build_drop_unfinished()).
+ * goes before make starts (build_drop_unfinished()). The libraries of objtool
+ * have no such file, and all objects depend on that program: what is older than
+ * it stays, or each build would compile everything again.
  *
  * Who builds holds the folder locked, and so do make and all that it runs: a
  * build whose volt was killed is over when the last of them is.

@@ -116,6 +116,23 @@ static bool is_newer(const struct timespec *a, const struct timespec *b)
 	       (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec);
 }
 
+/* When objtool was linked, with all that it is made of; false: not yet. */
+static bool find_objtool(const char *folder, struct timespec *linked)
+{
+	cleanup_free char *path = NULL;
+	struct stat st;
+
+	if (asprintf(&path, "%s/tools/objtool/objtool", folder) < 0) {
+		path = NULL;
+		return false;
+	}
+	/* The linker sets that bit last. */
+	if (stat(path, &st) < 0 || !(st.st_mode & S_IXUSR))
+		return false;
+	*linked = st.st_mtim;
+	return true;
+}
+
 /* Did Kbuild note, behind it, how this object was made? */
 static bool is_finished(const FTSENT *e)
 {
@@ -144,12 +161,18 @@ unsigned int build_drop_unfinished(const char *folder)
 {
 	char *const roots[] = {(char *)(uintptr_t)folder, NULL};
 	FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+	size_t below = strlen(folder) + 1;
 	unsigned int dropped = 0;
+	struct timespec linked = {0};
 	const FTSENT *e;
+	bool objtool = find_objtool(folder, &linked);
 
 	while (fts && (e = fts_read(fts))) {
 		if (e->fts_info != FTS_F || !is_object(e->fts_name) ||
 		    is_finished(e))
+			continue;
+		if (objtool && strncmp(e->fts_path + below, "tools/", 6) == 0 &&
+		    !is_newer(&e->fts_statp->st_mtim, &linked))
 			continue;
 		if (unlink(e->fts_path) == 0)
 			dropped++;

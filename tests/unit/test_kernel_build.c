@@ -247,6 +247,30 @@ static void unfinished_objects_go(void **state)
 	assert_int_equal(build_drop_unfinished(w->folder), 0);
 }
 
+/* All objects depend on objtool, whose libraries have nothing noted. */
+static void objtool_is_not_linked_again(void **state)
+{
+	const struct world *w = *state;
+	cleanup_free char *tools = tree_path(w->folder, "tools");
+	cleanup_free char *folder = tree_path(w->folder, "tools/objtool");
+	cleanup_free char *tool = tree_path(folder, "objtool");
+
+	assert_int_equal(mkdir(tools, 0755), 0);
+	assert_int_equal(mkdir(folder, 0755), 0);
+	put(w, "tools/objtool/lib.a", "a", 10);
+	put(w, "tools/objtool/objtool", "whole", 11);
+	assert_int_equal(chmod(tool, 0755), 0);
+	assert_int_equal(build_drop_unfinished(w->folder), 0);
+	/* A library that is newer than it may be half written. */
+	put(w, "tools/objtool/late.a", "a", 12);
+	assert_int_equal(build_drop_unfinished(w->folder), 1);
+	assert_false(tree_has(folder, "late.a"));
+	/* So may be all, while it was not linked to its end. */
+	assert_int_equal(chmod(tool, 0644), 0);
+	assert_int_equal(build_drop_unfinished(w->folder), 1);
+	assert_false(tree_has(folder, "lib.a"));
+}
+
 static void a_source_is_unpacked_once_and_cleaned(void **state)
 {
 	const struct world *w = *state;
@@ -324,6 +348,8 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(unfinished_objects_go, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(objtool_is_not_linked_again,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_source_is_unpacked_once_and_cleaned, set_up,
 			tear_down),
