@@ -97,13 +97,15 @@ uint64_t memory_stored(int fd, uint64_t size)
 }
 
 /* The extent of the file, @chunk at a time. */
-static int crc_extent(int fd, uint8_t *chunk, const struct memory_extent *e,
-		      bool zeros, struct memory_watch *watch, uint64_t *crc)
+static int crc_extent(const struct image_layer *layer, uint8_t *chunk,
+		      const struct memory_extent *e, bool zeros,
+		      struct memory_watch *watch, uint64_t *crc,
+		      struct err *err)
 {
 	for (uint64_t at = e->at; at < e->end;) {
 		uint64_t n =
 			e->end - at < COPY_CHUNK ? e->end - at : COPY_CHUNK;
-		int r = fd_read_full(fd, chunk, n, (off_t)at);
+		int r = image_layer_read(layer, at, chunk, n, err);
 
 		if (r < 0)
 			return r;
@@ -123,32 +125,30 @@ static int crc_extent(int fd, uint8_t *chunk, const struct memory_extent *e,
 	return 0;
 }
 
-int memory_crc(int fd, uint64_t size, bool zeros, uint64_t *crc,
-	       struct err *err)
+int memory_crc(const struct image_layer *layer, uint64_t size, bool zeros,
+	       uint64_t *crc, struct err *err)
 {
-	return memory_crc_watched(fd, size, zeros, NULL, crc, err);
+	return memory_crc_watched(layer, size, zeros, NULL, crc, err);
 }
 
-int memory_crc_watched(int fd, uint64_t size, bool zeros,
-		       struct memory_watch *watch, uint64_t *crc,
+int memory_crc_watched(const struct image_layer *layer, uint64_t size,
+		       bool zeros, struct memory_watch *watch, uint64_t *crc,
 		       struct err *err)
 {
 	cleanup_free uint8_t *chunk = malloc(COPY_CHUNK);
 	struct memory_extent e = {0};
 	uint8_t start[8];
 	uint64_t sum;
-	int r = chunk ? 0 : -ENOMEM;
+	int r = chunk ? 0 : err_set(err, -ENOMEM, "Out of memory");
 
 	/* Not 0, which zeros would leave as it is. */
 	store_le64(start, size);
 	sum = crc64(0, start, sizeof(start));
-	while (r == 0 && memory_next_extent(fd, size, &e))
-		r = crc_extent(fd, chunk, &e, zeros, watch, &sum);
-	if (r < 0)
-		return err_set(err, r, "Cannot read the memory file: %s",
-			       err_name(r));
-	*crc = sum;
-	return 0;
+	while (r == 0 && image_layer_next(layer, size, &e))
+		r = crc_extent(layer, chunk, &e, zeros, watch, &sum, err);
+	if (r == 0)
+		*crc = sum;
+	return r;
 }
 
 int image_copy_extent(int from, int to, uint64_t at, uint64_t end)

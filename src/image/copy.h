@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "base/err.h"
+#include "image/layer.h"
 
 #include <stdint.h>
 
@@ -42,6 +42,7 @@ uint64_t memory_stored(int fd, uint64_t size);
 
 /**
  * memory_crc() - CRC-64/ECMA-182 of what a memory file holds
+ * @layer:	the file; a raw one needs no more than its descriptor
  * @zeros:	pages of zeros count: in a diff they say something. In a whole
  *		file they are as good as holes
  *
@@ -51,8 +52,8 @@ uint64_t memory_stored(int fd, uint64_t size);
  *
  * Return: 0 and *@crc, or -errno with a sentence.
  */
-int memory_crc(int fd, uint64_t size, bool zeros, uint64_t *crc,
-	       struct err *err) __must_check;
+int memory_crc(const struct image_layer *layer, uint64_t size, bool zeros,
+	       uint64_t *crc, struct err *err) __must_check;
 
 /**
  * struct memory_watch - who waits for a long read; embed it
@@ -63,6 +64,6 @@ struct memory_watch {
 };
 
 /* The same as memory_crc(), and @watch hears how far it is; NULL: nobody. */
-int memory_crc_watched(int fd, uint64_t size, bool zeros,
-		       struct memory_watch *watch, uint64_t *crc,
+int memory_crc_watched(const struct image_layer *layer, uint64_t size,
+		       bool zeros, struct memory_watch *watch, uint64_t *crc,
 		       struct err *err) __must_check;

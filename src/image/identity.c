@@ -5,6 +5,7 @@
 #include "image/identity.h"
 
 #include "base/fd.h"
+#include "image/packed.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -36,8 +37,8 @@ void snapshot_label_set(int fd, const struct snapshot_label *label)
 	(void)fsetxattr(fd, LABEL_ATTR, &attr, sizeof(attr), 0);
 }
 
-enum snapshot_label_worth snapshot_label_get(int fd,
-					     struct snapshot_label *label)
+static enum snapshot_label_worth label_of_raw(int fd,
+					      struct snapshot_label *label)
 {
 	struct attr attr;
 	struct stat st;
@@ -60,6 +61,20 @@ enum snapshot_label_worth snapshot_label_get(int fd,
 	    sizeof(label->base))
 		label->base = 0;
 	return LABEL_OLD;
+}
+
+enum snapshot_label_worth snapshot_label_get(int fd,
+					     struct snapshot_label *label)
+{
+	enum snapshot_label_worth worth = label_of_raw(fd, label);
+	struct packed_head head;
+	struct stat st;
+
+	if (worth != LABEL_NONE || fd_stat(fd, &st) < 0 ||
+	    !packed_is(st.st_size) || packed_head_read(fd, "", &head, NULL) < 0)
+		return worth;
+	*label = head.label;
+	return LABEL_SURE;
 }
 
 static int another(const struct snapshot_identity *who, const char *name,
@@ -90,6 +105,19 @@ static int by_proof(int fd, const struct snapshot_identity *who,
 	return r == MEMORY_OTHER ? another(who, name, err) : r;
 }
 
+static int identify_packed(int fd, const struct snapshot_identity *who,
+			   const char *name, struct err *err)
+{
+	struct packed_head head;
+	int r = packed_head_read(fd, name, &head, err);
+
+	if (r < 0)
+		return r;
+	if (head.size != who->size || head.label.id != who->label.id)
+		return another(who, name, err);
+	return who->label.base != 0 ? MEMORY_PART : MEMORY_WHOLE;
+}
+
 int snapshot_identify(int fd, const struct snapshot_identity *who,
 		      const char *name, struct err *err)
 {
@@ -103,12 +131,19 @@ int snapshot_identify(int fd, const struct snapshot_identity *who,
 			       err_name(errno));
 	if (!S_ISREG(st.st_mode))
 		return err_set(err, -EINVAL, "%s is no file", name);
-	if (st.st_size < 0 || (uint64_t)st.st_size != who->size)
+	if (st.st_size < 0 || (uint64_t)st.st_size != who->size) {
+		int r = packed_is(st.st_size)
+				? identify_packed(fd, who, name, err)
+				: -ENOMSG;
+
+		if (r != -ENOMSG)
+			return r;
 		return err_set(err, -EINVAL,
 			       "%s is damaged: the memory file holds %lld "
 			       "bytes, not %llu",
 			       name, (long long)st.st_size,
 			       (unsigned long long)who->size);
+	}
 	worth = snapshot_label_get(fd, &label);
 	if (worth != LABEL_NONE && label.id == who->label.id)
 		return as_saved;

@@ -24,14 +24,8 @@
 #pragma once
 
 #include "base/err.h"
+#include "image/label.h"
 #include "image/proof.h"
-
-struct snapshot_label {
-	uint64_t id;
-	uint64_t moment;
-	uint64_t base;
-	uint64_t run;
-};
 
 /**
  * struct snapshot_identity - how the memory of a snapshot is known

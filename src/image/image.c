@@ -6,16 +6,18 @@
 
 #include "base/fd.h"
 #include "image/copy.h"
-#include "image/extent.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-void image_init(struct image *image, uint64_t size)
+#define IMAGE_CHUNK MIB(1)
+
+void image_init(struct image *image, uint64_t size,
+		const struct image_unpacker *unpack)
 {
-	*image = (struct image){.size = size};
+	*image = (struct image){.size = size, .unpack = unpack};
 }
 
 static int image_no_memory(struct err *err)
@@ -23,46 +25,32 @@ static int image_no_memory(struct err *err)
 	return err_set(err, -ENOMEM, "Out of memory");
 }
 
-static int image_check_size(const struct image *image, int fd, const char *path,
-			    struct err *err)
-{
-	struct stat st;
-
-	if (fd_stat(fd, &st) < 0)
-		return err_set(err, -errno, "Cannot stat %s: %s", path,
-			       err_name(errno));
-	if (st.st_size >= 0 && (uint64_t)st.st_size == image->size)
-		return 0;
-	return err_set(err, -EINVAL, "%s holds %lld bytes of memory, not %llu",
-		       path, (long long)st.st_size,
-		       (unsigned long long)image->size);
-}
-
 int image_add(struct image *image, int *fd, const char *path, struct err *err)
 {
-	cleanup_fd int file = fd_steal(fd);
 	struct image_layer *layer;
-	int r = image_check_size(image, file, path, err);
+	int r;
 
-	if (r < 0)
-		return r;
-	if (image->nr_layers == IMAGE_LAYERS_MAX)
+	if (image->nr_layers == IMAGE_LAYERS_MAX) {
+		fd_close(fd);
 		return err_set(err, -E2BIG,
 			       "More than %u snapshots are one on top of the "
 			       "other: merge some (volt snapshot squash)",
 			       IMAGE_LAYERS_MAX);
+	}
 	layer = reallocarray(image->layer, image->nr_layers + 1,
 			     sizeof(*layer));
-	if (!layer)
+	if (!layer) {
+		fd_close(fd);
 		return image_no_memory(err);
+	}
 	image->layer = layer;
 	layer += image->nr_layers;
-	*layer = (struct image_layer){.fd = -1, .path = strdup(path)};
-	if (!layer->path)
-		return image_no_memory(err);
-	layer->fd = fd_steal(&file);
-	image->nr_layers++;
-	return 0;
+	r = image_layer_open(layer, fd, path, image->size, image->unpack, err);
+	if (r < 0)
+		image_layer_close(layer);
+	else
+		image->nr_layers++;
+	return r;
 }
 
 /* ---- pieces ---- */
@@ -155,7 +143,7 @@ static void fill_layer(struct fill *f, const struct image *image,
 	if (whole)
 		fill_extent(f, 0, image->size, layer);
 	while (!whole && !f->to.failed &&
-	       memory_next_extent(image->layer[layer].fd, image->size, &e)) {
+	       image_layer_next(&image->layer[layer], image->size, &e)) {
 		/* Two extents may share a page. */
 		uint64_t at = e.at > last ? e.at : last;
 
@@ -224,15 +212,6 @@ static size_t image_choose(const struct image *image, uint64_t limit,
 	return nr;
 }
 
-static int image_read_failed(const struct image *image,
-			     const struct image_piece *p, int r,
-			     struct err *err)
-{
-	return err_set(err, r, "Cannot read %s: %s",
-		       image->layer[p->layer].path,
-		       r == -ENODATA ? "it was cut short" : err_name(r));
-}
-
 /* [@p->at, @p->end) of all regions, one after the other. */
 static int image_read_piece(const struct image *image, struct gmem *mem,
 			    const struct image_piece *p, struct err *err)
@@ -247,12 +226,12 @@ static int image_read_piece(const struct image *image, struct gmem *mem,
 
 		end = p->end < end ? p->end : end;
 		if (at < end)
-			r = fd_read_full(image->layer[p->layer].fd,
-					 region->hva + (at - before), end - at,
-					 (off_t)at);
+			r = image_layer_read(&image->layer[p->layer], at,
+					     region->hva + (at - before),
+					     end - at, err);
 		before += region->size;
 	}
-	return r < 0 ? image_read_failed(image, p, r, err) : 0;
+	return r;
 }
 
 int image_map(const struct image *image, struct gmem *mem,
@@ -273,34 +252,56 @@ int image_map(const struct image *image, struct gmem *mem,
 	return r;
 }
 
+/* @len bytes that are unpacked; zeros of a diff are written, as they say
+ * something. */
+static int image_unpack_extent(const struct image_layer *layer, int to,
+			       uint64_t at, uint64_t end, struct err *err)
+{
+	cleanup_free uint8_t *chunk = malloc(IMAGE_CHUNK);
+	int r = 0;
+
+	if (!chunk)
+		return image_no_memory(err);
+	for (uint64_t n; at < end && r == 0; at += n) {
+		n = end - at < IMAGE_CHUNK ? end - at : IMAGE_CHUNK;
+		r = image_layer_read(layer, at, chunk, n, err);
+		if (r < 0)
+			return r;
+		r = image_write_at(to, chunk, n, at);
+	}
+	return r < 0 ? err_set(err, r, "Cannot write what %s holds: %s",
+			       layer->path, err_name(r))
+		     : 0;
+}
+
 /* The holes of the last layer, below all, stay holes. */
 static int image_copy_piece(const struct image *image,
-			    const struct image_piece *p, int to)
+			    const struct image_piece *p, int to,
+			    struct err *err)
 {
-	int fd = image->layer[p->layer].fd;
+	const struct image_layer *layer = &image->layer[p->layer];
 	struct memory_extent e = {.end = p->at};
 	int r = 0;
 
-	while (r == 0 && memory_next_extent(fd, p->end, &e)) {
+	while (r == 0 && image_layer_next(layer, p->end, &e)) {
 		uint64_t at = e.at > p->at ? e.at : p->at;
 
-		r = image_copy_extent(fd, to, at, e.end);
+		if (layer->pack)
+			r = image_unpack_extent(layer, to, at, e.end, err);
+		else if ((r = image_copy_extent(layer->fd, to, at, e.end)) < 0)
+			(void)err_set(err, r, "Cannot copy %s: %s", layer->path,
+				      err_name(r));
 	}
 	return r;
 }
 
 int image_copy(const struct image *image, int to, struct err *err)
 {
-	for (size_t i = 0; i < image->nr_pieces; i++) {
-		const struct image_piece *p = &image->piece[i];
-		int r = image_copy_piece(image, p, to);
+	int r = 0;
 
-		if (r < 0)
-			return err_set(err, r, "Cannot copy %s: %s",
-				       image->layer[p->layer].path,
-				       err_name(r));
-	}
-	return 0;
+	for (size_t i = 0; i < image->nr_pieces && r == 0; i++)
+		r = image_copy_piece(image, &image->piece[i], to, err);
+	return r;
 }
 
 const char *image_truncated(const struct image *image)
@@ -308,7 +309,8 @@ const char *image_truncated(const struct image *image)
 	struct stat st;
 
 	for (unsigned int i = 0; i < image->nr_layers; i++)
-		if (fd_stat(image->layer[i].fd, &st) == 0 &&
+		if (!image->layer[i].pack &&
+		    fd_stat(image->layer[i].fd, &st) == 0 &&
 		    st.st_size < (off_t)image->size)
 			return image->layer[i].path;
 	return NULL;
@@ -316,11 +318,9 @@ const char *image_truncated(const struct image *image)
 
 void image_fini(struct image *image)
 {
-	for (unsigned int i = 0; i < image->nr_layers; i++) {
-		fd_close(&image->layer[i].fd);
-		free(image->layer[i].path);
-	}
+	for (unsigned int i = 0; i < image->nr_layers; i++)
+		image_layer_close(&image->layer[i]);
 	free(image->layer);
 	free(image->piece);
-	image_init(image, 0);
+	image_init(image, 0, NULL);
 }

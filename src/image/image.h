@@ -9,14 +9,16 @@
  *
  *   identity.h, proof.h   whose a file is
  *   extent.h              which parts of a file hold something
+ *   layer.h, packed.h     a file, raw or compressed
  *   image.h               read it, copy it, map it as the memory of a VM
  *   write.h               the memory of a VM into a new file
  *   copy.h                contents from file to file, and their CRC
  *
- * A file is raw: byte N of the image is byte N of the file, so it can be mapped
- * as it is. The last file of an image is whole: its holes are zeros. Those
- * before it are diffs, the newest first: their holes say "as below". So a page
- * is that of the first file that stores it:
+ * A file is raw as a rule: byte N of the image is byte N of the file, so it can
+ * be mapped as it is. One that is packed (layer.h) has to be read. The last
+ * file of an image is whole: its holes are zeros. Those before it are diffs,
+ * the newest first: their holes say "as below". So a page is that of the first
+ * file that stores it:
  *
  *   layer 0  (newest diff)   . . A . . A A . .
  *   layer 1  (diff)          . B B . . . B . .
@@ -41,19 +43,11 @@
  */
 #pragma once
 
+#include "image/layer.h"
 #include "mem/gmem.h"
 
 #define IMAGE_LAYERS_MAX   256u
 #define IMAGE_MAPPINGS_MAX 8192u
-
-/**
- * struct image_layer - a file
- * @path:	for messages; owned
- */
-struct image_layer {
-	int fd;
-	char *path;
-};
 
 /**
  * struct image_piece - [@at, @end) is what @layer holds there
@@ -67,18 +61,21 @@ struct image_piece {
 /**
  * struct image - a memory image
  * @size:	bytes, of each file
+ * @unpack:	who reads packed files; NULL: nobody
  * @piece:	ascending, side by side; all of the image when it is whole
  */
 struct image {
 	uint64_t size;
+	const struct image_unpacker *unpack;
 	unsigned int nr_layers;
 	struct image_layer *layer;
 	size_t nr_pieces;
 	struct image_piece *piece;
 };
 
-/* No layers. @size: a multiple of the page size. */
-void image_init(struct image *image, uint64_t size);
+/* No layers. @size: a multiple of the page size; @unpack: may be NULL. */
+void image_init(struct image *image, uint64_t size,
+		const struct image_unpacker *unpack);
 
 /**
  * image_add() - the next file, from the newest on
@@ -100,7 +97,7 @@ int image_finish(struct image *image, bool whole, struct err *err) __must_check;
 
 /**
  * image_map() - a VM's memory that shows the image, privately
- * @image:	whole
+ * @image:	whole, and all of it raw
  * @mem:	new; gmem_fini() before image_fini()
  *
  * Return: 0 or -errno with a sentence.
@@ -112,7 +109,8 @@ int image_map(const struct image *image, struct gmem *mem,
  * image_copy() - what the image holds into a file of the same form
  * @to:		empty, of the image's size
  *
- * What is a hole of a whole image, or a gap of a diff, stays a hole.
+ * What is a hole of a whole image, or a gap of a diff, stays a hole. @to is
+ * raw.
  *
  * Return: 0 or -errno with a sentence, which names the file that failed.
  */

@@ -7,7 +7,7 @@
 void pager_init(struct pager *pager)
 {
 	pager->kind = PAGER_NONE;
-	image_init(&pager->image, 0);
+	image_init(&pager->image, 0, NULL);
 	uffd_init(&pager->uffd);
 }
 
@@ -16,7 +16,7 @@ int pager_map(struct pager *pager, struct gmem *mem, enum gmem_pages pages,
 {
 	pager->kind = PAGER_FILE;
 	pager->image = *image;
-	image_init(image, 0);
+	image_init(image, 0, NULL);
 	return image_map(&pager->image, mem, pages, err);
 }
 

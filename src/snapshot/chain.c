@@ -5,6 +5,7 @@
 #include "snapshot/chain.h"
 
 #include "base/fd.h"
+#include "image/packed.h"
 #include "snapshot/base.h"
 
 #include <dirent.h>
@@ -98,7 +99,7 @@ static void chain_look(const struct chain *c, int fd, struct base_file *file)
 	*file = (struct base_file){0};
 	if (fd_stat(fd, &st) < 0)
 		return;
-	file->size = (uint64_t)st.st_size;
+	file->size = packed_memory_bytes(fd, st.st_size);
 	file->owner = st.st_uid;
 	if (!S_ISREG(st.st_mode) || file->size != c->image->size ||
 	    snapshot_label_get(fd, &label) != LABEL_SURE)
@@ -394,7 +395,7 @@ int snapshot_chain_image(const struct snapshot_paths *paths,
 	int r;
 
 	snapshot_identity_of(s, &who);
-	image_init(image, s->memory_bytes);
+	image_init(image, s->memory_bytes, paths->unpack);
 	if (fd_stat(reader->memory_fd, &st) < 0)
 		return err_set(err, -errno, "Cannot stat %s: %s",
 			       reader->memory_path, err_name(errno));

@@ -50,6 +50,7 @@
 
 #include "host/path.h"
 #include "image/identity.h"
+#include "image/layer.h"
 
 #include <limits.h>
 
@@ -59,11 +60,13 @@
 /**
  * struct snapshot_paths - where a snapshot is; both owned
  * @opener:	who opens them; NULL: this process
+ * @unpack:	who reads compressed memory; NULL: nobody
  */
 struct snapshot_paths {
 	char *state;
 	char *memory;
 	const struct path_opener *opener;
+	const struct image_unpacker *unpack;
 };
 
 static inline const struct path_opener *

@@ -106,6 +106,7 @@ static int find_memory(struct snapshot_reader *r,
 	if (rc < 0)
 		return rc;
 	r->stage = SNAPSHOT_MEMORY_OPEN;
+	r->unpack = paths->unpack;
 	snapshot_identity_of(s, &who);
 	rc = snapshot_identify(r->memory_fd, &who, r->memory_path, err);
 	if (rc < 0) {
@@ -164,13 +165,19 @@ int snapshot_check_contents(const struct snapshot_reader *r,
 			    struct memory_watch *watch, struct err *err)
 {
 	char text[SNAPSHOT_ID_TEXT];
+	struct image_layer layer;
 	uint64_t crc;
 	int rc;
 
 	if (s->memory_crc[0] == '\0')
 		return SNAPSHOT_CONTENTS_NO_CRC;
-	rc = memory_crc_watched(r->memory_fd, s->memory_bytes,
-				s->storage == SNAPSHOT_DIFF, watch, &crc, err);
+	rc = image_layer_borrow(&layer, r->memory_fd, r->memory_path,
+				s->memory_bytes, r->unpack, err);
+	if (rc == 0)
+		rc = memory_crc_watched(&layer, s->memory_bytes,
+					s->storage == SNAPSHOT_DIFF, watch,
+					&crc, err);
+	image_layer_close(&layer);
 	if (rc < 0)
 		return rc;
 	snapshot_id_text(crc, text);

@@ -25,6 +25,7 @@ enum snapshot_stage {
  * @text:	the state; owned
  * @state_fd, @memory_fd:	-1 when not open
  * @memory_path:	what @memory_fd is open of; owned
+ * @unpack:	of its paths
  * @held:	what the memory is: MEMORY_WHOLE or, of a diff, MEMORY_PART
  */
 struct snapshot_reader {
@@ -34,6 +35,7 @@ struct snapshot_reader {
 	int state_fd;
 	int memory_fd;
 	char *memory_path;
+	const struct image_unpacker *unpack;
 	enum memory_match held;
 };
 

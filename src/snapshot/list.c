@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "image/image.h"
+#include "image/packed.h"
 #include "image/parcel.h"
 #include "snapshot/find.h"
 
@@ -77,7 +78,7 @@ static void list_from_label(struct snapshot_listed *x, int fd)
 
 	if (fd < 0 || fd_stat(fd, &st) < 0)
 		return;
-	x->file.size = (uint64_t)st.st_size;
+	x->file.size = packed_memory_bytes(fd, st.st_size);
 	x->file.owner = st.st_uid;
 	if (x->file.known || snapshot_label_get(fd, &label) != LABEL_SURE)
 		return;

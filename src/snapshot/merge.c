@@ -122,7 +122,8 @@ static int merge_write_memory(const struct image *image, struct part *diff,
 	r = check_result(diff, to, err);
 	if (r < 0 || diff->s->memory_crc[0] == '\0')
 		return r;
-	r = memory_crc(to, image->size, part, &crc, err);
+	r = memory_crc(&(struct image_layer){.fd = to}, image->size, part, &crc,
+		       err);
 	if (r == 0)
 		snapshot_id_text(crc, diff->s->memory_crc);
 	return r;
@@ -191,11 +192,12 @@ static void free_part(struct part *p)
 
 /* The two, one on top of the other. */
 static int merge_image(struct part *base, struct part *diff,
-		       struct image *image, struct err *err)
+		       const struct image_unpacker *unpack, struct image *image,
+		       struct err *err)
 {
 	int r;
 
-	image_init(image, diff->who.size);
+	image_init(image, diff->who.size, unpack);
 	r = image_add(image, &diff->reader.memory_fd, diff->reader.memory_path,
 		      err);
 	if (r == 0)
@@ -219,7 +221,7 @@ int snapshot_merge(const struct snapshot_paths *base,
 	if (r == 0)
 		r = belong_together(&a, &b, err);
 	if (r == 0)
-		r = merge_image(&a, &b, &image, err);
+		r = merge_image(&a, &b, diff->unpack, &image, err);
 	if (r == 0)
 		r = replace_diff(
 			&image, &b,

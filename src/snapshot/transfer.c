@@ -6,7 +6,6 @@
 
 #include "base/fd.h"
 #include "image/copy.h"
-#include "image/extent.h"
 #include "image/parcel.h"
 #include "snapshot/chain.h"
 
@@ -78,11 +77,9 @@ static int export_extent(struct export *e, const struct image_layer *layer,
 
 	for (uint64_t n; at < end && r == 0; at += n) {
 		n = end - at < PARCEL_DATA_MAX ? end - at : PARCEL_DATA_MAX;
-		r = fd_read_full(layer->fd, e->buf, n, (off_t)at);
-		if (r < 0)
-			return err_set(err, r, "cannot read %s: %s",
-				       layer->path, err_name(r));
-		r = export_buf(e, at, n, err);
+		r = image_layer_read(layer, at, e->buf, n, err);
+		if (r == 0)
+			r = export_buf(e, at, n, err);
 	}
 	return r;
 }
@@ -96,7 +93,7 @@ static int export_memory(struct export *e, struct err *err)
 		const struct image_layer *layer = &e->image->layer[p->layer];
 		struct memory_extent x = {.end = p->at};
 
-		while (r == 0 && memory_next_extent(layer->fd, p->end, &x))
+		while (r == 0 && image_layer_next(layer, p->end, &x))
 			r = export_extent(e, layer, x.at, x.end, err);
 	}
 	return r;
@@ -156,7 +153,7 @@ static int export_open(const struct snapshot_paths *paths, bool whole,
 		s->memory_crc[0] = '\0';
 		return 0;
 	}
-	image_init(image, s->memory_bytes);
+	image_init(image, s->memory_bytes, paths->unpack);
 	r = image_add(image, &reader->memory_fd, reader->memory_path, err);
 	return r == 0 ? image_finish(image, false, err) : r;
 }

@@ -127,7 +127,7 @@ static int begin_diff(struct saving *saving, struct err *err)
 static int add_checksum(struct saving *saving, struct err *err)
 {
 	uint64_t crc;
-	int r = memory_crc(saving->files.memory,
+	int r = memory_crc(&(struct image_layer){.fd = saving->files.memory},
 			   saving->vm->machine->board.mem.size,
 			   saving->who.label.base != 0, &crc, err);
 

@@ -119,7 +119,7 @@ static void pages_are_of_the_newest(void **state)
 		struct image image;
 
 		assert_non_null(expected);
-		image_init(&image, SIZE);
+		image_init(&image, SIZE, NULL);
 		for (unsigned int k = 0; k < nr; k++) {
 			int fd = new_file(SIZE);
 			uint8_t *mine = calloc(1, PAGES);
@@ -157,7 +157,7 @@ static void zeros_count_in_a_diff(void **state)
 	struct image image;
 
 	(void)state;
-	image_init(&image, SIZE);
+	image_init(&image, SIZE, NULL);
 	put(base, 5, 7);
 	put(base, 6, 7);
 	put(diff, 5, 0);
@@ -181,7 +181,7 @@ static void every_other_page(void **state)
 	(void)state;
 	for (uint64_t i = 0; i < pages; i++)
 		put(i % 2 ? diff : base, i, (uint8_t)(1 + i % 250));
-	image_init(&image, size);
+	image_init(&image, size, NULL);
 	add(&image, diff);
 	add(&image, base);
 	finish(&image, true);
@@ -214,7 +214,7 @@ static void small_pieces_are_read(void **state)
 		put(diff, i, 9);
 	for (uint64_t i = pages - 100; i < pages; i++)
 		put(diff, i, 10);
-	image_init(&image, size);
+	image_init(&image, size, NULL);
 	add(&image, diff);
 	add(&image, base);
 	finish(&image, true);
@@ -245,7 +245,7 @@ static void gaps_of_a_diff_stay(void **state)
 	put(a, 10, 1);
 	put(b, 10, 2);
 	put(b, 11, 0);
-	image_init(&image, SIZE);
+	image_init(&image, SIZE, NULL);
 	add(&image, a);
 	add(&image, b);
 	finish(&image, false);
@@ -266,7 +266,7 @@ static void other_sizes_are_refused(void **state)
 	struct err err = {0};
 
 	(void)state;
-	image_init(&image, SIZE);
+	image_init(&image, SIZE, NULL);
 	assert_int_equal(image_add(&image, &fd, "cut", &err), -EINVAL);
 	assert_int_equal(fd, -1);
 	assert_string_equal(err.text, "cut holds 16773120 bytes of memory, "
@@ -287,7 +287,7 @@ static void a_file_that_is_cut_is_named(void **state)
 	struct err err = {0};
 
 	(void)state;
-	image_init(&image, SIZE);
+	image_init(&image, SIZE, NULL);
 	add(&image, fd);
 	if (image_add(&image, &base, "base", &err) < 0)
 		fail_msg("%s", err.text);

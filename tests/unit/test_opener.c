@@ -219,7 +219,8 @@ static void skip_without_kvm(void)
 static int place_begin(void *ctx, struct vm_files *out, struct err *err)
 {
 	char state[] = "state", memory[] = "memory";
-	const struct snapshot_paths paths = {state, memory, &noting};
+	const struct snapshot_paths paths = {
+		.state = state, .memory = memory, .opener = &noting};
 	struct snapshot_files *files = ctx;
 	int r = snapshot_files_begin(files, &paths, 1, err);
 

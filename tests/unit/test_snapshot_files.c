@@ -378,8 +378,9 @@ static int begin_at(const struct world *w, const char *state,
 
 	(void)snprintf(a, sizeof(a), "%s/%s", w->dir, state);
 	(void)snprintf(b, sizeof(b), "%s/%s", w->dir, memory);
-	r = snapshot_files_begin(&files, &(struct snapshot_paths){a, b, NULL},
-				 1, &err);
+	r = snapshot_files_begin(
+		&files, &(struct snapshot_paths){.state = a, .memory = b}, 1,
+		&err);
 	snapshot_files_end(&files);
 	return r;
 }
@@ -505,19 +506,20 @@ static void places_that_do_not_work(void **state)
 	assert_int_equal(
 		snapshot_files_begin(
 			&files,
-			&(struct snapshot_paths){path, w->paths.memory, NULL},
+			&(struct snapshot_paths){.state = path,
+						 .memory = w->paths.memory},
 			1, &err),
 		-ENOENT);
 	assert_string_equal(err.text,
 			    "Cannot perform open on the snapshot backing file: "
 			    "No such file or directory (os error 2)");
 	snapshot_files_end(&files);
-	assert_int_equal(
-		snapshot_files_begin(
-			&files,
-			&(struct snapshot_paths){w->paths.state, path, NULL}, 1,
-			&err),
-		-ENOENT);
+	assert_int_equal(snapshot_files_begin(&files,
+					      &(struct snapshot_paths){
+						      .state = w->paths.state,
+						      .memory = path},
+					      1, &err),
+			 -ENOENT);
 	assert_non_null(strstr(err.text, "on the memory backing file"));
 	snapshot_files_end(&files);
 	assert_int_equal(count(w, false), 0);

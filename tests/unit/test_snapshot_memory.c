@@ -386,7 +386,9 @@ static uint64_t crc_of(int fd, uint64_t size, bool zeros)
 	uint64_t crc;
 	struct err err;
 
-	assert_int_equal(memory_crc(fd, size, zeros, &crc, &err), 0);
+	assert_int_equal(memory_crc(&(struct image_layer){.fd = fd}, size,
+				    zeros, &crc, &err),
+			 0);
 	return crc;
 }
 
