@@ -52,6 +52,8 @@ extern const struct args_page cmd_snapshot_page;
 extern const struct args_page cmd_snapshot_inspect_page;
 extern const struct args_page cmd_snapshot_merge_page;
 extern const struct args_page cmd_snapshot_squash_page;
+extern const struct args_page cmd_snapshot_compress_page;
+extern const struct args_page cmd_snapshot_decompress_page;
 extern const struct args_page cmd_snapshot_export_page;
 extern const struct args_page cmd_snapshot_import_page;
 extern const struct args_page cmd_snapshot_ls_page;
@@ -70,6 +72,9 @@ int cmd_restore(const struct args_page *page, int argc, char **argv);
 int cmd_resume(const struct args_page *page, int argc, char **argv);
 int cmd_run(const struct args_page *page, int argc, char **argv);
 int cmd_snapshot(const struct args_page *page, int argc, char **argv);
+int cmd_snapshot_compress(const struct args_page *page, int argc, char **argv);
+int cmd_snapshot_decompress(const struct args_page *page, int argc,
+			    char **argv);
 int cmd_snapshot_inspect(const struct args_page *page, int argc, char **argv);
 int cmd_snapshot_merge(const struct args_page *page, int argc, char **argv);
 int cmd_snapshot_squash(const struct args_page *page, int argc, char **argv);

@@ -4,7 +4,9 @@
  */
 #include "cli/cli.h"
 #include "cli/inspect.h"
+#include "cli/pack.h"
 #include "cli/vmapi.h"
+#include "pack/pack.h"
 #include "snapshot/merge.h"
 
 #include "base/buf.h"
@@ -23,6 +25,7 @@ struct save {
 	bool pause;
 	bool diff;
 	bool checksum;
+	bool compress;
 };
 
 #define AT(member) .offset = offsetof(struct save, member)
@@ -37,6 +40,8 @@ static const struct arg save_args[] = {
 	{"checksum", NULL, "the state gets a CRC of the memory file, for "
 	 "inspect --verify; it costs about a second a GiB of used memory",
 	 .kind = ARG_FLAG, AT(checksum)},
+	{"compress", NULL, "what was saved is compressed behind the VM's back, "
+	 "as by `volt snapshot compress`", .kind = ARG_FLAG, AT(compress)},
 };
 /* clang-format on */
 
@@ -47,6 +52,8 @@ const struct args_page cmd_snapshot_page = {
 		 "inspect [--json] [--verify] DIR | STATE [MEMORY]\n"
 		 "merge BASE DIFF\n"
 		 "squash DIR\n"
+		 "compress [OPTIONS] DIR\n"
+		 "decompress DIR\n"
 		 "export [--whole] DIR FILE\n"
 		 "import FILE DIR\n"
 		 "ls [--json] [DIR]\n"
@@ -335,9 +342,11 @@ int cmd_snapshot(const struct args_page *page, int argc, char **argv)
 		return code;
 	if (vmapi_check_name(args.words[0], &err) < 0)
 		return cli_fail(CLI_EXIT_USAGE, page, &err);
-	return snapshot_save(args.words[0], args.words[1], &o, &err) < 0
-		       ? cli_fail(1, page, &err)
-		       : 0;
+	code = snapshot_save(args.words[0], args.words[1], &o, &err);
+	if (code == 0 && o.compress)
+		code = pack_snapshot(page, args.words[1],
+				     &(struct pack_options){0}, &err);
+	return code < 0 ? cli_fail(1, page, &err) : 0;
 }
 
 int cmd_snapshot_inspect(const struct args_page *page, int argc, char **argv)
@@ -365,6 +374,7 @@ int cmd_snapshot_squash(const struct args_page *page, int argc, char **argv)
 	if (r != CLI_GO_ON)
 		return r;
 	r = snapshot_paths_in(&paths, args.words[0]);
+	paths.unpack = &pack_unpacker;
 	r = r < 0 ? err_set(&err, r, "out of memory")
 		  : snapshot_squash(&paths, &err);
 	snapshot_paths_free(&paths);
@@ -383,6 +393,7 @@ int cmd_snapshot_merge(const struct args_page *page, int argc, char **argv)
 	r = snapshot_paths_in(&base, args.words[0]);
 	if (r == 0)
 		r = snapshot_paths_in(&diff, args.words[1]);
+	base.unpack = diff.unpack = &pack_unpacker;
 	r = r < 0 ? err_set(&err, r, "out of memory")
 		  : snapshot_merge(&base, &diff, &err);
 	snapshot_paths_free(&base);

@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 
 #include "base/fd.h"
+#include "pack/pack.h"
 #include "snapshot/transfer.h"
 
 #include <errno.h>
@@ -68,6 +69,7 @@ static int move_paths(struct snapshot_paths *paths, const char *dir,
 {
 	int r = snapshot_paths_in(paths, dir);
 
+	paths->unpack = &pack_unpacker;
 	return r < 0 ? err_set(err, r, "out of memory") : 0;
 }
 

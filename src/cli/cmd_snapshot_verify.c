@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "host/clock.h"
+#include "pack/pack.h"
 #include "snapshot/verify.h"
 
 #include <errno.h>
@@ -107,6 +108,7 @@ static int verify_snapshot(struct verify *v, const char *from,
 	struct stat st;
 	int r = snapshot_paths_of(&paths, from, memory);
 
+	v->unpack = paths.unpack = &pack_unpacker;
 	if (r < 0)
 		return err_set(err, r, "out of memory");
 	if (memory || lstat(paths.state, &st) == 0)

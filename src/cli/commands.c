@@ -17,6 +17,8 @@ const struct command cli_commands[] = {
 	{&cmd_snapshot_inspect_page, cmd_snapshot_inspect},
 	{&cmd_snapshot_merge_page, cmd_snapshot_merge},
 	{&cmd_snapshot_squash_page, cmd_snapshot_squash},
+	{&cmd_snapshot_compress_page, cmd_snapshot_compress},
+	{&cmd_snapshot_decompress_page, cmd_snapshot_decompress},
 	{&cmd_snapshot_export_page, cmd_snapshot_export},
 	{&cmd_snapshot_import_page, cmd_snapshot_import},
 	{&cmd_snapshot_ls_page, cmd_snapshot_ls},

@@ -11,6 +11,8 @@
 
 #include "base/clean.h"
 #include "base/fd.h"
+#include "image/packed.h"
+#include "pack/pack.h"
 #include "snapshot/find.h"
 
 #include <errno.h>
@@ -39,6 +41,7 @@ struct facts {
 	struct err why;
 	json_t *state;
 	uint64_t memory_bytes;
+	bool packed;
 	uint64_t stored;
 	enum snapshot_contents contents;
 	char devices[NAMES_MAX];
@@ -76,11 +79,16 @@ static const char *memory_path(const struct facts *f)
 
 static void look_at_memory(struct facts *f)
 {
+	struct packed_head head;
 	struct stat st;
 
 	if (f->reader.memory_fd < 0 || fstat(f->reader.memory_fd, &st) < 0)
 		return;
 	f->memory_bytes = (uint64_t)st.st_size;
+	f->packed = packed_is(st.st_size) &&
+		    packed_head_read(f->reader.memory_fd, "", &head, NULL) == 0;
+	if (f->packed)
+		f->memory_bytes = head.size;
 	f->stored = (uint64_t)st.st_blocks * BLOCK_BYTES;
 }
 
@@ -150,6 +158,7 @@ static int find_facts(const char *from, const char *memory, struct facts *f,
 
 	f->alone = !memory && stat(from, &st) == 0 && S_ISREG(st.st_mode);
 	r = snapshot_paths_of(&f->paths, from, f->alone ? "" : memory);
+	f->paths.unpack = &pack_unpacker;
 	f->s = calloc(1, sizeof(*f->s));
 	if (r < 0 || !f->s)
 		return err_set(err, -ENOMEM, "Out of memory");
@@ -273,9 +282,9 @@ static void inspect_print_text(const struct facts *f)
 	if (f->alone) {
 		(void)printf("memory    not looked at: give its file, too\n");
 	} else if (state_ok(f)) {
-		(void)printf("memory    %s: %llu KiB, of them %llu KiB on "
-			     "disk: ",
+		(void)printf("memory    %s: %llu KiB, %s %llu KiB on disk: ",
 			     memory_path(f), kib(f->memory_bytes),
+			     f->packed ? "compressed to" : "of them",
 			     kib(f->stored));
 		print_right(f, memory_ok(f),
 			    f->contents == SNAPSHOT_CONTENTS_RIGHT

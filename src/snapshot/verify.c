@@ -5,6 +5,7 @@
 #include "snapshot/verify.h"
 
 #include "base/fd.h"
+#include "image/packed.h"
 #include "image/parcel.h"
 #include "snapshot/chain.h"
 #include "snapshot/list.h"
@@ -71,10 +72,15 @@ static int verify_proof(const struct snapshot_reader *r,
 			const struct snapshot *s, struct err *why)
 {
 	struct snapshot_identity who;
+	struct stat st;
 	int match;
 
 	snapshot_identity_of(s, &who);
-	if (who.proof.bytes == 0)
+	if (fd_stat(r->memory_fd, &st) < 0)
+		return err_set(why, -errno, "cannot be read: %s",
+			       err_name(errno));
+	/* A packed file has its label in itself, and proves each frame. */
+	if (who.proof.bytes == 0 || packed_is(st.st_size))
 		return 0;
 	match = memory_match(&who.proof, who.label.base != 0, r->memory_fd,
 			     who.size);
@@ -90,25 +96,40 @@ static int verify_proof(const struct snapshot_reader *r,
 }
 
 /* All of a file that nothing is known of. Return: 0 or -errno. */
-static int verify_read(struct verify *v, int fd, uint64_t size, struct err *why)
+static int verify_read(struct verify *v, const char *path, int fd,
+		       uint64_t size, struct err *why)
 {
+	struct image_layer layer;
 	uint64_t crc;
+	int r = image_layer_borrow(&layer, fd, path, size, v->unpack, why);
 
-	v->nr_unproved++;
-	return memory_crc_watched(fd, size, true, &v->watch, &crc, why);
+	if (r == 0) {
+		v->nr_unproved += layer.pack == NULL;
+		r = memory_crc_watched(&layer, size, true, &v->watch, &crc,
+				       why);
+	}
+	image_layer_close(&layer);
+	return r;
 }
 
-static int verify_unknown(struct verify *v, const char *path, int fd,
-			  uint64_t size, struct err *err)
+/* Not inlined: its errors and those of who calls it are too much for a frame.
+ */
+static __attribute__((noinline)) int verify_unknown(struct verify *v,
+						    const char *path, int fd,
+						    uint64_t size,
+						    struct err *err)
 {
 	struct err why = {0};
-	int r = verify_read(v, fd, size, &why);
+	int r = verify_read(v, path, fd, size, &why);
 
 	return r < 0 ? verify_problem(v, path, r, &why, err) : 0;
 }
 
-static int verify_held(struct verify *v, const struct snapshot_reader *r,
-		       const struct snapshot *s, struct err *err)
+/* Not inlined: its errors and those of who calls it are too much for a frame.
+ */
+static __attribute__((noinline)) int
+verify_held(struct verify *v, const struct snapshot_reader *r,
+	    const struct snapshot *s, struct err *err)
 {
 	struct err why = {0};
 	int rc = verify_proof(r, s, &why);
@@ -117,7 +138,8 @@ static int verify_held(struct verify *v, const struct snapshot_reader *r,
 	if (rc == 0)
 		rc = snapshot_check_contents(r, s, &v->watch, &why);
 	if (rc == SNAPSHOT_CONTENTS_NO_CRC)
-		rc = verify_read(v, r->memory_fd, s->memory_bytes, &why);
+		rc = verify_read(v, r->memory_path, r->memory_fd,
+				 s->memory_bytes, &why);
 	else if (rc == SNAPSHOT_CONTENTS_WRONG)
 		rc = -EBADMSG;
 	return rc < 0 ? verify_problem(v, r->memory_path, rc, &why, err) : 0;
@@ -171,15 +193,18 @@ static int verify_layer(struct verify *v, const struct image_layer *layer,
 		return verify_unknown(v, layer->path, layer->fd, size, err);
 	if (snapshot_paths_in(&paths, dir) < 0)
 		return verify_no_memory(err);
+	paths.unpack = v->unpack;
 	r = verify_in_dir(v, &paths, layer->fd, size, err);
 	snapshot_paths_free(&paths);
 	return r;
 }
 
 /* @bases: they are read, too, not only found. */
-static int verify_chain(struct verify *v, const struct snapshot_paths *paths,
-			struct snapshot_reader *reader,
-			const struct snapshot *s, bool bases, struct err *err)
+/* Likewise. */
+static __attribute__((noinline)) int
+verify_chain(struct verify *v, const struct snapshot_paths *paths,
+	     struct snapshot_reader *reader, const struct snapshot *s,
+	     bool bases, struct err *err)
 {
 	bool in_dirs = snapshot_paths_are_in_dir(paths);
 	struct image image = {0};
@@ -309,6 +334,7 @@ static int verify_listed(struct verify *v, const struct snapshot_listed *x,
 	}
 	if (snapshot_paths_in(&paths, path) < 0)
 		return verify_no_memory(err);
+	paths.unpack = v->unpack;
 	r = verify_its_own(v, &paths, false, err);
 	snapshot_paths_free(&paths);
 	return r;

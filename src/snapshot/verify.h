@@ -22,6 +22,7 @@
  *
  * A memory file without a CRC is read, too: a disk that cannot is found, a byte
  * that changed is not. Those are counted, so that nobody takes them for proved.
+ * Of a compressed one each frame has a checksum, and each is unpacked.
  */
 #pragma once
 
@@ -29,8 +30,9 @@
 #include "snapshot/files.h"
 
 /**
- * struct verify - zeroed but for the first two; embed it
+ * struct verify - zeroed but for the first three; embed it
  * @problem:	a sentence that names the file; strangers' text in it
+ * @unpack:	who reads compressed memory
  * @reading:	@bytes more were read; @path is what is being read
  * @path:	borrowed
  * @nr_snapshots, @nr_problems:	so far
@@ -40,6 +42,7 @@
 struct verify {
 	void (*problem)(struct verify *v, const char *sentence);
 	void (*reading)(struct verify *v);
+	const struct image_unpacker *unpack;
 	struct memory_watch watch;
 	const char *path;
 	unsigned int nr_snapshots;

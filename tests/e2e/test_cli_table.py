@@ -43,6 +43,8 @@ BASES = {
     "volt snapshot inspect": [["none"]],
     "volt snapshot merge": [["none", "none"]],
     "volt snapshot squash": [["none"]],
+    "volt snapshot compress": [["none"]],
+    "volt snapshot decompress": [["none"]],
     "volt snapshot export": [["none", "none/none"]],
     "volt snapshot import": [["none", "none"]],
     "volt snapshot ls": [["none"]], "volt snapshot tree": [["none"]],
