@@ -233,6 +233,7 @@ static int api_snapshot_create(struct api_call *call)
 static int load_check(struct api_call *call)
 {
 	const struct load_body *body = call->body;
+	const struct config_override *drives = body->drives.items;
 
 	if (body->mem_file_path && body->has_backend) {
 		call->reply->deprecated = false;
@@ -244,6 +245,11 @@ static int load_check(struct api_call *call)
 	    !is_directory(call, body->snapshot_path))
 		return bad_body(call, "missing field: either `mem_backend` or "
 				      "`mem_file_path` is required");
+	for (size_t i = 0; i < body->drives.nr; i++)
+		if (!drives[i].to && !drives[i].overlay)
+			return bad_body(call,
+					"missing field: either `path_on_host` "
+					"or `overlay` is required");
 	return 0;
 }
 

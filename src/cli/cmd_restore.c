@@ -24,6 +24,7 @@ struct restore {
 	struct arg_list disks;
 	struct arg_list nets;
 	const char *vsock;
+	const char *overlay;
 	uint64_t timeout_s;
 	uint64_t sandbox_min_abi;
 	unsigned int sandbox;
@@ -43,6 +44,7 @@ static const struct arg restore_args[] = {
 	LAUNCH_ARG_NAME(AT(name)),
 	{"disk", "ID=PATH", "another file for a drive; may be given several "
 	 "times", .kind = ARG_LIST, AT(disks)},
+	VM_ARG_OVERLAY(AT(overlay)),
 	LAUNCH_ARG_SHARE_DRIVES(AT(share_drives)),
 	{"net", "ID=TAP", "another tap for a network interface; may be given "
 	 "several times", .kind = ARG_LIST, AT(nets)},
@@ -77,7 +79,8 @@ const struct args_page cmd_restore_page = {
 		 "clone has changed is there once.\n"
 		 "\n"
 		 "Clones share what the snapshot names: a drive that is "
-		 "written to needs a copy of its own, a tap and a vsock socket "
+		 "written to needs a copy of its own (--disk, or --overlay, "
+		 "which makes one), a tap and a vsock socket "
 		 "one of their own. `volt snapshot inspect DIR` tells which "
 		 "there are, and their ids.\n",
 	.args = restore_args,
@@ -87,7 +90,8 @@ const struct args_page cmd_restore_page = {
 		"up: docs/exit-codes.md; 153 bad usage after --, 64 before it.",
 	.examples = "  cp disk.img second.img\n"
 		    "  volt restore --name second --disk disk0=second.img "
-		    "snap\n",
+		    "snap\n"
+		    "  volt restore --name third --overlay /var/tmp snap\n",
 	.nr_words = 2,
 	.rest = ARGS_REST_PASS,
 };

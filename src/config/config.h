@@ -152,6 +152,9 @@ enum config_io_engine {
  * @fd:		of path_on_host, opened when it is set; -1 when absent
  * @locked:	nobody else may use the file (drive_lock.h)
  * @lock_fd:	where the lock is, when it is not on @fd; else -1
+ * @is_overlay:	@fd is a copy of path_on_host's file that is this VM's alone
+ *		and has no name
+ * @base_fd:	of an overlay: what is to be copied to @fd yet, or -1
  */
 struct drive_config {
 	char *drive_id;
@@ -171,6 +174,8 @@ struct drive_config {
 	int fd;
 	int lock_fd;
 	bool locked;
+	bool is_overlay;
+	int base_fd;
 };
 
 /**

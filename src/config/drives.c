@@ -48,6 +48,8 @@ static const struct schema_field drives_fields[] = {
 	OURS(fd, "opened anew by path_on_host"),
 	OURS(lock_fd, "a lock of this process"),
 	OURS(locked, "a lock of this process"),
+	OURS(is_overlay, "a VM with one is not saved"),
+	OURS(base_fd, "read before the guest runs"),
 };
 /* clang-format on */
 
@@ -68,6 +70,8 @@ void drive_config_free(struct drive_config *drive)
 {
 	fd_close(&drive->fd);
 	fd_close(&drive->lock_fd);
+	if (drive->is_overlay)
+		fd_close(&drive->base_fd);
 	schema_free(&config_drive, drive);
 	config_drives_init(drive);
 }
@@ -240,12 +244,12 @@ int config_disk_set(const char *text, unsigned int index, bool root,
 
 /* The guest goes on in the middle of its file system: what is no disk at all
  * is a mistake. */
-static int check_override(const struct drive_config *d,
-			  const struct config_override *o, struct err *err)
+static int check_override(int fd, const struct config_override *o,
+			  struct err *err)
 {
 	struct stat st;
 
-	if (!o || fd_stat(d->fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	if (!o || !o->to || fd_stat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
 	    (st.st_size > 0 && st.st_size % DRIVE_SECTOR_BYTES == 0))
 		return 0;
 	if (st.st_size == 0)
@@ -272,25 +276,72 @@ static int drives_open_failed(const struct drive_config *d, struct err *err)
 			 d->drive_id, why, d->drive_id);
 }
 
-/* Its file as the snapshot, or @o, names it. */
-static int drives_open_restored(struct vm_config *config, void *item,
-				unsigned int index,
-				const struct config_override *o,
-				struct err *err)
+/* The directory in which the drive is copied; NULL: it is used as it is, as one
+ * that is only read always is. */
+static const char *overlay_of(const struct drive_config *d,
+			      const struct config_override *o,
+			      const char *of_all)
 {
-	struct drive_config *d = item;
+	if (d->is_read_only)
+		return NULL;
+	return o && o->overlay ? o->overlay : of_all;
+}
+
+/* Its file as the snapshot, or @o, names it. */
+static int open_own(struct vm_config *config, struct drive_config *d,
+		    unsigned int index, const struct config_override *o,
+		    struct err *err)
+{
 	int r;
 
-	d->lock_fd = -1;
 	d->fd = drive_open(config, d->path_on_host, d->is_read_only, index,
 			   err);
 	if (d->fd < 0) {
 		(void)drives_open_failed(d, err);
 		return d->fd;
 	}
-	r = check_override(d, o, err);
-	if (r == 0)
-		r = drive_lock(config, d, NULL, err);
+	r = check_override(d->fd, o, err);
+	return r < 0 ? r : drive_lock(config, d, NULL, err);
+}
+
+/* That file is read only, and only until it was copied. */
+static int open_overlay(struct vm_config *config, struct drive_config *d,
+			unsigned int index, const struct config_override *o,
+			const char *dir, struct err *err)
+{
+	struct drive_config base = {
+		.drive_id = d->drive_id,
+		.path_on_host = d->path_on_host,
+		.is_read_only = true,
+		.fd = -1,
+		.lock_fd = -1,
+	};
+	int r = open_own(config, &base, index, o, err);
+
+	if (r < 0) {
+		fd_close(&base.fd);
+		return r;
+	}
+	d->is_overlay = true;
+	d->base_fd = base.fd;
+	d->fd = path_open_nth(config->opener, PATH_OVERLAY, dir, index, err);
+	return d->fd < 0 ? d->fd : 0;
+}
+
+static int drives_open_restored(struct vm_config *config, void *item,
+				unsigned int index,
+				const struct config_overrides *overrides,
+				struct err *err)
+{
+	struct drive_config *d = item;
+	const struct config_override *o =
+		config_override_of(&config_part_drives, d, overrides);
+	const char *dir = overlay_of(d, o, overrides->overlay);
+	int r;
+
+	d->fd = d->lock_fd = -1;
+	r = dir ? open_overlay(config, d, index, o, dir, err)
+		: open_own(config, d, index, o, err);
 	if (r == 0) {
 		r = drives_set(config, d);
 		if (r < 0)
@@ -299,6 +350,8 @@ static int drives_open_restored(struct vm_config *config, void *item,
 	}
 	if (r < 0)
 		drive_unlock(d, NULL);
+	if (r < 0 && d->is_overlay)
+		fd_close(&d->base_fd);
 	return r;
 }
 

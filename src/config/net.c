@@ -262,9 +262,10 @@ int config_net_set(const char *text, unsigned int index,
 
 static int net_open_restored(struct vm_config *config, void *item,
 			     unsigned int index,
-			     const struct config_override *o, struct err *err)
+			     const struct config_overrides *overrides,
+			     struct err *err)
 {
-	(void)o; /* it has its name already */
+	(void)overrides; /* it has its name already */
 	return vm_config_put_net(config, item, index, err);
 }
 

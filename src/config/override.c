@@ -9,15 +9,12 @@
 #include <string.h>
 
 /* clang-format off */
-#define ITEM(name_, schema_name_, id_, to_) \
-	static const struct schema_field name_##_fields[] = { \
-		{ .name = (id_), .type = SCHEMA_STRING, \
-		  .flags = SCHEMA_REQUIRED, \
-		  SCHEMA_AT(struct config_override, id) }, \
-		{ .name = (to_), .type = SCHEMA_STRING, \
-		  .flags = SCHEMA_REQUIRED, \
-		  SCHEMA_AT(struct config_override, to) }, \
-	}; \
+#define TEXT(name_, flags_, member) \
+	{ .name = (name_), .type = SCHEMA_STRING, .flags = (flags_), \
+	  SCHEMA_AT(struct config_override, member) }
+
+#define ITEM(name_, schema_name_, ...) \
+	static const struct schema_field name_##_fields[] = { __VA_ARGS__ }; \
 	static const struct schema_object name_##_schema = { \
 		.name = (schema_name_), .fields = name_##_fields, \
 		.nr = ARRAY_SIZE(name_##_fields), \
@@ -25,10 +22,16 @@
 	}; \
 	const struct schema_item config_override_##name_ = \
 		SCHEMA_STATE_ITEM(struct config_override, &name_##_schema)
-/* clang-format on */
 
-ITEM(net, "NetworkOverride", "iface_id", "host_dev_name");
-ITEM(drive, "DriveOverride", "drive_id", "path_on_host");
+ITEM(net, "NetworkOverride",
+     TEXT("iface_id", SCHEMA_REQUIRED, id),
+     TEXT("host_dev_name", SCHEMA_REQUIRED, to));
+/* One of the two, which api/snapshot.c sees to. */
+ITEM(drive, "DriveOverride",
+     TEXT("drive_id", SCHEMA_REQUIRED, id),
+     TEXT("path_on_host", SCHEMA_NULL, to),
+     TEXT("overlay", SCHEMA_NULL, overlay));
+/* clang-format on */
 
 int config_override_parse(const char *flag, const char *what, const char *text,
 			  const struct config_override *others, size_t nr,
@@ -117,8 +120,9 @@ int config_override_list(const struct config_part *part, void *items, size_t nr,
 			return unknown_drive(part, items, nr, o[i].id, err);
 		if (k == nr)
 			return err_set(err, -ENODEV, "Unknown Network Device.");
-		r = replace_text(text_at(part, items, k, part->host), o[i].to,
-				 err);
+		if (o[i].to)
+			r = replace_text(text_at(part, items, k, part->host),
+					 o[i].to, err);
 	}
 	return r;
 }
@@ -145,8 +149,8 @@ config_override_of(const struct config_part *part, const void *item,
 	if (nr == 0)
 		return NULL;
 	memcpy(&id, (const char *)item + part->id, sizeof(id));
-	for (size_t i = 0; i < nr; i++)
-		if (strcmp(o[i].id, id) == 0)
-			return &o[i];
+	while (nr-- > 0)
+		if (strcmp(o[nr].id, id) == 0)
+			return &o[nr];
 	return NULL;
 }

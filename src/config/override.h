@@ -11,16 +11,22 @@
 #include "config/config.h"
 #include "config/parts.h"
 
-/* One thing of the snapshot (drive_id, iface_id) and its new path or tap; owned
- * by who made it. */
+/**
+ * struct config_override - one thing of the snapshot; owned by who made it
+ * @id:		drive_id, iface_id
+ * @to:		its new path or tap; NULL, of a drive: that of the snapshot
+ * @overlay:	of a drive: the directory in which it is copied; or NULL
+ */
 struct config_override {
 	char *id;
 	char *to;
+	char *overlay;
 };
 
 /**
  * struct config_overrides - what a restore replaces; borrowed
  * @vsock_uds_path:	NULL: as in the snapshot
+ * @overlay:	as of each drive that has none of its own; or NULL
  */
 struct config_overrides {
 	const struct config_override *nets;
@@ -28,6 +34,7 @@ struct config_overrides {
 	const struct config_override *drives;
 	size_t nr_drives;
 	const char *vsock_uds_path;
+	const char *overlay;
 };
 
 /* Items of lists in the body of PUT /snapshot/load: struct config_override. */
@@ -58,12 +65,12 @@ int config_override_list(const struct config_part *part, void *items, size_t nr,
 			 const struct config_overrides *overrides,
 			 struct err *err) __must_check;
 
-/* The same for the socket. */
+/* config_override_list() for the socket. */
 int config_override_vsock(struct vsock_config *vsock,
 			  const struct config_overrides *overrides,
 			  struct err *err) __must_check;
 
-/* By which @item of @part got its name; NULL: it has that of the snapshot. */
+/* The last one for @item of @part; NULL: it is as in the snapshot. */
 const struct config_override *
 config_override_of(const struct config_part *part, const void *item,
 		   const struct config_overrides *overrides);

@@ -12,7 +12,7 @@
 #include "base/schema.h"
 #include "config/config.h"
 
-struct config_override;
+struct config_overrides;
 
 /**
  * struct config_part - one part of struct vm_config
@@ -50,7 +50,7 @@ struct config_part {
 	bool required;
 	void (*init)(void *item);
 	int (*open)(struct vm_config *config, void *item, unsigned int index,
-		    const struct config_override *other, struct err *err);
+		    const struct config_overrides *overrides, struct err *err);
 	void (*close)(void *item);
 };
 

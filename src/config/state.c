@@ -246,11 +246,8 @@ static int open_part(const struct config_part *part, struct vm_config *config,
 
 	for (size_t i = 0; i < nr && r == 0; i++) {
 		void *item = items + i * part->whole->size;
-		const struct config_override *other = NULL;
 
-		if (part->nr)
-			other = config_override_of(part, item, overrides);
-		r = part->open(config, item, (unsigned int)i, other, err);
+		r = part->open(config, item, (unsigned int)i, overrides, err);
 	}
 	return r;
 }

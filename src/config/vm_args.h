@@ -102,6 +102,16 @@
 			"exit code is 166 then",                             \
 		__VA_ARGS__,                                                 \
 	}
+#define VM_ARG_OVERLAY(...)                                                  \
+	{                                                                    \
+		.name = "overlay",                                           \
+		.kind = ARG_TEXT,                                            \
+		.value = "DIR",                                              \
+		.help = "the guest writes to copies of its drives: files "   \
+			"without a name in DIR, which end with the VM; the " \
+			"drives themselves stay as they are",                \
+		__VA_ARGS__,                                                 \
+	}
 #define VM_ARG_PAUSED(...)                                     \
 	{                                                      \
 		.name = "paused",                              \

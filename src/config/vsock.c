@@ -109,12 +109,13 @@ static void free_vsock(void *item)
 
 static int vsock_open_restored(struct vm_config *config, void *item,
 			       unsigned int index,
-			       const struct config_override *o, struct err *err)
+			       const struct config_overrides *overrides,
+			       struct err *err)
 {
 	struct vsock_config *vsock = item;
 
 	(void)index;
-	(void)o; /* it has its path already */
+	(void)overrides; /* it has its path already */
 	return vsock->present ? vsock_config_bind(config->opener, vsock, err)
 			      : 0;
 }

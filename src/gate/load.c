@@ -80,26 +80,25 @@ static void end_text(struct buf *text)
 		text->len--;
 }
 
-/* A device of which there are several. */
+/* A device of which there are several. @asked: only a request has @path. */
 struct list {
 	const char *in_state;
 	const char *in_request;
 	const char *id;
 	const char *path;
+	bool asked;
 };
 
 static const struct list drives = {
-	"drives",
-	"drive_overrides",
-	"drive_id",
-	"path_on_host",
+	"drives", "drive_overrides", "drive_id", "path_on_host", false,
+};
+
+static const struct list overlays = {
+	"drives", "drive_overrides", "drive_id", "overlay", true,
 };
 
 static const struct list nets = {
-	"nets",
-	"network_overrides",
-	"iface_id",
-	"host_dev_name",
+	"nets", "network_overrides", "iface_id", "host_dev_name", false,
 };
 
 /* The last override of device @id, if there is one: @path is replaced. */
@@ -142,9 +141,11 @@ static int name_of_device(struct load *load, const struct need_request *request,
 	if (r <= 0)
 		return r < 0 ? r : -ENOENT;
 	r = member_text_of(&json, list->id, &id);
-	if (r == 0)
+	if (r == 0 && !list->asked)
 		r = member_text_of(&json, list->path, path);
-	return r == 0 ? load_override(request, list, id.data, path) : r;
+	if (r == 0)
+		r = load_override(request, list, id.data, path);
+	return r == 0 && !path->data ? -ENOENT : r;
 }
 
 static int name_in_part(struct load *load, const char *part, const char *key,
@@ -227,6 +228,8 @@ static int load_find(struct load *load, const struct need_request *request,
 	case PATH_DISK:
 	case PATH_DISK_RO:
 		return name_of_device(load, request, &drives, index, path);
+	case PATH_OVERLAY:
+		return name_of_device(load, request, &overlays, index, path);
 	case PATH_TAP:
 		return name_of_device(load, request, &nets, index, path);
 	case PATH_VSOCK:

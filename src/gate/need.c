@@ -65,7 +65,8 @@ bool need_crosses(enum path_role role)
 		if (need_list[i].role == role)
 			return true;
 	/* Of a load only (load.h). */
-	return role == PATH_STATE || role == PATH_MEMORY;
+	return role == PATH_STATE || role == PATH_MEMORY ||
+	       role == PATH_OVERLAY;
 }
 
 /* One token of a path, as the API splits it. */

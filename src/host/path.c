@@ -220,7 +220,8 @@ static int open_file(const struct path_rule *rule, const struct spot *spot)
 		return type;
 	if (type == PATH_BLK && rule->claimed && is_claimed(spot))
 		return -EBUSY;
-	if (rule->unset_nonblock && fcntl(fd, F_SETFL, rule->flags) < 0)
+	if (rule->unset_nonblock &&
+	    fcntl(fd, F_SETFL, rule->flags & (O_WRONLY | O_RDWR)) < 0)
 		return -errno;
 	return fd_steal(&fd);
 }

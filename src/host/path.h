@@ -58,6 +58,7 @@ enum path_role {
 	PATH_PLACE,      /* the directory that a snapshot is written to */
 	PATH_PARENT,     /* the directory in which that is made */
 	PATH_FOLDER,     /* is it a directory? The descriptor can do nothing */
+	PATH_OVERLAY,    /* a directory: a new file in it that has no name */
 
 	/* The name of an interface. */
 	PATH_TAP,       /* made if it is not there */

@@ -84,6 +84,16 @@ static const struct path_sentence say_open[] = {
 	{0, "Cannot open {path}: {why}", NULL},
 };
 
+#define NAMELESS "No private copy of a drive can be made in {path}: "
+
+static const struct path_sentence say_overlay[] = {
+	{-EOPNOTSUPP,
+	 NAMELESS "its file system has no files without a name; ext4, XFS, "
+		  "btrfs and tmpfs do",
+	 NULL},
+	{0, NAMELESS "{os}", NAMELESS "{why}{hint}"},
+};
+
 #define TAP_FAILED \
 	"Could not create the network device: Open tap device failed: "
 #define TAP_BACKEND                                                       \
@@ -221,6 +231,11 @@ const struct path_rule path_rules[PATH_NR] = {
 			 .makes = true,
 			 .say = say_open},
 	[PATH_FOLDER] = {.flags = O_PATH | O_DIRECTORY, .say = say_open},
+	[PATH_OVERLAY] = {.flags = O_RDWR | O_TMPFILE,
+			  .mode = 0600,
+			  .types = PATH_REG,
+			  .unset_nonblock = true,
+			  .say = say_overlay},
 	[PATH_TAP] = {.how = PATH_TAP_BY_NAME, .flags = O_RDWR, .say = say_tap},
 	[PATH_TAP_READY] = {.how = PATH_TAP_BY_NAME,
 			    .flags = O_RDWR,

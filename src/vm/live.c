@@ -55,6 +55,7 @@ int live_drive_set_file(struct vm *vm, struct drive_config *drive,
 	drive_claim_take(drive, claim, &old_fd);
 	free(drive->path_on_host);
 	drive->path_on_host = ptr_steal(copy);
+	drive->is_overlay = false;
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "base/pages.h"
 #include "snapshot/chain.h"
 #include "vm/machine.h"
+#include "vm/overlay.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -244,6 +245,8 @@ static int restore_configure(struct vm *vm, const struct vm_restore *how,
 		r = vm->meet_vsock(vm, err);
 	if (r == 0)
 		r = config_state_open(state, &vm->config, &how->overrides, err);
+	if (r == 0)
+		r = overlay_fill(&vm->config, err);
 	config_state_free(state);
 	return r < 0 ? err_prefix_api(err, FROM_STATE) : 0;
 }

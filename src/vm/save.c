@@ -9,6 +9,7 @@
 #include "host/clock.h"
 #include "image/copy.h"
 #include "vm/machine.h"
+#include "vm/overlay.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -326,6 +327,7 @@ static int save_all(struct vm *vm, const struct vm_place *place,
 int vm_snapshot(struct vm *vm, const struct vm_place *place,
 		const struct vm_save *how, struct steps *steps, struct err *err)
 {
+	const struct drive_config *drive;
 	int r;
 
 	steps_begin(steps, "Snapshot create");
@@ -342,6 +344,14 @@ int vm_snapshot(struct vm *vm, const struct vm_place *place,
 			       "Cannot save the microVM state: it was started "
 			       "with --nested, and the state of its own guests "
 			       "would be lost");
+	drive = overlay_find(&vm->config);
+	if (drive)
+		return err_set(err, -EOPNOTSUPP,
+			       "Cannot save the microVM state: drive %s is a "
+			       "private copy (overlay), which ends with this "
+			       "VM; a PATCH of its path_on_host gives it a "
+			       "file that lasts",
+			       drive->drive_id);
 	if (slots_drain(&vm->machine->slots, now_ns() + DRAIN_NS) < 0)
 		return err_set(err, -ETIME,
 			       "Cannot save the microVM state: a device still "

@@ -77,6 +77,7 @@ struct options {
 
 	const char *restore;
 	const char *snapshot_memory;
+	const char *overlay;
 	const char *snapshot;
 	const char *kernel;
 	const char *initrd;

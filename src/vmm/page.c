@@ -52,6 +52,7 @@ static const struct arg vmm_page_args[] = {
 	{"restore", "DIR", "go on from the snapshot in a directory",
 	 .kind = ARG_TEXT, AT(restore)},
 	VM_ARG_SNAPSHOT_MEMORY(AT(snapshot_memory), .needs = "restore"),
+	VM_ARG_OVERLAY(AT(overlay), .needs = "restore"),
 	VM_ARG_PAUSED(AT(paused), .needs = "restore"),
 	VM_ARG_CLOCK(AT(clock), .needs = "restore"),
 	VM_ARG_TIMEOUT(AT(timeout_s)),

@@ -297,7 +297,7 @@ static void an_older_snapshot_is_read(void **state)
 		"null},\"tx_rate_limiter\":null}],\"vsock\":{\"guest_cid\":3,"
 		"\"uds_path\":\"v\"},\"entropy\":null,\"balloon\":null}";
 	const struct schema_raw raw = {text, sizeof(text) - 1};
-	struct config_override other[] = {{NULL, NULL}, {NULL, NULL}};
+	struct config_override other[] = {{0}, {0}};
 	struct config_overrides overrides = {
 		.drives = &other[0],
 		.nr_drives = 1,

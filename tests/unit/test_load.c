@@ -17,13 +17,13 @@
 	"{\"crc64\":\"0000000000000000\",\n" \
 	"\"version\":\"2.1.0\",\"volt_version\":\"0\",\"id\":\"%s\",\n"
 #define ID "00000000000000aa"
-#define CONFIG                                                             \
-	"\"memory\":{\"drives\":[{\"drive_id\":\"a\",\"path_on_host\":"    \
-	"\"no\"}]},\"config\":{\"serial\":{\"serial_out_path\":\"/out\"}," \
-	"\"drives\":[{\"drive_id\":\"a\",\"is_read_only\":false,"          \
-	"\"path_on_host\":\"/a\"},{\"path_on_host\":\"/b\",\"drive_id\":"  \
-	"\"b\"},{\"drive_id\":\"none\"}],\"nets\":[{\"iface_id\":\"n\","   \
-	"\"host_dev_name\":\"tap0\"}],\"vsock\":{\"guest_cid\":3,"         \
+#define CONFIG                                                                               \
+	"\"memory\":{\"drives\":[{\"drive_id\":\"a\",\"path_on_host\":"                      \
+	"\"no\"}]},\"config\":{\"serial\":{\"serial_out_path\":\"/out\"},"                   \
+	"\"drives\":[{\"drive_id\":\"a\",\"is_read_only\":false,"                            \
+	"\"path_on_host\":\"/a\",\"overlay\":\"/s\"},{\"path_on_host\":\"/b\",\"drive_id\":" \
+	"\"b\"},{\"drive_id\":\"none\"}],\"nets\":[{\"iface_id\":\"n\","                     \
+	"\"host_dev_name\":\"tap0\"}],\"vsock\":{\"guest_cid\":3,"                           \
 	"\"uds_path\":\"/v\"}},\"vcpus\":[{\"drives\":1}]}"
 
 struct rig {
@@ -103,6 +103,12 @@ static int ask(struct rig *rig, const char *line, const char *body,
 	"{\"iface_id\":\"n\",\"host_dev_name\":\"tap9\"}],"             \
 	"\"vsock_override\":{\"uds_path\":\"/w\"}}"
 
+#define OVERLAYS                                                         \
+	"{\"snapshot_path\":\"/d\",\"drive_overrides\":[{\"drive_id\":"  \
+	"\"a\",\"overlay\":\"/first\"},{\"drive_id\":\"b\",\"overlay\":" \
+	"\"/o\",\"path_on_host\":\"/new\"},{\"drive_id\":\"a\","         \
+	"\"overlay\":\"/last\"}]}"
+
 static void what_the_request_and_the_state_name(void **state)
 {
 	static const struct {
@@ -128,6 +134,10 @@ static void what_the_request_and_the_state_name(void **state)
 		{OVER, PATH_DISK, 0, "/a"},
 		{OVER, PATH_DISK, 1, "/new"},
 		{OVER, PATH_TAP, 0, "tap9"},
+		{OVERLAYS, PATH_DISK_RO, 0, "/a"},
+		{OVERLAYS, PATH_DISK_RO, 1, "/new"},
+		{OVERLAYS, PATH_OVERLAY, 0, "/last"},
+		{OVERLAYS, PATH_OVERLAY, 1, "/o"},
 		{OVER, PATH_VSOCK, 0, "/w"},
 	};
 	struct rig *rig = *state;
@@ -155,6 +165,8 @@ static void nothing_else(void **state)
 		{LOAD, DIR, PATH_DISK, 3},
 		{LOAD, DIR, PATH_DISK, 0xffffff},
 		{LOAD, DIR, PATH_TAP, 1},
+		{LOAD, DIR, PATH_OVERLAY, 0}, /* whatever the state says */
+		{LOAD, OVER, PATH_OVERLAY, 1},
 		{LOAD, DIR, PATH_KERNEL, 0},
 		{LOAD, DIR, PATH_PLACE, 0},
 		{LOAD, DIR, PATH_LOG, 0},

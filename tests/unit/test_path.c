@@ -85,7 +85,8 @@ static int try(enum path_role role, enum thing thing, struct err *err)
 		return fd;
 	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 	flags = fcntl(fd, F_GETFL);
-	if (role == PATH_DISK || role == PATH_DISK_RO || role == PATH_CONFIG)
+	if (role == PATH_DISK || role == PATH_DISK_RO || role == PATH_CONFIG ||
+	    role == PATH_OVERLAY)
 		assert_false(flags & O_NONBLOCK);
 	fd_close(&fd);
 	if (thing == MISSING)
@@ -115,6 +116,9 @@ static const struct {
 	 {-ENOTDIR, 0, -ENOTDIR, -ENOTDIR, -ENOTDIR, -ENOTDIR, -ELOOP,
 	  -ENOENT}},
 	{PATH_FOLDER,
+	 {-ENOTDIR, 0, -ENOTDIR, -ENOTDIR, -ENOTDIR, -ENOTDIR, -ELOOP,
+	  -ENOENT}},
+	{PATH_OVERLAY,
 	 {-ENOTDIR, 0, -ENOTDIR, -ENOTDIR, -ENOTDIR, -ENOTDIR, -ELOOP,
 	  -ENOENT}},
 	{PATH_PARENT,
@@ -269,7 +273,8 @@ static void odd_paths(void **state)
 
 static bool is_for_directories(enum path_role role)
 {
-	return role == PATH_PLACE || role == PATH_PARENT || role == PATH_FOLDER;
+	return role == PATH_PLACE || role == PATH_PARENT ||
+	       role == PATH_FOLDER || role == PATH_OVERLAY;
 }
 
 /* As somebody who may not: the hint says whose the file is. */
