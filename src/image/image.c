@@ -201,12 +201,10 @@ static size_t image_choose(const struct image *image, uint64_t limit,
 
 	for (size_t i = 0; i < image->nr_pieces; i++) {
 		const struct image_piece *p = &image->piece[i];
+		int fd = image->layer[p->layer].fd;
 
-		if (nr == 0 || piece_bytes(p) > limit)
-			to[nr++] = (struct gmem_piece){
-				.at = p->at,
-				.fd = image->layer[p->layer].fd,
-			};
+		if (nr == 0 || (piece_bytes(p) > limit && to[nr - 1].fd != fd))
+			to[nr++] = (struct gmem_piece){.at = p->at, .fd = fd};
 		to[nr - 1].end = p->end;
 	}
 	return nr;
@@ -244,7 +242,8 @@ int image_map(const struct image *image, struct gmem *mem,
 
 	if (!map)
 		return image_no_memory(err);
-	r = gmem_init_from_pieces(mem, image->size, pages, map,
+	r = gmem_init_from_pieces(mem, image->size, pages,
+				  image->layer[image->nr_layers - 1].fd, map,
 				  image_choose(image, limit, map), err);
 	for (size_t i = 1; i < image->nr_pieces && r == 0; i++)
 		if (piece_bytes(&image->piece[i]) <= limit)

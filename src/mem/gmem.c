@@ -169,31 +169,24 @@ int gmem_init(struct gmem *mem, uint64_t size, enum gmem_pages pages,
 	return 0;
 }
 
-/* [@at, @end) of RAM, regions in order, out of @piece; the first one makes the
- * mapping of all of the region. */
-static int gmem_map_piece(struct gmem *mem, struct gmem_region *region,
-			  enum gmem_pages pages, uint64_t before,
+/* What of @piece is in the region, which begins @before bytes of RAM and is
+ * mapped from @ground. */
+static int gmem_map_piece(struct gmem *mem, const struct gmem_region *region,
+			  uint64_t before, int ground,
 			  const struct gmem_piece *piece)
 {
 	uint64_t at = piece->at > before ? piece->at : before;
 	uint64_t end = before + region->size;
-	uint8_t *hva;
-	void *got;
+	void *got = region->hva;
 
 	end = piece->end < end ? piece->end : end;
 	if (at >= end)
 		return 0;
-	if (!region->hva) {
-		int r = map_region(region, pages, 0, piece->fd, (off_t)before);
-
-		return r < 0 ? r
-			     : gmem_note_file(mem, region->gpa, end - before,
-					      piece->fd, (off_t)before);
-	}
-	hva = region->hva + (at - before);
-	got = mmap(hva, end - at, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, piece->fd,
-		   (off_t)at);
+	if (piece->fd != ground)
+		got = mmap(region->hva + (at - before), end - at,
+			   PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, piece->fd,
+			   (off_t)at);
 	if (got == MAP_FAILED)
 		return -errno;
 	return gmem_note_file(mem, region->gpa + (at - before), end - at,
@@ -201,8 +194,9 @@ static int gmem_map_piece(struct gmem *mem, struct gmem_region *region,
 }
 
 int gmem_init_from_pieces(struct gmem *mem, uint64_t size,
-			  enum gmem_pages pages, const struct gmem_piece *piece,
-			  size_t nr, struct err *err)
+			  enum gmem_pages pages, int ground,
+			  const struct gmem_piece *piece, size_t nr,
+			  struct err *err)
 {
 	uint64_t before = 0;
 	int r = check_size(size, err);
@@ -212,10 +206,12 @@ int gmem_init_from_pieces(struct gmem *mem, uint64_t size,
 	lay_out(mem, size);
 	mem->origin = GMEM_FILE;
 	for (unsigned int i = 0; i < mem->nr_regions && r == 0; i++) {
+		r = map_region(&mem->region[i], pages, 0, ground,
+			       (off_t)before);
 		for (size_t k = 0; k < nr && r == 0; k++)
-			r = gmem_map_piece(mem, &mem->region[i], pages, before,
+			r = gmem_map_piece(mem, &mem->region[i], before, ground,
 					   &piece[k]);
-		/* The first one took care of a region that is one piece. */
+		/* One that is all ground has been seen to. */
 		if (r == 0 && nr > 1)
 			gmem_advise(mem->region[i].hva, mem->region[i].size,
 				    pages);

@@ -132,6 +132,7 @@ struct gmem_piece {
 /**
  * gmem_init_from_pieces() - map RAM MAP_PRIVATE from files of that very size
  * @pages:	GMEM_PAGES_2M: as by default, a file has none
+ * @ground:	the file of most of them: it is mapped once, the others over it
  * @piece:	@nr of them, ascending and side by side, all of RAM. Their files
  *		(regular ones, or memfds) stay open as long as @mem
  *
@@ -142,8 +143,9 @@ struct gmem_piece {
  * Return: 0, or -errno with a sentence.
  */
 int gmem_init_from_pieces(struct gmem *mem, uint64_t size,
-			  enum gmem_pages pages, const struct gmem_piece *piece,
-			  size_t nr, struct err *err) __must_check;
+			  enum gmem_pages pages, int ground,
+			  const struct gmem_piece *piece, size_t nr,
+			  struct err *err) __must_check;
 
 /**
  * gmem_set_policy() - will the host back this memory with huge pages?
