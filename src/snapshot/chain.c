@@ -18,17 +18,22 @@
 
 /* Of one directory: more are not looked at. */
 #define NEAR_MAX 65536u
+/* So many of those that may be bases stay open: a chain of them is not opened
+ * again. */
+#define NEAR_OPEN_MAX 128u
 
 /**
  * struct near - a snapshot beside ours
  * @paths:	state is NULL of a file that lies there without one
  * @file:	its memory; by its state where no label counts (@asked)
+ * @fd:		@file, open; -1: to be opened again
  * @failed:	what its state says that it holds, and it is not right
  * @taken:	it is part of the chain
  */
 struct near {
 	struct snapshot_paths paths;
 	struct base_file file;
+	int fd;
 	uint64_t failed;
 	bool asked;
 	bool taken;
@@ -49,6 +54,7 @@ struct chain {
 	struct base_wanted want;
 	struct near *near;
 	size_t nr;
+	unsigned int nr_open;
 	const char *above;
 	struct err why;
 };
@@ -127,7 +133,7 @@ static int chain_name(const struct chain *c, struct near *near,
 /* Whatever has the size of the image, or a state, is kept. */
 static int chain_note(struct chain *c, const char *name)
 {
-	struct near near = {0};
+	struct near near = {.fd = -1};
 	struct near *more;
 	cleanup_fd int fd = -1;
 	int r = chain_name(c, &near, name);
@@ -146,6 +152,10 @@ static int chain_note(struct chain *c, const char *name)
 	if (!more) {
 		snapshot_paths_free(&near.paths);
 		return -ENOMEM;
+	}
+	if (near.file.moment != 0 && c->nr_open < NEAR_OPEN_MAX) {
+		near.fd = fd_steal(&fd);
+		c->nr_open++;
 	}
 	c->near = more;
 	c->near[c->nr++] = near;
@@ -295,9 +305,11 @@ static int chain_missing(const struct chain *c, struct err *err)
 static int chain_open_again(struct chain *c, struct near *near)
 {
 	const struct base_file was = near->file;
-	int fd = -1;
+	int fd = fd_steal(&near->fd);
 	int r = 0;
 
+	if (fd >= 0)
+		return fd;
 	if (near->asked)
 		r = chain_ask(c, near, &fd);
 	else
@@ -374,8 +386,10 @@ static int chain_build(struct chain *c, const struct snapshot_paths *paths,
 
 static void chain_free(struct chain *c)
 {
-	for (size_t i = 0; i < c->nr; i++)
+	for (size_t i = 0; i < c->nr; i++) {
 		snapshot_paths_free(&c->near[i].paths);
+		fd_close(&c->near[i].fd);
+	}
 	free(c->near);
 	free(c->dir);
 }
