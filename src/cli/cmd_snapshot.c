@@ -58,7 +58,8 @@ const struct args_page cmd_snapshot_page = {
 		 "import FILE DIR\n"
 		 "ls [--json] [DIR]\n"
 		 "tree [DIR]\n"
-		 "verify DIR | FILE | STATE MEMORY",
+		 "verify DIR | FILE | STATE MEMORY\n"
+		 "gc [--dry-run] [DIR]",
 	.about = "Saves VM NAME into DIR, which is made if it is not there: "
 		 "state.json, readable, and memory.snap, which takes the room "
 		 "of the memory that the guest has used. A snapshot that is "

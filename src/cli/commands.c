@@ -24,6 +24,7 @@ const struct command cli_commands[] = {
 	{&cmd_snapshot_ls_page, cmd_snapshot_ls},
 	{&cmd_snapshot_tree_page, cmd_snapshot_tree},
 	{&cmd_snapshot_verify_page, cmd_snapshot_verify},
+	{&cmd_snapshot_gc_page, cmd_snapshot_gc},
 	{&cmd_restore_page, cmd_restore},
 	{&cmd_kernel_page, NULL},
 	{&cmd_kernel_add_page, cmd_kernel_add},

@@ -304,26 +304,41 @@ static int give_name(struct snapshot_files *files, struct snapshot_file *f,
 	return 0;
 }
 
-/* The id of the snapshot that is there. Return: false when there is none. */
-static bool old_id(const struct snapshot_files *f, uint64_t *id)
+void snapshot_suffix(uint64_t id, char suffix[static SNAPSHOT_SUFFIX_MAX])
 {
-	const struct snapshot_file *state = &f->state;
+	(void)snprintf(suffix, SNAPSHOT_SUFFIX_MAX, ".%016llx",
+		       (unsigned long long)id);
+}
+
+int snapshot_state_id(int dir, const char *name, bool no_links, uint64_t *id)
+{
 	struct snapshot_head head;
 	char text[512];
 	size_t covered;
 	ssize_t n;
-	int fd = below_open(state->dir, state->name,
-			    f->no_links ? BELOW_STATE_ITSELF : BELOW_STATE);
+	int r = 0;
+	int fd = below_open(dir, name,
+			    no_links ? BELOW_STATE_ITSELF : BELOW_STATE);
 
 	if (fd < 0)
-		return false;
+		return fd;
 	n = read(fd, text, sizeof(text));
+	if (n < 0)
+		r = -errno;
 	fd_close(&fd);
-	if (n <= 0 ||
+	if (r == 0 &&
 	    snapshot_read_head(text, (size_t)n, &head, &covered, NULL) < 0)
-		return false;
-	*id = head.id;
-	return true;
+		r = -EINVAL;
+	if (r == 0)
+		*id = head.id;
+	return r;
+}
+
+/* The id of the snapshot that is there. Return: false when there is none. */
+static bool files_old_id(const struct snapshot_files *f, uint64_t *id)
+{
+	return snapshot_state_id(f->state.dir, f->state.name, f->no_links,
+				 id) == 0;
 }
 
 /* The old memory gets its second name. */
@@ -334,7 +349,7 @@ static int set_aside(struct snapshot_files *f)
 	uint64_t old;
 	int r;
 
-	if (!old_id(f, &old) ||
+	if (!files_old_id(f, &old) ||
 	    fstatat(m->dir, m->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0;
 	name_with_id(f->aside, m->name, old, "");
@@ -358,12 +373,11 @@ static int set_aside(struct snapshot_files *f)
 static int recover(const struct snapshot_files *f)
 {
 	const int dirs[2] = {f->state.dir, f->memory.dir};
-	char suffix[ID_DIGITS + 2] = "";
+	char suffix[SNAPSHOT_SUFFIX_MAX] = "";
 	uint64_t id;
 
-	if (old_id(f, &id))
-		(void)snprintf(suffix, sizeof(suffix), ".%016llx",
-			       (unsigned long long)id);
+	if (files_old_id(f, &id))
+		snapshot_suffix(id, suffix);
 	return journal_replay(f->lock, dirs, 2, suffix);
 }
 

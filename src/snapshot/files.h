@@ -82,6 +82,20 @@ int snapshot_paths_in(struct snapshot_paths *paths,
 /* The same; with @memory two files, the state @from. */
 int snapshot_paths_of(struct snapshot_paths *paths, const char *from,
 		      const char *memory) __must_check;
+#define SNAPSHOT_SUFFIX_MAX 18u
+
+/* ".<id>": what the name of a memory ends in until it is in its place. */
+void snapshot_suffix(uint64_t id, char suffix[static SNAPSHOT_SUFFIX_MAX]);
+
+/**
+ * snapshot_state_id() - the id of the snapshot whose state is @name in @dir
+ * @no_links:	one that is a symbolic link is none
+ *
+ * Return: 0; -ENOENT: there is none; -EINVAL: it is no state; -errno.
+ */
+int snapshot_state_id(int dir, const char *name, bool no_links,
+		      uint64_t *id) __must_check;
+
 /* The two files have the names of those in a directory. */
 bool snapshot_paths_are_in_dir(const struct snapshot_paths *paths);
 

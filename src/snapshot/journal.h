@@ -40,5 +40,43 @@ int journal_note(int journal, int dir, const char *name,
 int journal_replay(int journal, const int *dirs, size_t nr,
 		   const char *suffix) __must_check;
 
+/**
+ * journal_open_left() - lock the journal that a writer has left
+ * @may_be_empty:	nobody else has files of that name, so that an empty one
+ *		is of a writer who was killed at once
+ *
+ * A file that is none of ours is not even locked: it may be another program's.
+ *
+ * Return: a descriptor; -ENOENT; -EBUSY: a writer is at work; -EEXIST: it is
+ * none of ours; -errno.
+ */
+int journal_open_left(int dir, const char *name,
+		      bool may_be_empty) __must_check;
+
+/**
+ * struct journal_watch - who is told what a sweep does; embed it
+ * @dry:	nothing is changed
+ * @done:	@name was removed, which took @bytes; or became @to
+ */
+struct journal_watch {
+	bool dry;
+	void (*done)(struct journal_watch *watch, const char *name,
+		     const char *to, uint64_t bytes);
+};
+
+/**
+ * journal_sweep() - as journal_replay(), for who makes no new snapshot
+ * @dir:	the only one that names may be in
+ * @suffix:	of the state that is there; "": there is none
+ *
+ * All or nothing is done. The journal stays as it is, so that it may be done
+ * again.
+ *
+ * Return: 0; -EXDEV: there are names in another directory; -ESTALE: there are
+ * names of a state that is gone; -EBADMSG: it cannot be understood; -errno.
+ */
+int journal_sweep(int journal, int dir, const char *suffix,
+		  struct journal_watch *watch) __must_check;
+
 /* Unlocks; removes the file when the place is @clean. */
 void journal_close(int *journal, int dir, const char *name, bool clean);

@@ -48,7 +48,7 @@ BASES = {
     "volt snapshot export": [["none", "none/none"]],
     "volt snapshot import": [["none", "none"]],
     "volt snapshot ls": [["none"]], "volt snapshot tree": [["none"]],
-    "volt snapshot verify": [["none"]],
+    "volt snapshot verify": [["none"]], "volt snapshot gc": [["none"]],
     "volt net add": [["longer-than-a-tap"]],  # as root, too: none is made
     "volt net del": [["longer-than-a-tap"]],
     "volt net list": [[]], "volt ps": [[]], "volt stats": [["none"]],
@@ -60,7 +60,7 @@ BASES = {
 }
 # These do their work at once, or make the file that they are given.
 PRINTS = {"--version", "--snapshot-version", "--help", "-h"}
-LISTS = {"volt snapshot ls", "volt snapshot tree"}
+LISTS = {"volt snapshot ls", "volt snapshot tree", "volt snapshot gc"}
 MAKES = {"--log-path", "--metrics-path"}
 # Some open nothing else, or need more.
 OWN_BASE = {"--kernel": [[]], "--restore": [[]],

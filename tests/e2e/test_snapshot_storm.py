@@ -301,6 +301,27 @@ class Storm:
             os.truncate(target, SIZE)
         self.verdict(other)
 
+    def step_gc(self):
+        """Tidied up, perhaps in part: all is as it was, and proved."""
+        slot = self.pick()
+        good = self.verdict(slot)
+        kill = self.dice.random() < .5
+        with subprocess.Popen([VOLT, "snapshot", "gc", self.folder],
+                              stdout=subprocess.DEVNULL) as gc:
+            if kill:
+                time.sleep(self.dice.uniform(0, .01))
+                gc.kill()
+            code = gc.wait(60)
+        assert code == 0 or kill
+        assert self.verdict(slot) == good
+        if code == 0 and slot.exists():
+            assert set(os.listdir(slot)) <= {"memory.snap", "state.json"}
+        if good and not self.is_diff(slot):
+            proved = subprocess.run([VOLT, "snapshot", "verify", slot],
+                                    capture_output=True, text=True,
+                                    timeout=60, check=False)
+            assert proved.returncode == 2, proved  # there are no CRCs
+
     def step_restore(self):
         slot = self.pick()
         if self.verdict(slot):
@@ -314,7 +335,7 @@ class Storm:
             self.boot()
         kinds = ((self.step_save, 6), (self.step_merge, 3),
                  (self.step_copy, 2), (self.step_mix, 1),
-                 (self.step_restore, 2),
+                 (self.step_restore, 2), (self.step_gc, 2),
                  (lambda: self.step_save(kill=True), 3),
                  (lambda: self.step_merge(kill=True), 2))
         self.dice.choices([k for k, _ in kinds], [w for _, w in kinds])[0]()
