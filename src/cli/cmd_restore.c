@@ -4,6 +4,7 @@
  */
 #include "cli/cli.h"
 #include "cli/launch.h"
+#include "cli/paged.h"
 
 #include "base/denied.h"
 #include "base/fd.h"
@@ -31,6 +32,7 @@ struct restore {
 	bool isolate;
 	struct bounds bounds;
 	bool paused;
+	bool pager;
 	bool share_drives;
 	unsigned int clock;
 	struct args args;
@@ -50,6 +52,8 @@ static const struct arg restore_args[] = {
 	 "several times", .kind = ARG_LIST, AT(nets)},
 	{"vsock", "SOCKET", "another path for the vsock device's socket",
 	 .kind = ARG_TEXT, AT(vsock)},
+	{"pager", NULL, "volt-pager serves the memory, also of a snapshot that "
+	 "is not compressed", .kind = ARG_FLAG, AT(pager)},
 	VM_ARG_PAUSED(AT(paused)),
 	VM_ARG_CLOCK(AT(clock)),
 	VM_ARG_TIMEOUT(AT(timeout_s)),
@@ -76,7 +80,8 @@ const struct args_page cmd_restore_page = {
 		 "STATE and MEMORY are the two files of one that the API "
 		 "made so. "
 		 "As often as you like, also at the same time: memory that no "
-		 "clone has changed is there once.\n"
+		 "clone has changed is there once. Of a compressed snapshot "
+		 "each clone has a volt-pager of its own, which serves it.\n"
 		 "\n"
 		 "Clones share what the snapshot names: a drive that is "
 		 "written to needs a copy of its own (--disk, or --overlay, "
@@ -126,6 +131,7 @@ static int restore_start(const struct args_page *page, struct restore *o)
 {
 	const char *memory = o->args.nr_words > 1 ? o->args.words[1] : NULL;
 	struct err err;
+	int r;
 
 	if (check_place(o->args.words[0], memory, &err) < 0 ||
 	    launch_begin(&o->launch, o->name, &err) < 0)
@@ -133,6 +139,13 @@ static int restore_start(const struct args_page *page, struct restore *o)
 	launch_add(&o->launch, "restore", o->args.words[0]);
 	if (memory)
 		launch_add(&o->launch, "snapshot-memory", memory);
+	r = o->pager ? 1 : paged_is_needed(o->args.words[0], memory, &err);
+	if (r > 0)
+		r = paged_can_be(&err);
+	if (r < 0)
+		return cli_fail(1, page, &err);
+	if (r > 0)
+		launch_add_pager(&o->launch, o->args.words[0], memory);
 	launch_add_given(&o->launch, &o->args);
 	if (launch_add_rest(&o->launch, o->args.rest, &err) < 0)
 		return cli_fail(1, page, &err);

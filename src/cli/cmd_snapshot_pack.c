@@ -5,6 +5,8 @@
 #include "cli/cli.h"
 #include "cli/pack.h"
 
+#include "base/fd.h"
+#include "image/workset.h"
 #include "kernel/progress.h"
 #include "pack/pack.h"
 #include "pack/write.h"
@@ -41,7 +43,9 @@ const struct args_page cmd_snapshot_compress_page = {
 	.about =
 		"Compresses the memory of the snapshot in DIR with zstd, in "
 		"frames that can be read one by one. Zeros and pages that are "
-		"there twice take no room. The snapshot is replaced as a "
+		"there twice take no room. Where DIR has a working set "
+		"(volt-pager --record DIR/working-set), its pages come first, "
+		"in the order of use. The snapshot is replaced as a "
 		"whole, or not at all; a diff stays one, and what needs this "
 		"snapshot finds it as before. `volt snapshot decompress` makes "
 		"it raw again: a raw one restores fastest.\n",
@@ -64,6 +68,7 @@ const struct args_page cmd_snapshot_decompress_page = {
 
 /**
  * struct packing - a snapshot that is being compressed
+ * @hot:	its working set, or another moment's
  * @line:	a line for a terminal was begun
  */
 struct packing {
@@ -71,6 +76,7 @@ struct packing {
 	const struct args_page *page;
 	struct pack_how how;
 	struct pack_stats stats;
+	struct workset hot;
 	uint64_t size;
 	bool line;
 };
@@ -100,10 +106,13 @@ static int packing_write(void *ctx, const struct image_layer *from,
 			 int to, struct err *err)
 {
 	struct packing *p = ctx;
+	bool same = p->hot.moment == label->moment;
 	const struct pack_from what = {
 		.layer = from,
 		.size = size,
 		.label = *label,
+		.hot = p->hot.page,
+		.nr_hot = same ? p->hot.nr : 0,
 	};
 
 	p->size = size;
@@ -121,13 +130,14 @@ static void packing_done(const struct packing *p, const char *dir)
 	char room[CLI_CLEAN_MAX];
 
 	(void)printf("compressed %s: %llu MiB of memory in %llu KiB; of %llu "
-		     "KiB that it held, %llu KiB were zero and %llu KiB there "
-		     "twice\n",
+		     "KiB that it held, %llu KiB were zero, %llu KiB there "
+		     "twice, and %llu KiB come first\n",
 		     cli_clean(dir, room), (unsigned long long)(p->size >> 20),
 		     (unsigned long long)(s->file_bytes + 1023) / 1024,
 		     (unsigned long long)kib_of_pages(s->pages),
 		     (unsigned long long)kib_of_pages(s->zero),
-		     (unsigned long long)kib_of_pages(s->repeated));
+		     (unsigned long long)kib_of_pages(s->repeated),
+		     (unsigned long long)kib_of_pages(s->hot));
 }
 
 static int pack_paths(struct snapshot_paths *paths, const char *dir,
@@ -137,6 +147,29 @@ static int pack_paths(struct snapshot_paths *paths, const char *dir,
 
 	paths->unpack = &pack_unpacker;
 	return r < 0 ? err_set(err, r, "out of memory") : 0;
+}
+
+/* It lies beside the memory, if there is one; it is a hint, so a damaged one is
+ * told of, and does without. Return: 0 or -ENOMEM with a sentence. */
+static int packing_read_hot(struct packing *p, const char *dir, struct err *err)
+{
+	cleanup_free char *path = NULL;
+	cleanup_fd int fd = -1;
+	int r;
+
+	if (asprintf(&path, "%s/" WORKSET_NAME, dir) < 0) {
+		path = NULL;
+		return err_set(err, -ENOMEM, "out of memory");
+	}
+	fd = path_open(&path_direct, PATH_MEMORY, path, NULL);
+	if (fd < 0)
+		return 0;
+	r = workset_read(&p->hot, fd, path, err);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0)
+		(void)cli_fail(1, p->page, err);
+	return 0;
 }
 
 int pack_snapshot(const struct args_page *page, const char *dir,
@@ -158,7 +191,10 @@ int pack_snapshot(const struct args_page *page, const char *dir,
 	if (o->frame_kib)
 		p.how.frame_pages = (uint32_t)o->frame_kib * 1024 / PAGE_SIZE;
 	if (r == 0)
+		r = packing_read_hot(&p, dir, err);
+	if (r == 0)
 		r = snapshot_compress(&paths, &packer, err);
+	workset_fini(&p.hot);
 	snapshot_paths_free(&paths);
 	if (p.line)
 		(void)fputc('\n', stderr);

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/file.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define UNIX_SOCKETS "/proc/net/unix"
@@ -147,6 +148,7 @@ void launch_add_given(struct launch *launch, const struct args *args)
 		if (strcmp(name, "sandbox") == 0)
 			launch->sandbox = args->given[i].text;
 		if (arg->group != BOUNDS_GROUP && strcmp(name, "name") != 0 &&
+		    strcmp(name, "pager") != 0 &&
 		    strcmp(name, "share-drives") != 0)
 			launch_add(launch, name, args->given[i].text);
 	}
@@ -163,16 +165,94 @@ int launch_add_rest(struct launch *launch, char **words, struct err *err)
 	return 0;
 }
 
-/* Returns only when there is no volt-vmm beside @program. */
-static void exec_beside(struct launch *launch, const char *program)
+/* Returns only when there is no @name beside @program. */
+static void exec_beside(struct launch *launch, const char *program,
+			const char *name, char *const *argv)
 {
 	const char *slash = strrchr(program, '/');
 
 	if (!slash)
 		return;
-	(void)snprintf(launch->vmm, sizeof(launch->vmm), "%.*s/volt-vmm",
-		       (int)(slash - program), program);
-	(void)execv(launch->vmm, launch->args);
+	(void)snprintf(launch->vmm, sizeof(launch->vmm), "%.*s/%s",
+		       (int)(slash - program), program, name);
+	(void)execv(launch->vmm, argv);
+}
+
+/* @name beside this program, by the path that was called (perhaps a link) and
+ * by the file's own, else as the shell would find it. Returns when there is
+ * none. */
+static void exec_program(struct launch *launch, const char *name,
+			 char *const *argv)
+{
+	const char *called = (const char *)getauxval(AT_EXECFN);
+	ssize_t n = readlink("/proc/self/exe", launch->own,
+			     sizeof(launch->own) - 1);
+
+	if (called)
+		exec_beside(launch, called, name, argv);
+	if (n > 0) {
+		launch->own[n] = '\0';
+		exec_beside(launch, launch->own, name, argv);
+	}
+	(void)execvp(name, argv);
+}
+
+void launch_add_pager(struct launch *launch, const char *from,
+		      const char *memory)
+{
+	launch->paged_from = from;
+	launch->paged_memory = memory;
+	(void)snprintf(launch->pager_socket, sizeof(launch->pager_socket),
+		       "%s.pager", launch->socket);
+	launch_add(launch, "memory-server", launch->pager_socket);
+}
+
+static char *launch_word(const char *text)
+{
+	return (char *)(uintptr_t)text;
+}
+
+/* It says itself what is wrong, and is there when it listens. */
+static int launch_pager(struct launch *launch, struct err *err)
+{
+	char *const argv[] = {
+		launch_word("volt-pager"),
+		launch_word("--background"),
+		launch_word("--"),
+		launch->pager_socket,
+		launch_word(launch->paged_from),
+		launch_word(launch->paged_memory),
+		NULL,
+	};
+	int status;
+	pid_t pid;
+
+	if (!launch->paged_from)
+		return 0;
+	/* Of a VM of this name that is gone: the name is ours now. */
+	if (unlink(launch->pager_socket) < 0 && errno != ENOENT)
+		return err_set(err, -errno, "Cannot remove %s: %s",
+			       launch->pager_socket, err_name(errno));
+	pid = fork();
+	if (pid == 0) {
+		exec_program(launch, "volt-pager", argv);
+		_exit(127);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			pid = -1;
+	if (pid < 0)
+		return err_set(err, -errno, "Cannot start volt-pager: %s",
+			       err_name(errno));
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		return err_set(err, -ENOENT,
+			       "cannot start volt-pager; it "
+			       "belongs beside volt");
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0
+		       ? 0
+		       : err_set(err, -EIO,
+				 "volt-pager does not serve the "
+				 "memory");
 }
 
 /* As volt-vmm will find it. Return: 0 or -errno with a sentence. */
@@ -216,15 +296,10 @@ static int make_pids(const struct launch *launch, int *code, struct err *err)
 	return 1; /* volt-vmm tells that it is missing */
 }
 
-/* volt-vmm beside this program, by the path that was called (perhaps a link)
- * and by the file's own, else as the shell would find it. */
 int launch_exec(struct launch *launch, const struct bounds *bounds,
 		const struct args_page *page)
 {
 	struct err err;
-	const char *called = (const char *)getauxval(AT_EXECFN);
-	ssize_t n = readlink("/proc/self/exe", launch->own,
-			     sizeof(launch->own) - 1);
 	int code, r;
 
 	if (bounds_apply(bounds, launch->name, &err) < 0)
@@ -232,13 +307,9 @@ int launch_exec(struct launch *launch, const struct bounds *bounds,
 	r = make_pids(launch, &code, &err);
 	if (r <= 0)
 		return r < 0 ? cli_fail(1, page, &err) : code;
-	if (called)
-		exec_beside(launch, called);
-	if (n > 0) {
-		launch->own[n] = '\0';
-		exec_beside(launch, launch->own);
-	}
-	(void)execvp("volt-vmm", launch->args);
+	if (launch_pager(launch, &err) < 0)
+		return cli_fail(1, page, &err);
+	exec_program(launch, "volt-vmm", launch->args);
 	return cli_complain(1, page,
 			    "cannot start volt-vmm: %s; it belongs beside volt",
 			    err_name(errno));

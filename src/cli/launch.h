@@ -41,6 +41,9 @@
  * @args:	NULL-terminated by being zeroed
  * @owned:	those of @args that launch_free() frees
  * @isolate, @sandbox: these options were given; the mode, or NULL
+ * @paged_from, @paged_memory: the snapshot that a pager serves, as it was
+ *		given; NULL: none does
+ * @pager_socket:	where it listens
  * @failed:	an argument did not fit, or memory is short
  */
 struct launch {
@@ -55,6 +58,9 @@ struct launch {
 	unsigned int nr_owned;
 	bool isolate;
 	const char *sandbox;
+	const char *paged_from;
+	const char *paged_memory;
+	char pager_socket[VMAPI_PATH_MAX + 8];
 	bool failed;
 };
 
@@ -72,6 +78,11 @@ void launch_add(struct launch *launch, const char *flag, const char *value);
 /* All options but those of LAUNCH_ARG_*, which are dealt with here, and those
  * of bounds.h. */
 void launch_add_given(struct launch *launch, const struct args *args);
+
+/* A pager serves the memory of a snapshot; borrowed. It is started as the last
+ * thing, so that bounds and namespaces are its own, too. */
+void launch_add_pager(struct launch *launch, const char *from,
+		      const char *memory);
 
 /* What came behind --, as the last. Return: 0 or -errno. */
 int launch_add_rest(struct launch *launch, char **words,

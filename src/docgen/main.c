@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "jailer/page.h"
+#include "serve/page.h"
 #include "vmm/page.h"
 
 #include <errno.h>
@@ -20,6 +21,7 @@
 const struct args_page *const docgen_programs[DOCGEN_NR_PROGRAMS] = {
 	&vmm_page,
 	&jailer_page,
+	&serve_page,
 };
 
 void docgen_put_dashed(struct buf *out, const char *name)

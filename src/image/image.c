@@ -172,6 +172,21 @@ int image_finish(struct image *image, bool whole, struct err *err)
 
 /* ---- use ---- */
 
+const struct image_piece *image_piece_of(const struct image *image, uint64_t at)
+{
+	size_t low = 0, high = image->nr_pieces;
+
+	while (low + 1 < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (image->piece[mid].at <= at)
+			low = mid;
+		else
+			high = mid;
+	}
+	return &image->piece[low];
+}
+
 static uint64_t piece_bytes(const struct image_piece *p)
 {
 	return p->end - p->at;

@@ -95,6 +95,10 @@ int image_add(struct image *image, int *fd, const char *path,
  */
 int image_finish(struct image *image, bool whole, struct err *err) __must_check;
 
+/* The piece that byte @at of a whole image is in. */
+const struct image_piece *image_piece_of(const struct image *image,
+					 uint64_t at);
+
 /**
  * image_map() - a VM's memory that shows the image, privately
  * @image:	whole, and all of it raw

@@ -22,6 +22,9 @@ struct pack;
  * @next:	as memory_next_extent(): what it stores, or says is zero
  * @read:	@len bytes of memory from @at on, pages; what it does not store
  *		reads as zeros. -errno with a sentence
+ * @around:	what is best read together with the page at @at: @e holds it
+ * @hot:	the pages of the hot run, in its order: at most @max of them.
+ *		Return: how many
  */
 struct image_unpacker {
 	int (*open)(int fd, const char *path, uint64_t size, struct pack **pack,
@@ -29,6 +32,9 @@ struct image_unpacker {
 	bool (*next)(const struct pack *pack, struct memory_extent *e);
 	int (*read)(struct pack *pack, uint64_t at, uint8_t *to, uint64_t len,
 		    struct err *err);
+	void (*around)(const struct pack *pack, uint64_t at,
+		       struct memory_extent *e);
+	size_t (*hot)(const struct pack *pack, uint32_t *page, size_t max);
 	void (*close)(struct pack *pack);
 };
 

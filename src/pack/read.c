@@ -258,6 +258,69 @@ static bool pack_next(const struct pack *p, struct memory_extent *e)
 	return true;
 }
 
+/* Pages that the guest may touch one after the other, where none is stored. */
+#define PACK_ABSENT_AROUND KIB(64)
+
+/* The pages of a frame that are side by side in the memory, too. */
+static void pack_around_stored(const struct pack *p, const struct pack_run *run,
+			       uint32_t page, struct memory_extent *e)
+{
+	uint32_t in_run = page - run->page;
+	uint32_t in_frame = (run->stored + in_run) % p->head.frame_pages;
+	uint32_t before = in_run < in_frame ? in_run : in_frame;
+	uint32_t behind = p->head.frame_pages - in_frame;
+
+	if (behind > run->nr - in_run)
+		behind = run->nr - in_run;
+	e->at = (uint64_t)(page - before) * PAGE_SIZE;
+	e->end = (uint64_t)(page + behind) * PAGE_SIZE;
+}
+
+static void pack_around(const struct pack *p, uint64_t at,
+			struct memory_extent *e)
+{
+	uint32_t page = (uint32_t)(at / PAGE_SIZE);
+	size_t i = pack_find_run(p, page);
+	const struct pack_run *run = i < p->head.nr_runs ? &p->run[i] : NULL;
+	uint64_t low = 0, high = p->head.size;
+
+	if (run && run->page <= page && run->stored != PACK_ZERO) {
+		pack_around_stored(p, run, page, e);
+		return;
+	}
+	/* Zeros: up to the next runs. */
+	if (run && run->page > page)
+		high = (uint64_t)run->page * PAGE_SIZE;
+	else if (run)
+		high = (uint64_t)(run->page + run->nr) * PAGE_SIZE;
+	if (run && run->page <= page)
+		low = (uint64_t)run->page * PAGE_SIZE;
+	else if (i > 0)
+		low = (uint64_t)(p->run[i - 1].page + p->run[i - 1].nr) *
+		      PAGE_SIZE;
+	e->at = align_down(at, PACK_ABSENT_AROUND);
+	e->end = e->at + PACK_ABSENT_AROUND;
+	e->at = e->at < low ? low : e->at;
+	e->end = e->end > high ? high : e->end;
+}
+
+static size_t pack_hot(const struct pack *p, uint32_t *page, size_t max)
+{
+	size_t nr = p->head.nr_hot < max ? p->head.nr_hot : max;
+
+	for (size_t i = 0; i < nr; i++)
+		page[i] = PACK_ZERO;
+	for (uint32_t i = 0; i < p->head.nr_runs; i++) {
+		const struct pack_run *run = &p->run[i];
+
+		for (uint32_t k = 0;
+		     k < run->nr && run->stored < nr && run->stored + k < nr;
+		     k++)
+			page[run->stored + k] = run->page + k;
+	}
+	return nr;
+}
+
 /* ---- pages ---- */
 
 static int pack_frame_damaged(const struct pack *p, uint32_t i, const char *why,
@@ -399,5 +462,7 @@ const struct image_unpacker pack_unpacker = {
 	.open = pack_open,
 	.next = pack_next,
 	.read = pack_read,
+	.around = pack_around,
+	.hot = pack_hot,
 	.close = pack_close,
 };

@@ -34,6 +34,7 @@ BASES = {
     "volt-vmm": [["--kernel", "none"], ["--restore", "none"]],
     "volt-jailer": [["--exec-file", "none", "--id", "x", "--gid", "1",
                      "--uid", "1"]],
+    "volt-pager": [["none/none", "none"]],
     "volt run": [["--kernel", "none"]],
     "volt restore": [["none"]],
     "volt stop": [["none"]],
@@ -101,7 +102,7 @@ class Person:
         self.bin.mkdir()
         self.here.mkdir()
         (self.folder / "run").mkdir(mode=0o700)
-        for name in ("volt", "volt-vmm", "volt-jailer"):
+        for name in ("volt", "volt-vmm", "volt-jailer", "volt-pager"):
             shutil.copy(BUILD / name, self.bin)
         self.prefix = []
         if uid != os.geteuid():

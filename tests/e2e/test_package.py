@@ -78,12 +78,14 @@ def test_the_bill_of_materials(installed):
             linked.setdefault(packages[one["spdxElementId"]]["name"],
                               set()).add(
                 packages[one["relatedSpdxElement"]]["name"])
-    assert set(linked) == {"volt", "volt-jailer", "volt-vmm"}
+    assert set(linked) == {"volt", "volt-jailer", "volt-pager", "volt-vmm"}
     assert {"jansson", "nettle", "zlib", "glibc"} <= linked["volt"]
     # A program with such a part may be passed on under the GPL alone.
     for part in packages.values():
         assert not re.match(r"GPL-(?!.* WITH )", part["licenseDeclared"])
     assert "liburing" in linked["volt-vmm"]
+    assert "zstd" in linked["volt-pager"] and "zstd" in linked["volt"]
+    assert "zstd" not in linked["volt-vmm"]
     assert {"llhttp", "http-parser"} & linked["volt-vmm"]
     # The library that is there is not one that was only asked for.
     assert "zlib" not in linked["volt-vmm"]

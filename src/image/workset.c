@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * workset.c - a working set (workset.h)
+ */
+#include "image/workset.h"
+
+#include "base/crc64.h"
+#include "base/fd.h"
+#include "image/copy.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define WORKSET_MAGIC  "voltwset"
+#define WORKSET_HEAD   32u
+#define WORKSET_CRC_AT 24u
+#define WORKSET_FIRST  256u
+
+int workset_add(struct workset *set, uint32_t page)
+{
+	/* The room is a power of two: full when the count is one. */
+	bool full = set->nr == 0 || (set->nr >= WORKSET_FIRST &&
+				     (set->nr & (set->nr - 1)) == 0);
+
+	if (set->nr == WORKSET_PAGES_MAX)
+		return -E2BIG;
+	if (full) {
+		size_t room = set->nr ? 2 * set->nr : WORKSET_FIRST;
+		uint32_t *more =
+			reallocarray(set->page, room, sizeof(*set->page));
+
+		if (!more)
+			return -ENOMEM;
+		set->page = more;
+	}
+	set->page[set->nr++] = page;
+	return 0;
+}
+
+static uint64_t workset_crc(const uint8_t *bytes, size_t len)
+{
+	return crc64(crc64(0, bytes, WORKSET_CRC_AT), bytes + WORKSET_HEAD,
+		     len - WORKSET_HEAD);
+}
+
+static int workset_no_memory(struct err *err)
+{
+	return err_set(err, -ENOMEM, "Out of memory");
+}
+
+static int workset_decode(struct workset *set, const uint8_t *bytes, size_t len)
+{
+	size_t nr;
+
+	if (len < WORKSET_HEAD || memcmp(bytes, WORKSET_MAGIC, 8) != 0)
+		return -EBADMSG;
+	nr = load_le32(bytes + 16);
+	if (load_le32(bytes + 20) != 0 || len - WORKSET_HEAD != 4 * nr ||
+	    load_le64(bytes + WORKSET_CRC_AT) != workset_crc(bytes, len))
+		return -EBADMSG;
+	set->page = malloc(len);
+	if (!set->page)
+		return -ENOMEM;
+	memcpy(set->page, bytes + WORKSET_HEAD, 4 * nr);
+	set->moment = load_le64(bytes + 8);
+	set->nr = nr;
+	return 0;
+}
+
+int workset_read(struct workset *set, int fd, const char *path, struct err *err)
+{
+	cleanup_free uint8_t *bytes = NULL;
+	struct stat st;
+	int r = -EBADMSG;
+
+	*set = (struct workset){0};
+	if (fd_stat(fd, &st) < 0)
+		return err_set(err, -errno, "Cannot stat %s: %s", path,
+			       err_name(errno));
+	if (S_ISREG(st.st_mode) && st.st_size >= (off_t)WORKSET_HEAD &&
+	    (uint64_t)st.st_size <= WORKSET_HEAD + 4ull * WORKSET_PAGES_MAX) {
+		size_t len = (size_t)st.st_size;
+
+		bytes = malloc(len);
+		if (!bytes)
+			return workset_no_memory(err);
+		r = fd_read_full(fd, bytes, len, 0);
+		if (r < 0)
+			return err_set(err, r, "Cannot read %s: %s", path,
+				       err_name(r));
+		r = workset_decode(set, bytes, len);
+	}
+	if (r == -ENOMEM)
+		return workset_no_memory(err);
+	return r < 0 ? err_set(err, r, "%s is no working set, or damaged", path)
+		     : 0;
+}
+
+int workset_write(const struct workset *set, int fd, const char *path,
+		  struct err *err)
+{
+	size_t len = WORKSET_HEAD + 4 * set->nr;
+	cleanup_free uint8_t *bytes = calloc(1, len);
+	int r;
+
+	if (!bytes)
+		return workset_no_memory(err);
+	memcpy(bytes, WORKSET_MAGIC, 8);
+	store_le64(bytes + 8, set->moment);
+	store_le32(bytes + 16, (uint32_t)set->nr);
+	if (set->nr > 0)
+		memcpy(bytes + WORKSET_HEAD, set->page, 4 * set->nr);
+	store_le64(bytes + WORKSET_CRC_AT, workset_crc(bytes, len));
+	r = image_write_at(fd, bytes, len, 0);
+	return r < 0 ? err_set(err, r, "Cannot write %s: %s", path, err_name(r))
+		     : 0;
+}
+
+void workset_fini(struct workset *set)
+{
+	free(set->page);
+	*set = (struct workset){0};
+}

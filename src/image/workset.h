@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * workset.h - a working set: the pages that a guest used, in the order of use
+ *
+ * It lies beside the memory file that it is of, is small, and only a hint: with
+ * a wrong one a guest waits longer, and finds the same memory. It is checked
+ * all the same.
+ *
+ * The file, little endian: "voltwset"; the moment that the snapshot holds (8);
+ * pages (4), zero (4); CRC-64 of the 24 bytes before and all behind (8); the
+ * numbers of the pages (4 each).
+ */
+#pragma once
+
+#include "base/err.h"
+
+#define WORKSET_NAME      "working-set"
+#define WORKSET_PAGES_MAX (1u << 20) /* 4 GiB of memory */
+
+/**
+ * struct workset - pages by their number in the memory file
+ * @page:	owned
+ */
+struct workset {
+	uint64_t moment;
+	size_t nr;
+	uint32_t *page;
+};
+
+/* One more. Return: 0; -E2BIG: it has WORKSET_PAGES_MAX; -ENOMEM. */
+int workset_add(struct workset *set, uint32_t page) __must_check;
+
+/**
+ * workset_read() - from a file
+ * @set:	empty; workset_fini() in any case
+ *
+ * Return: 0; -EBADMSG when it is none, or damaged; -errno; with a sentence.
+ */
+int workset_read(struct workset *set, int fd, const char *path,
+		 struct err *err) __must_check;
+
+/* To an empty file. Return: 0 or -errno with a sentence. */
+int workset_write(const struct workset *set, int fd, const char *path,
+		  struct err *err) __must_check;
+
+void workset_fini(struct workset *set);

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * main.c - volt-pager (theory of operation: serve.h)
+ */
+#include "base/clean.h"
+#include "base/fd.h"
+#include "host/path.h"
+#include "host/stream.h"
+#include "host/unix.h"
+#include "pack/pack.h"
+#include "sandbox/landlock.h"
+#include "serve/page.h"
+#include "serve/serve.h"
+#include "snapshot/chain.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define EXIT_USAGE 64
+/* In the background, where nobody sees that no VM comes. */
+#define ACCEPT_MS 60000
+
+/**
+ * struct pager_main - the program
+ * @socket:	a path; @bound: which file it names since we listen
+ * @ready:	in the background: who waits to hear that we listen; else -1
+ */
+struct pager_main {
+	struct serve_options o;
+	struct args args;
+	struct serve serve;
+	const char *socket;
+	struct file_id bound;
+	int listener;
+	int ready;
+};
+
+static int pager_complain(const struct err *err)
+{
+	char line[2 * ERR_TEXT_MAX];
+	const char *text = err_for_person(err);
+	size_t n = (size_t)snprintf(line, sizeof(line), "volt-pager: ");
+
+	n += clean_text(line + n, sizeof(line) - 1 - n, text, strlen(text));
+	line[n++] = '\n';
+	if (fd_write_full(STDERR_FILENO, line, n) < 0)
+		return 1; /* and nowhere to say so */
+	return 1;
+}
+
+/* ---- what is served ---- */
+
+/* A file beside the memory; nothing when there is none, or of another moment.
+ */
+static int pager_read_hot(struct workset *hot, const char *memory,
+			  uint64_t moment, struct err *err)
+{
+	const char *slash = strrchr(memory, '/');
+	cleanup_free char *path = NULL;
+	cleanup_fd int fd = -1;
+	int r;
+
+	if (asprintf(&path, "%.*s" WORKSET_NAME,
+		     slash ? (int)(slash + 1 - memory) : 0, memory) < 0) {
+		path = NULL;
+		return err_set(err, -ENOMEM, "Out of memory");
+	}
+	fd = path_open(&path_direct, PATH_MEMORY, path, NULL);
+	if (fd < 0)
+		return 0;
+	r = workset_read(hot, fd, path, err);
+	if (r == 0 && hot->moment != moment)
+		workset_fini(hot);
+	return r;
+}
+
+/* The hot run of the newest file, if that has one. */
+static int pager_hot_of_image(struct workset *hot, const struct image *image,
+			      struct err *err)
+{
+	const struct image_layer *layer = &image->layer[0];
+
+	if (hot->nr > 0 || !layer->pack)
+		return 0;
+	hot->page = calloc(WORKSET_PAGES_MAX, sizeof(*hot->page));
+	if (!hot->page)
+		return err_set(err, -ENOMEM, "Out of memory");
+	hot->nr = layer->unpack->hot(layer->pack, hot->page, WORKSET_PAGES_MAX);
+	return 0;
+}
+
+static int pager_open_image(struct pager_main *m,
+			    const struct snapshot_paths *paths,
+			    struct snapshot *s, struct err *err)
+{
+	struct snapshot_reader reader = {.state_fd = -1, .memory_fd = -1};
+	struct snapshot_identity who = {0};
+	struct serve *serve = &m->serve;
+	int r = snapshot_find(&reader, paths, true, s, err);
+
+	if (r == 0) {
+		snapshot_identity_of(s, &who);
+		r = snapshot_chain_image(paths, &reader, s, &serve->image, err);
+	}
+	snapshot_reader_end(&reader);
+	serve->record.moment = who.label.moment;
+	if (r < 0 || m->o.no_hot)
+		return r;
+	r = pager_read_hot(&serve->hot, paths->memory, who.label.moment, err);
+	return r == 0 ? pager_hot_of_image(&serve->hot, &serve->image, err) : r;
+}
+
+static int pager_open_snapshot(struct pager_main *m, struct err *err)
+{
+	const char *memory = m->args.nr_words > 2 ? m->args.words[2] : NULL;
+	struct snapshot *s = calloc(1, sizeof(*s));
+	struct snapshot_paths paths = {0};
+	int r = snapshot_paths_of(&paths, m->args.words[1], memory);
+
+	paths.unpack = &pack_unpacker;
+	if (r < 0 || !s)
+		r = err_set(err, -ENOMEM, "Out of memory");
+	else
+		r = pager_open_image(m, &paths, s, err);
+	snapshot_paths_free(&paths);
+	free(s);
+	return r;
+}
+
+static int pager_open_record(struct pager_main *m, struct err *err)
+{
+	struct serve *s = &m->serve;
+
+	s->record_path = m->o.record;
+	s->record_ms = m->o.record_s * 1000;
+	if (!m->o.record)
+		return 0;
+	s->record_fd = open(
+		m->o.record,
+		O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return s->record_fd < 0 ? err_set(err, -errno, "Cannot write %s: %s",
+					  m->o.record, err_name(errno))
+				: 0;
+}
+
+/* ---- locked ---- */
+
+static int pager_lock(struct err *err)
+{
+	unsigned int abi = landlock_abi();
+	int r;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return err_set(err, -errno, "Cannot lock this process: %s",
+			       err_name(errno));
+	/* As volt-vmm does in best-effort: a host without it has others. */
+	if (abi == 0)
+		return 0;
+	r = landlock_lock(abi, true);
+	return r < 0 ? err_set(err, r, "Cannot lock this process: %s",
+			       err_name(r))
+		     : 0;
+}
+
+/* ---- the VM ---- */
+
+static int pager_listen(struct pager_main *m, struct err *err)
+{
+	m->listener = unix_listen(m->socket, 1);
+	if (m->listener < 0)
+		return err_set(err, m->listener, "Cannot listen on %s: %s",
+			       m->socket, err_name(m->listener));
+	m->bound = file_id_of(m->socket);
+	return 0;
+}
+
+/* Return: a connection; -errno with a sentence. */
+static int pager_accept(const struct pager_main *m, struct err *err)
+{
+	struct pollfd p = {.fd = m->listener, .events = POLLIN};
+	int r;
+
+	do
+		r = poll(&p, 1, m->o.background ? ACCEPT_MS : -1);
+	while (r < 0 && errno == EINTR);
+	if (r == 0)
+		return err_set(err, -ETIMEDOUT, "No VM has connected");
+	r = accept4(m->listener, NULL, NULL, SOCK_CLOEXEC);
+	return r < 0 ? err_set(err, -errno, "Cannot accept the VM: %s",
+			       err_name(errno))
+		     : r;
+}
+
+static int pager_serve_one(struct pager_main *m, struct err *err)
+{
+	cleanup_fd int sock = pager_accept(m, err);
+	int r = sock < 0 ? sock : 0;
+
+	fd_close(&m->listener);
+	file_unlink_own(m->socket, m->bound);
+	if (r == 0)
+		r = pager_lock(err);
+	return r == 0 ? serve_vm(&m->serve, sock, err) : r;
+}
+
+static void pager_tell(const struct serve *s)
+{
+	const struct fill_stats *f = &s->stats;
+
+	(void)fprintf(
+		stderr,
+		"{\"faults\":%llu,\"faulted_pages\":%llu,"
+		"\"hot_pages\":%llu,\"hot_ms\":%llu,\"zero_pages\":%llu,"
+		"\"removed_pages\":%llu,\"ms\":%llu}\n",
+		(unsigned long long)f->faults, (unsigned long long)f->faulted,
+		(unsigned long long)f->hot, (unsigned long long)s->hot_ms,
+		(unsigned long long)f->zero, (unsigned long long)f->removed,
+		(unsigned long long)s->end_ms);
+}
+
+static int pager_prepare(struct pager_main *m, struct err *err)
+{
+	int r = pager_open_snapshot(m, err);
+
+	m->serve.hot_max = m->o.hot_limit_mib
+				   ? MIB(m->o.hot_limit_mib) / PAGE_SIZE
+				   : UINT64_MAX;
+	if (r == 0)
+		r = pager_open_record(m, err);
+	return r == 0 ? pager_listen(m, err) : r;
+}
+
+/* Return: an exit code. */
+static int pager_run(struct pager_main *m)
+{
+	struct err err;
+	int r = pager_prepare(m, &err);
+
+	if (r == 0 && m->ready >= 0 && fd_write_full(m->ready, "", 1) < 0)
+		r = err_set(&err, -EPIPE, "Nobody waits for this pager");
+	fd_close(&m->ready);
+	if (r == 0)
+		r = pager_serve_one(m, &err);
+	if (r < 0)
+		(void)pager_complain(&err);
+	else if (m->o.json)
+		pager_tell(&m->serve);
+	fd_close(&m->listener);
+	fd_close(&m->serve.record_fd);
+	image_fini(&m->serve.image);
+	workset_fini(&m->serve.hot);
+	workset_fini(&m->serve.record);
+	return r < 0;
+}
+
+/* In the child nobody's terminal and nobody's group. Return: an exit code. */
+static int pager_background(struct pager_main *m)
+{
+	struct err err;
+	int ready[2];
+	ssize_t n;
+	char byte;
+	pid_t pid;
+
+	if (pipe2(ready, O_CLOEXEC) < 0)
+		return err_set(&err, -errno, "Cannot make a pipe: %s",
+			       err_name(errno)),
+		       pager_complain(&err);
+	pid = fork();
+	if (pid < 0)
+		return err_set(&err, -errno, "Cannot start a process: %s",
+			       err_name(errno)),
+		       pager_complain(&err);
+	if (pid == 0) {
+		fd_close(&ready[0]);
+		m->ready = ready[1];
+		(void)setsid();
+		return pager_run(m);
+	}
+	fd_close(&ready[1]);
+	do
+		n = read(ready[0], &byte, 1);
+	while (n < 0 && errno == EINTR);
+	fd_close(&ready[0]);
+	return n == 1 ? 0 : 1;
+}
+
+static int pager_print(const char *text, size_t len)
+{
+	struct err err;
+	int r = fd_write_full(STDOUT_FILENO, text, len);
+
+	if (r == 0)
+		return 0;
+	err_set(&err, r, "cannot write to standard output: %s", err_name(r));
+	return pager_complain(&err);
+}
+
+static int pager_help(void)
+{
+	cleanup_buf struct buf text = {0};
+
+	args_help(&serve_page, &text);
+	return text.failed ? 1 : pager_print(text.data, text.len);
+}
+
+static int pager_misuse(struct err *err)
+{
+	(void)pager_complain(err);
+	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	struct pager_main m = {
+		.listener = -1,
+		.ready = -1,
+		.serve = {.record_fd = -1},
+	};
+	struct err err;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (stream_fill_standard() < 0)
+		return 1;
+	if (args_parse(&serve_page, argc, argv, &m.o, &m.args, &err) < 0)
+		return pager_misuse(&err);
+	if (m.args.help)
+		return pager_help();
+	if (m.o.version)
+		return pager_print("volt-pager " VOLT_VERSION "\n",
+				   strlen("volt-pager " VOLT_VERSION "\n"));
+	if (m.args.nr_words < 2) {
+		err_set(&err, -EINVAL,
+			"it takes SOCKET DIR, or SOCKET STATE "
+			"MEMORY; volt-pager --help tells more");
+		return pager_misuse(&err);
+	}
+	m.socket = m.args.words[0];
+	return m.o.background ? pager_background(&m) : pager_run(&m);
+}
