@@ -8,7 +8,7 @@
 #include "host/stream.h"
 #include "host/unix.h"
 #include "pack/pack.h"
-#include "sandbox/landlock.h"
+#include "serve/lock.h"
 #include "serve/page.h"
 #include "serve/serve.h"
 #include "snapshot/chain.h"
@@ -18,7 +18,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -151,26 +150,6 @@ static int pager_open_record(struct pager_main *m, struct err *err)
 				: 0;
 }
 
-/* ---- locked ---- */
-
-static int pager_lock(struct err *err)
-{
-	unsigned int abi = landlock_abi();
-	int r;
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		return err_set(err, -errno, "Cannot lock this process: %s",
-			       err_name(errno));
-	/* As volt-vmm does in best-effort: a host without it has others. */
-	if (abi == 0)
-		return 0;
-	r = landlock_lock(abi, true);
-	return r < 0 ? err_set(err, r, "Cannot lock this process: %s",
-			       err_name(r))
-		     : 0;
-}
-
 /* ---- the VM ---- */
 
 static int pager_listen(struct pager_main *m, struct err *err)
@@ -208,7 +187,7 @@ static int pager_serve_one(struct pager_main *m, struct err *err)
 	fd_close(&m->listener);
 	file_unlink_own(m->socket, m->bound);
 	if (r == 0)
-		r = pager_lock(err);
+		r = serve_lock(err);
 	return r == 0 ? serve_vm(&m->serve, sock, err) : r;
 }
 

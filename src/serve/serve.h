@@ -10,10 +10,9 @@
  *  1. the snapshot with all that it needs is found and opened as a restore
  *     does it (snapshot/chain.h), the working set read, the socket bound
  *  2. one VM connects; the socket's name is removed
- *  3. the process is locked: Landlock denies it every path, port and stranger;
- *     it cannot be traced and gains no privilege. What it holds are files to
- *     read, the connection, and a file to record to. Then it reads what the VM
- *     has sent: regions.h
+ *  3. the process is locked (lock.h). What it holds are files to read, the
+ *     connection, and a file to record to. Then it reads what the VM has sent:
+ *     regions.h
  *  4. the hot run is put in place. The VM cannot go on before: a restore
  *     touches a page itself, and nobody answers that until the hot run is there
  *  5. pages are served (fill.h) until the VM's end of the connection closes

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -80,6 +81,8 @@ def test_chains(vmm, tmp_path, pager):
             clone = clone_of(vmm, tmp_path / name, server)
             for line in written.checks(name):
                 asked(clone, line, "right")
+            locked = Path(f"/proc/{server.process.pid}/status").read_text()
+            assert "NoNewPrivs:\t1" in locked and "Seccomp:\t2" in locked
             end(clone)
             stats = server.end()
             assert 0 < stats["faults"] < stats["faulted_pages"]
