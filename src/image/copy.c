@@ -96,33 +96,51 @@ uint64_t memory_stored(int fd, uint64_t size)
 	return bytes;
 }
 
-/* The extent of the file, @chunk at a time. */
-static int crc_extent(const struct image_layer *layer, uint8_t *chunk,
-		      const struct memory_extent *e, bool zeros,
-		      struct memory_watch *watch, uint64_t *crc,
-		      struct err *err)
+int memory_sum_begin(struct memory_sum *sum, uint64_t size, bool zeros,
+		     struct err *err)
 {
-	for (uint64_t at = e->at; at < e->end;) {
-		uint64_t n =
-			e->end - at < COPY_CHUNK ? e->end - at : COPY_CHUNK;
-		int r = image_layer_read(layer, at, chunk, n, err);
+	uint8_t start[8];
+
+	*sum = (struct memory_sum){
+		.zeros = zeros,
+		.chunk = malloc(COPY_CHUNK),
+	};
+	/* Not 0, which zeros would leave as it is. */
+	store_le64(start, size);
+	sum->crc = crc64(0, start, sizeof(start));
+	return sum->chunk ? 0 : err_set(err, -ENOMEM, "Out of memory");
+}
+
+int memory_sum_extent(struct memory_sum *sum, const struct image_layer *layer,
+		      uint64_t at, uint64_t end, struct err *err)
+{
+	while (at < end) {
+		uint64_t n = end - at < COPY_CHUNK ? end - at : COPY_CHUNK;
+		int r = image_layer_read(layer, at, sum->chunk, n, err);
 
 		if (r < 0)
 			return r;
 		for (uint64_t i = 0; i < n; i += PAGE_SIZE) {
 			uint8_t number[8];
 
-			if (!zeros && image_page_is_zero(chunk + i))
+			if (!sum->zeros && image_page_is_zero(sum->chunk + i))
 				continue;
 			store_le64(number, (at + i) / PAGE_SIZE);
-			*crc = crc64(*crc, number, sizeof(number));
-			*crc = crc64(*crc, chunk + i, PAGE_SIZE);
+			sum->crc = crc64(sum->crc, number, sizeof(number));
+			sum->crc = crc64(sum->crc, sum->chunk + i, PAGE_SIZE);
 		}
 		at += n;
-		if (watch)
-			watch->read(watch, n);
+		if (sum->watch)
+			sum->watch->read(sum->watch, n);
 	}
 	return 0;
+}
+
+uint64_t memory_sum_end(struct memory_sum *sum)
+{
+	free(sum->chunk);
+	sum->chunk = NULL;
+	return sum->crc;
 }
 
 int memory_crc(const struct image_layer *layer, uint64_t size, bool zeros,
@@ -135,19 +153,17 @@ int memory_crc_watched(const struct image_layer *layer, uint64_t size,
 		       bool zeros, struct memory_watch *watch, uint64_t *crc,
 		       struct err *err)
 {
-	cleanup_free uint8_t *chunk = malloc(COPY_CHUNK);
 	struct memory_extent e = {0};
-	uint8_t start[8];
-	uint64_t sum;
-	int r = chunk ? 0 : err_set(err, -ENOMEM, "Out of memory");
+	struct memory_sum sum;
+	uint64_t all;
+	int r = memory_sum_begin(&sum, size, zeros, err);
 
-	/* Not 0, which zeros would leave as it is. */
-	store_le64(start, size);
-	sum = crc64(0, start, sizeof(start));
+	sum.watch = watch;
 	while (r == 0 && image_layer_next(layer, size, &e))
-		r = crc_extent(layer, chunk, &e, zeros, watch, &sum, err);
+		r = memory_sum_extent(&sum, layer, e.at, e.end, err);
+	all = memory_sum_end(&sum);
 	if (r == 0)
-		*crc = sum;
+		*crc = all;
 	return r;
 }
 

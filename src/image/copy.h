@@ -67,3 +67,26 @@ struct memory_watch {
 int memory_crc_watched(const struct image_layer *layer, uint64_t size,
 		       bool zeros, struct memory_watch *watch, uint64_t *crc,
 		       struct err *err) __must_check;
+
+/**
+ * struct memory_sum - memory_crc() of what lies in several files
+ * @watch:	NULL: nobody
+ */
+struct memory_sum {
+	uint64_t crc;
+	uint8_t *chunk;
+	bool zeros;
+	struct memory_watch *watch;
+};
+
+/* memory_sum_end() in any case. Return: 0 or -ENOMEM with a sentence. */
+int memory_sum_begin(struct memory_sum *sum, uint64_t size, bool zeros,
+		     struct err *err) __must_check;
+
+/* The pages of [@at, @end) of @layer, which follow those before. Return: 0 or
+ * -errno with a sentence. */
+int memory_sum_extent(struct memory_sum *sum, const struct image_layer *layer,
+		      uint64_t at, uint64_t end, struct err *err) __must_check;
+
+/* Return: the CRC. */
+uint64_t memory_sum_end(struct memory_sum *sum);

@@ -318,6 +318,34 @@ int image_copy(const struct image *image, int to, struct err *err)
 	return r;
 }
 
+static int image_sum_piece(const struct image *image,
+			   const struct image_piece *p, struct memory_sum *sum,
+			   struct err *err)
+{
+	const struct image_layer *layer = &image->layer[p->layer];
+	struct memory_extent e = {.end = p->at};
+	int r = 0;
+
+	while (r == 0 && image_layer_next(layer, p->end, &e))
+		r = memory_sum_extent(sum, layer, e.at > p->at ? e.at : p->at,
+				      e.end, err);
+	return r;
+}
+
+int image_crc(const struct image *image, uint64_t *crc, struct err *err)
+{
+	struct memory_sum sum;
+	uint64_t all;
+	int r = memory_sum_begin(&sum, image->size, false, err);
+
+	for (size_t i = 0; i < image->nr_pieces && r == 0; i++)
+		r = image_sum_piece(image, &image->piece[i], &sum, err);
+	all = memory_sum_end(&sum);
+	if (r == 0)
+		*crc = all;
+	return r;
+}
+
 const char *image_truncated(const struct image *image)
 {
 	struct stat st;

@@ -121,6 +121,15 @@ int image_map(const struct image *image, struct gmem *mem,
 int image_copy(const struct image *image, int to, struct err *err) __must_check;
 
 /**
+ * image_crc() - memory_crc() of what the image holds (copy.h)
+ * @image:	whole
+ *
+ * Return: 0 and *@crc, or -errno with a sentence.
+ */
+int image_crc(const struct image *image, uint64_t *crc,
+	      struct err *err) __must_check;
+
+/**
  * image_truncated() - a file that is shorter than it was
  *
  * Return: its path, or NULL. Async-signal-safe, any thread.

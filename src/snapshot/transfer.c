@@ -134,24 +134,51 @@ static int export_image(const struct image *image, struct snapshot *s, int to,
 	return r;
 }
 
+/* What has a CRC, and is not that, is not given another one. */
+static int export_check(const struct snapshot_reader *reader,
+			const struct snapshot *s, struct err *err)
+{
+	int r = snapshot_check_contents(reader, s, NULL, err);
+
+	return r == SNAPSHOT_CONTENTS_WRONG ? -EBADMSG : (r < 0 ? r : 0);
+}
+
+/* @image is all of the diff in @s. @crc: it gets one. */
+static int export_make_whole(struct snapshot *s, const struct image *image,
+			     bool crc, struct err *err)
+{
+	struct snapshot_identity who;
+	uint64_t sum = 0;
+	int r = crc ? image_crc(image, &sum, err) : 0;
+
+	if (r < 0)
+		return r;
+	snapshot_identity_of(s, &who);
+	who.label.base = 0;
+	memory_prove_again(&who.proof, false, -1, who.size);
+	snapshot_set_identity(s, &who);
+	s->memory_crc[0] = '\0';
+	if (crc)
+		snapshot_id_text(sum, s->memory_crc);
+	return 0;
+}
+
 /* The file by itself, or with all that it needs. */
 static int export_open(const struct snapshot_paths *paths, bool whole,
 		       struct snapshot_reader *reader, struct snapshot *s,
 		       struct image *image, struct err *err)
 {
-	struct snapshot_identity who;
+	bool part = reader->held == MEMORY_PART;
+	bool crc = part && s->memory_crc[0] != '\0';
 	int r;
 
-	snapshot_identity_of(s, &who);
-	if (whole || reader->held == MEMORY_WHOLE) {
-		r = snapshot_chain_image(paths, reader, s, image, err);
-		if (r < 0 || who.label.base == 0)
-			return r;
-		who.label.base = 0;
-		memory_prove_again(&who.proof, false, -1, who.size);
-		snapshot_set_identity(s, &who);
-		s->memory_crc[0] = '\0';
-		return 0;
+	if (whole || !part) {
+		r = crc ? export_check(reader, s, err) : 0;
+		if (r == 0)
+			r = snapshot_chain_image(paths, reader, s, image, err);
+		return r < 0 || s->storage != SNAPSHOT_DIFF
+			       ? r
+			       : export_make_whole(s, image, crc, err);
 	}
 	image_init(image, s->memory_bytes, paths->unpack);
 	r = image_add(image, &reader->memory_fd, reader->memory_path, err);

@@ -6,9 +6,9 @@
  *
  * An export is of one snapshot: a diff stays one, and comes back as one. With
  * @whole it is of the whole chain, as if it had been squashed before. The
- * state goes along as it is, but for the label and proof of the memory, which
- * then are of a whole one, and a CRC of the memory, which is left out there:
- * each record has one of its own.
+ * state goes along as it is, but for the label, the proof and the CRC of the
+ * memory, which then are of a whole one. The CRC costs a reading of its own, as
+ * the state comes first; a diff that is not what its CRC says gets none.
  *
  * An import makes new files of an old moment, as a merge does (merge.h), so a
  * diff finds its base again wherever the two are imported. What comes out is

@@ -61,6 +61,16 @@ def test_with_checksums(vmm, tmp_path):
     verified((store / "s1/state.json", store / "s1/memory.snap"), 0)
     assert files(store) == before  # no lock, nothing touched
 
+    # A whole one has a CRC of its own, of all the memory.
+    done(volt("export", "--whole", store / "s1", tmp_path / "all"))
+    done(volt("import", tmp_path / "all", tmp_path / "alone"))
+    verified(tmp_path / "alone", 0, "1 snapshot right")
+
+    flip(store / "s1/memory.snap", 310)
+    result = volt("export", "--whole", store / "s1", tmp_path / "bad")
+    assert result.returncode == 1 and "CRC-64" in result.stderr, result
+    assert not (tmp_path / "bad").exists()
+    flip(store / "s1/memory.snap", 310)
     flip(store / "s0/memory.snap", 177)
     for place in (store, store / "s0", store / "s1"):
         said = verified(place, 1, f"{store}/s0/memory.snap is damaged: its "
