@@ -36,6 +36,12 @@
  * other names that the journal has: those, and nothing that only looks alike.
  * Names in a directory that is not one of its own two it leaves.
  *
+ * The journal is not synced. When the power fails between the first new name
+ * and the end, names may be on the disk that it does not have: they take room,
+ * and no reader is misled. A sync of it before they are made would be one more
+ * flush while the guest stands still, half as long again as those for a small
+ * diff (1 MiB on ext4, median of 60: 27 and 39 ms).
+ *
  * Readers take no lock: they look whether the state is still the same after
  * they opened the memory (find.h).
  *
