@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * memory.c - GET /volt/memory: whose memory this VM takes
+ * memory.c - GET /volt/memory: whose memory this VM takes; GET /volt/dirty: how
+ * much a diff would hold
  *
  * Volt's own: what Firecracker's paths answer has nothing new in it. Nobody
  * else can tell: /proc of a process that is locked is closed to others.
@@ -45,12 +46,37 @@ static int get_memory(struct api_call *call)
 	return 0;
 }
 
+/* Whoever takes snapshots from time to time skips one that is not worth it. */
+static int get_dirty(struct api_call *call)
+{
+	struct buf *out = &call->reply->body;
+	struct vm_changed changed = {0};
+
+	if (vm_changed(call->api->vm, &changed) < 0)
+		changed.since = 0;
+	buf_addf(out, "{\"tracked\":%s,", changed.tracked ? "true" : "false");
+	if (changed.since != 0)
+		buf_addf(out,
+			 "\"since\":\"%016" PRIx64 "\",\"dirty_bytes\":%" PRIu64
+			 "}",
+			 changed.since, changed.bytes);
+	else
+		buf_add_str(out, "\"since\":null,\"dirty_bytes\":null}");
+	return 0;
+}
+
 static const struct api_route memory_routes[] = {
 	{
 		.method = API_GET,
 		.path = "volt/memory",
 		.flags = API_BOTH,
 		.apply = get_memory,
+	},
+	{
+		.method = API_GET,
+		.path = "volt/dirty",
+		.flags = API_BOTH,
+		.apply = get_dirty,
 	},
 };
 

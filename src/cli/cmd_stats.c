@@ -17,6 +17,7 @@
  */
 struct stats {
 	bool json;
+	bool dirty;
 	bool headed;
 	bool failed;
 };
@@ -24,12 +25,14 @@ struct stats {
 static const struct arg stats_args[] = {
 	{"json", NULL, "a JSON object a line and VM, in bytes",
 	 .kind = ARG_FLAG, .offset = offsetof(struct stats, json)},
+	{"dirty", NULL, "how much a diff snapshot of now would hold, too",
+	 .kind = ARG_FLAG, .offset = offsetof(struct stats, dirty)},
 };
 
 const struct args_page cmd_stats_page = {
 	.name = "volt stats",
 	.summary = "what VMs take of the host's memory",
-	.usage = "[--json] [NAME]",
+	.usage = "[--json] [--dirty] [NAME]",
 	.about = "Of VM NAME, or of all that `volt ps` lists by name, in MiB: "
 		 "the guest's memory (SIZE); what of it is this VM's alone "
 		 "(PRIVATE: written since it was started or restored), what "
@@ -38,6 +41,10 @@ const struct args_page cmd_stats_page = {
 		 "is in swap (SWAPPED). PROCESS is all that is volt-vmm's "
 		 "alone, the guest's and its own: what the host gets back "
 		 "when this VM ends.\n\n"
+		 "With --dirty a column more, DIRTY: what `volt snapshot "
+		 "--diff` would write of memory; '-' where that would be a "
+		 "whole snapshot. A VM that tracks dirty pages pays for the "
+		 "answer with a fault at the next write to each of them.\n\n"
 		 "The VMM reads it itself: /proc of a locked process is closed "
 		 "to others. '-': that VM's host or version cannot tell.\n",
 	.args = stats_args,
@@ -45,6 +52,7 @@ const struct args_page cmd_stats_page = {
 	.exit = "0 printed; 1 no such VM, or one that does not answer; "
 		"64 bad usage.",
 	.examples = "volt stats web\n"
+		    "volt stats --json --dirty web | jq .dirty.dirty_bytes\n"
 		    "volt stats --json | jq .process.private_bytes\n",
 	.nr_words = 1,
 };
@@ -64,12 +72,15 @@ static void print_mib(const json_t *of, const char *key)
 static void print_head(struct stats *o)
 {
 	if (!o->headed && !o->json)
-		(void)printf("%-20s %9s %9s %9s %9s %9s\n", "NAME", "SIZE",
-			     "PRIVATE", "SHARED", "SWAPPED", "PROCESS");
+		(void)printf("%-20s %9s %9s %9s %9s %9s%s\n", "NAME", "SIZE",
+			     "PRIVATE", "SHARED", "SWAPPED", "PROCESS",
+			     o->dirty ? "     DIRTY" : "");
 	o->headed = true;
 }
 
-static void print_stats(const char *name, const json_t *told)
+/* @dirty: NULL where nobody asked. */
+static void print_stats(const char *name, const json_t *told,
+			const json_t *dirty)
 {
 	const json_t *guest = json_object_get(told, "guest");
 
@@ -79,14 +90,19 @@ static void print_stats(const char *name, const json_t *told)
 	print_mib(guest, "shared_bytes");
 	print_mib(guest, "swapped_bytes");
 	print_mib(json_object_get(told, "process"), "private_bytes");
+	if (dirty)
+		print_mib(dirty, "dirty_bytes");
 	(void)puts("");
 }
 
-static void print_json(const char *name, json_t *told)
+static void print_json(const char *name, json_t *told, json_t *dirty)
 {
 	json_t *line = json_pack("{s:s, s:O?, s:O?}", "name", name, "guest",
 				 json_object_get(told, "guest"), "process",
 				 json_object_get(told, "process"));
+
+	if (dirty)
+		(void)json_object_set(line, "dirty", dirty);
 
 	(void)json_dumpf(line, stdout, JSON_COMPACT);
 	(void)puts("");
@@ -97,22 +113,27 @@ static void stats_each(void *ctx, const char *name, const char *socket,
 		       struct api_client *api)
 {
 	struct stats *o = ctx;
-	json_t *told = NULL;
+	json_t *told = NULL, *dirty = NULL;
 	struct err err;
+	int r;
 
 	(void)socket;
 	api->limit_ms = PATIENCE_MS;
-	if (vmapi_call(api, "GET", "/volt/memory", NULL, &told, &err) < 0) {
+	r = vmapi_call(api, "GET", "/volt/memory", NULL, &told, &err);
+	if (r == 0 && o->dirty)
+		r = vmapi_call(api, "GET", "/volt/dirty", NULL, &dirty, &err);
+	if (r < 0) {
 		(void)cli_complain(1, &cmd_stats_page, "%s: %s", name,
 				   err.text);
 		o->failed = true;
 	} else if (o->json) {
-		print_json(name, told);
+		print_json(name, told, dirty);
 	} else {
 		print_head(o);
-		print_stats(name, told);
+		print_stats(name, told, dirty);
 	}
 	json_decref(told);
+	json_decref(dirty);
 }
 
 static int stats_of(const char *name, struct stats *o, struct err *err)

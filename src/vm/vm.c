@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "config/parts.h"
 #include "host/stream.h"
+#include "mem/changed.h"
 #include "sandbox/stage.h"
 #include "vm/boot.h"
 
@@ -69,6 +70,27 @@ int vm_guest_usage(const struct vm *vm, uint64_t *size, struct usage *usage)
 		return -ENOENT;
 	*size = m->board.mem.size;
 	return usage_of_guest(&m->board.mem, m->pagemap, usage);
+}
+
+int vm_changed(struct vm *vm, struct vm_changed *changed)
+{
+	struct machine *m = vm->machine;
+	int r = 0;
+
+	if (!m)
+		return -ENOENT;
+	*changed = (struct vm_changed){
+		.since = vm->base.label.moment,
+		.tracked = m->board.mem.dirty != NULL,
+	};
+	if (changed->since == 0)
+		return 0;
+	if (!changed->tracked)
+		return gmem_changed(&m->board.mem, m->pagemap, &changed->bytes);
+	r = kvm_vm_note_dirty(&m->board.kvm_vm, &m->board.mem);
+	if (r == 0)
+		changed->bytes = gmem_dirty_bytes(&m->board.mem);
+	return r;
 }
 
 int vm_process_usage(const struct vm *vm, struct usage *usage)

@@ -123,6 +123,26 @@ void vm_look_at_host(struct vm *vm);
 int vm_guest_usage(const struct vm *vm, uint64_t *size,
 		   struct usage *usage) __must_check;
 
+/**
+ * struct vm_changed - what a diff of now would be
+ * @since:	the moment that it would differ from; 0: it would be whole
+ * @tracked:	dirty pages are tracked
+ * @bytes:	of memory that it would hold; only with @since
+ */
+struct vm_changed {
+	uint64_t since;
+	bool tracked;
+	uint64_t bytes;
+};
+
+/**
+ * vm_changed() - what a diff would be, without one
+ *
+ * A VM that tracks pays for it as for a snapshot: a fault at the next write to
+ * each page that was written. Return: 0; -ENOENT before the start; -errno.
+ */
+int vm_changed(struct vm *vm, struct vm_changed *changed) __must_check;
+
 /* Of all of this process. Return: as usage_of_process(). */
 int vm_process_usage(const struct vm *vm, struct usage *usage) __must_check;
 

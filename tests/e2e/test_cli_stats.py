@@ -49,6 +49,19 @@ def test_what_is_printed(cli):
         assert shared == 0 and private + swapped <= process < size
 
 
+def test_what_a_diff_would_hold(cli, saved):
+    clone = restore(cli, saved, "second")
+    clone.wait_for("tick")
+    told = {name: vm["dirty"] for name, vm in stats(cli, "--dirty").items()}
+    assert told["first"] == {"tracked": False, "since": None,
+                             "dirty_bytes": None}
+    assert 0 < told["second"]["dirty_bytes"] < 16 * MIB
+    head, *lines = cli("stats", "--dirty").stdout.splitlines()
+    assert head.split()[-1] == "DIRTY"
+    last = {line.split()[0]: line.split()[-1] for line in lines}
+    assert last["first"] == "-" and float(last["second"]) > 0
+
+
 def test_of_nobody(cli):
     done = cli("stats", "nobody")
     assert done.returncode == 1

@@ -5,6 +5,7 @@ The guest `pages` writes the pages that it is told to, and no others but the few
 of its stack and its own data.
 """
 
+import json
 import os
 import subprocess
 
@@ -145,6 +146,39 @@ def test_without_tracking_a_diff_goes_back_to_the_load(vmm, tmp_path):
     run.process.kill()
     assert merge(tmp_path / "s0", tmp_path / "s2").returncode == 0
     check_clone(vmm, tmp_path / "s2", "c 0 50 1", "c 50 10 2", "c 60 10 3")
+
+
+@pytest.mark.parametrize("tracked", [True, False], ids=["log", "pagemap"])
+def test_how_much_a_diff_would_hold(vmm, tmp_path, tracked):
+    """Told before, as often as somebody asks; and then it holds that."""
+    def dirty(api):
+        code, told = api.call("GET", "/volt/dirty")
+        assert code == 200 and told["tracked"] == tracked
+        return told
+
+    flags = ["--track-dirty-pages"] * tracked
+    run, api = start(vmm, tmp_path, *flags)
+    assert dirty(api) == {"tracked": tracked, "since": None,
+                          "dirty_bytes": None}
+    asked(run, "w 0 300 1", "wrote")
+    save(api, tmp_path / "s0", "Full")
+    run.process.kill()
+    run, api = start(vmm, tmp_path, *flags, restore=tmp_path / "s0")
+    state = json.loads((tmp_path / "s0/state.json").read_text())
+    before = dirty(api)
+    assert before["since"] == state["memory_moment"][2:]
+    assert before["dirty_bytes"] < 100 * PAGE
+    asked(run, "w 100 200 2", "wrote")
+    assert 200 * PAGE <= dirty(api)["dirty_bytes"] < 300 * PAGE
+    api.set("PATCH", "/vm", {"state": "Paused"})
+    told = dirty(api)
+    assert dirty(api) == told
+    memory = save(api, tmp_path / "s1")
+    assert len(stored(memory)) * PAGE == told["dirty_bytes"]
+    now = dirty(api)
+    assert now["dirty_bytes"] == (0 if tracked else told["dirty_bytes"])
+    assert (now["since"] == told["since"]) != tracked
+    run.process.kill()
 
 
 def test_what_the_balloon_takes_is_zero(vmm, tmp_path):

@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include "base/fd.h"
+#include "mem/changed.h"
 #include "mem/pages_abi.h"
 #include "mem/usage.h"
 
@@ -101,6 +102,43 @@ static void pages_of_a_file_are_shared(void **state)
 	fd_close(&fd);
 }
 
+/* Of a file: what was written, and what was given back and is zero now. */
+static void what_a_diff_would_hold(void **state)
+{
+	int fd = memfd_create("memory", MFD_CLOEXEC);
+	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	const struct gmem_piece all = {.at = 0, .end = SIZE, .fd = fd};
+	struct gmem mem = {0};
+	uint64_t bytes = 0;
+	struct err err;
+
+	(void)state;
+	assert_true(fd >= 0 && pagemap >= 0);
+	assert_int_equal(ftruncate(fd, SIZE), 0);
+	assert_int_equal(gmem_init_from_pieces(&mem, SIZE, GMEM_PAGES_DEFAULT,
+					       fd, &all, 1, &err),
+			 0);
+	assert_int_equal(gmem_changed(&mem, pagemap, &bytes), 0);
+	assert_int_equal(bytes, 0);
+	mem.region[0].hva[0] = 1;
+	mem.region[0].hva[9 * PAGE_SIZE] = 1;
+	assert_int_equal(gmem_discard(&mem, 4 * PAGE_SIZE, 3 * PAGE_SIZE), 0);
+	assert_int_equal(gmem_changed(&mem, pagemap, &bytes), 0);
+	assert_int_equal(bytes, 5 * PAGE_SIZE);
+	/* Written again it does not count twice. */
+	mem.region[0].hva[5 * PAGE_SIZE] = 1;
+	assert_int_equal(gmem_changed(&mem, pagemap, &bytes), 0);
+	assert_int_equal(bytes, 5 * PAGE_SIZE);
+	assert_int_equal(gmem_changed(&mem, -1, &bytes), -EBADF);
+	assert_int_equal(gmem_track(&mem), 0);
+	assert_int_equal(gmem_dirty_bytes(&mem), 0);
+	gmem_mark(&mem, PAGE_SIZE - 1, 2);
+	assert_int_equal(gmem_dirty_bytes(&mem), 2 * PAGE_SIZE);
+	gmem_fini(&mem);
+	fd_close(&pagemap);
+	fd_close(&fd);
+}
+
 /* A kernel before 6.7: the same entries, from a file that knows no ioctl. */
 static void page_by_page(void **state)
 {
@@ -157,6 +195,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(written_pages_are_private),
 		cmocka_unit_test(pages_of_a_file_are_shared),
+		cmocka_unit_test(what_a_diff_would_hold),
 		cmocka_unit_test(page_by_page),
 		cmocka_unit_test(what_is_not_to_be_had),
 	};

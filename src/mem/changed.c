@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * changed.c - how much of guest memory a diff would hold (changed.h)
+ */
+#include "mem/changed.h"
+
+#include "mem/pages.h"
+
+#include <errno.h>
+
+/* Given back, and not written since. */
+static uint64_t changed_in_gap(const struct gmem *mem, gpa_t gpa, gpa_t end)
+{
+	uint64_t bytes = 0;
+
+	for (; mem->given_back && gpa < end; gpa += PAGE_SIZE)
+		if (gmem_was_discarded(mem, gpa))
+			bytes += PAGE_SIZE;
+	return bytes;
+}
+
+static int changed_in_region(const struct gmem *mem,
+			     const struct gmem_region *region, int pagemap,
+			     uint64_t *bytes)
+{
+	uintptr_t hva = (uintptr_t)region->hva;
+	struct pages_walk walk;
+	struct pages_run run;
+	uint64_t at = 0;
+	int r;
+
+	pages_walk_begin(&walk, pagemap, region->hva, region->size);
+	while ((r = pages_walk_next(&walk, &run)) > 0) {
+		*bytes += changed_in_gap(mem, region->gpa + at,
+					 region->gpa + (run.start - hva));
+		*bytes += run.end - run.start;
+		at = run.end - hva;
+	}
+	*bytes += changed_in_gap(mem, region->gpa + at,
+				 region->gpa + region->size);
+	return r;
+}
+
+int gmem_changed(const struct gmem *mem, int pagemap, uint64_t *bytes)
+{
+	uint64_t sum = 0;
+	int r = pagemap < 0 ? -EBADF : 0;
+
+	for (unsigned int i = 0; i < mem->nr_regions && r == 0; i++)
+		r = changed_in_region(mem, &mem->region[i], pagemap, &sum);
+	if (r == 0)
+		*bytes = sum;
+	return r;
+}
+
+uint64_t gmem_dirty_bytes(const struct gmem *mem)
+{
+	uint64_t words = (mem->size / PAGE_SIZE + 63) / 64, pages = 0;
+
+	for (uint64_t i = 0; i < words; i++)
+		pages += (uint64_t)__builtin_popcountll(atomic_load_explicit(
+			&mem->dirty[i], memory_order_relaxed));
+	return pages * PAGE_SIZE;
+}
