@@ -161,6 +161,8 @@ int memory_crc_watched(const struct image_layer *layer, uint64_t size,
 	sum.watch = watch;
 	while (r == 0 && image_layer_next(layer, size, &e))
 		r = memory_sum_extent(&sum, layer, e.at, e.end, err);
+	if (r == 0)
+		r = image_layer_walked(layer, &e, err);
 	all = memory_sum_end(&sum);
 	if (r == 0)
 		*crc = all;
@@ -181,6 +183,8 @@ int memory_copy(int from, int to, uint64_t size, struct err *err)
 
 	while (r == 0 && memory_next_extent(from, size, &e))
 		r = image_copy_extent(from, to, e.at, e.end);
+	if (r == 0)
+		r = e.error;
 	return r < 0 ? err_set(err, r, "Cannot copy the memory file: %s",
 			       err_name(r))
 		     : 0;

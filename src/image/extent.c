@@ -11,15 +11,19 @@
 
 bool memory_next_extent(int fd, uint64_t size, struct memory_extent *e)
 {
-	off_t data, hole;
+	off_t data, hole = -1;
 
-	if (e->end >= size)
+	if (e->end >= size || e->error < 0)
 		return false;
 	data = lseek(fd, (off_t)e->end, SEEK_DATA);
 	if ((data < 0 && errno == ENXIO) || data >= (off_t)size)
 		return false; /* holes up to the end */
-	hole = data < 0 ? -1 : lseek(fd, data, SEEK_HOLE);
-	/* A file system that cannot tell holds data all over. */
+	if (data >= 0)
+		hole = lseek(fd, data, SEEK_HOLE);
+	if (hole < 0 && (data >= 0 || errno != EINVAL)) {
+		e->error = -errno;
+		return false;
+	}
 	e->at = data < 0 ? e->end : align_down((uint64_t)data, PAGE_SIZE);
 	e->end = size;
 	if (hole >= 0 && (uint64_t)hole < size)

@@ -134,8 +134,8 @@ static void fill_rest(struct fill *f)
 	}
 }
 
-static void fill_layer(struct fill *f, const struct image *image,
-		       unsigned int layer, bool whole)
+static int fill_layer(struct fill *f, const struct image *image,
+		      unsigned int layer, bool whole, struct err *err)
 {
 	struct memory_extent e = {0};
 	uint64_t last = 0;
@@ -152,22 +152,26 @@ static void fill_layer(struct fill *f, const struct image *image,
 		last = e.end;
 	}
 	fill_rest(f);
+	return f->to.failed ? image_no_memory(err)
+			    : image_layer_walked(&image->layer[layer], &e, err);
 }
 
 int image_finish(struct image *image, bool whole, struct err *err)
 {
 	struct pieces have = {0};
+	int r = 0;
 
-	for (unsigned int i = 0; i < image->nr_layers && !have.failed; i++) {
+	for (unsigned int i = 0; i < image->nr_layers && r == 0; i++) {
 		struct fill f = {.over = &have};
 
-		fill_layer(&f, image, i, whole && i + 1 == image->nr_layers);
+		r = fill_layer(&f, image, i, whole && i + 1 == image->nr_layers,
+			       err);
 		free(have.piece);
 		have = f.to;
 	}
 	image->piece = have.piece;
 	image->nr_pieces = have.nr;
-	return have.failed ? image_no_memory(err) : 0;
+	return r;
 }
 
 /* ---- use ---- */
@@ -306,7 +310,7 @@ static int image_copy_piece(const struct image *image,
 			(void)err_set(err, r, "Cannot copy %s: %s", layer->path,
 				      err_name(r));
 	}
-	return r;
+	return r == 0 ? image_layer_walked(layer, &e, err) : r;
 }
 
 int image_copy(const struct image *image, int to, struct err *err)
@@ -329,7 +333,7 @@ static int image_sum_piece(const struct image *image,
 	while (r == 0 && image_layer_next(layer, p->end, &e))
 		r = memory_sum_extent(sum, layer, e.at > p->at ? e.at : p->at,
 				      e.end, err);
-	return r;
+	return r == 0 ? image_layer_walked(layer, &e, err) : r;
 }
 
 int image_crc(const struct image *image, uint64_t *crc, struct err *err)

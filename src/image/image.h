@@ -91,7 +91,8 @@ int image_add(struct image *image, int *fd, const char *path,
  * image_finish() - all files are there
  * @whole:	the last one is; else the image is a diff, and has gaps
  *
- * Return: 0 or -ENOMEM with a sentence.
+ * Return: 0; -ENOMEM; -errno when the map of a file's holes cannot be read;
+ * with a sentence.
  */
 int image_finish(struct image *image, bool whole, struct err *err) __must_check;
 

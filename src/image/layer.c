@@ -78,6 +78,20 @@ bool image_layer_next(const struct image_layer *layer, uint64_t size,
 	return more && e->at < size;
 }
 
+static int layer_read_failed(const struct image_layer *layer, int r,
+			     struct err *err)
+{
+	return err_set(err, r, "Cannot read %s: %s",
+		       layer->path ? layer->path : "the memory file",
+		       r == -ENODATA ? "it was cut short" : err_name(r));
+}
+
+int image_layer_walked(const struct image_layer *layer,
+		       const struct memory_extent *e, struct err *err)
+{
+	return e->error < 0 ? layer_read_failed(layer, e->error, err) : 0;
+}
+
 int image_layer_read(const struct image_layer *layer, uint64_t at, void *to,
 		     uint64_t len, struct err *err)
 {
@@ -86,10 +100,7 @@ int image_layer_read(const struct image_layer *layer, uint64_t at, void *to,
 	if (layer->pack)
 		return layer->unpack->read(layer->pack, at, to, len, err);
 	r = fd_read_full(layer->fd, to, len, (off_t)at);
-	return r < 0 ? err_set(err, r, "Cannot read %s: %s",
-			       layer->path ? layer->path : "the memory file",
-			       r == -ENODATA ? "it was cut short" : err_name(r))
-		     : 0;
+	return r < 0 ? layer_read_failed(layer, r, err) : 0;
 }
 
 void image_layer_close(struct image_layer *layer)

@@ -72,6 +72,12 @@ int image_layer_borrow(struct image_layer *layer, int fd, const char *path,
 bool image_layer_next(const struct image_layer *layer, uint64_t size,
 		      struct memory_extent *e);
 
+/* Behind a walk: did it come to the end? Return: 0 or -errno with a
+ * sentence. */
+int image_layer_walked(const struct image_layer *layer,
+		       const struct memory_extent *e,
+		       struct err *err) __must_check;
+
 /* @len bytes from @at on. Return: 0 or -errno with a sentence. */
 int image_layer_read(const struct image_layer *layer, uint64_t at, void *to,
 		     uint64_t len, struct err *err) __must_check;

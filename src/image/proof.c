@@ -159,7 +159,7 @@ static void pick_edges(int fd, uint64_t size, struct memory_picks *map)
 }
 
 /* Of the numbers of all pages that the file stores. */
-static uint64_t extents_crc(int fd, uint64_t size)
+static int extents_crc(int fd, uint64_t size, uint64_t *sum)
 {
 	struct memory_extent e = {0};
 	uint64_t crc = 0, last = 0;
@@ -174,7 +174,8 @@ static uint64_t extents_crc(int fd, uint64_t size)
 		}
 		last = e.end;
 	}
-	return crc;
+	*sum = crc;
+	return e.error;
 }
 
 int memory_prove(const struct memory_prove *from, struct memory_proof *proof)
@@ -188,7 +189,9 @@ int memory_prove(const struct memory_prove *from, struct memory_proof *proof)
 	r = add_pages(&p, &map);
 	if (r < 0 || !from->diff)
 		return r;
-	proof->extents = extents_crc(from->fd, from->size);
+	r = extents_crc(from->fd, from->size, &proof->extents);
+	if (r < 0)
+		return r;
 	proof->own = nr_samples(proof);
 	p.stored = false;
 	return add_pages(&p, &map);
@@ -211,7 +214,9 @@ void memory_prove_again(struct memory_proof *proof, bool diff, int fd,
 			proof->own = to;
 	}
 	assert(to == nr);
-	proof->extents = extents_crc(fd, size);
+	/* Not to be read: what is made of it now is none that matches. */
+	if (extents_crc(fd, size, &proof->extents) < 0)
+		proof->extents = 0;
 }
 
 /* Return: 1 when samples @from to @to are right, 0, or -errno. */
@@ -238,6 +243,7 @@ int memory_match(const struct memory_proof *proof, bool diff, int fd,
 {
 	unsigned int nr = nr_samples(proof);
 	unsigned int own = diff ? proof->own : nr;
+	uint64_t extents;
 	int r;
 
 	if (nr == 0 || own > nr)
@@ -247,7 +253,10 @@ int memory_match(const struct memory_proof *proof, bool diff, int fd,
 		return r < 0 ? r : MEMORY_OTHER;
 	if (!diff)
 		return MEMORY_WHOLE;
-	if (extents_crc(fd, size) == proof->extents)
+	r = extents_crc(fd, size, &extents);
+	if (r < 0)
+		return r;
+	if (extents == proof->extents)
 		return MEMORY_PART;
 	r = samples_match(proof, own, nr, fd, size);
 	if (r < 0)

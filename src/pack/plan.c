@@ -169,7 +169,7 @@ static int plan_walk(struct planner *p, struct err *err)
 	p->plan->nr_hot = p->plan->nr_stored;
 	while (r == 0 && image_layer_next(p->from->layer, p->from->size, &e))
 		r = plan_extent(p, &e, err);
-	return r;
+	return r == 0 ? image_layer_walked(p->from->layer, &e, err) : r;
 }
 
 /* Does page @i go on with the run of the page before it? */

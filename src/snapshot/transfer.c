@@ -95,6 +95,8 @@ static int export_memory(struct export *e, struct err *err)
 
 		while (r == 0 && image_layer_next(layer, p->end, &x))
 			r = export_extent(e, layer, x.at, x.end, err);
+		if (r == 0)
+			r = image_layer_walked(layer, &x, err);
 	}
 	return r;
 }

@@ -31,7 +31,7 @@ static int copy_file(int from, int to, uint64_t *copied)
 		r = image_copy_extent(from, to, e.at, end);
 		*copied += end - e.at;
 	}
-	return r;
+	return r == 0 ? e.error : r;
 }
 
 static int fill(struct drive_config *drive, struct err *err)
