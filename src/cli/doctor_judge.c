@@ -335,13 +335,15 @@ static void judge_memory(const struct doctor_facts *f,
 {
 	if (f->userfaultfd == AVAIL_DENIED)
 		advise(report, TOPIC_MEMORY,
-		       "userfaultfd (restore by demand): give this user "
-		       "/dev/userfaultfd, or `sudo sysctl "
-		       "vm.unprivileged_userfaultfd=1`");
+		       "userfaultfd (compressed snapshots, restore by "
+		       "demand): give this user /dev/userfaultfd, or `sudo "
+		       "sysctl vm.unprivileged_userfaultfd=1`; raw snapshots "
+		       "are mapped without it");
 	else if (f->userfaultfd == AVAIL_ABSENT)
 		advise(report, TOPIC_MEMORY,
-		       "userfaultfd (restore by demand): a kernel with "
-		       "CONFIG_USERFAULTFD");
+		       "userfaultfd (compressed snapshots, restore by "
+		       "demand): a kernel with CONFIG_USERFAULTFD; raw "
+		       "snapshots are mapped without it");
 	if (f->pages_2m == 0)
 		advise(report, TOPIC_MEMORY,
 		       "for guests in 2 MiB pages: `sudo sysctl "
