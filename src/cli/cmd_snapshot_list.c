@@ -37,7 +37,10 @@ const struct args_page cmd_snapshot_ls_page = {
 	.about = "Lists the snapshots in the directories in DIR (.), and the "
 		 "exported ones, which are files: what kind each is (full, "
 		 "diff, export), when it was saved, the guest's memory, what "
-		 "it takes on the disk, what it is a diff of, and whether all "
+		 "it takes on the disk (STORED), what of that other files have "
+		 "as well, so that it is not free when this one goes (SHARED: "
+		 "reflinks; '-': the file system does not tell), what it is a "
+		 "diff of, and whether all "
 		 "that it needs is there (CHAIN). A state file that a client "
 		 "of the API put there is listed without its memory. What is "
 		 "not right has the reason in its line; what is no snapshot is "
@@ -145,6 +148,16 @@ static const char *list_base(const struct snapshot_list *list,
 
 /* ---- ls ---- */
 
+#define SHARED_TEXT 24
+
+static const char *list_shared(const struct snapshot_listed *x,
+			       char text[static SHARED_TEXT])
+{
+	(void)snprintf(text, SHARED_TEXT, "%llu",
+		       (unsigned long long)x->room.shared >> 10);
+	return x->room.unknown ? "-" : text;
+}
+
 /* Not inlined: its texts are too much for the frame of a command. */
 static __attribute__((noinline)) int
 list_print_line(const struct snapshot_list *list,
@@ -152,17 +165,19 @@ list_print_line(const struct snapshot_list *list,
 {
 	char name[CLI_CLEAN_MAX], saved[CLI_CLEAN_MAX], base[CLI_CLEAN_MAX];
 	cleanup_buf struct buf chain = {0};
+	char shared[SHARED_TEXT];
 
 	list_add_chain(&chain, list, x);
 	buf_add(&chain, "", 1);
 	if (chain.failed)
 		return -ENOMEM;
-	(void)printf("%-20s %-6s %-20s %8llu %10llu %-20s %s\n",
+	(void)printf("%-20s %-6s %-20s %8llu %10llu %10s %-20s %s\n",
 		     cli_clean(x->name, name), list_kind(x),
 		     x->has_state ? cli_clean(x->created, saved) : "-",
 		     (unsigned long long)x->memory_bytes >> 20,
-		     (unsigned long long)x->stored_bytes >> 10,
-		     list_base(list, x, base), chain.data);
+		     (unsigned long long)x->room.stored >> 10,
+		     list_shared(x, shared), list_base(list, x, base),
+		     chain.data);
 	return 0;
 }
 
@@ -191,14 +206,18 @@ static int list_print_json(const struct snapshot_list *list,
 		x->base == SNAPSHOT_LIST_NO ? NULL : list->item[x->base].name;
 	const struct snapshot_listed *broken = &list->item[x->broken];
 	json_t *out = json_pack(
-		"{s:o, s:s, s:o, s:I, s:I, s:o, s:o, s:o, s:s, s:o, s:o}",
+		"{s:o, s:s, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:s, s:o, "
+		"s:o}",
 		"name", list_json_text(x->name), "kind", list_kind(x), "saved",
 		list_json_text(x->has_state ? x->created : NULL),
-		"memory_bytes", (json_int_t)x->memory_bytes, "stored_bytes",
-		(json_int_t)x->stored_bytes, "id", list_json_id(x->file.moment),
-		"base_id", list_json_id(x->file.needs), "base",
-		list_json_text(base), "chain", list_chain_words[x->chain],
-		"missing_id",
+		"memory_bytes", (json_int_t)x->memory_bytes, "apparent_bytes",
+		(json_int_t)x->room.apparent, "stored_bytes",
+		(json_int_t)x->room.stored, "shared_bytes",
+		x->room.unknown ? json_null()
+				: json_integer((json_int_t)x->room.shared),
+		"id", list_json_id(x->file.moment), "base_id",
+		list_json_id(x->file.needs), "base", list_json_text(base),
+		"chain", list_chain_words[x->chain], "missing_id",
 		list_json_id(list_chain_sentence(x->chain) ? broken->file.needs
 							   : 0),
 		"error", list_json_text(x->why));
@@ -219,9 +238,9 @@ static int list_print(const struct snapshot_list *list, bool json,
 	int r = 0;
 
 	if (!json && list->nr > 0)
-		(void)printf("%-20s %-6s %-20s %8s %10s %-20s %s\n", "NAME",
-			     "KIND", "SAVED", "MiB", "STORED KiB", "BASE",
-			     "CHAIN");
+		(void)printf("%-20s %-6s %-20s %8s %10s %10s %-20s %s\n",
+			     "NAME", "KIND", "SAVED", "MiB", "STORED KiB",
+			     "SHARED KiB", "BASE", "CHAIN");
 	for (size_t i = 0; i < list->nr && r == 0; i++)
 		r = json ? list_print_json(list, &list->item[i])
 			 : list_print_line(list, &list->item[i]);
@@ -262,7 +281,7 @@ list_print_node(const struct list_tree *tree, size_t which, const char *branch)
 		return -ENOMEM;
 	(void)printf("%s%s%s  %s, %llu KiB%s%s%s\n", tree->prefix, branch,
 		     cli_clean(x->name, name), list_kind(x),
-		     (unsigned long long)x->stored_bytes >> 10,
+		     (unsigned long long)x->room.stored >> 10,
 		     x->has_state ? ", " : "",
 		     x->has_state ? cli_clean(x->created, saved) : "",
 		     chain.data);

@@ -18,7 +18,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BLOCK_BYTES  512u
 #define PARCEL_MAGIC "voltprc1"
 #define STATE_MAGIC  "{\"crc64\""
 
@@ -39,14 +38,6 @@ struct list_look {
 };
 
 /* ---- what lies there ---- */
-
-static void list_add_stored(struct snapshot_listed *x, int fd)
-{
-	struct stat st;
-
-	if (fd >= 0 && fd_stat(fd, &st) == 0)
-		x->stored_bytes += (uint64_t)st.st_blocks * BLOCK_BYTES;
-}
 
 static int list_damaged(struct snapshot_listed *x, const struct err *err)
 {
@@ -109,8 +100,8 @@ static int list_look_in_dir(struct list_look *look, const char *path,
 		reader.memory_fd = path_open(snapshot_opener(&paths),
 					     PATH_MEMORY, paths.memory, NULL);
 	list_from_label(x, reader.memory_fd);
-	list_add_stored(x, reader.state_fd);
-	list_add_stored(x, reader.memory_fd);
+	room_add(&x->room, reader.state_fd);
+	room_add(&x->room, reader.memory_fd);
 	if (r == -ENOENT && reader.state_fd < 0 && !x->file.known)
 		r = 0;
 	else if (r != -ENOMEM)
@@ -184,7 +175,7 @@ static int list_look_at_file(struct list_look *look, const char *path,
 	    fd_read_full(fd, magic, sizeof(magic), 0) < 0)
 		return 0;
 	x->file.owner = st.st_uid;
-	list_add_stored(x, fd);
+	room_add(&x->room, fd);
 	if (memcmp(magic, PARCEL_MAGIC, sizeof(magic)) == 0)
 		return list_look_at_export(look, fd, x);
 	if (memcmp(magic, STATE_MAGIC, sizeof(magic)) == 0 &&

@@ -20,6 +20,7 @@
 #pragma once
 
 #include "snapshot/base.h"
+#include "snapshot/room.h"
 #include "snapshot/state.h"
 
 #define SNAPSHOT_LIST_MAX 65536u
@@ -51,7 +52,7 @@ enum snapshot_chain {
  * @why:	what is wrong with it; NULL: nothing. Owned
  * @has_state:	its state is right: @diff, @created and @memory_bytes are known
  * @created:	when it was saved, as its state says
- * @stored_bytes:	that its files take on the disk
+ * @room:	that its files take on the disk
  * @file:	its memory, for those that it may be the base of
  * @base:	which of the list @file needs; SNAPSHOT_LIST_NO: none of them
  * @broken:	with a @chain that is broken: the last one that there is
@@ -64,7 +65,7 @@ struct snapshot_listed {
 	bool diff;
 	char created[SNAPSHOT_TEXT_MAX];
 	uint64_t memory_bytes;
-	uint64_t stored_bytes;
+	struct room room;
 	struct base_file file;
 	size_t base;
 	enum snapshot_chain chain;

@@ -253,6 +253,33 @@ static void what_is_no_snapshot(void **state)
 	assert_int_equal(item(w, "state")->chain, SNAPSHOT_CHAIN_DAMAGED);
 }
 
+/* As long as two files are, and what they take: holes take nothing. */
+static void what_it_takes(void **state)
+{
+	struct world *w = *state;
+	char path[128];
+	int fd;
+
+	put(w->dir, "data", "some text", 9);
+	put(w->dir, "hole", "", 0);
+	(void)snprintf(path, sizeof(path), "%s/hole", w->dir);
+	assert_int_equal(truncate(path, MIB(8)), 0);
+	for (int hole = 1; hole >= 0; hole--) {
+		struct room room = {0};
+
+		(void)snprintf(path, sizeof(path), "%s/%s", w->dir,
+			       hole ? "hole" : "data");
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		assert_true(fd >= 0);
+		room_add(&room, fd);
+		room_add(&room, -1);
+		assert_int_equal(room.apparent, hole ? MIB(8) : 9);
+		assert_true(hole ? room.stored == 0 : room.stored > 0);
+		assert_true(room.shared <= room.stored);
+		fd_close(&fd);
+	}
+}
+
 static void a_folder_that_is_not_there(void **state)
 {
 	struct world *w = *state;
@@ -277,6 +304,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_base_of_another_user, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(what_is_no_snapshot, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(what_it_takes, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_folder_that_is_not_there,
 						set_up, tear_down),
