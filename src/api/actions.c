@@ -84,6 +84,7 @@ static int actions_put(struct api_call *call)
 	if (start)
 		return api_vm_start(api, call->err);
 	if (body->action_type == ACTION_FLUSH_METRICS) {
+		api_counters_look(api);
 		metrics_write(api->metrics);
 		return 0;
 	}

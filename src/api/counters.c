@@ -65,6 +65,15 @@ static const struct metric latencies[] = {
 	STORE(latencies, vmm_resume_vm),
 };
 
+static const struct metric counters_memory[] = {
+	STORE(memory, guest_private_bytes),
+	STORE(memory, guest_shared_bytes),
+	STORE(memory, guest_swapped_bytes),
+	STORE(memory, process_private_bytes),
+	STORE(memory, process_shared_bytes),
+	STORE(memory, process_swapped_bytes),
+};
+
 static const struct metric_group own_groups[] = {
 	{"api_server", server, ARRAY_SIZE(server)},
 	{"deprecated_api", deprecated, ARRAY_SIZE(deprecated)},
@@ -72,6 +81,7 @@ static const struct metric_group own_groups[] = {
 	{"patch_api_requests", counters_patch, ARRAY_SIZE(counters_patch)},
 	{"put_api_requests", counters_put, ARRAY_SIZE(counters_put)},
 	{"latencies_us", latencies, ARRAY_SIZE(latencies)},
+	{"volt_memory", counters_memory, ARRAY_SIZE(counters_memory)},
 };
 
 #define NAMES(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -151,6 +161,24 @@ static uint64_t clock_us(clockid_t clock)
 
 	(void)clock_gettime(clock, &ts);
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+void api_counters_look(struct api *api)
+{
+	struct api_counters *c = &api->counters;
+	struct usage usage;
+	uint64_t size;
+
+	if (vm_guest_usage(api->vm, &size, &usage) == 0) {
+		metric_store(&c->memory.guest_private_bytes, usage.private);
+		metric_store(&c->memory.guest_shared_bytes, usage.shared);
+		metric_store(&c->memory.guest_swapped_bytes, usage.swapped);
+	}
+	if (vm_process_usage(api->vm, &usage) == 0) {
+		metric_store(&c->memory.process_private_bytes, usage.private);
+		metric_store(&c->memory.process_shared_bytes, usage.shared);
+		metric_store(&c->memory.process_swapped_bytes, usage.swapped);
+	}
 }
 
 void api_counters_started(struct api *api)

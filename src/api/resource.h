@@ -224,6 +224,14 @@ struct api_counters {
 		metric_t vmm_pause_vm;
 		metric_t vmm_resume_vm;
 	} latencies;
+	struct {
+		metric_t guest_private_bytes;
+		metric_t guest_shared_bytes;
+		metric_t guest_swapped_bytes;
+		metric_t process_private_bytes;
+		metric_t process_shared_bytes;
+		metric_t process_swapped_bytes;
+	} memory;
 };
 
 #define API_COUNT(member) offsetof(struct api_counters, member)
@@ -268,6 +276,10 @@ int api_counters_declare(struct api *api) __must_check;
 
 /* --start-time-us and its like, measured now. */
 void api_counters_started(struct api *api);
+
+/* Whose memory the VM takes, for the next lines of metrics: a walk over page
+ * tables, so when somebody asks for a line, not each minute. */
+void api_counters_look(struct api *api);
 
 /**
  * api_handle() - answer one request

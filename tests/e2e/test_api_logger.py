@@ -21,7 +21,7 @@ GROUPS = {
     "get_api_requests", "i8042", "interrupts", "latencies_us", "logger",
     "memory_hotplug", "mmds", "net", "patch_api_requests", "pmem",
     "put_api_requests", "seccomp", "signals", "uart", "vcpu", "vmm", "vsock",
-    "entropy", "volt_gate"}  # and no "rtc", which is of other CPUs
+    "entropy", "volt_gate", "volt_memory"}  # and no "rtc", which is of other CPUs
 
 
 @pytest.fixture

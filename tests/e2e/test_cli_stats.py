@@ -69,6 +69,22 @@ def test_of_nobody(cli):
     assert cli("stats", "no/name").returncode == 64
 
 
+def test_metrics(vmm, tmp_path):
+    """The same figures, as of the last FlushMetrics."""
+    sock, path = tmp_path / "api.sock", tmp_path / "metrics"
+    run = vmm.spawn([VMM, "--api-sock", sock, "--metrics-path", path,
+                     "--kernel", BUILD / "tests/guest/ticker.elf",
+                     "--memory", "64"])
+    run.wait_for("tick")
+    api = Api(sock)
+    api.set("PATCH", "/vm", {"state": "Paused"})
+    told = api.call("GET", "/volt/memory")[1]["guest"]
+    api.set("PUT", "/actions", {"action_type": "FlushMetrics"})
+    line = json.loads(path.read_text().splitlines()[-1])["volt_memory"]
+    assert {f"guest_{key}": told[key] for key in KEYS}.items() <= line.items()
+    assert line["process_private_bytes"] > line["guest_private_bytes"]
+
+
 def test_before_the_start(vmm, tmp_path):
     sock = tmp_path / "api.sock"
     vmm.spawn([VMM, "--api-sock", sock])
