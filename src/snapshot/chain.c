@@ -115,6 +115,20 @@ static void chain_look(const struct chain *c, int fd, struct base_file *file)
 	file->known = true;
 }
 
+/* This process may not have so many open: none is kept from now on. Return: it
+ * had some. */
+static bool chain_let_go(struct chain *c)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < c->nr; i++) {
+		any |= c->near[i].fd >= 0;
+		fd_close(&c->near[i].fd);
+	}
+	c->nr_open = NEAR_OPEN_MAX;
+	return any;
+}
+
 static int chain_name(const struct chain *c, struct near *near,
 		      const char *name)
 {
@@ -142,6 +156,8 @@ static int chain_note(struct chain *c, const char *name)
 		return r;
 	near.paths.opener = c->opener;
 	fd = chain_open(c, &near);
+	if (fd == -EMFILE && chain_let_go(c))
+		fd = chain_open(c, &near);
 	if (fd >= 0)
 		chain_look(c, fd, &near.file);
 	if (fd < 0 || (near.file.moment == 0 && !c->in_dirs)) {
@@ -219,9 +235,9 @@ static int chain_ask(struct chain *c, struct near *near, int *fd)
 {
 	struct snapshot *s = calloc(1, sizeof(*s));
 	struct snapshot_reader reader = {.state_fd = -1, .memory_fd = -1};
-	struct snapshot_identity who;
+	struct snapshot_identity who = {0};
 	struct err err = {0};
-	struct stat st;
+	struct stat st = {0};
 	int r;
 
 	near->asked = true;

@@ -8,6 +8,7 @@ What is compared is every page that the guest wrote, at each moment. The guest
 import itertools
 import os
 import random
+import resource
 import shutil
 import struct
 import subprocess
@@ -137,6 +138,19 @@ def test_a_clone_of_a_chain_is_saved(vmm, tmp_path, tracked):
         check_clone(vmm, tmp_path / name, *written.checks(name))
     done(volt("squash", tmp_path / "last"))
     check_clone(vmm, tmp_path / "last", *written.checks("last"))
+
+
+def test_among_many_with_few_descriptors(vmm, tmp_path):
+    """What lies beside a chain costs it nothing that it needs."""
+    a_chain(vmm, tmp_path, 2)
+    for i in range(40):
+        subprocess.run(["cp", "-a", tmp_path / "s0", tmp_path / f"t{i}"],
+                       check=True)
+    result = subprocess.run(
+        [VOLT, "snapshot", "squash", tmp_path / "s2"], text=True, check=False,
+        capture_output=True, timeout=LIMIT, preexec_fn=lambda:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20)))
+    done(result)
 
 
 def test_two_files_of_a_client(vmm, tmp_path):
