@@ -31,6 +31,7 @@ struct seen {
  * struct planner - the first pass
  * @where:	of each page its stored page, PACK_ZERO or PLAN_ABSENT
  * @table:	@mask + 1 places
+ * @nr_room:	how many pages can be stored: what the file held at first
  * @chunk:	room for reading; @other: for the page that one is compared with
  */
 struct planner {
@@ -41,6 +42,7 @@ struct planner {
 	uint32_t *where;
 	struct seen *table;
 	uint64_t mask;
+	uint64_t nr_room;
 	uint8_t *chunk;
 	uint8_t other[PAGE_SIZE];
 };
@@ -106,6 +108,10 @@ static int plan_store(struct planner *p, uint32_t at, const uint8_t *page,
 		p->stats->repeated++;
 		return 0;
 	}
+	if (p->plan->nr_stored == p->nr_room)
+		return err_set(err, -ESTALE,
+			       "The memory file was written to while it was "
+			       "read");
 	number = p->plan->nr_stored++;
 	p->plan->source[number] = at;
 	p->where[at] = number;
@@ -213,6 +219,9 @@ static int plan_prepare(struct planner *p, struct err *err)
 
 	while (image_layer_next(p->from->layer, p->from->size, &e))
 		pages += (e.end - e.at) / PAGE_SIZE;
+	if (image_layer_walked(p->from->layer, &e, err) < 0)
+		return e.error;
+	p->nr_room = pages;
 	while (places < 2 * pages)
 		places *= 2;
 	p->mask = places - 1;
