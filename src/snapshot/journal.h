@@ -69,8 +69,8 @@ struct journal_watch {
  * @dir:	the only one that names may be in
  * @suffix:	of the state that is there; "": there is none
  *
- * All or nothing is done. The journal stays as it is, so that it may be done
- * again.
+ * Nothing is done unless all of it can be decided. The journal stays as it is,
+ * so that it may be done again.
  *
  * Return: 0; -EXDEV: there are names in another directory; -ESTALE: there are
  * names of a state that is gone; -EBADMSG: it cannot be understood; -errno.
