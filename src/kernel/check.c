@@ -33,7 +33,8 @@ static bool is_needed(enum drives_id id, const struct check_wish *wish)
 static bool is_better(enum drives_id id)
 {
 	return id == DRIVES_CONSOLE || id == DRIVES_CLOCK ||
-	       id == DRIVES_KEYS || id == DRIVES_DEVTMPFS;
+	       id == DRIVES_KEYS || id == DRIVES_POWEROFF ||
+	       id == DRIVES_DEVTMPFS;
 }
 
 static void check_add(struct check *check, enum drives_id id,

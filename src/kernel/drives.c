@@ -69,6 +69,11 @@ const struct drives_row drives_table[DRIVES_COUNT] = {
 			 {"KEYBOARD_ATKBD"},
 			 "atkbd",
 			 "`volt stop` cannot ask it to shut down"},
+	[DRIVES_POWEROFF] = {"power-off",
+			     {"ACPI"},
+			     NULL,
+			     "`poweroff` in it halts it, and the VM stays: "
+			     "`reboot` ends that"},
 	[DRIVES_INITRD] = {"initrd",
 			   {"BLK_DEV_INITRD"},
 			   NULL,

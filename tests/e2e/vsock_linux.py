@@ -30,7 +30,7 @@ class Guest:
             [vmm, "--no-api", "--kernel", kernel, "--initrd", initrd,
              "--memory", "256", "--vsock", f"cid=3,path={self.path}",
              "--cmdline", "console=ttyS0 reboot=k quiet volt.quiet "
-             f"volt.run=vsock volt.calls={calls}"],
+             f"volt.end=reboot volt.run=vsock volt.calls={calls}"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT)
         self.console = b""

@@ -813,8 +813,8 @@ static void verdicts(void **state)
 		 1,
 		 1},
 		/* Neither ACPI nor an MP table; what is only better. */
-		{"CONFIG_VIRTIO_MMIO=y\n", false, {0}, 1, 5},
-		{"CONFIG_X86_MPPARSE=y\n", false, {0}, 0, 4},
+		{"CONFIG_VIRTIO_MMIO=y\n", false, {0}, 1, 6},
+		{"CONFIG_X86_MPPARSE=y\n", false, {0}, 0, 5},
 		/* Modules, and no initrd to bring them. */
 		{"CONFIG_ACPI=y\nCONFIG_VIRTIO_MMIO=m\nCONFIG_VIRTIO_BLK=m\n",
 		 true,
