@@ -142,6 +142,12 @@ def test_what_is_no_kernel_is_refused(store, tmp_path):
         path.write_bytes(data)
         said = store.fails("add", "--name", "x", path)
         assert words in said and str(path) in said, (name, said)
+        # And so it is: it does not boot.
+        run = subprocess.run(
+            [BUILD / "volt-vmm", "--no-api", "--memory", "64", "--kernel",
+             path], capture_output=True, text=True, timeout=60, check=False,
+            stdin=subprocess.DEVNULL)
+        assert run.returncode != 0 and str(path) in run.stderr, run.stderr
     assert "is a directory" in store.fails("add", tmp_path)
     assert "No such file" in store.fails("add", tmp_path / "none")
     assert store.names() == [] and store.left() == set()
