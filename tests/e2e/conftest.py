@@ -328,6 +328,12 @@ def stock_store():
     return os.path.join(cache, "store")
 
 
+def guest_kernel(kind):
+    """A test guest's: VOLT_TEST_KERNEL, or the stock kernel as @kind."""
+    return os.environ.get("VOLT_TEST_KERNEL") or said(
+        ROOT / "tests/kernel/stock", "--print", kind)
+
+
 NO_SLIM = "no slim kernel in the cache: tests/kernel/slim makes one"
 
 

@@ -31,7 +31,7 @@ guest()
 		--memory 192 --metrics-path "$folder/metrics$1" \
 		--net "tap=t$1,mac=06:00:00:00:00:0$1,mtu=9000$vhost" --cmdline \
 		"console=ttyS0 quiet reboot=k panic=1 volt.quiet volt.run=net \
-volt.ip=10.1.0.1$1 volt.mtu=9000 volt.seconds=$seconds $2" \
+volt.end=reboot volt.ip=10.1.0.1$1 volt.mtu=9000 volt.seconds=$seconds $2" \
 		</dev/null >"$folder/console$1" 2>"$folder/log$1" &
 }
 

@@ -4,6 +4,9 @@
 Debian's stock kernels are what tests/kernel/stock has, made a package again:
 their drivers are modules, so a root on a disk takes the initramfs that `volt
 run` makes. What check refuses is booted past it, by volt-vmm. All in one lab.
+make check-long: Debian's generic kernels, too, and what `volt kernel build`
+makes, whole and without what a guest needs. What is no kernel for this machine
+never comes as far as check: test_kernel_store.py.
 """
 
 import os
@@ -29,38 +32,75 @@ read -r device _ type _ </proc/mounts
 busybox grep ' / ' /proc/mounts
 echo "ROOT pid=$$ args=$*"
 busybox ls /sys/bus/virtio/drivers 2>/dev/null
+echo "$0 was here" | busybox tr a-z A-Z >/mark
+busybox sync
 busybox reboot -f
 """
+MARK = "/SBIN/INIT WAS HERE"
+NO_ROOT = "Unable to mount root fs"
+NO_DISK = "missing: disk: CONFIG_VIRTIO_BLK is a module"
 
 
 @dataclass
 class Boot:
-    """One kernel: whether check says yes, and how it is started."""
+    """One kernel: whether check says yes, and how it is started.
+
+    package: (name, suite) of Debian's. without: options that a build of Volt's
+    base is made without; None: it is not built here. said: by check. shown: by
+    the guest that does not get to its root, on the console; silent: it says
+    nothing there at all.
+    """
 
     name: str
     good: bool
-    net: bool = False
     long: bool = False
+    package: tuple = None
+    without: tuple = None
+    said: str = ""
+    shown: str = NO_ROOT
+    silent: bool = False
     store: Path = None
     disk: Path = None
     kernel: str = ""
 
     def argv(self, build, _folder):
-        if not self.good:  # past the check of volt run
-            return [f"{build}/volt-vmm", "--no-api", "--memory", "256",
-                    "--kernel", self.kernel, "--disk", str(self.disk),
-                    "--cmdline", CMDLINE, "--timeout", "50"]
-        return ["env", f"VOLT_STORE={self.store}", f"{build}/volt", "run",
+        argv = ["env", f"VOLT_STORE={self.store}", f"{build}/volt", "run",
                 "--timeout", "50", "--kernel", self.name,
                 "--disk", str(self.disk), "--cmdline", CMDLINE + " word"]
+        if not self.good:  # past the check of volt run
+            argv = [f"{build}/volt-vmm", "--no-api", "--memory", "256",
+                    "--kernel", self.kernel, "--disk", str(self.disk),
+                    "--cmdline", CMDLINE, "--timeout", "50"]
+        # Last of all, whether the root's init was there: 1 or 0.
+        return ["sh", "-c", 'disk=$1; shift; "$@"; code=$?; echo; '
+                'grep -aq "$0" "$disk" && echo 1 || echo 0; exit $code',
+                MARK, str(self.disk), *argv]
 
 
 BOOTS = [
     Boot("stock", True),
-    Boot("stock-without-modules", False),
+    Boot("stock-without-modules", False, said=NO_DISK),
     Boot("slim", True),
     Boot("trixie", True, long=True),
-    Boot("trixie-without-modules", False, long=True),
+    Boot("trixie-without-modules", False, long=True, said=NO_DISK),
+    Boot("generic", True, long=True,
+         package=("linux-image-amd64", "bookworm")),
+    Boot("trixie-generic", True, long=True,
+         package=("linux-image-amd64", "trixie")),
+    Boot("seven", True, long=True,
+         package=("linux-image-cloud-amd64", "trixie-backports")),
+    Boot("base", True, long=True, without=()),
+    Boot("no-mmio", False, long=True,
+         without=("VIRTIO_MMIO", "VIRTIO_MMIO_CMDLINE_DEVICES"),
+         said="missing: virtio bus: CONFIG_VIRTIO_MMIO is not in it"),
+    Boot("no-ext4", False, long=True, without=("EXT4_FS",),
+         said="missing: ext4: CONFIG_EXT4_FS is not in it"),
+    Boot("no-console", True, long=True, without=("SERIAL_8250_CONSOLE",),
+         said="console: CONFIG_SERIAL_8250_CONSOLE is not in it", silent=True),
+    # The base has no ACPI: nothing else tells it of the IOAPIC.
+    Boot("no-interrupts", False, long=True, without=("X86_MPPARSE",),
+         said="missing: interrupts: CONFIG_ACPI or CONFIG_X86_MPPARSE is not "
+              "in it", shown=""),
 ]
 
 
@@ -90,10 +130,22 @@ def make_package(folder, series):
     return deb, image, config
 
 
-def volt(store, *words):
+def volt(store, *words, seconds=900):
     return subprocess.run(
         [BUILD / "volt", "kernel", *words], text=True, capture_output=True,
-        timeout=120, check=False, env={**os.environ, "VOLT_STORE": str(store)})
+        timeout=seconds, check=False,
+        env={**os.environ, "VOLT_STORE": str(store)})
+
+
+def make_without(folder, store, boot):
+    """Volt's base without some options, from Debian's source: minutes."""
+    config = folder / f"{boot.name}.config"
+    config.write_text("".join(f"# CONFIG_{x} is not set\n"
+                              for x in boot.without))
+    run = volt(store, "build", "--package", "linux-source-6.1", "--suite",
+               "bookworm", "--config", config, "--name", boot.name,
+               seconds=6000)
+    assert run.returncode == 0, run.stderr[-2000:]
 
 
 def add(store, name, *words):
@@ -128,6 +180,12 @@ def booted(build, tmp_path_factory):
             add(store, f"{name}-without-modules", image, "--config", config)
     if slim_kernel():
         add(store, "slim", slim_kernel())
+    for boot in boots:
+        if boot.package:
+            add(store, boot.name, "--package", boot.package[0], "--suite",
+                boot.package[1])
+        if boot.without is not None:
+            make_without(folder, store, boot)
     checked = {}
     for boot in boots:
         boot.store, boot.kernel = store, said(
@@ -144,7 +202,7 @@ def booted(build, tmp_path_factory):
             results[boot.name] = run.finish(120)
     else:
         need_lab()
-        results = lab_run(boots, folder, 500)
+        results = lab_run(boots, folder, 2000 if LONG else 500)
     return checked, results
 
 
@@ -158,13 +216,18 @@ def test_check_is_right(booted, boot):
     result, check = results[boot.name], checked[boot.name]
     text = f"{check.stdout}\n{result.out[-2000:]}\n{result.log[-1000:]}"
     assert check.returncode == (0 if boot.good else 1), text
-    if boot.good:
+    assert boot.said in check.stdout, text
+    if boot.silent:
+        assert result.out.split() == ["1"] and result.code == 0, text
+    elif boot.good:
         assert " / ext4 rw" in result.out, text
         assert "ROOT pid=1 args=word" in result.out, text
         assert "volt-init" not in result.out and result.code == 0, text
     else:
-        assert "missing: disk: CONFIG_VIRTIO_BLK is a module" in check.stdout
-        assert "Unable to mount root fs" in result.out, text
+        assert boot.shown in result.out, text
+        assert "ROOT pid=1" not in result.out, text
+    # What a guest without a console tells of itself.
+    assert result.out.split()[-1] == ("1" if boot.good else "0"), text
 
 
 @long_only("a download of 30 MB from Debian")

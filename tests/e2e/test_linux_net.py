@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import LAB, LONG, ROOT, runs_linux
+from conftest import LAB, LONG, ROOT, guest_kernel, runs_linux
 
 SCRIPT = Path(__file__).with_name("linux_net.sh")
 MODES = {"plain": "", "vhost": "vhost"}
@@ -42,7 +42,7 @@ def results(build, tmp_path_factory):
     """Both modes in one session: what the host said, folder by mode."""
     if os.environ.get("VOLT_TEST_LAB") == "0":
         pytest.skip("the lab is switched off by VOLT_TEST_LAB=0")
-    kernel = prepare("tests/kernel/stock", "--print", "vmlinux")
+    kernel = guest_kernel("vmlinux")
     initrd = prepare("tests/initramfs/build", "--modules", "--iperf")
     folder = tmp_path_factory.mktemp("net")
     lines = [f"cd {folder}"]
