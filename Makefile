@@ -72,7 +72,7 @@ test: $(BUILD)/build.ninja
 	@tools/deps build demo test
 	@VOLT_BUILD=$(BUILD) tools/run-tests '$(T)'
 
-# One input of a fuzz target: make fuzz-repro F=tests/fuzz/corpus/elf/NAME
+# One input of a fuzz target: make fuzz-repro F=tests/fuzz/corpus/elf/seeds/NAME
 fuzz-repro:
 	@tools/deps build demo test
 	@tools/fuzz-repro '$(F)' $(TARGET)

@@ -1,13 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Seeds of the API's fuzz targets, from the recordings and config files.
+"""Writes the seeds of the API's fuzz targets into a folder.
 
-Run it after the list of routes with a schema has changed (the first byte of a
-fuzz_api seed counts them): tests/fuzz/make_api_seeds.py
+Usage: make_api_seeds.py FOLDER. From the recordings and config files. Mend
+SCHEMAS after the list of routes with a schema has changed: the first byte of a
+fuzz_api seed counts them.
 """
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -21,7 +23,7 @@ METHODS = ["GET", "PUT", "PATCH", "DELETE"]
 
 
 def store(target, data):
-    folder = HERE / "corpus" / target
+    folder = Path(sys.argv[1]) / target
     folder.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256(data).hexdigest()[:12]
     (folder / name).write_bytes(data)

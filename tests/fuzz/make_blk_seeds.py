@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the seeds of the block device's fuzzer into corpus/.
+"""Writes the seeds of the block device's fuzzer into a folder.
 
-Usage: make_blk_seeds.py CORPUS. What well-behaved drivers do, with both
+Usage: make_blk_seeds.py FOLDER. What well-behaved drivers do, with both
 engines, and a few bad chains.
 """
 

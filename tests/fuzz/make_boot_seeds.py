@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the seeds of fuzz_elf and fuzz_bzimage into corpus/.
+"""Writes the seeds of fuzz_elf and fuzz_bzimage into a folder.
 
-Usage: make_boot_seeds.py CORPUS. Small, well-formed kernels: the fuzzer finds
+Usage: make_boot_seeds.py FOLDER. Small, well-formed kernels: the fuzzer finds
 the malformed ones from there.
 """
 
@@ -91,9 +91,9 @@ def bzimage_seeds():
 
 
 def main():
-    corpus = pathlib.Path(sys.argv[1])
+    top = pathlib.Path(sys.argv[1])
     for name, seeds in ("elf", elf_seeds()), ("bzimage", bzimage_seeds()):
-        folder = corpus / name
+        folder = top / name
         folder.mkdir(parents=True, exist_ok=True)
         for seed, data in seeds.items():
             (folder / seed).write_bytes(data)

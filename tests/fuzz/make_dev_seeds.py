@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the seeds of the device fuzzers into corpus/.
+"""Writes the seeds of the device fuzzers into a folder.
 
-Usage: make_dev_seeds.py CORPUS. What well-behaved drivers do, and the few long
+Usage: make_dev_seeds.py FOLDER. What well-behaved drivers do, and the few long
 ways to a limit that a fuzzer would take long to find.
 """
 
@@ -139,11 +139,11 @@ def ports_seeds():
 
 
 def main():
-    corpus = pathlib.Path(sys.argv[1])
+    top = pathlib.Path(sys.argv[1])
     for name, seeds in (("serial", serial_seeds()), ("i8042", i8042_seeds()),
                         ("ioapic", ioapic_seeds()), ("bus", bus_seeds()),
                         ("ports", ports_seeds())):
-        folder = corpus / name
+        folder = top / name
         folder.mkdir(parents=True, exist_ok=True)
         for seed, data in seeds.items():
             (folder / seed).write_bytes(data)

@@ -1,14 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Write the corpus of fuzz_filter_file: files of --seccomp-filter.
+"""Writes the seeds of fuzz_filter_file into a folder.
 
-usage: tests/fuzz/make_filter_seeds.py
+Usage: make_filter_seeds.py FOLDER. Files of --seccomp-filter.
 """
 
 import struct
+import sys
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent / "corpus/filter_file"
 ALLOW = (0x06, 0, 0, 0x7fff0000)
 TRAP = [(0x20, 0, 0, 0), (0x15, 0, 1, 16), (0x06, 0, 0, 0x30000), ALLOW]
 
@@ -48,9 +48,10 @@ SEEDS = {
 
 
 def main():
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    folder = Path(sys.argv[1]) / "filter_file"
+    folder.mkdir(parents=True, exist_ok=True)
     for name, data in SEEDS.items():
-        (FOLDER / name).write_bytes(data)
+        (folder / name).write_bytes(data)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the seeds of fuzz_gate into corpus/gate/.
+"""Writes the seeds of fuzz_gate into a folder.
 
-Usage: make_gate_seeds.py CORPUS. What the two halves say to each other in each
+Usage: make_gate_seeds.py FOLDER. What the two halves say to each other in each
 of the things that they do together, and some of what they never say.
 """
 

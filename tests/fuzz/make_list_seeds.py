@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Write the corpus of fuzz_list: scripts that fill a folder.
+"""Writes the seeds of fuzz_list into a folder.
 
-usage: tests/fuzz/make_list_seeds.py
+Usage: make_list_seeds.py FOLDER. Scripts that fill a folder with snapshots.
 """
 
+import sys
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent / "corpus/list"
 RIGHT = 2  # take_state(): as it was encoded
 
 
@@ -40,7 +40,13 @@ SEEDS = {
     file(b"text"),
 }
 
-if __name__ == "__main__":
-    FOLDER.mkdir(exist_ok=True)
+
+def main():
+    folder = Path(sys.argv[1]) / "list"
+    folder.mkdir(parents=True, exist_ok=True)
     for name, data in SEEDS.items():
-        (FOLDER / name).write_bytes(data)
+        (folder / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the seeds of fuzz_load into corpus/load/.
+"""Writes the seeds of fuzz_load into a folder.
 
-Usage: make_load_seeds.py CORPUS. Bodies of PUT /snapshot/load in each of their
+Usage: make_load_seeds.py FOLDER. Bodies of PUT /snapshot/load in each of their
 forms, before a state that names one of everything.
 """
 

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the seeds of the network device's fuzzers into corpus/.
+"""Writes the seeds of the network device's fuzzers into a folder.
 
-Usage: make_net_seeds.py CORPUS. What well-behaved drivers do.
+Usage: make_net_seeds.py FOLDER. What well-behaved drivers do.
 """
 
 import pathlib

@@ -1,15 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Write the corpus of fuzz_pack: compressed memory files, right and wrong.
+"""Writes the seeds of fuzz_pack into a folder.
 
-usage: tests/fuzz/make_pack_seeds.py    (needs the zstd command)
+Usage: make_pack_seeds.py FOLDER. Compressed memory files, right and wrong, by
+the zstd command: its version decides on the bytes.
 """
 
 import struct
 import subprocess
+import sys
 from pathlib import Path
-
-FOLDER = Path(__file__).resolve().parent / "corpus/pack"
 PAGE, MEMORY, PER = 4096, 1 << 20, 16
 ZERO = 2**32 - 1
 
@@ -53,6 +53,13 @@ SEEDS = {
     "cut": pack(TWO, [(0, 18, 0)], 18)[:-5],
 }
 
-if __name__ == "__main__":
+
+def main():
+    folder = Path(sys.argv[1]) / "pack"
+    folder.mkdir(parents=True, exist_ok=True)
     for name, data in SEEDS.items():
-        (FOLDER / name).write_bytes(data)
+        (folder / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,14 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Write the corpus of fuzz_parcel: exported snapshots, right and wrong.
+"""Writes the seeds of fuzz_parcel into a folder.
 
-usage: tests/fuzz/make_parcel_seeds.py
+Usage: make_parcel_seeds.py FOLDER. Exported snapshots, right and wrong.
 """
 
 import struct
+import sys
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent / "corpus/parcel"
 PAGE, RAM = 4096, 16 << 20
 STATE, DATA, ZEROS, END = 1, 2, 3, 4
 
@@ -35,6 +35,13 @@ SEEDS = {
     "behind": parcel(record(END, 1, 0), b"z"),
 }
 
-if __name__ == "__main__":
+
+def main():
+    folder = Path(sys.argv[1]) / "parcel"
+    folder.mkdir(parents=True, exist_ok=True)
     for name, data in SEEDS.items():
-        (FOLDER / name).write_bytes(data)
+        (folder / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

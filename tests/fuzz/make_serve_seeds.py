@@ -1,15 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Write the corpus of fuzz_serve: messages of VMMs, working sets.
+"""Writes the seeds of fuzz_serve into a folder.
 
-usage: tests/fuzz/make_serve_seeds.py
+Usage: make_serve_seeds.py FOLDER. Messages of VMMs, working sets.
 """
 
 import json
 import struct
+import sys
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent / "corpus/serve"
 IMAGE = 64 << 20
 
 
@@ -38,6 +38,13 @@ SEEDS = {
     "short-set": workset(1, 2, 3)[:-2],
 }
 
-if __name__ == "__main__":
+
+def main():
+    folder = Path(sys.argv[1]) / "serve"
+    folder.mkdir(parents=True, exist_ok=True)
     for name, data in SEEDS.items():
-        (FOLDER / name).write_bytes(data)
+        (folder / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the seeds of the socket device's fuzzers into corpus/.
+"""Writes the seeds of the socket device's fuzzers into a folder.
 
-Usage: make_vsock_seeds.py CORPUS. Scripts of fuzz_vsock.c (see its step()) and
+Usage: make_vsock_seeds.py FOLDER. Scripts of fuzz_vsock.c (see its step()) and
 streams of fuzz_vsock_host.c.
 """
 
