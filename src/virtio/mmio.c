@@ -265,3 +265,48 @@ const struct bus_ops virtio_mmio_bus_ops = {
 	.read = mmio_read,
 	.write = mmio_write,
 };
+
+void virtio_mmio_save(struct virtio_mmio *m, struct virtio_state *state)
+{
+	struct virtio_dev *dev = m->dev;
+
+	virtio_dev_enter(dev);
+	if (virtio_mmio_hidden(m)) {
+		state->window = 1;
+		m = m->other;
+	}
+	state->features_sel = m->features_sel;
+	state->driver_features_sel = m->driver_features_sel;
+	state->queue_sel = m->queue_sel;
+	virtio_state_save(dev, state);
+	virtio_dev_leave(dev);
+}
+
+static int load_window(struct virtio_mmio *m, const struct virtio_state *state,
+		       struct err *err)
+{
+	if (state->window > (m->other ? 1 : 0))
+		return err_set(err, -EINVAL, "%s: there is no window %u",
+			       m->dev->name, state->window);
+	if (state->window == 1)
+		m = m->other;
+	m->owner = true;
+	m->features_sel = state->features_sel;
+	m->driver_features_sel = state->driver_features_sel;
+	m->queue_sel = state->queue_sel;
+	return 0;
+}
+
+int virtio_mmio_load(struct virtio_mmio *m, const struct virtio_state *state,
+		     struct err *err)
+{
+	struct virtio_dev *dev = m->dev;
+	int r;
+
+	virtio_dev_enter(dev);
+	r = load_window(m, state, err);
+	if (r == 0)
+		r = virtio_state_load(dev, state, err);
+	virtio_dev_leave(dev);
+	return r;
+}

@@ -25,7 +25,7 @@
 #pragma once
 
 #include "bus/bus.h"
-#include "virtio/device.h"
+#include "virtio/state.h"
 
 #define VIRTIO_MMIO_BYTES  0x1000u
 #define VIRTIO_MMIO_NOTIFY 0x050u
@@ -69,3 +69,23 @@ void virtio_mmio_init_pair(struct virtio_mmio pair[2], struct virtio_dev *dev);
 
 /* Whether a driver that came by the other window has the device. */
 bool virtio_mmio_hidden(const struct virtio_mmio *m);
+
+/**
+ * virtio_mmio_save() - a device with its windows, for a snapshot
+ * @m:		window 0
+ * @state:	zeroed; its window is 0 while there is no driver, else the one
+ *		that the driver uses
+ *
+ * Context: VMM thread, paused and drained.
+ */
+void virtio_mmio_save(struct virtio_mmio *m, struct virtio_state *state);
+
+/**
+ * virtio_mmio_load() - take over @state, on a device that was just made
+ * @m:		window 0
+ *
+ * Return: as virtio_state_load().
+ * Context: VMM thread.
+ */
+int virtio_mmio_load(struct virtio_mmio *m, const struct virtio_state *state,
+		     struct err *err) __must_check;

@@ -55,26 +55,15 @@ static void save_queue(const struct virtq *q, struct virtq_state *state)
 	};
 }
 
-void virtio_mmio_save(struct virtio_mmio *mmio, struct virtio_state *state)
+void virtio_state_save(struct virtio_dev *dev, struct virtio_state *state)
 {
-	struct virtio_dev *dev = mmio->dev;
-
-	virtio_dev_enter(dev);
-	if (virtio_mmio_hidden(mmio)) {
-		state->window = 1;
-		mmio = mmio->other;
-	}
 	state->features = dev->acked;
 	state->status = dev->status;
 	state->isr = atomic_load_explicit(&dev->isr, memory_order_acquire);
 	state->generation = dev->generation;
-	state->features_sel = mmio->features_sel;
-	state->driver_features_sel = mmio->driver_features_sel;
-	state->queue_sel = mmio->queue_sel;
 	state->nr_queues = dev->nr_queues;
 	for (unsigned int i = 0; i < dev->nr_queues; i++)
 		save_queue(&dev->queue[i], &state->queue[i]);
-	virtio_dev_leave(dev);
 }
 
 static int load_queue(struct virtq *q, const struct virtq_state *state)
@@ -90,14 +79,9 @@ static int load_queue(struct virtq *q, const struct virtq_state *state)
 	return state->ready ? virtq_set_ready(q) : 0;
 }
 
-static int load_locked(struct virtio_mmio *mmio,
-		       const struct virtio_state *state, struct err *err)
+int virtio_state_load(struct virtio_dev *dev, const struct virtio_state *state,
+		      struct err *err)
 {
-	struct virtio_dev *dev = mmio->dev;
-
-	if (state->window > (mmio->other ? 1 : 0))
-		return err_set(err, -EINVAL, "%s: there is no window %u",
-			       dev->name, state->window);
 	if (state->nr_queues != dev->nr_queues)
 		return err_set(err, -EINVAL, "%s: %u queues instead of %u",
 			       dev->name, state->nr_queues, dev->nr_queues);
@@ -114,24 +98,7 @@ static int load_locked(struct virtio_mmio *mmio,
 			return err_set(err, -EINVAL,
 				       "%s: queue %u does not lie in RAM",
 				       dev->name, i);
-	if (state->window == 1)
-		mmio = mmio->other;
-	mmio->owner = true;
-	mmio->features_sel = state->features_sel;
-	mmio->driver_features_sel = state->driver_features_sel;
-	mmio->queue_sel = state->queue_sel;
 	atomic_store_explicit(&dev->isr, state->isr, memory_order_release);
 	return virtio_dev_restore(dev, state->status, state->features,
 				  state->generation, err);
-}
-
-int virtio_mmio_load(struct virtio_mmio *mmio, const struct virtio_state *state,
-		     struct err *err)
-{
-	int r;
-
-	virtio_dev_enter(mmio->dev);
-	r = load_locked(mmio, state, err);
-	virtio_dev_leave(mmio->dev);
-	return r;
 }

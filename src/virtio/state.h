@@ -12,7 +12,7 @@
  */
 #pragma once
 
-#include "virtio/mmio.h"
+#include "virtio/device.h"
 
 struct virtq_state {
 	uint16_t size;
@@ -27,7 +27,8 @@ struct virtq_state {
 
 /**
  * struct virtio_state - a device's registers and queues
- * @window:	of two, the one that the driver uses; 0 while there is no driver
+ * @window, @features_sel, @driver_features_sel, @queue_sel: the transport's
+ *		(mmio.h)
  */
 struct virtio_state {
 	uint64_t features;
@@ -44,14 +45,20 @@ struct virtio_state {
 
 extern const struct schema_object virtio_state_schema;
 
-/* VMM thread, paused and drained. @mmio: window 0. @state is zeroed. */
-void virtio_mmio_save(struct virtio_mmio *mmio, struct virtio_state *state);
+/**
+ * virtio_state_save() - the part of @state that no transport has
+ * @state:	zeroed
+ *
+ * Context: VMM thread, paused and drained, with the device's lock.
+ */
+void virtio_state_save(struct virtio_dev *dev, struct virtio_state *state);
 
 /**
- * virtio_mmio_load() - take over @state, on a device that was just made
+ * virtio_state_load() - take it over, on a device that was just made
  *
- * Return: 0; -EINVAL with a sentence for a state that no device can have, and
- * for features that this host's device does not offer.
+ * Return: 0, or -EINVAL with a sentence for a state that no device can have,
+ * and for features that this host's device does not offer.
+ * Context: VMM thread, with the device's lock.
  */
-int virtio_mmio_load(struct virtio_mmio *mmio, const struct virtio_state *state,
-		     struct err *err) __must_check;
+int virtio_state_load(struct virtio_dev *dev, const struct virtio_state *state,
+		      struct err *err) __must_check;
