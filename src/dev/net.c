@@ -230,7 +230,7 @@ int net_new(struct net_dev **out, const struct net_params *params,
 	n->config.status = STATUS_LINK_UP;
 	n->config.mtu = params->mtu;
 	common.config = &n->config;
-	n->source = params->vhost_fd >= 0 ? &net_source_vhost : &net_source_tap;
+	n->source = params->source;
 	net_vhost_init(&n->vhost, params->vhost_fd, params->vhost_late,
 		       params->mem);
 	r = virtio_dev_init(&n->dev, &common, err);

@@ -246,6 +246,7 @@ struct net_dev {
  * @fd:		a tap (host/tap.h), or any packet socket whose packets begin
  *		with the same header; non-blocking; stays open as long as the
  *		device
+ * @source:	moves the frames
  * @vhost_fd:	/dev/vhost-net (PATH_VHOST_NET), as long as the device; or -1
  * @vhost_late:	see net_vhost.h
  * @uso:	the tap takes UDP segmentation
@@ -255,6 +256,7 @@ struct net_params {
 	const struct gmem *mem;
 	struct loop *loop;
 	int fd;
+	const struct net_source_ops *source;
 	int vhost_fd;
 	bool vhost_late;
 	bool has_mac;

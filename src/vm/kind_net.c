@@ -24,6 +24,8 @@ static int kind_net_make(struct virtio_slots *slots, size_t i,
 		.mem = &slots->board->mem,
 		.loop = slots->board->env.loop,
 		.fd = config->fd,
+		.source = config->vhost_fd >= 0 ? &net_source_vhost
+						: &net_source_tap,
 		.vhost_fd = config->vhost_fd,
 		.vhost_late = sandbox_isolates(slots->board->env.sandbox),
 		.has_mac = config->has_mac,

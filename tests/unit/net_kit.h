@@ -42,6 +42,7 @@ static inline void net_kit_open_fd(struct net_kit *f, int fd)
 {
 	struct net_params params = {
 		.name = "net n0",
+		.source = &net_source_tap,
 		.vhost_fd = -1,
 		.has_mac = true,
 		.has_mtu = true,

@@ -140,6 +140,7 @@ static void make_device(void)
 		.mem = &w.d.kit.mem,
 		.loop = &w.d.kit.loop,
 		.fd = w.tap,
+		.source = &net_source_tap,
 		.vhost_fd = -1,
 	};
 	struct err err;
