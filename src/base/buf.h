@@ -21,6 +21,7 @@ struct buf {
 	bool failed;
 };
 
+/* Empty again, and its memory is given back. */
 void buf_free(struct buf *buf);
 
 #define cleanup_buf __attribute__((cleanup(buf_free)))
@@ -31,13 +32,13 @@ void buf_clear(struct buf *buf);
 /* Room for @size bytes in all. Return: false when memory is short. */
 bool buf_reserve(struct buf *buf, size_t size);
 
+/* Append @len bytes; a string without its NUL; what printf() would print. */
 void buf_add(struct buf *buf, const void *data, size_t len);
 void buf_add_str(struct buf *buf, const char *text);
 void buf_addf(struct buf *buf, const char *fmt, ...) __printf_like(2, 3);
 
 /**
  * buf_add_json() - a JSON string: quoted and escaped
- *
  * @text:	may be NULL when @len is 0
  *
  * What is not UTF-8 in @text becomes U+FFFD, so the result always is.

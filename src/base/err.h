@@ -4,6 +4,9 @@
  *
  * Configuration and control paths return 0 or -errno and fill a struct err;
  * hot paths return only the int. Whoever handles the error logs it, once.
+ *
+ * In the contracts of this tree "-errno with a sentence" says that @err is set
+ * then. On success, and where no sentence is promised, it stays as it is.
  */
 #pragma once
 
@@ -41,7 +44,8 @@ int err_set(struct err *err, int rc, const char *fmt, ...) __printf_like(3, 4);
  */
 int err_prefix(struct err *err, const char *fmt, ...) __printf_like(2, 3);
 
-/* The same, of words that clients are owed: @err->plain stays without them. */
+/* The same, of words that clients are owed: @err->plain stays without them.
+ * Return: as err_prefix(). */
 int err_prefix_api(struct err *err, const char *fmt, ...) __printf_like(2, 3);
 
 /**

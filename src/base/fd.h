@@ -59,7 +59,7 @@ ssize_t fd_send(int sock, const void *data, size_t len, int flags);
 ssize_t fd_recv(int sock, void *to, size_t len, int flags);
 
 /* As fstat(), which is one system call in one C library and another in the
- * next: the filters have one. */
+ * next: the filters have one. Return: 0, or -1 and errno. */
 struct stat;
 int fd_stat(int fd, struct stat *st) __must_check;
 

@@ -60,6 +60,7 @@ struct json_number {
 	double f;
 };
 
+/* At the start of @text, which is borrowed, as @err is. */
 void json_init(struct json *json, const char *text, size_t len,
 	       struct err *err);
 
@@ -88,14 +89,17 @@ int json_read_string(struct json *json, struct buf *out) __must_check;
  *
  * For values that are plain ASCII by nature (numbers in hex): a string with an
  * escape is refused. The caller judges the characters.
+ *
+ * Return: 0, *@text and *@len; or -EINVAL with a sentence.
  */
 int json_read_plain(struct json *json, const char **text,
 		    size_t *len) __must_check;
 
-/* Any value; fails on "expected value" or the end. */
+/* Any value. Return: 0; -EINVAL with a sentence for what is none. */
 int json_skip(struct json *json) __must_check;
 
-/* Consume "{" or "[", which json_peek() has told. */
+/* Consume "{" or "[", which json_peek() has told. Return: 0; -EINVAL with a
+ * sentence when that is one level too deep. */
 int json_enter(struct json *json) __must_check;
 
 /**
@@ -103,7 +107,7 @@ int json_enter(struct json *json) __must_check;
  * @first:	true before the first; cleared
  * @key:	replaced by the key; or NULL. json_colon() comes next.
  *
- * Return: 1 with a key, 0 after the closing brace, -EINVAL.
+ * Return: 1 with a key, 0 after the closing brace, -EINVAL with a sentence.
  */
 int json_next_key(struct json *json, bool *first, struct buf *key) __must_check;
 
@@ -136,11 +140,12 @@ bool json_take_hex(struct json *json, size_t digits, uint64_t *value);
 bool json_take_bytes(struct json *json, uint8_t *bytes, size_t size,
 		     size_t *nr);
 
-/* The colon between key and value. */
+/* The colon between key and value. Return: 0 or -EINVAL with a sentence. */
 int json_colon(struct json *json) __must_check;
 
-/* Return: 1 when an element follows, 0 after the closing bracket, -EINVAL. */
+/* Return: 1 when an element follows, 0 after the closing bracket, -EINVAL with
+ * a sentence. */
 int json_next_item(struct json *json, bool *first) __must_check;
 
-/* Nothing but white space may follow. */
+/* Nothing but white space may follow. Return: 0 or -EINVAL with a sentence. */
 int json_end(struct json *json) __must_check;

@@ -84,6 +84,8 @@ void log_finish(void);
 /* Write to @to from here on, and close what was before. */
 void log_move(const struct sink *to);
 
+/* One line, whatever the level in the settings: log_at() looks at that. Any
+ * thread. */
 void log_line(enum log_level level, const char *file, int line, const char *fmt,
 	      ...) __printf_like(4, 5);
 

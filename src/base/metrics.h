@@ -93,8 +93,8 @@ struct metrics_counters {
 /**
  * struct metrics - the registry and its target
  * @out:	closed until metrics_open()
- * @extra:	JSON members that follow the time stamp, with a comma behind
- * each
+ * @extra:	JSON members that follow the time stamp, each with a comma
+ *		behind it
  * @line:	the line being written; keeps its memory
  * @pending:	rest of a line that the target did not take yet
  */
@@ -131,7 +131,8 @@ static inline uint64_t metric_read(const metric_t *metric)
 /* One duration more. Concurrent callers may lose a minimum or maximum. */
 void metric_agg_add(struct metric_agg *agg, uint64_t us);
 
-/* Adds the `logger` group of the registry itself. */
+/* Adds the `logger` group of the registry itself. Return: 0 or -ENOMEM;
+ * metrics_fini() in any case. */
 int metrics_init(struct metrics *metrics) __must_check;
 void metrics_fini(struct metrics *metrics);
 

@@ -298,11 +298,14 @@ int schema_decode(const struct schema_object *object, struct json *json,
  *
  * For an object whose first members the caller has read by itself, up to and
  * with the comma.
+ *
+ * Return: as schema_decode().
  */
 int schema_decode_rest(const struct schema_object *object, struct json *json,
 		       void *base, struct schema_seen *seen) __must_check;
 
-/* A whole text: the object and nothing behind it. */
+/* A whole text: the object and nothing behind it. Return: as schema_decode().
+ */
 int schema_decode_text(const struct schema_object *object, const char *text,
 		       size_t len, void *base, struct schema_seen *seen,
 		       struct err *err) __must_check;

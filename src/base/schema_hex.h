@@ -16,6 +16,7 @@ int schema_decode_bits(struct json *json, uint64_t *value,
 int schema_decode_hex(struct json *json, uint8_t *bytes, size_t size,
 		      unsigned int *nr) __must_check;
 
+/* "0x1f", in quotes. */
 void schema_encode_bits(uint64_t value, struct buf *out);
 
 /* @nr: bytes to show, all of them; NULL: @size less the zeros at the end. */

@@ -7,8 +7,8 @@
  * struct block_io is one operation on a file or block device: checked numbers
  * and buffers, no virtio. It is done by a row of system calls, mostly one:
  * block_io_call() says which is next, block_io_step() takes its result and
- *knows whether another one follows (short transfers, EINTR, zeroes that are
- *written where no hole can be punched, and their way to stable storage).
+ * knows whether another one follows (short transfers, EINTR, zeroes that are
+ * written where no hole can be punched, and their way to stable storage).
  *
  * A call moves a bounded number of bytes, the engine's piece: whoever does it,
  * the VMM thread or a worker of the kernel's, is free again soon. An operation

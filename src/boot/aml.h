@@ -30,6 +30,7 @@ void aml_close(struct table *table, struct aml_block block);
 /* Name (@name, ...): one of the values below must follow. */
 void aml_name(struct table *table, const char *name);
 
+/* An integer in its shortest form; a string with its NUL. */
 void aml_int(struct table *table, uint64_t v);
 void aml_string(struct table *table, const char *text);
 /* Notify (@name, @value), within a method. */

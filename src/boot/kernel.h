@@ -36,8 +36,8 @@ struct kernel {
  * kernel_add_range() - claim memory for the kernel
  * @part:	what of it, for the message
  *
- * Return: 0; -ENOEXEC when it lies below 1 MiB, overlaps what was claimed, or
- * wraps; -ENOMEM when it is not RAM.
+ * Return: 0; with a sentence -ENOEXEC when it lies below 1 MiB, overlaps what
+ * was claimed, or wraps, -ENOMEM when it is not RAM.
  */
 int kernel_add_range(struct kernel *kernel, const struct gmem *mem,
 		     const struct image *img, const char *part, gpa_t gpa,

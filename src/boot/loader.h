@@ -5,7 +5,7 @@
  * Theory of operation
  *
  * boot_load() does all that firmware and a boot loader would have done: it
- * finds out what the kernel file is (image.h), checks every number in it
+ * finds out what the kernel file is (format.h), checks every number in it
  * before it is used, puts kernel and initrd into guest memory, writes the
  * tables that describe the machine (layout.h says where) and answers with the
  * state in which the boot CPU enters the kernel. It is called once, on fresh

@@ -23,7 +23,7 @@ struct memmap {
 	} entry[MEMMAP_MAX];
 };
 
-/* RAM of @mem without what layout.h reserves. */
+/* RAM of @mem, and apart from it what layout.h reserves. */
 void memmap_build(struct memmap *map, const struct gmem *mem);
 
 /**

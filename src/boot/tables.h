@@ -20,6 +20,7 @@ struct table {
 /* @len bytes at the end, zeroed. Return: NULL once full. */
 uint8_t *table_add(struct table *table, size_t len);
 
+/* Append @len bytes; a number, little-endian. Nothing, once full. */
 void table_bytes(struct table *table, const void *data, size_t len);
 void table_u8(struct table *table, uint8_t v);
 void table_u16(struct table *table, uint16_t v);

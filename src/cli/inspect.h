@@ -15,7 +15,7 @@
  * @verify:	read the memory file, too, and check its CRC
  *
  * Return: 0; 1 when a check failed; 2 when @verify has no CRC to check by;
- *-errno with a sentence when it is none.
+ * -errno with a sentence when it is none.
  */
 int inspect_snapshot(const char *from, const char *memory, bool as_json,
 		     bool verify, struct err *err) __must_check;

@@ -6,8 +6,8 @@
  *
  * One connection to the Unix socket of one VM, and requests on it, one after
  * the other: api_client_call() sends one and returns its whole answer. Nobody
- *else writes requests. What an answer means, its JSON above all, is the
- *caller's business.
+ * else writes requests. What an answer means, its JSON above all, is the
+ * caller's business.
  *
  * Who listens is known: the process that called listen(), which the kernel
  * tells (SO_PEERCRED). It may be anything, though, also a process that means
@@ -19,8 +19,8 @@
  *			whether or not somebody waits; then somebody is told
  *			each second
  *   memory		API_CLIENT_HEAD_MAX and API_CLIENT_BODY_MAX; it is taken
- *as bytes come, not as they are promised work		each byte is looked at
- *once
+ *			as bytes come, not as they are promised
+ *   work		each byte is looked at once
  *
  * An answer is a head with a Content-Length, or with a status that has no body,
  * and as many bytes (RFC 9112, 6). Everything else is refused: another coding,

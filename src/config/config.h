@@ -237,8 +237,9 @@ struct balloon_config {
  * @entry:	protocol by which an ELF kernel is entered
  * @lock_drives: a drive's file that somebody else uses is refused, not only
  *		warned of
- * @taps_are_there: a tap that is not there is refused, not made, and one that
- *		is down is
+ * @nested:	the guest may run guests of its own; it is not saved then
+ * @taps_are_there: a tap that is not there, or down, is refused: it is neither
+ *		made nor brought up
  * @boot_timer:	offer the boot timer device (a guest write to it is logged)
  */
 struct vm_config {

@@ -65,7 +65,8 @@ int config_override_list(const struct config_part *part, void *items, size_t nr,
 			 const struct config_overrides *overrides,
 			 struct err *err) __must_check;
 
-/* config_override_list() for the socket. */
+/* config_override_list() for the socket. Return: 0 or -errno with a sentence.
+ */
 int config_override_vsock(struct vsock_config *vsock,
 			  const struct config_overrides *overrides,
 			  struct err *err) __must_check;

@@ -60,6 +60,8 @@ struct gate_save {
  * @locked:	the guest process is not believed any more
  * @vsock:	prefix of the socket device's peers, NULL when there was no
  *		memory for it; the file of its listener; was it handed over?
+ * @told:	0, or -ENOMEM: what was handed over does not fit into memory,
+ *		and LOCKED is refused
  * @nr_dials:	since @dials_since_ns
  */
 struct gate {
@@ -132,7 +134,7 @@ int gate_take(struct gate *gate) __must_check;
 /* Send gate->reply, at once or later. */
 void gate_send_reply(struct gate *gate);
 
-/* The same, for one kind each (open.c). */
+/* One kind each (open.c). Return: as gate_take(). */
 int gate_take_handover(struct gate *gate) __must_check;
 int gate_take_locked(struct gate *gate) __must_check;
 int gate_take_need(struct gate *gate) __must_check;
@@ -141,7 +143,8 @@ int gate_take_dial(struct gate *gate) __must_check;
 /* All that was told before the lock. */
 void gate_forget(struct gate *gate);
 
-/* ... and save.c. A NEED(place) has been checked as every NEED is. */
+/* ... and save.c. A NEED(place) has been checked as every NEED is. Return: as
+ * gate_take(). */
 int gate_take_base(struct gate *gate) __must_check;
 int gate_take_save(struct gate *gate) __must_check;
 int gate_take_saved(struct gate *gate) __must_check;

@@ -28,9 +28,9 @@
 /**
  * struct gate_link_ops - what comes from the gate
  * @request:	carry out a request: its head and body, @len bytes at @raw,
- *valid until gate_link_answer(), which may be called from within
+ *		valid until gate_link_answer(), which may be called from within
  * @dialed:	to gate_link_dial() @port: 0 and a socket that is the
- *receiver's, or -errno. May come during gate_link_call()
+ *		receiver's, or -errno. May come during gate_link_call()
  * @note:	text number @note, for the log; @text may be empty
  * @gone:	the gate is no more, and nobody asked it to go
  */
@@ -130,8 +130,8 @@ int gate_link_tell(struct gate_link *link, enum wire_kind kind, uint32_t value,
  * @kind:	WIRE_NEED, WIRE_SAVED or WIRE_LOCKED
  * @err:	what the gate says when it fails
  *
- * Return: 0: *@reply is in the link, until the next message; -ETIMEDOUT: no
- * answer in its time; -errno of the gate.
+ * Return: 0: *@reply is in the link, until the next message; with a sentence
+ * -ETIMEDOUT: no answer in its time, -errno of the gate.
  */
 int gate_link_call(struct gate_link *link, enum wire_kind kind, uint32_t value,
 		   const void *tail, size_t len, struct wire_in **reply,

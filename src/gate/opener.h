@@ -26,4 +26,5 @@ struct gate_opener {
 	bool locked;
 };
 
+/* By this process; @link: for after the lock, which is who sets @locked. */
 void gate_opener_init(struct gate_opener *opener, struct gate_link *link);

@@ -158,6 +158,7 @@ struct wire_text {
 	bool going;
 };
 
+/* @m: copied; @data: @len bytes, borrowed until all is out. */
 void wire_text_begin(struct wire_text *text, const struct wire_message *m,
 		     const char *data, size_t len);
 

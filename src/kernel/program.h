@@ -43,8 +43,7 @@ struct program {
 /**
  * program_run() - run it to its end, in the C locale
  * @out:	gets what it wrote to its standard output, with a NUL; NULL
- *where
- *		@write takes that
+ *		where @write takes that
  * @said:	the same of standard error; may be NULL
  *
  * It gets SIGTERM when this process dies, and has the descriptors of this

@@ -12,8 +12,7 @@
 /**
  * struct adding - a kernel on its way into a store; zeroed at first
  * @temp:	its files so far; @fd -1: it has its place; @sum: it is
- *complete;
- *		@folder: it is none, but a folder
+ *		complete; @folder: it is none, but a folder
  */
 struct adding {
 	struct store *store;

@@ -45,7 +45,7 @@ static inline void host_cpuid(uint32_t function, uint32_t index, uint32_t *eax,
 			 : "a"(function), "c"(index));
 }
 
-/* What the host can virtualise. Return: 0 or -errno. */
+/* What the host can virtualise. Return: 0 or -errno with a sentence. */
 int cpuid_read_supported(struct kvm *kvm, struct cpuid_table *table,
 			 struct err *err) __must_check;
 

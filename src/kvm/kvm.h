@@ -54,12 +54,13 @@ struct kvm {
  * @fd:		of /dev/kvm, taken over in any case; or why there is none: that
  *		is returned, and @err stays as it is
  *
- * Return: 0, or -ENOTSUP... with a sentence that says what to do.
+ * Return: 0; @fd when that is -errno; -ENOTSUP or -errno with a sentence that
+ * says what to do.
  */
 int kvm_open(struct kvm *kvm, int fd, struct err *err) __must_check;
 void kvm_close(struct kvm *kvm);
 
-/* KVM_CHECK_EXTENSION on /dev/kvm: 0 for absent. */
+/* KVM_CHECK_EXTENSION on /dev/kvm. Return: its value, 0 for absent. */
 int kvm_cap(struct kvm *kvm, int cap);
 
 /* An ioctl that is counted and timed. Return: its value, or -errno. */
@@ -79,19 +80,22 @@ struct kvm_vm {
 	uint64_t route_wanted; /* bit per GSI: must be in the kernel's table */
 };
 
-/* Retries KVM_CREATE_VM on EINTR, which busy hosts return. */
+/* Retries KVM_CREATE_VM on EINTR, which busy hosts return. Return: 0 or -errno
+ * with a sentence; kvm_vm_fini() in any case. */
 int kvm_vm_init(struct kvm_vm *vm, struct kvm *kvm,
 		struct err *err) __must_check;
 void kvm_vm_fini(struct kvm_vm *vm);
 
-/* All regions of @mem as memory slots 0.. in order. */
+/* All regions of @mem as memory slots 0.. in order. Return: 0 or -errno with a
+ * sentence. */
 int kvm_vm_set_memory(struct kvm_vm *vm, const struct gmem *mem,
 		      struct err *err) __must_check;
 
 /**
  * kvm_vm_note_dirty() - gmem_mark() what vCPUs wrote since the last time
+ * @mem:	tracked
  *
- * @mem is tracked. Return: 0 or -errno.
+ * Return: 0 or -errno.
  */
 int kvm_vm_note_dirty(struct kvm_vm *vm, const struct gmem *mem) __must_check;
 
@@ -99,6 +103,8 @@ int kvm_vm_note_dirty(struct kvm_vm *vm, const struct gmem *mem) __must_check;
  * kvm_irqchip_init() - LAPICs only (@split), or the whole PC: PIC, IOAPIC, PIT
  *
  * Before the first vCPU.
+ *
+ * Return: 0 or -errno with a sentence.
  */
 int kvm_irqchip_init(struct kvm_vm *vm, bool split,
 		     struct err *err) __must_check;
@@ -116,18 +122,21 @@ void kvm_msi_send(struct kvm_vm *vm, const struct msi *msi);
  * The kernel's table is rewritten only when a pin in it changes: pins with an
  * irqfd, and level-triggered ones. The caller serialises.
  *
- * Return: 0 or -errno.
+ * Return: 0; -EINVAL from IRQCHIP_GSI_MAX on; -errno.
  */
 int kvm_route_set(struct kvm_vm *vm, unsigned int gsi, const struct msi *msi,
 		  bool level);
 
-/* Write the table: after a restore set routes first and irqfds later. */
+/* Write the table: a restore sets routes first and irqfds later. Return: 0 or
+ * -errno. */
 int kvm_routes_commit(struct kvm_vm *vm) __must_check;
 
-/* Let the kernel raise @gsi whenever @event_fd is signalled. */
+/* Let the kernel raise @gsi whenever @event_fd is signalled. Return: 0; -EINVAL
+ * from IRQCHIP_GSI_MAX on; -errno. */
 int kvm_irqfd_add(struct kvm_vm *vm, int event_fd,
 		  unsigned int gsi) __must_check;
 
-/* Let any 4-byte write at @addr signal @event_fd without an exit. */
+/* Let any 4-byte write at @addr signal @event_fd without an exit. Return: 0 or
+ * -errno. */
 int kvm_ioeventfd_add(struct kvm_vm *vm, int event_fd,
 		      uint64_t addr) __must_check;

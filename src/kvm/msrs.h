@@ -31,7 +31,7 @@ struct msr_value {
 	uint64_t value;
 };
 
-/* What there is to save on this host. Return: 0 or -errno. */
+/* What there is to save on this host. Return: 0 or -errno with a sentence. */
 int msrs_list(struct kvm *kvm, struct msr_list *list,
 	      struct err *err) __must_check;
 
@@ -39,6 +39,8 @@ int msrs_list(struct kvm *kvm, struct msr_list *list,
  * msrs_get() - read those of @list that @vcpu has
  *
  * In one call when it has them all.
+ *
+ * Return: 0 and *@nr, or -errno with a sentence.
  */
 int msrs_get(struct kvm_vcpu *vcpu, const struct msr_list *list,
 	     struct msr_value *values, unsigned int *nr,
@@ -49,6 +51,8 @@ int msrs_get(struct kvm_vcpu *vcpu, const struct msr_list *list,
  *
  * One that the kernel refuses is left alone when it has the value already, as
  * read-only ones have; else it fails.
+ *
+ * Return: 0 or -errno with a sentence that names the MSR.
  */
 int msrs_set(struct kvm_vcpu *vcpu, const struct msr_value *values,
 	     unsigned int nr, struct err *err) __must_check;

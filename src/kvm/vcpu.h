@@ -21,6 +21,8 @@ struct kvm_vcpu {
 	struct kvm_run *run;
 };
 
+/* KVM_CREATE_VCPU, and its page is mapped. Return: 0 or -errno with a sentence;
+ * kvm_vcpu_fini() in any case. */
 int kvm_vcpu_init(struct kvm_vcpu *vcpu, struct kvm_vm *vm, unsigned int id,
 		  struct err *err) __must_check;
 void kvm_vcpu_fini(struct kvm_vcpu *vcpu);
@@ -29,6 +31,8 @@ void kvm_vcpu_fini(struct kvm_vcpu *vcpu);
  * false: there is none. The vCPU does not run. */
 bool kvm_vcpu_translate(struct kvm_vcpu *vcpu, uint64_t gva, uint64_t *gpa);
 
+/* What the guest's CPUID instruction answers. Return: 0 or -errno with a
+ * sentence. */
 int kvm_vcpu_set_cpuid(struct kvm_vcpu *vcpu, const struct cpuid_table *table,
 		       struct err *err) __must_check;
 
@@ -58,15 +62,16 @@ struct vcpu_boot {
 	uint16_t gdt_limit;
 };
 
-/* Registers of the boot CPU. */
+/* Registers of the boot CPU. Return: 0 or -errno with a sentence. */
 int kvm_vcpu_set_boot(struct kvm_vcpu *vcpu, const struct vcpu_boot *boot,
 		      struct err *err) __must_check;
 
 /* MSRs that firmware would have left: MTRRs on with write-back, fast strings.
- */
+ * Return: 0 or -errno with a sentence. */
 int kvm_vcpu_set_boot_msrs(struct kvm_vcpu *vcpu, struct err *err) __must_check;
 
-/* LINT0 as ExtINT, LINT1 as NMI: the virtual wire of a PC with a PIC. */
+/* LINT0 as ExtINT, LINT1 as NMI: the virtual wire of a PC with a PIC. Return: 0
+ * or -errno with a sentence. */
 int kvm_vcpu_set_virtual_wire(struct kvm_vcpu *vcpu,
 			      struct err *err) __must_check;
 

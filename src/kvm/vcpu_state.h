@@ -90,7 +90,8 @@ int vcpu_state_set(struct kvm_vcpu *vcpu, const struct vcpu_state *state,
  * vcpu_state_check() - can this host run @state? Creates nothing.
  * @same_host:	CPU and kernel are those of the snapshot: MSRs only
  *
- * Return: 0, or -ENOTSUP with the features or the MSR that it lacks.
+ * Return: 0; with a sentence -ENOTSUP, which names the features or the MSR that
+ * it lacks, or -errno.
  */
 int vcpu_state_check(struct kvm *kvm, const struct vcpu_state *state,
 		     bool same_host, struct err *err) __must_check;
@@ -103,4 +104,5 @@ struct host_features {
 	uint32_t word[HOST_FEATURE_WORDS];
 };
 
+/* By the CPUID instruction. */
 void host_features_read(struct host_features *features);

@@ -50,10 +50,12 @@ extern const struct schema_object vm_state_schema;
 int vm_state_get(struct kvm_vm *vm, struct kvm_vm_state *state,
 		 struct err *err) __must_check;
 
-/* Behind vcpu_state_set() of every vCPU. @vm is split or not as @state says. */
+/* Behind vcpu_state_set() of every vCPU. @vm is split or not as @state says.
+ * Return: 0 or -errno with a sentence. */
 int vm_state_set_chips(struct kvm_vm *vm, const struct kvm_vm_state *state,
 		       struct err *err) __must_check;
 
-/* @advance: by the real time that went by since, if any did. */
+/* @advance: by the real time that went by since, if any did. Return: 0 or
+ * -errno with a sentence. */
 int vm_state_set_clock(struct kvm_vm *vm, const struct kvm_vm_state *state,
 		       bool advance, struct err *err) __must_check;

@@ -7,16 +7,18 @@
  * A VM that was restored has all of its memory at once, and none of it read.
  * The first touch of a page brings it, by one of:
  *
- *   kind         who brings the page                    fails by
- *   PAGER_NONE   the kernel: zeros, or the kernel       -
- *                image's file (a VM that was started)
- *   PAGER_FILE   the kernel, from the image's files     SIGBUS: a file was cut
- *                that are mapped (image/image.h)        short,
- * pager_truncated() PAGER_UFFD   a process of the user's, by pager_is_lost()
+ *   kind         who brings the page                  what shows that it fails
+ *   PAGER_NONE   the kernel: zeros, or the kernel     -
+ *                image's file (a VM that was
+ *                started)
+ *   PAGER_FILE   the kernel, from the image's files   SIGBUS of a file that was
+ *                that are mapped (image/image.h)      cut short:
+ *                                                     pager_truncated()
+ *   PAGER_UFFD   a process of the user's, by          pager_is_lost()
  *                userfaultfd (uffd.h)
  *
  * One call makes the memory (pager_map(), pager_serve()); the rest of the VM
- * asks here only, and never which kind it is. pager_fini() lets go whoever
+ * asks here only, and never which kind it is. pager_stop() releases whoever
  * waits for a page; the memory itself is freed behind it by its owner.
  *
  * Context: the VMM thread, where nothing else is said.
@@ -98,7 +100,7 @@ const char *pager_truncated(const struct pager *pager);
 void pager_unwatch(struct pager *pager);
 int pager_watch_again(struct pager *pager) __must_check;
 
-/* Whoever waits for a page goes on. May be repeated. */
+/* Threads that are blocked on a missing page go on. May be repeated. */
 void pager_stop(struct pager *pager);
 
 /* Behind gmem_fini(). */

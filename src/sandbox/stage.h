@@ -80,7 +80,7 @@ enum sandbox_filters {
  *		sockets and attaches taps until the guest runs
  * @locked:	sandbox_lock() has been passed
  * @has:	enum sandbox_has of the VM, before its threads have their
- *filters
+ *		filters
  * @custom:	the programs of SANDBOX_FILTERS_CUSTOM
  *
  * Written by the VMM thread before there are others.

@@ -66,9 +66,9 @@ struct sandbox;
  * @machine:	NULL until started
  * @exit_code:	an enum exit_code once it ended, -1 while it lives
  * @base:	the snapshot that a diff of now would differ from; moment 0:
- * none
+ *		none
  * @handover:	pagemap, smaps and boot id: what a jailer left, which main() may
- *set after vm_init(), else by vm_look_at_host()
+ *		set after vm_init(), else by vm_look_at_host()
  * @sandbox:	locks the process before the guest runs; NULL: nobody does
  * @lock:	called once, before @sandbox locks; the process opens nothing by
  *		itself from then on. NULL: nobody has to know
