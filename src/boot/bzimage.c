@@ -30,21 +30,21 @@
 #define BOOT_FLAG       0xaa55u
 #define SECTS_IF_ZERO   4u
 
-static int bzimage_damaged(const struct image *img, const char *what,
+static int bzimage_damaged(const struct boot_file *file, const char *what,
 			   uint64_t v, struct err *err)
 {
 	return err_set(err, -ENOEXEC,
 		       "The bzImage %s is damaged: %s 0x%llx is not possible",
-		       img->path, what, (unsigned long long)v);
+		       file->path, what, (unsigned long long)v);
 }
 
 /* The header is as long as it says, not as we know it. */
-static int bzimage_read_header(struct setup_header *hdr, struct image *img,
+static int bzimage_read_header(struct setup_header *hdr, struct boot_file *file,
 			       struct err *err)
 {
 	uint8_t length;
 	uint64_t bytes;
-	int r = image_read(img, HDR_LENGTH_BYTE, &length, 1, err);
+	int r = boot_file_read(file, HDR_LENGTH_BYTE, &length, 1, err);
 
 	if (r < 0)
 		return r;
@@ -52,78 +52,79 @@ static int bzimage_read_header(struct setup_header *hdr, struct image *img,
 	bytes = HDR_END_BASE + length - HDR_OFFSET;
 	if (bytes > sizeof(*hdr))
 		bytes = sizeof(*hdr);
-	return image_read(img, HDR_OFFSET, hdr, bytes, err);
+	return boot_file_read(file, HDR_OFFSET, hdr, bytes, err);
 }
 
 static int bzimage_check_header(const struct setup_header *hdr,
-				const struct image *img, struct err *err)
+				const struct boot_file *file, struct err *err)
 {
 	if (hdr->boot_flag != BOOT_FLAG)
-		return bzimage_damaged(img, "boot flag", hdr->boot_flag, err);
+		return bzimage_damaged(file, "boot flag", hdr->boot_flag, err);
 	if (hdr->version < VERSION_MIN)
 		return err_set(err, -ENOEXEC,
 			       "%s has a setup header of version %u.%02u: "
 			       "2.06 (Linux 2.6.22) is the oldest that can be "
 			       "booted",
-			       img->path, hdr->version >> 8,
+			       file->path, hdr->version >> 8,
 			       hdr->version & 0xff);
 	if (!(hdr->loadflags & LOADED_HIGH))
 		return err_set(err, -ENOEXEC,
 			       "%s is a zImage, which loads below 1 MiB: give "
 			       "a bzImage",
-			       img->path);
+			       file->path);
 	if (hdr->version < VERSION_XLF || !(hdr->xloadflags & XLF_KERNEL_64))
 		return err_set(err, -ENOEXEC,
 			       "%s has no 64-bit entry: give an x86-64 kernel "
 			       "of Linux 3.8 or newer, or its vmlinux",
-			       img->path);
+			       file->path);
 	if (hdr->syssize == 0)
-		return bzimage_damaged(img, "size", 0, err);
+		return bzimage_damaged(file, "size", 0, err);
 	/* x & (x - 1): a power of two */
 	if (hdr->relocatable_kernel &&
 	    (hdr->kernel_alignment == 0 ||
 	     !is_aligned(hdr->kernel_alignment, hdr->kernel_alignment) ||
 	     !is_aligned(hdr->pref_address, hdr->kernel_alignment)))
-		return bzimage_damaged(img, "alignment", hdr->kernel_alignment,
+		return bzimage_damaged(file, "alignment", hdr->kernel_alignment,
 				       err);
 	return 0;
 }
 
-int bzimage_load(struct kernel *kernel, struct gmem *mem, struct image *img,
-		 struct boot_entry *entry, struct err *err)
+int bzimage_load(struct kernel *kernel, struct gmem *mem,
+		 struct boot_file *file, struct boot_entry *entry,
+		 struct err *err)
 {
 	struct setup_header *hdr = &kernel->hdr;
 	uint64_t off, len, need;
 	int r;
 
 	memset(kernel, 0, sizeof(*kernel));
-	r = bzimage_read_header(hdr, img, err);
+	r = bzimage_read_header(hdr, file, err);
 	if (r == 0)
-		r = bzimage_check_header(hdr, img, err);
+		r = bzimage_check_header(hdr, file, err);
 	if (r < 0)
 		return r;
 	off = hdr->setup_sects ? hdr->setup_sects : SECTS_IF_ZERO;
 	off = (off + 1) * SECTOR;
 	len = (uint64_t)hdr->syssize * 16;
-	if (!range_fits(off, len, img->size))
+	if (!range_fits(off, len, file->size))
 		return err_set(err, -ENOEXEC,
 			       "The bzImage %s is truncated: %llu bytes of "
 			       "kernel at offset %llu of a file of %llu; fetch "
 			       "or build it again",
-			       img->path, (unsigned long long)len,
+			       file->path, (unsigned long long)len,
 			       (unsigned long long)off,
-			       (unsigned long long)img->size);
+			       (unsigned long long)file->size);
 	if (len <= ENTRY64)
-		return bzimage_damaged(img, "size", len, err);
+		return bzimage_damaged(file, "size", len, err);
 	if (hdr->pref_address >= GIB(4))
-		return bzimage_damaged(img, "load address", hdr->pref_address,
+		return bzimage_damaged(file, "load address", hdr->pref_address,
 				       err);
 	need = hdr->init_size > len ? hdr->init_size : len;
-	r = kernel_add_range(kernel, mem, img, "the unpacked kernel",
+	r = kernel_add_range(kernel, mem, file, "the unpacked kernel",
 			     hdr->pref_address, need, err);
 	if (r == 0)
-		r = image_place(img, mem, hdr->pref_address, off, len, entry,
-				err);
+		r = boot_file_place(file, mem, hdr->pref_address, off, len,
+				    entry, err);
 	if (r < 0)
 		return r;
 	hdr->code32_start = (uint32_t)hdr->pref_address;

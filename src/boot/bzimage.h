@@ -6,6 +6,7 @@
 
 #include "boot/kernel.h"
 
-/* @img has "HdrS" at offset 0x202. Return: 0 or -errno with a sentence. */
-int bzimage_load(struct kernel *kernel, struct gmem *mem, struct image *img,
-		 struct boot_entry *entry, struct err *err) __must_check;
+/* @file has "HdrS" at offset 0x202. Return: 0 or -errno with a sentence. */
+int bzimage_load(struct kernel *kernel, struct gmem *mem,
+		 struct boot_file *file, struct boot_entry *entry,
+		 struct err *err) __must_check;

@@ -6,6 +6,6 @@
 
 #include "boot/kernel.h"
 
-/* @img starts with the ELF magic. Return: 0 or -errno with a sentence. */
-int elf_load(struct kernel *kernel, struct gmem *mem, struct image *img,
+/* @file starts with the ELF magic. Return: 0 or -errno with a sentence. */
+int elf_load(struct kernel *kernel, struct gmem *mem, struct boot_file *file,
 	     struct boot_entry *entry, struct err *err) __must_check;

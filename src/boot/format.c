@@ -80,7 +80,7 @@ static bool format_is_zero(const uint8_t *p, size_t len)
 }
 
 /* Neither ELF nor bzImage: say what it is instead. */
-static int format_refuse(const struct image *img, const uint8_t *head,
+static int format_refuse(const struct boot_file *file, const uint8_t *head,
 			 size_t len, struct err *err)
 {
 	const char *is = "neither an ELF vmlinux nor a bzImage";
@@ -92,47 +92,47 @@ static int format_refuse(const struct image *img, const uint8_t *head,
 		    memcmp(head + format_foreign[i].off,
 			   format_foreign[i].magic, format_foreign[i].len) != 0)
 			continue;
-		return err_set(err, -ENOEXEC, "%s is %s: %s", img->path,
+		return err_set(err, -ENOEXEC, "%s is %s: %s", file->path,
 			       format_foreign[i].is, format_foreign[i].advice);
 	}
 	if (format_is_zero(head, len))
 		is = "not a kernel: it starts with zeros";
 	else if (is_text(head, len))
 		is = "a text file";
-	return err_set(err, -ENOEXEC, "%s is %s; %s", img->path, is, advice);
+	return err_set(err, -ENOEXEC, "%s is %s; %s", file->path, is, advice);
 }
 
-int kernel_load(struct kernel *kernel, struct gmem *mem, struct image *img,
+int kernel_load(struct kernel *kernel, struct gmem *mem, struct boot_file *file,
 		enum boot_prefer prefer, struct boot_entry *entry,
 		struct err *err)
 {
-	uint8_t head[IMAGE_WINDOW_BYTES] = {0};
-	size_t len = img->size < sizeof(head) ? img->size : sizeof(head);
-	int r = image_read(img, 0, head, len, err);
+	uint8_t head[BOOT_FILE_WINDOW_BYTES] = {0};
+	size_t len = file->size < sizeof(head) ? file->size : sizeof(head);
+	int r = boot_file_read(file, 0, head, len, err);
 
 	if (r == 0 && memcmp(head,
 			     "\x7f"
 			     "ELF",
 			     4) == 0) {
-		r = elf_load(kernel, mem, img, entry, err);
+		r = elf_load(kernel, mem, file, entry, err);
 		if (r == 0 && prefer == BOOT_PREFER_PVH && !kernel->entry_pvh)
 			r = err_set(err, -ENOEXEC,
 				    "%s has no PVH entry note: build it with "
 				    "CONFIG_PVH, or use the 64-bit entry",
-				    img->path);
+				    file->path);
 		if (r < 0)
 			(void)err_prefix_api(err, "%s", PREFIX_ELF);
 		return r;
 	}
 	if (r == 0 && memcmp(head + HDRS_OFFSET, "HdrS", 4) != 0)
-		r = format_refuse(img, head, len, err);
+		r = format_refuse(file, head, len, err);
 	if (r == 0)
-		r = bzimage_load(kernel, mem, img, entry, err);
+		r = bzimage_load(kernel, mem, file, entry, err);
 	if (r == 0 && prefer == BOOT_PREFER_PVH)
 		r = err_set(err, -ENOEXEC,
 			    "%s is a bzImage, which has no PVH entry: give the "
 			    "vmlinux inside it",
-			    img->path);
+			    file->path);
 	if (r < 0)
 		kernel_err_prefix(err);
 	return r;

@@ -11,7 +11,7 @@
  *
  * Return: 0, or -errno with a sentence behind Firecracker's prefix.
  */
-int kernel_load(struct kernel *kernel, struct gmem *mem, struct image *img,
+int kernel_load(struct kernel *kernel, struct gmem *mem, struct boot_file *file,
 		enum boot_prefer prefer, struct boot_entry *entry,
 		struct err *err) __must_check;
 

@@ -12,7 +12,7 @@ static bool overlap(uint64_t a, uint64_t a_len, uint64_t b, uint64_t b_len)
 }
 
 int kernel_add_range(struct kernel *kernel, const struct gmem *mem,
-		     const struct image *img, const char *part, gpa_t gpa,
+		     const struct boot_file *file, const char *part, gpa_t gpa,
 		     uint64_t len, struct err *err)
 {
 	uint64_t end;
@@ -21,20 +21,20 @@ int kernel_add_range(struct kernel *kernel, const struct gmem *mem,
 		return err_set(err, -ENOEXEC,
 			       "The kernel %s is damaged: %s of 0x%llx bytes "
 			       "at 0x%llx wraps around the address space",
-			       img->path, part, (unsigned long long)len,
+			       file->path, part, (unsigned long long)len,
 			       (unsigned long long)gpa);
 	if (gpa < LAYOUT_KERNEL)
 		return err_set(err, -ENOEXEC,
 			       "The kernel %s cannot be loaded: %s lies at "
 			       "0x%llx, below 1 MiB, where boot data is kept; "
 			       "link it higher",
-			       img->path, part, (unsigned long long)gpa);
+			       file->path, part, (unsigned long long)gpa);
 	if (!gmem_find(mem, gpa, len))
 		return err_set(err, -ENOMEM,
 			       "The kernel %s does not fit guest memory: %s "
 			       "needs 0x%llx to 0x%llx, the VM has %llu MiB; "
 			       "give it more memory",
-			       img->path, part, (unsigned long long)gpa,
+			       file->path, part, (unsigned long long)gpa,
 			       (unsigned long long)end,
 			       (unsigned long long)(mem->size >> 20));
 	for (unsigned int i = 0; i < kernel->nr_ranges; i++)
@@ -44,7 +44,7 @@ int kernel_add_range(struct kernel *kernel, const struct gmem *mem,
 				err, -ENOEXEC,
 				"The kernel %s is damaged: %s at 0x%llx "
 				"overlaps the one at 0x%llx",
-				img->path, part, (unsigned long long)gpa,
+				file->path, part, (unsigned long long)gpa,
 				(unsigned long long)kernel->range[i].gpa);
 	assert(kernel->nr_ranges < KERNEL_MAX_RANGES);
 	kernel->range[kernel->nr_ranges].gpa = gpa;

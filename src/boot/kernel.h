@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "boot/image.h"
+#include "boot/file.h"
 
 #include <asm/bootparam.h>
 
@@ -40,7 +40,7 @@ struct kernel {
  * was claimed, or wraps, -ENOMEM when it is not RAM.
  */
 int kernel_add_range(struct kernel *kernel, const struct gmem *mem,
-		     const struct image *img, const char *part, gpa_t gpa,
+		     const struct boot_file *file, const char *part, gpa_t gpa,
 		     uint64_t len, struct err *err) __must_check;
 
 /**

@@ -18,7 +18,7 @@
 #define DIRS           4ull /* page directories, 1 GiB each */
 
 static void write_zero_page(struct gmem *mem, const struct kernel *kernel,
-			    const struct handover *give)
+			    const struct boot_handover *give)
 {
 	struct boot_params *bp = gmem_find(mem, LAYOUT_ZERO_PAGE, sizeof(*bp));
 
@@ -59,7 +59,7 @@ static void write_page_tables(struct gmem *mem)
 }
 
 void linux64_write(struct gmem *mem, const struct kernel *kernel,
-		   const struct handover *give, struct boot_entry *entry)
+		   const struct boot_handover *give, struct boot_entry *entry)
 {
 	write_zero_page(mem, kernel, give);
 	write_page_tables(mem);

@@ -18,9 +18,9 @@ static int load_kernel(struct kernel *kernel, struct gmem *mem,
 		       const struct boot_image *img, enum boot_prefer prefer,
 		       struct boot_entry *entry, struct err *err)
 {
-	struct image file;
-	int r = image_open(&file, img->kernel_fd, img->kernel_path, "kernel",
-			   err);
+	struct boot_file file;
+	int r = boot_file_open(&file, img->kernel_fd, img->kernel_path,
+			       "kernel", err);
 
 	if (r < 0) {
 		kernel_err_prefix(err);
@@ -29,14 +29,14 @@ static int load_kernel(struct kernel *kernel, struct gmem *mem,
 	return kernel_load(kernel, mem, &file, prefer, entry, err);
 }
 
-static int load_initrd(struct handover *give, struct gmem *mem,
+static int load_initrd(struct boot_handover *give, struct gmem *mem,
 		       const struct kernel *kernel,
 		       const struct boot_image *img, struct boot_entry *entry,
 		       struct err *err)
 {
-	struct image file;
-	int r = image_open(&file, img->initrd_fd, img->initrd_path, "initrd",
-			   err);
+	struct boot_file file;
+	int r = boot_file_open(&file, img->initrd_fd, img->initrd_path,
+			       "initrd", err);
 
 	if (r == 0 && !kernel_find_room(kernel, mem, file.size, &give->initrd))
 		r = err_set(err, -ENOMEM,
@@ -45,8 +45,8 @@ static int load_initrd(struct handover *give, struct gmem *mem,
 			    file.path, (unsigned long long)(file.size >> 10),
 			    (unsigned long long)(mem->size >> 20));
 	if (r == 0)
-		r = image_place(&file, mem, give->initrd, 0, file.size, entry,
-				err);
+		r = boot_file_place(&file, mem, give->initrd, 0, file.size,
+				    entry, err);
 	if (r < 0) {
 		(void)err_prefix_api(err, "%s", PREFIX_INITRD);
 		return r;
@@ -114,7 +114,7 @@ int boot_load(struct gmem *mem, const struct boot_image *img,
 	      struct err *err)
 {
 	struct boot_entry e = {0};
-	struct handover give = {0};
+	struct boot_handover give = {0};
 	struct kernel kernel;
 	int r;
 

@@ -27,10 +27,10 @@ struct memmap {
 void memmap_build(struct memmap *map, const struct gmem *mem);
 
 /**
- * struct handover - what a kernel is told, whatever the protocol
+ * struct boot_handover - what a kernel is told, whatever the protocol
  * @initrd_len:	0: no initrd
  */
-struct handover {
+struct boot_handover {
 	struct memmap map;
 	gpa_t initrd;
 	uint64_t initrd_len;
@@ -38,11 +38,11 @@ struct handover {
 
 /* linux64.c: zero page, GDT and page tables; fills @entry. */
 void linux64_write(struct gmem *mem, const struct kernel *kernel,
-		   const struct handover *give, struct boot_entry *entry);
+		   const struct boot_handover *give, struct boot_entry *entry);
 
 /* pvh.c: start info, module list, memory map, GDT; fills @entry. */
 void pvh_write(struct gmem *mem, const struct kernel *kernel,
-	       const struct handover *give, struct boot_entry *entry);
+	       const struct boot_handover *give, struct boot_entry *entry);
 
 /* gdt.c: the boot GDT at LAYOUT_GDT. @long_mode: code is 64-bit. */
 void gdt_write(struct gmem *mem, bool long_mode, struct boot_entry *entry);

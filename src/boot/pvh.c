@@ -49,7 +49,7 @@ static_assert(LAYOUT_PVH_MODULE + sizeof(struct start_module) <=
 	      "module list");
 
 void pvh_write(struct gmem *mem, const struct kernel *kernel,
-	       const struct handover *give, struct boot_entry *entry)
+	       const struct boot_handover *give, struct boot_entry *entry)
 {
 	struct start_info *info =
 		gmem_find(mem, LAYOUT_PVH_INFO, sizeof(*info));

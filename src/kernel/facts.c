@@ -22,17 +22,17 @@ int facts_check(int fd, const char *path, struct facts *facts, struct err *err)
 	cleanup_free struct kernel *kernel = calloc(1, sizeof(*kernel));
 	cleanup_free struct boot_entry *entry = calloc(1, sizeof(*entry));
 	struct gmem mem;
-	struct image img;
+	struct boot_file file;
 	int r;
 
 	if (!kernel || !entry)
 		return err_set(err, -ENOMEM, "Out of memory");
-	r = image_open(&img, fd, path, "kernel", err);
+	r = boot_file_open(&file, fd, path, "kernel", err);
 	if (r == 0)
 		r = gmem_init(&mem, CHECK_RAM_BYTES, GMEM_PAGES_DEFAULT, err);
 	if (r < 0)
 		return r;
-	r = kernel_load(kernel, &mem, &img, BOOT_PREFER_AUTO, entry, err);
+	r = kernel_load(kernel, &mem, &file, BOOT_PREFER_AUTO, entry, err);
 	gmem_fini(&mem);
 	if (r < 0)
 		return r;
