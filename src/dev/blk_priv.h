@@ -63,7 +63,7 @@ static_assert(sizeof(struct blk_config) == 64, "60 bytes, and padding");
  * @total:	of data, either way
  * @start_ns:	when it was begun
  * @link:	among free ones, or among those with another call to begin
- * @plain:	its call is done at once: the engine could not
+ * @sync:	its next call is made by this thread: the engine could not
  * @cost:	what the limiter has taken for it
  */
 struct blk_slot {
@@ -76,7 +76,7 @@ struct blk_slot {
 	uint32_t bytes;
 	uint32_t total;
 	uint16_t head;
-	bool plain;
+	bool sync;
 	struct iovec few[BLK_FEW];
 };
 

@@ -194,13 +194,13 @@ static void blk_round_begin(struct blk *blk, struct blk_slot *slot)
 {
 	struct block_engine *e = blk->engine;
 	struct block_call call;
-	bool plain = slot->plain;
+	bool sync = slot->sync;
 
-	slot->plain = false;
+	slot->sync = false;
 	block_io_call(&slot->io, &blk->file, e->ops->piece, &call);
 	call.large = slot == blk->large;
 	blk->bytes_left -= (int64_t)block_call_cost(&call);
-	if (plain || !e->ops->add(e, &call, slot))
+	if (sync || !e->ops->add(e, &call, slot))
 		step(blk, slot, block_call_run(&call));
 }
 
@@ -220,13 +220,13 @@ static void submit(struct blk *blk)
 	while (e->ops->take_back(e, &tag)) {
 		struct blk_slot *slot = tag;
 
-		slot->plain = true;
+		slot->sync = true;
 		blk_round_begin(blk, slot);
 	}
 }
 
 /* The engine had no memory, or lacks the operation: call synchronously. */
-static bool wants_plain(const struct blk *blk, int64_t result)
+static bool wants_sync(const struct blk *blk, int64_t result)
 {
 	return blk_is_async(blk) && (result == -EAGAIN || result == -EINVAL ||
 				     result == -EOPNOTSUPP);
@@ -244,8 +244,8 @@ static void reap(struct blk *blk)
 		if (blk->dev.resetting) {
 			/* Nobody waits for an answer, nor for the rest. */
 			slot_give(blk, slot);
-		} else if (wants_plain(blk, result)) {
-			slot->plain = true;
+		} else if (wants_sync(blk, result)) {
+			slot->sync = true;
 			list_add_tail(&blk->later, &slot->link);
 		} else {
 			step(blk, slot, result);

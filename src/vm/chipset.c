@@ -337,7 +337,7 @@ static bool is_split(const struct chipset *c)
 
 /*
  * The only list of devices. Its order is guest ABI. A device with state has
- * save and load; there() tells when it is not in every machine.
+ * save and load, and present() when it is not in every machine.
  */
 static const struct {
 	const char *name;
@@ -346,7 +346,7 @@ static const struct {
 	void (*save)(struct chipset *c, struct buf *out);
 	int (*load)(struct chipset *c, const struct schema_raw *text,
 		    struct err *err);
-	bool (*there)(const struct chipset *c);
+	bool (*present)(const struct chipset *c);
 } devices[] = {
 	{"ioapic", add_ioapic, free_ioapic, save_ioapic, load_ioapic, is_split},
 	{"i8042", add_i8042, free_i8042, save_i8042, load_i8042, NULL},
@@ -361,7 +361,8 @@ static const struct {
 
 static bool has_state(const struct chipset *c, size_t i)
 {
-	return devices[i].save && (!devices[i].there || devices[i].there(c));
+	return devices[i].save &&
+	       (!devices[i].present || devices[i].present(c));
 }
 
 void chipset_save(struct chipset *c, struct snapshot *s, struct buf *text)

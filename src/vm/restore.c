@@ -124,23 +124,23 @@ static int restore_machine(struct machine *m, struct machine_source *src,
 			   struct err *err)
 {
 	const struct snapshot *s = src->snapshot;
-	struct steps *p = src->steps;
+	struct steps *steps = src->steps;
 	int r = board_open_kvm(&m->board, err);
 
 	if (r == 0)
 		r = restore_check_source(m, s, err);
 	if (r < 0)
 		return r;
-	steps_end(p, "checks against this host");
+	steps_end(steps, "checks against this host");
 	r = src->uffd ? memory_by_uffd(m, src, err)
 		      : memory_from_file(m, src, err);
-	steps_end(p, "memory mmap");
+	steps_end(steps, "memory mmap");
 	if (r == 0)
 		r = kvm_vm_init(&m->board.kvm_vm, &m->board.kvm, err);
-	steps_end(p, "KVM VM create");
+	steps_end(steps, "KVM VM create");
 	if (r == 0)
 		r = board_give_memory(&m->board, err);
-	steps_end(p, "memory register with KVM");
+	steps_end(steps, "memory register with KVM");
 	if (r == 0)
 		r = kvm_irqchip_init(&m->board.kvm_vm, !s->vm.has_chips, err);
 	if (r == 0)
@@ -148,9 +148,9 @@ static int restore_machine(struct machine *m, struct machine_source *src,
 	if (r < 0)
 		return r;
 	slots_pause(&m->slots);
-	steps_end(p, "devices create");
+	steps_end(steps, "devices create");
 	r = set_vcpus(m, s, err);
-	steps_end(p, "vCPU create and state restore");
+	steps_end(steps, "vCPU create and state restore");
 	if (r == 0)
 		r = vm_state_set_chips(&m->board.kvm_vm, &s->vm, err);
 	if (r == 0)
@@ -159,7 +159,7 @@ static int restore_machine(struct machine *m, struct machine_source *src,
 		r = slots_connect(&m->slots, err);
 	if (r == 0 && kvm_routes_commit(&m->board.kvm_vm) < 0)
 		r = err_set(err, -EIO, "KVM_SET_GSI_ROUTING failed");
-	steps_end(p, "IRQ chip and device restore");
+	steps_end(steps, "IRQ chip and device restore");
 	if (r == 0)
 		r = vm_state_set_clock(&m->board.kvm_vm, &s->vm,
 				       src->advance_clock, err);
@@ -168,7 +168,7 @@ static int restore_machine(struct machine *m, struct machine_source *src,
 	if (r == 0)
 		r = vmgenid_renew(&m->chipset.vmgenid, err);
 	r = pager_settle(&m->board.pager, r, err);
-	steps_end(p, "clock restore");
+	steps_end(steps, "clock restore");
 	return r;
 }
 

@@ -153,7 +153,7 @@ int vm_new_machine(struct vm *vm, struct machine **out, struct err *err)
 	return machine_new(out, &env, err);
 }
 
-/* The other half is told first: what it is asked for afterwards it judges. */
+/* The gate is told first: from then on it opens only what a client named. */
 static int lock(struct vm *vm, struct err *err)
 {
 	struct pager *pager = &vm->machine->board.pager;
@@ -172,7 +172,7 @@ static int lock(struct vm *vm, struct err *err)
 		     : 0;
 }
 
-/* What its filters are to allow. */
+/* Of the VM, what the threads' filters are made for. */
 static unsigned int what_it_has(const struct vm *vm)
 {
 	const struct vm_config *c = &vm->config;

@@ -114,6 +114,10 @@ int vm_init(struct vm *vm, struct loop *loop) __must_check;
  */
 void vm_look_at_host(struct vm *vm);
 
+/* For the same caller: open what the console writes to, our standard output,
+ * into vm->output. Once. */
+void vm_open_output(struct vm *vm);
+
 /**
  * vm_guest_usage() - whose memory the guest takes (mem/usage.h)
  * @size:	its RAM in bytes
@@ -145,10 +149,6 @@ int vm_changed(struct vm *vm, struct vm_changed *changed) __must_check;
 
 /* Of all of this process. Return: as usage_of_process(). */
 int vm_process_usage(const struct vm *vm, struct usage *usage) __must_check;
-
-/* The same for what the console writes to, our standard output: into
- * vm->output. Once. */
-void vm_open_output(struct vm *vm);
 
 /* Stops the vCPUs, flushes the console, frees everything. */
 void vm_fini(struct vm *vm);
@@ -182,11 +182,13 @@ int vm_run(struct vm *vm, bool paused, struct err *err) __must_check;
 /* For vm_start() and a restore, behind vm_run(): the VM is there. */
 void vm_set_state(struct vm *vm, enum vm_state state);
 
-/* Idempotent; when vm_pause() returns 0 no vCPU executes guest code. */
+/* Idempotent; when vm_pause() returns 0 no vCPU executes guest code. Return: 0;
+ * with a sentence -EINVAL before the start, -ETIME for a vCPU that does not
+ * stop. */
 int vm_pause(struct vm *vm, struct err *err) __must_check;
 int vm_resume(struct vm *vm, struct err *err) __must_check;
 
-/* Ctrl-Alt-Del through the i8042. */
+/* Ctrl-Alt-Del through the i8042. Return: 0 or -errno with a sentence. */
 int vm_send_ctrl_alt_del(struct vm *vm, struct err *err) __must_check;
 
 /**

@@ -4,11 +4,17 @@
  *
  * Theory of operation
  *
- * Everything hangs off one stack object and happens on one thread, the VMM
- * thread, but for the guest's CPUs. The order is: read the arguments; log,
- * signals, API object; configuration (file or flags); API socket; start, if
- * there is something to start; the loop, until the VM has ended; then all of it
- * in reverse. Only this file prints to stderr and chooses the exit code.
+ * Everything hangs off one object, struct vmm, and happens on one thread, the
+ * VMM thread, but for the guest's CPUs. The order is main() and vmm_run():
+ *
+ *   the early stage of the sandbox; the arguments; the loop and struct vm
+ *   signals, log, API object
+ *   what the sandbox is to be; the API's socket, and the gate is forked
+ *   configuration, from a file or flags
+ *   start or restore, if there is something; else a client of the API does it
+ *   the loop, until the VM has ended; then all of it in reverse
+ *
+ * Only this file prints to stderr and chooses the exit code.
  */
 #include "api/api.h"
 #include "base/clean.h"
@@ -30,6 +36,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+/* For a jailer: this program closes what it is left (host/handover.h). */
 HANDOVER_NOTE;
 
 /**
@@ -215,7 +222,7 @@ static int choose_sandbox(struct vmm *v, struct err *err)
 	return 0;
 }
 
-/* What is wrong here goes to the log, which is there by now. */
+/* As choose_sandbox(): what is wrong goes to the log, which is open by now. */
 static int prepare_sandbox(struct vmm *v, struct err *err)
 {
 	const struct options *o = &v->opts;
