@@ -12,10 +12,10 @@
  * Diffs. A VM has a base: the snapshot that its memory differs from as far as
  * anybody knows (vm.h). It is the one that was loaded, if any; where dirty
  * pages are tracked, the last one that was made. A diff without a base is
- * whole. One with a base says so in its state, and is refused by a restore
- * until it was merged (snapshot/merge.h), or was written on top of the memory
- * file that it found in its place, as Firecracker's clients have it
- * (snapshot/place.h).
+ * whole. One with a base says so in its state, and a restore needs that base
+ * and its bases, too (snapshot/chain.h), until they are merged
+ * (snapshot/merge.h). One that is written where a memory file lies goes on top
+ * of it, as Firecracker's clients have it (snapshot/place.h).
  */
 #pragma once
 
