@@ -131,7 +131,7 @@ struct args {
  * @argv:	argv[0] is not looked at; argv[argc] is NULL
  * @base:	the struct that the page's offsets are in
  *
- * Return: 0, or -EINVAL with the mistake.
+ * Return: 0, or -EINVAL with a sentence that says the mistake.
  */
 int args_parse(const struct args_page *page, int argc, char **argv, void *base,
 	       struct args *args, struct err *err) __must_check;

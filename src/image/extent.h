@@ -10,8 +10,8 @@
  * struct memory_extent - a walk over the parts of a file that are no holes
  * @at, @end:	the one that was found, page aligned outwards
  * @error:	why the walk ended before the end: -errno; else 0. Whoever goes
- *by what the walk did not find has to look at it: in a diff that is "as below",
- *and the pages would come from there
+ *		by what the walk did not find has to look at it: in a diff that
+ *		is "as below", and the pages would come from there
  */
 struct memory_extent {
 	uint64_t at;

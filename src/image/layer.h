@@ -63,7 +63,8 @@ int image_layer_open(struct image_layer *layer, int *fd, const char *path,
 		     uint64_t size, const struct image_unpacker *unpack,
 		     struct err *err) __must_check;
 
-/* The same, of a descriptor that stays the caller's. */
+/* The same, of a descriptor that stays the caller's. Return: as
+ * image_layer_open(). */
 int image_layer_borrow(struct image_layer *layer, int fd, const char *path,
 		       uint64_t size, const struct image_unpacker *unpack,
 		       struct err *err) __must_check;

@@ -14,7 +14,7 @@
  * @size:	of it
  * @label:	of the new one; with a base the memory is a diff's
  * @hot:	@nr_hot pages in the order of use. What is zero, not there,
- *outside the memory or there twice is left out
+ *		outside the memory or there twice is left out
  */
 struct pack_from {
 	const struct image_layer *layer;

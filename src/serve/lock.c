@@ -33,7 +33,7 @@
 /**
  * struct lock_call - a call that is permitted
  * @arg:	1 or 2: this argument has to be @value (@mask 0), or to have no
- *bit of @mask; 0: any arguments
+ *		bit of @mask; 0: any arguments
  */
 struct lock_call {
 	unsigned int nr;

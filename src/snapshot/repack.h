@@ -19,7 +19,7 @@
 /**
  * struct snapshot_packer - who writes packed files
  * @write:	the raw file @from of @size bytes into the empty file @to.
- *Return: 0 or -errno with a sentence
+ *		Return: 0 or -errno with a sentence
  */
 struct snapshot_packer {
 	int (*write)(void *ctx, const struct image_layer *from, uint64_t size,
