@@ -50,15 +50,17 @@ void api_free(struct api *api);
  * api_logger_setup() - --log-path, --level, --module, --show-level and
  * --show-log-origin: the same as PUT /logger
  *
- * NULL strings leave what is set. Return: 0, -EINVAL when @level is no level
- * (EXIT_CODE_BAD_CONFIG), or -errno when the file cannot be opened, with a
- * sentence in @err.
+ * NULL strings leave what is set.
+ *
+ * Return: 0; with a sentence -EINVAL when @level is no level
+ * (EXIT_CODE_BAD_CONFIG), or -errno when the file cannot be opened.
  */
 int api_logger_setup(struct api *api, const char *path, const char *level,
 		     const char *module, bool show_level, bool show_origin,
 		     struct err *err) __must_check;
 
-/* --metrics-path: the same as PUT /metrics. Return: 0 or -errno. */
+/* --metrics-path: the same as PUT /metrics. Return: 0 or -errno with a
+ * sentence. */
 int api_metrics_setup(struct api *api, const char *path,
 		      struct err *err) __must_check;
 

@@ -261,7 +261,8 @@ static inline bool api_started(const struct api *api)
 	return api->vm->state != VM_NOT_STARTED;
 }
 
-/* Refuses what enum api_route_flags @flags do not allow in the VM's state. */
+/* Refuses what enum api_route_flags @flags do not allow in the VM's state.
+ * Return: 0, or -errno with Firecracker's sentence. */
 int api_check_state(const struct api *api, unsigned int flags,
 		    struct err *err) __must_check;
 
@@ -271,7 +272,8 @@ const char *api_os_error(int rc, char buf[static 96]);
 /* One line of metrics at once, then one a minute. */
 void api_metrics_start(struct api *api);
 
-/* Zero groups of devices to come and the API's own; see counters.c. */
+/* Zero groups of devices to come and the API's own; see counters.c. Return: 0
+ * or -ENOMEM. */
 int api_counters_declare(struct api *api) __must_check;
 
 /* --start-time-us and its like, measured now. */
@@ -300,7 +302,8 @@ void api_handle(struct api *api, enum api_method method, const char *path,
 int api_load(struct api *api, const struct api_route *route, const char *text,
 	     size_t len, struct err *err) __must_check;
 
-/* vm->lock of an API with a gate: from here on the gate opens. */
+/* vm->lock of an API with a gate: from here on the gate opens. Return: 0 or
+ * -errno with a sentence. */
 int api_lock(struct vm *vm, void *ctx, struct err *err) __must_check;
 
 /* Where the request in progress, PUT /snapshot/create, saves to. */

@@ -15,8 +15,9 @@
  * struct metrics_slot - one group, or one device of a group
  * @name:	"block"; owned
  * @suffix:	"rootfs" for a device, else NULL; owned
- * @zeros:	counter names of a declared group that nobody has
- * @empty:	or the group itself, which somebody has
+ * @zeros:	of a group that was declared by the names of its counters; they
+ *		are shown as zeros while nobody adds it
+ * @empty:	the same, where the group itself was declared
  * @group:	NULL while the group is only declared
  * @last:	what each counter was at the last line that got through; owned
  * @delta:	what each counter shows in this line; same allocation as @last

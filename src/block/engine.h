@@ -74,8 +74,8 @@ struct block_engine {
 /**
  * block_engine_new() - an engine of that kind
  *
- * Return: 0 and *@out, freed by its ops; -errno with the reason, -ENOMEM only
- * for BLOCK_ENGINE_SYNC, which every host has.
+ * Return: 0 and *@out, freed by its ops; -errno with a sentence. For
+ * BLOCK_ENGINE_SYNC, which every host has, that is -ENOMEM.
  */
 int block_engine_new(struct block_engine **out, enum block_engine_kind kind,
 		     struct err *err) __must_check;
@@ -85,13 +85,13 @@ const char *block_engine_name(enum block_engine_kind kind);
 
 /* ---- for the table: one function of each engine's file ---- */
 
-/* Return: 0 or -ENOMEM. */
+/* Return: 0, or -ENOMEM with a sentence. */
 int block_sync_new(struct block_engine **out, struct err *err) __must_check;
 
 /**
  * block_uring_new() - calls by io_uring
  *
- * Return: 0, or -errno with the reason when the host denies io_uring or its
+ * Return: 0, or -errno with a sentence when the host denies io_uring or its
  * kernel is too old.
  */
 int block_uring_new(struct block_engine **out, struct err *err) __must_check;

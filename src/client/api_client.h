@@ -88,7 +88,8 @@ struct api_answer {
  */
 int api_client_open(struct api_client *client, const char *path) __must_check;
 
-/* The same on a socket that is connected; @fd is taken over. */
+/* The same on a socket that is connected; @fd is taken over. Return: 0 or
+ * -errno. */
 int api_client_open_fd(struct api_client *client, int fd) __must_check;
 
 /* Twice is once. */

@@ -87,7 +87,8 @@ struct console {
 int console_init(struct console *con, struct loop *loop, struct serial *serial,
 		 struct console_params *params, struct err *err) __must_check;
 
-/* Begin to read input: once the machine can be ended by it. */
+/* Begin to read input: once the machine can be ended by it. Return: 0 or -errno
+ * with a sentence. */
 int console_start_input(struct console *con, struct err *err) __must_check;
 
 /**

@@ -39,11 +39,10 @@ struct vmclock {
 	gpa_t gpa;
 };
 
-/* Both: return 0, or -EFAULT with a sentence: @gpa is not RAM. On the VMM
- * thread, before the vCPUs run. */
-
-/* The VM starts: nothing was restored yet. */
+/* The VM starts: nothing was restored yet. VMM thread, before the vCPUs run.
+ * Return: 0, or -EFAULT with a sentence: the page is not RAM. */
 int vmclock_start(const struct vmclock *v, struct err *err) __must_check;
 
-/* The VM was restored. vmgenid_renew() follows, which tells the guest. */
+/* The VM was restored. vmgenid_renew() follows, which tells the guest. VMM
+ * thread, before the vCPUs run. Return: as vmclock_start(). */
 int vmclock_renew(const struct vmclock *v, struct err *err) __must_check;

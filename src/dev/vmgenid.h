@@ -33,5 +33,6 @@ struct vmgenid {
 int vmgenid_init(struct vmgenid *v, const struct gmem *mem, gpa_t gpa,
 		 const struct irq_line *irq, struct err *err) __must_check;
 
-/* A new ID, and the guest is told. VMM thread, before the vCPUs run. */
+/* A new ID, and the guest is told. VMM thread, before the vCPUs run. Return: 0
+ * or -errno with a sentence. */
 int vmgenid_renew(struct vmgenid *v, struct err *err) __must_check;

@@ -48,6 +48,7 @@ struct loop {
 	int nr_batch;
 };
 
+/* Return: 0 or -errno. */
 int loop_init(struct loop *loop) __must_check;
 
 /* No timer is set any more. */
@@ -56,7 +57,8 @@ void loop_fini(struct loop *loop);
 /* Return: 0 or -errno of epoll_ctl. @src->fd, events and cb are set. */
 int loop_add(struct loop *loop, struct loop_source *src) __must_check;
 
-/* Change what is watched. No system call when @events stays as it is. */
+/* Change what is watched. No system call when @events stays as it is. Return: 0
+ * or -errno of epoll_ctl. */
 int loop_mod(struct loop *loop, struct loop_source *src,
 	     uint32_t events) __must_check;
 
@@ -71,7 +73,8 @@ void loop_del(struct loop *loop, struct loop_source *src);
  */
 int loop_run(struct loop *loop) __must_check;
 
-/* One round: wait at most @timeout_ms (-1: for ever, or the first deadline). */
+/* One round: wait at most @timeout_ms (-1: for ever, or the first deadline).
+ * Return: as loop_run(). */
 int loop_step(struct loop *loop, int timeout_ms) __must_check;
 
 /* Whatever changes a loop is its thread. */

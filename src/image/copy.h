@@ -63,7 +63,8 @@ struct memory_watch {
 	void (*read)(struct memory_watch *watch, uint64_t bytes);
 };
 
-/* The same as memory_crc(), and @watch hears how far it is; NULL: nobody. */
+/* The same, and @watch hears how far it is; NULL: nobody. Return: as
+ * memory_crc(). */
 int memory_crc_watched(const struct image_layer *layer, uint64_t size,
 		       bool zeros, struct memory_watch *watch, uint64_t *crc,
 		       struct err *err) __must_check;

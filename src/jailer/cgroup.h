@@ -46,15 +46,15 @@ struct cgroup_plan {
 	struct cgroup_setting setting[ARGS_LIST_MAX];
 };
 
-/* One --cgroup. Return: 0, or -EINVAL with the mistake. */
+/* One --cgroup. Return: 0, or -EINVAL with a sentence. */
 int cgroup_parse(const char *text, struct cgroup_setting *out,
 		 struct err *err) __must_check;
 
-/* --cgroup-version. Return: 0, or -EINVAL with the mistake. */
+/* --cgroup-version. Return: 0, or -EINVAL with a sentence. */
 int cgroup_parse_version(const char *text, unsigned int *version,
 			 struct err *err) __must_check;
 
-/* --parent-cgroup. Return: 0, or -EINVAL with the mistake. */
+/* --parent-cgroup. Return: 0, or -EINVAL with a sentence. */
 int cgroup_check_parent(const char *path, struct err *err) __must_check;
 
 /**

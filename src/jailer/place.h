@@ -67,7 +67,8 @@ struct place {
 int place_open(struct place *p, int at, const char *name, const char *path,
 	       bool keep, struct err *err) __must_check;
 
-/* The same, and it is ours alone until place_give(): mode 0700. */
+/* The same, and it is ours alone until place_give(): mode 0700. Return: as
+ * place_open(). */
 int place_take(struct place *p, int at, const char *name, const char *path,
 	       struct err *err) __must_check;
 

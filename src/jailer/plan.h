@@ -51,19 +51,19 @@ struct plan {
 };
 
 /* Are the four options there that every jail needs? Return: 0, or -EINVAL with
- * the mistake. */
+ * a sentence. */
 int plan_check_required(const struct jailer_options *opts,
 			struct err *err) __must_check;
 
-/* Return: 0, or -EINVAL with the mistake. */
+/* Return: 0, or -EINVAL with a sentence. */
 int plan_check_id(const char *id, struct err *err) __must_check;
 
-/* One --resource-limit. Return: 0, or -EINVAL with the mistake. */
+/* One --resource-limit. Return: 0, or -EINVAL with a sentence. */
 int plan_parse_limit(const char *text, struct plan_limits *limits,
 		     struct err *err) __must_check;
 
-/* --uid or --gid, called @what in the message. Return: 0, or -EINVAL with the
- * mistake. */
+/* --uid or --gid, called @what in the message. Return: 0, or -EINVAL with a
+ * sentence. */
 int plan_parse_user(const char *what, const char *text, uint32_t *out,
 		    struct err *err) __must_check;
 

@@ -114,7 +114,7 @@ struct gmem {
  * gmem_init() - map anonymous RAM of @size bytes (lazily: no page is touched)
  * @size:	a multiple of 1 MiB, at least GMEM_MIN_BYTES
  *
- * Return: 0; -EINVAL for a bad size, -ENOMEM; @err says why.
+ * Return: 0; with a sentence -EINVAL for a bad size, or -ENOMEM.
  */
 int gmem_init(struct gmem *mem, uint64_t size, enum gmem_pages pages,
 	      struct err *err) __must_check;

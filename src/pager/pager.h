@@ -96,7 +96,8 @@ bool pager_is_lost(const struct pager *pager);
  * Async-signal-safe, any thread. */
 const char *pager_truncated(const struct pager *pager);
 
-/* No thread of the pager runs until pager_watch_again() (uffd.h). */
+/* No thread of the pager runs until pager_watch_again() (uffd.h). Return: 0 or
+ * -errno. */
 void pager_unwatch(struct pager *pager);
 int pager_watch_again(struct pager *pager) __must_check;
 

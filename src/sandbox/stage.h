@@ -163,16 +163,16 @@ int sandbox_check(struct sandbox *s, struct err *err) __must_check;
  */
 int sandbox_lock(struct sandbox *s, struct err *err) __must_check;
 
-/* Lock a thread that runs before the process is locked. Return: as above. */
+/* Lock a thread that runs before the process is locked. Return: 0 or -errno. */
 int sandbox_lock_thread(const struct sandbox *s) __must_check;
 
 /* The gate, before its first client: no privilege by what it would execute,
  * Landlock, and its filter; in a process that is locked first those of the
- * early gate. As above. */
+ * early gate. Return: 0 or -errno. */
 int sandbox_gate(const struct sandbox *s) __must_check;
 
 /* The gate of such a process: the guest is about to run, and nothing is bound
- * or made any more. As above. */
+ * or made any more. Return: 0 or -errno. */
 int sandbox_gate_runs(const struct sandbox *s) __must_check;
 
 /**

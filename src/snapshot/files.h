@@ -85,7 +85,7 @@ snapshot_opener(const struct snapshot_paths *paths)
 int snapshot_paths_in(struct snapshot_paths *paths,
 		      const char *dir) __must_check;
 
-/* The same; with @memory two files, the state @from. */
+/* The same; with @memory two files, the state @from. Return: 0 or -ENOMEM. */
 int snapshot_paths_of(struct snapshot_paths *paths, const char *from,
 		      const char *memory) __must_check;
 #define SNAPSHOT_SUFFIX_MAX 18u
@@ -176,7 +176,8 @@ int snapshot_files_begin(struct snapshot_files *f,
 			 const struct snapshot_paths *paths, uint64_t id,
 			 struct err *err) __must_check;
 
-/* Sync both and let them take their names. Return: 0 or -errno. */
+/* Sync both and let them take their names. Return: 0 or -errno with a sentence.
+ */
 int snapshot_files_commit(struct snapshot_files *f,
 			  struct err *err) __must_check;
 

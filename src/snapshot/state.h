@@ -155,7 +155,8 @@ int snapshot_read_head(const char *text, size_t len, struct snapshot_head *head,
 int snapshot_check_crc(const struct snapshot_head *head, const char *covered,
 		       size_t len, struct err *err) __must_check;
 
-/* The version can be read. Return: 0, or -ENOTSUP with what it would take. */
+/* The version can be read. Return: 0; -ENOTSUP with a sentence that says what
+ * it would take. */
 int snapshot_check_version(const struct snapshot_head *head,
 			   struct err *err) __must_check;
 

@@ -37,8 +37,10 @@ void live_drive_count_update(struct vm *vm, const struct drive_config *drive,
 /**
  * live_net_set_limits() - new rate limits for interface @id of a running VM
  *
- * What is absent stays as it is. Return: 0; -ENODEV when there is no such
- * interface, -EINVAL when its frames do not come through here (vhost).
+ * What is absent stays as it is.
+ *
+ * Return: 0; with a sentence -ENODEV when there is no such interface, -EINVAL
+ * when its frames do not come through here (vhost).
  */
 int live_net_set_limits(struct vm *vm, const char *id,
 			const struct rate_limiter_config *rx,

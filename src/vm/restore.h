@@ -40,6 +40,6 @@ int vm_restore(struct vm *vm, const struct vm_restore *how, struct steps *steps,
 	       struct err *err) __must_check;
 
 /* The format version of the state file at @path, whose CRC is right: of any
- * version there will be. Return: 0 or -errno. */
+ * version there will be. Return: 0 or -errno with a sentence. */
 int vm_snapshot_version(const char *path, char version[static 96],
 			struct err *err) __must_check;

@@ -95,7 +95,8 @@ struct virtio_slots {
 	struct virtio_slot slot[LAYOUT_VIRTIO_MAX];
 };
 
-/* Tell the boot loader of the windows. Return: 0 or -ENOSPC. */
+/* Tell the boot loader of the windows. Return: 0, or -ENOSPC with a sentence.
+ */
 int slots_describe(const struct vm_config *config, struct boot_platform *plat,
 		   struct err *err) __must_check;
 
@@ -103,19 +104,23 @@ int slots_describe(const struct vm_config *config, struct boot_platform *plat,
 void slots_init(struct virtio_slots *slots, struct board *board,
 		metric_t *triggers);
 
-/* Make all devices and put them on the bus. */
+/* Make all devices and put them on the bus. Return: 0 or -errno with a
+ * sentence; slots_fini() in any case. */
 int slots_add(struct virtio_slots *slots, struct err *err) __must_check;
 
 /**
  * slots_add_counters() - for make(): show a device's counters in the metrics
  * @suffix:	device id, NULL when there is at most one such device
  * @counters:	in the device; until it is freed
+ *
+ * Return: 0, or -ENOMEM with a sentence.
  */
 int slots_add_counters(struct virtio_slots *slots,
 		       const struct metric_group *group, const char *suffix,
 		       const void *counters, struct err *err) __must_check;
 
-/* Connect interrupts to KVM, and kicks when they come. After the vCPUs. */
+/* Connect interrupts to KVM, and kicks when they come. After the vCPUs. Return:
+ * 0 or -errno with a sentence. */
 int slots_connect(struct virtio_slots *slots, struct err *err) __must_check;
 
 /**
@@ -136,7 +141,8 @@ int slots_drain(struct virtio_slots *slots, uint64_t deadline_ns) __must_check;
 /* All devices' state as JSON; paused and drained. */
 void slots_save(struct virtio_slots *slots, struct buf *out);
 
-/* Take it over, on devices that were just made and are paused. */
+/* Take it over, on devices that were just made and are paused. Return: 0 or
+ * -errno with a sentence. */
 int slots_load(struct virtio_slots *slots, const struct schema_raw *text,
 	       struct err *err) __must_check;
 

@@ -71,9 +71,11 @@ struct vcpus {
 	unsigned int ended;
 };
 
+/* No vCPUs yet; for vcpus_fini(). */
 void vcpus_init(struct vcpus *set, struct exits *exits);
 
-/* Create @nr vCPUs in the kernel; no thread yet. */
+/* Create @nr vCPUs in the kernel; no thread yet. Return: 0 or -errno with a
+ * sentence. */
 int vcpus_create(struct vcpus *set, struct kvm_vm *vm, unsigned int nr,
 		 struct err *err) __must_check;
 
@@ -83,6 +85,8 @@ void vcpus_fini(struct vcpus *set);
 /**
  * vcpus_start() - one thread per vCPU
  * @wanted:	VCPUS_RUN, or VCPUS_PAUSE to begin parked
+ *
+ * Return: 0 or -errno with a sentence.
  */
 int vcpus_start(struct vcpus *set, enum vcpus_wanted wanted,
 		struct err *err) __must_check;

@@ -30,10 +30,11 @@
 #include "vm/vm.h"
 
 /* Handlers and the loop source behind them. Once per process, for as long as it
- * lives: a signal that comes after the VM's end changes nothing any more. */
+ * lives: a signal that comes after the VM's end changes nothing any more.
+ * Return: 0 or -errno with a sentence. */
 int signals_install(struct vm *vm, struct err *err) __must_check;
 
-/* The signal that asked for the end and should be died by, or 0. */
+/* Return: the signal that asked for the end and should be died by, or 0. */
 int signals_final(void);
 
 /* Die by that signal: its action is the default by now. Returns only if the
