@@ -427,6 +427,41 @@ static void words_that_do_not_fit(void **state)
 	}
 }
 
+/* ---- limits that change ---- */
+
+/* PATCH: what is absent stays, and a bucket without a limit goes. */
+static void a_limiter_is_updated(void **state)
+{
+	struct rate_limiter_config to = {0}, from = {0};
+
+	(void)state;
+	rate_limiter_config_update(&to, &from);
+	assert_false(to.present);
+	from.ops = (struct token_bucket_config){
+		.present = true,
+		.size = 10,
+		.one_time_burst = 3,
+		.refill_time = 100,
+	};
+	rate_limiter_config_update(&to, &from);
+	assert_true(to.present && to.ops.present && !to.bandwidth.present);
+	assert_true(to.ops.has_one_time_burst);
+	from = (struct rate_limiter_config){
+		.bandwidth = {.present = true, .size = 5, .refill_time = 1},
+	};
+	rate_limiter_config_update(&to, &from);
+	assert_true(to.bandwidth.present && to.ops.present);
+	assert_false(to.bandwidth.has_one_time_burst);
+	assert_int_equal(to.ops.size, 10);
+	from.bandwidth.size = 0;
+	rate_limiter_config_update(&to, &from);
+	assert_true(to.present && !to.bandwidth.present && to.ops.present);
+	from.bandwidth.present = false;
+	from.ops = (struct token_bucket_config){.present = true, .size = 8};
+	rate_limiter_config_update(&to, &from);
+	assert_false(to.present || to.ops.present || to.bandwidth.present);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -436,6 +471,7 @@ int main(void)
 		cmocka_unit_test(an_older_snapshot_is_read),
 		cmocka_unit_test(words_set_their_members),
 		cmocka_unit_test(words_that_do_not_fit),
+		cmocka_unit_test(a_limiter_is_updated),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
