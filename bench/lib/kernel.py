@@ -75,6 +75,9 @@ def kernels(ctx):
         return dict(ctx.kernel_file)
     wish = there_are() if ctx.kernel_options == "all" else \
         ctx.kernel_options.split(",") if ctx.kernel_options else []
+    if unknown := set(wish) - set(there_are()):
+        sys.exit(f"bench/run: no option {unknown.pop()} of a kernel; there are "
+                 + ", ".join(there_are()))
     found = {}
     for option in ["", *there_are()]:
         path = one(ctx, option, wish and (not option or option in wish))
