@@ -332,7 +332,8 @@ static unsigned int saved_in_jail(const struct world *w, bool commit)
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		char state[] = "/state.json", memory[] = "/memory.snap";
-		const struct world jail = {.paths = {state, memory, NULL}};
+		const struct world jail = {
+			.paths = {.state = state, .memory = memory}};
 		struct snapshot_files files;
 
 		if (chroot(w->dir) < 0 || chdir("/") < 0 ||
