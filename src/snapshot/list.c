@@ -357,6 +357,7 @@ static const enum snapshot_chain list_chain_of[] = {
 	[BASE_OTHER] = SNAPSHOT_CHAIN_MISSING,
 	[BASE_WRONG] = SNAPSHOT_CHAIN_WRONG,
 	[BASE_STRANGE] = SNAPSHOT_CHAIN_STRANGE,
+	[BASE_FITS] = SNAPSHOT_CHAIN_WHOLE,
 };
 
 static void list_walk(struct list_look *look, size_t which)
@@ -366,7 +367,7 @@ static void list_walk(struct list_look *look, size_t which)
 		.size = top->has_state ? top->memory_bytes : top->file.size,
 		.owner = top->file.owner,
 	};
-	enum base_fit fit;
+	enum base_fit fit = BASE_OTHER;
 	size_t at = which;
 
 	top->chain = SNAPSHOT_CHAIN_WHOLE;
