@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compressed memory: how fast it is read, how large it is, how soon a guest
+answers that is served, against the same snapshot mapped; all with cold files.
+
+The memory is a guest's that holds files of this tree's build, which stand for
+programs and data. The guest's answer needs pages all over its memory.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from . import stats
+from .part import Table
+from .snapshot import call
+
+NAME = "packed"
+MEMORY_MIB = 256
+FRAMES_KIB = (64, 128, 256, 512, 1024, 2048)
+FILES_MIB = 96
+RUNS = 7
+PAGE = 4096
+# The guest writes so many pages, and answers by one in so many, in pieces.
+WRITTEN, PIECES, PIECE = 32768, 64, 8
+STRIDE = WRITTEN // PIECES
+
+
+class Guest:
+    """The guest `pages`, by its console."""
+
+    def __init__(self, argv):
+        self.begin = time.monotonic()
+        self.process = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL)
+
+    def ask(self, *lines):
+        """us since the start until all of them were answered."""
+        self.process.stdin.write("".join(x + "\n" for x in lines).encode())
+        self.process.stdin.flush()
+        for _ in lines:
+            said = self.process.stdout.readline()
+            if not re.match(rb"right|wrote|ready", said):
+                sys.exit(f"bench/run: packed: the guest says {said!r}")
+        return (time.monotonic() - self.begin) * 1e6
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def checks():
+    return [f"c {i * STRIDE} {PIECE} 1" for i in range(PIECES)]
+
+
+def make(tree, folder):
+    """A snapshot of a guest that wrote its pages."""
+    sock = folder / "api"
+    guest = Guest([tree.vmm, "--api-sock", sock, "--kernel",
+                   tree.guest("pages"), "--memory", str(MEMORY_MIB)])
+    guest.process.stdout.readline()
+    guest.ask(f"w 0 {WRITTEN} 1")
+    call(sock, "PATCH", "/vm", {"state": "Paused"})
+    call(sock, "PUT", "/snapshot/create", {"snapshot_path": f"{folder}/raw/"})
+    guest.end()
+
+
+def volt(tree, *argv):
+    subprocess.run([tree.vmm.with_name("volt"), *argv], check=True,
+                   stdout=subprocess.DEVNULL)
+
+
+def forget(folder):
+    """Nothing of these files is in the page cache."""
+    for path in folder.iterdir():
+        fd = os.open(path, os.O_RDONLY)
+        os.fsync(fd)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(fd)
+
+
+def answer(tree, folder, pager=None):
+    """(us to the first answer, what the pager tells), with cold files.
+
+    @pager: its options; None: there is none, the file is mapped.
+    """
+    argv = [tree.vmm, "--no-api", "--restore", folder]
+    server, sock = None, folder.parent / "pager"
+    forget(folder)
+    begin = time.monotonic()
+    if pager is not None:
+        server = subprocess.Popen(
+            [tree.vmm.with_name("volt-pager"), "--json", *pager, sock, folder],
+            stderr=subprocess.PIPE, text=True)
+        while not sock.exists():
+            if server.poll() is not None:
+                sys.exit("bench/run: packed: volt-pager does not serve")
+            time.sleep(0.0005)
+        argv += ["--memory-server", sock]
+    guest = Guest(argv)
+    guest.begin = begin
+    took = guest.ask(*checks())
+    guest.end()
+    return took, server.communicate(timeout=60)[1] if server else ""
+
+
+def faults(text):
+    return int(re.search(r'"faults":(\d+)', text).group(1))
+
+
+def memory_of(tree, path):
+    """Raw memory: what this tree's build has, between zeros."""
+    files = sorted((p for p in Path(tree.build).rglob("*.[oa]")
+                    if p.stat().st_size > PAGE), key=str)
+    left = FILES_MIB << 20
+    with open(path, "wb") as out:
+        for file in files:
+            data = file.read_bytes()[:left]
+            data += bytes(-len(data) % PAGE)
+            out.write(data)
+            left -= len(data)
+            if left <= 0:
+                break
+        out.truncate((out.tell() >> 20 << 20) + (64 << 20))
+
+
+def speeds(tree, folder):
+    """Per frame size: MB/s of libzstd and of the reader, and the file."""
+    memory, small = folder / "memory", folder / "memory.zst"
+    memory_of(tree, memory)
+    subprocess.run(["zstd", "-q", "-1", "-f", memory, "-o", small], check=True)
+    found = []
+    for kib in FRAMES_KIB:
+        line = subprocess.run([tree.find("bench/unpack"), memory, str(kib)],
+                              check=True, capture_output=True, text=True)
+        size, alone, ours, file = map(float, line.stdout.split())
+        found.append({"kib": kib, "alone_mb_s": size / alone,
+                      "ours_mb_s": size / ours, "bytes": int(file)})
+    return found, small.stat().st_size
+
+
+def measure(ctx):
+    tree = ctx.tree
+    if not shutil.which("zstd") or not os.access("/dev/userfaultfd", os.W_OK):
+        print("no zstd, or no /dev/userfaultfd: no figures of compressed "
+              "memory", file=sys.stderr)
+        return None
+    with tempfile.TemporaryDirectory(dir=tree.build) as name:
+        folder = Path(name)
+        make(tree, folder)
+        raw, hot = folder / "raw", folder / "packed"
+        recorded = answer(tree, raw, ["--record", raw / "working-set"])[1]
+        shutil.copytree(raw, hot)
+        volt(tree, "snapshot", "compress", hot)
+        plain = folder / "plain"
+        shutil.copytree(raw, plain)
+        (plain / "working-set").unlink()
+        ways = {"mapped": (plain, None), "served": (plain, ["--no-hot"]),
+                "served, working set first": (raw, []),
+                "served, compressed": (hot, ["--no-hot"]),
+                "served, compressed, hot run first": (hot, [])}
+        times, left = {way: [] for way in ways}, {}
+        for _ in range(RUNS):
+            for way, (where, pager) in ways.items():
+                took, text = answer(tree, where, pager)
+                times[way].append(took)
+                if text:
+                    left[way] = faults(text)
+        sizes, one = speeds(tree, folder)
+    return {"recorded": faults(recorded), "left": left, "zstd1_bytes": one,
+            "answer_us": {way: stats.summary(t) for way, t in times.items()},
+            "frames": sizes}
+
+
+def show(found):
+    mapped = found["answer_us"]["mapped"]["median"]
+    yield Table(["cold restore to first answer", "ms", "to mapped",
+                 "pages waited for"],
+                [[way, f"{s['median'] / 1000:.1f}",
+                  f"{s['median'] / mapped:.2f}",
+                  str(found["left"].get(way, "-"))]
+                 for way, s in found["answer_us"].items()])
+    yield Table(["frame, KiB", "libzstd MB/s", "reader MB/s", "ratio",
+                 "size to zstd -1"],
+                [[str(f["kib"]), f"{f['alone_mb_s']:.0f}",
+                  f"{f['ours_mb_s']:.0f}",
+                  f"{f['ours_mb_s'] / f['alone_mb_s']:.2f}",
+                  f"{f['bytes'] / found['zstd1_bytes']:.2f}"]
+                 for f in found["frames"]])
+
+
+def slower(found):
+    """The reader, by libzstd alone."""
+    return max(f["alone_mb_s"] / f["ours_mb_s"] for f in found["frames"])
+
+
+def left(found):
+    return (found["left"]["served, compressed, hot run first"]
+            / found["recorded"])
+
+
+def sooner(found):
+    times = found["answer_us"]
+    return (times["served, compressed, hot run first"]["median"]
+            / times["mapped"]["median"])
+
+
+TARGETS = [
+    ("compressed memory: libzstd's own speed to the reader's", 1.25, "",
+     slower),
+    ("... pages waited for with the hot run, of those without", 0.03, "",
+     left),
+    ("... cold restore to first answer, to a mapped file", 1 / 3, "", sooner),
+]
