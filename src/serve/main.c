@@ -152,12 +152,33 @@ static int pager_open_record(struct pager_main *m, struct err *err)
 
 /* ---- the VM ---- */
 
+static int pager_listen_failed(const struct pager_main *m, int r,
+			       struct err *err)
+{
+	return err_set(err, r, "Cannot listen on %s: %s", m->socket,
+		       err_name(r));
+}
+
+/* Between bind() and listen() a socket refuses who connects: so it gets its
+ * name when it listens. */
 static int pager_listen(struct pager_main *m, struct err *err)
 {
-	m->listener = unix_listen(m->socket, 1);
+	cleanup_free char *early = NULL;
+	int r;
+
+	if (asprintf(&early, "%s.%d", m->socket, getpid()) < 0) {
+		early = NULL;
+		return err_set(err, -ENOMEM, "Out of memory");
+	}
+	m->listener = unix_listen(early, 1);
 	if (m->listener < 0)
-		return err_set(err, m->listener, "Cannot listen on %s: %s",
-			       m->socket, err_name(m->listener));
+		return pager_listen_failed(m, m->listener, err);
+	if (renameat2(AT_FDCWD, early, AT_FDCWD, m->socket, RENAME_NOREPLACE) <
+	    0) {
+		r = -errno;
+		(void)unlink(early);
+		return pager_listen_failed(m, r, err);
+	}
 	m->bound = file_id_of(m->socket);
 	return 0;
 }
