@@ -304,9 +304,12 @@ static int image_copy_piece(const struct image *image,
 	while (r == 0 && image_layer_next(layer, p->end, &e)) {
 		uint64_t at = e.at > p->at ? e.at : p->at;
 
-		if (layer->pack)
+		if (layer->pack) {
 			r = image_unpack_extent(layer, to, at, e.end, err);
-		else if ((r = image_copy_extent(layer->fd, to, at, e.end)) < 0)
+			continue;
+		}
+		r = image_copy_extent(layer->fd, to, at, e.end);
+		if (r < 0)
 			(void)err_set(err, r, "Cannot copy %s: %s", layer->path,
 				      err_name(r));
 	}

@@ -120,7 +120,7 @@ int packed_head_read(int fd, const char *path, struct packed_head *head,
 
 uint64_t packed_memory_bytes(int fd, off_t file_bytes)
 {
-	struct packed_head head;
+	struct packed_head head = {0};
 
 	if (file_bytes < 0)
 		return 0;

@@ -70,7 +70,7 @@ int keep_packages(const char *from, const char *to, struct err *err)
 		fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		r = fd < 0 ? -errno : 0;
 	}
-	while (r == 0 && (e = readdir(dir)))
+	while (r == 0 && dir && (e = readdir(dir)))
 		if (keep_is_package(e->d_name))
 			r = keep_one(dirfd(dir), fd, e->d_name);
 	if (dir)
