@@ -319,31 +319,35 @@ static int pager_misuse(struct err *err)
 	return EXIT_USAGE;
 }
 
-int main(int argc, char **argv)
+/* Return: an exit code. */
+static int pager_main(struct pager_main *m, int argc, char **argv)
 {
-	struct pager_main m = {
-		.listener = -1,
-		.ready = -1,
-		.serve = {.record_fd = -1},
-	};
 	struct err err;
 
-	(void)signal(SIGPIPE, SIG_IGN);
-	if (stream_fill_standard() < 0)
-		return 1;
-	if (args_parse(&serve_page, argc, argv, &m.o, &m.args, &err) < 0)
+	if (args_parse(&serve_page, argc, argv, &m->o, &m->args, &err) < 0)
 		return pager_misuse(&err);
-	if (m.args.help)
+	if (m->args.help)
 		return pager_help();
-	if (m.o.version)
+	if (m->o.version)
 		return pager_print("volt-pager " VOLT_VERSION "\n",
 				   strlen("volt-pager " VOLT_VERSION "\n"));
-	if (m.args.nr_words < 2) {
+	if (m->args.nr_words < 2) {
 		err_set(&err, -EINVAL,
 			"it takes SOCKET DIR, or SOCKET STATE "
 			"MEMORY; volt-pager --help tells more");
 		return pager_misuse(&err);
 	}
-	m.socket = m.args.words[0];
-	return m.o.background ? pager_background(&m) : pager_run(&m);
+	m->socket = m->args.words[0];
+	return m->o.background ? pager_background(m) : pager_run(m);
+}
+
+int main(int argc, char **argv)
+{
+	cleanup_free struct pager_main *m = calloc(1, sizeof(*m));
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (!m || stream_fill_standard() < 0)
+		return 1;
+	m->listener = m->ready = m->serve.record_fd = -1;
+	return pager_main(m, argc, argv);
 }

@@ -269,7 +269,14 @@ static void save(struct world *w)
 static int load(struct world *w, struct err *err)
 {
 	char state[] = "state", memory[] = "memory";
-	const struct vm_restore how = {.paths = {state, memory, &noting}};
+	const struct vm_restore how = {
+		.paths =
+			{
+				.state = state,
+				.memory = memory,
+				.opener = &noting,
+			},
+	};
 	struct steps steps;
 
 	return vm_restore(&w->vm, &how, &steps, err);
