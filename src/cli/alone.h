@@ -28,7 +28,7 @@ struct alone {
  *
  * Those that `volt` started are among them.
  *
- * Return: how many, at most ALONE_MAX; or -errno.
+ * Return: how many, at most ALONE_MAX; or -errno with a sentence.
  */
 int alone_list(struct alone list[static ALONE_MAX],
 	       struct err *err) __must_check;

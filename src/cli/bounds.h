@@ -127,7 +127,7 @@ struct bounds {
 		__VA_ARGS__,                                                 \
 	}
 
-/* The options together. Return: 0, or -EINVAL with the mistake. */
+/* The options together. Return: 0, or -EINVAL with a sentence. */
 int bounds_check(const struct bounds *bounds, struct err *err) __must_check;
 
 /**

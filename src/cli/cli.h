@@ -63,6 +63,7 @@ extern const struct args_page cmd_snapshot_gc_page;
 extern const struct args_page cmd_stats_page;
 extern const struct args_page cmd_stop_page;
 
+/* The commands, as struct command has them. Return: an exit code. */
 int cmd_doctor(const struct args_page *page, int argc, char **argv);
 int cmd_net_add(const struct args_page *page, int argc, char **argv);
 int cmd_net_del(const struct args_page *page, int argc, char **argv);
@@ -112,10 +113,11 @@ int cli_help(const struct args_page *page);
 int cli_complain(int code, const struct args_page *page, const char *fmt, ...)
 	__printf_like(3, 4);
 
-/* The same of an error, in a person's words. */
+/* The same of a sentence of @err's, in a person's words. Return: @code. */
 int cli_fail(int code, const struct args_page *page, const struct err *err);
 
-/* A mistake in the command line, and where to read more. */
+/* A mistake in the command line, and where to read more. Return:
+ * CLI_EXIT_USAGE. */
 int cli_misuse(const struct args_page *page, const char *fmt, ...)
 	__printf_like(2, 3);
 

@@ -329,7 +329,7 @@ void doctor_collect_kvm(struct kvm_facts *facts);
 void doctor_judge(const struct doctor_facts *facts,
 		  struct doctor_report *report);
 
-/* 0: Linux guests run; 1: only bare-metal guests; 2: none. */
+/* Return: 0: Linux guests run; 1: only bare-metal guests; 2: none. */
 int doctor_exit_code(const struct doctor_report *report);
 
 void doctor_show_text(const struct doctor_facts *facts,

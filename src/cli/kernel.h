@@ -26,6 +26,7 @@ extern const struct args_page cmd_kernel_pin_page;
 extern const struct args_page cmd_kernel_rm_page;
 extern const struct args_page cmd_kernel_verify_page;
 
+/* The forms, as struct command has them. Return: an exit code. */
 int cmd_kernel_add(const struct args_page *page, int argc, char **argv);
 int cmd_kernel_build(const struct args_page *page, int argc, char **argv);
 int cmd_kernel_check(const struct args_page *page, int argc, char **argv);
@@ -62,7 +63,7 @@ int kernel_bad_name(const struct args_page *page, const char *name);
  * @own_name:	NULL: @record's release, else the last part of @path
  * @preset:	make it the default
  *
- * Return: 0, or as adding_commit().
+ * Return: 0, or as adding_commit(), with a sentence.
  */
 int kernel_commit(struct adding *adding, const char *own_name, bool replace,
 		  bool preset, const char *path, struct record *record,
@@ -88,7 +89,8 @@ struct kernel_found {
 int kernel_find(struct kernel_found *found, const char *name,
 		struct err *err) __must_check;
 
-/* Its configuration and modules, verified. */
+/* Its configuration and modules, verified. Return: 0, or -errno with a
+ * sentence. */
 int kernel_read_parts(struct kernel_found *found, struct err *err) __must_check;
 
 void kernel_found_free(struct kernel_found *found);
@@ -109,6 +111,8 @@ struct kernel_where {
 /**
  * kernel_find_source() - fetch and unpack it, as far as that is needed
  * @adding:	has the folder that a package is fetched into
+ *
+ * Return: 0, or -errno with a sentence.
  */
 int kernel_find_source(const struct kernel_where *where, struct adding *adding,
 		       struct progress *progress, struct source *source,

@@ -68,6 +68,8 @@ struct launch {
  * launch_begin() - claim a name: remove a dead VM's socket, refuse a living
  * one's
  * @name:	NULL for vm-PID; outlives @launch
+ *
+ * Return: 0, or -errno with a sentence.
  */
 int launch_begin(struct launch *launch, const char *name,
 		 struct err *err) __must_check;
@@ -84,15 +86,14 @@ void launch_add_given(struct launch *launch, const struct args *args);
 void launch_add_pager(struct launch *launch, const char *from,
 		      const char *memory);
 
-/* What came behind --, as the last. Return: 0 or -errno. */
+/* What came behind --, as the last. Return: 0, or -errno with a sentence. */
 int launch_add_rest(struct launch *launch, char **words,
 		    struct err *err) __must_check;
 
 /**
  * launch_exec() - become volt-vmm, within the bounds
  *
- * Returns only when that fails, and with --isolate when the VM has ended; with
- * the exit code.
+ * Return: an exit code: that fails, or with --isolate the VM has ended.
  */
 int launch_exec(struct launch *launch, const struct bounds *bounds,
 		const struct args_page *page);

@@ -36,12 +36,13 @@ struct net_mark {
 	bool forwarding;
 };
 
-/* "172.16.0.1/24": a host's address, prefix 8 to 30. */
+/* "172.16.0.1/24": a host's address, prefix 8 to 30. Return: 0, or -EINVAL
+ * with a sentence. */
 int net_parse_cidr(const char *text, struct net_cidr *cidr,
 		   struct err *err) __must_check;
 
 /* At most 15 letters, digits, '-', '_', '.', the first one a letter: such a
- * name needs no quoting anywhere. */
+ * name needs no quoting anywhere. Return: 0, or -EINVAL with a sentence. */
 int net_check_name(const char *name, struct err *err) __must_check;
 
 bool net_overlap(const struct net_cidr *a, const struct net_cidr *b);
@@ -49,7 +50,7 @@ bool net_overlap(const struct net_cidr *a, const struct net_cidr *b);
 /**
  * net_pick_cidr() - the first 172.16.N.1/24 that overlaps none of @taken
  *
- * Return: 0, or -EADDRNOTAVAIL when all 256 are taken.
+ * Return: 0, or -EADDRNOTAVAIL with a sentence: all 256 are taken.
  */
 int net_pick_cidr(const struct net_cidr *taken, size_t nr,
 		  struct net_cidr *cidr, struct err *err) __must_check;
@@ -68,13 +69,16 @@ void net_format_cidr(const struct net_cidr *cidr, char *out);
  *
  * Runs nft(8). Nobody but this host reaches in.
  *
- * Return: 0 or -errno.
+ * Return: 0, or -errno with a sentence.
  */
 int net_set_nat(const char *tap, const struct net_cidr *cidr,
 		struct err *err) __must_check;
 
-/* IPv4 forwarding of this network namespace. Return: 1, 0 or -errno. */
+/* IPv4 forwarding of this network namespace: is it on? Return: 1, 0, or -errno
+ * with a sentence. */
 int net_get_forwarding(struct err *err) __must_check;
+
+/* Switch it. Return: 0, or -errno with a sentence. */
 int net_set_forwarding(bool on, struct err *err) __must_check;
 
 /**
@@ -98,7 +102,7 @@ struct net_wish {
  * Looking for a free address and taking it are two steps: two that make taps
  * at once would take the same.
  *
- * Return: 0 or -errno.
+ * Return: 0, or -errno with a sentence.
  */
 int net_lock(int *lock, struct err *err) __must_check;
 
@@ -106,7 +110,8 @@ int net_lock(int *lock, struct err *err) __must_check;
  * net_add_tap() - make the tap, or make an earlier one as wished
  * @address:	receives its address
  *
- * Return: 0; -errno, and a tap that was not there before is not there now.
+ * Return: 0; -errno with a sentence, and a tap that was not there before is not
+ * there now.
  */
 int net_add_tap(struct rtnl *nl, const struct net_wish *wish,
 		struct net_cidr *address, struct err *err) __must_check;
@@ -117,7 +122,7 @@ int net_add_tap(struct rtnl *nl, const struct net_wish *wish,
  * @force:	also when a process is attached to it
  *
  * Return: 0; -ENODEV when there is no such interface; -EBUSY when it is in use;
- * -errno.
+ * -errno; with a sentence.
  */
 int net_del_tap(struct rtnl *nl, const char *name, bool force,
 		struct err *err) __must_check;

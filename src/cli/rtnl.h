@@ -67,6 +67,7 @@ struct rtnl_addr {
 typedef int (*rtnl_link_fn)(const struct rtnl_link *link, void *arg);
 typedef int (*rtnl_addr_fn)(const struct rtnl_addr *addr, void *arg);
 
+/* Return: 0, or -errno with a sentence. */
 int rtnl_open(struct rtnl *nl, struct err *err) __must_check;
 void rtnl_close(struct rtnl *nl);
 
@@ -74,11 +75,13 @@ void rtnl_close(struct rtnl *nl);
 int rtnl_get_link(struct rtnl *nl, const char *name,
 		  struct rtnl_link *link) __must_check;
 
+/* Return: 0, or -errno of the kernel's answer. */
 int rtnl_set_link(struct rtnl *nl, int index,
 		  const struct rtnl_change *change) __must_check;
 int rtnl_del_link(struct rtnl *nl, int index) __must_check;
-int rtnl_each_link(struct rtnl *nl, rtnl_link_fn fn, void *arg) __must_check;
-
 int rtnl_add_addr(struct rtnl *nl, const struct rtnl_addr *addr) __must_check;
 int rtnl_del_addr(struct rtnl *nl, const struct rtnl_addr *addr) __must_check;
+
+/* Return: 0; what @fn returned, when that ended it; -errno. */
+int rtnl_each_link(struct rtnl *nl, rtnl_link_fn fn, void *arg) __must_check;
 int rtnl_each_addr(struct rtnl *nl, rtnl_addr_fn fn, void *arg) __must_check;

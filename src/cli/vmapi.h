@@ -20,7 +20,8 @@
 #define VMAPI_NAME_MAX 64
 
 /* What volt-vmm takes as --id, 1 to 64 letters, digits and '-', but no word
- * that `volt snapshot` takes for another thing. */
+ * that `volt snapshot` takes for another thing. Return: 0, or -EINVAL with a
+ * sentence. */
 int vmapi_check_name(const char *name, struct err *err) __must_check;
 
 /**
@@ -33,11 +34,12 @@ int vmapi_check_name(const char *name, struct err *err) __must_check;
  * there can pose as a VM.
  *
  * Return: 0, -ENAMETOOLONG, -ENOENT when there is no place for it, -EPERM, or
- * -errno.
+ * -errno; with a sentence.
  */
 int vmapi_folder(char *out, bool make, struct err *err) __must_check;
 
-/* The socket of VM @name. @out has VMAPI_PATH_MAX bytes, as above. */
+/* The socket of VM @name. @out has VMAPI_PATH_MAX bytes. Return: as
+ * vmapi_folder(), with a sentence. */
 int vmapi_socket(const char *name, char *out, bool make,
 		 struct err *err) __must_check;
 
@@ -45,7 +47,7 @@ int vmapi_socket(const char *name, char *out, bool make,
  * vmapi_open() - connect to VM @name
  *
  * Return: 0; -ENOENT when there is none, also when only its socket is left
- * (-ECONNREFUSED); -errno.
+ * (-ECONNREFUSED); -errno; with a sentence.
  */
 int vmapi_open(struct api_client *api, const char *name,
 	       struct err *err) __must_check;
@@ -55,7 +57,7 @@ int vmapi_open(struct api_client *api, const char *name,
  * @each:	gets the VM's name, the path of its socket and a connection that
  *		is closed behind it
  *
- * Return: 0, also when there is none, or -errno.
+ * Return: 0, also when there is none, or -errno with a sentence.
  */
 int vmapi_each(void (*each)(void *ctx, const char *name, const char *socket,
 			    struct api_client *api),
@@ -69,7 +71,7 @@ void vmapi_say_waiting(struct api_client *api, unsigned int seconds);
 int vmapi_set_paused(struct api_client *api, bool paused,
 		     struct err *err) __must_check;
 
-/* Is it paused? Return: 1, 0, or as vmapi_call(). */
+/* Is it paused? Return: 1, 0, or as vmapi_call() with a sentence. */
 int vmapi_is_paused(struct api_client *api, struct err *err) __must_check;
 
 /**
@@ -79,7 +81,7 @@ int vmapi_is_paused(struct api_client *api, struct err *err) __must_check;
  *		drop it
  *
  * Return: 0; -EREMOTEIO with the VM's own words when it refuses; -EBUSY when
- * all places of its API are taken; -ETIMEDOUT; -errno.
+ * all places of its API are taken; -ETIMEDOUT; -errno; with a sentence.
  */
 int vmapi_call(struct api_client *api, const char *method, const char *target,
 	       const char *body, json_t **answer, struct err *err) __must_check;

@@ -55,7 +55,8 @@ void fragments_free(struct fragments *all);
 int fragments_lay(struct fragments *all, const char *from, const char *text,
 		  size_t len, struct err *err) __must_check;
 
-/* The same of a file. */
+/* The same of a file. Return: as fragments_lay(), or -errno of reading it, with
+ * a sentence. */
 int fragments_lay_file(struct fragments *all, const char *path,
 		       struct err *err) __must_check;
 
@@ -82,6 +83,8 @@ int fragment_folder(char **folder, struct err *err) __must_check;
 /**
  * fragment_each() - call @fn for each of them, sorted, base first
  * @fn:		gets name and summary
+ *
+ * Return: 0, or -errno with a sentence.
  */
 int fragment_each(const char *folder,
 		  void (*fn)(const char *name, const char *summary),

@@ -27,7 +27,7 @@ int intake_file(struct adding *adding, const char *path, const char *config,
  * intake_name() - a name for @record: its release, else the file's own
  * @name:	RECORD_NAME_MAX + 1 bytes
  *
- * Return: 0, or -EINVAL when neither will do.
+ * Return: 0, or -EINVAL with a sentence: neither will do.
  */
 int intake_name(const struct record *record, const char *path, char *name,
 		struct err *err) __must_check;

@@ -59,7 +59,7 @@ bool record_is_name(const char *name);
 /**
  * record_parse() - the record in a text, checked
  *
- * Return: 0; -EINVAL and the reason. @record is to be freed in any case.
+ * Return: 0; -EINVAL with a sentence. @record is to be freed in any case.
  */
 int record_parse(const char *text, size_t len, struct record *record,
 		 struct err *err) __must_check;

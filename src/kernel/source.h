@@ -55,12 +55,14 @@ int source_of_folder(const char *path, struct source *source,
 /**
  * source_of_tarball() - unpack it, unless it is unpacked already
  * @id:		its name in the cache; NULL: by its content
+ *
+ * Return: 0, or -errno with a sentence.
  */
 int source_of_tarball(const char *path, const char *cache, const char *id,
 		      struct progress *progress, struct source *source,
 		      struct err *err) __must_check;
 
-/* One that is unpacked already. Return: 0; -ENOENT; -errno. */
+/* One that is unpacked already. Return: 0; -ENOENT; -errno; with a sentence. */
 int source_of_cache(const char *cache, const char *id,
 		    struct progress *progress, struct source *source,
 		    struct err *err) __must_check;
@@ -74,14 +76,15 @@ bool source_is_cached(const char *cache, const char *id);
  */
 bool source_version(const char *makefile, char version[static 32]);
 
-/**
- * source_make_cache() - the folder, and those above it
- */
+/* The folder of the cache, and those above it. Return: 0, or -errno with a
+ * sentence. */
 int source_make_cache(const char *cache, struct err *err) __must_check;
 
 /**
  * source_hold() - open and lock a folder; wait for who holds it
  * @fd:		stays open in programs that are run
+ *
+ * Return: 0, or -errno with a sentence.
  */
 int source_hold(const char *path, bool shared, struct progress *progress,
 		const char *what, int *fd, struct err *err) __must_check;

@@ -100,6 +100,8 @@ int store_find(const struct store *store, const char *name,
 /**
  * stores_find() - the same in all stores, in their order
  * @where:	the store that has it
+ *
+ * Return: as store_find(), with a sentence.
  */
 int stores_find(struct stores *stores, const char *name, struct record *record,
 		struct store **where, struct err *err) __must_check;
@@ -119,7 +121,7 @@ int store_each(const struct store *store,
  * stores_default() - the name of the default kernel
  * @name:	RECORD_NAME_MAX + 1 bytes
  *
- * Return: 0; -ENOENT and what to do.
+ * Return: 0; -ENOENT with a sentence that says what to do.
  */
 int stores_default(struct stores *stores, char *name,
 		   struct err *err) __must_check;
@@ -141,7 +143,7 @@ int store_use(const struct store *store, const char *name,
 	      const struct record_file *file, struct progress *progress,
 	      int *fd, struct err *err) __must_check;
 
-/* The same by all of its bytes. */
+/* The same by all of its bytes. Return: as store_use(), with a sentence. */
 int store_verify(const struct store *store, const char *name,
 		 const struct record_file *file, struct progress *progress,
 		 struct err *err) __must_check;
@@ -153,9 +155,8 @@ int store_verify(const struct store *store, const char *name,
 bool store_find_initramfs(const struct store *store, const char *key,
 			  char **path);
 
-/**
- * store_read() - a small file of the store, verified as by store_use()
- */
+/* A small file of the store, verified as by store_use(). Return: as that does,
+ * with a sentence. */
 int store_read(const struct store *store, const char *name,
 	       const struct record_file *file, struct buf *out,
 	       struct err *err) __must_check;

@@ -44,7 +44,8 @@ int store_list_folder(const struct store *store, const char *folder,
 int store_read_file(const struct store *store, const char *name, uint64_t max,
 		    struct buf *out) __must_check;
 
-/* Does the blob hold what its name says? By all of its bytes. */
+/* Does the blob hold what its name says? By all of its bytes. Return: 0 and
+ * *@good, or -errno. */
 int store_hash_blob(const struct store *store, const char *sha256,
 		    struct progress *progress, struct stat *st,
 		    bool *good) __must_check;

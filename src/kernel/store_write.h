@@ -31,6 +31,8 @@ int store_create(struct store *store, struct err *err) __must_check;
 /**
  * adding_file() - a new file to be filled
  * @fd:		open for writing and reading; adding_close() closes it
+ *
+ * Return: 0, or -errno with a sentence.
  */
 int adding_file(struct adding *adding, int *fd, struct err *err) __must_check;
 
@@ -38,6 +40,8 @@ int adding_file(struct adding *adding, int *fd, struct err *err) __must_check;
  * adding_done() - the file is complete: sync it, and tell its content
  * @fd:		from adding_file()
  * @out:	gets digest and size
+ *
+ * Return: 0, or -errno with a sentence.
  */
 int adding_done(struct adding *adding, int fd, struct progress *progress,
 		struct record_file *out, struct err *err) __must_check;
@@ -48,11 +52,14 @@ int adding_done(struct adding *adding, int fd, struct progress *progress,
  *
  * adding_close() removes it, with all that is in it; of an add that was killed
  * the next add, rm or gc.
+ *
+ * Return: 0, or -errno with a sentence.
  */
 int adding_folder(struct adding *adding, char **path,
 		  struct err *err) __must_check;
 
-/* Both, of a text. */
+/* adding_file() and adding_done(), of a text. Return: 0, or -errno with a
+ * sentence. */
 int adding_text(struct adding *adding, const void *data, size_t len,
 		struct record_file *out, struct err *err) __must_check;
 
@@ -72,7 +79,7 @@ int adding_commit(struct adding *adding, struct record *record, bool replace,
 /* Files that did not become part of the store go. */
 void adding_close(struct adding *adding);
 
-/* rm and gc leave a pinned kernel. */
+/* rm and gc leave a pinned kernel. Return: 0, or -errno with a sentence. */
 int store_pin(struct store *store, const char *name, bool pinned,
 	      struct err *err) __must_check;
 
@@ -80,13 +87,13 @@ int store_pin(struct store *store, const char *name, bool pinned,
  * can be written: the next use is quick then. */
 void store_note(struct store *store, const struct record *seen);
 
-/* @name is a kernel of @store, or, for a user's, of root's. */
+/* @name is a kernel of @store, or, for a user's, of root's. Return: 0, or
+ * -errno with a sentence. */
 int store_set_default(struct store *store, const char *name,
 		      struct err *err) __must_check;
 
-/**
- * store_remove() - names/@name, and what nobody else needs of it
- */
+/* names/@name goes, and what nobody else needs of it. Return: 0, or -errno with
+ * a sentence. */
 int store_remove(struct store *store, const char *name,
 		 struct err *err) __must_check;
 
@@ -94,6 +101,8 @@ int store_remove(struct store *store, const char *name,
  * store_put_initramfs() - keep what was made of modules
  * @key:	64 hex digits, by which it will be found
  * @path:	of the file; to be freed
+ *
+ * Return: 0, or -errno with a sentence.
  */
 int store_put_initramfs(struct store *store, const char *key, const void *data,
 			size_t len, char **path, struct err *err) __must_check;
@@ -103,6 +112,8 @@ int store_put_initramfs(struct store *store, const char *key, const void *data,
  * @files, @bytes: what went
  *
  * A record that cannot be read stops it: what that one names is not known.
+ *
+ * Return: 0, or -errno with a sentence.
  */
 int store_gc(struct store *store, uint64_t *files, uint64_t *bytes,
 	     struct err *err) __must_check;

@@ -9,15 +9,15 @@
 /* A block of lz4 has 8 MiB; no more is believed. */
 #define UNPACK_BLOCK_MAX MIB(8)
 
-/* "has a damaged NAME stream". Return: -EBADMSG. */
+/* Return: -EBADMSG, with the sentence "has a damaged NAME stream". */
 int unpack_damaged(enum unpack_kind kind, struct err *err);
 
-/* "has a NAME stream that is cut off". Return: -ENODATA. */
+/* Return: -ENODATA, with the sentence "has a NAME stream that is cut off". */
 int unpack_cut_off(enum unpack_kind kind, struct err *err);
 
-/* unpack_lz4.c */
+/* Those with a file of their own. Return: 0; -EBADMSG, -ENODATA, what the sink
+ * returned, or -errno; with a sentence. */
 int unpack_lz4(const void *data, size_t len, struct unpack_sink *sink,
 	       struct err *err) __must_check;
-/* unpack_lzop.c */
 int unpack_lzop(const void *data, size_t len, struct unpack_sink *sink,
 		struct err *err) __must_check;
