@@ -101,7 +101,7 @@ def answer(tree, folder, pager=None):
             if server.poll() is not None:
                 sys.exit("bench/run: packed: volt-pager does not serve")
             time.sleep(0.0005)
-        argv += ["--memory-server", sock]
+        argv += ["--uffd", sock]
     guest = Guest(argv)
     guest.begin = begin
     took = guest.ask(*checks())

@@ -19,6 +19,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* What is wrong was said already. */
+#define LAUNCH_SAID  1
+
 #define UNIX_SOCKETS "/proc/net/unix"
 
 /* Does the kernel know @path as a socket's? Where it does not tell: yes. */
@@ -204,7 +207,7 @@ void launch_add_pager(struct launch *launch, const char *from,
 	launch->paged_memory = memory;
 	(void)snprintf(launch->pager_socket, sizeof(launch->pager_socket),
 		       "%s.pager", launch->socket);
-	launch_add(launch, "memory-server", launch->pager_socket);
+	launch_add(launch, "uffd", launch->pager_socket);
 }
 
 static char *launch_word(const char *text)
@@ -212,7 +215,8 @@ static char *launch_word(const char *text)
 	return (char *)(uintptr_t)text;
 }
 
-/* It says itself what is wrong, and is there when it listens. */
+/* The pager says itself what is wrong, and is there when it listens. Return: 0,
+ * LAUNCH_SAID, or -errno with a sentence. */
 static int launch_pager(struct launch *launch, struct err *err)
 {
 	char *const argv[] = {
@@ -248,11 +252,10 @@ static int launch_pager(struct launch *launch, struct err *err)
 		return err_set(err, -ENOENT,
 			       "cannot start volt-pager; it "
 			       "belongs beside volt");
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0
-		       ? 0
-		       : err_set(err, -EIO,
-				 "volt-pager does not serve the "
-				 "memory");
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status) ? LAUNCH_SAID : 0;
+	return err_set(err, -EIO, "volt-pager was ended by signal %d",
+		       WTERMSIG(status));
 }
 
 /* As volt-vmm will find it. Return: 0 or -errno with a sentence. */
@@ -307,8 +310,9 @@ int launch_exec(struct launch *launch, const struct bounds *bounds,
 	r = make_pids(launch, &code, &err);
 	if (r <= 0)
 		return r < 0 ? cli_fail(1, page, &err) : code;
-	if (launch_pager(launch, &err) < 0)
-		return cli_fail(1, page, &err);
+	r = launch_pager(launch, &err);
+	if (r != 0)
+		return r == LAUNCH_SAID ? 1 : cli_fail(1, page, &err);
 	exec_program(launch, "volt-vmm", launch->args);
 	return cli_complain(1, page,
 			    "cannot start volt-vmm: %s; it belongs beside volt",

@@ -49,7 +49,8 @@ struct planner {
 
 static int plan_no_memory(struct err *err)
 {
-	return err_set(err, -ENOMEM, "Out of memory");
+	(void)err_set(err, -ENOMEM, "Out of memory");
+	return -ENOMEM; /* as the analyzer can see */
 }
 
 /* Not for a table that others may fill: PLAN_TRIES bounds what they can do. */
@@ -216,11 +217,13 @@ static int plan_prepare(struct planner *p, struct err *err)
 {
 	struct memory_extent e = {0};
 	uint64_t pages = 0, places = 64;
+	int r;
 
 	while (image_layer_next(p->from->layer, p->from->size, &e))
 		pages += (e.end - e.at) / PAGE_SIZE;
-	if (image_layer_walked(p->from->layer, &e, err) < 0)
-		return e.error;
+	r = image_layer_walked(p->from->layer, &e, err);
+	if (r < 0)
+		return r;
 	p->nr_room = pages;
 	while (places < 2 * pages)
 		places *= 2;

@@ -252,8 +252,9 @@ static bool pack_next(const struct pack *p, struct memory_extent *e)
 		e->at = e->end;
 	e->end = (uint64_t)(p->run[i].page + p->run[i].nr) * PAGE_SIZE;
 	/* Those that only differ in where they are stored are one. */
-	while (++i < p->head.nr_runs &&
-	       (uint64_t)p->run[i].page * PAGE_SIZE == e->end)
+	for (i++; i < p->head.nr_runs &&
+		  (uint64_t)p->run[i].page * PAGE_SIZE == e->end;
+	     i++)
 		e->end += (uint64_t)p->run[i].nr * PAGE_SIZE;
 	return true;
 }
@@ -295,7 +296,7 @@ static void pack_around(const struct pack *p, uint64_t at,
 		high = (uint64_t)(run->page + run->nr) * PAGE_SIZE;
 	if (run && run->page <= page)
 		low = (uint64_t)run->page * PAGE_SIZE;
-	else if (i > 0)
+	else if (i > 0 && p->run)
 		low = (uint64_t)(p->run[i - 1].page + p->run[i - 1].nr) *
 		      PAGE_SIZE;
 	e->at = align_down(at, PACK_ABSENT_AROUND);

@@ -270,13 +270,15 @@ static int packer_run(struct packer *p, int to, uint8_t *index, uint64_t *end,
 	p->nr_out = nr * PACK_AHEAD;
 	p->out = calloc(p->nr_out, sizeof(*p->out));
 	if (!w || !p->out)
-		r = err_set(err, -ENOMEM, "Out of memory");
-	for (uint32_t i = 0; i < p->nr_out && r == 0; i++) {
+		r = -ENOMEM;
+	for (uint32_t i = 0; p->out && i < p->nr_out && r == 0; i++) {
 		p->out[i].data = malloc(p->bound);
 		if (!p->out[i].data)
-			r = err_set(err, -ENOMEM, "Out of memory");
+			r = -ENOMEM;
 	}
-	for (unsigned int i = 0; i < nr && r == 0; i++)
+	if (r < 0)
+		(void)err_set(err, r, "Out of memory");
+	for (unsigned int i = 0; w && i < nr && r == 0; i++)
 		r = worker_start(&w[i], p, err);
 	if (r == 0)
 		r = packer_collect(p, to, index, end, err);

@@ -81,7 +81,8 @@ static const struct lock_call lock_calls[] = {
 #define LOCK_NR   ((uint32_t)offsetof(struct seccomp_data, nr))
 #define LOCK_ARCH ((uint32_t)offsetof(struct seccomp_data, arch))
 /* The lower half: each argument above is an int to the kernel. */
-#define LOCK_ARG(n) ((uint32_t)(offsetof(struct seccomp_data, args) + 8 * (n)))
+#define LOCK_ARG(n) \
+	((uint32_t)(offsetof(struct seccomp_data, args) + (size_t)8 * (n)))
 
 static size_t lock_put(struct sock_filter *to, const struct lock_call *call)
 {

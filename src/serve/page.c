@@ -35,7 +35,7 @@ const struct args_page serve_page = {
 		 "[OPTIONS] SOCKET STATE MEMORY",
 	.about =
 		"Listens on SOCKET for a VM that is restored with a mem_backend "
-		"of type Uffd (volt-vmm --memory-server SOCKET), and puts each "
+		"of type Uffd (volt-vmm --uffd SOCKET), and puts each "
 		"page of the snapshot in DIR in its place when the guest "
 		"touches it first. The snapshot may be compressed, a diff, or "
 		"both. Firecracker's VMs are served, too: their regions have "
@@ -52,7 +52,7 @@ const struct args_page serve_page = {
 	.nr_args = ARRAY_SIZE(serve_args),
 	.exit = "0 the VM is gone; 1 failed; 64 bad usage.",
 	.examples = "  volt-pager --background /run/pager.sock snap\n"
-		    "  volt-vmm --restore snap --memory-server "
+		    "  volt-vmm --restore snap --uffd "
 		    "/run/pager.sock\n",
 	.nr_words = 3,
 };

@@ -22,7 +22,7 @@ struct region_text {
 
 static int regions_number(struct json *json, uint64_t *to)
 {
-	struct json_number number;
+	struct json_number number = {0};
 	int r = json_peek(json) == JSON_AT_NUMBER
 			? json_read_number(json, &number)
 			: json_fail(json, "expected a number");

@@ -166,7 +166,7 @@ int snapshot_check_contents(const struct snapshot_reader *r,
 {
 	char text[SNAPSHOT_ID_TEXT];
 	struct image_layer layer;
-	uint64_t crc;
+	uint64_t crc = 0;
 	int rc;
 
 	if (s->memory_crc[0] == '\0')

@@ -78,7 +78,7 @@ struct options {
 	const char *restore;
 	const char *snapshot_memory;
 	const char *overlay;
-	const char *memory_server;
+	const char *uffd;
 	const char *snapshot;
 	const char *kernel;
 	const char *initrd;

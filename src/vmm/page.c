@@ -53,10 +53,10 @@ static const struct arg vmm_page_args[] = {
 	 .kind = ARG_TEXT, AT(restore)},
 	VM_ARG_SNAPSHOT_MEMORY(AT(snapshot_memory), .needs = "restore"),
 	VM_ARG_OVERLAY(AT(overlay), .needs = "restore"),
-	{"memory-server", "SOCKET",
+	{"uffd", "SOCKET",
 	 "a process that listens on SOCKET serves the memory by userfaultfd, "
 	 "as volt-pager does; with --restore",
-	 .kind = ARG_TEXT, .needs = "restore", AT(memory_server)},
+	 .kind = ARG_TEXT, .needs = "restore", AT(uffd)},
 	VM_ARG_PAUSED(AT(paused), .needs = "restore"),
 	VM_ARG_CLOCK(AT(clock), .needs = "restore"),
 	VM_ARG_TIMEOUT(AT(timeout_s)),

@@ -68,7 +68,7 @@ def pager(tmp_path):
 
 def clone_of(vmm, folder, server):
     return vmm.spawn([BUILD / "volt-vmm", "--no-api", "--restore", folder,
-                      "--memory-server", server.sock])
+                      "--uffd", server.sock])
 
 
 def test_chains(vmm, tmp_path, pager):
@@ -170,7 +170,7 @@ def test_what_the_balloon_takes_is_zero(vmm, tmp_path, pager):
     compress(tmp_path / "s")
     server = pager(tmp_path / "s")
     run = vmm.spawn([BUILD / "volt-vmm", "--no-api", "--restore",
-                     tmp_path / "s", "--memory-server", server.sock])
+                     tmp_path / "s", "--uffd", server.sock])
     run.send("\n")
     for step in ("inflated", "deflated", "reported"):
         run.wait_for(f"step {step}\r\n")
