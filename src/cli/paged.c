@@ -22,12 +22,14 @@ static int paged_by_file(const char *path)
 {
 	cleanup_fd int fd = path_open(&path_direct, PATH_MEMORY, path, NULL);
 	struct snapshot_label label;
+	struct packed_head head;
 	struct stat st;
 
 	if (fd < 0 || fd_stat(fd, &st) < 0)
 		return -EAGAIN;
+	/* One that is neither packed nor raw is refused by who restores it. */
 	if (packed_is(st.st_size))
-		return 1;
+		return packed_head_read(fd, path, &head, NULL) != -ENOMSG;
 	return snapshot_label_get(fd, &label) == LABEL_SURE && label.base == 0
 		       ? 0
 		       : -EAGAIN;

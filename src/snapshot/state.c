@@ -334,7 +334,7 @@ static bool state_take_word(struct cursor *c,
 int snapshot_read_head(const char *text, size_t len, struct snapshot_head *head,
 		       size_t *covered, struct err *err)
 {
-	struct cursor c = {text, text + len};
+	struct cursor c = {text, len > 0 ? text + len : text};
 
 	if (!state_take(&c, CRC_PREFIX) || !take_hex64(&c, &head->crc) ||
 	    !state_take(&c, CRC_END))
