@@ -15,13 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BUILD, Api, Case
+from conftest import BUILD, Api
 from test_cli_run import VOLT, Cli
-from test_snapshot import snapshot
 from test_snapshot_chain import LIMIT, a_chain, volt
 from test_snapshot_diff import asked, end
 from test_snapshot_pack import compress
-from test_snapshot_uffd import need_uffd
+from test_snapshot_uffd import need_uffd, save_before_the_balloon
 
 PAGER = BUILD / "volt-pager"
 DEEP = 3
@@ -158,15 +157,7 @@ def test_a_working_set(vmm, tmp_path, pager):
 
 
 def test_what_the_balloon_takes_is_zero(vmm, tmp_path, pager):
-    case = Case("balloon", "steps touch=4", memory=64,
-                devices={"balloon": {"amount_mib": 0, "deflate_on_oom": True,
-                                     "free_page_hinting": True,
-                                     "free_page_reporting": True,
-                                     "stats_polling_interval_s": 1}})
-    run, api = vmm.start_api(case)
-    run.wait_for("step touched\r\n")
-    assert snapshot(api, tmp_path / "s").returncode == 0
-    run.process.kill()
+    save_before_the_balloon(vmm, tmp_path / "s")
     compress(tmp_path / "s")
     server = pager(tmp_path / "s")
     run = vmm.spawn([BUILD / "volt-vmm", "--no-api", "--restore",

@@ -136,8 +136,8 @@ def test_a_snapshot_asks_for_the_rest(vmm, tmp_path, saved, handler):
     end(clone)
 
 
-def test_pages_that_the_balloon_takes_are_told(vmm, tmp_path, handler):
-    """The guest checks that they are zero afterwards, and then its own."""
+def save_before_the_balloon(vmm, folder):
+    """A snapshot of a guest whose balloon takes pages next."""
     case = Case("balloon", "steps touch=4", memory=64,
                 devices={"balloon": {"amount_mib": 0, "deflate_on_oom": True,
                                      "free_page_hinting": True,
@@ -145,8 +145,13 @@ def test_pages_that_the_balloon_takes_are_told(vmm, tmp_path, handler):
                                      "stats_polling_interval_s": 1}})
     run, api = vmm.start_api(case)
     run.wait_for("step touched\r\n")
-    assert snapshot(api, tmp_path / "s").returncode == 0
+    assert snapshot(api, folder).returncode == 0
     run.process.kill()
+
+
+def test_pages_that_the_balloon_takes_are_told(vmm, tmp_path, handler):
+    """The guest checks that they are zero afterwards, and then its own."""
+    save_before_the_balloon(vmm, tmp_path / "s")
     server = handler()
     run, api, status, answer = load(vmm, tmp_path, server)
     assert status == 204, answer
