@@ -84,6 +84,11 @@ static const char *origin(const char *file)
 	return p ? p : file;
 }
 
+void log_set_id(const char *id)
+{
+	(void)snprintf(log_settings.id, sizeof(log_settings.id), "%s", id);
+}
+
 void log_name_thread(const char *name)
 {
 	(void)snprintf(thread_name, sizeof(thread_name), "%s", name);

@@ -24,6 +24,9 @@
 
 #include <stdatomic.h>
 
+/* The longest id of an instance. */
+#define LOG_ID_MAX 64
+
 enum log_level {
 	LOG_OFF,
 	LOG_ERROR,
@@ -36,7 +39,7 @@ enum log_level {
 /**
  * struct log_settings - what the logger shows, and where
  * @moved:	away from stderr, by log_move()
- * @id:		instance id in each line; a string that outlives the logger
+ * @id:		instance id in each line
  */
 struct log_settings {
 	struct sink out;
@@ -44,7 +47,7 @@ struct log_settings {
 	enum log_level level;
 	bool show_level;
 	bool show_origin;
-	const char *id;
+	char id[LOG_ID_MAX + 1];
 	const char *module; /* only origins that start so; NULL for all */
 };
 
@@ -62,6 +65,9 @@ struct log_site {
 
 /* "warn", "Warning", "INFO": any case. Return: false when it is no level. */
 bool log_level_parse(const char *text, enum log_level *level);
+
+/* What is beyond LOG_ID_MAX is cut off. */
+void log_set_id(const char *id);
 
 /**
  * log_name_thread() - name the calling thread, for the log and the kernel

@@ -40,6 +40,8 @@
 	"reboot=k panic=1 nomodule 8250.nr_uarts=0 i8042.noaux i8042.nomux " \
 	"i8042.dumbkbd swiotlb=noforce"
 
+#define CONFIG_ID_MAX 64u
+
 /* The names of an enum are a list CONFIG_X(N) of N(name, value). */
 #define CONFIG_NAME_AND_VALUE(name, value) {name, value}
 #define CONFIG_NAME(name, value)           name
@@ -263,6 +265,9 @@ struct vm_config {
 	bool lock_drives;
 	bool taps_are_there;
 };
+
+/* Can a VM be called so? Return: 0; -EINVAL with a sentence. */
+int vm_config_check_id(const char *id, struct err *err) __must_check;
 
 /* Frees what it holds, but not the struct itself. */
 void drive_config_free(struct drive_config *drive);

@@ -6,6 +6,8 @@
 
 #include "config/fields.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #define CONFIG_OF           struct vm_config
@@ -37,6 +39,24 @@ static const struct schema_field rest_fields[] = {
 
 const struct schema_object config_rest =
 	CONFIG_OBJECT("struct vm_config", rest_fields, SCHEMA_SAVED);
+
+int vm_config_check_id(const char *id, struct err *err)
+{
+	size_t len = strlen(id);
+
+	if (len < 1 || len > CONFIG_ID_MAX)
+		return err_set(err, -EINVAL,
+			       "Invalid instance ID: its length is %zu, not 1 "
+			       "to %u.",
+			       len, CONFIG_ID_MAX);
+	for (; *id; id++)
+		if (!isalnum((unsigned char)*id) && *id != '-')
+			return err_set(err, -EINVAL,
+				       "Invalid instance ID: '%c' is no "
+				       "letter, digit or '-'.",
+				       *id);
+	return 0;
+}
 
 static size_t list_length(const struct config_part *part,
 			  const struct vm_config *config)

@@ -511,7 +511,7 @@ int main(int argc, char **argv)
 		return flush(&v, print_and_exit(&v, &err));
 	log_settings.out = v.terminal;
 	log_settings.out.owned = false;
-	log_settings.id = v.opts.id;
+	log_set_id(v.opts.id);
 	if (loop_init(&v.loop) < 0 || vm_init(&v.vm, &v.loop) < 0) {
 		err_set(&err, -ENOMEM, "Cannot create the event loop");
 		return vmm_complain(&v, &err, EXIT_CODE_GENERIC);

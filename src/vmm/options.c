@@ -12,27 +12,8 @@
 #include "config/words.h"
 #include "vmm/page.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
-
-static int options_check_id(const char *id, struct err *err)
-{
-	size_t len = strlen(id);
-
-	if (len < 1 || len > 64)
-		return err_set(err, -EINVAL,
-			       "Invalid instance ID: its length is %zu, not 1 "
-			       "to 64.",
-			       len);
-	for (; *id; id++)
-		if (!isalnum((unsigned char)*id) && *id != '-')
-			return err_set(err, -EINVAL,
-				       "Invalid instance ID: '%c' is no "
-				       "letter, digit or '-'.",
-				       *id);
-	return 0;
-}
 
 /* One of Firecracker's sentences; @plain is for a person. */
 static int clash(struct err *err, const char *one, const char *other)
@@ -101,7 +82,7 @@ static int options_check_rules(const struct options *opts, struct err *err)
 	if (!opts->kernel && (opts->initrd || opts->cmdline))
 		return options_missing(err, "kernel",
 				       opts->initrd ? "initrd" : "cmdline");
-	return options_check_id(opts->id, err);
+	return vm_config_check_id(opts->id, err);
 }
 
 /* Is @word option --@name, cut short to @least letters at most? */
