@@ -386,5 +386,6 @@ void api_free(struct api *api)
 	metrics_fini(api->metrics);
 	log_settings.module = NULL;
 	free(api->log_module);
+	free(api->leased_id);
 	free(api);
 }

@@ -144,6 +144,7 @@ int api_open_gate(struct api *api, const char *path, struct allow *allow,
 	gate_opener_init(&api->opener, &api->gate);
 	api->vm->config.opener = &api->opener.opener;
 	api->vm->lock = api_lock;
+	api->vm->runs = api_runs;
 	api->vm->lock_ctx = api;
 	r = gate_start(&api->gate, api->vm->loop, &params, &from_gate_ops, api,
 		       err);

@@ -154,6 +154,7 @@ static inline const char *api_key(const struct api_resource *resource)
 	RESOURCE(actions) \
 	RESOURCE(vm_state) \
 	RESOURCE(sandbox) \
+	RESOURCE(lease) \
 	RESOURCE(memory)
 
 #define API_ONE_RESOURCE(name_)     +1
@@ -242,6 +243,7 @@ struct api_counters {
  * @gate:	to the gate; its fd is -1 when there is none
  * @opener:	of the VM, as long as there is the API
  * @log_module:	owned; log_settings.module points to it
+ * @leased_id:	owned; of a lease: settings.id points to it, or NULL
  * @level_set:	somebody chose a log level
  */
 struct api {
@@ -253,6 +255,7 @@ struct api {
 	struct gate_link gate;
 	struct gate_opener opener;
 	char *log_module;
+	char *leased_id;
 	bool level_set;
 };
 
@@ -305,6 +308,10 @@ int api_load(struct api *api, const struct api_route *route, const char *text,
 /* vm->lock of an API with a gate: from here on the gate opens. Return: 0 or
  * -errno with a sentence. */
 int api_lock(struct vm *vm, void *ctx, struct err *err) __must_check;
+
+/* vm->runs: from here on the gate makes nothing more for a lease. Return: 0 or
+ * -errno with a sentence. */
+int api_runs(struct vm *vm, void *ctx, struct err *err) __must_check;
 
 /* Where the request in progress, PUT /snapshot/create, saves to. */
 struct vm_place api_place(struct api *api);

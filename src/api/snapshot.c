@@ -48,6 +48,7 @@ struct load_body {
 	bool clock_realtime;
 	unsigned int huge_pages;
 	struct schema_list drives; /* of struct config_override */
+	bool lease;
 };
 
 /* clang-format off */
@@ -142,6 +143,7 @@ static const struct schema_field load_fields[] = {
 	{ .name = "drive_overrides", .type = SCHEMA_LIST,
 	  .flags = SCHEMA_EXTRA, SCHEMA_AT(struct load_body, drives),
 	  .item = &config_override_drive },
+	FLAG("lease", SCHEMA_EXTRA, lease),
 };
 /* clang-format on */
 
@@ -250,6 +252,10 @@ static int load_check(struct api_call *call)
 			return bad_body(call,
 					"missing field: either `path_on_host` "
 					"or `overlay` is required");
+	if (body->lease && body->resume_vm)
+		return bad_body(call, "`lease` and `resume_vm` do not go "
+				      "together: what the snapshot does not "
+				      "have comes by PUT /volt/lease");
 	return 0;
 }
 
@@ -293,6 +299,7 @@ static int snapshot_load(struct api_call *call)
 				.drives = body->drives.items,
 				.nr_drives = body->drives.nr,
 				.vsock_uds_path = body->vsock.uds_path,
+				.lease = body->lease,
 			},
 		.resume = body->resume_vm,
 		.track_dirty_pages =
@@ -320,6 +327,8 @@ static int snapshot_load(struct api_call *call)
 	if (in_dir.state)
 		how.paths = in_dir;
 	how.paths.opener = call->api->vm->config.opener;
+	if (body->lease) /* that somebody writes to an image is no warning */
+		call->api->vm->config.lock_drives = true;
 	r = r < 0 ? err_set(call->err, r, "Out of memory")
 		  : restore_vm(call->api, &how, call->err);
 	snapshot_paths_free(&in_dir);

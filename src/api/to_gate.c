@@ -58,8 +58,16 @@ static int tell_base(struct api *api)
 			      sizeof(base));
 }
 
+static int silent(int r, struct err *err)
+{
+	return err_set(err, r,
+		       "The part of Volt that opens files does not answer: %s",
+		       err_name(r));
+}
+
 static int tell_all(struct api *api, struct err *err)
 {
+	uint32_t locked = api->vm->waits ? WIRE_WAITS : WIRE_RUNS;
 	struct wire_in *reply;
 	int r = tell_base(api);
 
@@ -68,11 +76,9 @@ static int tell_all(struct api *api, struct err *err)
 	if (r == 0)
 		r = tell_drives(api);
 	if (r < 0)
-		return err_set(err, r,
-			       "The part of Volt that opens files does not "
-			       "answer: %s",
-			       err_name(r));
-	return gate_link_call(&api->gate, WIRE_LOCKED, 0, NULL, 0, &reply, err);
+		return silent(r, err);
+	return gate_link_call(&api->gate, WIRE_LOCKED, locked, NULL, 0, &reply,
+			      err);
 }
 
 int api_lock(struct vm *vm, void *ctx, struct err *err)
@@ -86,6 +92,17 @@ int api_lock(struct vm *vm, void *ctx, struct err *err)
 	vm->config.vsock.file = (struct file_id){0};
 	api->opener.locked = true;
 	return 0;
+}
+
+int api_runs(struct vm *vm, void *ctx, struct err *err)
+{
+	struct api *api = ctx;
+	int r = 0;
+
+	(void)vm;
+	if (api->gate.src.fd >= 0)
+		r = gate_link_tell(&api->gate, WIRE_LOCKED, WIRE_RUNS, NULL, 0);
+	return r < 0 ? silent(r, err) : 0;
 }
 
 /* What a machine takes of the process is opened here; the rest of what it

@@ -157,6 +157,8 @@ enum config_io_engine {
  * @is_overlay:	@fd is a copy of path_on_host's file that is this VM's alone
  *		and has no name
  * @base_fd:	of an overlay: what is to be copied to @fd yet, or -1
+ * @pending:	the guest writes to it, and @fd is read only: a lease gives it a
+ *		file of its own before the guest runs
  */
 struct drive_config {
 	char *drive_id;
@@ -178,12 +180,14 @@ struct drive_config {
 	bool locked;
 	bool is_overlay;
 	int base_fd;
+	bool pending;
 };
 
 /**
  * struct net_config - a network interface
  * @fd:		of the tap, opened when it is set
  * @vhost_fd:	/dev/vhost-net, likewise; -1 without @vhost
+ * @pending:	@fd is -1: a lease gives it its tap before the guest runs
  */
 struct net_config {
 	char *iface_id;
@@ -197,12 +201,14 @@ struct net_config {
 	struct rate_limiter_config tx_rate_limiter;
 	int fd;
 	int vhost_fd;
+	bool pending;
 };
 
 /**
  * struct vsock_config - the socket device
  * @vsock_id:	deprecated, ignored
- * @fd:		listens on uds_path, since it was set; -1 when absent
+ * @fd:		listens on uds_path, since it was set; -1 when absent, and until
+ *		a lease gives it its path
  * @file:	the socket's, to remove no other
  */
 struct vsock_config {
@@ -282,6 +288,15 @@ void vsock_config_free(struct vsock_config *vsock);
  */
 int vsock_config_bind(const struct path_opener *opener,
 		      struct vsock_config *vsock, struct err *err) __must_check;
+
+/**
+ * net_config_attach() - attach to the tap @name
+ * @index:	it is the n-th interface of the request or snapshot, from 0
+ *
+ * Return: the descriptor, or -errno with a sentence.
+ */
+int net_config_attach(const struct vm_config *config, const char *name,
+		      unsigned int index, struct err *err) __must_check;
 
 /**
  * vm_config_put_net() - set a network interface, new or again (by its id)

@@ -33,7 +33,7 @@ static int set_lock(int fd, int type)
 
 static int kind_of_lock(const struct drive_config *drive)
 {
-	return drive->is_read_only ? F_RDLCK : F_WRLCK;
+	return drive->is_read_only || drive->pending ? F_RDLCK : F_WRLCK;
 }
 
 /* The descriptor that has the drive's lock. */
@@ -106,7 +106,7 @@ static int claim_file(const struct vm_config *config,
 		      const struct drive_config *drive, const char *path,
 		      int fd, bool *locked, struct err *err)
 {
-	int r = set_lock(fd, kind_of_lock(drive));
+	int r = set_lock(fd, drive->is_read_only ? F_RDLCK : F_WRLCK);
 
 	*locked = r == 0;
 	if (r == -EAGAIN || r == -EACCES)
@@ -122,7 +122,11 @@ int drive_claim(const struct vm_config *config,
 		const struct drive_config *drive, const char *path, int fd,
 		struct drive_claim *claim, struct err *err)
 {
-	claim->keeps = drive->locked && same_file(lock_of(drive), fd);
+	bool same = drive->locked && same_file(lock_of(drive), fd);
+
+	if (same && drive->pending)
+		(void)set_lock(lock_of(drive), F_UNLCK);
+	claim->keeps = same && !drive->pending;
 	claim->locked = claim->keeps;
 	return claim->keeps ? 0
 			    : claim_file(config, drive, path, fd,

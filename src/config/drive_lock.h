@@ -22,7 +22,9 @@
  * PATCH to a path that names the same file keeps the lock that is there
  * (another description could not get it): the old descriptor stays open as
  * @lock_fd. The same for PUT before the start, except that the new drive may
- * want another kind, so the old lock goes first.
+ * want another kind, so the old lock goes first. A drive that waits for its
+ * lease has a shared lock on the file that it came from, which nobody may write
+ * to meanwhile: ten clones of one image have ten of these.
  *
  * A block device that the host itself has claimed (it is mounted, swap, or part
  * of another device: O_EXCL, open(2)) is refused when it is opened
@@ -75,5 +77,5 @@ void drive_claim_take(struct drive_config *drive,
 int drive_lock(const struct vm_config *config, struct drive_config *drive,
 	       struct drive_config *old, struct err *err) __must_check;
 
-/* Close @drive's descriptors; @old has its lock again. */
+/* Close @drive's descriptors; @old has its lock again, if it had one. */
 void drive_unlock(struct drive_config *drive, struct drive_config *old);

@@ -50,6 +50,7 @@ static const struct schema_field drives_fields[] = {
 	OURS(locked, "a lock of this process"),
 	OURS(is_overlay, "a VM with one is not saved"),
 	OURS(base_fd, "read before the guest runs"),
+	OURS(pending, "over when the guest runs"),
 };
 /* clang-format on */
 
@@ -242,26 +243,23 @@ int config_disk_set(const char *text, unsigned int index, bool root,
 
 /* ---- restored ---- */
 
-/* The guest goes on in the middle of its file system: what is no disk at all
- * is a mistake. */
-static int check_override(int fd, const struct config_override *o,
-			  struct err *err)
+int drive_check_copy(const char *id, const char *path, int fd, struct err *err)
 {
 	struct stat st;
 
-	if (!o || !o->to || fd_stat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	if (fd_stat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
 	    (st.st_size > 0 && st.st_size % DRIVE_SECTOR_BYTES == 0))
 		return 0;
 	if (st.st_size == 0)
 		return err_set(err, -EINVAL,
 			       "The file %s for drive %s is empty: it needs a "
 			       "copy of the drive as it was saved",
-			       o->to, o->id);
+			       path, id);
 	return err_set(err, -EINVAL,
 		       "The file %s for drive %s has %lld bytes, which is no "
 		       "multiple of %u: it needs a copy of the drive as it was "
 		       "saved",
-		       o->to, o->id, (long long)st.st_size, DRIVE_SECTOR_BYTES);
+		       path, id, (long long)st.st_size, DRIVE_SECTOR_BYTES);
 }
 
 /* The API's sentence stays. */
@@ -300,28 +298,56 @@ static int open_own(struct vm_config *config, struct drive_config *d,
 		(void)drives_open_failed(d, err);
 		return d->fd;
 	}
-	r = check_override(d->fd, o, err);
+	r = o && o->to ? drive_check_copy(o->id, o->to, d->fd, err) : 0;
 	return r < 0 ? r : drive_lock(config, d, NULL, err);
 }
 
-/* That file is read only, and only until it was copied. */
-static int open_overlay(struct vm_config *config, struct drive_config *d,
-			unsigned int index, const struct config_override *o,
-			const char *dir, struct err *err)
+/* That file to read only. Return: 0 and @base is open; -errno with a sentence.
+ */
+static int open_base(struct vm_config *config, const struct drive_config *d,
+		     unsigned int index, const struct config_override *o,
+		     struct drive_config *base, struct err *err)
 {
-	struct drive_config base = {
+	int r;
+
+	*base = (struct drive_config){
 		.drive_id = d->drive_id,
 		.path_on_host = d->path_on_host,
 		.is_read_only = true,
 		.fd = -1,
 		.lock_fd = -1,
 	};
-	int r = open_own(config, &base, index, o, err);
+	r = open_own(config, base, index, o, err);
+	if (r < 0)
+		fd_close(&base->fd);
+	return r;
+}
 
-	if (r < 0) {
-		fd_close(&base.fd);
+/* As it is, until a lease gives the drive one of its own. */
+static int open_pending(struct vm_config *config, struct drive_config *d,
+			unsigned int index, struct err *err)
+{
+	struct drive_config base;
+	int r = open_base(config, d, index, NULL, &base, err);
+
+	if (r < 0)
 		return r;
-	}
+	d->pending = true;
+	d->locked = base.locked;
+	d->fd = base.fd;
+	return 0;
+}
+
+/* Until it was copied. */
+static int open_overlay(struct vm_config *config, struct drive_config *d,
+			unsigned int index, const struct config_override *o,
+			const char *dir, struct err *err)
+{
+	struct drive_config base;
+	int r = open_base(config, d, index, o, &base, err);
+
+	if (r < 0)
+		return r;
 	d->is_overlay = true;
 	d->base_fd = base.fd;
 	d->fd = path_open_nth(config->opener, PATH_OVERLAY, dir, index, err);
@@ -340,8 +366,12 @@ static int drives_open_restored(struct vm_config *config, void *item,
 	int r;
 
 	d->fd = d->lock_fd = -1;
-	r = dir ? open_overlay(config, d, index, o, dir, err)
-		: open_own(config, d, index, o, err);
+	if (dir)
+		r = open_overlay(config, d, index, o, dir, err);
+	else if (overrides->lease && !o && !d->is_read_only)
+		r = open_pending(config, d, index, err);
+	else
+		r = open_own(config, d, index, o, err);
 	if (r == 0) {
 		r = drives_set(config, d);
 		if (r < 0)

@@ -26,6 +26,18 @@
 int drive_open(const struct vm_config *config, const char *path, bool read_only,
 	       unsigned int index, struct err *err) __must_check;
 
+/**
+ * drive_check_copy() - can the file be that of a drive of a restored VM?
+ * @path:	of @fd
+ *
+ * The guest goes on in the middle of its file system: what is no disk at all is
+ * a mistake.
+ *
+ * Return: 0; -EINVAL with a sentence.
+ */
+int drive_check_copy(const char *id, const char *path, int fd,
+		     struct err *err) __must_check;
+
 /* NULL when there is none of that id. */
 struct drive_config *drives_find(struct vm_config *config, const char *id);
 

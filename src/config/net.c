@@ -7,6 +7,7 @@
  */
 #include "base/mac.h"
 #include "config/fields.h"
+#include "config/override.h"
 #include "config/parts.h"
 #include "config/words.h"
 #include "host/holder.h"
@@ -37,7 +38,7 @@ static void show_mac(const void *value, struct buf *out)
 		 mac[2], mac[3], mac[4], mac[5]);
 }
 
-static const struct schema_parser mac_parser = {parse_mac, show_mac};
+const struct schema_parser config_mac = {parse_mac, show_mac};
 
 #define BY_VALUE "the value itself is there, or not"
 #define LIMITER(member_)                                                    \
@@ -48,7 +49,7 @@ static const struct schema_parser mac_parser = {parse_mac, show_mac};
 static const struct schema_field net_fields[] = {
 	TEXT(iface_id, MUST, MUST, MUST),
 	TEXT(host_dev_name, MUST, NO, MUST),
-	PARSED(guest_mac, OPTIONAL, NO, MUST, &mac_parser, HAS(has_mac)),
+	PARSED(guest_mac, OPTIONAL, NO, MUST, &config_mac, HAS(has_mac)),
 	NUMBER(mtu, OPTIONAL, NO, MUST, &schema_u16, HAS(has_mtu)),
 	LIMITER(rx_rate_limiter),
 	LIMITER(tx_rate_limiter),
@@ -57,6 +58,7 @@ static const struct schema_field net_fields[] = {
 	BOOL(has_mtu, NOT(BY_VALUE), NO, MUST),
 	OURS(fd, "opened anew by host_dev_name"),
 	OURS(vhost_fd, "opened anew"),
+	OURS(pending, "over when the guest runs"),
 };
 /* clang-format on */
 
@@ -157,16 +159,17 @@ static void name_holder(const struct vm_config *config, const char *name,
 		  holder[0] ? holder : " by another process");
 }
 
-static int net_open_tap(const struct vm_config *config, struct net_config *net,
-			unsigned int index, struct err *err)
+int net_config_attach(const struct vm_config *config, const char *name,
+		      unsigned int index, struct err *err)
 {
-	net->fd = path_open_nth(config->opener,
-				config->taps_are_there ? PATH_TAP_READY
-						       : PATH_TAP,
-				net->host_dev_name, index, err);
-	if (net->fd == -EBUSY)
-		name_holder(config, net->host_dev_name, err);
-	return net->fd < 0 ? net->fd : 0;
+	int fd = path_open_nth(config->opener,
+			       config->taps_are_there ? PATH_TAP_READY
+						      : PATH_TAP,
+			       name, index, err);
+
+	if (fd == -EBUSY)
+		name_holder(config, name, err);
+	return fd;
 }
 
 static int open_vhost(const struct vm_config *config, struct net_config *net,
@@ -180,9 +183,14 @@ static int open_vhost(const struct vm_config *config, struct net_config *net,
 static int attach(const struct vm_config *config, struct net_config *net,
 		  struct net_config *old, unsigned int index, struct err *err)
 {
+	if (net->pending)
+		return 0;
 	if (!old || *net->host_dev_name == '\0' ||
-	    strcmp(old->host_dev_name, net->host_dev_name) != 0)
-		return net_open_tap(config, net, index, err);
+	    strcmp(old->host_dev_name, net->host_dev_name) != 0) {
+		net->fd = net_config_attach(config, net->host_dev_name, index,
+					    err);
+		return net->fd < 0 ? net->fd : 0;
+	}
 	net->fd = fd_steal(&old->fd);
 	return 0;
 }
@@ -265,8 +273,12 @@ static int net_open_restored(struct vm_config *config, void *item,
 			     const struct config_overrides *overrides,
 			     struct err *err)
 {
-	(void)overrides; /* it has its name already */
-	return vm_config_put_net(config, item, index, err);
+	struct net_config *net = item;
+
+	/* One that an override names has its name already. */
+	net->pending = overrides->lease &&
+		       !config_override_of(&config_part_nets, net, overrides);
+	return vm_config_put_net(config, net, index, err);
 }
 
 const struct config_part config_part_nets = {

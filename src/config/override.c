@@ -154,3 +154,35 @@ config_override_of(const struct config_part *part, const void *item,
 			return &o[nr];
 	return NULL;
 }
+
+int config_missing(const struct vm_config *config, config_brings_fn *brings,
+		   const void *ctx, struct err *err)
+{
+	for (size_t i = 0; i < config->nr_drives; i++) {
+		const struct drive_config *d = &config->drives[i];
+
+		if (d->pending &&
+		    !(brings && brings(ctx, &config_part_drives, d->drive_id)))
+			return err_set(err, -ENOENT,
+				       "Drive %s has no file of its own yet: "
+				       "PUT /volt/lease with its path_on_host, "
+				       "or overlay",
+				       d->drive_id);
+	}
+	for (size_t i = 0; i < config->nr_nets; i++) {
+		const struct net_config *n = &config->nets[i];
+
+		if (n->pending &&
+		    !(brings && brings(ctx, &config_part_nets, n->iface_id)))
+			return err_set(err, -ENOENT,
+				       "Interface %s has no tap yet: PUT "
+				       "/volt/lease with its host_dev_name",
+				       n->iface_id);
+	}
+	if (config->vsock.present && config->vsock.fd < 0 &&
+	    !(brings && brings(ctx, &config_part_vsock, "")))
+		return err_set(err, -ENOENT,
+			       "The socket device has no path yet: PUT "
+			       "/volt/lease with `vsock` and its uds_path");
+	return 0;
+}

@@ -27,6 +27,9 @@ struct config_override {
  * struct config_overrides - what a restore replaces; borrowed
  * @vsock_uds_path:	NULL: as in the snapshot
  * @overlay:	as of each drive that has none of its own; or NULL
+ * @lease:	what is not named here comes with a lease: a drive that is
+ *		written to is read only till then, taps are not attached and the
+ *		socket is not bound (vm/lease.h)
  */
 struct config_overrides {
 	const struct config_override *nets;
@@ -35,6 +38,7 @@ struct config_overrides {
 	size_t nr_drives;
 	const char *vsock_uds_path;
 	const char *overlay;
+	bool lease;
 };
 
 /* Items of lists in the body of PUT /snapshot/load: struct config_override. */
@@ -70,6 +74,19 @@ int config_override_list(const struct config_part *part, void *items, size_t nr,
 int config_override_vsock(struct vsock_config *vsock,
 			  const struct config_overrides *overrides,
 			  struct err *err) __must_check;
+
+/* Is there something for the device @id of @part, of which there may be one? */
+typedef bool config_brings_fn(const void *ctx, const struct config_part *part,
+			      const char *id);
+
+/**
+ * config_missing() - what waits for a lease
+ * @brings:	but for what it says; or NULL
+ *
+ * Return: 0: nothing; -ENOENT with a sentence.
+ */
+int config_missing(const struct vm_config *config, config_brings_fn *brings,
+		   const void *ctx, struct err *err) __must_check;
 
 /* The last one for @item of @part; NULL: it is as in the snapshot. */
 const struct config_override *

@@ -98,6 +98,9 @@ extern const struct schema_object config_balloon_stats_patch;
 /* The fields of struct vm_config that are no part: of a snapshot, or ours. */
 extern const struct schema_object config_rest;
 
+/* Six bytes, as text. */
+extern const struct schema_parser config_mac;
+
 /* struct token_bucket_config, struct rate_limiter_config */
 extern const struct schema_object config_token_bucket;
 extern const struct schema_object config_rate_limiter;

@@ -7,6 +7,7 @@
  * they are served when the guest's driver is there.
  */
 #include "config/fields.h"
+#include "config/override.h"
 #include "config/parts.h"
 #include "config/words.h"
 
@@ -115,9 +116,10 @@ static int vsock_open_restored(struct vm_config *config, void *item,
 	struct vsock_config *vsock = item;
 
 	(void)index;
-	(void)overrides; /* it has its path already */
-	return vsock->present ? vsock_config_bind(config->opener, vsock, err)
-			      : 0;
+	/* One that an override names has its path already. */
+	if (!vsock->present || (overrides->lease && !overrides->vsock_uds_path))
+		return 0;
+	return vsock_config_bind(config->opener, vsock, err);
 }
 
 const struct config_part config_part_vsock = {

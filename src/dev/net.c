@@ -77,11 +77,36 @@ static unsigned int offloads(const struct virtio_dev *dev)
 }
 
 /* A packet socket has no offloads to set, and a deleted tap gives no frames. */
-static int set_offload(const struct net_dev *n, unsigned int bits)
+static int set_offload(int fd, unsigned int bits)
 {
-	int r = tap_set_offload(n->fd, bits);
+	int r = fd < 0 ? 0 : tap_set_offload(fd, bits);
 
 	return r == -ENOTTY || r == -EBADFD ? 0 : r;
+}
+
+int net_tap_fits(const struct net_dev *n, int fd)
+{
+	return set_offload(fd, offloads(&n->dev));
+}
+
+void net_set_tap(struct net_dev *n, int fd)
+{
+	virtio_dev_enter(&n->dev);
+	n->fd = fd;
+	net_rx_set_tap(n, fd);
+	if (!(n->config.status & STATUS_LINK_UP)) {
+		n->config.status |= STATUS_LINK_UP;
+		virtio_dev_config_changed(&n->dev);
+	}
+	virtio_dev_leave(&n->dev);
+}
+
+void net_set_mac(struct net_dev *n, const uint8_t mac[static NET_MAC_BYTES])
+{
+	virtio_dev_enter(&n->dev);
+	memcpy(n->config.mac, mac, NET_MAC_BYTES);
+	virtio_dev_config_changed(&n->dev);
+	virtio_dev_leave(&n->dev);
 }
 
 bool net_tap_deleted(const struct net_dev *n)
@@ -92,7 +117,7 @@ bool net_tap_deleted(const struct net_dev *n)
 static int net_activate(struct virtio_dev *dev)
 {
 	struct net_dev *n = net_of(dev);
-	int r = set_offload(n, offloads(dev));
+	int r = set_offload(n->fd, offloads(dev));
 
 	/* A device that is restored comes to life when it is resumed. */
 	if (r == 0 && !dev->paused)
@@ -109,7 +134,7 @@ static int net_reset(struct virtio_dev *dev)
 	n->source->stop(n);
 	n->source->reset(n);
 	net_rx_reset(n);
-	if (set_offload(n, 0) < 0)
+	if (set_offload(n->fd, 0) < 0)
 		metric_inc(&n->metrics.event_fails);
 	return 0;
 }

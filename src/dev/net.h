@@ -245,7 +245,7 @@ struct net_dev {
  * @name:	for the log
  * @fd:		a tap (host/tap.h), or any packet socket whose packets begin
  *		with the same header; non-blocking; stays open as long as the
- *		device
+ *		device. -1: net_set_tap() comes before it is resumed
  * @source:	moves the frames
  * @vhost_fd:	/dev/vhost-net (PATH_VHOST_NET), as long as the device; or -1
  * @vhost_late:	see net_vhost.h
@@ -273,3 +273,23 @@ struct net_params {
  */
 int net_new(struct net_dev **out, const struct net_params *params,
 	    struct err *err) __must_check;
+
+/**
+ * net_tap_fits() - can the device go on with another tap?
+ * @fd:		of it, as in struct net_params
+ *
+ * Return: 0; -errno: it does not take what the driver was promised.
+ */
+int net_tap_fits(const struct net_dev *n, int fd) __must_check;
+
+/**
+ * net_set_tap() - it goes on with another tap
+ * @fd:		one that fits, as in struct net_params
+ *
+ * The device is paused. Its link is up from here on.
+ */
+void net_set_tap(struct net_dev *n, int fd);
+
+/* The device is paused, and was made with an address. A driver reads it when it
+ * begins; the interrupt and the generation tell the one that runs. */
+void net_set_mac(struct net_dev *n, const uint8_t mac[static NET_MAC_BYTES]);

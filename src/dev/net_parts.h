@@ -38,6 +38,9 @@ void net_rx_reset(struct net_dev *n);
 /* Show a deferred frame, give the held chains back to the queue. */
 void net_rx_drain(struct net_dev *n);
 void net_rx_init(struct net_dev *n);
+
+/* It is watched by the next run. */
+void net_rx_set_tap(struct net_dev *n, int fd);
 void net_rx_fini(struct net_dev *n);
 
 /* Has it been? */

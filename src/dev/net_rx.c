@@ -462,6 +462,12 @@ void net_rx_init(struct net_dev *n)
 	rate_limiter_init(&rx->limiter, n->dev.loop, net_rx_limiter_ready);
 }
 
+void net_rx_set_tap(struct net_dev *n, int fd)
+{
+	loop_del(n->dev.loop, &n->rx.tap);
+	n->rx.tap.fd = fd;
+}
+
 void net_rx_fini(struct net_dev *n)
 {
 	loop_del(n->dev.loop, &n->rx.tap);

@@ -575,6 +575,30 @@ const struct vsock_counters *vsock_counters(struct virtio_dev *dev)
 	return &to_vsock(dev)->counters;
 }
 
+int vsock_set_path(struct virtio_dev *dev, const char *uds_path, int listen_fd)
+{
+	struct vsock *v = to_vsock(dev);
+	char *copy = strdup(uds_path);
+
+	if (!copy)
+		return -ENOMEM;
+	virtio_dev_enter(dev);
+	free(v->uds_path);
+	v->uds_path = copy;
+	loop_del(dev->loop, &v->listener);
+	vsock_host_init(v, listen_fd);
+	virtio_dev_leave(dev);
+	return 0;
+}
+
+void vsock_set_cid(struct virtio_dev *dev, uint32_t guest_cid)
+{
+	virtio_dev_enter(dev);
+	to_vsock(dev)->cid = guest_cid;
+	virtio_dev_config_changed(dev);
+	virtio_dev_leave(dev);
+}
+
 void vsock_dialed(struct virtio_dev *dev, uint32_t port, int rc, int fd)
 {
 	struct vsock *v = to_vsock(dev);

@@ -120,7 +120,8 @@ struct vsock_state {
  * struct vsock_params - what a device is made from
  * @uds_path:	prefix of the paths that the guest's connections go to; copied
  * @opener:	connects to them
- * @listen_fd:	a PATH_VSOCK; borrowed, stays open as long as the device
+ * @listen_fd:	a PATH_VSOCK; borrowed, stays open as long as the device. -1:
+ *		vsock_set_path() comes before it is resumed
  */
 struct vsock_params {
 	const struct gmem *mem;
@@ -138,6 +139,19 @@ struct vsock_params {
  */
 int vsock_new(struct virtio_dev **out, const struct vsock_params *params,
 	      struct err *err) __must_check;
+
+/**
+ * vsock_set_path() - other sockets of the host
+ * @listen_fd:	as in struct vsock_params
+ *
+ * The device is paused and has no connections. Return: 0 or -ENOMEM.
+ */
+int vsock_set_path(struct virtio_dev *dev, const char *uds_path,
+		   int listen_fd) __must_check;
+
+/* The device was restored and has not run: the guest looks at its CID when it
+ * takes the event TRANSPORT_RESET. */
+void vsock_set_cid(struct virtio_dev *dev, uint32_t guest_cid);
 
 const struct vsock_counters *vsock_counters(struct virtio_dev *dev);
 

@@ -104,10 +104,10 @@ void docgen_calls(struct buf *out)
 		    "Every other call traps: one line names it and its "
 		    "thread, and both halves of the process end, with\n"
 		    "exit code 148. `brk` does nothing: a C library takes "
-		    "memory by `mmap` then. The early gate is that of "
-		    "`--sandbox-first`,\n"
-		    "until the guest runs; then it loads the filter of the "
-		    "gate on top of its own.\n\n"
+		    "memory by `mmap` then. The early gate is that of a "
+		    "process which its API configures,\n"
+		    "loads or leases, until the guest runs; then it loads the "
+		    "filter of the gate on top of its own.\n\n"
 		    "| call |");
 	for (unsigned int t = 0; t < SANDBOX_NR_THREADS; t++)
 		buf_addf(out, " %s |", sandbox_thread_name(t));

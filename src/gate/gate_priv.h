@@ -5,6 +5,7 @@
 #pragma once
 
 #include "gate/gate.h"
+#include "gate/lease.h"
 #include "gate/load.h"
 #include "gate/save.h"
 #include "gate/server.h"
@@ -57,6 +58,8 @@ struct gate_save {
  * @reply:	nothing is read from the wire before it is out
  * @request, @nr_needs: of the request in progress; how often it was looked at
  * @load:	of the request in progress
+ * @waits:	the VM was restored and its guest has not run: what it has was
+ *		told, and a lease may name more (lease.h)
  * @locked:	the guest process is not believed any more
  * @vsock:	prefix of the socket device's peers, NULL when there was no
  *		memory for it; the file of its listener; was it handed over?
@@ -78,6 +81,7 @@ struct gate {
 	struct need_request request;
 	unsigned int nr_needs;
 	struct load load;
+	bool waits;
 	bool locked;
 	struct {
 		char *path;

@@ -112,18 +112,37 @@ static int lock_paths(const struct gate *gate)
 	return sandbox_gate_paths(gate->params->sandbox, rules, nr);
 }
 
-int gate_take_locked(struct gate *gate)
+static int gate_lock(struct gate *gate)
 {
-	struct gate_reply *reply = &gate->reply;
-	int r = gate->told;
+	int r = lock_paths(gate);
 
-	if (gate->locked)
-		return -EPROTO;
-	if (r == 0)
-		r = lock_paths(gate);
 	if (r == 0)
 		r = sandbox_gate_runs(gate->params->sandbox);
 	gate->locked = r == 0;
+	return r;
+}
+
+/* Nobody waits for the lock at the end of a lease: the guest's first message
+ * comes behind it, and a gate that cannot lock ends, and the VM with it. */
+static int lock_leased(struct gate *gate)
+{
+	gate->waits = false;
+	return gate_lock(gate);
+}
+
+int gate_take_locked(struct gate *gate)
+{
+	struct gate_reply *reply = &gate->reply;
+	uint32_t value = gate->in.m.value;
+	int r = gate->told;
+
+	if (gate->locked || value > WIRE_WAITS)
+		return -EPROTO;
+	if (gate->waits)
+		return value == WIRE_RUNS ? lock_leased(gate) : -EPROTO;
+	if (r == 0 && value == WIRE_RUNS)
+		r = gate_lock(gate);
+	gate->waits = r == 0 && value == WIRE_WAITS;
 	reply->m = (struct wire_message){
 		.kind = WIRE_DONE,
 		.serial = gate->in.m.serial,
@@ -140,7 +159,7 @@ int gate_take_locked(struct gate *gate)
 
 int gate_take_handover(struct gate *gate)
 {
-	if (gate->locked)
+	if (gate->locked || gate->waits)
 		return -EPROTO;
 	switch (gate->in.m.value) {
 	case WIRE_VSOCK:
@@ -164,25 +183,65 @@ static bool is_early(const struct gate *gate)
 {
 	const struct sandbox *sandbox = gate->params->sandbox;
 
-	return sandbox && sandbox->first && !gate->locked;
+	return sandbox && sandbox->first && !gate->locked && !gate->waits;
 }
 
-/* The drive that the request is about is opened as it was told to be; before
- * the guest runs it has not been told. */
-static bool is_of_drive(const struct gate *gate, enum path_role role)
+/* A drive that was told, by its id of @len bytes; or NULL. */
+static const struct gate_drive *find_drive(const struct gate *gate,
+					   const char *id, size_t len)
 {
-	const struct need_request *want = &gate->request;
-
-	if ((role != PATH_DISK && role != PATH_DISK_RO) || !gate->locked)
-		return true;
 	for (size_t i = 0; i < gate->nr_drives; i++) {
 		const struct gate_drive *drive = &gate->drives[i];
 
-		if (strlen(drive->id) == want->second_len &&
-		    memcmp(drive->id, want->second, want->second_len) == 0)
-			return drive->read_only == (role == PATH_DISK_RO);
+		if (strlen(drive->id) == len && memcmp(drive->id, id, len) == 0)
+			return drive;
 	}
-	return false;
+	return NULL;
+}
+
+/* What is written to is read as well, where a lease has it copied. */
+static bool is_of_leased(const struct gate *gate, enum path_role role,
+			 unsigned int index)
+{
+	cleanup_buf struct buf id = {0};
+	const struct gate_drive *drive;
+	bool copied;
+
+	if (lease_drive(&gate->request, index, &id, &copied) < 0)
+		return false;
+	drive = find_drive(gate, id.data, id.len);
+	if (!drive)
+		return false;
+	return drive->read_only ? role == PATH_DISK_RO
+				: role != PATH_DISK_RO || copied;
+}
+
+/* The drive that the request is about is opened as it was told to be; before
+ * the lock it has not been told. */
+static bool is_of_drive(const struct gate *gate, enum path_role role,
+			unsigned int index)
+{
+	const struct need_request *want = &gate->request;
+	const struct gate_drive *drive;
+
+	if ((role != PATH_DISK && role != PATH_DISK_RO &&
+	     role != PATH_OVERLAY) ||
+	    (!gate->locked && !gate->waits))
+		return true;
+	if (gate->waits && lease_is(want))
+		return is_of_leased(gate, role, index);
+	drive = find_drive(gate, want->second, want->second_len);
+	return drive && drive->read_only == (role == PATH_DISK_RO);
+}
+
+/* Of a lease: has the gate the calls that make one? Its filter may be another's
+ * (--seccomp-filter). */
+static bool gate_may_make(const struct gate *gate, enum path_role role)
+{
+	const struct sandbox *sandbox = gate->params->sandbox;
+
+	return (role != PATH_TAP && role != PATH_VSOCK) || !sandbox ||
+	       sandbox->mode == SANDBOX_OFF || sandbox->early;
 }
 
 static int find_path(struct gate *gate, enum path_role role, unsigned int index,
@@ -191,26 +250,37 @@ static int find_path(struct gate *gate, enum path_role role, unsigned int index,
 	const struct need_request *request = &gate->request;
 	int r;
 
-	if (gate->locked)
+	if (gate->waits && lease_is(request))
+		return gate_may_make(gate, role)
+			       ? lease_path(request, role, index, path)
+			       : -EACCES;
+	if (gate->locked || gate->waits)
 		return need_path(request, NEED_RUNNING, role, path);
 	r = load_path(&gate->load, request, role, index, path);
 	return r == -EACCES ? need_path(request, NEED_EARLY, role, path) : r;
 }
 
-/* The socket device's listener: its file is the gate's to remove, and goes when
- * another takes its place. */
-static int bind_vsock(struct gate *gate, struct buf *path)
+static void unbind_vsock(struct gate *gate)
 {
-	int fd;
-
 	if (gate->vsock.path)
 		file_unlink_own(gate->vsock.path, gate->vsock.file);
 	free(gate->vsock.path);
 	gate->vsock.path = NULL;
 	gate->vsock.file = (struct file_id){0};
+}
+
+/* The socket device's listener: its file is the gate's to remove, and goes when
+ * another takes its place. A lease that fails takes nothing away. */
+static int bind_vsock(struct gate *gate, struct buf *path)
+{
+	int fd;
+
+	if (!gate->waits)
+		unbind_vsock(gate);
 	fd = path_open(&path_direct, PATH_VSOCK, path->data, NULL);
 	if (fd < 0)
 		return fd;
+	unbind_vsock(gate);
 	gate->vsock.file = file_id_of(path->data);
 	gate->vsock.path = ptr_steal(path->data);
 	*path = (struct buf){0};
@@ -245,7 +315,7 @@ static int open_need(struct gate *gate, enum path_role role, unsigned int index)
 	cleanup_buf struct buf path = {0};
 	int r;
 
-	if (role >= PATH_NR || !is_of_drive(gate, role))
+	if (role >= PATH_NR || !is_of_drive(gate, role, index))
 		return -EACCES;
 	r = find_path(gate, role, index, &path);
 	if (r < 0)
@@ -272,7 +342,8 @@ int gate_take_need(struct gate *gate)
 {
 	struct gate_reply *reply = &gate->reply;
 
-	if (!gate_in_progress(gate) || (!gate->locked && !is_early(gate)) ||
+	if (!gate_in_progress(gate) ||
+	    (!gate->locked && !gate->waits && !is_early(gate)) ||
 	    ++gate->nr_needs > NEEDS_MAX ||
 	    need_read(&gate->request, gate->raw, gate->raw_len) < 0)
 		return -EPROTO;

@@ -14,12 +14,14 @@
  *   from the gate
  *     REQUEST     a piece of a client's request, as it came
  *     DESCRIPTOR  to a NEED: descriptors, or an errno with its sentence
- *     DONE        to SAVED and LOCKED: 0, or an errno with its sentence
+ *     DONE        to SAVED and LOCKED: 0, or an errno with its sentence; a
+ *                 LOCKED(WIRE_RUNS) behind a LOCKED(WIRE_WAITS) has none
  *     DIALED      to a DIAL: a connected socket, or an errno
  *     NOTE        a line for the log; the gate has none
  *   from the guest process
  *     HANDOVER    what the gate has to know of the VM; before LOCKED only
- *     LOCKED      the guest is about to run: believe nothing from here on
+ *     LOCKED      the guest is about to run, or waits: believe nothing from
+ *                 here on
  *     ANSWER      a piece of the answer to the request in progress
  *     NEED        open what the request in progress names in this field
  *     SAVED       the files of a snapshot are written: let them take their
@@ -62,6 +64,12 @@ enum wire_kind {
 	WIRE_ABORTED,
 	WIRE_DIAL,
 	WIRE_NR_KINDS,
+};
+
+/* What a LOCKED tells: its @value. */
+enum wire_locked {
+	WIRE_RUNS,  /* the guest is about to run: behind WIRE_WAITS no answer */
+	WIRE_WAITS, /* it was restored, and waits for its lease (lease.h) */
 };
 
 /* What a HANDOVER tells: its @value. */

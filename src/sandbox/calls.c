@@ -7,9 +7,9 @@
  * for sendto, fstat for newfstatat. And what can be made before the lock is.
  *
  * The guest process is the first three threads. The gate runs no guest and
- * opens what a client names; that of a process that is locked first may
- * besides, until the guest runs, make what a configuration names, and load the
- * gate's filter.
+ * opens what a client names; that of a process that waits for its VM may
+ * besides, until the guest runs, make what a configuration, a snapshot or a
+ * lease names, and load the gate's filter.
  */
 #include "sandbox/calls.h"
 
@@ -194,7 +194,7 @@ const struct sandbox_call sandbox_calls[] = {
 	ONLY(G, socket, "a peer of the socket device", IS(0, AF_UNIX)),
 	ALLOW(G, connect, "the same"),
 
-	/* The same for a VM that is configured behind the lock. */
+	/* The same for a VM that is configured or leased behind the lock. */
 	ALLOW(E, bind, "the socket device's path"),
 	ALLOW(E, listen, "the same"),
 	ONLY(E, setsockopt, "how long a handler may take to accept", IS(2, SO_SNDTIMEO)),

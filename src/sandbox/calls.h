@@ -43,7 +43,7 @@ enum sandbox_thread {
 	SANDBOX_VCPU,
 	SANDBOX_PAGER, /* watches the handler of userfaultfd */
 	SANDBOX_GATE,
-	SANDBOX_GATE_EARLY, /* of --sandbox-first, until the guest runs */
+	SANDBOX_GATE_EARLY, /* of a VM that waits, until the guest runs */
 	SANDBOX_NR_THREADS,
 };
 

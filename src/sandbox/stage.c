@@ -335,12 +335,12 @@ int sandbox_gate(const struct sandbox *s)
 		return 0;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	return lock_gate(s, s->first ? SANDBOX_GATE_EARLY : SANDBOX_GATE);
+	return lock_gate(s, s->early ? SANDBOX_GATE_EARLY : SANDBOX_GATE);
 }
 
 int sandbox_gate_runs(const struct sandbox *s)
 {
-	return s && s->first && s->mode != SANDBOX_OFF
+	return s && s->early && s->mode != SANDBOX_OFF
 		       ? lock_gate(s, SANDBOX_GATE)
 		       : 0;
 }

@@ -76,8 +76,9 @@ enum sandbox_filters {
  * @own_pids:	this is one of the first two of a PID namespace: volt's (2), or
  *		volt-jailer's (1)
  * @isolation:	what became of that; @locked
- * @first:	the process is locked before it is configured: its gate binds
- *		sockets and attaches taps until the guest runs
+ * @first:	the process is locked before it is configured
+ * @early:	its gate binds sockets and attaches taps until the guest runs,
+ *		for what is configured, loaded or leased behind the lock
  * @locked:	sandbox_lock() has been passed
  * @has:	enum sandbox_has of the VM, before its threads have their
  *		filters
@@ -95,6 +96,7 @@ struct sandbox {
 	bool isolate;
 	bool own_pids;
 	bool first;
+	bool early;
 	bool locked;
 	unsigned int has;
 	struct isolation isolation;
@@ -167,12 +169,12 @@ int sandbox_lock(struct sandbox *s, struct err *err) __must_check;
 int sandbox_lock_thread(const struct sandbox *s) __must_check;
 
 /* The gate, before its first client: no privilege by what it would execute,
- * Landlock, and its filter; in a process that is locked first those of the
- * early gate. Return: 0 or -errno. */
+ * Landlock, and its filter; with @s->early those of the early gate. Return: 0
+ * or -errno. */
 int sandbox_gate(const struct sandbox *s) __must_check;
 
-/* The gate of such a process: the guest is about to run, and nothing is bound
- * or made any more. Return: 0 or -errno. */
+/* The early gate: the guest is about to run, and nothing is bound or made any
+ * more. Return: 0 or -errno. */
 int sandbox_gate_runs(const struct sandbox *s) __must_check;
 
 /**

@@ -31,7 +31,7 @@ static int kind_net_make(struct virtio_slots *slots, size_t i,
 		.has_mac = config->has_mac,
 		.has_mtu = config->has_mtu,
 		.mtu = config->mtu,
-		.uso = tap_has_uso(config->fd),
+		.uso = config->pending || tap_has_uso(config->fd),
 	};
 	struct net_dev *net;
 	char name[64];

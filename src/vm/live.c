@@ -56,6 +56,7 @@ int live_drive_set_file(struct vm *vm, struct drive_config *drive,
 	free(drive->path_on_host);
 	drive->path_on_host = ptr_steal(copy);
 	drive->is_overlay = false;
+	drive->pending = false;
 	return 0;
 }
 
@@ -109,6 +110,31 @@ int live_net_set_limits(struct vm *vm, const char *id,
 	return 0;
 }
 
+/* Never NULL: a started VM has a device for each interface. */
+static struct net_dev *find_net(struct vm *vm, const struct net_config *net)
+{
+	size_t i = (size_t)(net - vm->config.nets);
+	struct virtio_dev *dev = live_find(vm, &virtio_kind_net, i);
+
+	assert(dev);
+	return container_of(dev, struct net_dev, dev);
+}
+
+int live_net_fits(struct vm *vm, const struct net_config *net, int fd)
+{
+	return net_tap_fits(find_net(vm, net), fd);
+}
+
+void live_net_set_tap(struct vm *vm, const struct net_config *net, int fd)
+{
+	net_set_tap(find_net(vm, net), fd);
+}
+
+void live_net_set_mac(struct vm *vm, const struct net_config *net)
+{
+	net_set_mac(find_net(vm, net), net->guest_mac);
+}
+
 /* ---- the balloon ---- */
 
 struct balloon *live_balloon(struct vm *vm)
@@ -134,6 +160,17 @@ void live_balloon_set_interval(struct vm *vm, uint16_t seconds)
 }
 
 /* ---- the socket device ---- */
+
+int live_vsock_set_path(struct vm *vm, const char *uds_path, int listen_fd)
+{
+	return vsock_set_path(live_find(vm, &virtio_kind_vsock, 0), uds_path,
+			      listen_fd);
+}
+
+void live_vsock_set_cid(struct vm *vm, uint32_t guest_cid)
+{
+	vsock_set_cid(live_find(vm, &virtio_kind_vsock, 0), guest_cid);
+}
 
 void live_vsock_dialed(struct vm *vm, uint32_t port, int rc, int fd)
 {

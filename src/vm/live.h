@@ -47,6 +47,19 @@ int live_net_set_limits(struct vm *vm, const char *id,
 			const struct rate_limiter_config *tx,
 			struct err *err) __must_check;
 
+/* net_tap_fits(), net_set_tap() and net_set_mac() of a started VM's interface.
+ * Return: as net_tap_fits(). */
+int live_net_fits(struct vm *vm, const struct net_config *net,
+		  int fd) __must_check;
+void live_net_set_tap(struct vm *vm, const struct net_config *net, int fd);
+void live_net_set_mac(struct vm *vm, const struct net_config *net);
+
+/* vsock_set_path() and vsock_set_cid() of a started VM's socket device. Return:
+ * as vsock_set_path(). */
+int live_vsock_set_path(struct vm *vm, const char *uds_path,
+			int listen_fd) __must_check;
+void live_vsock_set_cid(struct vm *vm, uint32_t guest_cid);
+
 /* vsock_dialed() of the VM's socket device, if it has one (dev/vsock.h). */
 void live_vsock_dialed(struct vm *vm, uint32_t port, int rc, int fd);
 

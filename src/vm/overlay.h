@@ -21,6 +21,9 @@
  * name a disk that nobody has. A drive that gets another file (PATCH /drives)
  * has an overlay no longer.
  *
+ * A VM that was restored to wait for a lease (lease.h) is locked by then: the
+ * calls are those that its filter knows.
+ *
  * Context: the VMM thread, before the guest runs.
  */
 #pragma once
@@ -33,6 +36,14 @@
  * Return: 0, or -errno with a sentence.
  */
 int overlay_fill(struct vm_config *config, struct err *err) __must_check;
+
+/**
+ * overlay_copy() - what @from holds into @to, which is empty
+ *
+ * Return: 0, or -errno with a sentence about @drive.
+ */
+int overlay_copy(const struct drive_config *drive, int from, int to,
+		 struct err *err) __must_check;
 
 /* A drive with one, or NULL. */
 const struct drive_config *overlay_find(const struct vm_config *config);

@@ -191,7 +191,10 @@ static int read_files(struct snapshot_reader *reader,
 
 static int restore_run(struct vm *vm, bool resume, struct err *err)
 {
-	int r = vm_run(vm, true, err);
+	int r;
+
+	vm->waits = !resume;
+	r = vm_run(vm, true, err);
 
 	if (r < 0)
 		return r;

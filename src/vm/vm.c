@@ -5,6 +5,7 @@
 #include "vm/vm.h"
 
 #include "base/log.h"
+#include "config/override.h"
 #include "config/parts.h"
 #include "host/stream.h"
 #include "mem/changed.h"
@@ -275,6 +276,15 @@ int vm_resume(struct vm *vm, struct err *err)
 {
 	if (vm->state == VM_NOT_STARTED)
 		return not_started(err);
+	if (vm->waits) {
+		int r = config_missing(&vm->config, NULL, NULL, err);
+
+		if (r == 0 && vm->runs)
+			r = vm->runs(vm, vm->lock_ctx, err);
+		if (r < 0)
+			return r;
+		vm->waits = false;
+	}
 	if (vm->state == VM_PAUSED) {
 		slots_resume(&vm->machine->slots);
 		vcpus_resume(&vm->machine->vcpus);

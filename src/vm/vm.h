@@ -73,6 +73,10 @@ struct sandbox;
  * @lock:	called once, before @sandbox locks; the process opens nothing by
  *		itself from then on. NULL: nobody has to know
  * @locked:	it was called
+ * @waits:	it was restored without resume, and has not run since: a lease
+ *		may come (lease.h)
+ * @leased:	one has come
+ * @runs:	called before such a VM runs first. NULL: nobody has to know
  * @meet_vsock:	called by a restore or a configuration file that has a socket
  *		device, before anything of it is opened; NULL: nobody waits for
  *		that
@@ -96,6 +100,9 @@ struct vm {
 	int (*lock)(struct vm *vm, void *ctx, struct err *err);
 	void *lock_ctx;
 	bool locked;
+	bool waits;
+	bool leased;
+	int (*runs)(struct vm *vm, void *ctx, struct err *err);
 	int (*meet_vsock)(struct vm *vm, struct err *err);
 	void (*changed)(struct vm *vm);
 	struct handover handover;
@@ -183,8 +190,8 @@ int vm_run(struct vm *vm, bool paused, struct err *err) __must_check;
 void vm_set_state(struct vm *vm, enum vm_state state);
 
 /* Idempotent; when vm_pause() returns 0 no vCPU executes guest code. Return: 0;
- * with a sentence -EINVAL before the start, -ETIME for a vCPU that does not
- * stop. */
+ * with a sentence -EINVAL before the start, -ENOENT when something waits for a
+ * lease, -ETIME for a vCPU that does not stop. */
 int vm_pause(struct vm *vm, struct err *err) __must_check;
 int vm_resume(struct vm *vm, struct err *err) __must_check;
 

@@ -230,6 +230,9 @@ static int prepare_sandbox(struct vmm *v, struct err *err)
 	int r = 0;
 
 	s->first = o->sandbox_first;
+	/* What is started at once has no request before its guest runs. */
+	s->early = o->api_sock && !o->seccomp_filter && !o->kernel &&
+		   !o->config_file && (!o->restore || o->paused);
 	if (o->no_seccomp) {
 		s->filters = SANDBOX_FILTERS_NONE;
 	} else if (o->seccomp_filter) {

@@ -47,6 +47,9 @@ static const char *const requests[] = {
 	"PUT /snapshot/create HTTP/1.1\r\nContent-Length: 44\r\n\r\n"
 	"{\"snapshot_path\":\"s/\",\"snapshot_type\":\"Diff\"}",
 	"GET /version HTTP/1.1\r\n\r\n",
+	"PUT /volt/lease HTTP/1.1\r\nContent-Length: 92\r\n\r\n"
+	"{\"drives\":[{\"drive_id\":\"a\",\"overlay\":\".\","
+	"\"path_on_host\":\"disk\"}],\"vsock\":{\"uds_path\":\"own\"}}",
 };
 
 static void leave_folder(void)
@@ -89,6 +92,9 @@ static bool is_ours(const struct stat *st)
 {
 	struct stat disk;
 
+	/* A listener of a lease, which has no device. */
+	if (S_ISSOCK(st->st_mode))
+		return true;
 	return stat(DISK, &disk) == 0 && st->st_dev == disk.st_dev &&
 	       (st->st_ino == disk.st_ino || S_ISREG(st->st_mode) ||
 		S_ISDIR(st->st_mode));

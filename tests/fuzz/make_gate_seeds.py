@@ -16,10 +16,12 @@ import sys
 VSOCK, DRIVE, DRIVE_RO, SAVES = 1, 2, 3, 4
 ROLES = re.findall(r"^\tPATH_(\w+),", (
     pathlib.Path(__file__).parents[2] / "src/host/path.h").read_text(), re.M)
-DISK, DISK_RO, FOLDER, PLACE, PROC_DIR = (ROLES.index(x) for x in (
-    "DISK", "DISK_RO", "FOLDER", "PLACE", "PROC_DIR"))
+DISK, DISK_RO, FOLDER, PLACE, PROC_DIR, OVERLAY, OWN_SOCKET = (
+    ROLES.index(x) for x in ("DISK", "DISK_RO", "FOLDER", "PLACE", "PROC_DIR",
+                             "OVERLAY", "VSOCK"))
 IDENTITY = 32 + 8 + 16 + 32 * 16
-PATCH, CREATE, DIFF, GET = 0, 2, 4, 6
+PATCH, CREATE, DIFF, GET, LEASE = 0, 2, 4, 6, 8
+RUNS, WAITS = 0, 1
 LINK = 1
 PIECE = 16384
 
@@ -29,13 +31,13 @@ def message(kind, serial=0, value=0, rc=0, tail=b"", total=0, at=0, fd=False):
     return struct.pack("<H", len(text) | (0x8000 if fd else 0)) + text
 
 
-def lock(tracked=1):
+def lock(tracked=1, how=RUNS):
     base = bytes(IDENTITY) + struct.pack("<QQ", 8192, tracked)
     return (message(HANDOVER, value=SAVES, tail=base) +
             message(HANDOVER, value=VSOCK, tail=bytes(16) + b"v") +
             message(HANDOVER, value=DRIVE, tail=b"a") +
             message(HANDOVER, value=DRIVE_RO, tail=b"b") +
-            message(LOCKED, 1))
+            message(LOCKED, 1, how))
 
 
 def answer(serial=1, value=204, tail=b""):
@@ -70,6 +72,16 @@ def seeds():
                                 at=PIECE)),
         "dial": (GET, lock() + b"".join(
             message(DIAL, value=port) for port in range(20)) + answer()),
+        "lease": (LEASE, lock(how=WAITS) + b"".join(
+            message(NEED, n, role) for n, role in enumerate(
+                (DISK, DISK_RO, OVERLAY, OWN_SOCKET), 2)) +
+                  message(LOCKED, 6, RUNS) + message(NEED, 7, DISK) +
+                  answer()),
+        "lease-roles": (LEASE, lock(how=WAITS) + b"".join(
+            message(NEED, role + 2, role | role % 2 << 8)
+            for role in range(32)) + answer()),
+        "lease-late": (LEASE, lock() + message(NEED, 2, DISK) + answer()),
+        "lease-twice": (LEASE, lock(how=WAITS) + message(LOCKED, 2, WAITS)),
         "early": (PATCH, message(NEED, 1, DISK)),
         "late-handover": (PATCH, lock() + message(HANDOVER, value=DRIVE,
                                                   tail=b"c")),

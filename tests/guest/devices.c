@@ -6,7 +6,8 @@
  * the device fills gets buffers, and one request is made to those that answer
  * by themselves. Then `ready`, and after a byte of input the same requests
  * again: a clone's devices go on with the rings as they were. If the byte is
- * an `r`, from `ready` on again.
+ * an `r`, from `ready` on again; if it is an `i`, it tells who it is, as the
+ * devices have it: address, CID, sectors, and how often each has changed.
  */
 #include "blk.h"
 
@@ -61,8 +62,34 @@ static void requests(void)
 	check(ask(balloon, &numbers, 1), "a-page-for-the-balloon");
 }
 
+static uint32_t generation(const struct virtio *v)
+{
+	return virtio_read(v, VIRTIO_R_CONFIG_GENERATION);
+}
+
+static void identity(void)
+{
+	const uint64_t mac = net->base + VIRTIO_R_CONFIG;
+
+	print("mac %x:%x:%x:%x:%x:%x", read8(mac), read8(mac + 1),
+	      read8(mac + 2), read8(mac + 3), read8(mac + 4), read8(mac + 5));
+	print(" cid %u sectors %u changed %u %u %u\n",
+	      virtio_read(vsock, VIRTIO_R_CONFIG),
+	      virtio_read(blk, VIRTIO_R_CONFIG), generation(net),
+	      generation(vsock), generation(blk));
+}
+
+static char next_byte(void)
+{
+	while (!(in8(COM1 + 5) & 1))
+		cpu_pause();
+	return (char)in8(COM1);
+}
+
 void guest_main(void)
 {
+	char byte;
+
 	net = start(VIRTIO_NET, "net");
 	blk = start(VIRTIO_BLOCK, "block");
 	rng = start(VIRTIO_ENTROPY, "entropy");
@@ -78,8 +105,8 @@ void guest_main(void)
 	do {
 		requests();
 		print("ready\n");
-		while (!(in8(COM1 + 5) & 1))
-			cpu_pause();
-	} while (in8(COM1) == 'r');
+		while ((byte = next_byte()) == 'i')
+			identity();
+	} while (byte == 'r');
 	requests();
 }

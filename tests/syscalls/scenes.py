@@ -569,6 +569,44 @@ def first_network(stage):
     run.finish()
 
 
+def lease(stage):
+    """A clone of a VM that is given drives, a tap and a socket, in both orders
+    of lock and load."""
+    words = stage.namespace("vt0")
+    run, api = stage.api(words=words)
+    api.set("PUT", "/boot-source", {"kernel_image_path":
+                                    stage.kernel("ticker")})
+    for name in ("w", "x"):
+        api.set("PUT", f"/drives/{name}", {
+            "drive_id": name, "path_on_host": stage.disk(name),
+            "is_root_device": False, "is_read_only": False})
+    api.set("PUT", "/network-interfaces/n0", {"iface_id": "n0",
+                                              "host_dev_name": "vt0"})
+    api.set("PUT", "/vsock", {"guest_cid": 3, "uds_path": str(
+        stage.folder / "lent.sock")})
+    start_vm(api)
+    run.wait_for("tick 1")
+    api.set("PUT", "/snapshot/create", {"snapshot_path":
+                                        f"{stage.folder}/lent/"})
+    run.process.terminate()
+    run.finish()
+    for number, flags in enumerate(((), ("--sandbox-first",))):
+        run, api = stage.api(*flags, words=words)
+        api.set("PUT", "/snapshot/load", {
+            "snapshot_path": f"{stage.folder}/lent/", "lease": True})
+        api.set("PUT", "/volt/lease", {
+            "drives": [{"drive_id": "w", "overlay": str(stage.folder)},
+                       {"drive_id": "x", "path_on_host":
+                        stage.disk(f"own{number}")}],
+            "network_interfaces": [{"iface_id": "n0",
+                                    "host_dev_name": "vt0"}],
+            "vsock": {"uds_path": str(stage.folder / f"l{number}.sock")},
+            "resume_vm": True})
+        run.wait_for("tick")
+        run.process.terminate()
+        run.finish()
+
+
 def vsock(stage):
     """Connections of the host and of the guest, closed in every order."""
     path = stage.folder / "v.sock"
@@ -732,6 +770,7 @@ def ends(stage):
 
 SCENES = (start, start_devices, no_start, restore, restore_uffd, day, block,
           network, full_chips, vhost, allow, isolated, first, first_network,
+          lease,
           vsock, balloon, entropy, console, logs, ends)
 # What the end-to-end lane has time for.
 SHORT = (start_devices, no_start, restore, restore_uffd, day, allow, isolated,

@@ -101,7 +101,7 @@ static void what_is_not_used_is_refused(void **state)
 		{.kind = WIRE_NEED, .serial = 1, .total = 1},
 		{.kind = WIRE_NEED, .serial = 1, .at = 1},
 		{.kind = WIRE_LOCKED, .rc = -1},
-		{.kind = WIRE_LOCKED, .value = 1},
+		{.kind = WIRE_LOCKED, .at = 1},
 		{.kind = WIRE_DIAL, .total = 1ull << 63},
 		{.kind = WIRE_ANSWER, .rc = -1},
 		{.kind = WIRE_SAVED, .value = 1},
