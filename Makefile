@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 
 # The programs and their pages; what tests need, they build.
-PROGRAMS := volt volt-vmm volt-jailer volt-pager volt.spdx.json src/docgen/volt.1 src/docgen/volt.fish
+PROGRAMS := volt volt-vmm volt-jailer volt-pager volt-pool volt.spdx.json src/docgen/volt.1 src/docgen/volt.fish
 
 # The programs, release build.
 all: programs

@@ -281,3 +281,11 @@ static const struct schema_field wire_answer[] = {
 };
 const struct schema_object pool_answer_schema =
 	WIRE_OF(pool_answer, wire_answer);
+
+const char *pool_state_name(enum pool_state state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(wire_state_names); i++)
+		if (wire_state_names[i].value == (unsigned int)state)
+			return wire_state_names[i].name;
+	return "?";
+}

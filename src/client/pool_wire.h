@@ -386,3 +386,6 @@ extern const struct schema_object pool_answer_schema;
 			   .queue = POOL_QUEUE_DEFAULT,      \
 			   .wait_ms = POOL_WAIT_MS_DEFAULT}, \
 	})
+
+/* "ready", "leased"; "?" for what is none. */
+const char *pool_state_name(enum pool_state state);

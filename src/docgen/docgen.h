@@ -11,7 +11,7 @@
 #include "cli/cli.h"
 
 /* The programs beside `volt`, which has commands. */
-#define DOCGEN_NR_PROGRAMS 3
+#define DOCGEN_NR_PROGRAMS 4
 extern const struct args_page *const docgen_programs[DOCGEN_NR_PROGRAMS];
 
 /* "volt-net-add" of "volt net add", for file and page names. */

@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "jailer/page.h"
+#include "pool/page.h"
 #include "serve/page.h"
 #include "vmm/page.h"
 
@@ -22,6 +23,7 @@ const struct args_page *const docgen_programs[DOCGEN_NR_PROGRAMS] = {
 	&vmm_page,
 	&jailer_page,
 	&serve_page,
+	&pool_page,
 };
 
 void docgen_put_dashed(struct buf *out, const char *name)

@@ -33,7 +33,7 @@ static int new_socket(int type)
 	return fd < 0 ? -errno : fd;
 }
 
-int unix_listen(const char *path, int backlog)
+static int unix_listen_as(int type, const char *path, int backlog)
 {
 	struct sockaddr_un addr;
 	cleanup_fd int fd = -1;
@@ -41,7 +41,7 @@ int unix_listen(const char *path, int backlog)
 
 	if (r < 0)
 		return r;
-	fd = new_socket(SOCK_STREAM | SOCK_NONBLOCK);
+	fd = new_socket(type | SOCK_NONBLOCK);
 	if (fd < 0)
 		return fd;
 	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
@@ -51,6 +51,16 @@ int unix_listen(const char *path, int backlog)
 	r = -errno;
 	(void)unlink(path);
 	return r;
+}
+
+int unix_listen(const char *path, int backlog)
+{
+	return unix_listen_as(SOCK_STREAM, path, backlog);
+}
+
+int unix_listen_packets(const char *path, int backlog)
+{
+	return unix_listen_as(SOCK_SEQPACKET, path, backlog);
 }
 
 static int set_limit(int fd, int limit_ms)

@@ -42,6 +42,10 @@
  */
 int unix_listen(const char *path, int backlog) __must_check;
 
+/* The same of type SOCK_SEQPACKET: messages keep their ends. Return: as
+ * unix_listen(). */
+int unix_listen_packets(const char *path, int backlog) __must_check;
+
 /**
  * unix_connect() - a stream socket that is connected to @path
  * @limit_ms:	or UNIX_NOWAIT, UNIX_WAIT

@@ -35,6 +35,7 @@ BASES = {
     "volt-jailer": [["--exec-file", "none", "--id", "x", "--gid", "1",
                      "--uid", "1"]],
     "volt-pager": [["none/none", "none"]],
+    "volt-pool": [["--socket", "none/none/pool.sock"]],
     "volt run": [["--kernel", "none"]],
     "volt restore": [["none"]],
     "volt stop": [["none"]],
@@ -102,7 +103,8 @@ class Person:
         self.bin.mkdir()
         self.here.mkdir()
         (self.folder / "run").mkdir(mode=0o700)
-        for name in ("volt", "volt-vmm", "volt-jailer", "volt-pager"):
+        for name in ("volt", "volt-vmm", "volt-jailer", "volt-pager",
+                     "volt-pool"):
             shutil.copy(BUILD / name, self.bin)
         self.prefix = []
         if uid != os.geteuid():

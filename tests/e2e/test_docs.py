@@ -87,7 +87,7 @@ def commands():
     """All programs, and each command and form that docs/cli.md lists."""
     rows = re.findall(r"^\| \[`(volt [a-z ]+)`\]",
                       (DOCS / "cli.md").read_text(), re.M)
-    return ["volt", "volt-jailer", "volt-pager", "volt-vmm", *rows]
+    return ["volt", "volt-jailer", "volt-pager", "volt-pool", "volt-vmm", *rows]
 
 
 def flags_of(build, words):

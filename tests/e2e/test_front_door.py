@@ -37,7 +37,8 @@ def test_install(build, tmp_path):
                    capture_output=True, check=True)
     programs = {p.name: p for p in tmp_path.glob("**/bin/*")
                 if p.suffix != ".debug"}
-    assert set(programs) == {"volt", "volt-jailer", "volt-pager", "volt-vmm"}
+    assert set(programs) == {"volt", "volt-jailer", "volt-pager", "volt-pool",
+                             "volt-vmm"}
     for program in programs.values():
         subprocess.run([program, "--version"], capture_output=True,
                        timeout=60, check=True)
@@ -71,7 +72,7 @@ def test_debug_files(build, vmm, tmp_path):
         assert debug.stat().st_mode & 0o777 == 0o644
     names = {p.name for p in tmp_path.glob("**/bin/*.debug")}
     assert names == {"volt.debug", "volt-jailer.debug", "volt-pager.debug",
-                     "volt-vmm.debug"}
+                     "volt-pool.debug", "volt-vmm.debug"}
     if not shutil.which("gdb"):
         pytest.skip("gdb is not installed")
     installed = next(tmp_path.glob("**/bin/volt-vmm"))

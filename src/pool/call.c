@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * call.c - a request to a VM's API that nobody waits for (call.h)
+ */
+#include "pool/call.h"
+
+#include "base/fd.h"
+#include "base/http_parse.h"
+#include "host/unix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define CALL_PIECE 512u
+#define CALL_MS_NS 1000000u
+
+static void call_tell(struct call *call, int status, const char *body,
+		      size_t len)
+{
+	call->busy = false;
+	timer_stop(&call->deadline);
+	call->done(call, status, body, len);
+}
+
+static void call_fail(struct call *call, int error)
+{
+	call_close(call);
+	call_tell(call, error, NULL, 0);
+}
+
+int call_answer(const char *data, size_t len, int *status, const char **body,
+		size_t *body_len)
+{
+	const char *end = len > 0 ? memmem(data, len, "\r\n\r\n", 4) : NULL;
+	size_t head = end ? (size_t)(end - data) + 4 : 0;
+	uint64_t want = 0;
+	int r;
+
+	if (!end)
+		return len < API_CLIENT_HEAD_MAX ? 0 : -EMSGSIZE;
+	if (head > API_CLIENT_HEAD_MAX)
+		return -EMSGSIZE;
+	r = http_parse_answer(data, head, status, &want);
+	if (r < 0)
+		return r;
+	if (want > API_CLIENT_BODY_MAX)
+		return -EMSGSIZE;
+	if (len - head > want)
+		return -EBADMSG;
+	*body = data + head;
+	*body_len = want;
+	return len - head == want;
+}
+
+static void call_receive(struct call *call)
+{
+	struct buf in;
+	const char *body = NULL;
+	size_t len = 0;
+	int r, status = 0;
+	ssize_t n;
+
+	if (!buf_reserve(&call->in, call->in.len + CALL_PIECE)) {
+		call_fail(call, -ENOMEM);
+		return;
+	}
+	n = recv(call->src.fd, call->in.data + call->in.len,
+		 call->in.capacity - call->in.len, MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0 || !call->busy) {
+		call_fail(call, n < 0 ? -errno : n ? -EBADMSG : -ECONNRESET);
+		return;
+	}
+	call->in.len += (size_t)n;
+	r = call_answer(call->in.data, call->in.len, &status, &body, &len);
+	if (r < 0)
+		call_fail(call, r);
+	if (r <= 0)
+		return;
+	/* The callback may start the next one, or end all this. */
+	in = call->in;
+	call->in = (struct buf){0};
+	call_tell(call, status, body, len);
+	buf_free(&in);
+}
+
+/* Return: 0, or -errno. A server that closes has perhaps answered before. */
+static int call_send(struct call *call)
+{
+	while (call->sent < call->out.len) {
+		ssize_t n = send(call->src.fd, call->out.data + call->sent,
+				 call->out.len - call->sent,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EAGAIN)
+			return loop_mod(call->loop, &call->src,
+					EPOLLIN | EPOLLOUT);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno != EPIPE)
+			return -errno;
+		call->sent = n < 0 ? call->out.len : call->sent + (size_t)n;
+	}
+	buf_free(&call->out);
+	return loop_mod(call->loop, &call->src, EPOLLIN);
+}
+
+static void call_ready(struct loop_source *src, uint32_t events)
+{
+	struct call *call = container_of(src, struct call, src);
+	int r = events & EPOLLOUT ? call_send(call) : 0;
+
+	if (r < 0)
+		call_fail(call, r);
+	else if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		call_receive(call);
+}
+
+static void call_late(struct timer *timer)
+{
+	call_fail(container_of(timer, struct call, deadline), -ETIMEDOUT);
+}
+
+void call_init(struct call *call, struct loop *loop,
+	       void (*done)(struct call *call, int status, const char *body,
+			    size_t len))
+{
+	*call = (struct call){
+		.loop = loop,
+		.src = {.fd = -1, .cb = call_ready, .events = EPOLLIN},
+		.done = done,
+	};
+	timer_init(&call->deadline, loop, call_late);
+}
+
+int call_open(struct call *call, const char *path)
+{
+	int r, fd = unix_connect(path, UNIX_NOWAIT);
+
+	if (fd < 0)
+		return fd;
+	call->src.fd = fd;
+	call->src.events = EPOLLIN;
+	r = loop_add(call->loop, &call->src);
+	if (r < 0)
+		fd_close(&call->src.fd);
+	return r;
+}
+
+void call_close(struct call *call)
+{
+	loop_del(call->loop, &call->src);
+	fd_close(&call->src.fd);
+	timer_stop(&call->deadline);
+	buf_free(&call->out);
+	buf_free(&call->in);
+	call->sent = 0;
+	call->busy = false;
+}
+
+int call_steal(struct call *call)
+{
+	int fd;
+
+	loop_del(call->loop, &call->src);
+	fd = fd_steal(&call->src.fd);
+	if (fd >= 0 && fcntl(fd, F_SETFL, 0) < 0)
+		fd_close(&fd);
+	call_close(call);
+	return fd;
+}
+
+int call_start(struct call *call, const char *method, const struct buf *target,
+	       const struct buf *body, unsigned int limit_ms)
+{
+	int r = call->src.fd < 0 ? -ENOTCONN : call->busy ? -EBUSY : 0;
+
+	if (r == 0) {
+		buf_clear(&call->out);
+		call->sent = 0;
+		buf_addf(&call->out, "%s ", method);
+		buf_add(&call->out, target->data, target->len);
+		buf_addf(&call->out,
+			 " HTTP/1.1\r\nHost: localhost\r\n"
+			 "Content-Type: application/json\r\n"
+			 "Content-Length: %zu\r\n\r\n",
+			 body->len);
+		buf_add(&call->out, body->data, body->len);
+		r = call->out.failed || target->failed || body->failed
+			    ? -ENOMEM
+			    : call_send(call);
+	}
+	if (r < 0) {
+		call_close(call);
+		return r;
+	}
+	call->busy = true;
+	timer_set(&call->deadline, (uint64_t)limit_ms * CALL_MS_NS, 0);
+	return 0;
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * proc.c - processes (theory of operation: proc.h)
+ */
+#include "pool/proc.h"
+
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PROC_TEXT_MAX 1024
+
+/* Debian 12's headers have none of it (linux/pidfd.h). */
+struct proc_pidfd_info {
+	uint64_t mask;
+	uint64_t cgroup;
+	uint32_t ids[11];
+	int32_t exit_code;
+};
+_Static_assert(sizeof(struct proc_pidfd_info) == 64, "version 0 of the kernel");
+#define PROC_PIDFD_GET_INFO  _IOWR(0xFF, 11, struct proc_pidfd_info)
+#define PROC_PIDFD_INFO_EXIT (1ull << 3)
+
+/* ---- start ---- */
+
+/* In the child: async-signal-safe calls only. */
+static int proc_become(const struct proc_as *as)
+{
+	gid_t groups[64];
+	size_t n = as->nr_groups < ARRAY_SIZE(groups) ? as->nr_groups
+						      : ARRAY_SIZE(groups);
+
+	if (as->same)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		groups[i] = as->groups[i];
+	if (setgroups(n, groups) < 0 ||
+	    setresgid(as->gid, as->gid, as->gid) < 0 ||
+	    setresuid(as->uid, as->uid, as->uid) < 0)
+		return -errno;
+	return 0;
+}
+
+__attribute__((noreturn)) static void proc_child_runs(int go, char *const *argv,
+						      const struct proc_as *as,
+						      int null, int log)
+{
+	sigset_t none;
+	ssize_t n;
+	char byte;
+
+	sigemptyset(&none);
+	do
+		n = read(go, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	if (n != 1)
+		_exit(0); /* the daemon is gone, and knows nothing of us */
+	if (setsid() < 0 || dup2(null, STDIN_FILENO) < 0 ||
+	    dup2(null, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0 ||
+	    signal(SIGPIPE, SIG_DFL) == SIG_ERR ||
+	    sigprocmask(SIG_SETMASK, &none, NULL) < 0 || proc_become(as) < 0)
+		_exit(126);
+	(void)execv(argv[0], argv);
+	_exit(127);
+}
+
+int proc_start(struct proc_new *p, char *const *argv, const struct proc_as *as,
+	       int null, int log, struct err *err)
+{
+	struct clone_args args = {
+		.flags = CLONE_PIDFD,
+		.pidfd = (uint64_t)(uintptr_t)&p->pidfd,
+		.exit_signal = SIGCHLD,
+	};
+	int go[2];
+	long pid;
+
+	*p = (struct proc_new){.pidfd = -1, .go = -1};
+	if (pipe2(go, O_CLOEXEC) < 0)
+		return err_set(err, -errno, "Cannot make a pipe: %s",
+			       err_name(errno));
+	pid = syscall(SYS_clone3, &args, sizeof(args));
+	if (pid == 0) {
+		(void)close(go[1]);
+		proc_child_runs(go[0], argv, as, null, log);
+	}
+	fd_close(&go[0]);
+	if (pid < 0) {
+		err_set(err, -errno, "Cannot start a process: %s",
+			err_name(errno));
+		fd_close(&go[1]);
+		return err ? err->rc : -EAGAIN;
+	}
+	p->pid = (pid_t)pid;
+	p->go = go[1];
+	return 0;
+}
+
+void proc_go(struct proc_new *p)
+{
+	if (fd_write_full(p->go, "", 1) < 0)
+		proc_kill(p->pidfd, SIGKILL);
+	fd_close(&p->go);
+}
+
+/* ---- look ---- */
+
+/* Return: @text, NUL-terminated, or NULL. */
+static char *proc_read(pid_t pid, const char *file, char *text)
+{
+	char path[64];
+	cleanup_fd int fd = -1;
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, PROC_TEXT_MAX - 1);
+	if (n < 0)
+		return NULL;
+	text[n] = '\0';
+	return text;
+}
+
+uint64_t proc_start_time(pid_t pid)
+{
+	char text[PROC_TEXT_MAX];
+	unsigned long long start;
+	const char *at;
+
+	if (!proc_read(pid, "stat", text))
+		return 0;
+	/* Behind the name, which may hold anything; field 22. */
+	at = strrchr(text, ')');
+	for (int field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	return at && sscanf(at, "%llu", &start) == 1 ? start : 0;
+}
+
+uint64_t proc_cpu_ns(pid_t pid)
+{
+	struct timespec ts;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(pid, &clock) != 0 ||
+	    clock_gettime(clock, &ts) < 0)
+		return 0;
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+void proc_memory(pid_t pid, uint64_t *private_kib, uint64_t *shared_kib)
+{
+	char text[PROC_TEXT_MAX];
+	unsigned long long resident, shared;
+	uint64_t page_kib = (uint64_t)sysconf(_SC_PAGESIZE) / 1024;
+
+	if (!proc_read(pid, "statm", text) ||
+	    sscanf(text, "%*u %llu %llu", &resident, &shared) != 2)
+		return;
+	*private_kib += (resident > shared ? resident - shared : 0) * page_kib;
+	*shared_kib += shared * page_kib;
+}
+
+pid_t proc_child(pid_t pid)
+{
+	char text[PROC_TEXT_MAX], file[64];
+	pid_t child;
+
+	(void)snprintf(file, sizeof(file), "task/%d/children", pid);
+	return proc_read(pid, file, text) && sscanf(text, "%d", &child) == 1
+		       ? child
+		       : 0;
+}
+
+int proc_open(pid_t pid, uint64_t start)
+{
+	cleanup_fd int fd = -1;
+
+	if (pid <= 0)
+		return -ESRCH;
+	fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (fd < 0)
+		return -errno;
+	/* While it is open the pid is nobody else's. */
+	return proc_start_time(pid) == start ? fd_steal(&fd) : -ESRCH;
+}
+
+void proc_kill(int pidfd, int sig)
+{
+	(void)syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
+}
+
+/* ---- its end ---- */
+
+static enum proc_end proc_end_of_child(int pidfd, int *status)
+{
+	siginfo_t info = {0};
+	int r;
+
+	do
+		r = waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG);
+	while (r < 0 && errno == EINTR);
+	if (r < 0)
+		return PROC_UNKNOWN;
+	if (info.si_pid == 0)
+		return PROC_RUNS;
+	*status = info.si_code == CLD_EXITED ? info.si_status << 8
+					     : info.si_status;
+	return PROC_ENDED;
+}
+
+enum proc_end proc_end_of(int pidfd, bool child, int *status)
+{
+	struct proc_pidfd_info info = {.mask = PROC_PIDFD_INFO_EXIT};
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+	if (child)
+		return proc_end_of_child(pidfd, status);
+	if (poll(&p, 1, 0) <= 0)
+		return PROC_RUNS;
+	if (ioctl(pidfd, PROC_PIDFD_GET_INFO, &info) == 0 &&
+	    info.mask & PROC_PIDFD_INFO_EXIT) {
+		*status = info.exit_code;
+		return PROC_ENDED;
+	}
+	/* POLLHUP: it is reaped. */
+	return p.revents & POLLHUP ? PROC_UNKNOWN : PROC_LATER;
+}
