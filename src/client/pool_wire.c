@@ -86,6 +86,7 @@ static const struct schema_field wire_create[] = {
 	WIRE_U64(struct pool_create, memory_mib, 0),
 	WIRE_U32(struct pool_create, queue, 0),
 	WIRE_U32(struct pool_create, wait_ms, 0),
+	WIRE_BOOL(struct pool_create, clock),
 	WIRE_LIST(struct pool_create, vmm, wire_texts),
 };
 const struct schema_object pool_create_schema =
@@ -126,6 +127,9 @@ static const struct schema_field wire_lease_ask[] = {
 	WIRE_LIST(struct pool_lease_ask, drives, wire_drives),
 	WIRE_LIST(struct pool_lease_ask, networks, wire_nets),
 	WIRE_TEXT(struct pool_lease_ask, vsock),
+	WIRE(struct pool_lease_ask, cid, SCHEMA_UINT, OPTIONAL | SCHEMA_HAS,
+	     .has = offsetof(struct pool_lease_ask, has_cid),
+	     .range = &schema_u32),
 	WIRE_TEXT(struct pool_lease_ask, cgroup),
 	WIRE_BOOL(struct pool_lease_ask, keep_cgroup),
 	WIRE(struct pool_lease_ask, limits, SCHEMA_OBJECT,
@@ -137,7 +141,6 @@ static const struct schema_field wire_lease_ask[] = {
 	     .range = &schema_u32),
 	WIRE_BOOL(struct pool_lease_ask, api),
 	WIRE_BOOL(struct pool_lease_ask, paused),
-	WIRE_BOOL(struct pool_lease_ask, clock),
 	WIRE_BOOL(struct pool_lease_ask, tied),
 };
 static const struct schema_object wire_lease_ask_schema =

@@ -127,6 +127,9 @@ enum pool_format {
  * @memory_mib:	private memory of all members; 0: no limit
  * @queue:	leases that may wait
  * @wait_ms:	how long a lease waits that does not say it
+ * @clock:	a guest's clock is set on by the time that has passed since the
+ *		snapshot: of a clone when it is made ready, of a shell by the
+ *		lease
  * @vmm:	options of volt-vmm for every member: list of char *
  */
 struct pool_create {
@@ -141,6 +144,7 @@ struct pool_create {
 	uint64_t memory_mib;
 	uint32_t queue;
 	uint32_t wait_ms;
+	bool clock;
 	struct schema_list vmm;
 };
 
@@ -185,6 +189,7 @@ struct pool_limits {
  * @snapshot, @memory:	of a shell, instead of the pool's
  * @drives, @networks:	lists of struct pool_drive and struct pool_net
  * @vsock:	path of the vsock device's socket; NULL: the snapshot's
+ * @has_cid, @cid:	the guest's CID there
  * @cgroup:	of version 2, absolute as in /proc/PID/cgroup: both halves of
  *		the VM go there; NULL: where the client is
  * @keep_cgroup: they stay where the daemon is
@@ -192,7 +197,6 @@ struct pool_limits {
  * @has_wait, @wait_ms:	for a free member; 0: not at all
  * @api:	a connected socket of the API comes with the answer
  * @paused:	the guest does not run yet: the client resumes it
- * @clock:	the guest's clock is set on by the time that has passed
  * @tied:	the VM goes when the process that asks has ended
  */
 struct pool_lease_ask {
@@ -203,6 +207,8 @@ struct pool_lease_ask {
 	struct schema_list drives;
 	struct schema_list networks;
 	char *vsock;
+	bool has_cid;
+	uint32_t cid;
 	char *cgroup;
 	bool keep_cgroup;
 	bool has_limits;
@@ -211,7 +217,6 @@ struct pool_lease_ask {
 	uint32_t wait_ms;
 	bool api;
 	bool paused;
-	bool clock;
 	bool tied;
 };
 

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -336,10 +335,27 @@ static void pool_tick(struct timer *timer)
 
 /* ---- the daemon ---- */
 
+/* One daemon each. A child that has not run its program yet shares what is
+ * open, and so a lock of flock(2), but not this one. */
+static int pool_lock_dir(struct pool_daemon *d, struct err *err)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	d->lock_fd = openat(d->dir_fd, "lock",
+			    O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (d->lock_fd < 0)
+		return err_set(err, -errno, "Cannot make %s/lock: %s", d->dir,
+			       err_name(errno));
+	if (fcntl(d->lock_fd, F_SETLK, &lock) == 0)
+		return 0;
+	if (errno == EACCES || errno == EAGAIN)
+		return err_set(err, -EBUSY, "Another volt-pool has %s", d->dir);
+	return err_set(err, -errno, "Cannot lock %s: %s", d->dir,
+		       err_name(errno));
+}
+
 static int pool_open_dir(struct pool_daemon *d, struct err *err)
 {
-	int r;
-
 	if (mkdir(d->dir, 0700) < 0 && errno != EEXIST)
 		return err_set(err, -errno, "Cannot create %s: %s", d->dir,
 			       err_name(errno));
@@ -347,12 +363,7 @@ static int pool_open_dir(struct pool_daemon *d, struct err *err)
 	if (d->dir_fd < 0)
 		return err_set(err, -errno, "Cannot open %s: %s", d->dir,
 			       err_name(errno));
-	r = flock(d->dir_fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
-	if (r == -EWOULDBLOCK)
-		return err_set(err, -EBUSY, "Another volt-pool has %s", d->dir);
-	return r < 0 ? err_set(err, r, "Cannot lock %s: %s", d->dir,
-			       err_name(r))
-		     : 0;
+	return pool_lock_dir(d, err);
 }
 
 int pool_daemon_init(struct pool_daemon *d, struct loop *loop, const char *dir,
@@ -362,7 +373,7 @@ int pool_daemon_init(struct pool_daemon *d, struct loop *loop, const char *dir,
 
 	*d = (struct pool_daemon){
 		.loop = loop, .dir = dir, .vmm = vmm, .uid = geteuid()};
-	d->dir_fd = d->null_fd = -1;
+	d->dir_fd = d->null_fd = d->lock_fd = -1;
 	list_init(&d->pools);
 	list_init(&d->ended);
 	timer_init(&d->tick, loop, pool_tick);
@@ -424,4 +435,5 @@ void pool_daemon_fini(struct pool_daemon *d)
 	}
 	fd_close(&d->dir_fd);
 	fd_close(&d->null_fd);
+	fd_close(&d->lock_fd);
 }

@@ -229,6 +229,7 @@ struct pool_daemon {
 	struct loop *loop;
 	const char *dir;
 	int dir_fd;
+	int lock_fd;
 	int null_fd;
 	const char *vmm;
 	uid_t uid;

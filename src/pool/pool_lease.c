@@ -212,18 +212,17 @@ void pool_lease_tie(struct pool_member *m)
 static int lend_call(struct pool_member *m)
 {
 	const struct pool_create *c = &m->pool->made.create;
-	const struct pool_lease_ask *l = lend_of(m->ask);
 	struct steps_call call = {0};
-	bool more = steps_nth(&call, c, l, m->step);
+	bool more = steps_nth(&call, c, lend_of(m->ask), m->step);
 	int r = more ? call_start(&m->call, call.method, &call.target,
 				  &call.body, LEASE_CALL_MS)
 		     : 0;
 
 	steps_call_free(&call);
-	/* While the VM does it. */
-	if (r == 0 && m->step + 1 >= steps_count(c, l))
-		r = pool_member_save(m, POOL_LEASED);
 	m->step++;
+	/* While the VM does it. */
+	if (r == 0 && more && m->step == steps_count(c))
+		r = pool_member_save(m, POOL_LEASED);
 	return r < 0 ? r : more;
 }
 
@@ -316,7 +315,7 @@ static int lend_prepare(struct pool_member *m, struct err *err)
 {
 	const struct pool_lease_ask *l = lend_of(m->ask);
 	const char *group = lend_group(m);
-	size_t steps = steps_count(&m->pool->made.create, l);
+	int r;
 
 	m->name = strdup(l->name ? l->name : m->id);
 	if (!m->name)
@@ -335,14 +334,11 @@ static int lend_prepare(struct pool_member *m, struct err *err)
 		return err_set(err, -ENOENT,
 			       "Limits need a cgroup, and the "
 			       "client's is not known");
-	/* From the first change on it is nobody else's any more. */
-	if (group || steps > 1 || (steps == 1 && l->paused)) {
-		int r = pool_member_save(m, POOL_LEASING);
-
-		if (r < 0)
-			return err_set(err, r, "Cannot write a record: %s",
-				       err_name(r));
-	}
+	/* From here on it is nobody else's any more. */
+	r = pool_member_save(m, POOL_LEASING);
+	if (r < 0)
+		return err_set(err, r, "Cannot write a record: %s",
+			       err_name(r));
 	return group ? lend_move(m, group, err) : 0;
 }
 

@@ -353,7 +353,7 @@ static void member_load(struct pool_member *m)
 		member_ready(m);
 		return;
 	}
-	steps_load(&load, c->snapshot, c->memory, NULL);
+	steps_load(&load, c, NULL);
 	r = call_start(&m->call, load.method, &load.target, &load.body,
 		       MEMBER_LOAD_MS);
 	steps_call_free(&load);

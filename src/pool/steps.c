@@ -14,152 +14,142 @@ void steps_call_free(struct steps_call *call)
 	buf_free(&call->body);
 }
 
-static void steps_begin(struct steps_call *call, const char *method,
-			const char *target, const char *id)
+static void steps_begin(struct steps_call *call, const char *target)
 {
-	call->method = method;
+	call->method = "PUT";
 	buf_clear(&call->target);
 	buf_clear(&call->body);
 	buf_add_str(&call->target, target);
-	if (id)
-		buf_add_str(&call->target, id);
+	buf_add_str(&call->body, "{");
 }
 
-/* ,"key":"text" or nothing when there is no text. */
+/* A comma, but behind the bracket that begins. */
+static void steps_comma(struct buf *body)
+{
+	if (body->len > 0 && body->data[body->len - 1] != '{' &&
+	    body->data[body->len - 1] != '[')
+		buf_add_str(body, ",");
+}
+
 static void steps_text(struct buf *body, const char *key, const char *text)
 {
 	if (!text)
 		return;
-	if (body->len > 0 && body->data[body->len - 1] != '{')
-		buf_add_str(body, ",");
+	steps_comma(body);
 	buf_addf(body, "\"%s\":", key);
 	buf_add_json(body, text, strlen(text));
 }
 
-static void steps_drive(struct buf *body, const struct pool_drive *d)
+static void steps_true(struct buf *body, const char *key)
 {
-	buf_add_str(body, "{");
-	steps_text(body, "drive_id", d->id);
-	steps_text(body, "path_on_host", d->path);
-	steps_text(body, "overlay", d->overlay);
+	steps_comma(body);
+	buf_addf(body, "\"%s\":true", key);
+}
+
+static void steps_drives(struct buf *body, const struct schema_list *list)
+{
+	const struct pool_drive *d = list->items;
+
+	if (list->nr == 0)
+		return;
+	steps_comma(body);
+	buf_add_str(body, "\"drives\":[");
+	for (size_t i = 0; i < list->nr; i++) {
+		steps_comma(body);
+		buf_add_str(body, "{");
+		steps_text(body, "drive_id", d[i].id);
+		steps_text(body, "path_on_host", d[i].path);
+		steps_text(body, "overlay", d[i].overlay);
+		buf_add_str(body, "}");
+	}
+	buf_add_str(body, "]");
+}
+
+static void steps_nets(struct buf *body, const struct schema_list *list)
+{
+	const struct pool_net *n = list->items;
+
+	if (list->nr == 0)
+		return;
+	steps_comma(body);
+	buf_add_str(body, "\"network_interfaces\":[");
+	for (size_t i = 0; i < list->nr; i++) {
+		steps_comma(body);
+		buf_add_str(body, "{");
+		steps_text(body, "iface_id", n[i].id);
+		steps_text(body, "host_dev_name", n[i].tap);
+		steps_text(body, "guest_mac", n[i].mac);
+		buf_add_str(body, "}");
+	}
+	buf_add_str(body, "]");
+}
+
+static void steps_vsock(struct buf *body, const struct pool_lease_ask *ask)
+{
+	if (!ask->vsock && !ask->has_cid)
+		return;
+	steps_comma(body);
+	buf_add_str(body, "\"vsock\":{");
+	steps_text(body, "uds_path", ask->vsock);
+	if (ask->has_cid) {
+		steps_comma(body);
+		buf_addf(body, "\"guest_cid\":%u", ask->cid);
+	}
 	buf_add_str(body, "}");
 }
 
-static void steps_net(struct buf *body, const struct pool_net *n)
+void steps_load(struct steps_call *call, const struct pool_create *pool,
+		const struct pool_lease_ask *ask)
 {
-	buf_add_str(body, "{");
-	steps_text(body, "iface_id", n->id);
-	steps_text(body, "host_dev_name", n->tap);
-	steps_text(body, "guest_mac", n->mac);
-	buf_add_str(body, "}");
-}
-
-static void steps_vsock(struct buf *body, const char *path)
-{
-	buf_add_str(body, "{");
-	steps_text(body, "uds_path", path);
-	buf_add_str(body, "}");
-}
-
-static void steps_overrides(struct buf *body, const struct pool_lease_ask *ask)
-{
-	const struct pool_drive *drives = ask->drives.items;
-	const struct pool_net *nets = ask->networks.items;
-
-	if (ask->drives.nr > 0)
-		buf_add_str(body, ",\"drive_overrides\":[");
-	for (size_t i = 0; i < ask->drives.nr; i++) {
-		steps_drive(body, &drives[i]);
-		buf_add_str(body, i + 1 < ask->drives.nr ? "," : "]");
-	}
-	if (ask->networks.nr > 0)
-		buf_add_str(body, ",\"network_overrides\":[");
-	for (size_t i = 0; i < ask->networks.nr; i++) {
-		steps_net(body, &nets[i]);
-		buf_add_str(body, i + 1 < ask->networks.nr ? "," : "]");
-	}
-	if (ask->vsock) {
-		buf_add_str(body, ",\"vsock_override\":");
-		steps_vsock(body, ask->vsock);
-	}
-	if (ask->clock)
-		buf_add_str(body, ",\"clock_realtime\":true");
-}
-
-void steps_load(struct steps_call *call, const char *snapshot,
-		const char *memory, const struct pool_lease_ask *ask)
-{
+	bool other = ask && ask->snapshot;
+	const char *memory = other ? ask->memory : pool->memory;
 	struct buf *body = &call->body;
 
-	steps_begin(call, "PUT", "/snapshot/load", NULL);
-	buf_add_str(body, "{");
-	steps_text(body, "snapshot_path", snapshot);
+	steps_begin(call, "/snapshot/load");
+	steps_text(body, "snapshot_path",
+		   other ? ask->snapshot : pool->snapshot);
 	if (memory) {
 		buf_add_str(body, ",\"mem_backend\":{\"backend_type\":"
 				  "\"File\"");
 		steps_text(body, "backend_path", memory);
 		buf_add_str(body, "}");
 	}
-	buf_addf(body, ",\"resume_vm\":%s",
-		 ask && !ask->paused ? "true" : "false");
-	if (ask)
-		steps_overrides(body, ask);
+	if (pool->clock)
+		steps_true(body, "clock_realtime");
+	steps_true(body, "lease");
 	buf_add_str(body, "}");
 }
 
-static bool steps_of_clone(struct steps_call *call,
-			   const struct pool_lease_ask *ask, size_t n)
+static void steps_lease(struct steps_call *call,
+			const struct pool_lease_ask *ask)
 {
-	const struct pool_drive *drives = ask->drives.items;
-	const struct pool_net *nets = ask->networks.items;
+	struct buf *body = &call->body;
 
-	if (n < ask->drives.nr) {
-		steps_begin(call, "PATCH", "/drives/", drives[n].id);
-		steps_drive(&call->body, &drives[n]);
-		return true;
-	}
-	n -= ask->drives.nr;
-	if (n < ask->networks.nr) {
-		steps_begin(call, "PATCH", "/network-interfaces/", nets[n].id);
-		steps_net(&call->body, &nets[n]);
-		return true;
-	}
-	n -= ask->networks.nr;
-	if (ask->vsock && n-- == 0) {
-		steps_begin(call, "PATCH", "/vsock", NULL);
-		steps_vsock(&call->body, ask->vsock);
-		return true;
-	}
-	if (ask->paused || n > 0)
-		return false;
-	steps_begin(call, "PATCH", "/vm", NULL);
-	buf_add_str(&call->body, ask->clock ? "{\"state\":\"Resumed\","
-					      "\"clock_realtime\":true}"
-					    : "{\"state\":\"Resumed\"}");
-	return true;
+	steps_begin(call, "/volt/lease");
+	steps_text(body, "id", ask->name);
+	steps_drives(body, &ask->drives);
+	steps_nets(body, &ask->networks);
+	steps_vsock(body, ask);
+	if (!ask->paused)
+		steps_true(body, "resume_vm");
+	buf_add_str(body, "}");
 }
 
-size_t steps_count(const struct pool_create *pool,
-		   const struct pool_lease_ask *ask)
+size_t steps_count(const struct pool_create *pool)
 {
-	if (pool->kind == POOL_SHELL)
-		return 1;
-	return ask->drives.nr + ask->networks.nr + (ask->vsock != NULL) +
-	       !ask->paused;
+	return pool->kind == POOL_SHELL ? 2 : 1;
 }
 
 bool steps_nth(struct steps_call *call, const struct pool_create *pool,
 	       const struct pool_lease_ask *ask, size_t n)
 {
-	if (pool->kind == POOL_CLONE)
-		return steps_of_clone(call, ask, n);
-	if (n > 0)
-		return false;
-	if (ask->snapshot)
-		steps_load(call, ask->snapshot, ask->memory, ask);
-	else
-		steps_load(call, pool->snapshot, pool->memory, ask);
-	return true;
+	size_t count = steps_count(pool);
+
+	if (n + 1 == count)
+		steps_lease(call, ask);
+	else if (n < count)
+		steps_load(call, pool, ask);
+	return n < count;
 }
 
 struct steps_refusal {

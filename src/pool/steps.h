@@ -2,8 +2,10 @@
 /*
  * steps.h - what a lease asks of its VM, request by request
  *
- * docs/pool.md, "What a lease changes": a shell has it all in one request; a
- * clone has one for each change, and is resumed by the last. Pure.
+ * A clone was loaded before (PUT /snapshot/load with "lease": it has nothing
+ * yet that is its user's), and a lease is one request, PUT /volt/lease, which
+ * brings all of it and lets the guest run. A shell is loaded in the same way
+ * first. Pure.
  */
 #pragma once
 
@@ -22,14 +24,9 @@ struct steps_call {
 
 void steps_call_free(struct steps_call *call);
 
-/**
- * steps_load() - PUT /snapshot/load
- * @snapshot, @memory:	as of struct pool_create
- * @ask:	what a lease changes; NULL: a clone that nobody has leased,
- *		which stays paused
- */
-void steps_load(struct steps_call *call, const char *snapshot,
-		const char *memory, const struct pool_lease_ask *ask);
+/* The load: of a clone when it is made ready, @ask is NULL; of a shell. */
+void steps_load(struct steps_call *call, const struct pool_create *pool,
+		const struct pool_lease_ask *ask);
 
 /**
  * steps_nth() - request number @n of a lease
@@ -41,8 +38,7 @@ bool steps_nth(struct steps_call *call, const struct pool_create *pool,
 	       const struct pool_lease_ask *ask, size_t n);
 
 /* How many there are. */
-size_t steps_count(const struct pool_create *pool,
-		   const struct pool_lease_ask *ask);
+size_t steps_count(const struct pool_create *pool);
 
 /* What a VM says of a request that it refuses, made one line. @len bytes at
  * @body: {"fault_message":"..."}, or anything. */

@@ -148,7 +148,10 @@ class PoolDaemon:
         end = time.monotonic() + PATIENCE
         while True:
             try:
-                self.client().close()
+                # One that was killed listens for a moment more, through a
+                # child that has not run its program yet.
+                with self.client() as client:
+                    client.call("ls")
                 return
             except OSError:
                 assert self.process.poll() is None, self.log.read_text()

@@ -12,7 +12,7 @@ from pathlib import Path
 FILE = {"dev": 1, "ino": 2, "size": 3, "mtime_ns": 4}
 CREATE = {"pool": "p", "kind": "clone", "snapshot": "/s", "memory": "/m",
           "size": 8, "parallel": 2, "rate": 10, "cpu": 50, "memory_mib": 64,
-          "queue": 9, "wait_ms": 100, "vmm": ["--sandbox", "strict"]}
+          "queue": 9, "wait_ms": 100, "clock": True, "vmm": ["--sandbox", "strict"]}
 
 
 def request(**what):
@@ -29,7 +29,7 @@ SEEDS = {
         "pool": "p", "name": "n", "drives": [{"id": "d", "overlay": "/o"}],
         "networks": [{"id": "n", "tap": "t", "mac": "06:00:00:00:00:01"}],
         "vsock": "/v", "cgroup": "/c", "limits": {"pids": 9}, "wait_ms": 5,
-        "api": True, "clock": True, "tied": True}),
+        "api": True, "cid": 17, "tied": True}),
     "lease-shell": request(lease={"pool": "p", "snapshot": "/s",
                                   "memory": "/m", "paused": True}),
     "ls": request(ls={"members": True, "after": "p-1"}),

@@ -145,17 +145,23 @@ static void step_is(const struct pool_create *pool,
 
 static struct pool_lease_ask full_ask(void)
 {
-	struct pool_lease_ask ask = {.vsock = words("/v"), .clock = true};
-	struct pool_drive *d = calloc(1, sizeof(*d));
+	struct pool_lease_ask ask = {
+		.name = words("web"),
+		.vsock = words("/v"),
+		.has_cid = true,
+		.cid = 17,
+	};
+	struct pool_drive *d = calloc(2, sizeof(*d));
 	struct pool_net *n = calloc(1, sizeof(*n));
 
 	assert_non_null(d);
 	assert_non_null(n);
-	*d = (struct pool_drive){.id = words("d"), .overlay = words("/\"o")};
+	d[0] = (struct pool_drive){.id = words("d"), .overlay = words("/\"o")};
+	d[1] = (struct pool_drive){.id = words("e"), .path = words("/p")};
 	*n = (struct pool_net){.id = words("n"),
 			       .tap = words("t0"),
 			       .mac = words("06:00:00:00:00:01")};
-	ask.drives = (struct schema_list){1, d};
+	ask.drives = (struct schema_list){2, d};
 	ask.networks = (struct schema_list){1, n};
 	return ask;
 }
@@ -175,48 +181,53 @@ static void steps_of_a_clone(void **state)
 	struct steps_call call = {0};
 
 	(void)state;
-	assert_int_equal(steps_count(&pool, &ask), 4);
-	step_is(&pool, &ask, 0, "PATCH", "/drives/d",
-		"{\"drive_id\":\"d\",\"overlay\":\"/\\\"o\"}");
-	step_is(&pool, &ask, 1, "PATCH", "/network-interfaces/n",
-		"{\"iface_id\":\"n\",\"host_dev_name\":\"t0\",\"guest_mac\":"
-		"\"06:00:00:00:00:01\"}");
-	step_is(&pool, &ask, 2, "PATCH", "/vsock", "{\"uds_path\":\"/v\"}");
-	step_is(&pool, &ask, 3, "PATCH", "/vm",
-		"{\"state\":\"Resumed\",\"clock_realtime\":true}");
-	assert_false(steps_nth(&call, &pool, &ask, 4));
+	step_is(&pool, &ask, 0, "PUT", "/volt/lease",
+		"{\"id\":\"web\",\"drives\":[{\"drive_id\":\"d\",\"overlay\":"
+		"\"/\\\"o\"},{\"drive_id\":\"e\",\"path_on_host\":\"/p\"}],"
+		"\"network_interfaces\":[{\"iface_id\":\"n\",\"host_dev_name\":"
+		"\"t0\",\"guest_mac\":\"06:00:00:00:00:01\"}],\"vsock\":{"
+		"\"uds_path\":\"/v\",\"guest_cid\":17},\"resume_vm\":true}");
+	assert_false(steps_nth(&call, &pool, &ask, 1));
 	free_ask(&ask);
-	assert_int_equal(steps_count(&pool, &plain), 1);
-	step_is(&pool, &plain, 0, "PATCH", "/vm", "{\"state\":\"Resumed\"}");
-	assert_int_equal(steps_count(&pool, &paused), 0);
-	assert_false(steps_nth(&call, &pool, &paused, 0));
+	step_is(&pool, &plain, 0, "PUT", "/volt/lease", "{\"resume_vm\":true}");
+	step_is(&pool, &paused, 0, "PUT", "/volt/lease", "{}");
+	steps_call_free(&call);
+}
+
+static void load_is(const struct pool_create *pool,
+		    const struct pool_lease_ask *ask, const char *body)
+{
+	struct steps_call call = {0};
+
+	steps_load(&call, pool, ask);
+	assert_int_equal(call.body.len, strlen(body));
+	assert_memory_equal(call.body.data, body, call.body.len);
 	steps_call_free(&call);
 }
 
 static void steps_of_a_shell(void **state)
 {
 	char *snapshot = words("/s"), *memory = words("/m");
-	const struct pool_create pool = {.kind = POOL_SHELL,
-					 .snapshot = snapshot};
-	const struct pool_lease_ask other = {
-		.snapshot = snapshot, .memory = memory, .paused = true};
-	struct pool_lease_ask ask = full_ask();
+	const struct pool_create pool = {
+		.kind = POOL_SHELL, .snapshot = snapshot, .clock = true};
+	const struct pool_create bare = {.kind = POOL_SHELL};
+	const struct pool_lease_ask plain = {0};
+	const struct pool_lease_ask other = {.snapshot = snapshot,
+					     .memory = memory};
 	struct steps_call call = {0};
 
 	(void)state;
-	assert_int_equal(steps_count(&pool, &ask), 1);
-	step_is(&pool, &ask, 0, "PUT", "/snapshot/load",
-		"{\"snapshot_path\":\"/s\",\"resume_vm\":true,"
-		"\"drive_overrides\":[{\"drive_id\":\"d\",\"overlay\":"
-		"\"/\\\"o\"}],\"network_overrides\":[{\"iface_id\":\"n\","
-		"\"host_dev_name\":\"t0\",\"guest_mac\":\"06:00:00:00:00:01\"}"
-		"],\"vsock_override\":{\"uds_path\":\"/v\"},"
-		"\"clock_realtime\":true}");
-	step_is(&pool, &other, 0, "PUT", "/snapshot/load",
+	step_is(&pool, &plain, 0, "PUT", "/snapshot/load",
+		"{\"snapshot_path\":\"/s\",\"clock_realtime\":true,"
+		"\"lease\":true}");
+	step_is(&pool, &plain, 1, "PUT", "/volt/lease", "{\"resume_vm\":true}");
+	assert_false(steps_nth(&call, &pool, &plain, 2));
+	load_is(&bare, &other,
 		"{\"snapshot_path\":\"/s\",\"mem_backend\":{\"backend_type\":"
-		"\"File\",\"backend_path\":\"/m\"},\"resume_vm\":false}");
-	assert_false(steps_nth(&call, &pool, &ask, 1));
-	free_ask(&ask);
+		"\"File\",\"backend_path\":\"/m\"},\"lease\":true}");
+	load_is(&pool, NULL,
+		"{\"snapshot_path\":\"/s\",\"clock_realtime\":true,"
+		"\"lease\":true}");
 	free(snapshot);
 	free(memory);
 	steps_call_free(&call);
