@@ -176,6 +176,34 @@ int image_copy_extent(int from, int to, uint64_t at, uint64_t end)
 	return n < 0 ? (int)n : copy_by_hand(from, to, at + (uint64_t)n, end);
 }
 
+static int copy_zeros(int to, uint64_t at, uint64_t end)
+{
+	static const uint8_t zeros[KIB(64)];
+	int r = 0;
+
+	for (uint64_t n; at < end && r == 0; at += n) {
+		n = end - at < sizeof(zeros) ? end - at : sizeof(zeros);
+		r = image_write_at(to, zeros, n, at);
+	}
+	return r;
+}
+
+int image_copy_mapped(int from, int to, uint64_t at, uint64_t end)
+{
+	struct memory_extent e = {.end = at};
+	int r = 0;
+
+	while (r == 0 && memory_next_extent(from, end, &e)) {
+		r = copy_zeros(to, at, e.at);
+		at = e.end;
+		if (r == 0)
+			r = image_copy_extent(from, to, e.at, e.end);
+	}
+	if (r == 0)
+		r = e.error;
+	return r == 0 ? copy_zeros(to, at, end) : r;
+}
+
 int memory_copy(int from, int to, uint64_t size, struct err *err)
 {
 	struct memory_extent e = {0};

@@ -29,9 +29,15 @@ int64_t image_copy_range(int from, uint64_t from_off, int to, uint64_t to_off,
 /* [@at, @end) of @from to the same place of @to. Return: 0 or -errno. */
 int image_copy_extent(int from, int to, uint64_t at, uint64_t end) __must_check;
 
+/* The same of what a map says that the file holds (map.h): where that has a
+ * hole all the same, zeros are written. Return: 0 or -errno. */
+int image_copy_mapped(int from, int to, uint64_t at, uint64_t end) __must_check;
+
 /**
  * memory_copy() - the contents of a memory file, without its holes
  * @size:	of both
+ *
+ * A diff's are those of its map: memory_map_fits().
  *
  * Return: 0 or -errno with a sentence.
  */

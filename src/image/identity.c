@@ -8,7 +8,6 @@
 #include "image/packed.h"
 
 #include <errno.h>
-#include <sys/stat.h>
 #include <sys/xattr.h>
 
 #define LABEL_ATTR    "user.volt.memory"
@@ -37,18 +36,16 @@ void snapshot_label_set(int fd, const struct snapshot_label *label)
 	(void)fsetxattr(fd, LABEL_ATTR, &attr, sizeof(attr), 0);
 }
 
-static enum snapshot_label_worth label_of_raw(int fd,
+static enum snapshot_label_worth label_of_raw(int fd, const struct stat *st,
 					      struct snapshot_label *label)
 {
 	struct attr attr;
-	struct stat st;
 	ssize_t n = fgetxattr(fd, LABEL_ATTR, &attr, sizeof(attr));
 
 	*label = (struct snapshot_label){0};
 	if (n == (ssize_t)sizeof(attr)) {
-		if (fd_stat(fd, &st) < 0 ||
-		    attr.sec != (uint64_t)st.st_mtim.tv_sec ||
-		    attr.nsec != (uint64_t)st.st_mtim.tv_nsec)
+		if (attr.sec != (uint64_t)st->st_mtim.tv_sec ||
+		    attr.nsec != (uint64_t)st->st_mtim.tv_nsec)
 			return LABEL_NONE;
 		*label = attr.label;
 		return LABEL_SURE;
@@ -63,18 +60,27 @@ static enum snapshot_label_worth label_of_raw(int fd,
 	return LABEL_OLD;
 }
 
-enum snapshot_label_worth snapshot_label_get(int fd,
-					     struct snapshot_label *label)
+enum snapshot_label_worth snapshot_label_of(int fd, const struct stat *st,
+					    struct snapshot_label *label)
 {
-	enum snapshot_label_worth worth = label_of_raw(fd, label);
+	enum snapshot_label_worth worth = label_of_raw(fd, st, label);
 	struct packed_head head;
-	struct stat st;
 
-	if (worth != LABEL_NONE || fd_stat(fd, &st) < 0 ||
-	    !packed_is(st.st_size) || packed_head_read(fd, "", &head, NULL) < 0)
+	if (worth != LABEL_NONE || !packed_is(st->st_size) ||
+	    packed_head_read(fd, "", &head, NULL) < 0)
 		return worth;
 	*label = head.label;
 	return LABEL_SURE;
+}
+
+enum snapshot_label_worth snapshot_label_get(int fd,
+					     struct snapshot_label *label)
+{
+	struct stat st;
+
+	*label = (struct snapshot_label){0};
+	return fd_stat(fd, &st) < 0 ? LABEL_NONE
+				    : snapshot_label_of(fd, &st, label);
 }
 
 static int another(const struct snapshot_identity *who, const char *name,
@@ -144,7 +150,7 @@ int snapshot_identify(int fd, const struct snapshot_identity *who,
 			       name, (long long)st.st_size,
 			       (unsigned long long)who->size);
 	}
-	worth = snapshot_label_get(fd, &label);
+	worth = snapshot_label_of(fd, &st, &label);
 	if (worth != LABEL_NONE && label.id == who->label.id)
 		return as_saved;
 	if (worth == LABEL_SURE)

@@ -27,6 +27,8 @@
 #include "image/label.h"
 #include "image/proof.h"
 
+#include <sys/stat.h>
+
 /**
  * struct snapshot_identity - how the memory of a snapshot is known
  * @size:	of the memory file, bytes
@@ -49,6 +51,10 @@ enum snapshot_label_worth {
 /* Return: an enum snapshot_label_worth; @label is zero with LABEL_NONE. */
 enum snapshot_label_worth snapshot_label_get(int fd,
 					     struct snapshot_label *label);
+
+/* The same, of a file whose @st the caller has asked for. Return: as above. */
+enum snapshot_label_worth snapshot_label_of(int fd, const struct stat *st,
+					    struct snapshot_label *label);
 
 /**
  * snapshot_identify() - is the file @fd the memory of snapshot @who?

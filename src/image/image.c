@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 
 #define IMAGE_CHUNK MIB(1)
+/* Layers. */
+#define IMAGE_ROOM_MIN 16u
 
 void image_init(struct image *image, uint64_t size,
 		const struct image_unpacker *unpack)
@@ -23,6 +25,22 @@ void image_init(struct image *image, uint64_t size,
 static int image_no_memory(struct err *err)
 {
 	return err_set(err, -ENOMEM, "Out of memory");
+}
+
+/* For one more layer: the room is a power of two. Return: 0 or -ENOMEM. */
+static int image_make_room(struct image *image)
+{
+	unsigned int nr = image->nr_layers;
+	struct image_layer *more;
+
+	if (nr != 0 && (nr < IMAGE_ROOM_MIN || (nr & (nr - 1)) != 0))
+		return 0;
+	more = reallocarray(image->layer, nr ? 2 * nr : IMAGE_ROOM_MIN,
+			    sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	image->layer = more;
+	return 0;
 }
 
 int image_add(struct image *image, int *fd, const char *path, struct err *err)
@@ -37,14 +55,11 @@ int image_add(struct image *image, int *fd, const char *path, struct err *err)
 			       "other: merge some (volt snapshot squash)",
 			       IMAGE_LAYERS_MAX);
 	}
-	layer = reallocarray(image->layer, image->nr_layers + 1,
-			     sizeof(*layer));
-	if (!layer) {
+	if (image_make_room(image) < 0) {
 		fd_close(fd);
 		return image_no_memory(err);
 	}
-	image->layer = layer;
-	layer += image->nr_layers;
+	layer = &image->layer[image->nr_layers];
 	r = image_layer_open(layer, fd, path, image->size, image->unpack, err);
 	if (r < 0)
 		image_layer_close(layer);
@@ -76,7 +91,7 @@ static void pieces_push(struct pieces *to, uint64_t at, uint64_t end,
 		return;
 	}
 	if (to->nr == to->room) {
-		size_t room = to->room ? 2 * to->room : 16;
+		size_t room = to->room ? 2 * to->room : 64;
 		struct image_piece *more =
 			reallocarray(to->piece, room, sizeof(*more));
 
@@ -139,9 +154,14 @@ static int fill_layer(struct fill *f, const struct image *image,
 {
 	struct memory_extent e = {0};
 	uint64_t last = 0;
+	int r = 0;
 
 	if (whole)
 		fill_extent(f, 0, image->size, layer);
+	else
+		r = image_layer_map(&image->layer[layer], image->size, err);
+	if (r < 0)
+		return r;
 	while (!whole && !f->to.failed &&
 	       image_layer_next(&image->layer[layer], image->size, &e)) {
 		/* Two extents may share a page. */
@@ -158,17 +178,19 @@ static int fill_layer(struct fill *f, const struct image *image,
 
 int image_finish(struct image *image, bool whole, struct err *err)
 {
-	struct pieces have = {0};
+	struct pieces have = {0}, spare = {0};
 	int r = 0;
 
 	for (unsigned int i = 0; i < image->nr_layers && r == 0; i++) {
-		struct fill f = {.over = &have};
+		struct fill f = {.over = &have, .to = spare};
 
 		r = fill_layer(&f, image, i, whole && i + 1 == image->nr_layers,
 			       err);
-		free(have.piece);
+		spare = have;
+		spare.nr = 0;
 		have = f.to;
 	}
+	free(spare.piece);
 	image->piece = have.piece;
 	image->nr_pieces = have.nr;
 	return r;
@@ -308,7 +330,8 @@ static int image_copy_piece(const struct image *image,
 			r = image_unpack_extent(layer, to, at, e.end, err);
 			continue;
 		}
-		r = image_copy_extent(layer->fd, to, at, e.end);
+		r = layer->map ? image_copy_mapped(layer->fd, to, at, e.end)
+			       : image_copy_extent(layer->fd, to, at, e.end);
 		if (r < 0)
 			(void)err_set(err, r, "Cannot copy %s: %s", layer->path,
 				      err_name(r));

@@ -8,7 +8,7 @@
  * one after the other. Who has one does not ask how it is stored. The parts:
  *
  *   identity.h, proof.h   whose a file is
- *   extent.h              which parts of a file hold something
+ *   extent.h, map.h       which parts of a file hold something
  *   layer.h, packed.h     a file, raw or compressed
  *   image.h               read it, copy it, map it as the memory of a VM
  *   write.h               the memory of a VM into a new file

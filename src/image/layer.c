@@ -44,6 +44,8 @@ int image_layer_open(struct image_layer *layer, int *fd, const char *path,
 	if (fd_stat(layer->fd, &st) < 0)
 		return err_set(err, -errno, "Cannot stat %s: %s", path,
 			       err_name(errno));
+	layer->mtime[0] = (uint64_t)st.st_mtim.tv_sec;
+	layer->mtime[1] = (uint64_t)st.st_mtim.tv_nsec;
 	if (st.st_size >= 0 && (uint64_t)st.st_size == size)
 		return 0;
 	if (packed_is(st.st_size) &&
@@ -66,13 +68,26 @@ int image_layer_borrow(struct image_layer *layer, int fd, const char *path,
 	return image_layer_open(layer, &own, path, size, unpack, err);
 }
 
+int image_layer_map(struct image_layer *layer, uint64_t size, struct err *err)
+{
+	if (layer->map || layer->pack)
+		return 0;
+	return memory_map_get(layer->fd, layer->mtime, size, &layer->map) < 0
+		       ? err_set(err, -ENOMEM, "Out of memory")
+		       : 0;
+}
+
 bool image_layer_next(const struct image_layer *layer, uint64_t size,
 		      struct memory_extent *e)
 {
-	bool more = layer->pack ? e->end < size &&
-					  layer->unpack->next(layer->pack, e)
-				: memory_next_extent(layer->fd, size, e);
+	bool more;
 
+	if (layer->pack)
+		more = e->end < size && layer->unpack->next(layer->pack, e);
+	else if (layer->map)
+		more = memory_map_next(layer->map, e);
+	else
+		more = memory_next_extent(layer->fd, size, e);
 	if (more && e->end > size)
 		e->end = size;
 	return more && e->at < size;
@@ -108,6 +123,8 @@ void image_layer_close(struct image_layer *layer)
 	if (layer->pack)
 		layer->unpack->close(layer->pack);
 	layer->pack = NULL;
+	memory_map_free(layer->map);
+	layer->map = NULL;
 	fd_close(&layer->fd);
 	free(layer->path);
 	layer->path = NULL;

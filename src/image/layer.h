@@ -10,7 +10,7 @@
 #pragma once
 
 #include "base/err.h"
-#include "image/extent.h"
+#include "image/map.h"
 
 /* An open packed file; the unpacker's own. */
 struct pack;
@@ -41,11 +41,15 @@ struct image_unpacker {
 /**
  * struct image_layer - a file
  * @path:	for messages; owned
+ * @mtime:	when it was last written: seconds, nanoseconds
+ * @map:	of a raw diff that has one (map.h); image_layer_map()
  * @unpack, @pack:	of a packed one
  */
 struct image_layer {
 	int fd;
 	char *path;
+	uint64_t mtime[2];
+	struct memory_map *map;
 	const struct image_unpacker *unpack;
 	struct pack *pack;
 };
@@ -68,6 +72,16 @@ int image_layer_open(struct image_layer *layer, int *fd, const char *path,
 int image_layer_borrow(struct image_layer *layer, int fd, const char *path,
 		       uint64_t size, const struct image_unpacker *unpack,
 		       struct err *err) __must_check;
+
+/**
+ * image_layer_map() - what it holds shall be known by its map, if it has one
+ *
+ * Of a diff, whose holes say something; else by its holes. May be repeated.
+ *
+ * Return: 0 or -ENOMEM with a sentence.
+ */
+int image_layer_map(struct image_layer *layer, uint64_t size,
+		    struct err *err) __must_check;
 
 /* As memory_next_extent(). */
 bool image_layer_next(const struct image_layer *layer, uint64_t size,

@@ -6,7 +6,7 @@
 
 #include "base/crc64.h"
 #include "base/fd.h"
-#include "image/extent.h"
+#include "image/map.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -158,14 +158,17 @@ static void pick_edges(int fd, uint64_t size, struct memory_picks *map)
 	}
 }
 
-/* Of the numbers of all pages that the file stores. */
-static int extents_crc(int fd, uint64_t size, uint64_t *sum)
+/* Of the numbers of all pages that the file stores, by its @map if it has one.
+ */
+static int extents_crc(int fd, const struct memory_map *map, uint64_t size,
+		       uint64_t *sum)
 {
 	struct memory_extent e = {0};
 	uint64_t crc = 0, last = 0;
 	uint8_t number[8];
 
-	while (memory_next_extent(fd, size, &e)) {
+	while (map ? memory_map_next(map, &e)
+		   : memory_next_extent(fd, size, &e)) {
 		/* Two extents may share a page. */
 		for (uint64_t at = e.at > last ? e.at : last; at < e.end;
 		     at += PAGE_SIZE) {
@@ -189,7 +192,7 @@ int memory_prove(const struct memory_prove *from, struct memory_proof *proof)
 	r = add_pages(&p, &map);
 	if (r < 0 || !from->diff)
 		return r;
-	r = extents_crc(from->fd, from->size, &proof->extents);
+	r = extents_crc(from->fd, NULL, from->size, &proof->extents);
 	if (r < 0)
 		return r;
 	proof->own = nr_samples(proof);
@@ -215,7 +218,7 @@ void memory_prove_again(struct memory_proof *proof, bool diff, int fd,
 	}
 	assert(to == nr);
 	/* Not to be read: what is made of it now is none that matches. */
-	if (extents_crc(fd, size, &proof->extents) < 0)
+	if (extents_crc(fd, NULL, size, &proof->extents) < 0)
 		proof->extents = 0;
 }
 
@@ -243,6 +246,7 @@ int memory_match(const struct memory_proof *proof, bool diff, int fd,
 {
 	unsigned int nr = nr_samples(proof);
 	unsigned int own = diff ? proof->own : nr;
+	struct memory_map *map = NULL;
 	uint64_t extents;
 	int r;
 
@@ -253,7 +257,10 @@ int memory_match(const struct memory_proof *proof, bool diff, int fd,
 		return r < 0 ? r : MEMORY_OTHER;
 	if (!diff)
 		return MEMORY_WHOLE;
-	r = extents_crc(fd, size, &extents);
+	r = memory_map_get(fd, NULL, size, &map);
+	if (r == 0)
+		r = extents_crc(fd, map, size, &extents);
+	memory_map_free(map);
 	if (r < 0)
 		return r;
 	if (extents == proof->extents)

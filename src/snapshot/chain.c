@@ -24,14 +24,14 @@
 
 /**
  * struct near - a snapshot beside ours
- * @paths:	state is NULL of a file that lies there without one
+ * @memory:	the path of its memory; owned. Its state's is made of it
  * @file:	its memory; by its state where no label counts (@asked)
  * @fd:		@file, open; -1: to be opened again
  * @failed:	what its state says that it holds, and it is not right
  * @taken:	it is part of the chain
  */
 struct near {
-	struct snapshot_paths paths;
+	char *memory;
 	struct base_file file;
 	int fd;
 	uint64_t failed;
@@ -42,6 +42,7 @@ struct near {
 /**
  * struct chain - one that is being put together
  * @dir:	where bases lie; owned
+ * @own:	the name of the snapshot itself there; owned, or NULL
  * @want:	what comes next; @want.moment is 0: nothing
  * @above:	the file that needs it, for sentences
  * @why:	what is wrong with a base that was found
@@ -50,10 +51,12 @@ struct chain {
 	const struct path_opener *opener;
 	struct image *image;
 	char *dir;
+	char *own;
 	bool in_dirs;
 	struct base_wanted want;
 	struct near *near;
 	size_t nr;
+	size_t room;
 	unsigned int nr_open;
 	const char *above;
 	struct err why;
@@ -79,6 +82,14 @@ static char *chain_above(const char *dir)
 	return snapshot_parent(dir);
 }
 
+/* Not of a path that ends in a slash: then nothing is left out. */
+static char *chain_last_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return strdup(slash ? slash + 1 : path);
+}
+
 static int chain_where(struct chain *c, const struct snapshot_paths *paths)
 {
 	cleanup_free char *dir = snapshot_parent(paths->memory);
@@ -86,6 +97,7 @@ static int chain_where(struct chain *c, const struct snapshot_paths *paths)
 	c->in_dirs = snapshot_paths_are_in_dir(paths);
 	if (!dir)
 		return -ENOMEM;
+	c->own = chain_last_name(c->in_dirs ? dir : paths->memory);
 	c->dir = c->in_dirs ? chain_above(dir) : ptr_steal(dir);
 	return c->dir ? 0 : -ENOMEM;
 }
@@ -93,7 +105,7 @@ static int chain_where(struct chain *c, const struct snapshot_paths *paths)
 /* The memory of one that lies there. Return: a descriptor or -errno. */
 static int chain_open(const struct chain *c, const struct near *near)
 {
-	return path_open(c->opener, PATH_MEMORY, near->paths.memory, NULL);
+	return path_open(c->opener, PATH_MEMORY, near->memory, NULL);
 }
 
 /* What the file itself tells. Only a label that counts says its moment. */
@@ -108,7 +120,7 @@ static void chain_look(const struct chain *c, int fd, struct base_file *file)
 	file->size = packed_memory_bytes(fd, st.st_size);
 	file->owner = st.st_uid;
 	if (!S_ISREG(st.st_mode) || file->size != c->image->size ||
-	    snapshot_label_get(fd, &label) != LABEL_SURE)
+	    snapshot_label_of(fd, &st, &label) != LABEL_SURE)
 		return;
 	file->moment = label.moment;
 	file->needs = label.base;
@@ -132,16 +144,11 @@ static bool chain_let_go(struct chain *c)
 static int chain_name(const struct chain *c, struct near *near,
 		      const char *name)
 {
-	cleanup_free char *dir = NULL;
-
-	if (asprintf(&dir, "%s/%s", c->dir, name) < 0) {
-		dir = NULL;
-		return -ENOMEM;
-	}
-	if (c->in_dirs)
-		return snapshot_paths_in(&near->paths, dir);
-	near->paths.memory = ptr_steal(dir);
-	return 0;
+	if (asprintf(&near->memory, "%s/%s%s", c->dir, name,
+		     c->in_dirs ? "/" SNAPSHOT_MEMORY_NAME : "") >= 0)
+		return 0;
+	near->memory = NULL;
+	return -ENOMEM;
 }
 
 /* Whatever has the size of the image, or a state, is kept. */
@@ -154,26 +161,30 @@ static int chain_note(struct chain *c, const char *name)
 
 	if (r < 0)
 		return r;
-	near.paths.opener = c->opener;
 	fd = chain_open(c, &near);
 	if (fd == -EMFILE && chain_let_go(c))
 		fd = chain_open(c, &near);
 	if (fd >= 0)
 		chain_look(c, fd, &near.file);
 	if (fd < 0 || (near.file.moment == 0 && !c->in_dirs)) {
-		snapshot_paths_free(&near.paths);
+		free(near.memory);
 		return 0;
 	}
-	more = reallocarray(c->near, c->nr + 1, sizeof(*more));
-	if (!more) {
-		snapshot_paths_free(&near.paths);
-		return -ENOMEM;
+	if (c->nr == c->room) {
+		size_t room = c->room ? 2 * c->room : 32;
+
+		more = reallocarray(c->near, room, sizeof(*more));
+		if (!more) {
+			free(near.memory);
+			return -ENOMEM;
+		}
+		c->near = more;
+		c->room = room;
 	}
 	if (near.file.moment != 0 && c->nr_open < NEAR_OPEN_MAX) {
 		near.fd = fd_steal(&fd);
 		c->nr_open++;
 	}
-	c->near = more;
 	c->near[c->nr++] = near;
 	return 0;
 }
@@ -193,7 +204,8 @@ static int chain_scan(struct chain *c)
 		return -ENOMEM;
 	}
 	while (r == 0 && c->nr < NEAR_MAX && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.')
+		if (entry->d_name[0] != '.' &&
+		    !(c->own && strcmp(entry->d_name, c->own) == 0))
 			r = chain_note(c, entry->d_name);
 	(void)closedir(dir);
 	return r;
@@ -237,13 +249,16 @@ static int chain_ask(struct chain *c, struct near *near, int *fd)
 	struct snapshot_reader reader = {.state_fd = -1, .memory_fd = -1};
 	struct snapshot_identity who = {0};
 	struct err err = {0};
+	cleanup_free char *dir = snapshot_parent(near->memory);
+	struct snapshot_paths paths = {0};
 	struct stat st = {0};
-	int r;
+	int r = dir && s ? snapshot_paths_in(&paths, dir) : -ENOMEM;
 
 	near->asked = true;
-	if (!s)
-		return -ENOMEM;
-	r = snapshot_find(&reader, &near->paths, true, s, &err);
+	paths.opener = c->opener;
+	if (r == 0)
+		r = snapshot_find(&reader, &paths, true, s, &err);
+	snapshot_paths_free(&paths);
 	if (reader.stage >= SNAPSHOT_STATE_RIGHT)
 		snapshot_identity_of(s, &who);
 	near->file = (struct base_file){0};
@@ -290,9 +305,9 @@ static int chain_unfit(const struct chain *c, const struct near *near,
 			       "%016llx, and %s belongs to another user: copy "
 			       "it",
 			       c->above, (unsigned long long)c->want.moment,
-			       near->paths.memory);
+			       near->memory);
 	return err_set(err, -EINVAL, "%s holds %llu bytes of memory, not %llu",
-		       near->paths.memory, (unsigned long long)near->file.size,
+		       near->memory, (unsigned long long)near->file.size,
 		       (unsigned long long)c->want.size);
 }
 
@@ -355,13 +370,13 @@ static int chain_take(struct chain *c, struct near *near, struct err *err)
 	fd = chain_open_again(c, near);
 	if (fd == -ESTALE)
 		return err_set(err, fd, "%s was changed while it was read",
-			       near->paths.memory);
+			       near->memory);
 	if (fd < 0)
-		return err_set(err, fd, "Cannot open %s: %s",
-			       near->paths.memory, err_name(fd));
-	r = image_add(c->image, &fd, near->paths.memory, err);
+		return err_set(err, fd, "Cannot open %s: %s", near->memory,
+			       err_name(fd));
+	r = image_add(c->image, &fd, near->memory, err);
 	near->taken = true;
-	c->above = near->paths.memory;
+	c->above = near->memory;
 	c->want.moment = near->file.needs;
 	return r;
 }
@@ -403,11 +418,12 @@ static int chain_build(struct chain *c, const struct snapshot_paths *paths,
 static void chain_free(struct chain *c)
 {
 	for (size_t i = 0; i < c->nr; i++) {
-		snapshot_paths_free(&c->near[i].paths);
+		free(c->near[i].memory);
 		fd_close(&c->near[i].fd);
 	}
 	free(c->near);
 	free(c->dir);
+	free(c->own);
 }
 
 int snapshot_chain_image(const struct snapshot_paths *paths,

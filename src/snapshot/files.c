@@ -6,6 +6,8 @@
 
 #include "base/fd.h"
 #include "host/below.h"
+#include "image/map.h"
+#include "image/packed.h"
 #include "snapshot/journal.h"
 #include "snapshot/state.h"
 
@@ -432,12 +434,23 @@ int snapshot_files_begin(struct snapshot_files *f,
 	return r < 0 ? files_open_failed("memory", r, err) : 0;
 }
 
+/* What a raw diff holds, beside its label. */
+static void files_note_map(int fd)
+{
+	struct stat st;
+
+	if (fd_stat(fd, &st) == 0 && !packed_is(st.st_size))
+		memory_map_set(fd, (uint64_t)st.st_size);
+}
+
 /* Up to the moment before the state takes its name. */
 static int files_prepare(struct snapshot_files *f)
 {
 	int r;
 
 	snapshot_label_set(f->memory.fd, &f->label);
+	if (f->label.base != 0)
+		files_note_map(f->memory.fd);
 	if (fsync(f->memory.fd) < 0 || fsync(f->state.fd) < 0)
 		return -errno;
 	r = give_name(f, &f->memory, "");

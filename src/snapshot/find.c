@@ -173,6 +173,8 @@ int snapshot_check_contents(const struct snapshot_reader *r,
 		return SNAPSHOT_CONTENTS_NO_CRC;
 	rc = image_layer_borrow(&layer, r->memory_fd, r->memory_path,
 				s->memory_bytes, r->unpack, err);
+	if (rc == 0 && s->storage == SNAPSHOT_DIFF)
+		rc = image_layer_map(&layer, s->memory_bytes, err);
 	if (rc == 0)
 		rc = memory_crc_watched(&layer, s->memory_bytes,
 					s->storage == SNAPSHOT_DIFF, watch,

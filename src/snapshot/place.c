@@ -5,6 +5,7 @@
 #include "snapshot/place.h"
 
 #include "base/fd.h"
+#include "image/map.h"
 #include "snapshot/find.h"
 
 #include <errno.h>
@@ -94,6 +95,16 @@ static int mix(const struct snapshot_place *place,
 		       (unsigned long long)place->base->label.moment);
 }
 
+/* Both become one by their holes. */
+static int place_holes(const struct snapshot_place *place, struct err *err)
+{
+	return err_set(err, -EINVAL,
+		       "%s is a diff that was copied without its holes, or "
+		       "with more of them: choose another name for the diff, "
+		       "or take a full snapshot",
+		       place->paths->memory);
+}
+
 static int decide(const struct snapshot_place *place,
 		  struct place_content *content, int *fd, uint64_t *needs,
 		  struct err *err)
@@ -117,6 +128,9 @@ static int decide(const struct snapshot_place *place,
 		return mix(place, &label, err);
 	if (label.moment != base->moment && label.base != 0)
 		return 0; /* the new diff has all that this one has */
+	if (label.base != 0 && memory_map_fits(content->reader.memory_fd,
+					       (uint64_t)st.st_size) < 0)
+		return place_holes(place, err);
 	*fd = fd_steal(&content->reader.memory_fd);
 	*needs = label.base;
 	return 0;

@@ -129,18 +129,21 @@ int snapshot_compress(const struct snapshot_paths *paths,
 		.reader = {.state_fd = -1, .memory_fd = -1},
 		.files = SNAPSHOT_FILES_NONE,
 	};
+	struct image_layer from = {.fd = -1};
 	int r = repack_find(&p, false, err);
 
 	if (r == 0)
 		r = repack_begin(&p, err);
 	if (r == 0)
-		r = packer->write(packer->ctx,
-				  &(struct image_layer){
-					  .fd = p.reader.memory_fd,
-					  .path = p.reader.memory_path,
-				  },
-				  p.who.size, &p.who.label, p.files.memory.fd,
-				  err);
+		r = image_layer_borrow(&from, p.reader.memory_fd,
+				       p.reader.memory_path, p.who.size, NULL,
+				       err);
+	if (r == 0 && p.who.label.base != 0)
+		r = image_layer_map(&from, p.who.size, err);
+	if (r == 0)
+		r = packer->write(packer->ctx, &from, p.who.size, &p.who.label,
+				  p.files.memory.fd, err);
+	image_layer_close(&from);
 	if (r == 0)
 		r = repack_commit(&p, err);
 	repack_end(&p);

@@ -67,6 +67,22 @@ static void verify_begin(struct verify *v, const char *path)
 
 /* ---- memory ---- */
 
+/* A diff holds no page that its map does not have. */
+static int verify_map(int fd, uint64_t size, struct err *why)
+{
+	struct memory_map *map;
+	int r = memory_map_get(fd, NULL, size, &map);
+
+	if (r == 0)
+		r = map ? memory_map_is_all(map, fd, size) : 1;
+	memory_map_free(map);
+	if (r < 0)
+		return err_set(why, r, "cannot be read: %s", err_name(r));
+	return r > 0 ? 0
+		     : err_set(why, -EBADMSG,
+			       "is damaged: its holes are not as they were");
+}
+
 /* The samples, which a label makes a restore pass over. */
 static int verify_proof(const struct snapshot_reader *r,
 			const struct snapshot *s, struct err *why)
@@ -88,7 +104,9 @@ static int verify_proof(const struct snapshot_reader *r,
 		return err_set(why, match, "cannot be read: %s",
 			       err_name(match));
 	if (match == (int)r->held)
-		return 0;
+		return match == MEMORY_PART
+			       ? verify_map(r->memory_fd, who.size, why)
+			       : 0;
 	return err_set(why, -EBADMSG,
 		       match == MEMORY_HOLES
 			       ? "is damaged: its holes are not as they were"
@@ -103,6 +121,8 @@ static int verify_read(struct verify *v, const char *path, int fd,
 	uint64_t crc;
 	int r = image_layer_borrow(&layer, fd, path, size, v->unpack, why);
 
+	if (r == 0)
+		r = image_layer_map(&layer, size, why);
 	if (r == 0) {
 		v->nr_unproved += layer.pack == NULL;
 		r = memory_crc_watched(&layer, size, true, &v->watch, &crc,

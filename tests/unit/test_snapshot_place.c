@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "image/identity.h"
+#include "image/map.h"
 #include "snapshot/place.h"
 
 #include <errno.h>
@@ -228,12 +229,42 @@ static void by_proof(void **state)
 	world_end(&w);
 }
 
+/* A diff goes on top of a diff by their holes: those of a copy with others are
+ * not what it holds. */
+static void holes_of_a_copy(void **state)
+{
+	const struct snapshot_label label = {
+		.id = 3, .moment = BASE, .base = 4, .run = RUN};
+	struct world w;
+	struct stat st;
+	int fd;
+
+	(void)state;
+	world_begin(&w, true);
+	if (has_labels(&w)) {
+		fd = new_memory(&w, SIZE, &label);
+		memory_map_set(fd, SIZE);
+		expect(&w, true, 4);
+		assert_int_equal(fstat(fd, &st), 0);
+		assert_int_equal(pwrite(fd, "", 1, 50 * PAGE_SIZE), 1);
+		assert_int_equal(
+			futimens(fd,
+				 (struct timespec[2]){{.tv_nsec = UTIME_OMIT},
+						      st.st_mtim}),
+			0);
+		expect_refusal(&w, "copied without its holes");
+		fd_close(&fd);
+	}
+	world_end(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_there),
 		cmocka_unit_test(by_label),
 		cmocka_unit_test(no_run),
+		cmocka_unit_test(holes_of_a_copy),
 		cmocka_unit_test(by_proof),
 	};
 
