@@ -60,6 +60,10 @@ static int apply(struct api_call *call)
 			       "Machine config error: The memory size (MiB) "
 			       "is smaller than the previously set balloon "
 			       "device target size.");
+	if (body->dirty_ring && !body->track_dirty_pages)
+		return err_set(call->err, -EINVAL,
+			       "Machine config error: dirty_ring is a way of "
+			       "track_dirty_pages, which is off.");
 	if (body->cpu_template == CPU_TEMPLATE_NONE)
 		body->cpu_template = CPU_TEMPLATE_UNSET;
 	body->present = true;

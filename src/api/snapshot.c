@@ -39,6 +39,7 @@ struct load_body {
 	} backend;
 	bool enable_diff_snapshots;
 	bool track_dirty_pages;
+	bool dirty_ring;
 	bool resume_vm;
 	struct schema_list networks; /* of struct config_override */
 	bool has_vsock;
@@ -129,6 +130,7 @@ static const struct schema_field load_fields[] = {
 	FLAG("enable_diff_snapshots", SCHEMA_DEPRECATED,
 	     enable_diff_snapshots),
 	FLAG("track_dirty_pages", 0, track_dirty_pages),
+	FLAG("dirty_ring", SCHEMA_EXTRA, dirty_ring),
 	FLAG("resume_vm", 0, resume_vm),
 	{ .name = "network_overrides", .type = SCHEMA_LIST,
 	  SCHEMA_AT(struct load_body, networks), .item = &config_override_net },
@@ -304,6 +306,7 @@ static int snapshot_load(struct api_call *call)
 		.resume = body->resume_vm,
 		.track_dirty_pages =
 			body->track_dirty_pages || body->enable_diff_snapshots,
+		.dirty_ring = body->dirty_ring,
 		.advance_clock = body->clock_realtime,
 		.has_huge_pages = body->huge_pages != 0,
 		.huge_pages = body->huge_pages ? body->huge_pages - 1 : 0,

@@ -78,7 +78,7 @@ struct doctor_cap {
 	const char *lost;
 };
 
-#define DOCTOR_NR_CAPS 17
+#define DOCTOR_NR_CAPS 18
 extern const struct doctor_cap doctor_caps[DOCTOR_NR_CAPS];
 
 enum kvm_state {

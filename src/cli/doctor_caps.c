@@ -29,4 +29,6 @@ const struct doctor_cap doctor_caps[DOCTOR_NR_CAPS] = {
 	{KVM_CAP_XSAVE2, "xsave2", "snapshots of guests that use AMX"},
 	{KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, "manual_dirty_log_protect2",
 	 "cheap dirty-page tracking"},
+	{KVM_CAP_DIRTY_LOG_RING, "dirty_log_ring",
+	 "dirty-page tracking by rings (--dirty-ring)"},
 };

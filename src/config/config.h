@@ -102,6 +102,7 @@ struct machine_config {
 	uint64_t mem_size_mib;
 	bool smt;
 	bool track_dirty_pages;
+	bool dirty_ring; /* ours: by KVM's rings, not by its log */
 	enum config_huge_pages huge_pages;
 	enum config_cpu_template cpu_template;
 };

@@ -32,6 +32,8 @@ static const struct schema_field machine_fields[] = {
 	BOOL(smt, MAY, MAY_NULL, MUST),
 	CHOICE(cpu_template, OLD, OLD, MUST, &templates),
 	BOOL(track_dirty_pages, MAY, MAY_NULL, MUST),
+	BOOL(dirty_ring, SCHEMA_EXTRA | SCHEMA_OMIT, SCHEMA_EXTRA | MAY_NULL,
+	     NOT("who restores decides")),
 	CHOICE(huge_pages, MAY, MAY_NULL, MUST, &huge_pages),
 	OURS(present, "a client has set it: else it has its defaults"),
 };

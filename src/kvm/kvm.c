@@ -104,6 +104,7 @@ int kvm_vm_init(struct kvm_vm *vm, struct kvm *kvm, struct err *err)
 	memset(vm, 0, sizeof(*vm));
 	vm->kvm = kvm;
 	vm->fd = -1;
+	kvm_rings_init(&vm->rings);
 	for (int i = 0; i < CREATE_VM_TRIES && r == -EINTR; i++)
 		r = kvm_call(kvm, kvm->fd, KVM_CREATE_VM, NULL);
 	if (r < 0)
@@ -148,10 +149,44 @@ int kvm_vm_set_memory(struct kvm_vm *vm, const struct gmem *mem,
 	return 0;
 }
 
+int kvm_vm_use_rings(struct kvm_vm *vm, struct err *err)
+{
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_DIRTY_LOG_RING,
+		.args = {KVM_RING_BYTES},
+	};
+	int r;
+
+	if (kvm_cap(vm->kvm, KVM_CAP_DIRTY_LOG_RING) < (int)KVM_RING_BYTES)
+		return err_set(err, -ENOTSUP,
+			       "This host's KVM has no dirty ring "
+			       "(KVM_CAP_DIRTY_LOG_RING, Linux 5.11): leave "
+			       "out dirty_ring");
+	r = kvm_call(vm->kvm, vm->fd, KVM_ENABLE_CAP, &cap);
+	if (r < 0)
+		return err_set(err, r, "KVM does not enable its dirty ring: %s",
+			       err_name(r));
+	vm->rings.on = true;
+	return 0;
+}
+
+/* Also what another thread has just taken is reset, or a vCPU would find its
+ * ring as full as it was. */
+static int note_rings(struct kvm_vm *vm, const struct gmem *mem)
+{
+	int r;
+
+	kvm_rings_take(&vm->rings, mem);
+	r = kvm_call(vm->kvm, vm->fd, KVM_RESET_DIRTY_RINGS, NULL);
+	return r < 0 ? r : 0;
+}
+
 int kvm_vm_note_dirty(struct kvm_vm *vm, const struct gmem *mem)
 {
 	int r = 0;
 
+	if (vm->rings.on)
+		return note_rings(vm, mem);
 	for (unsigned int i = 0; i < mem->nr_regions && r == 0; i++) {
 		cleanup_free uint64_t *bits = calloc(
 			mem->region[i].size / PAGE_SIZE / 64, sizeof(*bits));

@@ -22,6 +22,7 @@
 #pragma once
 
 #include "bus/irq.h"
+#include "kvm/ring.h"
 #include "mem/gmem.h"
 
 #include <linux/kvm.h>
@@ -69,6 +70,7 @@ int kvm_call(struct kvm *kvm, int fd, unsigned long request, void *arg);
 /**
  * struct kvm_vm - one virtual machine of the kernel
  * @split:	the IOAPIC is ours; KVM has only the LAPICs
+ * @rings:	what vCPUs wrote, where it is not a log that tells
  * @route:	GSI routing as the kernel has it (split: what our IOAPIC said)
  */
 struct kvm_vm {
@@ -78,6 +80,7 @@ struct kvm_vm {
 	struct msi route[IRQCHIP_GSI_MAX];
 	uint64_t route_used;   /* bit per GSI: has a message */
 	uint64_t route_wanted; /* bit per GSI: must be in the kernel's table */
+	struct kvm_rings rings;
 };
 
 /* Retries KVM_CREATE_VM on EINTR, which busy hosts return. Return: 0 or -errno
@@ -92,10 +95,17 @@ int kvm_vm_set_memory(struct kvm_vm *vm, const struct gmem *mem,
 		      struct err *err) __must_check;
 
 /**
- * kvm_vm_note_dirty() - gmem_mark() what vCPUs wrote since the last time
- * @mem:	tracked
+ * kvm_vm_use_rings() - dirty rings instead of a log, before the first vCPU
  *
- * Return: 0 or -errno.
+ * Return: 0; -ENOTSUP where KVM has none; -errno; with a sentence.
+ */
+int kvm_vm_use_rings(struct kvm_vm *vm, struct err *err) __must_check;
+
+/**
+ * kvm_vm_note_dirty() - gmem_mark() what vCPUs wrote since the last time
+ * @mem:	tracked; by KVM's log, or its rings (kvm_vm_use_rings())
+ *
+ * Return: 0 or -errno. VMM thread; with rings, any.
  */
 int kvm_vm_note_dirty(struct kvm_vm *vm, const struct gmem *mem) __must_check;
 

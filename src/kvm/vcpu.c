@@ -59,6 +59,13 @@ int kvm_vcpu_init(struct kvm_vcpu *vcpu, struct kvm_vm *vm, unsigned int id,
 			       err_name(r));
 	}
 	vcpu->run = run;
+	r = kvm_ring_map(&vm->rings, id, vcpu->fd);
+	if (r < 0) {
+		kvm_vcpu_fini(vcpu);
+		return err_set(err, r,
+			       "Cannot map the dirty ring of vCPU %u: %s", id,
+			       err_name(r));
+	}
 	return 0;
 }
 
@@ -67,8 +74,10 @@ void kvm_vcpu_fini(struct kvm_vcpu *vcpu)
 	if (vcpu->run)
 		(void)munmap(vcpu->run, vcpu->vm->kvm->run_size);
 	vcpu->run = NULL;
-	if (vcpu->vm)
-		fd_close(&vcpu->fd);
+	if (!vcpu->vm)
+		return;
+	kvm_ring_unmap(&vcpu->vm->rings, vcpu->id);
+	fd_close(&vcpu->fd);
 }
 
 bool kvm_vcpu_translate(struct kvm_vcpu *vcpu, uint64_t gva, uint64_t *gpa)

@@ -21,8 +21,8 @@ struct kvm_vcpu {
 	struct kvm_run *run;
 };
 
-/* KVM_CREATE_VCPU, and its page is mapped. Return: 0 or -errno with a sentence;
- * kvm_vcpu_fini() in any case. */
+/* KVM_CREATE_VCPU, and its page and ring are mapped. Return: 0 or -errno with a
+ * sentence; kvm_vcpu_fini() in any case. */
 int kvm_vcpu_init(struct kvm_vcpu *vcpu, struct kvm_vm *vm, unsigned int id,
 		  struct err *err) __must_check;
 void kvm_vcpu_fini(struct kvm_vcpu *vcpu);

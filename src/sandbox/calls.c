@@ -100,6 +100,7 @@ const struct sandbox_call sandbox_calls[] = {
 	IOCTL(V, KVM_GET_PIT2, "VM state, full irqchip"),
 	IOCTL(V, PAGEMAP_SCAN, "which pages the guest has touched"),
 	IOCTL(V, KVM_GET_DIRTY_LOG, "pages written since the last snapshot"),
+	IOCTL_OF(V | C, RING, KVM_RESET_DIRTY_RINGS, "the same; a vCPU's ring is full"),
 
 	/* Devices. */
 	IOCTL_OF(V | C, TAP, TUNSETOFFLOAD, "offloads that the guest's driver takes"),

@@ -61,10 +61,13 @@ enum sandbox_build {
 enum sandbox_has {
 	SANDBOX_HAS_TAP = 1 << 0,
 	SANDBOX_HAS_VHOST = 1 << 1,
-	SANDBOX_HAS_TTY = 1 << 2, /* a terminal is its console */
+	SANDBOX_HAS_TTY = 1 << 2,  /* a terminal is its console */
+	SANDBOX_HAS_RING = 1 << 3, /* dirty pages are in rings */
 };
 
-#define SANDBOX_HAS_ALL    (SANDBOX_HAS_TAP | SANDBOX_HAS_VHOST | SANDBOX_HAS_TTY)
+#define SANDBOX_HAS_ALL                                          \
+	(SANDBOX_HAS_TAP | SANDBOX_HAS_VHOST | SANDBOX_HAS_TTY | \
+	 SANDBOX_HAS_RING)
 
 #define SANDBOX_TESTS_MAX  3
 #define SANDBOX_FILTER_MAX 400

@@ -57,9 +57,15 @@ int board_open_kvm(struct board *board, struct err *err)
 /* KVM notes what the guest writes when this is asked for as it gets memory. */
 int board_give_memory(struct board *board, struct err *err)
 {
-	if (board->env.config->machine.track_dirty_pages &&
-	    gmem_track(&board->mem) < 0)
+	const struct machine_config *machine = &board->env.config->machine;
+	int r = 0;
+
+	if (machine->track_dirty_pages && gmem_track(&board->mem) < 0)
 		return err_set(err, -ENOMEM, "Out of memory");
+	if (machine->track_dirty_pages && machine->dirty_ring)
+		r = kvm_vm_use_rings(&board->kvm_vm, err);
+	if (r < 0)
+		return r;
 	return kvm_vm_set_memory(&board->kvm_vm, &board->mem, err);
 }
 

@@ -223,6 +223,23 @@ static bool on_system_event(struct exits *exits, struct kvm_vcpu *vcpu)
 	}
 }
 
+/* The guest goes on when what it wrote was noted. */
+static bool on_ring_full(struct exits *exits, struct kvm_vcpu *vcpu)
+{
+	int r = kvm_vm_note_dirty(vcpu->vm, &exits->board->mem);
+
+	if (r < 0)
+		return end_vm(
+			exits, vcpu, VM_END_RUN_FAILED,
+			"KVM does not empty its dirty ring: ", err_name(r));
+	if (atomic_load(&vcpu->vm->rings.overrun))
+		return end_vm(exits, vcpu, VM_END_RUN_FAILED,
+			      "This host's KVM overran its dirty ring: track "
+			      "dirty pages without it",
+			      "");
+	return true;
+}
+
 static bool on_nothing(struct exits *exits, struct kvm_vcpu *vcpu)
 {
 	(void)exits;
@@ -243,6 +260,7 @@ static const struct {
 	[KVM_EXIT_FAIL_ENTRY] = {"FAIL_ENTRY", on_fail_entry},
 	[KVM_EXIT_INTERNAL_ERROR] = {"INTERNAL_ERROR", on_internal_error},
 	[KVM_EXIT_SYSTEM_EVENT] = {"SYSTEM_EVENT", on_system_event},
+	[KVM_EXIT_DIRTY_RING_FULL] = {"DIRTY_RING_FULL", on_ring_full},
 	/* Known names without a meaning for this machine: they end the VM. */
 	[KVM_EXIT_UNKNOWN] = {"UNKNOWN", NULL},
 	[KVM_EXIT_EXCEPTION] = {"EXCEPTION", NULL},

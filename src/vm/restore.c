@@ -233,6 +233,7 @@ static int restore_set_memory(struct machine_config *machine,
 	}
 	if (how->track_dirty_pages)
 		machine->track_dirty_pages = true;
+	machine->dirty_ring = how->dirty_ring;
 	return 0;
 }
 

@@ -22,6 +22,7 @@
  * @uffd_path:	where a handler listens that serves the memory, or NULL
  * @resume:	run at once; else stay paused
  * @advance_clock:	by the real time since the snapshot
+ * @dirty_ring:	KVM's rings tell of the vCPUs' writes, not its log
  * @has_huge_pages:	@huge_pages replaces what the snapshot says
  */
 struct vm_restore {
@@ -30,6 +31,7 @@ struct vm_restore {
 	struct config_overrides overrides;
 	bool resume;
 	bool track_dirty_pages;
+	bool dirty_ring;
 	bool advance_clock;
 	bool has_huge_pages;
 	enum config_huge_pages huge_pages;

@@ -180,6 +180,8 @@ static unsigned int what_it_has(const struct vm *vm)
 	unsigned int has =
 		vm->machine->chipset.console.raw ? SANDBOX_HAS_TTY : 0;
 
+	if (vm->machine->board.kvm_vm.rings.on)
+		has |= SANDBOX_HAS_RING;
 	for (size_t i = 0; i < c->nr_nets; i++)
 		has |= c->nets[i].vhost ? SANDBOX_HAS_TAP | SANDBOX_HAS_VHOST
 					: SANDBOX_HAS_TAP;

@@ -40,6 +40,7 @@ int option_restore_fill(const struct options *opts, struct option_restore *o,
 		.uffd_path = opts->uffd,
 		.resume = !opts->paused,
 		.track_dirty_pages = opts->track_dirty_pages,
+		.dirty_ring = opts->dirty_ring,
 		.advance_clock = opts->clock == OPTIONS_CLOCK_REALTIME,
 	};
 	return r;

@@ -226,6 +226,7 @@ int options_apply(const struct options *opts, struct vm_config *config,
 	}
 	if (opts->track_dirty_pages) {
 		config->machine.track_dirty_pages = true;
+		config->machine.dirty_ring = opts->dirty_ring;
 		config->machine.present = true;
 	}
 	for (unsigned int i = 0; i < opts->disks.nr && r == 0; i++)

@@ -92,6 +92,7 @@ struct options {
 	bool timing;
 	bool paused;
 	bool track_dirty_pages;
+	bool dirty_ring;
 	bool lock_drives;
 	bool nested;
 	bool core_sched;

@@ -67,6 +67,9 @@ static const struct arg vmm_page_args[] = {
 	 "note which memory the guest writes: diff snapshots hold what changed "
 	 "since the last one",
 	 .kind = ARG_FLAG, AT(track_dirty_pages)},
+	{"dirty-ring", NULL,
+	 "KVM's dirty rings tell what the guest writes, not its log",
+	 .kind = ARG_FLAG, AT(dirty_ring), .needs = "track-dirty-pages"},
 	{"lock-drives", NULL,
 	 "refuse a drive whose file another VM or program uses, where the log "
 	 "warns else",

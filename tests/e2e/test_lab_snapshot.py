@@ -13,7 +13,8 @@ import pytest
 from conftest import BUILD, in_lab, long_only, need_lab
 
 HERE = Path(__file__).parent
-FILES = ("test_snapshot_diff.py", "test_snapshot_state.py")
+FILES = ("test_snapshot_diff.py", "test_snapshot_state.py",
+         "test_snapshot_ways.py")
 
 
 @pytest.mark.lab

@@ -5,20 +5,40 @@ The guest `pages` writes the pages that it is told to, and no others but the few
 of its stack and its own data.
 """
 
+import fcntl
 import json
 import os
 import subprocess
 
 import pytest
 
-from conftest import BUILD, Api, Case
+from conftest import BUILD, Api, Case, runs_linux
 from own_disk import REACHES, OwnDisk
 from test_snapshot_uffd import asked, end
 
 VOLT = BUILD / "volt"
 PAGE = 4096
 AREA = 16 << 20  # where the guest's pages begin
+LOG = ["--track-dirty-pages"]
+RING = ["--track-dirty-pages", "--dirty-ring"]
+KVM_CHECK_EXTENSION, CAP_DIRTY_LOG_RING = 0xae03, 192
 SPARE = 24       # pages of its own, of the devices and of KVM's clock
+
+
+def has_ring():
+    with open("/dev/kvm", "rb") as kvm:
+        return fcntl.ioctl(kvm, KVM_CHECK_EXTENSION, CAP_DIRTY_LOG_RING) > 0
+
+
+def need_ring(flags=RING):
+    """@flags can be used here: without rings, all can."""
+    if flags != RING:
+        return
+    if not has_ring():
+        pytest.skip("this host's KVM has no dirty ring")
+    if not runs_linux():
+        pytest.skip("this host's KVM emulates much of a guest, and overruns "
+                    "its dirty ring; the lab runs the same")
 
 
 def stored(memory):
@@ -82,10 +102,12 @@ def check_clone(vmm, folder, *checks):
     end(clone)
 
 
-@pytest.mark.parametrize("irqchip", ["split", "full"])
-def test_a_chain_of_diffs(vmm, tmp_path, irqchip):
+@pytest.mark.parametrize("irqchip, flags", [
+    ("split", LOG), ("full", LOG), ("split", RING), ("full", RING)])
+def test_a_chain_of_diffs(vmm, tmp_path, irqchip, flags):
     """Each holds what was written since the one before, and no more."""
-    run, api = start(vmm, tmp_path, "--track-dirty-pages", irqchip=irqchip)
+    need_ring(flags)
+    run, api = start(vmm, tmp_path, *flags, irqchip=irqchip)
     asked(run, "w 0 100 1", "wrote")
     base = save(api, tmp_path / "s0", "Full")
     assert area(0, 100) <= stored(base)
@@ -112,14 +134,15 @@ def test_a_chain_of_diffs(vmm, tmp_path, irqchip):
     check_clone(vmm, tmp_path / "s0", "c 0 100 1", "z 300 40 0")
 
 
-def test_diffs_of_a_clone(vmm, tmp_path):
+@pytest.mark.parametrize("flags", [LOG, RING], ids=["log", "ring"])
+def test_diffs_of_a_clone(vmm, tmp_path, flags):
     """The first one differs from the snapshot that was loaded."""
+    need_ring(flags)
     run, api = start(vmm, tmp_path)
     asked(run, "w 0 100 1", "wrote")
     save(api, tmp_path / "s0", "Full")
     run.process.kill()
-    run, api = start(vmm, tmp_path, "--track-dirty-pages",
-                     restore=tmp_path / "s0")
+    run, api = start(vmm, tmp_path, *flags, restore=tmp_path / "s0")
     assert api.call("GET", "/machine-config")[1]["track_dirty_pages"]
     asked(run, "w 50 10 2", "wrote")
     asked(run, "c 0 50 1", "right")  # reading is not writing
@@ -148,15 +171,18 @@ def test_without_tracking_a_diff_goes_back_to_the_load(vmm, tmp_path):
     check_clone(vmm, tmp_path / "s2", "c 0 50 1", "c 50 10 2", "c 60 10 3")
 
 
-@pytest.mark.parametrize("tracked", [True, False], ids=["log", "pagemap"])
-def test_how_much_a_diff_would_hold(vmm, tmp_path, tracked):
+@pytest.mark.parametrize("flags", [LOG, RING, []],
+                         ids=["log", "ring", "pagemap"])
+def test_how_much_a_diff_would_hold(vmm, tmp_path, flags):
     """Told before, as often as somebody asks; and then it holds that."""
+    need_ring(flags)
+    tracked = bool(flags)
+
     def dirty(api):
         code, told = api.call("GET", "/volt/dirty")
         assert code == 200 and told["tracked"] == tracked
         return told
 
-    flags = ["--track-dirty-pages"] * tracked
     run, api = start(vmm, tmp_path, *flags)
     assert dirty(api) == {"tracked": tracked, "since": None,
                           "dirty_bytes": None}
@@ -181,12 +207,15 @@ def test_how_much_a_diff_would_hold(vmm, tmp_path, tracked):
     run.process.kill()
 
 
-def test_what_the_balloon_takes_is_zero(vmm, tmp_path):
+@pytest.mark.parametrize("ring", [False, True], ids=["log", "ring"])
+def test_what_the_balloon_takes_is_zero(vmm, tmp_path, ring):
     """Pages that nobody writes change, and so do the rings of a device."""
+    need_ring(RING if ring else LOG)
     case = Case("balloon", "steps touch=4", memory=64,
                 devices={"machine-config": {"vcpu_count": 1,
                                             "mem_size_mib": 64,
-                                            "track_dirty_pages": True},
+                                            "track_dirty_pages": True,
+                                            "dirty_ring": ring},
                          "balloon": {"amount_mib": 0, "deflate_on_oom": True,
                                      "free_page_hinting": True,
                                      "free_page_reporting": True,
@@ -257,9 +286,53 @@ def same(one, other):
     return os.path.getsize(one) == os.path.getsize(other)
 
 
-def test_h4_a_chain_of_4_gib_byte_by_byte(vmm, tmp_path):
+def test_a_full_ring(vmm, tmp_path):
+    """The guest goes on, and nothing it wrote is forgotten.
+
+    A KVM that emulates much at a stretch overruns its rings: then the VM ends,
+    and says so; nobody gets a wrong diff.
+    """
+    if not has_ring():
+        pytest.skip("this host's KVM has no dirty ring")
+    run, api = start(vmm, tmp_path, *RING)
+    save(api, tmp_path / "s0", "Full")
+    run.send("w 0 9000 1\n")
+    try:
+        run.wait_for("wrote")
+    except AssertionError:
+        result = run.finish()
+        assert not runs_linux() and result.code == 165, result
+        assert "KVM overran its dirty ring" in result.log, result
+        return
+    assert area(0, 9000) <= stored(save(api, tmp_path / "s1"))
+    run.send("w 0 9000 2\n")
+    run.wait_for("wrote")
+    assert area(0, 9000) <= stored(save(api, tmp_path / "s2"))
+    run.process.kill()
+    check_clone(vmm, tmp_path / "s2", "c 0 9000 2")
+
+
+def test_what_is_no_way_to_track(vmm, tmp_path):
+    """A ring without tracking is refused, and changes nothing."""
+    run = vmm.spawn([BUILD / "volt-vmm", "--api-sock", tmp_path / "a"])
+    api = Api(tmp_path / "a")
+    api.wait()
+    before = api.call("GET", "/machine-config")
+    assert "dirty_ring" not in before[1]
+    body = {"vcpu_count": 1, "mem_size_mib": 64, "dirty_ring": True}
+    status, answer = api.call("PUT", "/machine-config", body)
+    assert status == 400 and "track_dirty_pages" in answer["fault_message"]
+    assert api.call("GET", "/machine-config") == before
+    api.set("PUT", "/machine-config", {**body, "track_dirty_pages": True})
+    assert api.call("GET", "/machine-config")[1]["dirty_ring"]
+    run.process.kill()
+
+
+@pytest.mark.parametrize("flags", [LOG, RING], ids=["log", "ring"])
+def test_h4_a_chain_of_4_gib_byte_by_byte(vmm, tmp_path, flags):
     """H4: memory on both sides of the hole, and a last page that is clean."""
-    run, api = start(vmm, tmp_path, "--track-dirty-pages", memory=4096)
+    need_ring(flags)
+    run, api = start(vmm, tmp_path, *flags, memory=4096)
     asked(run, "w 0 100 1", "wrote")
     save(api, tmp_path / "s0", "Full")
     for number in (1, 2):
@@ -277,8 +350,7 @@ def test_h4_a_chain_of_4_gib_byte_by_byte(vmm, tmp_path):
         assert (done.returncode, done.stderr) == (0, "")
     assert same(tmp_path / "s2/memory.snap", tmp_path / "whole/memory.snap")
     # A snapshot onto the memory file that it is read from.
-    clone, api = start(vmm, tmp_path, "--track-dirty-pages",
-                       restore=tmp_path / "s2")
+    clone, api = start(vmm, tmp_path, *flags, restore=tmp_path / "s2")
     asked(clone, "c 10 10 3", "right")
     asked(clone, "w 3 1 9", "wrote")
     save(api, tmp_path / "s2", "Full")

@@ -21,7 +21,8 @@ import time
 
 import pytest
 
-from conftest import BUILD, Api, Case, Running, looks_into
+from conftest import BUILD, Api, Case, Running, looks_into, runs_linux
+from test_snapshot_diff import LOG, RING, has_ring
 
 VOLT = BUILD / "volt"
 MIB = 24
@@ -122,6 +123,7 @@ class Storm:
         self.truth = {}    # memory by moment
         self.machines = []
         self.written = 0
+        self.ring = RING if has_ring() and runs_linux() else LOG
         self.whole = self.refused = 0
 
     # ---- what is there ----
@@ -168,7 +170,7 @@ class Storm:
     def boot(self, restore=None):
         if len(self.machines) > 2:
             self.lose(self.dice.choice(self.machines))
-        args = ["--track-dirty-pages"] if self.dice.random() < .5 else []
+        args = self.dice.choice(([], LOG, self.ring))
         machine = Machine(self.folder, *args, restore=restore)
         if restore:
             assert machine.up(), machine.run.log()

@@ -20,7 +20,8 @@ import pytest
 
 from conftest import LONG, long_only
 from test_snapshot_chain import SEED, Written, done, volt
-from test_snapshot_diff import (AREA, PAGE, check_clone, merge, save, start)
+from test_snapshot_diff import (AREA, LOG, PAGE, RING, check_clone, merge,
+                                need_ring, save, start)
 
 ROUNDS = 30 if LONG else 8
 MOST = 3 << 30  # the guest's addresses have a gap behind it
@@ -121,6 +122,7 @@ def some_pages(dice, pages):
 
 
 def rounds(vmm, folder, mib, flags):
+    need_ring(flags)
     store = Store(folder)
     pages = (min(mib << 20, MOST) - AREA) // PAGE - 32
     run, api = start(vmm, folder, *flags, memory=mib)
@@ -152,7 +154,8 @@ def rounds(vmm, folder, mib, flags):
 
 
 FLAGS = pytest.mark.parametrize(
-    "flags", [["--track-dirty-pages"], []], ids=["log", "pagemap"])
+    "flags", [LOG, RING, []],
+    ids=["log", "ring", "pagemap"])
 
 
 @FLAGS
