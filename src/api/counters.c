@@ -72,6 +72,9 @@ static const struct metric counters_memory[] = {
 	STORE(memory, process_private_bytes),
 	STORE(memory, process_shared_bytes),
 	STORE(memory, process_swapped_bytes),
+	STORE(memory, pager_private_bytes),
+	STORE(memory, pager_shared_bytes),
+	STORE(memory, pager_swapped_bytes),
 };
 
 static const struct metric_group own_groups[] = {
@@ -178,6 +181,11 @@ void api_counters_look(struct api *api)
 		metric_store(&c->memory.process_private_bytes, usage.private);
 		metric_store(&c->memory.process_shared_bytes, usage.shared);
 		metric_store(&c->memory.process_swapped_bytes, usage.swapped);
+	}
+	if (vm_pager_usage(api->vm, &usage) == 0) {
+		metric_store(&c->memory.pager_private_bytes, usage.private);
+		metric_store(&c->memory.pager_shared_bytes, usage.shared);
+		metric_store(&c->memory.pager_swapped_bytes, usage.swapped);
 	}
 }
 

@@ -19,12 +19,27 @@ static void add_usage(struct buf *out, const struct usage *usage)
 		 usage->private, usage->shared, usage->swapped);
 }
 
+/* An object, or null: @r says that there is nothing to tell. */
+static void add_usage_of(struct buf *out, const char *whose, int r,
+			 const struct usage *usage)
+{
+	buf_addf(out, ",\"%s\":", whose);
+	if (r < 0) {
+		buf_add_str(out, "null");
+		return;
+	}
+	buf_add_str(out, "{");
+	add_usage(out, usage);
+	buf_add_str(out, "}");
+}
+
 static int get_memory(struct api_call *call)
 {
-	const struct vm *vm = call->api->vm;
+	struct vm *vm = call->api->vm;
 	struct buf *out = &call->reply->body;
 	struct usage usage;
 	uint64_t size;
+	int r;
 
 	buf_add_str(out, "{\"guest\":");
 	if (vm_guest_usage(vm, &size, &usage) == 0) {
@@ -34,14 +49,10 @@ static int get_memory(struct api_call *call)
 	} else {
 		buf_add_str(out, "null");
 	}
-	buf_add_str(out, ",\"process\":");
-	if (vm_process_usage(vm, &usage) == 0) {
-		buf_add_str(out, "{");
-		add_usage(out, &usage);
-		buf_add_str(out, "}");
-	} else {
-		buf_add_str(out, "null");
-	}
+	r = vm_process_usage(vm, &usage);
+	add_usage_of(out, "process", r, &usage);
+	r = vm_pager_usage(vm, &usage);
+	add_usage_of(out, "pager", r, &usage);
 	buf_add_str(out, "}");
 	return 0;
 }

@@ -232,6 +232,9 @@ struct api_counters {
 		metric_t process_private_bytes;
 		metric_t process_shared_bytes;
 		metric_t process_swapped_bytes;
+		metric_t pager_private_bytes;
+		metric_t pager_shared_bytes;
+		metric_t pager_swapped_bytes;
 	} memory;
 };
 

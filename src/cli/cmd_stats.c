@@ -40,7 +40,8 @@ const struct args_page cmd_stats_page = {
 		 "snapshot's memory file that nobody has written), and what "
 		 "is in swap (SWAPPED). PROCESS is all that is volt-vmm's "
 		 "alone, the guest's and its own: what the host gets back "
-		 "when this VM ends.\n\n"
+		 "when this VM ends. PAGER is the same of volt-pager, where "
+		 "one serves the memory.\n\n"
 		 "With --dirty a column more, DIRTY: what `volt snapshot "
 		 "--diff` would write of memory; '-' where that would be a "
 		 "whole snapshot. A VM that tracks dirty pages pays for the "
@@ -72,9 +73,9 @@ static void print_mib(const json_t *of, const char *key)
 static void print_head(struct stats *o)
 {
 	if (!o->headed && !o->json)
-		(void)printf("%-20s %9s %9s %9s %9s %9s%s\n", "NAME", "SIZE",
-			     "PRIVATE", "SHARED", "SWAPPED", "PROCESS",
-			     o->dirty ? "     DIRTY" : "");
+		(void)printf("%-20s %9s %9s %9s %9s %9s %9s%s\n", "NAME",
+			     "SIZE", "PRIVATE", "SHARED", "SWAPPED", "PROCESS",
+			     "PAGER", o->dirty ? "     DIRTY" : "");
 	o->headed = true;
 }
 
@@ -90,6 +91,7 @@ static void print_stats(const char *name, const json_t *told,
 	print_mib(guest, "shared_bytes");
 	print_mib(guest, "swapped_bytes");
 	print_mib(json_object_get(told, "process"), "private_bytes");
+	print_mib(json_object_get(told, "pager"), "private_bytes");
 	if (dirty)
 		print_mib(dirty, "dirty_bytes");
 	(void)puts("");
@@ -97,9 +99,10 @@ static void print_stats(const char *name, const json_t *told,
 
 static void print_json(const char *name, json_t *told, json_t *dirty)
 {
-	json_t *line = json_pack("{s:s, s:O?, s:O?}", "name", name, "guest",
-				 json_object_get(told, "guest"), "process",
-				 json_object_get(told, "process"));
+	json_t *line = json_pack("{s:s, s:O?, s:O?, s:O?}", "name", name,
+				 "guest", json_object_get(told, "guest"),
+				 "process", json_object_get(told, "process"),
+				 "pager", json_object_get(told, "pager"));
 
 	if (dirty)
 		(void)json_object_set(line, "dirty", dirty);

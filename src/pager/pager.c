@@ -57,6 +57,11 @@ void pager_unwatch(struct pager *pager)
 	uffd_unwatch(&pager->uffd);
 }
 
+int pager_usage(struct pager *pager, struct usage *usage)
+{
+	return uffd_usage(&pager->uffd, usage);
+}
+
 int pager_watch_again(struct pager *pager)
 {
 	return uffd_watch_again(&pager->uffd);

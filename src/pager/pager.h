@@ -89,6 +89,10 @@ int pager_serve(struct pager *pager, struct gmem *mem, uint64_t size,
  */
 int pager_settle(struct pager *pager, int r, struct err *err) __must_check;
 
+/* Memory of the process that serves. Return: 0 and *@usage; -ENOENT: there is
+ * none, or it does not tell; -errno. */
+int pager_usage(struct pager *pager, struct usage *usage) __must_check;
+
 /* Is what the memory holds not to be trusted? Any thread. */
 bool pager_is_lost(const struct pager *pager);
 

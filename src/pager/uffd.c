@@ -47,6 +47,7 @@ void uffd_init(struct uffd *u)
 		.fd = -1,
 		.handler = {.fd = -1},
 		.sock = {.fd = -1},
+		.smaps = -1,
 		.limit_ms = UFFD_RESTORE_MS,
 		.stop = -1,
 	};
@@ -344,6 +345,18 @@ int uffd_settle(struct uffd *u, struct err *err)
 		       u->limit_ms / 1000);
 }
 
+int uffd_usage(struct uffd *u, struct usage *usage)
+{
+	char byte;
+	size_t nr;
+
+	if (u->smaps < 0 && u->sock.fd >= 0 &&
+	    unix_recv_fds(u->sock.fd, &byte, sizeof(byte), &u->smaps, 1, &nr,
+			  MSG_DONTWAIT) < 0)
+		return -ENOENT;
+	return u->smaps < 0 ? -ENOENT : usage_of_process(u->smaps, usage);
+}
+
 void uffd_unwatch(struct uffd *u)
 {
 	end_watcher(u);
@@ -366,5 +379,6 @@ void uffd_fini(struct uffd *u)
 		unregister_memory(u);
 	fd_close(&u->handler.fd);
 	fd_close(&u->sock.fd);
+	fd_close(&u->smaps);
 	fd_close(&u->fd);
 }

@@ -33,6 +33,11 @@
  * when a device works on such a page. The end of the limit and the end of the
  * restore may meet: one word, @phase, tells which of them was first.
  *
+ * What memory the handler takes by itself it may let us read: a descriptor of
+ * its /proc/self/smaps_rollup that it sends behind our message, as volt-pager
+ * does. Only who has opened it may read it, for as long as it likes, so no
+ * question of ours ever waits for the handler. Nobody else sends anything.
+ *
  * Sources: Documentation/admin-guide/mm/userfaultfd.rst, ioctl_userfaultfd(2).
  * Context: the VMM thread.
  */
@@ -41,6 +46,7 @@
 #include "host/loop.h"
 #include "host/path.h"
 #include "mem/gmem.h"
+#include "mem/usage.h"
 
 #include <pthread.h>
 #include <semaphore.h>
@@ -61,6 +67,7 @@ enum uffd_phase {
  * struct uffd - memory served by a handler
  * @handler:	pidfd of the process that listened
  * @sock:	our end of the connection
+ * @smaps:	the handler's smaps_rollup, when it was asked for and has come
  * @limit_ms:	for the restore; set by uffd_init()
  * @watcher:	lets go who waits when the handler has ended or is late
  * @stop:	eventfd that ends it
@@ -74,6 +81,7 @@ struct uffd {
 	struct loop *loop;
 	struct loop_source handler;
 	struct loop_source sock;
+	int smaps;
 	void (*gone)(void *ctx);
 	void *ctx;
 	const struct gmem *mem;
@@ -118,6 +126,13 @@ static inline bool uffd_is_lost(const struct uffd *u)
  * Return: 0, or -EIO with a sentence when it went on without its handler.
  */
 int uffd_settle(struct uffd *u, struct err *err) __must_check;
+
+/**
+ * uffd_usage() - memory of the handler's process
+ *
+ * Return: 0 and *@usage; -ENOENT: it does not tell; -errno.
+ */
+int uffd_usage(struct uffd *u, struct usage *usage) __must_check;
 
 /**
  * uffd_unwatch() - no thread watches the handler until uffd_watch_again()

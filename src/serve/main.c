@@ -200,6 +200,18 @@ static int pager_accept(const struct pager_main *m, struct err *err)
 		     : r;
 }
 
+/* What this process takes, for the VM's figures: behind the lock nobody may
+ * open that, and nobody else ever. A VM that does not ask leaves it unread, and
+ * one without it has no such figures. */
+static void pager_show_usage(int sock)
+{
+	cleanup_fd int fd =
+		open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0 && unix_send_fds(sock, "", 1, &fd, 1, MSG_DONTWAIT) < 0)
+		return; /* gone already, as serving it will tell */
+}
+
 static int pager_serve_one(struct pager_main *m, struct err *err)
 {
 	cleanup_fd int sock = pager_accept(m, err);
@@ -207,6 +219,8 @@ static int pager_serve_one(struct pager_main *m, struct err *err)
 
 	fd_close(&m->listener);
 	file_unlink_own(m->socket, m->bound);
+	if (r == 0)
+		pager_show_usage(sock);
 	if (r == 0)
 		r = serve_lock(err);
 	return r == 0 ? serve_vm(&m->serve, sock, err) : r;

@@ -94,6 +94,13 @@ int vm_changed(struct vm *vm, struct vm_changed *changed)
 	return r;
 }
 
+int vm_pager_usage(struct vm *vm, struct usage *usage)
+{
+	struct machine *m = vm->machine;
+
+	return m ? pager_usage(&m->board.pager, usage) : -ENOENT;
+}
+
 int vm_process_usage(const struct vm *vm, struct usage *usage)
 {
 	return usage_of_process(vm->handover.smaps, usage);

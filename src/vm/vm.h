@@ -154,6 +154,10 @@ struct vm_changed {
  */
 int vm_changed(struct vm *vm, struct vm_changed *changed) __must_check;
 
+/* Of the process that serves the memory. Return: as pager_usage(); -ENOENT
+ * before the start, too. */
+int vm_pager_usage(struct vm *vm, struct usage *usage) __must_check;
+
 /* Of all of this process. Return: as usage_of_process(). */
 int vm_process_usage(const struct vm *vm, struct usage *usage) __must_check;
 

@@ -123,6 +123,30 @@ def test_a_client_of_the_api(vmm, tmp_path, pager):
     end(clone)
 
 
+def test_what_it_takes(vmm, tmp_path, pager):
+    """Told by its VM, in the API and in metrics: nobody else may look."""
+    a_chain(vmm, tmp_path, 1)
+    compress(tmp_path / "s0")
+    server = pager(tmp_path / "s0")
+    sock, path = tmp_path / "api", tmp_path / "metrics"
+    run = vmm.spawn([BUILD / "volt-vmm", "--api-sock", sock, "--metrics-path",
+                     path, "--restore", tmp_path / "s0", "--uffd",
+                     server.sock])
+    api = Api(sock)
+    api.wait()
+    asked(run, "c 0 1 1", "right")
+    for _ in range(2):
+        code, told = api.call("GET", "/volt/memory")
+        assert code == 200 and set(told["pager"]) == {
+            "private_bytes", "shared_bytes", "swapped_bytes"}
+        assert 0 < told["pager"]["private_bytes"] < 64 << 20
+    api.set("PUT", "/actions", {"action_type": "FlushMetrics"})
+    line = json.loads(path.read_text().splitlines()[-1])["volt_memory"]
+    assert line["pager_private_bytes"] > 0
+    run.process.kill()
+    server.end()
+
+
 def test_a_working_set(vmm, tmp_path, pager):
     """What was recorded is there before it is asked for."""
     written = a_chain(vmm, tmp_path, 1)

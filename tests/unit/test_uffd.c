@@ -6,6 +6,7 @@
 #include "unit.h"
 
 #include "base/fd.h"
+#include "host/unix.h"
 #include "pager/uffd.h"
 
 #include <errno.h>
@@ -359,6 +360,51 @@ static void test_free_lets_go(void **state)
 	disconnect(&u, &mem, &loop, child);
 }
 
+/* What a handler sends, and what is made of it. */
+static int told_by(const char *path, int fd)
+{
+	struct usage usage = {0};
+	struct uffd u;
+	int pair[2], r;
+	bool opened = path != NULL;
+
+	if (opened)
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	uffd_init(&u);
+	u.sock.fd = pair[0];
+	assert_int_equal(uffd_usage(&u, &usage), -ENOENT);
+	assert_int_equal(unix_send_fds(pair[1], "", 1, &fd, fd >= 0, 0), 1);
+	r = uffd_usage(&u, &usage);
+	if (r == 0)
+		r = usage.private > 0 && usage.private < GIB(1);
+	/* Once is enough, and a second one is not taken. */
+	assert_int_equal(unix_send_fds(pair[1], "", 1, &fd, fd >= 0, 0), 1);
+	assert_int_equal(uffd_usage(&u, &usage) == 0, r == 1);
+	uffd_fini(&u);
+	(void)close(pair[1]);
+	if (opened)
+		(void)close(fd);
+	return r;
+}
+
+static void test_what_a_handler_takes(void **state)
+{
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(told_by("/proc/self/smaps_rollup", -1), 1);
+	assert_int_equal(told_by(NULL, -1), -ENOENT);
+	assert_int_equal(told_by("/dev/null", -1), -EINVAL);
+	assert_int_equal(told_by("/proc/self/status", -1), -EINVAL);
+	assert_int_equal(told_by(".", -1), -EISDIR);
+	/* Nobody waits for one that says nothing. */
+	assert_int_equal(told_by(NULL, ends[0]), -ESPIPE);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+}
+
 static void test_nobody_listens(void **state)
 {
 	struct err err;
@@ -380,6 +426,7 @@ int main(void)
 		cmocka_unit_test(test_late_handler),
 		cmocka_unit_test(test_death_before_a_removal_is_read),
 		cmocka_unit_test(test_free_lets_go),
+		cmocka_unit_test(test_what_a_handler_takes),
 		cmocka_unit_test(test_nobody_listens),
 	};
 	char folder[] = "/tmp/volt-uffd-XXXXXX";
