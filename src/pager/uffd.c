@@ -202,7 +202,7 @@ static bool leave_restoring(struct uffd *u, unsigned int to)
  */
 static bool wait_for_the_end(struct uffd *u)
 {
-	bool known = u->handler.fd >= 0;
+	bool known = u->handler.fd >= 0 || u->handler_ended;
 	struct pollfd p[] = {
 		{.fd = u->stop, .events = POLLIN},
 		{.fd = u->handler.fd, .events = POLLIN},
@@ -295,12 +295,12 @@ static int uffd_watch(struct uffd *u, int sock, struct err *err)
 		.events = EPOLLIN,
 		.cb = on_handler,
 	};
+	u->handler_ended = u->handler.fd < 0 && errno == ESRCH;
 	r = start_watcher(u);
-	if (r == 0 && u->handler.fd >= 0) {
+	if (r == 0 && u->handler.fd >= 0)
 		r = loop_add(u->loop, &u->handler);
-		if (r == 0)
-			r = loop_add(u->loop, &u->sock);
-	}
+	if (r == 0 && (u->handler.fd >= 0 || u->handler_ended))
+		r = loop_add(u->loop, &u->sock);
 	return r < 0 ? err_set(err, r, "Cannot watch the memory's handler: %s",
 			       err_name(r))
 		     : 0;

@@ -66,6 +66,7 @@ enum uffd_phase {
 /**
  * struct uffd - memory served by a handler
  * @handler:	pidfd of the process that listened
+ * @handler_ended:	it had before we could watch it: the connection decides
  * @sock:	our end of the connection
  * @smaps:	the handler's smaps_rollup, when it was asked for and has come
  * @limit_ms:	for the restore; set by uffd_init()
@@ -80,6 +81,7 @@ struct uffd {
 	int fd;
 	struct loop *loop;
 	struct loop_source handler;
+	bool handler_ended;
 	struct loop_source sock;
 	int smaps;
 	void (*gone)(void *ctx);

@@ -278,16 +278,22 @@ class Vmm:
         vmm.process.stdin.close()
         return vmm.finish(seconds)
 
+    def forget_ended(self):
+        """Close the pipes of those that have: a test may start hundreds."""
+        for vmm in self.started:
+            if vmm.process.poll() is not None:
+                vmm.process.stdout.close()
+                try:
+                    vmm.process.stdin.close()
+                except BrokenPipeError:
+                    pass
+
     def close(self):
         for vmm in self.started:
             if vmm.process.poll() is None:
                 vmm.process.kill()
                 vmm.process.wait()
-            vmm.process.stdout.close()
-            try:
-                vmm.process.stdin.close()
-            except BrokenPipeError:
-                pass
+        self.forget_ended()
 
 
 def pytest_collection_modifyitems(items):

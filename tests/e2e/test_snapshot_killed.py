@@ -175,6 +175,8 @@ class Saves:
         asked(run, "w 70 1 3", "wrote")
         save(api, self.place, self.kind)
         run.process.kill()
+        run.process.wait(60)
+        self.vmm.forget_ended()
         assert sorted(os.listdir(self.place)) == NAMES, what
         return new
 
