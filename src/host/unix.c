@@ -103,6 +103,23 @@ int unix_connect(const char *path, int limit_ms)
 	return errno == EAGAIN ? -ETIMEDOUT : -errno;
 }
 
+int unix_connect_packets(const char *path)
+{
+	struct sockaddr_un addr;
+	cleanup_fd int fd = -1;
+	int r = address(&addr, path);
+
+	if (r < 0)
+		return r;
+	fd = new_socket(SOCK_SEQPACKET);
+	if (fd < 0)
+		return fd;
+	do
+		r = connect(fd, (const struct sockaddr *)&addr, sizeof(addr));
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : fd_steal(&fd);
+}
+
 int unix_connect_datagrams(const char *name)
 {
 	size_t len = strnlen(name, UNIX_PATH_MAX + 1);

@@ -57,6 +57,10 @@ int unix_listen_packets(const char *path, int backlog) __must_check;
  */
 int unix_connect(const char *path, int limit_ms) __must_check;
 
+/* The same with UNIX_WAIT, of type SOCK_SEQPACKET. Return: as above;
+ * -EPROTOTYPE when what listens is of another type. */
+int unix_connect_packets(const char *path) __must_check;
+
 /**
  * unix_connect_datagrams() - a datagram socket that sends to @name
  * @name:	an absolute path, or '@' and the name of an abstract socket

@@ -58,6 +58,11 @@ BASES = {
     "volt net": [["none"]],
     **{f"volt kernel {x}": [["none"]] for x in (
         "add", "build", "info", "check", "path", "verify", "default", "pin", "rm")},
+    **{f"volt pool {x}": [["none"]] for x in (
+        "lease", "release", "wait", "drain", "rm")},
+    "volt pool create": [["none", "none"]], "volt pool ls": [["none"]],
+    "volt pool resize": [["none", "1"]], "volt pool metrics": [[]],
+    "volt pool": [["none"]],
     "volt kernel ls": [[]], "volt kernel gc": [[]], "volt kernel": [["none"]],
 }
 # These do their work at once, or make the file that they are given.
