@@ -9,6 +9,8 @@
 /* What KVM_GET_XSAVE fills where there is no KVM_CAP_XSAVE2. */
 #define XSAVE_BYTES_OLD 4096
 
+#define MSR_TSC         0x10u
+
 static int vcpu_state_call(struct kvm_vcpu *vcpu, unsigned long request,
 			   const char *name, const void *arg, struct err *err)
 {
@@ -301,4 +303,18 @@ int vcpu_state_set(struct kvm_vcpu *vcpu, const struct vcpu_state *state,
 			return r;
 	}
 	return 0;
+}
+
+/* ---- a TSC that is set on ---- */
+
+static uint64_t vcpu_ticks(uint64_t ns, uint32_t khz)
+{
+	return (uint64_t)((unsigned __int128)ns * khz / 1000000);
+}
+
+void vcpu_state_advance(struct vcpu_state *state, uint64_t ns)
+{
+	for (unsigned int i = 0; i < state->nr_msrs; i++)
+		if (state->msrs[i].index == MSR_TSC)
+			state->msrs[i].value += vcpu_ticks(ns, state->tsc_khz);
 }

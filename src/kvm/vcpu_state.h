@@ -18,7 +18,8 @@
  * Time: the guest's TSC is set to the value at which it was read. vCPUs are
  * read one after the other, microseconds apart; the kernel takes writes that
  * are near to each other in value and time as meant to be equal and gives all
- * vCPUs one offset (kvm_synchronize_tsc()).
+ * vCPUs one offset (kvm_synchronize_tsc()). That is also why the TSC is written
+ * once for each vCPU, already set on where the guest's time is to go on later.
  *
  * Sources: Documentation/virt/kvm/api.rst; Intel SDM 3A 10 (LAPIC), 13 (XSAVE).
  */
@@ -85,6 +86,10 @@ int vcpu_state_get(struct kvm_vcpu *vcpu, const struct msr_list *list,
  */
 int vcpu_state_set(struct kvm_vcpu *vcpu, const struct vcpu_state *state,
 		   struct err *err) __must_check;
+
+/* The TSC is @ns later than it was saved; of every vCPU of a VM alike. Nothing
+ * happens where its frequency is not known. */
+void vcpu_state_advance(struct vcpu_state *state, uint64_t ns);
 
 /**
  * vcpu_state_check() - can this host run @state? Creates nothing.

@@ -140,16 +140,19 @@ int vm_state_set_chips(struct kvm_vm *vm, const struct kvm_vm_state *state,
 		     : 0;
 }
 
-int vm_state_set_clock(struct kvm_vm *vm, const struct kvm_vm_state *state,
-		       bool advance, struct err *err)
+uint64_t vm_state_gap(const struct kvm_vm_state *state)
 {
-	struct kvm_clock_data clock = {.clock = state->clock_ns};
 	uint64_t now = realtime_ns();
-	int r;
 
-	if (advance && now > state->realtime_ns)
-		clock.clock += now - state->realtime_ns;
-	r = kvm_call(vm->kvm, vm->fd, KVM_SET_CLOCK, &clock);
+	return now > state->realtime_ns ? now - state->realtime_ns : 0;
+}
+
+int vm_state_set_clock(struct kvm_vm *vm, const struct kvm_vm_state *state,
+		       uint64_t advance_ns, struct err *err)
+{
+	struct kvm_clock_data clock = {.clock = state->clock_ns + advance_ns};
+	int r = kvm_call(vm->kvm, vm->fd, KVM_SET_CLOCK, &clock);
+
 	return r < 0 ? err_set(err, r, "KVM_SET_CLOCK failed: %s", err_name(r))
 		     : 0;
 }

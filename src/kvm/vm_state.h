@@ -7,7 +7,8 @@
  * kvm-clock is nanoseconds since the VM's start. It is read when all vCPUs
  * stand still and set when all have their state, and goes on from there: for
  * the guest no time has passed, so its monotonic clock never goes back. On
- * wish (clock_realtime) the time between is added.
+ * wish (clock_realtime) the time between is added, to the vCPUs' TSC as well
+ * (vcpu_state_advance()): a guest tells the time by one or the other.
  *
  * With a full irqchip the PICs, IOAPIC and PIT are KVM's. They are set after
  * the vCPUs: an IOAPIC that has an interrupt to deliver delivers it at once,
@@ -55,7 +56,10 @@ int vm_state_get(struct kvm_vm *vm, struct kvm_vm_state *state,
 int vm_state_set_chips(struct kvm_vm *vm, const struct kvm_vm_state *state,
 		       struct err *err) __must_check;
 
-/* @advance: by the real time that went by since, if any did. Return: 0 or
- * -errno with a sentence. */
+/* The real time that went by since @state was read, in ns; 0 when the host's
+ * clock was set back. */
+uint64_t vm_state_gap(const struct kvm_vm_state *state);
+
+/* @advance_ns: later than it was saved. Return: 0 or -errno with a sentence. */
 int vm_state_set_clock(struct kvm_vm *vm, const struct kvm_vm_state *state,
-		       bool advance, struct err *err) __must_check;
+		       uint64_t advance_ns, struct err *err) __must_check;

@@ -33,7 +33,7 @@
  * @advance_clock:	by the real time since the snapshot
  */
 struct machine_source {
-	const struct snapshot *snapshot;
+	struct snapshot *snapshot;
 	struct image image;
 	bool uffd;
 	int uffd_sock;
@@ -123,8 +123,9 @@ static int set_vcpus(struct machine *m, const struct snapshot *s,
 static int restore_machine(struct machine *m, struct machine_source *src,
 			   struct err *err)
 {
-	const struct snapshot *s = src->snapshot;
+	struct snapshot *s = src->snapshot;
 	struct steps *steps = src->steps;
+	uint64_t gap_ns;
 	int r = board_open_kvm(&m->board, err);
 
 	if (r == 0)
@@ -149,6 +150,9 @@ static int restore_machine(struct machine *m, struct machine_source *src,
 		return r;
 	slots_pause(&m->slots);
 	steps_end(steps, "devices create");
+	gap_ns = src->advance_clock ? vm_state_gap(&s->vm) : 0;
+	for (unsigned int i = 0; i < s->nr_vcpus; i++)
+		vcpu_state_advance(&s->vcpus[i], gap_ns);
 	r = set_vcpus(m, s, err);
 	steps_end(steps, "vCPU create and state restore");
 	if (r == 0)
@@ -161,8 +165,7 @@ static int restore_machine(struct machine *m, struct machine_source *src,
 		r = err_set(err, -EIO, "KVM_SET_GSI_ROUTING failed");
 	steps_end(steps, "IRQ chip and device restore");
 	if (r == 0)
-		r = vm_state_set_clock(&m->board.kvm_vm, &s->vm,
-				       src->advance_clock, err);
+		r = vm_state_set_clock(&m->board.kvm_vm, &s->vm, gap_ns, err);
 	if (r == 0) /* touches a page, and so does the ID */
 		r = vmclock_renew(&m->chipset.vmclock, err);
 	if (r == 0)

@@ -457,7 +457,7 @@ static void full_irqchip_comes_back(void **state)
 	assert_memory_equal(s, copy, sizeof(*s));
 	world_bare(&w, false);
 	must(vm_state_set_chips(&w.vm, copy, &err), &err);
-	must(vm_state_set_clock(&w.vm, copy, false, &err), &err);
+	must(vm_state_set_clock(&w.vm, copy, 0, &err), &err);
 	must(vm_state_get(&w.vm, back, &err), &err);
 	world_free(&w);
 	assert_int_equal(back->chips.pic_master[3], 0xfb);
@@ -481,16 +481,18 @@ static void the_clock_goes_on(void **state)
 	(void)state;
 	skip_without_kvm();
 	world_make(&w, true);
-	must(vm_state_set_clock(&w.vm, &saved, false, &err), &err);
+	must(vm_state_set_clock(&w.vm, &saved, 0, &err), &err);
 	must(vm_state_get(&w.vm, &now, &err), &err);
 	assert_in_range(now.clock_ns, saved.clock_ns,
 			saved.clock_ns + 600000000000);
 	saved.realtime_ns = now.realtime_ns - 86400000000000; /* yesterday */
-	must(vm_state_set_clock(&w.vm, &saved, true, &err), &err);
+	must(vm_state_set_clock(&w.vm, &saved, vm_state_gap(&saved), &err),
+	     &err);
 	must(vm_state_get(&w.vm, &now, &err), &err);
 	assert_true(now.clock_ns >= saved.clock_ns + 86400000000000);
 	saved.realtime_ns = now.realtime_ns + 86400000000000; /* tomorrow */
-	must(vm_state_set_clock(&w.vm, &saved, true, &err), &err);
+	must(vm_state_set_clock(&w.vm, &saved, vm_state_gap(&saved), &err),
+	     &err);
 	must(vm_state_get(&w.vm, &now, &err), &err);
 	assert_in_range(now.clock_ns, saved.clock_ns,
 			saved.clock_ns + 600000000000);
@@ -528,9 +530,42 @@ static void an_interrupt_of_the_ioapic_is_not_lost(void **state)
 	free(back);
 }
 
+/* The same ticks for each vCPU, and only where they can be counted. */
+static void a_tsc_is_set_on(void **state)
+{
+	static const struct {
+		uint32_t khz;
+		uint64_t ns;
+		uint64_t ticks;
+	} cases[] = {
+		{2000000, 0, 0},
+		{2000000, 1, 2},
+		{2599998, 1000000000, 2599998000},
+		{0, 1000000000, 0},
+		/* A century: no product is cut. */
+		{3000000, 3155760000000000000, 9467280000000000000u},
+	};
+	struct vcpu_state *s = calloc(1, sizeof(*s));
+
+	(void)state;
+	assert_non_null(s);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		*s = (struct vcpu_state){
+			.tsc_khz = cases[i].khz,
+			.nr_msrs = 2,
+			.msrs = {{MSR_LSTAR, 7}, {0x10, 100}},
+		};
+		vcpu_state_advance(s, cases[i].ns);
+		assert_int_equal(s->msrs[0].value, 7);
+		assert_int_equal(s->msrs[1].value, 100 + cases[i].ticks);
+	}
+	free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_tsc_is_set_on),
 		cmocka_unit_test(everything_comes_back),
 		cmocka_unit_test(tsc_deadline_needs_the_lapic),
 		cmocka_unit_test(a_halted_boot_cpu_stays_halted),
