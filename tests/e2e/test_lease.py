@@ -58,7 +58,8 @@ class Clone:
         mac = ":".join(f"{int(x, 16):02x}" for x in words[0].split(":"))
         return {"mac": mac, "cid": int(words[2]),
                 "sectors": int(words[4]),
-                "changed": [int(word) for word in words[6:9]]}
+                "changed": [int(word) for word in words[6:9]],
+                "genid": words[10], "random": words[12]}
 
     def end(self):
         self.run.send("x")
@@ -196,6 +197,20 @@ def test_ten_clones_of_one_drive_are_ten_files(taps, tmp_path,  # noqa: F811
         one.end()
     assert (tmp_path / "disk.img").read_bytes() == image
     assert os.listdir(over) == []
+
+
+def test_clones_are_not_alike(taps, tmp_path, clone):  # noqa: F811
+    """What two of them must not share: generation ID, random numbers."""
+    seen = []
+    for number in (1, 2, 3):
+        one = clone()
+        tap(taps, f"vt{number}")
+        one.lease(**whole(tmp_path, number, resume_vm=True))
+        seen.append(one.identity())
+        one.end()
+    for what in ("genid", "random"):
+        assert len({who[what] for who in seen}) == 3, seen
+        assert "0" not in {who[what] for who in seen}
 
 
 def test_two_leases_of_one_file_are_refused(taps, tmp_path,  # noqa: F811

@@ -7,7 +7,8 @@
  * by themselves. Then `ready`, and after a byte of input the same requests
  * again: a clone's devices go on with the rings as they were. If the byte is
  * an `r`, from `ready` on again; if it is an `i`, it tells who it is, as the
- * devices have it: address, CID, sectors, and how often each has changed.
+ * devices have it: address, CID, sectors, and how often each has changed, the
+ * VM generation ID, and eight random bytes.
  */
 #include "blk.h"
 
@@ -67,16 +68,21 @@ static uint32_t generation(const struct virtio *v)
 	return virtio_read(v, VIRTIO_R_CONFIG_GENERATION);
 }
 
+enum { GENERATION_ID = 0xe0000 };
+
 static void identity(void)
 {
+	const struct virtio_buf page = {data, PAGE, true};
 	const uint64_t mac = net->base + VIRTIO_R_CONFIG;
 
 	print("mac %x:%x:%x:%x:%x:%x", read8(mac), read8(mac + 1),
 	      read8(mac + 2), read8(mac + 3), read8(mac + 4), read8(mac + 5));
-	print(" cid %u sectors %u changed %u %u %u\n",
+	print(" cid %u sectors %u changed %u %u %u",
 	      virtio_read(vsock, VIRTIO_R_CONFIG),
 	      virtio_read(blk, VIRTIO_R_CONFIG), generation(net),
 	      generation(vsock), generation(blk));
+	(void)ask(rng, &page, 1);
+	print(" genid %lx random %lx\n", read64(GENERATION_ID), read64(data));
 }
 
 static char next_byte(void)
