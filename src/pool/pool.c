@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define POOL_TICK_NS       1000000000u
@@ -366,6 +367,18 @@ static int pool_open_dir(struct pool_daemon *d, struct err *err)
 	return pool_lock_dir(d, err);
 }
 
+/* Behind those of a daemon before, as long as that has not started 16 members
+ * each millisecond. What still lives is not replaced in any case. */
+static uint64_t pool_first_id(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	return (((uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000) &
+		0xfffffffff)
+	       << 4;
+}
+
 int pool_daemon_init(struct pool_daemon *d, struct loop *loop, const char *dir,
 		     const char *vmm, struct err *err)
 {
@@ -377,8 +390,7 @@ int pool_daemon_init(struct pool_daemon *d, struct loop *loop, const char *dir,
 	list_init(&d->pools);
 	list_init(&d->ended);
 	timer_init(&d->tick, loop, pool_tick);
-	/* Not those of a daemon before. */
-	d->next_id = ((uint64_t)time(NULL) & 0xffffff) << 12;
+	d->next_id = pool_first_id();
 	d->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (d->null_fd < 0)
 		return err_set(err, -errno, "Cannot open /dev/null: %s",

@@ -79,13 +79,15 @@ void pool_client_gone(struct pool_client *client)
 	while (!list_empty(&client->asks)) {
 		struct pool_ask *ask = container_of(client->asks.next,
 						    struct pool_ask, of_client);
-		bool under_way =
-			ask->q.has[POOL_DO_LEASE] && list_empty(&ask->link);
+		bool lease = ask->q.has[POOL_DO_LEASE];
 
-		if (under_way)
+		if (lease && list_empty(&ask->link)) {
 			pool_ask_leave_client(ask);
-		else
-			pool_ask_free(ask);
+			continue;
+		}
+		if (lease)
+			ask->pool->nr_queue--;
+		pool_ask_free(ask);
 	}
 	free(client->group);
 	client->group = NULL;

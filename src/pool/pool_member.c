@@ -28,6 +28,7 @@
 #define MEMBER_ASK_MS    5000u
 #define MEMBER_DIALS_MAX 400u /* some ten seconds */
 #define MEMBER_CLEAR_MAX 200u /* some two seconds */
+#define MEMBER_REAP_MAX  30u  /* an init that does not reap is not waited for */
 #define MEMBER_ARGS_MAX  (POOL_VMM_ARGS_MAX + 8)
 
 /* ---- small things ---- */
@@ -279,7 +280,7 @@ static void member_look_at_end(struct pool_member *m)
 
 	if (end == PROC_RUNS)
 		return;
-	if (end == PROC_LATER && m->tries++ < MEMBER_CLEAR_MAX) {
+	if (end == PROC_LATER && m->tries++ < MEMBER_REAP_MAX) {
 		/* What is readable for ever is looked at by a timer. */
 		loop_del(m->pool->d->loop, &m->gone);
 		timer_set(&m->timer, 10 * MEMBER_MS_NS, 0);
