@@ -250,6 +250,7 @@ static void pool_refill(struct pool *pool, bool look)
 		.ready = pool->nr[POOL_READY],
 		.starting = pool->nr[POOL_STARTING],
 		.waiting = pool->nr_queue,
+		.leasing = pool->nr[POOL_LEASING],
 		.private_kib = pool->private_kib,
 		.pressure = pool->d->pressure,
 		.held = pool->made.draining || pool->d->stopping ||

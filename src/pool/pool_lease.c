@@ -425,7 +425,7 @@ lend_check(struct pool *pool, const struct pool_lease_ask *l, struct err *err)
 			l->name);
 		return POOL_EXISTS;
 	}
-	if (!pool_check_source(pool)) {
+	if (list_empty(&pool->in[POOL_READY]) && !pool_check_source(pool)) {
 		err_set(err, -ENOENT, "Pool %s: its snapshot is gone", l->pool);
 		return POOL_NO_SNAPSHOT;
 	}

@@ -90,7 +90,8 @@ struct refill_do refill_decide(const struct refill *r,
 	if (now->held)
 		return todo;
 	todo.end = refill_ends(pool, now, look);
-	if (wanted == 0 || now->pressure || now->starting >= pool->parallel)
+	if (wanted == 0 || now->pressure || now->starting >= pool->parallel ||
+	    (now->leasing > 0 && now->ready > 0))
 		return todo;
 	if (now->now_ns < r->pause_ns) {
 		todo.again_ns = r->pause_ns;

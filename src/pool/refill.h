@@ -15,6 +15,8 @@
  *   memory	the private memory of all members, and what those that are
  *		starting are going to take, stays within the budget
  *   pressure	the host is short of memory: nothing starts
+ *   leases	while one is under way nothing starts, unless none is ready:
+ *		a start takes the CPU that the lease needs
  *   failures	each start that fails in a row doubles the pause before the
  *		next, up to REFILL_PAUSE_MAX_NS
  *
@@ -59,6 +61,7 @@ struct refill_now {
 	unsigned int ready;
 	unsigned int starting;
 	unsigned int waiting;
+	unsigned int leasing;
 	uint64_t private_kib;
 	bool pressure;
 	bool held;

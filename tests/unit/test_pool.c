@@ -264,6 +264,11 @@ static void refill_to_size(void **state)
 	assert_int_equal(refill_decide(&r, &pool, &now, false).start, 0);
 	now = (struct refill_now){.now_ns = S_NS, .waiting = 9, .starting = 1};
 	assert_int_equal(refill_decide(&r, &pool, &now, false).start, 1);
+	/* Not beside a lease, unless there is nothing to lease. */
+	now = (struct refill_now){.now_ns = S_NS, .ready = 1, .leasing = 1};
+	assert_int_equal(refill_decide(&r, &pool, &now, false).start, 0);
+	now.ready = 0;
+	assert_int_equal(refill_decide(&r, &pool, &now, false).start, 2);
 	now = (struct refill_now){.now_ns = S_NS, .ready = 11};
 	assert_int_equal(refill_decide(&r, &pool, &now, false).end, 3);
 	now.held = true;
