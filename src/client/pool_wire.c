@@ -180,11 +180,10 @@ static const struct schema_field wire_metrics_ask[] = {
 static const struct schema_object wire_metrics_ask_schema =
 	WIRE_OF(pool_metrics_ask, wire_metrics_ask);
 
-#define WIRE_DO(member_, do_, object_)                    \
-	WIRE(struct pool_request, member_, SCHEMA_OBJECT, \
-	     OPTIONAL | SCHEMA_HAS,                       \
-	     .has = offsetof(struct pool_request, has) +  \
-		    (do_) * (uint32_t)sizeof(bool),       \
+#define WIRE_DO(member_, do_, object_)                       \
+	WIRE(struct pool_request, member_, SCHEMA_OBJECT,    \
+	     OPTIONAL | SCHEMA_HAS,                          \
+	     .has = offsetof(struct pool_request, has[do_]), \
 	     .object = &(object_))
 static const struct schema_field wire_request[] = {
 	WIRE_U32(struct pool_request, v, SCHEMA_REQUIRED),

@@ -43,7 +43,7 @@ int group_mount(char *out)
 
 	if (r == 0)
 		r = cgroup_find_mount(text.data, 2, "", 0, &path, &any);
-	if (r < 0 || strlen(path) >= GROUP_PATH_MAX)
+	if (r < 0 || !path || strlen(path) >= GROUP_PATH_MAX)
 		return -ENOENT;
 	(void)snprintf(out, GROUP_PATH_MAX, "%s", path);
 	return 0;

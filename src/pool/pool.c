@@ -20,7 +20,7 @@
 #define POOL_TICK_NS       1000000000u
 #define POOL_MEASURED      16u /* members, each tick */
 #define POOL_PRESSURE      "/proc/pressure/memory"
-#define POOL_PRESSURE_MOST 10.0 /* percent of the last ten seconds */
+#define POOL_PRESSURE_MOST 10u /* percent of the last ten seconds */
 
 const uint32_t pool_bucket_us[POOL_BUCKETS - 1] = {
 	50,   100,   200,   300,    500,    700,     1000,    2000,
@@ -309,13 +309,13 @@ static bool pool_under_pressure(void)
 	char text[256];
 	cleanup_fd int fd = open(POOL_PRESSURE, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	double some;
+	static const char head[] = "some avg10=";
 
 	if (n <= 0)
 		return false;
 	text[n] = '\0';
-	return sscanf(text, "some avg10=%lf", &some) == 1 &&
-	       some > POOL_PRESSURE_MOST;
+	return strncmp(text, head, strlen(head)) == 0 &&
+	       strtoul(text + strlen(head), NULL, 10) >= POOL_PRESSURE_MOST;
 }
 
 static void pool_tick(struct timer *timer)

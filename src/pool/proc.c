@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -136,7 +137,6 @@ static char *proc_read(pid_t pid, const char *file, char *text)
 uint64_t proc_start_time(pid_t pid)
 {
 	char text[PROC_TEXT_MAX];
-	unsigned long long start;
 	const char *at;
 
 	if (!proc_read(pid, "stat", text))
@@ -145,7 +145,7 @@ uint64_t proc_start_time(pid_t pid)
 	at = strrchr(text, ')');
 	for (int field = 2; at && field < 22; field++)
 		at = strchr(at + 1, ' ');
-	return at && sscanf(at, "%llu", &start) == 1 ? start : 0;
+	return at ? strtoull(at, NULL, 10) : 0;
 }
 
 uint64_t proc_cpu_ns(pid_t pid)
@@ -162,12 +162,16 @@ uint64_t proc_cpu_ns(pid_t pid)
 void proc_memory(pid_t pid, uint64_t *private_kib, uint64_t *shared_kib)
 {
 	char text[PROC_TEXT_MAX];
-	unsigned long long resident, shared;
 	uint64_t page_kib = (uint64_t)sysconf(_SC_PAGESIZE) / 1024;
+	uint64_t resident, shared;
+	char *at;
 
-	if (!proc_read(pid, "statm", text) ||
-	    sscanf(text, "%*u %llu %llu", &resident, &shared) != 2)
+	if (!proc_read(pid, "statm", text))
 		return;
+	/* The size comes first. */
+	(void)strtoull(text, &at, 10);
+	resident = strtoull(at, &at, 10);
+	shared = strtoull(at, &at, 10);
 	*private_kib += (resident > shared ? resident - shared : 0) * page_kib;
 	*shared_kib += shared * page_kib;
 }
@@ -175,12 +179,9 @@ void proc_memory(pid_t pid, uint64_t *private_kib, uint64_t *shared_kib)
 pid_t proc_child(pid_t pid)
 {
 	char text[PROC_TEXT_MAX], file[64];
-	pid_t child;
 
 	(void)snprintf(file, sizeof(file), "task/%d/children", pid);
-	return proc_read(pid, file, text) && sscanf(text, "%d", &child) == 1
-		       ? child
-		       : 0;
+	return proc_read(pid, file, text) ? (pid_t)strtol(text, NULL, 10) : 0;
 }
 
 int proc_open(pid_t pid, uint64_t start)

@@ -5,10 +5,10 @@
  * Theory of operation
  *
  * A record is a file of one JSON object, one for each pool and one beside the
- * directory of each member, which is its owner's. It is written beside and renamed, so that it is
- * there as a whole or not at all, whenever the daemon is killed. It is not
- * flushed to a disk: what it tells of does not outlive the host, and its folder
- * is one of a tmpfs.
+ * directory of each member, which is its owner's. It is written beside and
+ * renamed, so that it is there as a whole or not at all, whenever the daemon is
+ * killed. It is not flushed to a disk: what it tells of does not outlive the
+ * host, and its folder is one of a tmpfs.
  *
  * A record is a file that only this user could write, but it may be of another
  * version, or damaged: its values are checked like any other's.
