@@ -150,6 +150,16 @@ int call_open(struct call *call, const char *path)
 	return r;
 }
 
+bool call_is_of(const struct call *call, pid_t pid)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	return getsockopt(call->src.fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) ==
+		       0 &&
+	       peer.pid == pid;
+}
+
 void call_close(struct call *call)
 {
 	loop_del(call->loop, &call->src);

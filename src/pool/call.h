@@ -53,6 +53,10 @@ void call_init(struct call *call, struct loop *loop,
  */
 int call_open(struct call *call, const char *path) __must_check;
 
+/* Is it @pid that listens there? Its directory is its owner's, who could put
+ * another VM's socket in its place. */
+bool call_is_of(const struct call *call, pid_t pid);
+
 /* Twice is once. @done is not called any more. */
 void call_close(struct call *call);
 

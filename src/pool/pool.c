@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -94,6 +95,24 @@ bool pool_fits(const struct pool_daemon *d, const char *name)
 	       POOL_PATH_MAX;
 }
 
+/* Root's daemon must not tell another user what files there are. */
+void pool_source_of(const struct pool_daemon *d, uid_t uid, gid_t gid,
+		    const struct pool_create *c, struct record_source *source)
+{
+	bool other = uid != d->uid;
+	gid_t own = getegid();
+
+	if (other) {
+		(void)setfsgid(gid);
+		(void)setfsuid(uid);
+	}
+	record_source_of(source, c->snapshot, c->memory);
+	if (other) {
+		(void)setfsuid(d->uid);
+		(void)setfsgid(own);
+	}
+}
+
 /* ---- make, free ---- */
 
 static void pool_again(struct timer *timer)
@@ -119,8 +138,8 @@ struct pool *pool_new(struct pool_daemon *d, struct record_pool *made)
 	list_init(&pool->queue);
 	list_init(&pool->drains);
 	timer_init(&pool->again, d->loop, pool_again);
-	record_source_of(&pool->source, pool->made.create.snapshot,
-			 pool->made.create.memory);
+	pool_source_of(d, pool->made.owner, pool->made.gid, &pool->made.create,
+		       &pool->source);
 	list_add_tail(&d->pools, &pool->link);
 	d->nr_pools++;
 	return pool;
@@ -220,7 +239,7 @@ bool pool_check_source(struct pool *pool)
 
 	if (c->kind != POOL_CLONE)
 		return true;
-	record_source_of(&now, c->snapshot, c->memory);
+	pool_source_of(pool->d, pool->made.owner, pool->made.gid, c, &now);
 	if (!record_source_same(&now, &pool->source)) {
 		pool->source = now;
 		pool->trouble[0] = '\0';
@@ -281,8 +300,8 @@ static void pool_refill(struct pool *pool, bool look)
 
 void pool_look(struct pool *pool, bool look)
 {
-	if (look)
-		(void)pool_check_source(pool);
+	if (look && !pool_check_source(pool))
+		pool_lease_refuse_all(pool, POOL_NO_SNAPSHOT, pool->trouble);
 	if (!pool_settle(pool))
 		pool_refill(pool, look);
 }

@@ -67,6 +67,7 @@
 #define POOL_PATH_MAX    108
 #define POOL_TROUBLE_MAX 256
 #define POOL_POOLS_MAX   256
+#define POOL_OWN_MAX     16 /* of a user other than the daemon's */
 #define POOL_ENDED_MAX   256
 #define POOL_BUCKETS     16
 
@@ -289,6 +290,10 @@ void pool_drain(struct pool *pool);
 /* Start and end members as it is due; answer those who wait for an empty one;
  * @look: see refill.h. May free @pool. */
 void pool_look(struct pool *pool, bool look);
+
+/* The files of a pool's snapshot, as its owner sees them. */
+void pool_source_of(const struct pool_daemon *d, uid_t uid, gid_t gid,
+		    const struct pool_create *c, struct record_source *source);
 
 /* Look at the snapshot's files: end clones of others. Return: whether there is
  * a snapshot. */

@@ -63,9 +63,10 @@ struct pool_member *pool_leased(struct pool_daemon *d, uid_t uid,
 	static const enum pool_state states[] = {POOL_LEASED, POOL_ENDING};
 	struct pool_member *m = NULL;
 
-	for (int all = 0; !m && all <= (uid == 0); all++)
-		for (size_t i = 0; !m && i < ARRAY_SIZE(states); i++)
-			m = lend_find(d, uid, all, states[i], name);
+	for (size_t i = 0; !m && i < ARRAY_SIZE(states); i++)
+		m = lend_find(d, uid, false, states[i], name);
+	for (size_t i = 0; uid == 0 && !m && i < ARRAY_SIZE(states); i++)
+		m = lend_find(d, uid, true, states[i], name);
 	return m;
 }
 
@@ -364,7 +365,12 @@ void pool_lease_match(struct pool *pool)
 {
 	while (!list_empty(&pool->queue) &&
 	       !list_empty(&pool->in[POOL_READY])) {
-		(void)pool_check_source(pool);
+		if (!pool_check_source(pool)) {
+			pool_lease_refuse_all(pool, POOL_NO_SNAPSHOT,
+					      pool->trouble);
+			break;
+		}
+		/* They were of other files. */
 		if (list_empty(&pool->in[POOL_READY]))
 			break;
 		lend_begin(

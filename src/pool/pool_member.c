@@ -85,12 +85,31 @@ int pool_member_save(const struct pool_member *m, enum pool_state state)
 			    &record);
 }
 
+/* It lies in a directory of the owner's, who may have put anything there: it
+ * has to be a file of his own. Return: a descriptor, or -1. */
+static int member_open_log(const struct pool_member *m, int flags,
+			   uint64_t *size)
+{
+	cleanup_fd int dir = member_open_dir(m), log = -1;
+	struct stat st;
+
+	if (dir < 0)
+		return -1;
+	log = openat(dir, MEMBER_LOG,
+		     flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (log < 0 || fstat(log, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    st.st_uid != m->pool->made.owner)
+		return -1;
+	*size = (uint64_t)st.st_size;
+	return fd_steal(&log);
+}
+
 void pool_member_measure(struct pool_member *m)
 {
 	pid_t other = proc_child(m->pid);
 	struct pool *pool = m->pool;
-	cleanup_fd int dir = -1, log = -1;
-	struct stat st;
+	cleanup_fd int log = -1;
+	uint64_t size = 0;
 
 	pool->private_kib -= m->private_kib;
 	pool->shared_kib -= m->shared_kib;
@@ -101,13 +120,8 @@ void pool_member_measure(struct pool_member *m)
 	pool->private_kib += m->private_kib;
 	pool->shared_kib += m->shared_kib;
 	/* A guest can make its VM say things: not without end. */
-	dir = member_open_dir(m);
-	if (dir < 0)
-		return;
-	log = openat(dir, MEMBER_LOG,
-		     O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (log >= 0 && fstat(log, &st) == 0 && S_ISREG(st.st_mode) &&
-	    (uint64_t)st.st_size > MEMBER_LOG_MAX && ftruncate(log, 0) < 0)
+	log = member_open_log(m, O_WRONLY, &size);
+	if (log >= 0 && size > MEMBER_LOG_MAX && ftruncate(log, 0) < 0)
 		pool_trouble(pool, "A member's log cannot be cut",
 			     strlen("A member's log cannot be cut"));
 }
@@ -225,14 +239,12 @@ static void member_start_failed(struct pool_member *m, const char *why,
 
 static void member_died_early(struct pool_member *m)
 {
-	cleanup_fd int dir = member_open_dir(m), log = -1;
+	uint64_t size = 0;
+	cleanup_fd int log = member_open_log(m, O_RDONLY, &size);
 	char text[1024];
 	const char *line;
 	ssize_t n = -1;
 
-	if (dir >= 0)
-		log = openat(dir, MEMBER_LOG,
-			     O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (log >= 0)
 		n = pread(log, text, sizeof(text) - 1, 0);
 	if (n <= 0)
@@ -245,6 +257,14 @@ static void member_died_early(struct pool_member *m)
 	line = memrchr(text, '\n', (size_t)n);
 	line = line ? line + 1 : text;
 	member_start_failed(m, line, (size_t)(text + n - line));
+}
+
+/* One that was ready. A pool whose members die at once does not start others
+ * without a pause. */
+static void member_died(struct pool_member *m)
+{
+	m->pool->counts.died++;
+	refill_failed(&m->pool->refill, now_ns());
 }
 
 static void member_gone(struct pool_member *m, bool known, int status)
@@ -265,7 +285,7 @@ static void member_gone(struct pool_member *m, bool known, int status)
 	if (was == POOL_STARTING)
 		member_died_early(m);
 	else if (was == POOL_READY)
-		m->pool->counts.died++;
+		member_died(m);
 	else if (was == POOL_LEASING)
 		pool_lease_lost(m);
 	if (was != POOL_ENDING)
@@ -379,12 +399,16 @@ static void member_dial(struct pool_member *m)
 	char path[POOL_PATH_MAX];
 	int r = call_open(&m->call, pool_member_api(m, path));
 
+	if (r == 0 && !call_is_of(&m->call, m->pid)) {
+		call_close(&m->call);
+		r = -EPERM;
+	}
 	if (r == 0 && m->adopt) {
 		if (member_ask(m) < 0)
 			pool_member_end(m);
 	} else if (r == 0) {
 		member_load(m);
-	} else if (++m->tries > MEMBER_DIALS_MAX) {
+	} else if (r == -EPERM || ++m->tries > MEMBER_DIALS_MAX) {
 		member_cannot(m, "A member's API does not answer", r);
 	} else {
 		timer_set(&m->timer,
@@ -462,7 +486,7 @@ static void member_answered(struct call *call, int status, const char *body,
 		member_loaded(m, status, body, len);
 	} else if (m->state == POOL_READY) {
 		/* It has hung up, or says what nobody asked. */
-		pool->counts.died++;
+		member_died(m);
 		pool_member_end(m);
 		pool_look(pool, false);
 	}

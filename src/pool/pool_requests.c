@@ -45,6 +45,15 @@ static int requests_groups(const struct pool_client *client,
 	return 0;
 }
 
+static unsigned int requests_pools_of(struct pool_daemon *d, uid_t uid)
+{
+	unsigned int nr = 0;
+
+	for (struct list *l = d->pools.next; l != &d->pools; l = l->next)
+		nr += container_of(l, struct pool, link)->made.owner == uid;
+	return nr;
+}
+
 static enum pool_code requests_may_create(struct pool_daemon *d,
 					  const struct pool_client *client,
 					  const struct pool_create *c,
@@ -64,14 +73,14 @@ static enum pool_code requests_may_create(struct pool_daemon *d,
 			c->pool, d->dir);
 		return POOL_BAD;
 	}
-	if (d->stopping || d->nr_pools >= POOL_POOLS_MAX) {
-		err_set(err, -EAGAIN, "There are %u pools, and no more may be",
-			d->nr_pools);
+	if (d->stopping || d->nr_pools >= POOL_POOLS_MAX ||
+	    (client->uid != d->uid &&
+	     requests_pools_of(d, client->uid) >= POOL_OWN_MAX)) {
+		err_set(err, -EAGAIN, "There are too many pools");
 		return POOL_FULL;
 	}
-	record_source_of(&source, c->snapshot, c->memory);
-	if (c->kind == POOL_CLONE && client->uid == d->uid &&
-	    !record_source_there(&source)) {
+	pool_source_of(d, client->uid, client->gid, c, &source);
+	if (c->kind == POOL_CLONE && !record_source_there(&source)) {
 		err_set(err, -ENOENT, "There is no snapshot %s", c->snapshot);
 		return POOL_NO_SNAPSHOT;
 	}
@@ -155,8 +164,10 @@ static void requests_drain(struct pool_daemon *d, struct pool_client *client,
 		return;
 	}
 	ask = pool_ask_new(d, client, q, now_ns());
-	if (!ask)
-		return; /* it hears nothing, as of any that has no memory */
+	if (!ask) {
+		pool_answer_error(client, q->tag, POOL_FULL, "Out of memory");
+		return;
+	}
 	list_add_tail(&pool->drains, &ask->link);
 	if (remove) {
 		pool_remove(pool);
@@ -206,8 +217,10 @@ static void requests_of_lease(struct pool_daemon *d, struct pool_client *client,
 		return;
 	}
 	ask = pool_ask_new(d, client, q, now_ns());
-	if (!ask)
+	if (!ask) {
+		pool_answer_error(client, q->tag, POOL_FULL, "Out of memory");
 		return;
+	}
 	list_add_tail(&m->waiters, &ask->link);
 	if (!wait)
 		pool_member_end(m);

@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define SERVER_AGAIN_NS 100000000u
+
 /**
  * struct server_conn - a connection
  * @held:	too many of its requests wait: nothing is read
@@ -170,6 +172,14 @@ static bool server_lets_in(const struct server *s, int fd, uid_t uid)
 	return true;
 }
 
+static void server_again(struct timer *timer)
+{
+	struct server *s = container_of(timer, struct server, again);
+
+	if (loop_mod(server_loop(s), &s->src, EPOLLIN) < 0)
+		timer_set(timer, SERVER_AGAIN_NS, 0);
+}
+
 static void server_accept(struct loop_source *src, uint32_t events)
 {
 	struct server *s = container_of(src, struct server, src);
@@ -180,6 +190,13 @@ static void server_accept(struct loop_source *src, uint32_t events)
 	struct server_conn *c;
 
 	(void)events;
+	if (fd < 0 && errno != EAGAIN && errno != ECONNABORTED &&
+	    errno != EINTR) {
+		/* What waits is readable for ever. */
+		if (loop_mod(server_loop(s), src, 0) == 0)
+			timer_set(&s->again, SERVER_AGAIN_NS, 0);
+		return;
+	}
 	if (fd < 0 ||
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
 	    !server_lets_in(s, fd, peer.uid))
@@ -236,6 +253,7 @@ int server_open(struct server *s, struct pool_daemon *d, const char *path,
 
 	*s = (struct server){.d = d, .src = {.fd = -1, .cb = server_accept}};
 	list_init(&s->conns);
+	timer_init(&s->again, d->loop, server_again);
 	s->message = malloc(POOL_WIRE_MAX);
 	if (!s->message)
 		return err_set(err, -ENOMEM, "Out of memory");
@@ -255,6 +273,7 @@ void server_close(struct server *s)
 	while (!list_empty(&s->conns))
 		server_hang_up(
 			container_of(s->conns.next, struct server_conn, link));
+	timer_stop(&s->again);
 	loop_del(s->d->loop, &s->src);
 	fd_close(&s->src.fd);
 	free(s->message);

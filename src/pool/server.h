@@ -33,6 +33,7 @@
 /**
  * struct server - a socket that listens
  * @message:	room for one that is read
+ * @again:	when there was no descriptor for a connection: the next try
  */
 struct server {
 	struct pool_daemon *d;
@@ -40,6 +41,7 @@ struct server {
 	struct list conns;
 	unsigned int nr_conns;
 	char *message;
+	struct timer again;
 };
 
 /**

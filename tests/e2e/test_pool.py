@@ -442,7 +442,7 @@ print("web" in c.metrics("openmetrics"), list(c.metrics()))
 """)
     assert lines == ["{} []", *["none"] * 7,
                      "False ['utc_timestamp_ms', 'daemon']"]
-    assert client.pools()["web"]["ready"] == 2
+    client.until("web", ready=2)
     # One of his own runs as him; he may have root's names.
     shutil.copytree(snap, daemon.folder / "snap")
     daemon.dir.chmod(0o711)
@@ -460,6 +460,20 @@ print(open(f"/proc/{{pid}}/status").read().split("Uid:")[1].split()[0])
     assert lines[1] == str(NOBODY), lines
     assert {row["pool"] for row in client.call("ls")[0]["ls"]["pools"]} == {
         "web"} and len(client.call("ls")[0]["ls"]["pools"]) == 2
+    # His members' folders are his. What he puts there is not asked.
+    his = next(row for row in client.members()
+               if Path(row["api"]).parent.stat().st_uid == NOBODY)
+    make(client, snap, pool="shell", kind="shell", size=1)
+    mine = client.members("shell")[0]
+    daemon.kill()
+    os.unlink(his["api"])
+    os.symlink(mine["api"], his["api"])
+    daemon.start()
+    with daemon.client() as now:
+        until(lambda: his["id"] not in {row["id"] for row in now.members()})
+        until(lambda: mine["id"] in {row["id"] for row in now.members()
+                                     if row["state"] == "ready"})
+    assert ask_vm(mine["api"])["state"] == "Not started"
     lease.close()
 
 
