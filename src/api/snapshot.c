@@ -308,6 +308,7 @@ static int snapshot_load(struct api_call *call)
 			body->track_dirty_pages || body->enable_diff_snapshots,
 		.dirty_ring = body->dirty_ring,
 		.advance_clock = body->clock_realtime,
+		.hot_pages = MIB(VM_RESTORE_HOT_MIB) / PAGE_SIZE,
 		.has_huge_pages = body->huge_pages != 0,
 		.huge_pages = body->huge_pages ? body->huge_pages - 1 : 0,
 	};

@@ -199,7 +199,7 @@ static int name_of_memory(struct load *load, const struct need_request *request,
 {
 	struct snapshot_head head;
 	size_t covered;
-	int r = memory_named(request, path);
+	int r = index > 1 ? -EACCES : memory_named(request, path);
 
 	if (r == -ENOENT) {
 		r = need_text(request, "snapshot_path", NULL, path);

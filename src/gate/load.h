@@ -39,7 +39,7 @@ struct load {
 /**
  * load_path() - what the snapshot names for @role
  * @index:	the n-th drive or interface of the state; of PATH_MEMORY 0 is
- *		<memory>, 1 is <memory>.<id>
+ *		<memory>, 1 is <memory>.<id>, of 2 there is none
  * @path:	as need_text()
  *
  * Return: 0; -EACCES: nothing; -ENOMEM; -errno when the state cannot be read.

@@ -92,7 +92,8 @@ enum path_role {
  * @path:	NULL where the role has a fixed one
  * @index:	which one, where a request or a snapshot has several: the n-th
  *		drive or interface, from 0; of a PATH_MEMORY 1 is the name with
- *		the id (snapshot/files.h); the port of a PATH_VSOCK_PEER
+ *		the id (snapshot/files.h), 2 the working set; the port of a
+ *		PATH_VSOCK_PEER
  */
 struct path_want {
 	enum path_role role;

@@ -25,6 +25,7 @@ struct pack;
  * @around:	what is best read together with the page at @at: @e holds it
  * @hot:	the pages of the hot run, in its order: at most @max of them.
  *		Return: how many
+ * @hot_end:	where in the file the frames end that hold these
  */
 struct image_unpacker {
 	int (*open)(int fd, const char *path, uint64_t size, struct pack **pack,
@@ -35,6 +36,7 @@ struct image_unpacker {
 	void (*around)(const struct pack *pack, uint64_t at,
 		       struct memory_extent *e);
 	size_t (*hot)(const struct pack *pack, uint32_t *page, size_t max);
+	uint64_t (*hot_end)(const struct pack *pack);
 	void (*close)(struct pack *pack);
 };
 

@@ -17,6 +17,9 @@
 #define WORKSET_HEAD   32u
 #define WORKSET_CRC_AT 24u
 #define WORKSET_FIRST  256u
+/* So many pages between two that are wanted are read with them: that is
+ * cheaper than another request. */
+#define WORKSET_GAP 8u
 
 int workset_add(struct workset *set, uint32_t page)
 {
@@ -116,6 +119,54 @@ int workset_write(const struct workset *set, int fd, const char *path,
 	r = image_write_at(fd, bytes, len, 0);
 	return r < 0 ? err_set(err, r, "Cannot write %s: %s", path, err_name(r))
 		     : 0;
+}
+
+int workset_of_diff(struct workset *set, const struct image *image)
+{
+	int r = 0;
+
+	if (image->nr_layers < 2)
+		return 0;
+	for (size_t i = 0; i < image->nr_pieces && r == 0; i++) {
+		const struct image_piece *p = &image->piece[i];
+
+		if (p->layer != 0)
+			continue;
+		for (uint64_t at = p->at;
+		     at < p->end && r == 0 && set->nr < WORKSET_OF_DIFF_MAX;
+		     at += PAGE_SIZE)
+			r = workset_add(set, (uint32_t)(at / PAGE_SIZE));
+	}
+	return r;
+}
+
+static int workset_compare(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+int workset_each_run(const struct workset *set, size_t max, workset_run_fn *run,
+		     void *ctx)
+{
+	size_t nr = set->nr < max ? set->nr : max;
+	cleanup_free uint32_t *page = NULL;
+
+	if (nr == 0)
+		return 0;
+	page = malloc(nr * sizeof(*page));
+	if (!page)
+		return -ENOMEM;
+	memcpy(page, set->page, nr * sizeof(*page));
+	qsort(page, nr, sizeof(*page), workset_compare);
+	for (size_t i = 0, k; i < nr; i = k) {
+		for (k = i + 1; k < nr && page[k] - page[k - 1] <= WORKSET_GAP;)
+			k++;
+		run(ctx, (uint64_t)page[i] * PAGE_SIZE,
+		    ((uint64_t)page[k - 1] + 1) * PAGE_SIZE);
+	}
+	return 0;
 }
 
 void workset_fini(struct workset *set)

@@ -12,10 +12,12 @@
  */
 #pragma once
 
-#include "base/err.h"
+#include "image/image.h"
 
 #define WORKSET_NAME      "working-set"
 #define WORKSET_PAGES_MAX (1u << 20) /* 4 GiB of memory */
+/* Nobody chose it: not so much that a VM would wait for it. */
+#define WORKSET_OF_DIFF_MAX (1u << 14) /* 64 MiB */
 
 /**
  * struct workset - pages by their number in the memory file
@@ -42,5 +44,31 @@ int workset_read(struct workset *set, int fd, const char *path,
 /* To an empty file. Return: 0 or -errno with a sentence. */
 int workset_write(const struct workset *set, int fd, const char *path,
 		  struct err *err) __must_check;
+
+/**
+ * workset_of_diff() - what the newest file of a chain holds
+ * @set:	empty; gets WORKSET_OF_DIFF_MAX pages at most. workset_fini() in
+ *		any case
+ *
+ * The guest wrote it between the last two snapshots: what it works with, for
+ * free. Of an image of one file there is none.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int workset_of_diff(struct workset *set,
+		    const struct image *image) __must_check;
+
+typedef void workset_run_fn(void *ctx, uint64_t at, uint64_t end);
+
+/**
+ * workset_each_run() - the first @max pages, to be read from a disk
+ * @run:	is called for bytes [@at, @end) of the memory, ascending; pages
+ *		that are close to each other come as one. They may lie outside
+ *		the memory
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int workset_each_run(const struct workset *set, size_t max, workset_run_fn *run,
+		     void *ctx) __must_check;
 
 void workset_fini(struct workset *set);

@@ -322,6 +322,16 @@ static size_t pack_hot(const struct pack *p, uint32_t *page, size_t max)
 	return nr;
 }
 
+static uint64_t pack_hot_end(const struct pack *p)
+{
+	const struct pack_frame *last;
+
+	if (p->head.nr_hot == 0)
+		return 0;
+	last = &p->frame[(p->head.nr_hot - 1) / p->head.frame_pages];
+	return last->at + last->bytes;
+}
+
 /* ---- pages ---- */
 
 static int pack_frame_damaged(const struct pack *p, uint32_t i, const char *why,
@@ -465,5 +475,6 @@ const struct image_unpacker pack_unpacker = {
 	.read = pack_read,
 	.around = pack_around,
 	.hot = pack_hot,
+	.hot_end = pack_hot_end,
 	.close = pack_close,
 };

@@ -26,6 +26,7 @@
 #pragma once
 
 #include "image/image.h"
+#include "image/workset.h"
 #include "pager/uffd.h"
 
 enum pager_kind {
@@ -56,6 +57,18 @@ void pager_init(struct pager *pager);
  */
 int pager_map(struct pager *pager, struct gmem *mem, enum gmem_pages pages,
 	      struct image *image, struct err *err) __must_check;
+
+/**
+ * pager_expect() - what the guest will want soon
+ * @set:	its working set, of which @max pages at most
+ *
+ * The kernel reads those of mapped files meanwhile, all at once and in the
+ * order of the files; nobody waits for them here. Of other memory nothing.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int pager_expect(const struct pager *pager, struct gmem *mem,
+		 const struct workset *set, size_t max) __must_check;
 
 /**
  * struct pager_server - who serves memory

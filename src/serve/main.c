@@ -8,10 +8,12 @@
 #include "host/stream.h"
 #include "host/unix.h"
 #include "pack/pack.h"
+#include "serve/ahead.h"
 #include "serve/lock.h"
 #include "serve/page.h"
 #include "serve/serve.h"
 #include "snapshot/chain.h"
+#include "snapshot/hot.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -57,38 +59,18 @@ static int pager_complain(const struct err *err)
 
 /* ---- what is served ---- */
 
-/* A file beside the memory; nothing when there is none, or of another moment.
- */
-static int pager_read_hot(struct workset *hot, const char *memory,
-			  uint64_t moment, struct err *err)
-{
-	const char *slash = strrchr(memory, '/');
-	cleanup_free char *path = NULL;
-	cleanup_fd int fd = -1;
-	int r;
-
-	if (asprintf(&path, "%.*s" WORKSET_NAME,
-		     slash ? (int)(slash + 1 - memory) : 0, memory) < 0) {
-		path = NULL;
-		return err_set(err, -ENOMEM, "Out of memory");
-	}
-	fd = path_open(&path_direct, PATH_MEMORY, path, NULL);
-	if (fd < 0)
-		return 0;
-	r = workset_read(hot, fd, path, err);
-	if (r == 0 && hot->moment != moment)
-		workset_fini(hot);
-	return r;
-}
-
-/* The hot run of the newest file, if that has one. */
+/* The hot run of the newest file, if that has one; of a raw diff all of it. */
 static int pager_hot_of_image(struct workset *hot, const struct image *image,
 			      struct err *err)
 {
 	const struct image_layer *layer = &image->layer[0];
 
-	if (hot->nr > 0 || !layer->pack)
+	if (hot->nr > 0)
 		return 0;
+	if (!layer->pack)
+		return workset_of_diff(hot, image) < 0
+			       ? err_set(err, -ENOMEM, "Out of memory")
+			       : 0;
 	hot->page = calloc(WORKSET_PAGES_MAX, sizeof(*hot->page));
 	if (!hot->page)
 		return err_set(err, -ENOMEM, "Out of memory");
@@ -113,7 +95,7 @@ static int pager_open_image(struct pager_main *m,
 	serve->record.moment = who.label.moment;
 	if (r < 0 || m->o.no_hot)
 		return r;
-	r = pager_read_hot(&serve->hot, paths->memory, who.label.moment, err);
+	r = snapshot_hot(paths, who.label.moment, &serve->hot, err);
 	return r == 0 ? pager_hot_of_image(&serve->hot, &serve->image, err) : r;
 }
 
@@ -262,6 +244,8 @@ static int pager_run(struct pager_main *m)
 	if (r == 0 && m->ready >= 0 && fd_write_full(m->ready, "", 1) < 0)
 		r = err_set(&err, -EPIPE, "Nobody waits for this pager");
 	fd_close(&m->ready);
+	if (r == 0 && m->serve.record_fd < 0)
+		serve_ahead(&m->serve.image, &m->serve.hot, m->serve.hot_max);
 	if (r == 0)
 		r = pager_serve_one(m, &err);
 	if (r < 0)

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/pages.h"
 #include "snapshot/chain.h"
+#include "snapshot/hot.h"
 #include "vm/machine.h"
 #include "vm/overlay.h"
 
@@ -30,6 +31,8 @@
  * @image:	its memory, taken over by the machine
  * @uffd:	a handler serves the memory
  * @uffd_sock:	the connection to it (PATH_UFFD_HANDLER), taken over likewise
+ * @hot:	pages that the guest will want soon, of mapped memory: so many
+ *		as @hot_pages
  * @advance_clock:	by the real time since the snapshot
  */
 struct machine_source {
@@ -37,6 +40,8 @@ struct machine_source {
 	struct image image;
 	bool uffd;
 	int uffd_sock;
+	struct workset hot;
+	size_t hot_pages;
 	bool advance_clock;
 	struct steps *steps;
 };
@@ -83,8 +88,11 @@ static int memory_from_file(struct machine *m, struct machine_source *src,
 			  err);
 
 	if (r < 0)
-		err_prefix_api(err, FROM_FILE);
-	return r;
+		return err_prefix_api(err, FROM_FILE);
+	if (pager_expect(&m->board.pager, &m->board.mem, &src->hot,
+			 src->hot_pages) < 0)
+		log_warn("No memory to read the working set ahead");
+	return 0;
 }
 
 /* What this host cannot do it says before anything is made. */
@@ -296,6 +304,27 @@ static int build(struct vm *vm, const struct vm_restore *how,
 	return r;
 }
 
+/* It is a hint: a restore does without. */
+static void read_hot(struct machine_source *src, const struct vm_restore *how)
+{
+	struct err err = {0};
+
+	src->hot_pages = how->hot_pages;
+	if (src->uffd || how->hot_pages == 0 || src->snapshot->moment == 0)
+		return;
+	if (snapshot_hot(&how->paths, src->snapshot->moment, &src->hot, &err) <
+	    0)
+		log_warn("%s: it is not used", err_for_person(&err));
+	else if (src->hot.nr == 0 &&
+		 workset_of_diff(&src->hot, &src->image) < 0)
+		log_warn("No memory for a working set");
+	if (src->hot.nr > 0)
+		log_info("Working set: %zu pages, of which %zu are read ahead",
+			 src->hot.nr,
+			 src->hot.nr < how->hot_pages ? src->hot.nr
+						      : how->hot_pages);
+}
+
 static int restore_all(struct vm *vm, const struct vm_restore *how,
 		       struct snapshot *s, struct snapshot_reader *reader,
 		       struct steps *steps, struct err *err)
@@ -309,10 +338,13 @@ static int restore_all(struct vm *vm, const struct vm_restore *how,
 	};
 	int r = read_files(reader, how, s, &source.image, err);
 
+	if (r == 0)
+		read_hot(&source, how);
 	steps_end(steps, "state load + JSON parse + CRC verify");
 	if (r == 0)
 		r = build(vm, how, &source, err);
 	image_fini(&source.image);
+	workset_fini(&source.hot);
 	fd_close(&source.uffd_sock);
 	return r;
 }

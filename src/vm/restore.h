@@ -16,6 +16,9 @@
 #include "vm/steps.h"
 #include "vm/vm.h"
 
+/* Where nobody says more or less, MiB. */
+#define VM_RESTORE_HOT_MIB 64u
+
 /**
  * struct vm_restore - how
  * @paths:	memory may be NULL with @uffd_path
@@ -23,6 +26,7 @@
  * @resume:	run at once; else stay paused
  * @advance_clock:	by the real time since the snapshot
  * @dirty_ring:	KVM's rings tell of the vCPUs' writes, not its log
+ * @hot_pages:	of the working set beside mapped memory so many are read ahead
  * @has_huge_pages:	@huge_pages replaces what the snapshot says
  */
 struct vm_restore {
@@ -33,6 +37,7 @@ struct vm_restore {
 	bool track_dirty_pages;
 	bool dirty_ring;
 	bool advance_clock;
+	size_t hot_pages;
 	bool has_huge_pages;
 	enum config_huge_pages huge_pages;
 };

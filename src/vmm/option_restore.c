@@ -42,6 +42,10 @@ int option_restore_fill(const struct options *opts, struct option_restore *o,
 		.track_dirty_pages = opts->track_dirty_pages,
 		.dirty_ring = opts->dirty_ring,
 		.advance_clock = opts->clock == OPTIONS_CLOCK_REALTIME,
+		.hot_pages =
+			(size_t)(MIB(opts->has_hot_limit ? opts->hot_limit_mib
+							 : VM_RESTORE_HOT_MIB) /
+				 PAGE_SIZE),
 	};
 	return r;
 }

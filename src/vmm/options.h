@@ -79,6 +79,8 @@ struct options {
 	const char *snapshot_memory;
 	const char *overlay;
 	const char *uffd;
+	bool has_hot_limit;
+	uint64_t hot_limit_mib;
 	const char *snapshot;
 	const char *kernel;
 	const char *initrd;

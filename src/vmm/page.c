@@ -57,6 +57,11 @@ static const struct arg vmm_page_args[] = {
 	 "a process that listens on SOCKET serves the memory by userfaultfd, "
 	 "as volt-pager does; with --restore",
 	 .kind = ARG_TEXT, .needs = "restore", AT(uffd)},
+	{"hot-limit", "MIB",
+	 "of the working set beside raw memory at most so much is read ahead, "
+	 "as the VM starts; 0: nothing (default: 64)",
+	 .kind = ARG_NUMBER, .max = 1u << 20, AT(hot_limit_mib),
+	 HAS(has_hot_limit), .needs = "restore"},
 	VM_ARG_PAUSED(AT(paused), .needs = "restore"),
 	VM_ARG_CLOCK(AT(clock), .needs = "restore"),
 	VM_ARG_TIMEOUT(AT(timeout_s)),

@@ -5,7 +5,10 @@ What is compared is every page that the guest wrote, at each moment. The guest
 `pages` is told which.
 """
 
+import ctypes
 import itertools
+import json
+import mmap
 import os
 import random
 import resource
@@ -16,8 +19,10 @@ import subprocess
 import pytest
 
 from conftest import BUILD
+from test_balloon import wait_until
 from test_snapshot_diff import (AREA, PAGE, VOLT, asked, check_clone, end,
                                 merge, save, start, stored)
+from test_snapshot_versions import crc64
 
 DEEP = 30
 LIMIT = 60
@@ -215,3 +220,71 @@ def test_what_is_wrong_is_named(vmm, tmp_path):
                                  stat.st_mtime_ns % 10**9)
         os.setxattr(memory, "user.volt.memory", bytes(label))
     refused(vmm, tmp_path / "s2", "which differs from it again: a circle")
+
+
+def resident(memory, page):
+    """Is a page of the file in the page cache? Nothing else touches it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open(memory, "r+b") as file, \
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_WRITE) as view:
+        found = (ctypes.c_ubyte * 1)()
+        at = ctypes.addressof(ctypes.c_char.from_buffer(view, page * PAGE))
+        assert libc.mincore(ctypes.c_void_p(at), PAGE, found) == 0
+    return bool(found[0] & 1)
+
+
+def forget(memory):
+    """Or the test says nothing: a file system may keep all in memory."""
+    with open(memory, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def working_set(folder, pages):
+    moment = json.loads((folder / "state.json").read_text())["memory_moment"]
+    moment = int(str(moment), 16)
+    head = struct.pack("<8sQII", b"voltwset", moment, len(pages), 0)
+    data = struct.pack(f"<{len(pages)}I", *pages)
+    (folder / "working-set").write_bytes(
+        head + struct.pack("<Q", crc64(head + data)) + data)
+
+
+def test_pages_are_read_ahead(vmm, tmp_path):
+    """Of raw memory those of the working set; of a diff without one its own.
+
+    The VM does not run: nothing asks for these pages.
+    """
+    far, diff = 16384 - 64, 16384 - 128  # of 64 MiB; the VMM touches none near
+    run, api = start(vmm, tmp_path, "--track-dirty-pages")
+    first = AREA // PAGE
+    asked(run, f"w {far - first} 8 1", "wrote")
+    asked(run, f"w {diff - first} 8 1", "wrote")
+    save(api, tmp_path / "s0", "Full")
+    asked(run, f"w {diff - first} 8 2", "wrote")
+    save(api, tmp_path / "s1")
+    run.process.kill()
+    working_set(tmp_path / "s0", [*range(far, far + 8), 2 ** 32 - 1])
+
+    def seen(name, page, *args):
+        for memory in tmp_path.glob("*/memory.snap"):
+            forget(memory)
+        memory = tmp_path / name / "memory.snap"
+        if resident(memory, page):
+            pytest.skip("this file system keeps what nobody needs")
+        run, api = start(vmm, tmp_path, "--paused", *args,
+                         restore=tmp_path / name)
+        wait_until(lambda: api.call("GET", "/")[1]["state"] == "Paused",
+                   "the VM is paused")
+        there = resident(memory, page)
+        run.process.kill()
+        run.process.wait()
+        return there
+
+    if seen("s0", far, "--hot-limit", "0"):
+        pytest.skip("this host reads so much more that nothing shows")
+    assert seen("s0", far)
+    assert not seen("s1", diff, "--hot-limit", "0")
+    assert seen("s1", diff)
+    # A hint of another moment, or a damaged one, is none.
+    (tmp_path / "s0/working-set").write_bytes(b"x" * 100)
+    assert not seen("s0", far)

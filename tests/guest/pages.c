@@ -8,6 +8,8 @@
  *   w FIRST COUNT SEED   write pages FIRST to FIRST + COUNT - 1: `wrote`
  *   c FIRST COUNT SEED   check that they hold that: `right` or `wrong N`
  *   z FIRST COUNT 0      check that they are zero: the same
+ *   r FIRST COUNT SEED STEP TIMES   as `c`, of TIMES such runs, each STEP pages
+ *                        behind the one before: one answer
  *   q 0 0 0              end
  *
  * All but the words named here stays as it is, so a test knows which pages
@@ -51,14 +53,28 @@ static void write_pages(uint64_t first, uint64_t count, uint64_t seed)
 	print("wrote\n");
 }
 
-static void check_pages(uint64_t first, uint64_t count, uint64_t seed,
-			bool zero)
+static uint64_t count_wrong(uint64_t first, uint64_t count, uint64_t seed,
+			    bool zero)
 {
 	uint64_t addr = area + first * PAGE, end = addr + count * PAGE;
 	uint64_t wrong = 0;
 
 	for (; addr < end; addr += STEP)
 		wrong += read64(addr) != (zero ? 0 : word_of(addr, seed));
+	return wrong;
+}
+
+static uint64_t count_wrong_runs(uint64_t first, uint64_t count, uint64_t seed)
+{
+	uint64_t step = get_number(), times = get_number(), wrong = 0;
+
+	for (uint64_t i = 0; i < times; i++)
+		wrong += count_wrong(first + i * step, count, seed, false);
+	return wrong;
+}
+
+static void print_wrong(uint64_t wrong)
+{
 	if (wrong)
 		print("wrong %lu\n", wrong);
 	else
@@ -79,10 +95,13 @@ void guest_main(void)
 		seed = get_number();
 		if (what == 'q')
 			break;
-		if (what == 'w')
+		if (what == 'r')
+			print_wrong(count_wrong_runs(first, count, seed));
+		else if (what == 'w')
 			write_pages(first, count, seed);
 		else
-			check_pages(first, count, seed, what == 'z');
+			print_wrong(
+				count_wrong(first, count, seed, what == 'z'));
 	}
 	check(true, "end");
 }

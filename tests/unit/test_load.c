@@ -145,6 +145,8 @@ static void what_the_request_and_the_state_name(void **state)
 
 	write_good(rig);
 	assert_int_equal(load_take_state(&rig->load, rig->state), 0);
+	/* No more names, a working set's for one. */
+	assert_int_equal(ask(rig, LOAD, DIR, PATH_MEMORY, 2, path), -EACCES);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		int r = ask(rig, LOAD, rows[i].body, rows[i].role,
 			    rows[i].index, path);

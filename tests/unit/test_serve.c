@@ -115,6 +115,91 @@ static void test_places(void **state)
 	assert_ptr_equal(regions_of_image(&r, IMAGE - 1), &r.region[1]);
 }
 
+/**
+ * struct runs - what was to be read
+ */
+struct runs {
+	size_t nr;
+	uint64_t at[8];
+	uint64_t end[8];
+};
+
+static void note_run(void *ctx, uint64_t at, uint64_t end)
+{
+	struct runs *runs = ctx;
+
+	assert_true(runs->nr < ARRAY_SIZE(runs->at));
+	runs->at[runs->nr] = at / PAGE_SIZE;
+	runs->end[runs->nr++] = end / PAGE_SIZE;
+}
+
+/* Ascending, and what is close together at once. */
+static void test_workset_runs(void **state)
+{
+	static const uint32_t page[] = {100, 3, 12, 4, 4, 21, UINT32_MAX, 7};
+	struct workset set = {0};
+	struct runs runs = {0};
+
+	(void)state;
+	assert_int_equal(workset_each_run(&set, 9, note_run, &runs), 0);
+	assert_int_equal(runs.nr, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(page); i++)
+		assert_int_equal(workset_add(&set, page[i]), 0);
+	assert_int_equal(workset_each_run(&set, 2, note_run, &runs), 0);
+	assert_int_equal(runs.nr, 2);
+	assert_true(runs.at[0] == 3 && runs.end[0] == 4);
+	assert_true(runs.at[1] == 100 && runs.end[1] == 101);
+	runs.nr = 0;
+	assert_int_equal(workset_each_run(&set, SIZE_MAX, note_run, &runs), 0);
+	assert_int_equal(runs.nr, 4);
+	assert_true(runs.at[0] == 3 && runs.end[0] == 13);
+	assert_true(runs.at[1] == 21 && runs.end[1] == 22);
+	assert_true(runs.at[2] == 100 && runs.end[2] == 101);
+	assert_true(runs.at[3] == UINT32_MAX &&
+		    runs.end[3] == (uint64_t)UINT32_MAX + 1);
+	workset_fini(&set);
+}
+
+static void add_layer(struct image *image, uint64_t size, uint64_t page,
+		      unsigned int nr)
+{
+	char path[] = "/var/tmp/volt-test-XXXXXX";
+	int fd = mkstemp(path);
+	struct err err = {0};
+
+	assert_true(fd >= 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	for (unsigned int i = 0; i < nr; i++)
+		assert_int_equal(
+			pwrite(fd, "x", 1, (off_t)((page + i) * PAGE_SIZE)), 1);
+	if (image_add(image, &fd, "layer", &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+/* What the newest of two files holds; of one file nothing. */
+static void test_workset_of_diff(void **state)
+{
+	for (unsigned int layers = 1; layers <= 2; layers++) {
+		struct workset set = {0};
+		struct err err = {0};
+		struct image image;
+
+		(void)state;
+		image_init(&image, MIB(128), NULL);
+		add_layer(&image, MIB(128), 5, layers == 1 ? 3 : 20000);
+		if (layers == 2)
+			add_layer(&image, MIB(128), 0, 10);
+		assert_int_equal(image_finish(&image, true, &err), 0);
+		assert_int_equal(workset_of_diff(&set, &image), 0);
+		assert_int_equal(set.nr, layers == 1 ? 0 : WORKSET_OF_DIFF_MAX);
+		for (size_t i = 0; i < set.nr; i++)
+			assert_int_equal(set.page[i], 5 + i);
+		workset_fini(&set);
+		image_fini(&image);
+	}
+}
+
 static void test_workset(void **state)
 {
 	struct workset set = {.moment = 7}, again;
@@ -162,6 +247,8 @@ int main(void)
 		cmocka_unit_test(test_many_regions),
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_workset),
+		cmocka_unit_test(test_workset_runs),
+		cmocka_unit_test(test_workset_of_diff),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
