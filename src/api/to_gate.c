@@ -65,9 +65,21 @@ static int silent(int r, struct err *err)
 		       err_name(r));
 }
 
+int api_runs(struct vm *vm, void *ctx, struct err *err)
+{
+	struct api *api = ctx;
+	int r = 0;
+
+	(void)vm;
+	if (api->gate.src.fd >= 0)
+		r = gate_link_tell(&api->gate, WIRE_LOCKED, WIRE_RUNS, NULL, 0);
+	return r < 0 ? silent(r, err) : 0;
+}
+
 static int tell_all(struct api *api, struct err *err)
 {
-	uint32_t locked = api->vm->waits ? WIRE_WAITS : WIRE_RUNS;
+	const struct sandbox *sandbox = api->vm->sandbox;
+	bool waits = api->vm->waits || (sandbox && sandbox->early);
 	struct wire_in *reply;
 	int r = tell_base(api);
 
@@ -77,8 +89,12 @@ static int tell_all(struct api *api, struct err *err)
 		r = tell_drives(api);
 	if (r < 0)
 		return silent(r, err);
-	return gate_link_call(&api->gate, WIRE_LOCKED, locked, NULL, 0, &reply,
-			      err);
+	r = gate_link_call(&api->gate, WIRE_LOCKED,
+			   waits ? WIRE_WAITS : WIRE_RUNS, NULL, 0, &reply,
+			   err);
+	/* An early gate takes its list while this half goes on (open.c). */
+	return r == 0 && waits && !api->vm->waits ? api_runs(api->vm, api, err)
+						  : r;
 }
 
 int api_lock(struct vm *vm, void *ctx, struct err *err)
@@ -92,17 +108,6 @@ int api_lock(struct vm *vm, void *ctx, struct err *err)
 	vm->config.vsock.file = (struct file_id){0};
 	api->opener.locked = true;
 	return 0;
-}
-
-int api_runs(struct vm *vm, void *ctx, struct err *err)
-{
-	struct api *api = ctx;
-	int r = 0;
-
-	(void)vm;
-	if (api->gate.src.fd >= 0)
-		r = gate_link_tell(&api->gate, WIRE_LOCKED, WIRE_RUNS, NULL, 0);
-	return r < 0 ? silent(r, err) : 0;
 }
 
 /* What a machine takes of the process is opened here; the rest of what it

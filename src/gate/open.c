@@ -122,7 +122,7 @@ static int gate_lock(struct gate *gate)
 	return r;
 }
 
-/* Nobody waits for the lock at the end of a lease: the guest's first message
+/* Nobody waits for the lock of a gate that waited: the guest's first message
  * comes behind it, and a gate that cannot lock ends, and the VM with it. */
 static int lock_leased(struct gate *gate)
 {

@@ -85,7 +85,7 @@ struct vm_lease {
  *
  * Return: 0; with a sentence -EBUSY: @vm does not wait, or was leased; -ENODEV:
  * it has no such device; -ENOENT: something that it needs is not named;
- * -EINVAL, -errno. @vm is as it was, then.
+ * -EINVAL, -errno. @vm is as it was, then, but for -ENOMEM at the very end.
  */
 int vm_lease(struct vm *vm, const struct vm_lease *lease,
 	     struct err *err) __must_check;
