@@ -9,39 +9,11 @@
  */
 #include "api/config_file.h"
 #include "api/resource.h"
-
-#include "base/fd.h"
+#include "api/text_file.h"
 
 #include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define FILE_MAX  MIB(4)
-#define READ_STEP 65536u
-
-static int config_file_read_file(const struct path_opener *opener,
-				 const char *path, struct buf *text,
-				 struct err *err)
-{
-	cleanup_fd int fd = path_open(opener, PATH_CONFIG, path, err);
-	ssize_t n;
-
-	if (fd < 0)
-		return fd;
-	do {
-		if (text->len > FILE_MAX)
-			return err_set(err, -EFBIG,
-				       "The configuration file %s is larger "
-				       "than 4 MiB",
-				       path);
-		if (!buf_reserve(text, text->len + READ_STEP))
-			return err_set(err, -ENOMEM, "Out of memory");
-		n = read(fd, text->data + text->len, READ_STEP);
-		if (n > 0)
-			text->len += (size_t)n;
-	} while (n > 0 || (n < 0 && errno == EINTR));
-	return n < 0 ? path_say(PATH_CONFIG, path, -errno, "", err) : 0;
-}
 
 static bool is_required(const struct api_resource *res)
 {
@@ -164,7 +136,8 @@ int config_file_load(const char *path, struct api *api, struct err *err)
 	int r;
 
 	static_assert(API_NR_RESOURCES <= CONFIG_SECTIONS_MAX, "each one");
-	r = config_file_read_file(api->vm->config.opener, path, &text, err);
+	r = text_file_read(api->vm->config.opener, PATH_CONFIG, path, &text,
+			   err);
 	if (r == 0)
 		r = config_file_scan(text.data, text.len, sections, err);
 	if (r == 0)

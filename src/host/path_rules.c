@@ -57,6 +57,7 @@ static const struct path_sentence say_serial[] = {
 };
 
 static const struct path_sentence say_config[] = {
+	{-EFBIG, "The configuration file {path} is larger than 4 MiB", NULL},
 	{0, "Unable to open or read from the configuration file {path}: {why}",
 	 NULL},
 };
