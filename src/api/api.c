@@ -367,6 +367,7 @@ struct api *api_new(struct vm *vm, struct metrics *metrics,
 	api->vm = vm;
 	api->metrics = metrics;
 	api->settings = *settings;
+	vm->mmds.limit = settings->mmds_size_limit;
 	api->gate.src.fd = -1;
 	timer_init(&api->flush, vm->loop, on_flush);
 	if (metrics_init(metrics) < 0 || api_counters_declare(api) < 0) {

@@ -97,6 +97,14 @@ int config_file_load(const char *path, struct api *api,
 		     struct err *err) __must_check;
 
 /**
+ * api_mmds_setup() - the document of --metadata
+ *
+ * Return: 0, or -errno with Firecracker's sentence.
+ */
+int api_mmds_setup(struct api *api, const char *path,
+		   struct err *err) __must_check;
+
+/**
  * api_open_gate() - start the gate, which serves @api if there is a @path
  * @path:	of the API's socket; NULL: no API
  * @allow:	what the gate may open; NULL: everything. Closed in any case

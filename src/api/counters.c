@@ -14,6 +14,7 @@
 #include "dev/rng.h"
 #include "dev/serial.h"
 #include "dev/vsock.h"
+#include "mmds/mmds.h"
 #include "vm/exits.h"
 #include "vm/interrupts.h"
 
@@ -110,12 +111,7 @@ static const struct place {
 	{.group = &serial_metric_group},
 	{.name = "latencies_us"},
 	{.name = "logger"},
-	{.name = "mmds",
-	 .names = NAMES("rx_accepted", "rx_accepted_err", "rx_accepted_unusual",
-			"rx_bad_eth", "rx_invalid_token", "rx_no_token",
-			"rx_count", "tx_bytes", "tx_count", "tx_errors",
-			"tx_frames", "connections_created",
-			"connections_destroyed")},
+	{.group = &mmds_metric_group},
 	{.group = &net_metric_group},
 	{.name = "patch_api_requests"},
 	{.name = "put_api_requests"},

@@ -44,25 +44,6 @@ static int no_hotplug_update(struct api_call *call)
 	return no_device(call, "Memory hotplug update error");
 }
 
-static int no_store(struct api_call *call)
-{
-	return err_set(call->err, -EINVAL,
-		       "MMDS error: The MMDS data store is not initialized.");
-}
-
-static int get_mmds(struct api_call *call)
-{
-	if (api_started(call->api))
-		return no_store(call);
-	buf_add_str(&call->reply->body, "{}");
-	return 0;
-}
-
-static int put_mmds(struct api_call *call)
-{
-	return api_started(call->api) ? no_store(call) : not_offered(call);
-}
-
 static void show_null(struct api *api, struct buf *out)
 {
 	(void)api;
@@ -94,15 +75,6 @@ static const struct api_route cpu_config[] = {
 	      COUNTED(put.cpu_cfg_count)),
 };
 
-static const struct api_route mmds[] = {
-	ROUTE(PUT, "mmds", API_BOTH | API_EXACT, put_mmds,
-	      COUNTED(put.mmds_count)),
-	ROUTE(PUT, "mmds/config", API_PRE, not_offered,
-	      COUNTED(put.mmds_count)),
-	ROUTE(PATCH, "mmds", API_BOTH, no_store, COUNTED(patch.mmds_count)),
-	ROUTE(GET, "mmds", API_BOTH, get_mmds, COUNTED(get.mmds_count)),
-};
-
 static const struct api_route memory_hotplug[] = {
 	ROUTE(PUT, "hotplug/memory", API_PRE, not_offered,
 	      COUNTED(put.hotplug_memory_count)),
@@ -122,8 +94,6 @@ static const struct api_route memory_hotplug[] = {
 RESOURCE(api_pmem, pmem, KEY("pmem", show_empty, pmem));
 RESOURCE(api_cpu_config, cpu_config,
 	 KEY("cpu-config", show_null, cpu_config));
-RESOURCE(api_mmds, mmds, .key = "mmds-config", .show = show_null,
-	 .load = &mmds[1]);
 RESOURCE(api_memory_hotplug, memory_hotplug,
 	 KEY("memory-hotplug", show_null, memory_hotplug));
 /* clang-format on */

@@ -11,7 +11,7 @@
 
 /**
  * text_file_read() - all of a file, which may be a pipe
- * @role:	PATH_CONFIG
+ * @role:	PATH_CONFIG or PATH_METADATA
  * @text:	the bytes are added
  *
  * Return: 0, or -errno with the role's sentence; -EFBIG beyond TEXT_FILE_MAX.

@@ -32,6 +32,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/schema.h"
 #include "config/limits.h"
 #include "host/path.h"
 
@@ -235,6 +236,26 @@ struct balloon_config {
 	bool free_page_reporting;
 };
 
+enum config_mmds_version {
+	CONFIG_MMDS_V1,
+	CONFIG_MMDS_V2, /* with session tokens */
+};
+
+#define CONFIG_MMDS_VERSIONS(N) N("V1", CONFIG_MMDS_V1), N("V2", CONFIG_MMDS_V2)
+
+/**
+ * struct mmds_config - the metadata service
+ * @network_interfaces:	char *: iface_ids of those that reach it
+ * @imds_compat:	answers are never JSON
+ */
+struct mmds_config {
+	bool present;
+	enum config_mmds_version version;
+	struct schema_list network_interfaces;
+	uint8_t ipv4_address[4];
+	bool imds_compat;
+};
+
 /**
  * struct vm_config - one microVM
  * @opener:	opens every path of this VM
@@ -263,6 +284,7 @@ struct vm_config {
 	struct net_config *nets;
 	size_t nr_nets;
 	struct vsock_config vsock;
+	struct mmds_config mmds;
 	struct entropy_config entropy;
 	struct balloon_config balloon;
 	enum config_irqchip irqchip;
@@ -281,6 +303,21 @@ void drive_config_free(struct drive_config *drive);
 void net_config_free(struct net_config *net);
 /* Removes the socket's file, too, if it is still ours. */
 void vsock_config_free(struct vsock_config *vsock);
+
+/* The defaults: version 1, Firecracker's address, no interface. */
+void mmds_config_init(struct mmds_config *mmds);
+
+/**
+ * mmds_config_check() - does @mmds go with the interfaces of @config?
+ *
+ * Return: 0 or -EINVAL with Firecracker's sentence.
+ */
+int mmds_config_check(const struct vm_config *config,
+		      const struct mmds_config *mmds,
+		      struct err *err) __must_check;
+
+/* Frees what it holds; the defaults are left. */
+void mmds_config_free(struct mmds_config *mmds);
 
 /**
  * vsock_config_bind() - listen on @vsock->uds_path

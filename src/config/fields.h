@@ -57,6 +57,9 @@
 #define OBJECT(member_, whole_, patch_, saved_, object_, ...)        \
 	CONFIG_FIELD(SCHEMA_OBJECT, member_, whole_, patch_, saved_, \
 		     .object = (object_), __VA_ARGS__)
+#define LIST(member_, whole_, patch_, saved_, item_, ...)          \
+	CONFIG_FIELD(SCHEMA_LIST, member_, whole_, patch_, saved_, \
+		     .item = (item_), __VA_ARGS__)
 #define OURS(member_, why_) \
 	CONFIG_FIELD(SCHEMA_OURS, member_, NOT(why_), NO, NOT(why_))
 

@@ -63,6 +63,7 @@ struct config_part {
 	PART(drives) \
 	PART(nets) \
 	PART(vsock) \
+	PART(mmds) \
 	PART(entropy) \
 	PART(balloon)
 
@@ -85,6 +86,7 @@ extern const struct schema_object config_serial;
 extern const struct schema_object config_drive;
 extern const struct schema_object config_net;
 extern const struct schema_object config_vsock;
+extern const struct schema_object config_mmds;
 extern const struct schema_object config_entropy;
 extern const struct schema_object config_balloon;
 

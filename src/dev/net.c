@@ -251,6 +251,7 @@ int net_new(struct net_dev **out, const struct net_params *params,
 		return err_set(err, -ENOMEM, "Out of memory");
 	n->fd = params->fd;
 	n->has_mac = params->has_mac;
+	n->has_mtu = params->has_mtu;
 	memcpy(n->config.mac, params->mac, NET_MAC_BYTES);
 	n->config.status = STATUS_LINK_UP;
 	n->config.mtu = params->mtu;
@@ -258,6 +259,7 @@ int net_new(struct net_dev **out, const struct net_params *params,
 	n->source = params->source;
 	net_vhost_init(&n->vhost, params->vhost_fd, params->vhost_late,
 		       params->mem);
+	net_mmds_init(n, params->mmds, params->loop);
 	r = virtio_dev_init(&n->dev, &common, err);
 	if (r == 0)
 		r = n->source->claim(n, err);

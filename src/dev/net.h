@@ -56,6 +56,7 @@
 #include "dev/net_source.h"
 #include "dev/net_vhost.h"
 #include "host/rate_limiter.h"
+#include "mmds/stack.h"
 #include "virtio/device.h"
 
 #define NET_HDR_BYTES  12u
@@ -222,9 +223,25 @@ struct net_tx {
 };
 
 /**
+ * struct net_mmds - of the source that has the metadata service
+ * @service:	borrowed; NULL with another source
+ * @stack:	of this interface; NULL with another source
+ * @deadline_ns:	for which the timer is set; 0: it is not
+ * @frame:	that the guest sent
+ */
+struct net_mmds {
+	struct mmds *service;
+	struct mmds_stack *stack;
+	struct timer timer;
+	uint64_t deadline_ns;
+	uint8_t frame[MMDS_FRAME_MAX];
+};
+
+/**
  * struct net_dev - a network interface of the guest
  * @fd:		the tap; borrowed
  * @source:	moves the frames
+ * @mmds:	of that source
  * @vhost:	of that source; its fd is -1 with another one
  * @has_mac:	@config.mac is what frames of the guest should come from
  */
@@ -236,8 +253,10 @@ struct net_dev {
 	const struct net_source_ops *source;
 	struct net_vhost vhost;
 	bool has_mac;
+	bool has_mtu;
 	struct net_rx rx;
 	struct net_tx tx;
+	struct net_mmds mmds;
 };
 
 /**
@@ -247,6 +266,7 @@ struct net_dev {
  *		with the same header; non-blocking; stays open as long as the
  *		device. -1: net_set_tap() comes before it is resumed
  * @source:	moves the frames
+ * @mmds:	the metadata service, for its source; as long as the device
  * @vhost_fd:	/dev/vhost-net (PATH_VHOST_NET), as long as the device; or -1
  * @vhost_late:	see net_vhost.h
  * @uso:	the tap takes UDP segmentation
@@ -257,6 +277,7 @@ struct net_params {
 	struct loop *loop;
 	int fd;
 	const struct net_source_ops *source;
+	struct mmds *mmds;
 	int vhost_fd;
 	bool vhost_late;
 	bool has_mac;

@@ -43,6 +43,9 @@ void net_rx_init(struct net_dev *n);
 void net_rx_set_tap(struct net_dev *n, int fd);
 void net_rx_fini(struct net_dev *n);
 
+/* The source with the metadata service: there is a timer, stopped. */
+void net_mmds_init(struct net_dev *n, struct mmds *service, struct loop *loop);
+
 /* Has it been? */
 bool net_tap_deleted(const struct net_dev *n);
 

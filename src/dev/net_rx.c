@@ -325,10 +325,12 @@ static int net_rx_receive(struct net_dev *n, struct virtq *q)
 }
 
 /* Others have their turn first. The tap says when it has more; of a frame that
- * was read already nobody would. */
+ * was read already, or comes from elsewhere, nobody would. */
 static void yield(struct net_dev *n)
 {
-	if (n->rx.late == 0) {
+	bool waits = n->source->waits && n->source->waits(n);
+
+	if (n->rx.late == 0 && !waits) {
 		net_rx_settle(n, NET_RX_ARMED);
 		return;
 	}

@@ -5,15 +5,17 @@
  * Theory of operation
  *
  * The device is the guest's side: features, config space, life. Behind it is a
- * source, which moves frames between the queues and the host. There are two:
+ * source, which moves frames between the queues and the host. There are three:
  *
  *   tap (net_tap.c)      each frame passes through this process: net_rx.c and
  *                        net_tx.c move it, and the source reads and writes it
+ *   mmds (net_mmds.c)    the same, and the metadata service sees what the guest
+ *                        sends first
  *   vhost (net_vhost.h)  the host kernel moves them all; the source only
  *                        starts and stops that
  *
- * The device asks neither which one it has. Both are at a tap, whose descriptor
- * is net_dev.fd: it is readable when a frame waits.
+ * The device asks none which one it is. All are at a tap, whose descriptor is
+ * net_dev.fd: it is readable when a frame waits there.
  *
  * All functions run with the device's lock held, on the VMM thread unless said
  * otherwise.
@@ -40,6 +42,7 @@ struct net_dev;
  *		other end is gone, or -errno, -EAGAIN when there is none. NULL
  *		where no frame passes through this process, as @write
  * @write:	one packet: bytes that were taken, or -errno
+ * @waits:	is there a packet that no descriptor tells of? May be NULL
  * @free:	behind @stop; also after @claim has failed, or was not called
  */
 struct net_source_ops {
@@ -52,8 +55,10 @@ struct net_source_ops {
 			unsigned int nr);
 	ssize_t (*write)(struct net_dev *n, const struct iovec *iov,
 			 unsigned int nr);
+	bool (*waits)(const struct net_dev *n);
 	void (*free)(struct net_dev *n);
 };
 
 extern const struct net_source_ops net_source_tap;
+extern const struct net_source_ops net_source_mmds;
 extern const struct net_source_ops net_source_vhost;

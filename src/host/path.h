@@ -27,9 +27,10 @@
  *
  * What a path names may be anything, whatever was meant: a FIFO without a
  * writer, a device, a directory. So each role is opened O_NONBLOCK (but for the
- * configuration file, which may be a pipe on purpose) and what came is looked
- * at before anybody uses it. O_CLOEXEC and O_NOCTTY go without saying. Symbolic
- * links are followed: paths are the client's, and Firecracker follows them.
+ * configuration file and its like, which may be pipes on purpose) and what came
+ * is looked at before anybody uses it. O_CLOEXEC and O_NOCTTY go without
+ * saying. Symbolic links are followed: paths are the client's, and Firecracker
+ * follows them.
  */
 #pragma once
 
@@ -51,6 +52,7 @@ enum path_role {
 	PATH_METRICS,
 	PATH_SERIAL,
 	PATH_CONFIG,
+	PATH_METADATA,   /* the document of --metadata */
 	PATH_FILTER,     /* of system calls */
 	PATH_HOST_RULES, /* the host's settings for all VMs */
 	PATH_STATE,      /* of a snapshot, to read */
@@ -137,8 +139,8 @@ extern const struct path_opener path_direct;
  * @path:	NULL where the role has a fixed one
  * @index:	see struct path_want
  *
- * Never blocks on what @path names, but for a PATH_CONFIG, and for a
- * PATH_UFFD_HANDLER within its limit.
+ * Never blocks on what @path names, but for a PATH_CONFIG or PATH_METADATA, and
+ * for a PATH_UFFD_HANDLER within its limit.
  *
  * Return: a descriptor, or -errno with the role's sentence: Firecracker's words
  * without what a request puts before them, and a person's (err_plain()).

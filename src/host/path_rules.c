@@ -56,6 +56,15 @@ static const struct path_sentence say_serial[] = {
 	{0, "Cannot open the serial output {path}: {why}", NULL},
 };
 
+static const struct path_sentence say_metadata[] = {
+	{-EFBIG,
+	 "Unable to open or read from the mmds content file {path}: it is "
+	 "larger than 4 MiB",
+	 NULL},
+	{0, "Unable to open or read from the mmds content file {path}: {why}",
+	 NULL},
+};
+
 static const struct path_sentence say_config[] = {
 	{-EFBIG, "The configuration file {path} is larger than 4 MiB", NULL},
 	{0, "Unable to open or read from the configuration file {path}: {why}",
@@ -212,6 +221,9 @@ const struct path_rule path_rules[PATH_NR] = {
 	[PATH_CONFIG] = {.flags = O_RDONLY,
 			 .may_wait = true,
 			 .say = say_config},
+	[PATH_METADATA] = {.flags = O_RDONLY,
+			   .may_wait = true,
+			   .say = say_metadata},
 	[PATH_FILTER] = {.flags = O_RDONLY,
 			 .may_wait = true,
 			 .say = say_filter},

@@ -14,6 +14,7 @@
 #include "vm/timeline.h"
 
 struct metrics;
+struct mmds;
 struct sandbox;
 
 enum vm_end_reason {
@@ -34,6 +35,7 @@ enum vm_end_reason {
  * @terminal:	where the person reads, or NULL
  * @output:	standard output; SINK_NONE: the console opens it
  * @metrics:	registry for the devices' counters, or NULL
+ * @mmds:	the metadata service; NULL: the configuration has none
  * @sandbox:	has the threads' filters; NULL: there are none
  * @host:	what was opened before the process was locked
  * @exit_code:	negative while the VM lives
@@ -45,6 +47,7 @@ struct vm_env {
 	const struct sink *terminal;
 	const struct sink *output;
 	struct metrics *metrics;
+	struct mmds *mmds;
 	struct sandbox *sandbox;
 	struct timeline *timeline;
 	const struct handover *host;

@@ -16,6 +16,20 @@ static size_t kind_net_count(const struct vm_config *config)
 	return config->nr_nets;
 }
 
+/* The metadata service, if this interface is to have it. */
+static struct mmds *service_of(const struct virtio_slots *slots,
+			       const struct net_config *config)
+{
+	const struct vm_env *env = &slots->board->env;
+	const struct mmds_config *mmds = &env->config->mmds;
+	char *const *ids = mmds->network_interfaces.items;
+
+	for (size_t i = 0; i < mmds->network_interfaces.nr; i++)
+		if (strcmp(ids[i], config->iface_id) == 0)
+			return env->mmds;
+	return NULL;
+}
+
 static int kind_net_make(struct virtio_slots *slots, size_t i,
 			 struct virtio_dev **out, struct err *err)
 {
@@ -24,8 +38,7 @@ static int kind_net_make(struct virtio_slots *slots, size_t i,
 		.mem = &slots->board->mem,
 		.loop = slots->board->env.loop,
 		.fd = config->fd,
-		.source = config->vhost_fd >= 0 ? &net_source_vhost
-						: &net_source_tap,
+		.mmds = service_of(slots, config),
 		.vhost_fd = config->vhost_fd,
 		.vhost_late = sandbox_isolates(slots->board->env.sandbox),
 		.has_mac = config->has_mac,
@@ -37,6 +50,15 @@ static int kind_net_make(struct virtio_slots *slots, size_t i,
 	char name[64];
 	int r;
 
+	params.source = params.mmds             ? &net_source_mmds
+			: config->vhost_fd >= 0 ? &net_source_vhost
+						: &net_source_tap;
+	if (config->vhost && params.mmds)
+		return err_set(err, -EINVAL,
+			       "Interface %s: vhost and the metadata service "
+			       "do not go together: the host kernel moves the "
+			       "frames, and this process sees none",
+			       config->iface_id);
 	if (config->vhost &&
 	    slots->board->env.config->machine.track_dirty_pages)
 		return err_set(err, -EINVAL,

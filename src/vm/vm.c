@@ -115,6 +115,9 @@ void vm_fini(struct vm *vm)
 {
 	machine_free(vm->machine);
 	vm->machine = NULL;
+	if (vm->metrics)
+		metrics_remove(vm->metrics, &vm->mmds.metrics);
+	mmds_fini(&vm->mmds);
 	sink_close(&vm->output);
 	loop_del(vm->loop, &vm->end);
 	fd_close(&vm->end.fd);
@@ -141,6 +144,29 @@ static void end_for(void *ctx, enum vm_end_reason why)
 	vm_end(ctx, (int)codes[why]);
 }
 
+/* The metadata service becomes what the configuration says. */
+static int set_up_mmds(struct vm *vm, struct err *err)
+{
+	const struct mmds_config *config = &vm->config.mmds;
+	struct mmds *mmds = &vm->mmds;
+	int r;
+
+	if (!config->present)
+		return 0;
+	mmds->version = config->version == CONFIG_MMDS_V2 ? MMDS_V2 : MMDS_V1;
+	mmds->imds_compat = config->imds_compat;
+	memcpy(mmds->address, config->ipv4_address, sizeof(mmds->address));
+	r = mmds_tokens_init(&mmds->tokens);
+	metrics_remove(vm->metrics,
+		       &mmds->metrics); /* of a start that failed */
+	if (r == 0)
+		r = metrics_add(vm->metrics, &mmds_metric_group, NULL,
+				&mmds->metrics);
+	return r < 0 ? err_set(err, r, "Cannot make the metadata service: %s",
+			       err_name(r))
+		     : 0;
+}
+
 int vm_new_machine(struct vm *vm, struct machine **out, struct err *err)
 {
 	const struct vm_env env = {
@@ -149,6 +175,7 @@ int vm_new_machine(struct vm *vm, struct machine **out, struct err *err)
 		.terminal = vm->terminal,
 		.output = &vm->output,
 		.metrics = vm->metrics,
+		.mmds = vm->config.mmds.present ? &vm->mmds : NULL,
 		.sandbox = vm->sandbox,
 		.timeline = &vm->timeline,
 		.host = &vm->handover,
@@ -157,8 +184,10 @@ int vm_new_machine(struct vm *vm, struct machine **out, struct err *err)
 		.ctx = vm,
 	};
 
+	int r = set_up_mmds(vm, err);
+
 	vm_look_at_host(vm);
-	return machine_new(out, &env, err);
+	return r < 0 ? r : machine_new(out, &env, err);
 }
 
 /* The gate is told first: from then on it opens only what a client named. */

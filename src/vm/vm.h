@@ -20,6 +20,7 @@
 #include "host/loop.h"
 #include "image/identity.h"
 #include "mem/usage.h"
+#include "mmds/mmds.h"
 #include "vm/steps.h"
 #include "vm/timeline.h"
 
@@ -63,6 +64,8 @@ struct sandbox;
  * @terminal:	where the person reads, or NULL
  * @output:	the console's, when it was opened before the lock (owned)
  * @metrics:	registry for the devices' counters, or NULL
+ * @mmds:	the metadata service: its document may be there before the VM is
+ *		configured; @limit is set by whoever owns the VM
  * @machine:	NULL until started
  * @exit_code:	an enum exit_code once it ended, -1 while it lives
  * @base:	the snapshot that a diff of now would differ from; moment 0:
@@ -89,6 +92,7 @@ struct vm {
 	const struct sink *terminal;
 	struct sink output;
 	struct metrics *metrics;
+	struct mmds mmds;
 	struct sandbox *sandbox;
 	enum vm_state state;
 	struct machine *machine;

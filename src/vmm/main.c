@@ -293,6 +293,8 @@ static int configure(struct vmm *v, struct err *err)
 
 	v->vm.config.lock_drives = o->lock_drives;
 	v->vm.config.taps_are_there = o->kernel || o->restore;
+	if (o->metadata && api_mmds_setup(v->api, o->metadata, err) < 0)
+		return EXIT_CODE_GENERIC;
 	if (o->config_file && config_file_load(o->config_file, v->api, err) < 0)
 		return EXIT_CODE_GENERIC;
 	if (options_apply(o, &v->vm.config, err) < 0)

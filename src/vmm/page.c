@@ -114,7 +114,7 @@ static const struct arg vmm_page_args[] = {
 	 "no API socket; needs --config-file, --kernel or --restore",
 	 .kind = ARG_FLAG, OLD(no_api)},
 	{"metadata", "FILE",
-	 NO_EFFECT "there is no metadata service yet",
+	 "JSON file that the guest may read from the metadata service",
 	 .kind = ARG_TEXT, OLD(metadata)},
 	{"log-path", "PATH", "file or FIFO of the log (default: stderr)",
 	 .kind = ARG_TEXT, OLD(log_path)},
@@ -142,7 +142,8 @@ static const struct arg vmm_page_args[] = {
 	 CONFIG_TEXT(CONFIG_PAYLOAD_DEFAULT) ")",
 	 .kind = ARG_NUMBER, OLD(payload_max)},
 	{"mmds-size-limit", "BYTES",
-	 NO_EFFECT "there is no metadata service yet",
+	 "largest document of the metadata service (default: "
+	 "--http-api-max-payload-size)",
 	 .kind = ARG_NUMBER, OLD(mmds_size_limit), HAS(has_mmds_size_limit)},
 	{"enable-pci", NULL, NO_EFFECT "devices are on MMIO",
 	 .kind = ARG_FLAG, OLD(enable_pci)},

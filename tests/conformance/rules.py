@@ -6,7 +6,6 @@ import re
 
 # Resources that volt-vmm does not offer yet, by the first token of the path.
 WAITING = {
-    "mmds": "metadata service",
     "pmem": "pmem devices",
     "hotplug": "memory hot-plug",
     "cpu-config": "CPU templates",

@@ -273,12 +273,14 @@ def configure(api, stage, tap):
             "iface_id": "n0", "host_dev_name": tap, "guest_mac": MAC,
             "rx_rate_limiter": LIMIT, "tx_rate_limiter": LIMIT})
         refused(api, "DELETE", "/network-interfaces/n0")
+        api.set("PUT", "/mmds/config", {"network_interfaces": ["n0"],
+                                        "version": "V2"})
     api.set("PUT", "/entropy", {"rate_limiter": LIMIT})
     api.set("PUT", "/balloon", BALLOON)
     api.set("PUT", "/vsock", {"guest_cid": 3,
                               "uds_path": str(stage.folder / "v.sock")})
     refused(api, "DELETE", "/drives/Sync")
-    refused(api, "PUT", "/mmds", {})
+    api.set("PUT", "/mmds", {"a": "b"})
     refused(api, "PATCH", "/vm", {"state": "Paused"})
     refused(api, "PUT", "/snapshot/load", {"snapshot_path": "/nowhere/"})
 
@@ -295,6 +297,8 @@ def patch(api, stage, tap):
         refused(api, "PATCH", f"/drives/{engine}", {
             "drive_id": engine, "path_on_host": "/nowhere"})
     if tap:
+        api.set("PATCH", "/mmds", {"c": "d"})
+        got(api, "/mmds")
         api.set("PATCH", "/network-interfaces/n0", {
             "iface_id": "n0", "rx_rate_limiter": FREE,
             "tx_rate_limiter": FREE})

@@ -38,11 +38,12 @@ static inline void net_kit_pair(int *tap, int *peer)
 	*peer = fd[1];
 }
 
-static inline void net_kit_open_fd(struct net_kit *f, int fd)
+static inline void net_kit_open_as(struct net_kit *f, int fd, struct mmds *mmds)
 {
 	struct net_params params = {
 		.name = "net n0",
-		.source = &net_source_tap,
+		.source = mmds ? &net_source_mmds : &net_source_tap,
+		.mmds = mmds,
 		.vhost_fd = -1,
 		.has_mac = true,
 		.has_mtu = true,
@@ -58,6 +59,11 @@ static inline void net_kit_open_fd(struct net_kit *f, int fd)
 	memcpy(params.mac, net_kit_mac, sizeof(params.mac));
 	kit_must(net_new(&f->net, &params, &err) == 0);
 	kit_attach(&f->kit, &f->net->dev);
+}
+
+static inline void net_kit_open_fd(struct net_kit *f, int fd)
+{
+	net_kit_open_as(f, fd, NULL);
 }
 
 static inline void net_kit_open(struct net_kit *f)

@@ -155,6 +155,8 @@ static void fill(const struct schema_field *field, char *base)
 	case SCHEMA_OBJECT:
 		fill_object(field->object, value);
 		break;
+	case SCHEMA_LIST: /* config_with_all() */
+		break;
 	case SCHEMA_BOOL:
 		*(bool *)value = true;
 		break;
@@ -173,6 +175,16 @@ static void fill_object(const struct schema_object *object, char *base)
 			fill(&object->fields[i], base);
 }
 
+/* The only lists in a part are of strings. */
+static void expect_same_texts(const struct schema_list *a,
+			      const struct schema_list *b)
+{
+	assert_int_equal(a->nr, b->nr);
+	for (size_t i = 0; i < a->nr; i++)
+		assert_string_equal(((char *const *)a->items)[i],
+				    ((char *const *)b->items)[i]);
+}
+
 static void expect_same(const struct schema_object *object, const char *a,
 			const char *b)
 {
@@ -188,6 +200,8 @@ static void expect_same(const struct schema_object *object, const char *a,
 					    *(char *const *)(const void *)y);
 		} else if (f->type == SCHEMA_OBJECT) {
 			expect_same(f->object, x, y);
+		} else if (f->type == SCHEMA_LIST) {
+			expect_same_texts((const void *)x, (const void *)y);
 		} else if (memcmp(x, y, f->size) != 0) {
 			fail_msg("%s: %s does not come back", object->name,
 				 f->name);
@@ -239,6 +253,17 @@ static void config_with_all(struct vm_config *config)
 	/* The two do not go together. */
 	config->nets[0].vhost = false;
 	config->nets[0].mtu = 1500;
+	/* It checks its address, and names an interface that there is. */
+	mmds_config_init(&config->mmds);
+	config->mmds.present = true;
+	config->mmds.version = CONFIG_MMDS_V2;
+	config->mmds.imds_compat = true;
+	config->mmds.ipv4_address[2] = 7;
+	config->mmds.network_interfaces.items = calloc(1, sizeof(char *));
+	assert_non_null(config->mmds.network_interfaces.items);
+	config->mmds.network_interfaces.nr = 1;
+	*(char **)config->mmds.network_interfaces.items =
+		strdup(config->nets[0].iface_id);
 }
 
 static void what_is_saved_comes_back(void **state)

@@ -86,7 +86,7 @@ static int try(enum path_role role, enum thing thing, struct err *err)
 	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 	flags = fcntl(fd, F_GETFL);
 	if (role == PATH_DISK || role == PATH_DISK_RO || role == PATH_CONFIG ||
-	    role == PATH_OVERLAY)
+	    role == PATH_METADATA || role == PATH_OVERLAY)
 		assert_false(flags & O_NONBLOCK);
 	fd_close(&fd);
 	if (thing == MISSING)
@@ -170,10 +170,11 @@ static void each_role_and_type(void **state)
 static void no_role_is_left_out(void **state)
 {
 	static const enum path_role others[] = {
-		PATH_CONFIG,    PATH_FILTER, PATH_HOST_RULES,  PATH_TAP,
-		PATH_TAP_READY, PATH_KVM,    PATH_VHOST_NET,   PATH_USERFAULTFD,
-		PATH_PAGEMAP,   PATH_SMAPS,  PATH_HUGE_POLICY, PATH_BOOT_ID,
-		PATH_NULL,      PATH_TTY,    PATH_OUR_STREAM,  PATH_PROC_DIR,
+		PATH_METADATA,    PATH_CONFIG,    PATH_FILTER, PATH_HOST_RULES,
+		PATH_TAP,         PATH_TAP_READY, PATH_KVM,    PATH_VHOST_NET,
+		PATH_USERFAULTFD, PATH_PAGEMAP,   PATH_SMAPS,  PATH_HUGE_POLICY,
+		PATH_BOOT_ID,     PATH_NULL,      PATH_TTY,    PATH_OUR_STREAM,
+		PATH_PROC_DIR,
 	};
 	const size_t rows = sizeof(expected) / sizeof(expected[0]);
 
