@@ -416,18 +416,18 @@ def mkfs_ext4(tree, image, size):
     return image
 
 
-def vsock_guest_image(folder, name, text):
-    """The test guests' initramfs, and behind it vsockguest.c and a script.
+def guest_image(folder, program, name, text, *files):
+    """The test guests' initramfs, and behind it PROGRAM.c and a script.
 
-    The script is what volt.run=NAME runs.
+    The script is what volt.run=NAME runs; files: "path=what is there".
     """
-    program, script, more = (folder / x for x in ("g", "s", "more.cpio"))
-    subprocess.run(["gcc", "-static", "-O2", "-o", program,
-                    ROOT / "tests/e2e/vsockguest.c"], check=True)
+    binary, script, more = (folder / x for x in ("g", "s", "more.cpio"))
+    subprocess.run(["gcc", "-D_GNU_SOURCE", "-static", "-O2", "-o", binary,
+                    ROOT / f"tests/e2e/{program}.c"], check=True)
     script.write_text(text)
     subprocess.run([ROOT / "tests/initramfs/pack", "-o", more,
-                    f"bin/vsockguest={program}", f"lib/volt/{name}={script}"],
-                   check=True)
+                    f"bin/{program}={binary}", f"lib/volt/{name}={script}",
+                    *files], check=True)
     base = Path(said(ROOT / "tests/initramfs/build", "--modules"))
     image = folder / "guest.cpio"
     image.write_bytes(base.read_bytes() + more.read_bytes())

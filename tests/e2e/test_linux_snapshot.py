@@ -21,8 +21,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import (BUILD, LONG, NO_SLIM, ROOT, in_lab, mkfs_ext4, need_lab,
-                      said, slim_kernel, vsock_guest_image)
+from conftest import (BUILD, LONG, NO_SLIM, ROOT, guest_image, in_lab,
+                      mkfs_ext4, need_lab, said, slim_kernel)
 
 CASES = {
     "stock": ["original", "clones", "random_numbers", "vsock", "tcp", "chain"],
@@ -87,7 +87,8 @@ def said_in_lab(build, tmp_path_factory):
         kinds.append(f"slim={slim_kernel()},{CLONES},0")
     out, log = in_lab(
         [sys.executable, HERE / "snapshot_linux.py", BUILD / "volt-vmm",
-         vsock_guest_image(folder, "snapshot", SCRIPT), disk_image(folder),
+         guest_image(folder, "vsockguest", "snapshot", SCRIPT),
+         disk_image(folder),
          *kinds],
         folder, 3600 if LONG else 1500)
     return out.splitlines(), log[-5000:]

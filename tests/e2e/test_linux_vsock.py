@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import (BUILD, LONG, guest_kernel, in_lab, need_lab,
-                      vsock_guest_image)
+from conftest import (BUILD, LONG, guest_image, guest_kernel, in_lab,
+                      need_lab)
 
 CASES = ["calls", "call-transfer", "transfer", "clients", "refused", "end"]
 MIB, CONNECTIONS = (1024, 500) if LONG else (8, 100)
@@ -32,7 +32,7 @@ exec vsockguest "$calls"
 def said_in_lab(build, tmp_path_factory):
     need_lab()
     folder = tmp_path_factory.mktemp("vsock")
-    image = vsock_guest_image(folder, "vsock", SCRIPT)
+    image = guest_image(folder, "vsockguest", "vsock", SCRIPT)
     kernel = guest_kernel("bzimage")
     out, log = in_lab(
         [sys.executable, HERE / "vsock_linux.py", BUILD / "volt-vmm", kernel,
