@@ -247,7 +247,7 @@ int memory_match(const struct memory_proof *proof, bool diff, int fd,
 	unsigned int nr = nr_samples(proof);
 	unsigned int own = diff ? proof->own : nr;
 	struct memory_map *map = NULL;
-	uint64_t extents;
+	uint64_t extents = 0;
 	int r;
 
 	if (nr == 0 || own > nr)
