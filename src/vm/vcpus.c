@@ -111,17 +111,6 @@ static enum vcpus_wanted await_all(struct vcpus *set, bool confined)
 	return wanted;
 }
 
-/*
- * What KVM does when a thread runs a vCPU for the first time it does now, for
- * one that is to wait: with immediate_exit it is back before a step of the
- * guest, whatever state that is in.
- */
-static void warm_up(struct vcpu *vcpu)
-{
-	vcpu->kvm.run->immediate_exit = 1; /* park() takes it back */
-	(void)kvm_vcpu_run(&vcpu->kvm);
-}
-
 static void *vcpu_main(void *arg)
 {
 	struct vcpu *vcpu = arg;
@@ -134,8 +123,6 @@ static void *vcpu_main(void *arg)
 	log_name_thread(name);
 	atomic_store(&vcpu->tid, (int)syscall(SYS_gettid));
 	wanted = await_all(set, confine(vcpu));
-	if (wanted == VCPUS_PAUSE)
-		warm_up(vcpu);
 	go_on = wanted == VCPUS_RUN || (wanted == VCPUS_PAUSE && park(vcpu));
 	if (vcpu->kvm.id == 0)
 		env_mark(&set->exits->board->env, TIMELINE_FIRST_RUN);
