@@ -109,6 +109,19 @@ static int pool_main_self(char *out, size_t size, struct err *err)
 	return 0;
 }
 
+/* Members have other folders to work in, and a folder is no name. */
+static int pool_main_absolute(const char *flag, const char *path,
+			      struct err *err)
+{
+	size_t len = path ? strlen(path) : 0;
+
+	return !path || (path[0] == '/' && path[len - 1] != '/')
+		       ? 0
+		       : err_set(err, -EINVAL,
+				 "--%s has to be an absolute path, not '%s'",
+				 flag, path);
+}
+
 static int pool_main_places(struct pool_main *m, struct err *err)
 {
 	cleanup_free char *self = malloc(PATH_MAX);
@@ -118,7 +131,13 @@ static int pool_main_places(struct pool_main *m, struct err *err)
 
 	if (!self)
 		return err_set(err, -ENOMEM, "Out of memory");
-	r = pool_main_self(self, PATH_MAX, err);
+	r = pool_main_absolute("socket", m->o.socket, err);
+	if (r == 0)
+		r = pool_main_absolute("dir", m->o.dir, err);
+	if (r == 0)
+		r = pool_main_absolute("vmm", m->o.vmm, err);
+	if (r == 0)
+		r = pool_main_self(self, PATH_MAX, err);
 	if (r == 0 && !m->o.socket)
 		r = pool_main_folder(folder, sizeof(folder), err);
 	if (r == 0)
@@ -135,9 +154,6 @@ static int pool_main_places(struct pool_main *m, struct err *err)
 	if (r == 0)
 		r = pool_main_fits(m->vmm, sizeof(m->vmm), m->o.vmm, self,
 				   "volt-vmm", err);
-	if (r == 0 && (m->dir[0] != '/' || m->vmm[0] != '/'))
-		r = err_set(err, -EINVAL, "%s has to be an absolute path",
-			    m->dir[0] != '/' ? m->dir : m->vmm);
 	if (r == 0 && access(m->vmm, X_OK) < 0)
 		r = err_set(err, -errno, "Cannot run %s: %s", m->vmm,
 			    err_name(errno));

@@ -8,7 +8,7 @@
 
 /* clang-format off */
 static const struct arg pool_args[] = {
-	{"socket", "PATH", "where it listens (default: pool.sock in "
+	{"socket", "PATH", "where it listens; an absolute path (default: pool.sock in "
 	 "$XDG_RUNTIME_DIR/volt, for root in /run/volt)",
 	 .kind = ARG_TEXT, AT(socket)},
 	{"dir", "DIR", "of its members and records; an absolute path (default: "
