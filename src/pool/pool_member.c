@@ -303,6 +303,7 @@ static void member_look_at_end(struct pool_member *m)
 	if (end == PROC_LATER && m->tries++ < MEMBER_REAP_MAX) {
 		/* What is readable for ever is looked at by a timer. */
 		loop_del(m->pool->d->loop, &m->gone);
+		call_close(&m->call);
 		timer_set(&m->timer, 10 * MEMBER_MS_NS, 0);
 		return;
 	}
@@ -320,7 +321,9 @@ void pool_member_end(struct pool_member *m)
 	if (m->state == POOL_ENDING)
 		return;
 	call_close(&m->call);
-	timer_stop(&m->timer);
+	/* One that has ended already is looked at by its timer. */
+	if (m->gone.added)
+		timer_stop(&m->timer);
 	loop_del(m->pool->d->loop, &m->tied);
 	m->tries = 0;
 	pool_member_enter(m, POOL_ENDING);
@@ -426,10 +429,10 @@ static void member_timer(struct timer *timer)
 
 	if (m->exited)
 		member_clear(m);
+	else if (!m->gone.added)
+		member_look_at_end(m);
 	else if (m->state == POOL_STARTING)
 		member_dial(m);
-	else
-		member_look_at_end(m);
 }
 
 static bool member_says(const char *body, size_t len, const char *what)

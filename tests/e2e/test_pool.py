@@ -352,6 +352,9 @@ def test_the_next_daemon_goes_on(daemon, client, snap):
         os.kill(lease.pid, signal.SIGKILL)
         told = now.exit_of("mine")
         assert not told["known"] or told["signal"] == signal.SIGKILL
+        # Also of one that has ended, and that nobody has reaped yet.
+        os.kill(other.pid, signal.SIGKILL)
+        until(lambda: is_gone(other.pid))
         now.call("release", name=other.name)
         assert not (daemon.dir / other.id).exists()
         other.close()
