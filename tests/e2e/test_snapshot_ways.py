@@ -5,8 +5,9 @@ A guest writes pages all the time. Each round a clone of the newest snapshot
 writes and is saved as a diff of it, while it runs one of the snapshots is
 merged, squashed, exported and imported, compressed or copied, and what any of
 them holds is compared, page by page, with what it held when it was saved: an
-export of the whole chain says so, and so does the guest at the end.
-VOLT_TEST_LONG=1: 30 rounds, and memories up to 8 GiB.
+export of the whole chain says so, and so does the guest at the end, from raw
+files, and from compressed ones that volt-pager serves. The VM has one of each
+device that needs no tap. VOLT_TEST_LONG=1: 30 rounds, and memories up to 8 GiB.
 """
 
 import os
@@ -18,10 +19,11 @@ from zlib import crc32
 
 import pytest
 
-from conftest import LONG, long_only
-from test_snapshot_chain import SEED, Written, done, volt
-from test_snapshot_diff import (AREA, LOG, PAGE, RING, check_clone, merge,
-                                need_ring, save, start)
+from conftest import BUILD, LONG, long_only
+from test_snapshot_chain import LIMIT, SEED, Written, done, volt
+from test_snapshot_diff import (AREA, LOG, PAGE, RING, asked, check_clone, end,
+                                merge, need_ring, save, start)
+from test_snapshot_uffd import need_uffd
 
 ROUNDS = 30 if LONG else 8
 MOST = 3 << 30  # the guest's addresses have a gap behind it
@@ -121,18 +123,52 @@ def some_pages(dice, pages):
     return dice.randrange(pages - count), count
 
 
+def devices(folder):
+    """One of each that needs nothing of the host; both engines."""
+    drives = []
+    for engine in ("Sync", "Async"):
+        with open(folder / engine, "wb") as file:
+            file.truncate(1 << 20)
+        drives.append({"drive_id": engine, "is_root_device": False,
+                       "path_on_host": str(folder / engine),
+                       "io_engine": engine})
+    return {"entropy": {}, "drives": drives,
+            "vsock": {"guest_cid": 3, "uds_path": str(folder / "vsock")},
+            "balloon": {"amount_mib": 0, "deflate_on_oom": True,
+                        "free_page_reporting": True}}
+
+
+def check_served(vmm, folder, sock, *checks):
+    """Some files of the chain are compressed: a pager serves it."""
+    pager = subprocess.Popen([BUILD / "volt-pager", "--background", sock,
+                              folder])
+    assert pager.wait(LIMIT) == 0
+    clone = vmm.spawn([BUILD / "volt-vmm", "--no-api", "--restore", folder,
+                       "--uffd", sock])
+    for line in checks:
+        asked(clone, line, "right")
+    end(clone)
+
+
+def kill(run, folder):
+    """What it left is in the way of the next one's vsock."""
+    run.process.kill()
+    run.process.wait(LIMIT)
+    (folder / "vsock").unlink(missing_ok=True)
+
+
 def rounds(vmm, folder, mib, flags):
     need_ring(flags)
     store = Store(folder)
     pages = (min(mib << 20, MOST) - AREA) // PAGE - 32
-    run, api = start(vmm, folder, *flags, memory=mib)
+    run, api = start(vmm, folder, *flags, memory=mib, devices=devices(folder))
     written = Written(run)
     written.write(0, 400)
     save(api, store["s0"], "Full")
     written.mark("s0")
     store.add("s0")
     for i in range(1, ROUNDS + 1):
-        run.process.kill()
+        kill(run, folder)
         run, api = start(vmm, folder, *flags, restore=store[f"s{i - 1}"])
         written.run = run
         for _ in range(3):
@@ -143,14 +179,21 @@ def rounds(vmm, folder, mib, flags):
         save(api, store[f"s{i}"])
         written.mark(f"s{i}")
         store.add(f"s{i}")
-    run.process.kill()
+    kill(run, folder)
     for name in store.names:
         store.check(name)
     verified = volt("verify", store.folder)
     assert verified.returncode == 2, verified  # there are no CRCs
-    for name in {store.names[0], store.dice.choice(store.names),
-                 store.names[-1]}:
+    some = {store.names[0], store.dice.choice(store.names), store.names[-1]}
+    for name in some:
         check_clone(vmm, store[name], *written.checks(name))
+    need_uffd()
+    for name in store.names[::2]:
+        assert volt("compress", store[name]).returncode == 0
+        store.check(name)
+    for name in some:
+        check_served(vmm, store[name], folder / "pager",
+                     *written.checks(name))
 
 
 FLAGS = pytest.mark.parametrize(
