@@ -29,6 +29,7 @@ int pager_serve(struct pager *pager, struct gmem *mem, uint64_t size,
 	pager->kind = PAGER_UFFD;
 	mem->origin = GMEM_SERVED;
 	pager->uffd.sandbox = server->sandbox;
+	pager->uffd.lost = server->lost;
 	if (r < 0)
 		return r;
 	return uffd_connect(&pager->uffd, mem, server->dev, server->sock,

@@ -73,6 +73,7 @@ int pager_expect(const struct pager *pager, struct gmem *mem,
 /**
  * struct pager_server - who serves memory
  * @dev, @sock, @loop, @gone, @ctx:	of uffd_connect()
+ * @lost:	of struct uffd
  * @sandbox:	locks the thread that watches; may be NULL
  */
 struct pager_server {
@@ -81,6 +82,7 @@ struct pager_server {
 	struct loop *loop;
 	const struct sandbox *sandbox;
 	void (*gone)(void *ctx);
+	void (*lost)(void *ctx);
 	void *ctx;
 };
 

@@ -238,7 +238,9 @@ static void *watcher_main(void *arg)
 	go_on = u->locked == 0;
 	(void)sem_post(&u->ready);
 	if (go_on && wait_for_the_end(u)) {
-		atomic_store(&u->phase, UFFD_LOST);
+		if (atomic_exchange(&u->phase, UFFD_LOST) == UFFD_SETTLED &&
+		    u->lost)
+			u->lost(u->ctx);
 		unregister_memory(u);
 		read_events(u);
 	}

@@ -69,6 +69,9 @@ enum uffd_phase {
  * @handler_ended:	it had before we could watch it: the connection decides
  * @sock:	our end of the connection
  * @smaps:	the handler's smaps_rollup, when it was asked for and has come
+ * @lost:	called before whoever waits is let go, once the restore is
+ *		over: nobody shall act on what he reads then. The watcher's
+ *		thread; may be NULL
  * @limit_ms:	for the restore; set by uffd_init()
  * @watcher:	lets go who waits when the handler has ended or is late
  * @stop:	eventfd that ends it
@@ -85,6 +88,7 @@ struct uffd {
 	struct loop_source sock;
 	int smaps;
 	void (*gone)(void *ctx);
+	void (*lost)(void *ctx);
 	void *ctx;
 	const struct gmem *mem;
 	int limit_ms;

@@ -52,8 +52,18 @@ static void handler_gone(void *ctx)
 {
 	struct machine *m = ctx;
 
-	log_error(UFFD_GONE);
+	if (!env_ended(&m->board.env))
+		log_error(UFFD_GONE);
 	env_end(&m->board.env, VM_END_HOST);
+}
+
+/* Before those who wait read zeros that are none: no vCPU shall act on one. */
+static void handler_lost(void *ctx)
+{
+	struct machine *m = ctx;
+
+	handler_gone(m);
+	vcpus_stop(&m->vcpus);
 }
 
 static int memory_by_uffd(struct machine *m, struct machine_source *src,
@@ -68,6 +78,7 @@ static int memory_by_uffd(struct machine *m, struct machine_source *src,
 		.loop = env->loop,
 		.sandbox = env->sandbox,
 		.gone = handler_gone,
+		.lost = handler_lost,
 		.ctx = m,
 	};
 	int r = pager_serve(

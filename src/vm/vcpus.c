@@ -181,7 +181,8 @@ int vcpus_start(struct vcpus *set, enum vcpus_wanted wanted, struct err *err)
 
 	(void)sigaction(INTERRUPT_SIGNAL, &action, NULL);
 	(void)pthread_mutex_lock(&set->lock);
-	set->wanted = wanted;
+	/* It may have come to its end before its first instruction. */
+	set->wanted = env_ended(&set->exits->board->env) ? VCPUS_STOP : wanted;
 	for (unsigned int i = 0; i < set->nr && r == 0; i++)
 		r = start_one(&set->vcpu[i], err);
 	if (r == 0) {

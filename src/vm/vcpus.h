@@ -102,5 +102,6 @@ int vcpus_start(struct vcpus *set, enum vcpus_wanted wanted,
 int vcpus_pause(struct vcpus *set) __must_check;
 void vcpus_resume(struct vcpus *set);
 
-/* Ask all threads to end; vcpus_fini() waits for them. */
+/* Ask all threads to end; vcpus_fini() waits for them. Any thread, once they
+ * are created. */
 void vcpus_stop(struct vcpus *set);
