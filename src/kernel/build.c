@@ -275,10 +275,12 @@ static int check_config(const struct build *build, struct buf *ignored,
 			break;
 		from = (size_t)i + 1;
 		line = &build->fragments->lines[i];
-		buf_addf(build_tree_has(build->source->folder, line->name)
-				 ? &lost
-				 : ignored,
-			 " CONFIG_%s=%s", line->name, line->value);
+		if (build_tree_has(build->source->folder, line->name))
+			buf_addf(&lost, " CONFIG_%s=%s", line->name,
+				 line->value);
+		else if (!line->maybe)
+			buf_addf(ignored, " CONFIG_%s=%s", line->name,
+				 line->value);
 	}
 	buf_add(&lost, "", 1);
 	if (lost.failed || ignored->failed)

@@ -16,6 +16,7 @@
 
 #define PREFIX  "CONFIG_"
 #define NOT_SET " is not set"
+#define MAYBE   "# Where Linux has "
 
 void fragments_free(struct fragments *all)
 {
@@ -39,7 +40,7 @@ static size_t option_len(const char *at, const char *end)
 }
 
 static int set_option(struct fragments *all, const char *name, size_t name_len,
-		      const char *value, size_t len)
+		      const char *value, size_t len, bool maybe)
 {
 	char *text = strndup(value, len);
 	struct fragment_line *more;
@@ -54,6 +55,7 @@ static int set_option(struct fragments *all, const char *name, size_t name_len,
 			continue;
 		free(line->value);
 		line->value = text;
+		line->maybe = maybe;
 		return 0;
 	}
 	more = reallocarray(all->lines, all->nr + 1, sizeof(*more));
@@ -61,6 +63,7 @@ static int set_option(struct fragments *all, const char *name, size_t name_len,
 		all->lines = more;
 		more[all->nr].name = strndup(name, name_len);
 		more[all->nr].value = text;
+		more[all->nr].maybe = maybe;
 	}
 	if (!more || !more[all->nr].name) {
 		free(text);
@@ -78,7 +81,8 @@ static bool starts(const char *at, const char *end, const char *with)
 }
 
 /* Return: 0, also for a comment; -EINVAL: it is no option; -ENOMEM. */
-static int lay_line(struct fragments *all, const char *at, const char *end)
+static int lay_line(struct fragments *all, const char *at, const char *end,
+		    bool maybe)
 {
 	bool set = starts(at, end, PREFIX);
 	const char *name = at + strlen(PREFIX) + (set ? 0 : 2);
@@ -91,23 +95,27 @@ static int lay_line(struct fragments *all, const char *at, const char *end)
 		return -EINVAL;
 	if (!set)
 		return starts(name + len, end, NOT_SET)
-			       ? set_option(all, name, len, "n", 1)
+			       ? set_option(all, name, len, "n", 1, maybe)
 			       : 0;
 	if (name + len >= end - 1 || name[len] != '=')
 		return -EINVAL;
 	return set_option(all, name, len, name + len + 1,
-			  (size_t)(end - name) - len - 1);
+			  (size_t)(end - name) - len - 1, maybe);
 }
 
 int fragments_lay(struct fragments *all, const char *from, const char *text,
 		  size_t len, struct err *err)
 {
 	const char *at = text, *end = text + len;
+	bool maybe = false;
 
 	for (unsigned int n = 1; at < end; n++) {
-		const char *stop = memchr(at, '\n', (size_t)(end - at));
-		int r = lay_line(all, at, stop ? stop : end);
+		const char *found = memchr(at, '\n', (size_t)(end - at));
+		const char *stop = found ? found : end;
+		int r;
 
+		maybe = at != stop && (maybe || starts(at, stop, MAYBE));
+		r = lay_line(all, at, stop, maybe);
 		if (r == -EINVAL)
 			return err_set(err, r,
 				       "Line %u of %s is neither an option "
@@ -115,7 +123,7 @@ int fragments_lay(struct fragments *all, const char *from, const char *text,
 				       n, from);
 		if (r < 0)
 			return err_set(err, r, "Out of memory");
-		at = stop ? stop + 1 : end;
+		at = found ? found + 1 : end;
 	}
 	return 0;
 }

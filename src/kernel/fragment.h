@@ -14,8 +14,9 @@
  * Kconfig drops in silence what it cannot set. So what was asked for is
  * compared with the .config that came of it: an option that this Linux has and
  * that did not become what it should is a failure, with its name. One that this
- * Linux does not have is left out: fragments name what later versions renamed
- * by both names.
+ * Linux does not have is left out, and the user is told. Not so of lines behind
+ * a comment "# Where Linux has ...", up to an empty line: what came, went or
+ * was renamed with a version is named there by all of its names.
  */
 #pragma once
 
@@ -29,10 +30,12 @@
  * struct fragment_line - one option
  * @name:	without CONFIG_
  * @value:	"y", "64", "\"text\""; "n": it is not set
+ * @maybe:	nobody misses it in a Linux that does not have it
  */
 struct fragment_line {
 	char *name;
 	char *value;
+	bool maybe;
 };
 
 /**

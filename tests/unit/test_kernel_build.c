@@ -55,6 +55,37 @@ static void fragments_are_laid_on_one_another(void **state)
 				       "CONFIG_C=m\n");
 }
 
+static bool may_be_missing(const struct fragments *all, const char *name)
+{
+	for (size_t i = 0; i < all->nr; i++)
+		if (strcmp(all->lines[i].name, name) == 0)
+			return all->lines[i].maybe;
+	fail();
+	return false;
+}
+
+/* Up to an empty line; and the last line for an option says so of it, too. */
+static void what_came_with_a_version_may_be_missing(void **state)
+{
+	cleanup_fragments struct fragments all = {0};
+
+	(void)state;
+	assert_int_equal(lay(&all, "CONFIG_A=y\n# Where Linux has them: x\n"
+				   "CONFIG_B=y\n# a word\n"
+				   "# CONFIG_C is not set\n\n"
+				   "# Where it is\nCONFIG_D=y"),
+			 0);
+	assert_false(may_be_missing(&all, "A"));
+	assert_true(may_be_missing(&all, "B"));
+	assert_true(may_be_missing(&all, "C"));
+	assert_false(may_be_missing(&all, "D"));
+	assert_int_equal(lay(&all, "CONFIG_B=n\n# Where Linux has it\n"
+				   "CONFIG_A=y\n"),
+			 0);
+	assert_true(may_be_missing(&all, "A"));
+	assert_false(may_be_missing(&all, "B"));
+}
+
 static void what_is_no_option_is_refused(void **state)
 {
 	static const char *const bad[] = {
@@ -339,6 +370,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fragments_are_laid_on_one_another),
+		cmocka_unit_test(what_came_with_a_version_may_be_missing),
 		cmocka_unit_test(what_is_no_option_is_refused),
 		cmocka_unit_test(what_kconfig_dropped_is_found),
 		cmocka_unit_test_setup_teardown(names_are_chosen, set_up,
