@@ -10,6 +10,8 @@
 
 #define SETUP_SECTS    0x1f1u
 #define MAGIC          0x202u
+#define SYSSIZE        0x1f4u
+#define SYSSIZE_UNIT   UINT64_C(16)
 #define VERSION        0x206u
 #define PAYLOAD_OFFSET 0x248u
 #define PAYLOAD_LENGTH 0x24cu
@@ -64,7 +66,7 @@ struct payload {
 static int find_payload(const uint8_t *image, size_t len, struct payload *out,
 			struct err *err)
 {
-	uint64_t start, n;
+	uint64_t setup, start, n, end;
 
 	if (load_le16(image + VERSION) < VERSION_MIN)
 		return err_set(err, -EBADMSG,
@@ -73,14 +75,19 @@ static int find_payload(const uint8_t *image, size_t len, struct payload *out,
 			       "where its kernel is",
 			       load_le16(image + VERSION) >> 8,
 			       load_le16(image + VERSION) & 0xff);
-	start = image[SETUP_SECTS] ? image[SETUP_SECTS] : SECTS_IF_ZERO;
-	start = (start + 1) * SECTOR + load_le32(image + PAYLOAD_OFFSET);
+	setup = image[SETUP_SECTS] ? image[SETUP_SECTS] : SECTS_IF_ZERO;
+	setup = (setup + 1) * SECTOR;
+	start = setup + load_le32(image + PAYLOAD_OFFSET);
 	n = load_le32(image + PAYLOAD_LENGTH);
-	if (!range_fits(start, n, len))
+	/* What unpacks it is behind it, and not needed: but a file that lacks
+	 * some of that was not fetched whole. */
+	end = setup + load_le32(image + SYSSIZE) * SYSSIZE_UNIT;
+	end = end > start + n ? end : start + n;
+	if (end > len)
 		return err_set(err, -ENODATA,
 			       "is cut off: its kernel ends at byte %llu, the "
 			       "file at %zu; fetch or build it again",
-			       (unsigned long long)start + n, len);
+			       (unsigned long long)end, len);
 	out->data = image + start;
 	out->len = n;
 	out->kind = unpack_recognize(out->data, out->len);
