@@ -168,3 +168,12 @@ const char *program_last_line(const struct buf *said, char line[static 256])
 	}
 	return strncmp(line, "E: ", 3) == 0 ? line + 3 : line;
 }
+
+const char *program_first_line(const struct buf *said, char line[static 256])
+{
+	const char *at = said->data ? said->data : "";
+
+	at += strspn(at, "\n");
+	(void)snprintf(line, 256, "%.*s", (int)strcspn(at, "\n"), at);
+	return line;
+}

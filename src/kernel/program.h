@@ -57,3 +57,7 @@ int program_run(const struct program *program, struct buf *out,
 
 /* The last line of @said that is not empty, without "E: ". @line: 256 bytes. */
 const char *program_last_line(const struct buf *said, char line[static 256]);
+
+/* The first one: why, where a program goes on to say that it failed. @line: 256
+ * bytes. */
+const char *program_first_line(const struct buf *said, char line[static 256]);

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define LOCK_WAIT_US  100000
@@ -238,6 +239,14 @@ int source_of_cache(const char *cache, const char *id,
 	return r < 0 ? r : source_take_cached(cache, id, progress, source, err);
 }
 
+/* tar tells it in more than one way. */
+static bool is_full(const char *folder)
+{
+	struct statvfs st;
+
+	return statvfs(folder, &st) == 0 && st.f_bavail * st.f_frsize < MIB(1);
+}
+
 /* Under the lock: into .part, which gets its name when it is whole. */
 static int unpack(const char *tarball, const char *cache, const char *id,
 		  struct progress *progress, struct err *err)
@@ -248,6 +257,7 @@ static int unpack(const char *tarball, const char *cache, const char *id,
 	struct program program = {
 		.argv = argv, .progress = progress, .what = "unpacking"};
 	char line[256];
+	bool full;
 	int r;
 
 	if (asprintf(&part, "%s/source-%s" TREE_PART, cache, id) < 0)
@@ -264,11 +274,15 @@ static int unpack(const char *tarball, const char *cache, const char *id,
 	r = program_run(&program, &out, &said);
 	if (r == 0 && rename(part, whole) == 0)
 		return 0;
+	full = is_full(part);
 	tree_remove(part);
 	if (r == -ENOENT)
 		return err_set(err, r, "There is no tar: apt-get install tar");
+	if (full)
+		return err_set(err, -ENOSPC, "Cannot unpack %s into %s: %s",
+			       tarball, cache, err_name(ENOSPC));
 	return err_set(err, r < 0 ? r : -EIO, "%s cannot be unpacked: %s",
-		       tarball, program_last_line(&said, line));
+		       tarball, program_first_line(&said, line));
 }
 
 static int id_of_content(const char *path, struct progress *progress,

@@ -245,6 +245,44 @@ def test_a_killed_gc(build, tmp_path, call):
     assert [p.name for p in (tmp_path / "cache/build").iterdir()] == ["lock"]
 
 
+FULL = """
+mount -t tmpfs -o size=4m,mode=755 full "$1/cache"
+exec "$2" kernel build --name k "$3"
+"""
+
+
+@pytest.mark.parametrize("kind", ["tarball", "tree"])
+def test_a_full_disk(build, tmp_path, kind):
+    """While the source is unpacked, and while it is built: one sentence, and
+    the same command goes on where there is room."""
+    need_tools()
+    (tmp_path / "t").mkdir()
+    (tmp_path / "cache").mkdir()
+    tree = tree_to_build(tmp_path / "t")
+    what = tree
+    if kind == "tarball":
+        (tree / "large").write_bytes(os.urandom(8 << 20))
+        what = tmp_path / "x.tar"
+        subprocess.run(["tar", "-C", tree.parent, "-cf", what, tree.name],
+                       check=True, timeout=60)
+    else:  # what is linked does not fit
+        text = (tree / "Makefile").read_text()
+        (tree / "Makefile").write_text(text.replace(
+            "\tcp ", "\thead -c 8M /dev/zero >$(O)/large\n\tcp ", 2))
+    run = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", "sh", "-c", FULL, "sh",
+         tmp_path, BUILD / "volt", what], text=True, capture_output=True,
+        timeout=120, check=False, env=environment(tmp_path))
+    if "unshare" in run.stderr:
+        pytest.skip("no mount namespace here: " + run.stderr.strip())
+    assert run.returncode == 1 and "No space left" in run.stderr, run.stderr
+    assert len(run.stderr.splitlines()) == 1, run.stderr
+    assert list((tmp_path / "store/names").glob("*")) == []
+    if kind == "tarball":
+        run = volt_build(tmp_path, "--name", "k", what)
+        assert run.returncode == 0 and "k: added" in run.stdout, run.stderr
+
+
 @long_only("a kernel is built, which takes minutes")
 def test_a_killed_build_goes_on(build, tmp_path):
     """Killed twice; the kernel is not there before it is, and then whole.
