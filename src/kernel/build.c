@@ -245,7 +245,7 @@ static int build_configure(const struct build *build, const char *log,
 	static const char *const words[] = {"allnoconfig", NULL};
 	struct making making = {
 		.program = {.tick = say_configuring,
-			    .progress = NULL,
+			    .progress = build->progress,
 			    .what = "configuring"},
 	};
 	int r = run_make(build, words, log, false, &making, err);
@@ -300,7 +300,9 @@ static unsigned int count_plan(const struct build *build)
 	cleanup_free char *plan = path_in(build, PLAN);
 	cleanup_buf struct buf text = {0};
 	struct making making = {
-		.program = {.tick = say_configuring, .what = "counting"}};
+		.program = {.tick = say_configuring,
+			    .progress = build->progress,
+			    .what = "counting what there is to build"}};
 	unsigned int steps = 0;
 
 	/* It ends at files that are not there yet; what comes then counts
