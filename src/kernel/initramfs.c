@@ -17,7 +17,7 @@
 #define MODULE_MODE  (S_IFREG | 0644)
 #define CONSOLE_MODE (S_IFCHR | 0600)
 /* To be counted up when what is put in changes. */
-#define VERSION "volt initramfs 1"
+#define VERSION "volt initramfs 2"
 
 static void initramfs_choose(struct modules *modules,
 			     const struct initramfs_wish *wish)

@@ -183,15 +183,21 @@ static bool module_same_name(const char *a, const char *b, size_t len)
 	return a[len] == '\0';
 }
 
+/* Of the same algorithm: Linux names some with the prefix, some without. */
 static bool has_alias(const struct module *module, const char *name, size_t len)
 {
 	static const char crypto[] = "crypto-";
+	const size_t n = sizeof(crypto) - 1;
 	const char *alias;
 	size_t at = 0;
 
+	if (len > n && strncmp(name, crypto, n) == 0) {
+		name += n;
+		len -= n;
+	}
 	while ((alias = next_info(module, "alias", &at))) {
-		if (strncmp(alias, crypto, sizeof(crypto) - 1) == 0)
-			alias += sizeof(crypto) - 1;
+		if (strncmp(alias, crypto, n) == 0)
+			alias += n;
 		if (strnlen(alias, len + 1) == len &&
 		    module_same_name(alias, name, len))
 			return true;

@@ -365,7 +365,6 @@ static void bzimages_of_each_compression(void **state)
 		store_le32(image + 0x1f4, (uint32_t)((len - 5 * 512) / 16 + 1));
 		assert_int_equal(unpack_to_memfd(image, len, &fd, &err),
 				 -ENODATA);
-		assert_non_null(strstr(err.text, "is cut off"));
 		fd_close(&fd);
 		if (gzip)
 			continue;
@@ -567,18 +566,19 @@ static void modules_come_behind_what_they_need(void **state)
 {
 	static _Alignas(8) uint8_t ko[2048];
 	static const char *const want[] = {"crc16", "crc32c_generic", "jbd2",
-					   "ext4"};
+					   "sha256_ni", "ext4"};
 	struct modules modules = {0}, back = {0};
 	struct buf archive = {0};
 
 	(void)state;
 	ADD(&modules, "lib/modules/6/kernel/fs/ext4/ext4.ko",
-	    "license=GPL\0depends=crc16,jbd2\0softdep=pre: crc32c");
+	    "depends=crc16,jbd2\0softdep=pre: crypto-crc32c sha256");
 	ADD(&modules, "lib/modules/6/kernel/fs/jbd2/jbd2.ko",
 	    "depends=crc16,ext4"); /* in a circle */
 	ADD(&modules, "lib/modules/6/kernel/lib/crc16.ko", "depends=");
 	ADD(&modules, "lib/modules/6/kernel/crypto/crc32c-generic.ko",
-	    "alias=crypto-crc32c\0depends=");
+	    "alias=crc32c\0depends="); /* with "crypto-", or without */
+	ADD(&modules, "kernel/crypto/sha256-ni.ko", "alias=crypto-sha256");
 	ADD(&modules, "lib/modules/6/kernel/fs/nfs/nfs.ko", "depends=sunrpc");
 	modules_choose_useful(&modules);
 	assert_int_equal(modules.nr_chosen, ARRAY_SIZE(want));
