@@ -267,12 +267,28 @@ static int read_parts(struct intake *in)
 		       kernel);
 }
 
+/* Before its hundred megabytes are read. */
+static int check_architecture(const struct intake *in)
+{
+	char arch[32];
+
+	get_field(in, "Architecture", arch, sizeof(arch));
+	return !arch[0] || strcmp(arch, "amd64") == 0 ||
+			       strcmp(arch, "all") == 0
+		       ? 0
+		       : err_set(in->err, -ENOEXEC,
+				 "is a package for %s: give one for amd64",
+				 arch);
+}
+
 static int read_package(struct intake *in, const struct buf *deb,
 			struct record *record)
 {
 	char package[128], version[128];
 	int r = read_control(in, deb);
 
+	if (r == 0)
+		r = check_architecture(in);
 	if (r == 0)
 		r = read_data(in, deb);
 	if (r == 0 && in->image.len == 0)

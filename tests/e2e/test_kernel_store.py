@@ -372,12 +372,12 @@ def test_the_stores_of_a_user_and_of_root(nobodys):
 CONFIG = "# Linux/x86 6.1.1 Kernel Configuration\nCONFIG_VIRTIO_BLK=m\n"
 
 
-def package(folder, compression):
+def package(folder, compression, arch="amd64"):
     """A .deb with a kernel, its configuration and a module's path."""
-    tree = folder / f"tree-{compression}"
+    tree = folder / f"tree-{compression}-{arch}"
     (tree / "DEBIAN").mkdir(parents=True)
     (tree / "DEBIAN/control").write_text(
-        "Package: linux-image-test\nVersion: 6.1-1\nArchitecture: amd64\n"
+        f"Package: linux-image-test\nVersion: 6.1-1\nArchitecture: {arch}\n"
         "Maintainer: me <me@example.org>\nDescription: a test\n")
     (tree / "boot").mkdir()
     shutil.copy(HELLO, tree / "boot/vmlinuz-6.1-test")
@@ -402,6 +402,8 @@ def test_a_package(store, tmp_path, compression):
     data = deb.read_bytes()
     deb.write_bytes(data[:len(data) - 100])
     assert "is cut off" in store.fails("add", "--name", "cut", deb)
+    deb = package(tmp_path, compression, "arm64")
+    assert f"{deb} is a package for arm64" in store.fails("add", deb)
     assert store.names() == ["deb"]
 
 
