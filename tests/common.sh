@@ -76,9 +76,9 @@ debian_mirrors()
 # open_suites SUITE...: makes suite_apt see these Debian suites and no others,
 # the last one preferred, as a machine on which nothing is installed: what it
 # would install is all that a program needs. Debian's signatures are checked
-# with the keys that this machine has. A machine without a network finds out
-# within a minute or two. Fails when no mirror has all of them; apt.out says
-# why.
+# with the keys that this machine has. arch: of another architecture than amd64.
+# A machine without a network finds out within a minute or two. Fails when no
+# mirror has all of them; apt.out says why.
 open_suites()
 {
 	mkdir -p suites/lists/partial suites/archives/partial
@@ -92,8 +92,8 @@ open_suites()
 		Dir::State "$PWD/suites";
 		Dir::State::status "$PWD/suites/status";
 		Dir::Cache "$PWD/suites";
-		APT::Architecture "amd64";
-		APT::Architectures { "amd64"; };
+		APT::Architecture "${arch:-amd64}";
+		APT::Architectures { "${arch:-amd64}"; };
 		APT::Default-Release "$preferred";
 		APT::Sandbox::User "";
 		APT::Update::Error-Mode "any";
