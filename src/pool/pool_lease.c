@@ -60,13 +60,14 @@ static struct pool_member *lend_find(struct pool_daemon *d, uid_t owner,
 struct pool_member *pool_leased(struct pool_daemon *d, uid_t uid,
 				const char *name)
 {
-	static const enum pool_state states[] = {POOL_LEASED, POOL_ENDING};
-	struct pool_member *m = NULL;
+	struct pool_member *m = lend_find(d, uid, false, POOL_LEASED, name);
 
-	for (size_t i = 0; !m && i < ARRAY_SIZE(states); i++)
-		m = lend_find(d, uid, false, states[i], name);
-	for (size_t i = 0; uid == 0 && !m && i < ARRAY_SIZE(states); i++)
-		m = lend_find(d, uid, true, states[i], name);
+	if (!m)
+		m = lend_find(d, uid, false, POOL_ENDING, name);
+	if (!m && uid == 0)
+		m = lend_find(d, uid, true, POOL_LEASED, name);
+	if (!m && uid == 0)
+		m = lend_find(d, uid, true, POOL_ENDING, name);
 	return m;
 }
 

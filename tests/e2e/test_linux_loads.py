@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import (BUILD, ROOT, in_lab, long_only, need_lab, said,
-                      vsock_guest_image)
+from conftest import (BUILD, ROOT, guest_image, in_lab, long_only, need_lab,
+                      said)
 
 CASES = ["original", *(f"{way}-{cache}" for way in ("raw", "chain", "packed")
                        for cache in ("warm", "cold"))]
@@ -36,7 +36,7 @@ def lines(build, tmp_path_factory):
     out, log = in_lab(
         [sys.executable, SCRIPT.with_name("loads_linux.py"), BUILD, folder,
          said(ROOT / "tests/kernel/stock", "--print", "bzimage"),
-         vsock_guest_image(folder, "loads", SCRIPT.read_text()),
+         guest_image(folder, "vsockguest", "loads", SCRIPT.read_text()),
          made.stdout.strip()], folder, SECONDS)
     return out.splitlines(), log[-5000:]
 
