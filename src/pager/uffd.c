@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -144,7 +145,20 @@ static void on_sock(struct loop_source *src, uint32_t events)
 	one_is_gone(container_of(src, struct uffd, sock), src);
 }
 
-/* Whoever waits for a page goes on, with zeros. */
+/* Zeros that are none are not only a vCPU's to read: a device would write them
+ * to a disk. From here on its calls fail, and who touches memory gets a
+ * SIGSEGV. */
+static void forbid_memory(const struct uffd *u)
+{
+	for (unsigned int i = 0; i < u->mem->nr_regions; i++)
+		if (mprotect(u->mem->region[i].hva, u->mem->region[i].size,
+			     PROT_NONE) < 0)
+			log_error("Guest memory that nobody serves stays "
+				  "readable: %s",
+				  err_name(errno));
+}
+
+/* Whoever waits for a page goes on: during a restore with zeros. */
 static void unregister_memory(const struct uffd *u)
 {
 	for (unsigned int i = 0; i < u->mem->nr_regions; i++) {
@@ -238,9 +252,11 @@ static void *watcher_main(void *arg)
 	go_on = u->locked == 0;
 	(void)sem_post(&u->ready);
 	if (go_on && wait_for_the_end(u)) {
-		if (atomic_exchange(&u->phase, UFFD_LOST) == UFFD_SETTLED &&
-		    u->lost)
-			u->lost(u->ctx);
+		if (atomic_exchange(&u->phase, UFFD_LOST) == UFFD_SETTLED) {
+			if (u->lost)
+				u->lost(u->ctx);
+			forbid_memory(u);
+		}
 		unregister_memory(u);
 		read_events(u);
 	}

@@ -23,7 +23,9 @@
  * on, or has no more use for the connection. Then a thread of its own lets
  * everybody go who waits for a page, or for a handler to read that pages went
  * away (the VMM thread, which has the loop, may be one of them), and gone() is
- * called: the VM ends.
+ * called: the VM ends. Once the restore is over nobody reads zeros in the place
+ * of a page that did not come: the memory is closed to all (PROT_NONE) before
+ * they are let go, so that a vCPU and a device's call fail.
  *
  * A handler that lives but does not serve is another matter. One that does not
  * accept has UFFD_RESTORE_MS. While the VM is restored the VMM thread touches
@@ -60,7 +62,7 @@ struct sandbox;
 enum uffd_phase {
 	UFFD_RESTORING, /* the handler has until the deadline */
 	UFFD_SETTLED,   /* the restore is over: no limit any more */
-	UFFD_LOST,      /* who waited was let go and read zeros that are none */
+	UFFD_LOST,      /* who waited was let go, and had nothing to read */
 };
 
 /**

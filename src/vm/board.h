@@ -66,3 +66,10 @@ int board_give_memory(struct board *board, struct err *err) __must_check;
  * Return: its path, NULL when all are whole. Async-signal-safe, any thread.
  */
 const char *board_truncated_file(const struct board *board);
+
+/* Did the process that served the memory end? UFFD_GONE is the sentence for it.
+ * Async-signal-safe, any thread. */
+static inline bool board_has_lost_memory(const struct board *board)
+{
+	return pager_is_lost(&board->pager);
+}

@@ -162,11 +162,17 @@ static void die_of_fault(size_t row, const siginfo_t *info)
 {
 	const struct machine *m = state.vm->machine;
 	const char *path = NULL;
+	bool guests;
 	gpa_t gpa;
 
 	console_restore_tty();
-	if (m && signals_table[row].sig == SIGBUS &&
-	    gmem_owns(&m->board.mem, info->si_addr, &gpa))
+	guests = m && gmem_owns(&m->board.mem, info->si_addr, &gpa);
+	if (guests && signals_table[row].sig == SIGSEGV &&
+	    board_has_lost_memory(&m->board)) {
+		signals_put(UFFD_GONE "\n");
+		_exit(EXIT_CODE_GENERIC);
+	}
+	if (guests && signals_table[row].sig == SIGBUS)
 		path = board_truncated_file(&m->board);
 	if (path) {
 		signals_put(

@@ -15,7 +15,8 @@
  *   trusted. The handler writes one line, restores the terminal and leaves with
  *   _exit(). That of a SIGSYS by which a seccomp filter stops a call names call
  *   and thread, and a line of metrics counts it. A SIGBUS inside guest memory
- *   names the file that was truncated.
+ *   names the file that was truncated; a SIGSEGV there is the end of a VM whose
+ *   memory's handler is gone (pager/uffd.h).
  *
  * - SIGABRT: an assertion found our own state wrong, and libc has said on
  * stderr which; or somebody sent it. The process ends by that signal, with the

@@ -331,6 +331,54 @@ static void test_death_before_a_removal_is_read(void **state)
 	disconnect(&u, &mem, &loop, child);
 }
 
+/* As a device that writes a guest's page to a disk. */
+static void *write_a_page(void *arg)
+{
+	const struct gmem *mem = arg;
+	static ssize_t done;
+	int fd = memfd_create("disk", MFD_CLOEXEC);
+
+	done = pwrite(fd, mem->region[0].hva, PAGE_SIZE, 0);
+	if (done < 0)
+		done = -errno;
+	(void)close(fd);
+	return &done;
+}
+
+static void nobody_to_tell(void *ctx)
+{
+	(void)ctx;
+}
+
+/* The VM runs when its handler dies: a page that did not come is not zeros to
+ * anybody, also not to a call of a device's. */
+static void test_death_gives_no_zeros(void **state)
+{
+	struct loop loop;
+	pthread_t thread;
+	struct gmem mem;
+	struct uffd u;
+	struct err err;
+	pid_t child;
+	void *done;
+
+	(void)state;
+	if (connect_handler(&u, &mem, &loop, live_on, 60000, &child)) {
+		struct pollfd p = {u.fd, POLLIN, 0};
+
+		u.lost = nobody_to_tell;
+		assert_int_equal(uffd_settle(&u, &err), 0);
+		assert_int_equal(
+			pthread_create(&thread, NULL, write_a_page, &mem), 0);
+		(void)poll(&p, 1, -1); /* it waits */
+		(void)kill(child, SIGKILL);
+		(void)pthread_join(thread, &done);
+		assert_int_equal(*(ssize_t *)done, -EFAULT);
+		assert_true(uffd_is_lost(&u));
+	}
+	disconnect(&u, &mem, &loop, child);
+}
+
 static void *touch(void *arg)
 {
 	const struct gmem *mem = arg;
@@ -425,6 +473,7 @@ int main(void)
 		cmocka_unit_test(test_worker_may_hang_up),
 		cmocka_unit_test(test_late_handler),
 		cmocka_unit_test(test_death_before_a_removal_is_read),
+		cmocka_unit_test(test_death_gives_no_zeros),
 		cmocka_unit_test(test_free_lets_go),
 		cmocka_unit_test(test_what_a_handler_takes),
 		cmocka_unit_test(test_nobody_listens),

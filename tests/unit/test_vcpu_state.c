@@ -550,11 +550,12 @@ static void a_tsc_is_set_on(void **state)
 	(void)state;
 	assert_non_null(s);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		*s = (struct vcpu_state){
-			.tsc_khz = cases[i].khz,
-			.nr_msrs = 2,
-			.msrs = {{MSR_LSTAR, 7}, {0x10, 100}},
-		};
+		s->tsc_khz = cases[i].khz;
+		s->nr_msrs = 2;
+		s->msrs[0].index = MSR_LSTAR;
+		s->msrs[0].value = 7;
+		s->msrs[1].index = 0x10;
+		s->msrs[1].value = 100;
 		vcpu_state_advance(s, cases[i].ns);
 		assert_int_equal(s->msrs[0].value, 7);
 		assert_int_equal(s->msrs[1].value, 100 + cases[i].ticks);
