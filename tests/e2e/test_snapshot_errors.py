@@ -108,7 +108,9 @@ def test_what_changes_a_snapshot(vmm, tmp_path):
         fails(place, argv, READS | WRITES, ["EIO"])
         fails(place, argv, FILLS, ["ENOSPC"])
     check_clone(vmm, s1, *place.written.checks("s1"))
-    fails(place, ["compress", s1], {"lseek"}, ["EIO"])  # one thread's calls
+    # One thread's calls; without its map a diff is what its holes say.
+    os.removexattr(place.kept / "s1/memory.snap", "user.volt.extents")
+    fails(place, ["compress", s1], {"lseek"}, ["EIO"])
 
 
 def test_what_only_reads(vmm, tmp_path):
