@@ -116,7 +116,9 @@ static int claim_segments(struct kernel *kernel, const struct gmem *mem,
 		char part[32];
 		int r;
 
-		if (p->p_type != PT_LOAD || p->p_memsz == 0)
+		/* What has bytes in the file alone is damage, told below. */
+		if (p->p_type != PT_LOAD ||
+		    (p->p_memsz == 0 && p->p_filesz == 0))
 			continue;
 		(void)snprintf(part, sizeof(part), "segment %u", i);
 		if (p->p_filesz > p->p_memsz)

@@ -37,7 +37,8 @@ static bool opens_files(const char *path, size_t len)
 
 static void request(const char *text, size_t size, enum api_method method)
 {
-	static const struct api_settings settings = {.id = "fuzz"};
+	static const struct api_settings settings = {.id = "fuzz",
+						     .mmds_size_limit = 64};
 	const char *newline = memchr(text, '\n', size);
 	size_t path_len = newline ? (size_t)(newline - text) : size;
 	char *body =
@@ -56,7 +57,7 @@ static void request(const char *text, size_t size, enum api_method method)
 		api_handle(api, method, text, path_len, body,
 			   newline ? size - path_len - 1 : 0, &reply);
 		fuzz_check(reply.status == 200 || reply.status == 204 ||
-			   reply.status == 400);
+			   reply.status == 400 || reply.status == 413);
 		fuzz_check((reply.body.len > 0) == (reply.status != 204));
 	}
 	buf_free(&reply.body);

@@ -369,6 +369,12 @@ static void filesz_above_memsz(struct image *img)
 	img->p[1].p_filesz = img->p[1].p_memsz + 1;
 }
 
+/* Nothing of it would be loaded, and the entry lies in it. */
+static void filesz_without_memsz(struct image *img)
+{
+	img->p[1].p_memsz = 0;
+}
+
 static void beyond_file(struct image *img)
 {
 	img->p[1].p_offset = FILE_BYTES - 0x14fff;
@@ -550,6 +556,7 @@ static const struct lie lies[] = {
 	{"RAM", beyond_ram, -ENOMEM, "give it more memory"},
 	{"hole", in_the_hole, -ENOMEM, "does not fit guest memory"},
 	{"filesz", filesz_above_memsz, -ENOEXEC, "in the file but"},
+	{"no-memsz", filesz_without_memsz, -ENOEXEC, "in the file but"},
 	{"file", beyond_file, -ENOEXEC, "is truncated"},
 	{"offset", offset_wraps, -ENOEXEC, "is truncated"},
 	{"overlap 1", overlap_one_byte, -ENOEXEC, "overlaps the one at"},
