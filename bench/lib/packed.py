@@ -31,6 +31,8 @@ PAGE = 4096
 # The guest writes so many pages, and answers by one in so many, in pieces.
 WRITTEN, PIECES, PIECE = 32768, 64, 8
 STRIDE = WRITTEN // PIECES
+# Pages all over the memory; one answer.
+QUESTION = f"r 0 {PIECE} 1 {STRIDE} {PIECES}"
 
 
 class Guest:
@@ -114,7 +116,7 @@ def answer(tree, folder, pager=None, more=(), prepare=forget):
         argv += ["--uffd", sock]
     guest = Guest(argv)
     guest.begin = begin
-    took = guest.ask(f"r 0 {PIECE} 1 {STRIDE} {PIECES}")
+    took = guest.ask(QUESTION)
     guest.end()
     return took, server.communicate(timeout=60)[1] if server else ""
 

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from . import stats
-from .packed import MEMORY_MIB, WRITTEN, Guest, checks, faults, forget, make
+from .packed import MEMORY_MIB, WRITTEN, QUESTION, Guest, faults, forget, make
 from .part import Table
 from .proc import peak
 
@@ -53,7 +53,7 @@ def restored(tree, folder, cold, server):
         argv += ["--uffd", sock]
     guest = Guest(argv)
     guest.begin = begin
-    took = guest.ask(*checks())
+    took = guest.ask(QUESTION)
     kib = [peak(guest.process.pid), peak(process.pid) if process else 0]
     guest.end()
     return took, kib, faults(process.communicate(timeout=60)[1]) \
@@ -155,7 +155,7 @@ def qemu_restored(ctx, folder, cpu, cold):
     qmp.run("migrate-incoming", uri=f"file:{folder}/memory/file")
     qmp.wait()
     qmp.run("cont")
-    took = guest.ask(*checks())
+    took = guest.ask(QUESTION)
     kib = [peak(guest.process.pid), 0]
     guest.end()
     return took, kib, None

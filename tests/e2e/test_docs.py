@@ -211,6 +211,19 @@ def test_links_lead_somewhere(page):
         assert (ROOT / name).exists(), name
 
 
+def test_every_part_of_the_benchmark_loads():
+    """And the table of docs/performance.md names no other."""
+    said = subprocess.run([ROOT / "bench/run", "--help"], text=True,
+                          capture_output=True, timeout=60, check=False,
+                          env={**os.environ, "COLUMNS": "10000"})
+    assert (said.returncode, said.stderr) == (0, "")
+    parts = re.search(r"parts to run, of ([\w,]+)", said.stdout).group(1)
+    text = (ROOT / "docs/performance.md").read_text()
+    named = set(re.findall(r"^\| `(\w+)`", text, re.M))
+    assert named and named <= set(parts.split(","))
+
+
+
 def test_kept_counts_are_shown():
     """The table of docs/performance.md is that of bench/counts.json."""
     kept = json.loads((ROOT / "bench/counts.json").read_text())["rows"]
