@@ -348,6 +348,10 @@ int net_config_attach(const struct vm_config *config, const char *name,
 int vm_config_put_net(struct vm_config *config, struct net_config *net,
 		      unsigned int index, struct err *err) __must_check;
 
+/* The interface of that id, or NULL. */
+struct net_config *vm_config_find_net(const struct vm_config *config,
+				      const char *id);
+
 /* What is absent in @from stays; a bucket without a limit takes it away. */
 void rate_limiter_config_update(struct rate_limiter_config *to,
 				const struct rate_limiter_config *from);

@@ -7,7 +7,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <string.h>
 
 #define CONFIG_OF struct mmds_config
 
@@ -60,14 +59,6 @@ void mmds_config_free(struct mmds_config *mmds)
 	mmds_config_init(mmds);
 }
 
-static bool has_interface(const struct vm_config *config, const char *id)
-{
-	for (size_t i = 0; i < config->nr_nets; i++)
-		if (strcmp(config->nets[i].iface_id, id) == 0)
-			return true;
-	return false;
-}
-
 /* RFC 3927, 2.1: the first and last 256 addresses are reserved. */
 static bool is_link_local(const uint8_t address[4])
 {
@@ -88,7 +79,7 @@ int mmds_config_check(const struct vm_config *config,
 			       "The list of network interface IDs that allow "
 			       "forwarding MMDS requests is empty.");
 	for (size_t i = 0; i < mmds->network_interfaces.nr; i++)
-		if (!has_interface(config, ids[i]))
+		if (!vm_config_find_net(config, ids[i]))
 			return err_set(err, -EINVAL,
 				       "The list of network interface IDs "
 				       "provided contains at least one ID that "

@@ -88,8 +88,8 @@ static void free_net(void *item)
 	net_config_free(item);
 }
 
-static struct net_config *net_find(const struct vm_config *config,
-				   const char *id)
+struct net_config *vm_config_find_net(const struct vm_config *config,
+				      const char *id)
 {
 	for (size_t i = 0; i < config->nr_nets; i++)
 		if (strcmp(config->nets[i].iface_id, id) == 0)
@@ -100,7 +100,8 @@ static struct net_config *net_find(const struct vm_config *config,
 static int net_check(const struct vm_config *config,
 		     const struct net_config *net, struct err *err)
 {
-	const struct net_config *old = net_find(config, net->iface_id);
+	const struct net_config *old =
+		vm_config_find_net(config, net->iface_id);
 
 	for (size_t i = 0; i < config->nr_nets; i++) {
 		const struct net_config *other = &config->nets[i];
@@ -210,7 +211,7 @@ static struct net_config *net_append(struct vm_config *config)
 int vm_config_put_net(struct vm_config *config, struct net_config *net,
 		      unsigned int index, struct err *err)
 {
-	struct net_config *place = net_find(config, net->iface_id);
+	struct net_config *place = vm_config_find_net(config, net->iface_id);
 	int r;
 
 	net->fd = -1;

@@ -19,15 +19,6 @@
 
 /* ---- is it right? ---- */
 
-static struct net_config *lease_net_find(const struct vm_config *config,
-					 const char *id)
-{
-	for (size_t i = 0; i < config->nr_nets; i++)
-		if (strcmp(config->nets[i].iface_id, id) == 0)
-			return &config->nets[i];
-	return NULL;
-}
-
 static int lease_no_device(const char *what, const char *id, struct err *err)
 {
 	return err_set(err, -ENODEV, "The microVM has no %s %s", what, id);
@@ -85,7 +76,8 @@ static int lease_check_nets(const struct vm_config *config,
 
 	for (size_t i = 0; i < lease->nr_nets && r == 0; i++) {
 		const struct lease_net *n = &lease->nets[i];
-		const struct net_config *net = lease_net_find(config, n->id);
+		const struct net_config *net =
+			vm_config_find_net(config, n->id);
 
 		if (!net)
 			return lease_no_device("interface", n->id, err);
@@ -349,7 +341,7 @@ static int lease_open_taps(struct vm *vm, const struct vm_lease *lease,
 	for (size_t i = 0; i < lease->nr_nets; i++) {
 		const struct lease_net *n = &lease->nets[i];
 		const struct net_config *net =
-			lease_net_find(&vm->config, n->id);
+			vm_config_find_net(&vm->config, n->id);
 		int r;
 
 		if (!n->tap ||
@@ -416,7 +408,7 @@ static int lease_apply_drives(struct vm *vm, const struct vm_lease *lease,
 static int lease_apply_net(struct vm *vm, const struct lease_net *n, int *fd,
 			   struct err *err)
 {
-	struct net_config *net = lease_net_find(&vm->config, n->id);
+	struct net_config *net = vm_config_find_net(&vm->config, n->id);
 
 	if (*fd >= 0) {
 		char *name = strdup(n->tap);
