@@ -4,7 +4,7 @@
  * is that of the newest file that stores it
  */
 #include "gmem_kit.h"
-#include "unit.h"
+#include "image_kit.h"
 
 #include "base/fd.h"
 #include "image/image.h"
@@ -17,28 +17,6 @@
 
 #define SIZE  MIB(16)
 #define PAGES (SIZE / PAGE_SIZE)
-
-/* On a file system that keeps holes of a page. */
-static int new_file(uint64_t size)
-{
-	char path[] = "/var/tmp/volt-test-XXXXXX";
-	int fd = mkstemp(path);
-
-	assert_true(fd >= 0);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(ftruncate(fd, (off_t)size), 0);
-	return fd;
-}
-
-static void put(int fd, uint64_t page, uint8_t byte)
-{
-	static uint8_t data[PAGE_SIZE];
-
-	memset(data, byte, sizeof(data));
-	assert_int_equal(
-		pwrite(fd, data, sizeof(data), (off_t)(page * PAGE_SIZE)),
-		sizeof(data));
-}
 
 static void add(struct image *image, int fd)
 {

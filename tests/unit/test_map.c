@@ -4,7 +4,7 @@
  * a copy made of the holes; one that lies is none
  */
 #include "gmem_kit.h"
-#include "unit.h"
+#include "image_kit.h"
 
 #include "base/crc64.h"
 #include "base/fd.h"
@@ -25,27 +25,6 @@
 #define PAGES (SIZE / PAGE_SIZE)
 
 static const uint64_t noon[2] = {43200, 7};
-
-static int new_file(uint64_t size)
-{
-	char path[] = "/var/tmp/volt-test-XXXXXX";
-	int fd = mkstemp(path);
-
-	assert_true(fd >= 0);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(ftruncate(fd, (off_t)size), 0);
-	return fd;
-}
-
-static void put(int fd, uint64_t page, uint8_t byte)
-{
-	static uint8_t data[PAGE_SIZE];
-
-	memset(data, byte, sizeof(data));
-	assert_int_equal(
-		pwrite(fd, data, sizeof(data), (off_t)(page * PAGE_SIZE)),
-		sizeof(data));
-}
 
 /* A diff with a map; -1: file systems here keep no attributes. */
 static int diff_with_map(void)
