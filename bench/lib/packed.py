@@ -91,6 +91,16 @@ def forget(folder):
         os.close(fd)
 
 
+def serving(argv, sock):
+    """The process of @argv, once its socket is there."""
+    server = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+    while not sock.exists():
+        if server.poll() is not None:
+            sys.exit(f"bench/run: {argv[0]} does not serve")
+        time.sleep(0.0005)
+    return server
+
+
 def answer(tree, folder, pager=None, more=(), prepare=forget):
     """(us to the first answer, what the pager tells), with cold files.
 
@@ -106,13 +116,8 @@ def answer(tree, folder, pager=None, more=(), prepare=forget):
     prepare(folder)
     begin = time.monotonic()
     if pager is not None:
-        server = subprocess.Popen(
-            [tree.vmm.with_name("volt-pager"), "--json", *pager, sock, folder],
-            stderr=subprocess.PIPE, text=True)
-        while not sock.exists():
-            if server.poll() is not None:
-                sys.exit("bench/run: packed: volt-pager does not serve")
-            time.sleep(0.0005)
+        server = serving([tree.vmm.with_name("volt-pager"), "--json", *pager,
+                          sock, folder], sock)
         argv += ["--uffd", sock]
     guest = Guest(argv)
     guest.begin = begin

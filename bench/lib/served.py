@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 
 from . import stats
-from .packed import MEMORY_MIB, WRITTEN, QUESTION, Guest, faults, forget, make
+from .packed import (MEMORY_MIB, QUESTION, WRITTEN, Guest, faults, forget,
+                     make, serving)
 from .part import Table
 from .proc import peak
 
@@ -44,12 +45,7 @@ def restored(tree, folder, cold, server):
         forget(folder)
     begin = time.monotonic()
     if server:
-        process = subprocess.Popen([*server(sock, folder)],
-                                   stderr=subprocess.PIPE, text=True)
-        while not sock.exists():
-            if process.poll() is not None:
-                sys.exit("bench/run: served: the server ended")
-            time.sleep(0.0005)
+        process = serving([*server(sock, folder)], sock)
         argv += ["--uffd", sock]
     guest = Guest(argv)
     guest.begin = begin
