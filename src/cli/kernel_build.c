@@ -48,8 +48,9 @@ static const struct arg kernel_build_args[] = {
 	{"replace", NULL, "another kernel of that name goes", .kind = ARG_FLAG,
 	 AT(replace)},
 	{"default", NULL, "make it the default", .kind = ARG_FLAG, AT(preset)},
-	{"keep", NULL, "leave the build's folder as it is when all went well, "
-	 "and print where it is", .kind = ARG_FLAG, AT(keep)},
+	{"keep", NULL, "build in a folder that stays, and print where it is: "
+	 "the next kernel of this source that is built with --keep compiles "
+	 "only what its options change", .kind = ARG_FLAG, AT(keep)},
 	{"list", NULL, "list the options, and build nothing",
 	 .kind = ARG_FLAG, AT(list)},
 };
@@ -174,6 +175,7 @@ static int build_and_add(struct adding *adding,
 		.source = &source,
 		.fragments = &all,
 		.jobs = (unsigned int)o->jobs,
+		.keep = o->keep,
 		.progress = &wait->progress,
 	};
 	const struct kernel_where where = {

@@ -54,7 +54,8 @@ static int make_folder(struct build *build, struct err *err)
 
 	build->hold = -1;
 	buf_addf(&key, "%s\n%s\n", build->source->id, build->source->version);
-	fragments_print(build->fragments, &key);
+	if (!build->keep)
+		fragments_print(build->fragments, &key);
 	if (key.failed)
 		return out_of_memory(err);
 	sum = digest_of(key.data, key.len);
@@ -70,7 +71,10 @@ static int make_folder(struct build *build, struct err *err)
 			return err_set(err, -errno, "Cannot make %s: %s",
 				       build->folder, err_name(errno));
 		r = source_hold(build->folder, false, build->progress,
-				"waiting for another build of the same kernel",
+				build->keep ? "waiting for another build of "
+					      "this source"
+					    : "waiting for another build of "
+					      "the same kernel",
 				&build->hold, err);
 	} while (r == 0 && !is_still_there(build));
 	return r;

@@ -14,6 +14,10 @@
  * have no such file, and all objects depend on that program: what is older than
  * it stays, or each build would compile everything again.
  *
+ * A folder that is kept (keep) belongs to all kernels of one source: its KEY is
+ * that of the source alone. Kbuild notes for each object which options it looks
+ * at, so the next kernel there compiles what its options change, and no more.
+ *
  * Who builds holds the folder locked, and so do make and all that it runs: a
  * build whose volt was killed is over when the last of them is.
  *
@@ -30,6 +34,7 @@
 
 /**
  * struct build - one build; zeroed but for what the caller gives
+ * @keep:	in the folder of all kernels of this source that are kept
  * @folder:	build-KEY; owned, build_close()
  */
 struct build {
@@ -37,6 +42,7 @@ struct build {
 	const struct source *source;
 	const struct fragments *fragments;
 	unsigned int jobs;
+	bool keep;
 	struct progress *progress;
 	char *folder;
 	int hold;

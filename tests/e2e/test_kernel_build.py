@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -200,6 +201,30 @@ def test_a_killed_build_goes_on_where_it_was(build, tmp_path):
     assert [p.name for p in (tmp_path / "cache/build").iterdir()
             if p.name != "lock"] == []
     assert list((tmp_path / "store/tmp").iterdir()) == []
+
+
+def test_a_kept_build_serves_the_next_kernel(build, tmp_path):
+    """Of the same source, whatever its options; one that is not kept has a
+    folder of its own."""
+    need_tools()
+    tree = tree_to_build(tmp_path)
+    more = tmp_path / "more.config"
+    more.write_text("CONFIG_MORE=y\n")
+    built = tmp_path / "built"
+    kept = set()
+    for words in ([], ["--config", more]):
+        run = volt_build(tmp_path, "--name", f"k{len(words)}", "--keep",
+                         *words, tree)
+        assert run.returncode == 0, run.stderr
+        kept.add(run.stdout.splitlines()[-1])
+        assert sorted(built.read_text().split()) == ["a", "b", "c"]
+    folder, = map(Path, kept)
+    assert "CONFIG_MORE=y" in (folder / ".config").read_text()
+    run = volt_build(tmp_path, "--name", "own", tree)
+    assert run.returncode == 0, run.stderr
+    assert sorted(built.read_text().split()) == sorted("abc" * 2)
+    assert [p.name for p in (tmp_path / "cache/build").glob("build-*")] == \
+        [folder.name]
 
 
 def test_two_builds_of_the_same_kernel(build, tmp_path):
