@@ -20,23 +20,41 @@ const struct args_page cmd_kernel_page = {
 	.name = "volt kernel",
 	.summary = "kernels by name: add, build, list, choose, check, remove",
 	.usage = "add FILE [OPTIONS]\n"
+		 "add --package NAME [OPTIONS]\n"
 		 "build SOURCE [OPTIONS]\n"
-		 "ls | info [NAME] | path [NAME] | verify [NAME]\n"
-		 "default NAME | pin NAME | rm NAME | gc",
-	.about = "Keeps kernels for `volt run`: each under a name, unpacked, "
-		 "and checked when it is used. Root's are in "
-		 "/var/lib/volt/kernels, for all users; a user's own are in "
-		 "$XDG_DATA_HOME/volt/kernels "
-		 "(~/.local/share/volt/kernels), which are looked at first. "
-		 "VOLT_STORE names another folder instead of both.\n"
-		 "\n"
-		 "docs/kernels.md tells of kernels from the start. Each form "
-		 "has its own help: `volt kernel add --help`.\n",
+		 "build --package NAME [OPTIONS]\n"
+		 "ls\n"
+		 "info [NAME]\n"
+		 "check [OPTIONS] [NAME]\n"
+		 "verify [NAME]\n"
+		 "path [NAME]\n"
+		 "default [NAME]\n"
+		 "pin [--off] NAME\n"
+		 "rm [--force] NAME\n"
+		 "gc [--unpinned]",
+	.about =
+		"Keeps kernels for `volt run`: each under a name, unpacked, "
+		"and checked when it is used. `add` takes one from a file or "
+		"a package of Debian's, `build` makes a small one. `info` "
+		"tells which of Volt's devices a kernel drives, `check` "
+		"whether it boots here from a given root, `verify` whether "
+		"its files are as they were added, `path` where its file is. "
+		"Without a NAME these take the default, which `default` "
+		"tells or sets, and verify all. `pin` keeps a kernel from `rm` and "
+		"`gc`; `gc` removes what no kernel needs.\n"
+		"\n"
+		"Root's kernels are in /var/lib/volt/kernels, for all users; "
+		"a user's own are in $XDG_DATA_HOME/volt/kernels "
+		"(~/.local/share/volt/kernels), which are looked at first. "
+		"VOLT_STORE names another folder instead of both.\n"
+		"\n"
+		"docs/kernels.md tells of kernels from the start. Each form "
+		"has its own help: `volt kernel add --help`.\n",
 	.exit = KERNEL_EXIT,
-	.examples =
-		"  volt kernel add vmlinuz-6.1.0-56-cloud-amd64\n"
-		"  volt kernel ls\n"
-		"  volt run --kernel 6.1.0-56-cloud-amd64 --initrd web.cpio\n",
+	.examples = "  volt kernel add --package linux-image-cloud-amd64\n"
+		    "  volt kernel ls\n"
+		    "  volt kernel check --disk root.img\n"
+		    "  volt run --disk root.img\n",
 };
 
 const struct args_page cmd_kernel_ls_page = {

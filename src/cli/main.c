@@ -108,6 +108,9 @@ static int show_forms(const struct command *command, int argc, char **argv)
 	if (args_parse(command->page, argc, argv, NULL, &args, &err) == 0 &&
 	    args.help)
 		return cli_help(command->page);
+	if (argc > 1 && argv[1][0] != '-')
+		return cli_misuse(command->page, "it has no form '%s'",
+				  argv[1]);
 	return cli_misuse(command->page, "which of its forms?");
 }
 

@@ -103,6 +103,15 @@ def test_run(cli, tmp_path, args, code, words):
     assert cli.sockets() == []
 
 
+@pytest.mark.parametrize("command", ["kernel", "pool", "net"])
+def test_a_form_that_there_is_not(cli, command):
+    for words, said in (([], "which of its forms?"),
+                        (["chekc"], "it has no form 'chekc'")):
+        done = cli(command, *words)
+        assert_sentence(done, 64, said)
+        assert f"see `volt {command} --help`" in done.stderr
+
+
 @pytest.fixture(scope="module")
 def saved(build, tmp_path_factory):
     """A snapshot of a VM with one disk."""
