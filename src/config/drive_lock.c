@@ -12,11 +12,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define HOLDER_MAX 192
+
+/* How long a lock may stay of which no process is seen that has it. */
+#define GHOST_STEP_MS            5
+#define GHOST_STEPS              200
+#define GHOST_STEPS_OF_A_WARNING 20
 
 /* ---- locks ---- */
 
@@ -79,16 +85,13 @@ static void drive_lock_find_holder(const struct vm_config *config, int fd,
 /* ---- claims ---- */
 
 static int conflict(const struct vm_config *config,
-		    const struct drive_config *drive, const char *path, int fd,
-		    struct err *err)
+		    const struct drive_config *drive, const char *path,
+		    const char *holder, struct err *err)
 {
 	const char *what = drive->is_read_only
 				   ? "which is written to"
 				   : "and this VM would write to it";
-	char holder[HOLDER_MAX];
 
-	drive_lock_find_holder(config, fd, drive->drive_id, holder,
-			       sizeof(holder));
 	if (config->lock_drives)
 		return err_set(err, -EBUSY,
 			       "Drive %s: %s is in use%s, %s; give each VM a "
@@ -102,15 +105,41 @@ static int conflict(const struct vm_config *config,
 	return 0;
 }
 
+static bool is_held(int r)
+{
+	return r == -EAGAIN || r == -EACCES;
+}
+
+/* Return: as set_lock(), which said that somebody has it. */
+static int outwait_ghost(int fd, int type, int steps)
+{
+	int r = -EAGAIN;
+
+	for (int i = 0; i < steps && is_held(r); i++) {
+		(void)poll(NULL, 0, GHOST_STEP_MS);
+		r = set_lock(fd, type);
+	}
+	return r;
+}
+
+/* @steps: how long to wait for a lock that no process seems to have. */
 static int claim_file(const struct vm_config *config,
 		      const struct drive_config *drive, const char *path,
-		      int fd, bool *locked, struct err *err)
+		      int fd, int steps, bool *locked, struct err *err)
 {
-	int r = set_lock(fd, drive->is_read_only ? F_RDLCK : F_WRLCK);
+	int type = drive->is_read_only ? F_RDLCK : F_WRLCK;
+	int r = set_lock(fd, type);
+	char holder[HOLDER_MAX];
 
+	if (is_held(r)) {
+		drive_lock_find_holder(config, fd, drive->drive_id, holder,
+				       sizeof(holder));
+		if (!holder[0])
+			r = outwait_ghost(fd, type, steps);
+	}
 	*locked = r == 0;
-	if (r == -EAGAIN || r == -EACCES)
-		return conflict(config, drive, path, fd, err);
+	if (is_held(r))
+		return conflict(config, drive, path, holder, err);
 	if (r < 0)
 		log_info("Drive %s: no lock on %s (%s): nobody is warned of "
 			 "another VM that uses it",
@@ -129,7 +158,7 @@ int drive_claim(const struct vm_config *config,
 	claim->keeps = same && !drive->pending;
 	claim->locked = claim->keeps;
 	return claim->keeps ? 0
-			    : claim_file(config, drive, path, fd,
+			    : claim_file(config, drive, path, fd, 0,
 					 &claim->locked, err);
 }
 
@@ -150,6 +179,8 @@ int drive_lock(const struct vm_config *config, struct drive_config *drive,
 	if (old && old->locked && same_file(lock_of(old), drive->fd))
 		(void)set_lock(lock_of(old), F_UNLCK);
 	return claim_file(config, drive, drive->path_on_host, drive->fd,
+			  config->lock_drives ? GHOST_STEPS
+					      : GHOST_STEPS_OF_A_WARNING,
 			  &drive->locked, err);
 }
 

@@ -30,6 +30,12 @@
  * of another device: O_EXCL, open(2)) is refused when it is opened
  * (host/path.h).
  *
+ * A VM that was killed may have its lock a little longer than its process: what
+ * io_uring had open, the kernel closes later. So where a lock is held and no
+ * process is seen that has it, it is tried again for a moment: 1 s where it is
+ * an error, 0.1 s where it is a warning (holders that we may not see, as
+ * another user's, are in no /proc of ours, either).
+ *
  * What locks cannot see: a device node of another name for the same device, a
  * loop device over the file, hosts that share a file system without locks.
  *

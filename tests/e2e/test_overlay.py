@@ -149,7 +149,8 @@ def test_what_cannot_be(vmm, tmp_path, saved, more, said):
 def test_a_writer_is_in_the_way(vmm, tmp_path, saved):
     """What is copied while another VM writes to it is no disk."""
     disk, snap, over = saved
-    writer, _ = started(vmm, tmp_path, [VMM, "--restore", snap])
+    writer, _ = started(vmm, tmp_path, [VMM, "--restore", snap,
+                                        "--lock-drives"])
     flushed(writer)
     result = vmm.spawn([VMM, "--restore", snap, "--overlay", over,
                         "--lock-drives", "--no-api"]).finish()

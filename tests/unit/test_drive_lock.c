@@ -14,8 +14,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* What F_OFD_SETLK answers; 0: the kernel does. */
-static int lock_error;
+/* What F_OFD_SETLK answers; 0: the kernel does. And how often; 0: always. */
+static int lock_error, lock_errors, lock_calls;
 
 int __real_fcntl64(int fd, int cmd, ...);
 int __wrap_fcntl64(int fd, int cmd, ...);
@@ -28,9 +28,12 @@ int __wrap_fcntl64(int fd, int cmd, ...)
 	va_start(args, cmd);
 	arg = va_arg(args, void *);
 	va_end(args);
+	lock_calls += cmd == F_OFD_SETLK;
 	if (cmd != F_OFD_SETLK || lock_error == 0)
 		return __real_fcntl64(fd, cmd, arg);
 	errno = lock_error;
+	if (lock_errors > 0 && --lock_errors == 0)
+		lock_error = 0;
 	return -1;
 }
 
@@ -133,6 +136,32 @@ static void two_names_of_a_conflict(void **state)
 	}
 }
 
+/* Its process has ended, and the kernel has not closed all of its files yet. */
+static void a_killed_vms_lock_is_waited_for(void **state)
+{
+	struct rig *rig = *state;
+	struct drive_claim claim;
+	struct err err;
+
+	for (int lock = 0; lock < 2; lock++) {
+		rig->config.lock_drives = lock;
+		lock_error = EAGAIN;
+		lock_errors = 10;
+		assert_int_equal(
+			drive_lock(&rig->config, &rig->drive, NULL, &err), 0);
+		assert_true(rig->drive.locked);
+		rig->drive.locked = false;
+	}
+	/* The guest runs. */
+	lock_error = EAGAIN;
+	lock_calls = 0;
+	assert_int_equal(drive_claim(&rig->config, &rig->drive, rig->path,
+				     rig->drive.fd, &claim, &err),
+			 -EBUSY);
+	assert_int_equal(lock_calls, 1);
+	lock_error = 0;
+}
+
 /* PATCH, again and again: one descriptor more, and never without the lock. */
 static void the_same_file_keeps_its_lock(void **state)
 {
@@ -197,8 +226,11 @@ static void a_drive_that_is_not_set(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(a_file_system_without_locks),  T(two_names_of_a_conflict),
-		T(the_same_file_keeps_its_lock), T(a_claim_that_is_given_up),
+		T(a_file_system_without_locks),
+		T(a_killed_vms_lock_is_waited_for),
+		T(two_names_of_a_conflict),
+		T(the_same_file_keeps_its_lock),
+		T(a_claim_that_is_given_up),
 		T(a_drive_that_is_not_set),
 	};
 
