@@ -58,21 +58,35 @@ static void close_others(const struct keeper *k, int vm)
 	}
 }
 
-/* A session of its own: neither a terminal nor its group reaches it. */
-static void set_apart(void)
+static const int ignored[] = {SIGINT,  SIGTERM, SIGHUP,
+			      SIGQUIT, SIGPIPE, SIGXFSZ};
+
+/* Hold back what the keeper ignores. @before: the mask until now. */
+static void keeper_hold_signals(sigset_t *before)
 {
-	static const int ignored[] = {SIGINT,  SIGTERM, SIGHUP,
-				      SIGQUIT, SIGPIPE, SIGXFSZ};
+	sigset_t held;
+
+	(void)sigemptyset(&held);
+	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
+		(void)sigaddset(&held, ignored[i]);
+	(void)sigprocmask(SIG_BLOCK, &held, before);
+}
+
+/* A session of its own: neither a terminal nor its group reaches it. It has
+ * its name when that is done. */
+static void set_apart(const sigset_t *before)
+{
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	(void)prctl(PR_SET_NAME, "volt-keeper");
 	(void)setsid();
 	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
 		(void)signal(ignored[i], SIG_IGN);
+	(void)sigprocmask(SIG_SETMASK, before, NULL);
 	if (null >= 0) {
 		(void)dup2(null, STDIN_FILENO);
 		(void)dup2(null, STDOUT_FILENO);
 	}
+	(void)prctl(PR_SET_NAME, "volt-keeper");
 }
 
 /* Return: false at the end of the console. */
@@ -117,9 +131,9 @@ static void wait_and_copy(struct keeper *k, int vm)
 	}
 }
 
-static void be_the_keeper(struct keeper *k, int vm)
+static void be_the_keeper(struct keeper *k, int vm, const sigset_t *before)
 {
-	set_apart();
+	set_apart(before);
 	close_others(k, vm);
 	wait_and_copy(k, vm);
 	console_log_close(&k->log);
@@ -130,13 +144,20 @@ static void be_the_keeper(struct keeper *k, int vm)
 pid_t keeper_start(struct keeper *keeper, struct err *err)
 {
 	cleanup_fd int vm = (int)syscall(SYS_pidfd_open, getpid(), 0);
-	pid_t pid = vm < 0 ? -1 : fork();
+	sigset_t before;
+	pid_t pid;
+	int r;
 
-	if (pid < 0)
-		return err_set(err, -errno,
-			       "Cannot start the process that stays: %s",
-			       err_name(errno));
+	/* One that came between fork() and set_apart() would end it. */
+	keeper_hold_signals(&before);
+	pid = vm < 0 ? -1 : fork();
+	r = -errno;
 	if (pid == 0)
-		be_the_keeper(keeper, vm);
+		be_the_keeper(keeper, vm, &before);
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	if (pid < 0)
+		return err_set(err, r,
+			       "Cannot start the process that stays: %s",
+			       err_name(-r));
 	return pid;
 }

@@ -5,6 +5,7 @@ On this host with cgroups of version 1 that the tests make, as root and as an
 ordinary user to whom they are given.
 """
 
+import itertools
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from test_sandbox import NOBODY, nobody  # noqa: F401
 
 KINDS = ("memory", "cpu", "pids")
 MIB = 1 << 20
+NUMBERS = itertools.count()  # a group that stays fails no other test
 
 
 def until(true, seconds=60):
@@ -33,7 +35,7 @@ class Groups:
     """One group in each hierarchy that counts, below which VMs have theirs."""
 
     def __init__(self, user=0):
-        self.path = f"/volt-test-{os.getpid()}"
+        self.path = f"/volt-test-{os.getpid()}-{next(NUMBERS)}"
         self.at = {}
         for kind in KINDS:
             for mount, version, options in cgroup_mounts():
@@ -53,8 +55,13 @@ class Groups:
         until(lambda: not any(self.of(name, k).exists() for k in KINDS))
 
     def close(self):
+        """Also after a test that failed, whose VM is still there."""
         for folder in set(self.at.values()):
-            remove_groups(*folder.glob("volt-*"), folder)
+            inside = list(folder.glob("volt-*"))
+            for tasks in (group / "cgroup.procs" for group in inside):
+                for pid in tasks.read_text().split():
+                    os.kill(int(pid), signal.SIGKILL)
+            remove_groups(*inside, folder)
 
 
 @pytest.fixture
@@ -97,10 +104,16 @@ def bounded(groups):
 
 
 def processes(run):
-    """The VM's, the gate's, the keeper's."""
-    text = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text()
-    names = {Path(f"/proc/{p}/comm").read_text().strip(): int(p)
-             for p in text.split()}
+    """The VM's, the gate's, the keeper's, each once it has its name."""
+    names = {}
+
+    def named():
+        text = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text()
+        names.update({Path(f"/proc/{p}/comm").read_text().strip(): int(p)
+                      for p in text.split()})
+        return names.keys() >= {"fc_api", "volt-keeper"}
+
+    until(named)
     return run.pid, names["fc_api"], names["volt-keeper"]
 
 
