@@ -100,7 +100,7 @@ void pool_source_of(const struct pool_daemon *d, uid_t uid, gid_t gid,
 		    const struct pool_create *c, struct record_source *source)
 {
 	bool other = uid != d->uid;
-	gid_t own = getegid();
+	gid_t own = other ? getegid() : 0;
 
 	if (other) {
 		(void)setfsgid(gid);

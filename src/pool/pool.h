@@ -43,10 +43,11 @@
  * written before the process runs anything, and when it becomes ready or
  * leased. When the last request of a lease has been sent the record says
  * "leased"; what changes a member before that is preceded by a record that says
- * "leasing". A daemon that starts (pool_adopt()) believes a record only if the
- * process is the one that was recorded, and a ready one only if its VM says
- * that it has not run. All others are killed. So whenever the daemon is killed,
- * a VM is leased, or ready, or gone.
+ * "leasing", or by another name of the one that says "ready". A daemon that
+ * starts (pool_adopt()) believes a record only if the process is the one that
+ * was recorded, and a ready one only if its VM says that it has not run. All
+ * others are killed. So whenever the daemon is killed, a VM is leased, or
+ * ready, or gone.
  *
  * Owners. A pool belongs to the user that made it; its members run as him. He
  * and root see it and what is leased from it, others do not. Names are a
@@ -323,6 +324,9 @@ void pool_member_enter(struct pool_member *m, enum pool_state state);
 /* Write its record. Return: 0 or -errno. */
 int pool_member_save(const struct pool_member *m,
 		     enum pool_state state) __must_check;
+
+/* The same with POOL_LEASING, of a ready one. Return: 0 or -errno. */
+int pool_member_save_leasing(const struct pool_member *m) __must_check;
 
 /* Memory as of now, into its own and the pool's sums. */
 void pool_member_measure(struct pool_member *m);

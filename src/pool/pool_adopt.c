@@ -3,8 +3,10 @@
  * pool_adopt.c - what a daemon before this one left (pool.h, "Survival")
  *
  * In the folder there are NAME.UID.pool, a pool's record; ID, a member's
- * directory; ID.record, a member's record. A directory without a record is of a
- * process that never ran its program.
+ * directory; ID.record, a member's record; ID.leasing, the same of one that was
+ * ready when its lease began, and out of date where there is an ID.record
+ * again. A directory without a record is of a process that never ran its
+ * program.
  */
 #include "pool/pool.h"
 
@@ -19,8 +21,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ADOPT_POOL   ".pool"
-#define ADOPT_RECORD ".record"
+#define ADOPT_POOL    ".pool"
+#define ADOPT_RECORD  ".record"
+#define ADOPT_LEASING ".leasing"
 
 /* Without the suffix; NULL when it has another. @out: POOL_ID_MAX bytes. */
 static char *adopt_stem(const char *file, const char *suffix, char *out)
@@ -105,18 +108,30 @@ static void adopt_running(struct pool_daemon *d, const char *id,
 	}
 }
 
+static bool adopt_is_there(const struct pool_daemon *d, const char *id,
+			   const char *suffix)
+{
+	char name[POOL_ID_MAX + sizeof(ADOPT_LEASING)];
+
+	(void)snprintf(name, sizeof(name), "%s%s", id, suffix);
+	return faccessat(d->dir_fd, name, F_OK, 0) == 0;
+}
+
 static void adopt_member(struct pool_daemon *d, const char *file)
 {
 	struct record_member record;
 	char text[POOL_ID_MAX];
 	const char *id = adopt_stem(file, ADOPT_RECORD, text);
+	bool leasing = !id && (id = adopt_stem(file, ADOPT_LEASING, text));
 	int pidfd = -ESRCH;
 
-	if (!id)
+	if (!id || (leasing && adopt_is_there(d, id, ADOPT_RECORD)))
 		return;
 	if (record_read(d->dir_fd, file, &record_member_schema, &record,
 			NULL) == 0)
 		pidfd = proc_open((pid_t)record.pid, record.start);
+	if (leasing)
+		record.state = POOL_LEASING;
 	if (pidfd >= 0) {
 		adopt_running(d, id, &record, pidfd);
 	} else {
@@ -125,14 +140,6 @@ static void adopt_member(struct pool_daemon *d, const char *file)
 		pool_member_clear(d, id);
 	}
 	schema_free(&record_member_schema, &record);
-}
-
-static bool adopt_is_known(const struct pool_daemon *d, const char *id)
-{
-	char name[POOL_ID_MAX + sizeof(ADOPT_RECORD)];
-
-	(void)snprintf(name, sizeof(name), "%s" ADOPT_RECORD, id);
-	return faccessat(d->dir_fd, name, F_OK, 0) == 0;
 }
 
 /* What a record was being written to, and directories without one. */
@@ -145,7 +152,9 @@ static void adopt_rest(struct pool_daemon *d, const struct dirent *e)
 		return;
 	}
 	if (e->d_type == DT_DIR && strlen(e->d_name) < POOL_ID_MAX &&
-	    e->d_name[0] != '.' && !adopt_is_known(d, e->d_name))
+	    e->d_name[0] != '.' &&
+	    !adopt_is_there(d, e->d_name, ADOPT_RECORD) &&
+	    !adopt_is_there(d, e->d_name, ADOPT_LEASING))
 		pool_member_clear(d, e->d_name);
 }
 

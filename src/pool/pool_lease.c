@@ -337,7 +337,7 @@ static int lend_prepare(struct pool_member *m, struct err *err)
 			       "Limits need a cgroup, and the "
 			       "client's is not known");
 	/* From here on it is nobody else's any more. */
-	r = pool_member_save(m, POOL_LEASING);
+	r = pool_member_save_leasing(m);
 	if (r < 0)
 		return err_set(err, r, "Cannot write a record: %s",
 			       err_name(r));

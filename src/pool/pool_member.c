@@ -19,7 +19,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MEMBER_RECORD    "record"
+#define MEMBER_RECORD    ".record"
+#define MEMBER_LEASING   ".leasing"
+#define MEMBER_FILE_MAX  (POOL_ID_MAX + sizeof(MEMBER_LEASING))
 #define MEMBER_SOCKET    "api.sock"
 #define MEMBER_LOG       "log"
 #define MEMBER_LOG_MAX   KIB(256)
@@ -62,6 +64,14 @@ static int member_open_dir(const struct pool_member *m)
 	return fd < 0 ? -errno : fd;
 }
 
+/* Beside the directory, which is the owner's. Return: @name. */
+static const char *member_file(const char *id, const char *suffix,
+			       char name[static MEMBER_FILE_MAX])
+{
+	(void)snprintf(name, MEMBER_FILE_MAX, "%s%s", id, suffix);
+	return name;
+}
+
 int pool_member_save(const struct pool_member *m, enum pool_state state)
 {
 	const struct record_member record = {
@@ -77,12 +87,30 @@ int pool_member_save(const struct pool_member *m, enum pool_state state)
 		.tied_pid = (uint32_t)m->tied_pid,
 		.tied_start = m->tied_start,
 	};
-	char name[POOL_ID_MAX + sizeof("." MEMBER_RECORD)];
+	char name[MEMBER_FILE_MAX];
+	int r = record_write(m->pool->d->dir_fd,
+			     member_file(m->id, MEMBER_RECORD, name),
+			     &record_member_schema, &record);
 
-	/* Beside the directory, which is the owner's. */
-	(void)snprintf(name, sizeof(name), "%s." MEMBER_RECORD, m->id);
-	return record_write(m->pool->d->dir_fd, name, &record_member_schema,
-			    &record);
+	if (r == 0 && state == POOL_LEASED)
+		(void)unlinkat(m->pool->d->dir_fd,
+			       member_file(m->id, MEMBER_LEASING, name), 0);
+	return r;
+}
+
+/* One call where a record takes four: a guest waits for it. A cgroup of its own
+ * is in no record before this one. */
+int pool_member_save_leasing(const struct pool_member *m)
+{
+	int dir = m->pool->d->dir_fd;
+	char from[MEMBER_FILE_MAX], to[MEMBER_FILE_MAX];
+
+	if (m->cgroup)
+		return pool_member_save(m, POOL_LEASING);
+	return renameat(dir, member_file(m->id, MEMBER_RECORD, from), dir,
+			member_file(m->id, MEMBER_LEASING, to)) < 0
+		       ? -errno
+		       : 0;
 }
 
 /* It lies in a directory of the owner's, who may have put anything there: it
@@ -145,7 +173,7 @@ static void member_clear_in(int dir)
 
 void pool_member_clear(struct pool_daemon *d, const char *id)
 {
-	char name[POOL_ID_MAX + sizeof("." MEMBER_RECORD)];
+	char name[MEMBER_FILE_MAX];
 	int dir = openat(d->dir_fd, id,
 			 O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
@@ -153,8 +181,8 @@ void pool_member_clear(struct pool_daemon *d, const char *id)
 		member_clear_in(dir);
 	(void)unlinkat(d->dir_fd, id, AT_REMOVEDIR);
 	/* The record last: what is left is found by it. */
-	(void)snprintf(name, sizeof(name), "%s." MEMBER_RECORD, id);
-	(void)unlinkat(d->dir_fd, name, 0);
+	(void)unlinkat(d->dir_fd, member_file(id, MEMBER_LEASING, name), 0);
+	(void)unlinkat(d->dir_fd, member_file(id, MEMBER_RECORD, name), 0);
 }
 
 void pool_member_free(struct pool_member *m)

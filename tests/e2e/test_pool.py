@@ -391,6 +391,28 @@ def test_what_had_begun_to_change_is_not_given_out(daemon, client, snap):
     assert not (daemon.dir / "x.record").exists()
 
 
+def test_a_lease_that_was_cut_off_at_its_begin(daemon, client, snap):
+    """Its record has another name, and what is left of a name is no lease."""
+    make(client, snap)
+    first, second = client.members()
+    daemon.kill()
+    record = daemon.dir / f"{first['id']}.record"
+    record.rename(record.with_suffix(".leasing"))
+    record = daemon.dir / f"{second['id']}.record"
+    record.with_suffix(".leasing").write_bytes(record.read_bytes())
+    daemon.start()
+    with daemon.client() as now:
+        now.until("web", ready=2, starting=0, ending=0)
+        found = {row["id"] for row in now.members()}
+        assert first["id"] not in found and second["id"] in found, found
+        assert is_gone(first["pid"])
+        lease = now.lease("web")
+        assert lease.id == second["id"]
+        now.call("release", name=lease.name)
+        lease.close()
+    assert not list(daemon.dir.glob("*.leasing"))
+
+
 def test_told_to_end(daemon, client, snap):
     make(client, snap)
     lease = client.lease("web", name="mine")
