@@ -141,3 +141,16 @@ unsigned int sandbox_count_calls(unsigned int threads,
 int sandbox_compile(enum sandbox_thread thread, enum sandbox_build build,
 		    struct sock_filter out[static SANDBOX_FILTER_MAX])
 	__must_check;
+
+/**
+ * sandbox_compile_late() - from SANDBOX_GATE_EARLY to SANDBOX_GATE
+ *
+ * A program for a thread that has the first filter. Both together do what both
+ * filters would, but this one knows only the few calls in which they differ:
+ * it is loaded while a guest waits, and loading takes as long as a filter is.
+ *
+ * Return: its length, or -E2BIG.
+ */
+int sandbox_compile_late(enum sandbox_build build,
+			 struct sock_filter out[static SANDBOX_FILTER_MAX])
+	__must_check;

@@ -293,33 +293,89 @@ static void put_tree(const struct tree *t, const struct known *known, size_t nr)
 	put_tree(t, known + nr / 2, nr - nr / 2);
 }
 
+/* The two other ABIs, and the number. */
+static void put_begin(struct program *p)
+{
+	compile_load(p, offsetof(struct seccomp_data, arch));
+	(void)compile_put(p, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1,
+			  0);
+	put_return(p, SECCOMP_RET_KILL_PROCESS);
+	compile_load(p, offsetof(struct seccomp_data, nr));
+	(void)compile_put(p, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1);
+	put_return(p, SECCOMP_RET_KILL_PROCESS);
+}
+
+static uint32_t compile_trap(enum sandbox_thread thread,
+			     enum sandbox_build build)
+{
+	return build == SANDBOX_SANITIZED ? SECCOMP_RET_ALLOW
+					  : SECCOMP_RET_TRAP | thread;
+}
+
 int sandbox_compile(enum sandbox_thread thread, enum sandbox_build build,
 		    struct sock_filter out[static SANDBOX_FILTER_MAX])
 {
-	const uint32_t trap = SECCOMP_RET_TRAP | thread;
 	struct program p = {.out = out};
 	const struct tree t = {
 		.p = &p,
 		.on = SANDBOX_ON(thread),
 		.build = build,
-		.refused =
-			build == SANDBOX_SANITIZED ? SECCOMP_RET_ALLOW : trap,
-		.otherwise =
-			build == SANDBOX_SANITIZED ? SECCOMP_RET_ALLOW : trap,
+		.refused = compile_trap(thread, build),
+		.otherwise = compile_trap(thread, build),
 	};
 	struct known known[KNOWN_MAX];
 	size_t nr_known = list_known(&t, known);
 
-	compile_load(&p, offsetof(struct seccomp_data, arch));
-	(void)compile_put(&p, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1,
-			  0);
-	put_return(&p, SECCOMP_RET_KILL_PROCESS);
-	compile_load(&p, offsetof(struct seccomp_data, nr));
-	(void)compile_put(&p, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1);
-	put_return(&p, SECCOMP_RET_KILL_PROCESS);
+	put_begin(&p);
 	if (is_asked_first(&t, sandbox_calls[0].nr))
 		put_call(&p, &sandbox_calls[0], t.on, build, t.refused);
 	put_tree(&t, known, nr_known);
+	return p.full ? -E2BIG : (int)p.nr;
+}
+
+/* ---- from one filter to a narrower one ---- */
+
+/* What @t->on makes of the call of @row. */
+static struct known known_as(const struct tree *t,
+			     const struct sandbox_call *row)
+{
+	struct known one = {row->nr, NULL, t->refused};
+
+	for (size_t i = 0; i < sandbox_nr_calls && !one.row; i++)
+		if (sandbox_calls[i].nr == row->nr &&
+		    is_for(&sandbox_calls[i], t->on, t->build))
+			one.row = &sandbox_calls[i];
+	for (size_t i = 0; i < sandbox_nr_killed; i++)
+		if (sandbox_killed[i].nr == row->nr &&
+		    (sandbox_killed[i].threads & t->on))
+			one.action = SECCOMP_RET_KILL_PROCESS;
+	return one;
+}
+
+int sandbox_compile_late(enum sandbox_build build,
+			 struct sock_filter out[static SANDBOX_FILTER_MAX])
+{
+	struct program p = {.out = out};
+	const struct tree t = {
+		.p = &p,
+		.on = SANDBOX_ON(SANDBOX_GATE),
+		.build = build,
+		.refused = compile_trap(SANDBOX_GATE, build),
+		.otherwise = SECCOMP_RET_ALLOW,
+	};
+	struct known known[KNOWN_MAX];
+	size_t nr = 0;
+
+	for (size_t i = 0; i < sandbox_nr_calls && nr < KNOWN_MAX; i++) {
+		const struct sandbox_call *c = &sandbox_calls[i];
+
+		if (is_for(c, SANDBOX_ON(SANDBOX_GATE_EARLY), build) &&
+		    !is_for(c, t.on, build))
+			nr = compile_insert(known, nr, known_as(&t, c));
+	}
+	p.full |= nr == KNOWN_MAX;
+	put_begin(&p);
+	put_tree(&t, known, nr);
 	return p.full ? -E2BIG : (int)p.nr;
 }
 

@@ -13,18 +13,14 @@
 /* Greater than all numbers of calls: most values are no requests. */
 #define REQUEST_MIN 0x1000u
 
-static int print_filter(enum sandbox_thread thread, enum sandbox_build build)
+/* @n: as it was compiled. */
+static int print_filter(const char *name, const struct sock_filter *code, int n)
 {
-	struct sock_filter code[SANDBOX_FILTER_MAX];
-	int n = sandbox_compile(thread, build, code);
-
 	if (n < 0) {
-		(void)fprintf(stderr, "the filter of %s is too long\n",
-			      sandbox_thread_name(thread));
+		(void)fprintf(stderr, "the filter %s is too long\n", name);
 		return n;
 	}
-	(void)printf("static const struct sock_filter filter_%s[] = {\n",
-		     sandbox_thread_name(thread));
+	(void)printf("static const struct sock_filter filter_%s[] = {\n", name);
 	for (int i = 0; i < n; i++)
 		(void)printf("\t{0x%x, %u, %u, 0x%x},\n", code[i].code,
 			     code[i].jt, code[i].jf, code[i].k);
@@ -47,9 +43,9 @@ static unsigned int make_filters_needs(const struct sock_filter *at)
 	return 0;
 }
 
-static void print_places(enum sandbox_thread thread, enum sandbox_build build)
+static void print_places(enum sandbox_thread thread, enum sandbox_build build,
+			 struct sock_filter code[static SANDBOX_FILTER_MAX])
 {
-	struct sock_filter code[SANDBOX_FILTER_MAX];
 	int n = sandbox_compile(thread, build, code);
 
 	for (int i = 0; i < n; i++)
@@ -61,27 +57,33 @@ static void print_places(enum sandbox_thread thread, enum sandbox_build build)
 }
 
 /* The few instructions that loading a filter may change. */
-static int print_build(enum sandbox_build build)
+static int print_build(enum sandbox_build build,
+		       struct sock_filter code[static SANDBOX_FILTER_MAX])
 {
 	for (unsigned int t = 0; t < SANDBOX_NR_THREADS; t++)
-		if (print_filter(t, build) < 0)
+		if (print_filter(sandbox_thread_name(t), code,
+				 sandbox_compile(t, build, code)) < 0)
 			return -1;
+	if (print_filter("late", code, sandbox_compile_late(build, code)) < 0)
+		return -1;
 	(void)printf("static const struct {\n"
 		     "\tuint16_t thread;\n"
 		     "\tuint16_t at;\n"
 		     "\tuint16_t has;\n"
 		     "} filter_places[] = {\n");
 	for (unsigned int t = 0; t < SANDBOX_NR_THREADS; t++)
-		print_places(t, build);
+		print_places(t, build, code);
 	(void)printf("};\n");
 	return 0;
 }
 
 int main(void)
 {
+	struct sock_filter code[SANDBOX_FILTER_MAX];
+
 	for (unsigned int b = 0; b < SANDBOX_NR_BUILDS; b++) {
 		(void)printf("#%s SANDBOX_BUILD == %u\n", b ? "elif" : "if", b);
-		if (print_build(b) < 0)
+		if (print_build(b, code) < 0)
 			return 1;
 	}
 	(void)printf("#endif\n");

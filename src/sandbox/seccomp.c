@@ -87,6 +87,14 @@ int seccomp_load(enum sandbox_thread thread, unsigned int has)
 	return install(code, filters[thread].nr);
 }
 
+int seccomp_load_late(void)
+{
+	struct sock_filter code[ARRAY_SIZE(filter_late)];
+
+	memcpy(code, filter_late, sizeof(code));
+	return install(code, ARRAY_SIZE(code));
+}
+
 int seccomp_load_custom(const struct seccomp_program *program)
 {
 	if (program->nr == 0)

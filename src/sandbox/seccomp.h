@@ -30,6 +30,9 @@ bool seccomp_available(void);
  */
 int seccomp_load(enum sandbox_thread thread, unsigned int has) __must_check;
 
+/* SANDBOX_GATE of a thread that has SANDBOX_GATE_EARLY. Return: 0 or -errno. */
+int seccomp_load_late(void) __must_check;
+
 /* The same with a client's own filter. Return: 0 or -errno. */
 int seccomp_load_custom(const struct seccomp_program *program) __must_check;
 

@@ -318,31 +318,43 @@ int sandbox_lock(struct sandbox *s, struct err *err)
 	return 0;
 }
 
-/* The two filters of the early gate are both in force once the second is
- * loaded: what either refuses is refused. */
-static int lock_gate(const struct sandbox *s, enum sandbox_thread as)
+/* Are there to be any? */
+static bool stage_filters(const struct sandbox *s)
 {
-	int r = 0;
-
-	if (s->abi > 0)
-		r = landlock_lock_gate(s->abi, as == SANDBOX_GATE_EARLY);
-	return r < 0 ? r : sandbox_thread(s, as);
+	return s->mode != SANDBOX_OFF && s->filters != SANDBOX_FILTERS_NONE &&
+	       s->has_seccomp;
 }
 
 int sandbox_gate(const struct sandbox *s)
 {
+	int r = 0;
+
 	if (!s || s->mode == SANDBOX_OFF)
 		return 0;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	return lock_gate(s, s->early ? SANDBOX_GATE_EARLY : SANDBOX_GATE);
+	if (s->abi > 0)
+		r = landlock_lock_gate(s->abi, s->early);
+	return r < 0 ? r
+		     : sandbox_thread(s, s->early ? SANDBOX_GATE_EARLY
+						  : SANDBOX_GATE);
 }
 
+/* The two filters of the early gate are both in force once the second is
+ * loaded: what either refuses is refused. */
 int sandbox_gate_runs(const struct sandbox *s)
 {
-	return s && s->early && s->mode != SANDBOX_OFF
-		       ? lock_gate(s, SANDBOX_GATE)
-		       : 0;
+	int r = 0;
+
+	if (!s || !s->early || s->mode == SANDBOX_OFF)
+		return 0;
+	if (s->abi > 0)
+		r = landlock_lock_gate(s->abi, false);
+	if (r < 0 || !stage_filters(s))
+		return r;
+	return s->filters == SANDBOX_FILTERS_CUSTOM
+		       ? sandbox_thread(s, SANDBOX_GATE)
+		       : seccomp_load_late();
 }
 
 int sandbox_gate_paths(const struct sandbox *s,
@@ -373,8 +385,7 @@ int sandbox_thread(const struct sandbox *s, enum sandbox_thread thread)
 {
 	const struct seccomp_program *own = NULL;
 
-	if (!s || s->mode == SANDBOX_OFF ||
-	    s->filters == SANDBOX_FILTERS_NONE || !s->has_seccomp)
+	if (!s || !stage_filters(s))
 		return 0;
 	if (s->filters == SANDBOX_FILTERS_CUSTOM)
 		own = custom(s, thread);
