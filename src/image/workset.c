@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define WORKSET_MAGIC  "voltwset"
 #define WORKSET_HEAD   32u
@@ -82,6 +83,8 @@ int workset_read(struct workset *set, int fd, const char *path, struct err *err)
 	if (fd_stat(fd, &st) < 0)
 		return err_set(err, -errno, "Cannot stat %s: %s", path,
 			       err_name(errno));
+	if (S_ISREG(st.st_mode) && st.st_size == 0)
+		return 0; /* one that is being recorded */
 	if (S_ISREG(st.st_mode) && st.st_size >= (off_t)WORKSET_HEAD &&
 	    (uint64_t)st.st_size <= WORKSET_HEAD + 4ull * WORKSET_PAGES_MAX) {
 		size_t len = (size_t)st.st_size;
@@ -117,6 +120,8 @@ int workset_write(const struct workset *set, int fd, const char *path,
 		memcpy(bytes + WORKSET_HEAD, set->page, 4 * set->nr);
 	store_le64(bytes + WORKSET_CRC_AT, workset_crc(bytes, len));
 	r = image_write_at(fd, bytes, len, 0);
+	if (r == 0 && ftruncate(fd, (off_t)len) < 0)
+		r = -errno;
 	return r < 0 ? err_set(err, r, "Cannot write %s: %s", path, err_name(r))
 		     : 0;
 }

@@ -36,12 +36,13 @@ int workset_add(struct workset *set, uint32_t page) __must_check;
  * workset_read() - from a file
  * @set:	empty; workset_fini() in any case
  *
- * Return: 0; -EBADMSG when it is none, or damaged; -errno; with a sentence.
+ * Return: 0, also of an empty file, which says nothing; -EBADMSG when it is
+ * none, or damaged; -errno; with a sentence.
  */
 int workset_read(struct workset *set, int fd, const char *path,
 		 struct err *err) __must_check;
 
-/* To an empty file. Return: 0 or -errno with a sentence. */
+/* Over what is in the file. Return: 0 or -errno with a sentence. */
 int workset_write(const struct workset *set, int fd, const char *path,
 		  struct err *err) __must_check;
 

@@ -58,6 +58,12 @@ void pager_unwatch(struct pager *pager)
 	uffd_unwatch(&pager->uffd);
 }
 
+void pager_mark(struct pager *pager)
+{
+	if (pager->kind == PAGER_UFFD)
+		uffd_mark(&pager->uffd);
+}
+
 int pager_usage(struct pager *pager, struct usage *usage)
 {
 	return uffd_usage(&pager->uffd, usage);

@@ -104,6 +104,10 @@ int pager_serve(struct pager *pager, struct gmem *mem, uint64_t size,
  */
 int pager_settle(struct pager *pager, int r, struct err *err) __must_check;
 
+/* The guest has made its mark (dev/boot_timer.h): who records its pages has
+ * enough. */
+void pager_mark(struct pager *pager);
+
 /* Memory of the process that serves. Return: 0 and *@usage; -ENOENT: there is
  * none, or it does not tell; -errno. */
 int pager_usage(struct pager *pager, struct usage *usage) __must_check;

@@ -351,10 +351,25 @@ int uffd_connect(struct uffd *u, const struct gmem *mem, int dev, int *sock,
 	return uffd_watch(u, fd_steal(sock), err);
 }
 
+/* What a handler may have sent behind our message. */
+static bool receive_smaps(struct uffd *u)
+{
+	char byte;
+	size_t nr;
+
+	if (u->smaps < 0 && u->sock.fd >= 0 &&
+	    unix_recv_fds(u->sock.fd, &byte, sizeof(byte), &u->smaps, 1, &nr,
+			  MSG_DONTWAIT) < 0)
+		return false;
+	return u->smaps >= 0;
+}
+
 int uffd_settle(struct uffd *u, struct err *err)
 {
-	if (leave_restoring(u, UFFD_SETTLED) || !uffd_is_lost(u))
+	if (leave_restoring(u, UFFD_SETTLED) || !uffd_is_lost(u)) {
+		u->marks = receive_smaps(u);
 		return 0;
+	}
 	if (now_ns() < u->deadline_ns)
 		return err_set(err, -EIO, UFFD_GONE);
 	return err_set(err, -EIO,
@@ -363,16 +378,19 @@ int uffd_settle(struct uffd *u, struct err *err)
 		       u->limit_ms / 1000);
 }
 
+void uffd_mark(struct uffd *u)
+{
+	const char mark = UFFD_MARK;
+
+	/* It is a hint: one that has no room, or is gone, does without. */
+	if (u->marks)
+		(void)!unix_send_fds(u->sock.fd, &mark, 1, NULL, 0,
+				     MSG_DONTWAIT);
+}
+
 int uffd_usage(struct uffd *u, struct usage *usage)
 {
-	char byte;
-	size_t nr;
-
-	if (u->smaps < 0 && u->sock.fd >= 0 &&
-	    unix_recv_fds(u->sock.fd, &byte, sizeof(byte), &u->smaps, 1, &nr,
-			  MSG_DONTWAIT) < 0)
-		return -ENOENT;
-	return u->smaps < 0 ? -ENOENT : usage_of_process(u->smaps, usage);
+	return receive_smaps(u) ? usage_of_process(u->smaps, usage) : -ENOENT;
 }
 
 void uffd_unwatch(struct uffd *u)

@@ -40,6 +40,11 @@
  * does. Only who has opened it may read it, for as long as it likes, so no
  * question of ours ever waits for the handler. Nobody else sends anything.
  *
+ * A handler that has sent that before it served the first page is told one
+ * thing more while the guest runs: UFFD_MARK, a byte for each mark of the
+ * guest's (the boot timer), at which a record of its pages ends. Others hear
+ * nothing but the one message, as they expect.
+ *
  * Sources: Documentation/admin-guide/mm/userfaultfd.rst, ioctl_userfaultfd(2).
  * Context: the VMM thread.
  */
@@ -55,6 +60,7 @@
 #include <stdatomic.h>
 
 #define UFFD_RESTORE_MS PATH_UFFD_MS
+#define UFFD_MARK       'm'
 #define UFFD_GONE       "The process that serves the guest's memory is gone"
 
 struct sandbox;
@@ -70,7 +76,8 @@ enum uffd_phase {
  * @handler:	pidfd of the process that listened
  * @handler_ended:	it had before we could watch it: the connection decides
  * @sock:	our end of the connection
- * @smaps:	the handler's smaps_rollup, when it was asked for and has come
+ * @smaps:	the handler's smaps_rollup, when it has come
+ * @marks:	it came with the restore: marks are told
  * @lost:	called before whoever waits is let go, once the restore is
  *		over: nobody shall act on what he reads then. The watcher's
  *		thread; may be NULL
@@ -89,6 +96,7 @@ struct uffd {
 	bool handler_ended;
 	struct loop_source sock;
 	int smaps;
+	bool marks;
 	void (*gone)(void *ctx);
 	void (*lost)(void *ctx);
 	void *ctx;
@@ -134,6 +142,9 @@ static inline bool uffd_is_lost(const struct uffd *u)
  * Return: 0, or -EIO with a sentence when it went on without its handler.
  */
 int uffd_settle(struct uffd *u, struct err *err) __must_check;
+
+/* The guest has made its mark. */
+void uffd_mark(struct uffd *u);
 
 /**
  * uffd_usage() - memory of the handler's process

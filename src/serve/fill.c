@@ -306,8 +306,10 @@ static int fill_fault(struct fill *f, uint64_t hva, struct err *err)
 	if (r <= 0)
 		return r;
 	f->stats.faulted += (uint64_t)r;
-	/* Whoever records more than there is room for has enough. */
-	if (f->record && workset_add(f->record, (uint32_t)(at / PAGE_SIZE)) < 0)
+	/* Whoever records more than there is room for has enough, too. */
+	if (f->record &&
+	    (workset_add(f->record, (uint32_t)(at / PAGE_SIZE)) < 0 ||
+	     f->record->nr >= f->record_max))
 		f->record = NULL;
 	return 1;
 }

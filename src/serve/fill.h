@@ -52,7 +52,7 @@ struct fill_stats {
  * struct fill - of one VM
  * @uffd:	non-blocking; borrowed
  * @record:	where pages that were waited for are noted, or NULL. They come
- *		alone then
+ *		alone then. NULL again when it has @record_max of them
  * @room:	for pages on their way
  * @placed, @gone:	a bit for each page of the image
  * @wait:	addresses that are waited for, @nr_wait of them
@@ -62,6 +62,7 @@ struct fill {
 	const struct image *image;
 	const struct regions *regions;
 	struct workset *record;
+	uint64_t record_max;
 	struct fill_stats stats;
 	uint8_t *room;
 	uint64_t *placed;

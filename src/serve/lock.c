@@ -55,6 +55,7 @@ static const struct lock_call lock_calls[] = {
 	{__NR_fcntl, 1, F_SETFL, 0},
 	/* A record, a sentence, the figures. */
 	{__NR_pwritev2, 0, 0, 0},
+	{__NR_ftruncate, 0, 0, 0},
 	{__NR_write, 0, 0, 0},
 	/* Memory; nothing is made executable. */
 	{__NR_mmap, 2, 0, PROT_EXEC},

@@ -59,25 +59,6 @@ static int pager_complain(const struct err *err)
 
 /* ---- what is served ---- */
 
-/* The hot run of the newest file, if that has one; of a raw diff all of it. */
-static int pager_hot_of_image(struct workset *hot, const struct image *image,
-			      struct err *err)
-{
-	const struct image_layer *layer = &image->layer[0];
-
-	if (hot->nr > 0)
-		return 0;
-	if (!layer->pack)
-		return workset_of_diff(hot, image) < 0
-			       ? err_set(err, -ENOMEM, "Out of memory")
-			       : 0;
-	hot->page = calloc(WORKSET_PAGES_MAX, sizeof(*hot->page));
-	if (!hot->page)
-		return err_set(err, -ENOMEM, "Out of memory");
-	hot->nr = layer->unpack->hot(layer->pack, hot->page, WORKSET_PAGES_MAX);
-	return 0;
-}
-
 static int pager_open_image(struct pager_main *m,
 			    const struct snapshot_paths *paths,
 			    struct snapshot *s, struct err *err)
@@ -95,8 +76,14 @@ static int pager_open_image(struct pager_main *m,
 	serve->record.moment = who.label.moment;
 	if (r < 0 || m->o.no_hot)
 		return r;
+	/* It is a hint: one that is damaged is told of, and not used. */
 	r = snapshot_hot(paths, who.label.moment, &serve->hot, err);
-	return r == 0 ? pager_hot_of_image(&serve->hot, &serve->image, err) : r;
+	if (r == -EBADMSG) {
+		(void)pager_complain(err);
+		r = 0;
+	}
+	return r == 0 ? snapshot_hot_of_image(&serve->hot, &serve->image, err)
+		      : r;
 }
 
 static int pager_open_snapshot(struct pager_main *m, struct err *err)
@@ -122,11 +109,12 @@ static int pager_open_record(struct pager_main *m, struct err *err)
 
 	s->record_path = m->o.record;
 	s->record_ms = m->o.record_s * 1000;
+	s->record_max = m->o.record_mib ? MIB(m->o.record_mib) / PAGE_SIZE
+					: WORKSET_PAGES_MAX;
 	if (!m->o.record)
 		return 0;
-	s->record_fd = open(
-		m->o.record,
-		O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	s->record_fd = open(m->o.record,
+			    O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	return s->record_fd < 0 ? err_set(err, -errno, "Cannot write %s: %s",
 					  m->o.record, err_name(errno))
 				: 0;

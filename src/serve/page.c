@@ -19,11 +19,14 @@ static const struct arg serve_args[] = {
 	 "runs (default: all of the working set)", .kind = ARG_SIZE, .min = 1,
 	 .max = 1u << 20, AT(hot_limit_mib)},
 	{"record", "FILE", "write a working set: the pages that the guest uses, "
-	 "in their order. They come one by one then, which is slow",
-	 .kind = ARG_TEXT, AT(record)},
-	{"record-seconds", "N", "end the record so long after the restore "
-	 "(default: with the VM)", .kind = ARG_NUMBER, .min = 1, .max = 86400,
-	 .needs = "record", AT(record_s)},
+	 "in their order, until it writes to the boot timer or ends. They come "
+	 "one by one then, which is slow", .kind = ARG_TEXT, AT(record)},
+	{"record-seconds", "N", "end the record so long after the restore",
+	 .kind = ARG_NUMBER, .min = 1, .max = 86400, .needs = "record",
+	 AT(record_s)},
+	{"record-limit", "MIB", "end the record when it has so much memory",
+	 .kind = ARG_SIZE, .min = 1, .max = 4096, .needs = "record",
+	 AT(record_mib)},
 	{"version", NULL, "the version", .kind = ARG_FLAG, AT(version)},
 };
 /* clang-format on */

@@ -9,7 +9,7 @@
 /**
  * struct serve_options - the command line as it was given
  * @hot_limit_mib:	0: no limit
- * @record_s:		0: to the end
+ * @record_s, @record_mib:	0: to the end
  */
 struct serve_options {
 	bool background;
@@ -17,6 +17,7 @@ struct serve_options {
 	bool no_hot;
 	const char *record;
 	uint64_t record_s;
+	uint64_t record_mib;
 	uint64_t hot_limit_mib;
 	bool version;
 };

@@ -7,10 +7,12 @@
 #include "base/fd.h"
 #include "host/clock.h"
 #include "host/unix.h"
+#include "pager/uffd.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* For the message of a VM that has connected. */
@@ -61,10 +63,11 @@ static bool serve_is_over(const struct pollfd *p)
 	return (p->revents & (POLLHUP | POLLRDHUP | POLLERR)) != 0;
 }
 
-static int serve_write_record(struct serve *s, struct err *err)
+static int serve_write_record(struct serve *s, struct fill *f, struct err *err)
 {
 	int r;
 
+	f->record = NULL;
 	if (s->record_fd < 0)
 		return 0;
 	r = workset_write(&s->record, s->record_fd, s->record_path, err);
@@ -72,14 +75,30 @@ static int serve_write_record(struct serve *s, struct err *err)
 	return r;
 }
 
-/* For poll(): until the record ends. */
-static int serve_record_left(const struct serve *s, uint64_t begun)
+/* For poll(): until the record ends; 0: it has. */
+static int serve_record_left(const struct serve *s, const struct fill *f,
+			     uint64_t begun)
 {
 	uint64_t ms = (now_ns() - begun) / SERVE_MS;
 
-	if (s->record_fd < 0 || s->record_ms == 0)
+	if (s->record_fd < 0)
+		return -1;
+	if (!f->record)
+		return 0;
+	if (s->record_ms == 0)
 		return -1;
 	return ms >= s->record_ms ? 0 : (int)(s->record_ms - ms);
+}
+
+/* The guest's mark, while there is a record. */
+static void serve_hear(struct fill *f, int sock)
+{
+	char byte;
+	size_t nr;
+
+	if (unix_recv_fds(sock, &byte, 1, NULL, 0, &nr, MSG_DONTWAIT) == 1 &&
+	    byte == UFFD_MARK)
+		f->record = NULL;
 }
 
 static int serve_loop(struct serve *s, struct fill *f, int sock, uint64_t begun,
@@ -87,18 +106,19 @@ static int serve_loop(struct serve *s, struct fill *f, int sock, uint64_t begun,
 {
 	struct pollfd p[] = {
 		{.fd = f->uffd, .events = POLLIN},
-		{.fd = sock, .events = POLLRDHUP},
+		{.fd = sock, .events = POLLRDHUP | POLLIN},
 	};
 	int r = 0;
 
 	while (r == 0) {
-		int left = serve_record_left(s, begun);
+		int left = serve_record_left(s, f, begun);
 
 		if (left == 0) {
-			f->record = NULL;
-			r = serve_write_record(s, err);
+			r = serve_write_record(s, f, err);
 			continue;
 		}
+		if (s->record_fd < 0)
+			p[1].events = POLLRDHUP; /* nothing else is said */
 		if (poll(p, ARRAY_SIZE(p), left) < 0 && errno != EINTR)
 			return err_set(err, -errno, "Cannot wait: %s",
 				       err_name(errno));
@@ -110,6 +130,8 @@ static int serve_loop(struct serve *s, struct fill *f, int sock, uint64_t begun,
 				       "userfaultfd");
 		if (p[0].revents)
 			r = fill_serve(f, err);
+		if (p[1].revents & POLLIN)
+			serve_hear(f, sock);
 	}
 	return r;
 }
@@ -120,6 +142,7 @@ static int serve_pages(struct serve *s, struct fill *f, int sock,
 	uint64_t begun = now_ns();
 	int r = 0;
 
+	f->record_max = s->record_max;
 	if (s->record_fd >= 0)
 		f->record = &s->record;
 	else
@@ -152,7 +175,7 @@ int serve_vm(struct serve *s, int sock, struct err *err)
 	if (r == 0)
 		r = serve_pages(s, &f, sock, err);
 	if (r == 0)
-		r = serve_write_record(s, err);
+		r = serve_write_record(s, &f, err);
 	fill_fini(&f);
 	free(regions);
 	return r;

@@ -17,6 +17,12 @@
  *     touches a page itself, and nobody answers that until the hot run is there
  *  5. pages are served (fill.h) until the VM's end of the connection closes
  *
+ * A record replaces 4: no page comes before it is asked for, and none with
+ * another. It ends with the first of: a mark of the guest's (pager/uffd.h), so
+ * much time, so many pages, the VM. Then it is written, and the rest is served
+ * as fast as ever. Its file was opened before the lock; what was in it stays
+ * until then.
+ *
  * Only who may write to the socket's directory and connect() to it is served,
  * once. A VM gets what is in the snapshot, and nothing else.
  */
@@ -30,7 +36,8 @@
  * @hot:	what comes first; may be empty
  * @hot_max:	pages of it at most
  * @record:	pages in the order of use, if @record_fd is open
- * @record_ms:	0: to the end
+ * @record_ms:	0: no such end
+ * @record_max:	pages of it at most
  * @stats:	of what was done
  * @hot_ms, @end_ms:	since the connection: the hot run was there; the end
  */
@@ -42,6 +49,7 @@ struct serve {
 	int record_fd;
 	const char *record_path;
 	uint64_t record_ms;
+	uint64_t record_max;
 	struct fill_stats stats;
 	uint64_t hot_ms;
 	uint64_t end_ms;

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 /* ---- what the guest can do to the VM ---- */
@@ -52,6 +53,19 @@ static void boot_timer_fired(void *ctx)
 	struct chipset *c = ctx;
 
 	env_mark(&c->board->env, TIMELINE_BOOT_TIMER);
+	if (c->mark.fd >= 0 && eventfd_write(c->mark.fd, 1) < 0)
+		return; /* it has been told already */
+}
+
+/* The VMM thread's part of that. */
+static void on_mark(struct loop_source *src, uint32_t events)
+{
+	struct chipset *c = container_of(src, struct chipset, mark);
+	eventfd_t nr;
+
+	(void)events;
+	if (eventfd_read(src->fd, &nr) == 0)
+		pager_mark(&c->board->pager);
 }
 
 /* ---- the list of devices ---- */
@@ -187,14 +201,41 @@ static int add_vmclock(struct chipset *c, struct err *err)
 	return 0;
 }
 
+/* Somebody may record which pages the guest uses up to its mark. */
+static int add_mark(struct chipset *c, struct err *err)
+{
+	int r;
+
+	if (c->board->pager.kind != PAGER_UFFD)
+		return 0;
+	c->mark.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	c->mark.events = EPOLLIN;
+	c->mark.cb = on_mark;
+	r = c->mark.fd < 0 ? -errno : loop_add(c->board->env.loop, &c->mark);
+	return r < 0 ? err_set(err, r, "Cannot watch the boot timer: %s",
+			       err_name(r))
+		     : 0;
+}
+
 static int add_boot_timer(struct chipset *c, struct err *err)
 {
-	(void)err;
+	int r;
+
+	c->mark.fd = -1;
 	if (!c->board->env.config->boot_timer)
 		return 0;
+	r = add_mark(c, err);
+	if (r < 0)
+		return r;
 	boot_timer_init(&c->boot_timer, boot_timer_fired, c);
 	return bus_add(&c->board->mmio, LAYOUT_BOOT_TIMER, PAGE_SIZE,
 		       &boot_timer_bus_ops, &c->boot_timer);
+}
+
+static void free_boot_timer(struct chipset *c)
+{
+	loop_del(c->board->env.loop, &c->mark);
+	fd_close(&c->mark.fd);
 }
 
 static void free_ioapic(struct chipset *c)
@@ -353,7 +394,7 @@ static const struct {
 	{"serial", add_serial, free_serial, save_serial, load_serial, NULL},
 	{"rtc", add_rtc, free_rtc, save_rtc, load_rtc, NULL},
 	{"acpi_pm", add_acpi_pm, NULL, NULL, NULL, NULL},
-	{"boot_timer", add_boot_timer, NULL, NULL, NULL, NULL},
+	{"boot_timer", add_boot_timer, free_boot_timer, NULL, NULL, NULL},
 	{"vmclock", add_vmclock, NULL, NULL, NULL, NULL},
 	{"vmgenid", add_vmgenid, NULL, NULL, NULL, NULL},
 	{"virtio", add_virtio, free_virtio, save_virtio, load_virtio, NULL},

@@ -26,6 +26,8 @@
 /**
  * struct chipset - all devices
  * @nr_devices:	rows of the table of devices that were added
+ * @mark:	wakes the VMM thread when the guest wrote the boot timer and
+ *		another process serves its memory; else not open
  * @console, @serial:	last, for their buffers are large and seldom touched
  */
 struct chipset {
@@ -36,6 +38,7 @@ struct chipset {
 	struct rtc rtc;
 	struct acpi_pm acpi_pm;
 	struct boot_timer boot_timer;
+	struct loop_source mark;
 	struct vmclock vmclock;
 	struct vmgenid vmgenid;
 	size_t nr_devices;

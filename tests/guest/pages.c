@@ -10,6 +10,7 @@
  *   z FIRST COUNT 0      check that they are zero: the same
  *   r FIRST COUNT SEED STEP TIMES   as `c`, of TIMES such runs, each STEP pages
  *                        behind the one before: one answer
+ *   m 0 0 0              write to the boot timer: `marked`
  *   q 0 0 0              end
  *
  * All but the words named here stays as it is, so a test knows which pages
@@ -81,6 +82,12 @@ static void print_wrong(uint64_t wrong)
 		print("right\n");
 }
 
+static void make_mark(void)
+{
+	write8(HOLE_START, 123);
+	print("marked\n");
+}
+
 void guest_main(void)
 {
 	area = cmdline_num("at", 8) << 21;
@@ -99,6 +106,8 @@ void guest_main(void)
 			print_wrong(count_wrong_runs(first, count, seed));
 		else if (what == 'w')
 			write_pages(first, count, seed);
+		else if (what == 'm')
+			make_mark();
 		else
 			print_wrong(
 				count_wrong(first, count, seed, what == 'z'));

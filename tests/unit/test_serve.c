@@ -226,12 +226,25 @@ static void test_workset(void **state)
 		byte ^= 1;
 		assert_int_equal(image_write_at(fd, &byte, 1, (uint64_t)at), 0);
 	}
-	for (off_t len = 4031; len >= 0; len -= 31) {
+	/* A shorter one over it. */
+	set.nr = 3;
+	assert_int_equal(workset_write(&set, fd, "set", &err), 0);
+	assert_int_equal(workset_read(&again, fd, "set", &err), 0);
+	assert_int_equal(again.nr, 3);
+	workset_fini(&again);
+	set.nr = 1000;
+	assert_int_equal(workset_write(&set, fd, "set", &err), 0);
+	for (off_t len = 4031; len > 0; len -= 31) {
 		assert_int_equal(ftruncate(fd, len), 0);
 		assert_int_equal(workset_read(&again, fd, "set", &err),
 				 -EBADMSG);
 		workset_fini(&again);
 	}
+	/* Being recorded. */
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(workset_read(&again, fd, "set", &err), 0);
+	assert_int_equal(again.nr, 0);
+	workset_fini(&again);
 	/* Longer than any. */
 	assert_int_equal(ftruncate(fd, (off_t)GIB(1)), 0);
 	assert_int_equal(workset_read(&again, fd, "set", &err), -EBADMSG);
