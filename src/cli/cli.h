@@ -70,6 +70,7 @@ extern const struct args_page cmd_snapshot_ls_page;
 extern const struct args_page cmd_snapshot_tree_page;
 extern const struct args_page cmd_snapshot_verify_page;
 extern const struct args_page cmd_snapshot_gc_page;
+extern const struct args_page cmd_snapshot_workset_page;
 extern const struct args_page cmd_stats_page;
 extern const struct args_page cmd_stop_page;
 
@@ -105,6 +106,7 @@ int cmd_snapshot_ls(const struct args_page *page, int argc, char **argv);
 int cmd_snapshot_tree(const struct args_page *page, int argc, char **argv);
 int cmd_snapshot_verify(const struct args_page *page, int argc, char **argv);
 int cmd_snapshot_gc(const struct args_page *page, int argc, char **argv);
+int cmd_snapshot_workset(const struct args_page *page, int argc, char **argv);
 int cmd_stats(const struct args_page *page, int argc, char **argv);
 int cmd_stop(const struct args_page *page, int argc, char **argv);
 

@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "config/vm_args.h"
 #include "sandbox/stage.h"
+#include "snapshot/hot.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -33,6 +34,9 @@ struct restore {
 	struct bounds bounds;
 	bool paused;
 	bool pager;
+	bool record;
+	uint64_t record_s;
+	uint64_t record_mib;
 	bool share_drives;
 	unsigned int clock;
 	struct args args;
@@ -54,6 +58,16 @@ static const struct arg restore_args[] = {
 	 .kind = ARG_TEXT, AT(vsock)},
 	{"pager", NULL, "volt-pager serves the memory, also of a snapshot that "
 	 "is not compressed", .kind = ARG_FLAG, AT(pager)},
+	{"record", NULL, "write down beside the memory which pages the guest "
+	 "uses (`volt snapshot working-set`), until it writes to the boot "
+	 "timer or ends; volt-pager serves them one by one meanwhile",
+	 .kind = ARG_FLAG, AT(record)},
+	{"record-seconds", "N", "end the record so long after the restore",
+	 .kind = ARG_NUMBER, .min = 1, .max = 86400, .needs = "record",
+	 AT(record_s)},
+	{"record-limit", "MIB", "end the record when it has so much memory",
+	 .kind = ARG_SIZE, .min = 1, .max = 4096, .needs = "record",
+	 AT(record_mib)},
 	VM_ARG_PAUSED(AT(paused)),
 	VM_ARG_CLOCK(AT(clock)),
 	VM_ARG_TIMEOUT(AT(timeout_s)),
@@ -127,6 +141,23 @@ static int check_place(const char *dir, const char *memory, struct err *err)
 	return 0;
 }
 
+/* Return: 1; -ENOMEM with a sentence. */
+static int restore_record(struct restore *o, const char *memory,
+			  struct err *err)
+{
+	struct snapshot_paths paths = {0};
+	char *path = NULL;
+	int r = snapshot_paths_of(&paths, o->args.words[0], memory);
+
+	if (r == 0)
+		r = snapshot_hot_path(&paths, &path);
+	snapshot_paths_free(&paths);
+	if (r < 0)
+		return err_set(err, r, "out of memory");
+	launch_add_record(&o->launch, path);
+	return 1;
+}
+
 static int restore_start(const struct args_page *page, struct restore *o)
 {
 	const char *memory = o->args.nr_words > 1 ? o->args.words[1] : NULL;
@@ -139,9 +170,13 @@ static int restore_start(const struct args_page *page, struct restore *o)
 	launch_add(&o->launch, "restore", o->args.words[0]);
 	if (memory)
 		launch_add(&o->launch, "snapshot-memory", memory);
-	r = o->pager ? 1 : paged_is_needed(o->args.words[0], memory, &err);
+	r = o->pager || o->record
+		    ? 1
+		    : paged_is_needed(o->args.words[0], memory, &err);
 	if (r > 0)
 		r = paged_can_be(&err);
+	if (r > 0 && o->record)
+		r = restore_record(o, memory, &err);
 	if (r < 0)
 		return cli_fail(1, page, &err);
 	if (r > 0)

@@ -59,7 +59,8 @@ const struct args_page cmd_snapshot_page = {
 		 "ls [--json] [DIR]\n"
 		 "tree [DIR]\n"
 		 "verify DIR | FILE | STATE MEMORY\n"
-		 "gc [--dry-run] [DIR]",
+		 "gc [--dry-run] [DIR]\n"
+		 "working-set [--drop] [--json] DIR",
 	.about = "Saves VM NAME into DIR, which is made if it is not there: "
 		 "state.json, readable, and memory.snap, which takes the room "
 		 "of the memory that the guest has used. A snapshot that is "

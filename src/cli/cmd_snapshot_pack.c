@@ -44,7 +44,7 @@ const struct args_page cmd_snapshot_compress_page = {
 		"Compresses the memory of the snapshot in DIR with zstd, in "
 		"frames that can be read one by one. Zeros and pages that are "
 		"there twice take no room. Where DIR has a working set "
-		"(volt-pager --record DIR/working-set), its pages come first, "
+		"(`volt restore --record DIR`), its pages come first, "
 		"in the order of use. The snapshot is replaced as a "
 		"whole, or not at all; a diff stays one, and what needs this "
 		"snapshot finds it as before. `volt snapshot decompress` makes "

@@ -25,6 +25,7 @@ const struct command cli_commands[] = {
 	{&cmd_snapshot_tree_page, cmd_snapshot_tree},
 	{&cmd_snapshot_verify_page, cmd_snapshot_verify},
 	{&cmd_snapshot_gc_page, cmd_snapshot_gc},
+	{&cmd_snapshot_workset_page, cmd_snapshot_workset},
 	{&cmd_restore_page, cmd_restore},
 	{&cmd_pool_page, NULL},
 	{&cmd_pool_create_page, cmd_pool_create},

@@ -330,6 +330,11 @@ static void judge_kvm_faults(const struct doctor_facts *f,
 	}
 }
 
+/* What works without. */
+#define JUDGE_RAW                                                        \
+	"raw snapshots are mapped without it, and their working set is " \
+	"read ahead; only its record needs it"
+
 static void judge_memory(const struct doctor_facts *f,
 			 struct doctor_report *report)
 {
@@ -337,13 +342,11 @@ static void judge_memory(const struct doctor_facts *f,
 		advise(report, TOPIC_MEMORY,
 		       "userfaultfd (compressed snapshots, restore by "
 		       "demand): give this user /dev/userfaultfd, or `sudo "
-		       "sysctl vm.unprivileged_userfaultfd=1`; raw snapshots "
-		       "are mapped without it");
+		       "sysctl vm.unprivileged_userfaultfd=1`; " JUDGE_RAW);
 	else if (f->userfaultfd == AVAIL_ABSENT)
 		advise(report, TOPIC_MEMORY,
 		       "userfaultfd (compressed snapshots, restore by "
-		       "demand): a kernel with CONFIG_USERFAULTFD; raw "
-		       "snapshots are mapped without it");
+		       "demand): a kernel with CONFIG_USERFAULTFD; " JUDGE_RAW);
 	if (f->pages_2m == 0)
 		advise(report, TOPIC_MEMORY,
 		       "for guests in 2 MiB pages: `sudo sysctl "

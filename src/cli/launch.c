@@ -150,8 +150,13 @@ void launch_add_given(struct launch *launch, const struct args *args)
 			launch->isolate = true;
 		if (strcmp(name, "sandbox") == 0)
 			launch->sandbox = args->given[i].text;
+		if (strcmp(name, "record-seconds") == 0)
+			launch->record_s = args->given[i].text;
+		if (strcmp(name, "record-limit") == 0)
+			launch->record_mib = args->given[i].text;
 		if (arg->group != BOUNDS_GROUP && strcmp(name, "name") != 0 &&
 		    strcmp(name, "pager") != 0 &&
+		    strncmp(name, "record", strlen("record")) != 0 &&
 		    strcmp(name, "share-drives") != 0)
 			launch_add(launch, name, args->given[i].text);
 	}
@@ -210,24 +215,49 @@ void launch_add_pager(struct launch *launch, const char *from,
 	launch_add(launch, "uffd", launch->pager_socket);
 }
 
+void launch_add_record(struct launch *launch, char *path)
+{
+	free(launch->record);
+	launch->record = path;
+}
+
 static char *launch_word(const char *text)
 {
 	return (char *)(uintptr_t)text;
+}
+
+#define LAUNCH_PAGER_ARGS 16
+
+static void launch_pager_args(const struct launch *launch,
+			      char *argv[static LAUNCH_PAGER_ARGS])
+{
+	const char *const options[][2] = {
+		{"--record", launch->record},
+		{"--record-seconds", launch->record_s},
+		{"--record-limit", launch->record_mib},
+	};
+	unsigned int n = 0;
+
+	argv[n++] = launch_word("volt-pager");
+	argv[n++] = launch_word("--background");
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		if (!options[i][1])
+			continue;
+		argv[n++] = launch_word(options[i][0]);
+		argv[n++] = launch_word(options[i][1]);
+	}
+	argv[n++] = launch_word("--");
+	argv[n++] = launch_word(launch->pager_socket);
+	argv[n++] = launch_word(launch->paged_from);
+	argv[n++] = launch_word(launch->paged_memory);
+	argv[n] = NULL;
 }
 
 /* The pager says itself what is wrong, and is there when it listens. Return: 0,
  * LAUNCH_SAID, or -errno with a sentence. */
 static int launch_pager(struct launch *launch, struct err *err)
 {
-	char *const argv[] = {
-		launch_word("volt-pager"),
-		launch_word("--background"),
-		launch_word("--"),
-		launch->pager_socket,
-		launch_word(launch->paged_from),
-		launch_word(launch->paged_memory),
-		NULL,
-	};
+	char *argv[LAUNCH_PAGER_ARGS];
 	int status;
 	pid_t pid;
 
@@ -239,6 +269,7 @@ static int launch_pager(struct launch *launch, struct err *err)
 			       launch->pager_socket, err_name(errno));
 	pid = fork();
 	if (pid == 0) {
+		launch_pager_args(launch, argv);
 		exec_program(launch, "volt-pager", argv);
 		_exit(127);
 	}
@@ -323,4 +354,5 @@ void launch_free(struct launch *launch)
 {
 	for (unsigned int i = 0; i < launch->nr_owned; i++)
 		free(launch->owned[i]);
+	free(launch->record);
 }

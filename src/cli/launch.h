@@ -44,6 +44,8 @@
  * @paged_from, @paged_memory: the snapshot that a pager serves, as it was
  *		given; NULL: none does
  * @pager_socket:	where it listens
+ * @record:	where it records the working set, or NULL; owned
+ * @record_s, @record_mib:	when that ends, as it was given; may be NULL
  * @failed:	an argument did not fit, or memory is short
  */
 struct launch {
@@ -61,6 +63,9 @@ struct launch {
 	const char *paged_from;
 	const char *paged_memory;
 	char pager_socket[VMAPI_PATH_MAX + 8];
+	char *record;
+	const char *record_s;
+	const char *record_mib;
 	bool failed;
 };
 
@@ -85,6 +90,14 @@ void launch_add_given(struct launch *launch, const struct args *args);
  * thing, so that bounds and namespaces are its own, too. */
 void launch_add_pager(struct launch *launch, const char *from,
 		      const char *memory);
+
+/**
+ * launch_add_record() - the pager records the working set
+ * @path:	taken over
+ *
+ * When that ends is among launch_add_given()'s.
+ */
+void launch_add_record(struct launch *launch, char *path);
 
 /* What came behind --, as the last. Return: 0, or -errno with a sentence. */
 int launch_add_rest(struct launch *launch, char **words,

@@ -51,6 +51,7 @@ BASES = {
     "volt snapshot import": [["none", "none"]],
     "volt snapshot ls": [["none"]], "volt snapshot tree": [["none"]],
     "volt snapshot verify": [["none"]], "volt snapshot gc": [["none"]],
+    "volt snapshot working-set": [["none"]],
     "volt net add": [["longer-than-a-tap"]],  # as root, too: none is made
     "volt net del": [["longer-than-a-tap"]],
     "volt net list": [[]], "volt ps": [[]], "volt stats": [["none"]],

@@ -85,7 +85,7 @@ def test_calls_are_as_the_filters_allow(build):
 
 def commands():
     """All programs, and each command and form that docs/cli.md lists."""
-    rows = re.findall(r"^\| \[`(volt [a-z ]+)`\]",
+    rows = re.findall(r"^\| \[`(volt [a-z -]+)`\]",
                       (DOCS / "cli.md").read_text(), re.M)
     return ["volt", "volt-jailer", "volt-pager", "volt-pool", "volt-vmm", *rows]
 

@@ -180,6 +180,99 @@ def test_a_working_set(vmm, tmp_path, pager):
     assert 256 <= server.end()["hot_pages"] < 256 + 512
 
 
+def recorded_of(folder):
+    result = volt("working-set", "--json", folder)
+    assert result.returncode == 0, result
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("at", ["mark", "bytes", "seconds"])
+def test_the_end_of_a_record(vmm, tmp_path, pager, at):
+    """At the guest's mark, so many bytes, a time: what is used later is not in
+    it, and comes as fast as ever."""
+    written = a_chain(vmm, tmp_path, 0, "--boot-timer")
+    lines = list(written.checks("s0"))
+    hot = tmp_path / "s0/working-set"
+    options = {"mark": (), "bytes": ("--record-limit", "1"),
+               "seconds": ("--record-seconds", "1")}[at]
+    server = pager("--record", hot, *options, tmp_path / "s0")
+    clone = clone_of(vmm, tmp_path / "s0", server)
+    asked(clone, "c 0 100 1", "right")
+    if at == "mark":
+        asked(clone, "m 0 0 0", "marked")
+    elif at == "bytes":
+        asked(clone, "c 100 200 1", "right")
+    until = time.monotonic() + LIMIT
+    while hot.stat().st_size == 0:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    found = recorded_of(tmp_path / "s0")
+    for line in lines:
+        asked(clone, line, "right")
+    end(clone)
+    stats = server.end()
+    assert found == recorded_of(tmp_path / "s0")
+    assert found["from"] == "record"
+    if at == "bytes":
+        assert found["pages"] == 256
+    else:
+        assert 100 <= found["pages"] < 300
+    assert stats["faults"] < stats["faulted_pages"]
+
+
+def test_nobody_records(vmm, tmp_path, pager):
+    """Marks that nobody waits for do no harm."""
+    written = a_chain(vmm, tmp_path, 0, "--boot-timer")
+    server = pager(tmp_path / "s0")
+    clone = clone_of(vmm, tmp_path / "s0", server)
+    for _ in range(50):
+        asked(clone, "m 0 0 0", "marked")
+    for line in written.checks("s0"):
+        asked(clone, line, "right")
+    end(clone)
+    server.end()
+
+
+def test_a_damaged_record(vmm, tmp_path, pager):
+    """It is a hint: who finds it damaged says so and does without."""
+    written = a_chain(vmm, tmp_path, 0)
+    hot = tmp_path / "s0/working-set"
+    hot.write_bytes(b"x" * 4000)
+    server = pager(tmp_path / "s0")
+    clone = clone_of(vmm, tmp_path / "s0", server)
+    for line in written.checks("s0"):
+        asked(clone, line, "right")
+    end(clone)
+    assert server.process.wait(LIMIT) == 0
+    assert "no working set, or damaged" in server.text()
+
+
+def test_restore_records(vmm, tmp_path):
+    """By the commands: record, show, drop."""
+    need_uffd()
+    written = a_chain(vmm, tmp_path, 1)
+    cli = Cli(vmm, tmp_path)
+    words = [f"{name}={value}" for name, value in cli.env.items()]
+    assert recorded_of(tmp_path / "s0")["from"] == "none"
+    own = recorded_of(tmp_path / "s1")
+    assert own["from"] == "diff" and own["pages"] > 0
+    run = vmm.spawn(["env", *words, VOLT, "restore", "--name", "web",
+                     "--record", "--record-limit", "1", tmp_path / "s1"])
+    for line in written.checks("s1"):
+        asked(run, line, "right")
+    end(run)
+    found = recorded_of(tmp_path / "s1")
+    assert found == {"from": "record", "pages": 256, "bytes": 1 << 20}
+    told = volt("working-set", tmp_path / "s1").stdout
+    assert "256 pages, 1024 KiB, which were recorded" in told
+    result = volt("working-set", "--drop", tmp_path / "s1")
+    assert result.returncode == 0 and "of the diff itself" in result.stdout
+    assert not (tmp_path / "s1/working-set").exists()
+    assert "has no working set" in volt("working-set", tmp_path / "s0").stdout
+    compress(tmp_path / "s1")
+    assert recorded_of(tmp_path / "s1")["from"] in ("compressed", "none")
+
+
 def test_what_the_balloon_takes_is_zero(vmm, tmp_path, pager):
     save_before_the_balloon(vmm, tmp_path / "s")
     compress(tmp_path / "s")
