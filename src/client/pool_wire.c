@@ -92,10 +92,35 @@ static const struct schema_field wire_create[] = {
 const struct schema_object pool_create_schema =
 	WIRE_OF(pool_create, wire_create);
 
+#define WIRE_OBJECT(type_, member_, has_, object_)                 \
+	WIRE(type_, member_, SCHEMA_OBJECT, OPTIONAL | SCHEMA_HAS, \
+	     .has = offsetof(type_, has_), .object = &(object_))
+
+static const struct schema_field wire_bucket[] = {
+	WIRE_U64(struct pool_bucket, size, SCHEMA_REQUIRED),
+	WIRE(struct pool_bucket, one_time_burst, SCHEMA_UINT,
+	     OPTIONAL | SCHEMA_HAS,
+	     .has = offsetof(struct pool_bucket, has_burst),
+	     .range = &schema_u64),
+	WIRE_U64(struct pool_bucket, refill_time, SCHEMA_REQUIRED),
+};
+static const struct schema_object wire_bucket_schema =
+	WIRE_OF(pool_bucket, wire_bucket);
+
+static const struct schema_field wire_limiter[] = {
+	WIRE_OBJECT(struct pool_limiter, bandwidth, has_bandwidth,
+		    wire_bucket_schema),
+	WIRE_OBJECT(struct pool_limiter, ops, has_ops, wire_bucket_schema),
+};
+const struct schema_object pool_limiter_schema =
+	WIRE_OF(pool_limiter, wire_limiter);
+
 static const struct schema_field wire_drive[] = {
 	WIRE_NEED(struct pool_drive, id),
 	WIRE_TEXT(struct pool_drive, path),
 	WIRE_TEXT(struct pool_drive, overlay),
+	WIRE_OBJECT(struct pool_drive, rate_limiter, has_limiter,
+		    pool_limiter_schema),
 };
 static const struct schema_object wire_drive_schema =
 	WIRE_OF(pool_drive, wire_drive);
@@ -106,6 +131,10 @@ static const struct schema_field wire_net[] = {
 	WIRE_NEED(struct pool_net, id),
 	WIRE_TEXT(struct pool_net, tap),
 	WIRE_TEXT(struct pool_net, mac),
+	WIRE_OBJECT(struct pool_net, rx_rate_limiter, has_rx,
+		    pool_limiter_schema),
+	WIRE_OBJECT(struct pool_net, tx_rate_limiter, has_tx,
+		    pool_limiter_schema),
 };
 static const struct schema_object wire_net_schema = WIRE_OF(pool_net, wire_net);
 static const struct schema_item wire_nets =

@@ -154,21 +154,52 @@ struct pool_create {
 #define POOL_WAIT_MS_DEFAULT 5000
 
 /**
+ * struct pool_bucket - as the VM's API has it
+ * @size:	tokens: bytes or operations; 0: no limit
+ * @refill_time: ms in which an empty one is full
+ * @one_time_burst: tokens that are there once besides
+ */
+struct pool_bucket {
+	uint64_t size;
+	uint64_t refill_time;
+	bool has_burst;
+	uint64_t one_time_burst;
+};
+
+struct pool_limiter {
+	bool has_bandwidth;
+	struct pool_bucket bandwidth;
+	bool has_ops;
+	struct pool_bucket ops;
+};
+
+/**
  * struct pool_drive - another file for a drive
  * @path:	NULL: the snapshot's
  * @overlay:	a directory: the VM gets a copy of its own there; NULL: none
+ * @has_limiter, @rate_limiter:	its buckets instead of the snapshot's
  */
 struct pool_drive {
 	char *id;
 	char *path;
 	char *overlay;
+	bool has_limiter;
+	struct pool_limiter rate_limiter;
 };
 
-/* Another tap, another MAC; NULL: the snapshot's. */
+/**
+ * struct pool_net - another tap, another MAC; NULL: the snapshot's
+ * @has_rx, @rx_rate_limiter, @has_tx, @tx_rate_limiter: instead of the
+ *		snapshot's
+ */
 struct pool_net {
 	char *id;
 	char *tap;
 	char *mac;
+	bool has_rx;
+	struct pool_limiter rx_rate_limiter;
+	bool has_tx;
+	struct pool_limiter tx_rate_limiter;
 };
 
 /**
@@ -380,6 +411,7 @@ struct pool_answer {
 
 /* A request starts as POOL_REQUEST_NEW; schema_free() it, and an answer, in any
  * case. */
+extern const struct schema_object pool_limiter_schema;
 extern const struct schema_object pool_create_schema;
 extern const struct schema_object pool_request_schema;
 extern const struct schema_object pool_answer_schema;

@@ -105,9 +105,10 @@ static int request_check_drives(const struct schema_list *list, struct err *err)
 				   POOL_DRIVES_MAX, err);
 
 	for (size_t i = 0; r == 0 && i < list->nr; i++) {
-		if (!d[i].path && !d[i].overlay)
+		if (!d[i].path && !d[i].overlay && !d[i].has_limiter)
 			r = err_set(err, -EINVAL,
-				    "A drive takes path, overlay, or both");
+				    "A drive takes path, overlay or "
+				    "rate_limiter");
 		if (r == 0)
 			r = request_check_path("path", d[i].path, err);
 		if (r == 0)
@@ -125,9 +126,10 @@ static int request_check_nets(const struct schema_list *list, struct err *err)
 				   POOL_NETS_MAX, err);
 
 	for (size_t i = 0; r == 0 && i < list->nr; i++) {
-		if (!n[i].tap && !n[i].mac)
+		if (!n[i].tap && !n[i].mac && !n[i].has_rx && !n[i].has_tx)
 			r = err_set(err, -EINVAL,
-				    "A network takes tap, mac, or both");
+				    "A network takes tap, mac, "
+				    "rx_rate_limiter or tx_rate_limiter");
 		if (r == 0)
 			r = request_check_name("network", n[i].id, err);
 	}

@@ -46,6 +46,17 @@ static void steps_true(struct buf *body, const char *key)
 	buf_addf(body, "\"%s\":true", key);
 }
 
+/* The VM's API has the same members. */
+static void steps_limiter(struct buf *body, const char *key, bool has,
+			  const struct pool_limiter *limiter)
+{
+	if (!has)
+		return;
+	steps_comma(body);
+	buf_addf(body, "\"%s\":", key);
+	schema_encode(&pool_limiter_schema, limiter, body);
+}
+
 static void steps_drives(struct buf *body, const struct schema_list *list)
 {
 	const struct pool_drive *d = list->items;
@@ -60,6 +71,8 @@ static void steps_drives(struct buf *body, const struct schema_list *list)
 		steps_text(body, "drive_id", d[i].id);
 		steps_text(body, "path_on_host", d[i].path);
 		steps_text(body, "overlay", d[i].overlay);
+		steps_limiter(body, "rate_limiter", d[i].has_limiter,
+			      &d[i].rate_limiter);
 		buf_add_str(body, "}");
 	}
 	buf_add_str(body, "]");
@@ -79,6 +92,10 @@ static void steps_nets(struct buf *body, const struct schema_list *list)
 		steps_text(body, "iface_id", n[i].id);
 		steps_text(body, "host_dev_name", n[i].tap);
 		steps_text(body, "guest_mac", n[i].mac);
+		steps_limiter(body, "rx_rate_limiter", n[i].has_rx,
+			      &n[i].rx_rate_limiter);
+		steps_limiter(body, "tx_rate_limiter", n[i].has_tx,
+			      &n[i].tx_rate_limiter);
 		buf_add_str(body, "}");
 	}
 	buf_add_str(body, "]");

@@ -129,10 +129,11 @@ class PoolClient:
 
 
 class PoolDaemon:
-    """A volt-pool with a folder of its own."""
+    """A volt-pool with a folder of its own; @wrapper: a command before it."""
 
-    def __init__(self, build, folder, **popen):
+    def __init__(self, build, folder, wrapper=(), **popen):
         self.build, self.folder, self.popen = build, folder, popen
+        self.wrapper = wrapper
         self.socket = folder / "pool.sock"
         self.dir = folder / "pool"
         self.log = folder / "pool.log"
@@ -142,8 +143,8 @@ class PoolDaemon:
     def start(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [self.build / "volt-pool", "--socket", self.socket,
-                 "--dir", self.dir], stdin=subprocess.DEVNULL, stdout=log,
+                [*self.wrapper, self.build / "volt-pool", "--socket",
+                 self.socket, "--dir", self.dir], stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log, **self.popen)
         end = time.monotonic() + PATIENCE
         while True:

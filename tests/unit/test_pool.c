@@ -73,6 +73,10 @@ static void requests(void **state)
 		LEASE("\"drives\":[{\"id\":\"../vm\",\"path\":\"/p\"}]"),
 		LEASE("\"drives\":[{\"id\":\"d\",\"path\":\"p\"}]"),
 		LEASE("\"networks\":[{\"id\":\"n\"}]"),
+		LEASE("\"drives\":[{\"id\":\"d\",\"rate_limiter\":{"
+		      "\"ops\":{\"size\":1}}}]"),
+		LEASE("\"networks\":[{\"id\":\"n\",\"rx_rate_limiter\":{"
+		      "\"size\":1,\"refill_time\":1}}]"),
 		LEASE("\"vsock\":\"v\""),
 		LEASE("\"memory\":\"/m\""),
 		LEASE("\"cgroup\":\"x\""),
@@ -157,10 +161,23 @@ static struct pool_lease_ask full_ask(void)
 	assert_non_null(d);
 	assert_non_null(n);
 	d[0] = (struct pool_drive){.id = words("d"), .overlay = words("/\"o")};
-	d[1] = (struct pool_drive){.id = words("e"), .path = words("/p")};
+	d[1] = (struct pool_drive){
+		.id = words("e"),
+		.path = words("/p"),
+		.has_limiter = true,
+		.rate_limiter = {.has_bandwidth = true,
+				 .bandwidth = {.size = 5, .refill_time = 9}},
+	};
 	*n = (struct pool_net){.id = words("n"),
 			       .tap = words("t0"),
-			       .mac = words("06:00:00:00:00:01")};
+			       .mac = words("06:00:00:00:00:01"),
+			       .has_rx = true,
+			       .has_tx = true,
+			       .tx_rate_limiter = {.has_ops = true,
+						   .ops = {.size = 1,
+							   .has_burst = true,
+							   .one_time_burst = 2,
+							   .refill_time = 3}}};
 	ask.drives = (struct schema_list){2, d};
 	ask.networks = (struct schema_list){1, n};
 	return ask;
@@ -183,9 +200,13 @@ static void steps_of_a_clone(void **state)
 	(void)state;
 	step_is(&pool, &ask, 0, "PUT", "/volt/lease",
 		"{\"id\":\"web\",\"drives\":[{\"drive_id\":\"d\",\"overlay\":"
-		"\"/\\\"o\"},{\"drive_id\":\"e\",\"path_on_host\":\"/p\"}],"
+		"\"/\\\"o\"},{\"drive_id\":\"e\",\"path_on_host\":\"/p\","
+		"\"rate_limiter\":{\"bandwidth\":{\"size\":5,"
+		"\"refill_time\":9}}}],"
 		"\"network_interfaces\":[{\"iface_id\":\"n\",\"host_dev_name\":"
-		"\"t0\",\"guest_mac\":\"06:00:00:00:00:01\"}],\"vsock\":{"
+		"\"t0\",\"guest_mac\":\"06:00:00:00:00:01\","
+		"\"rx_rate_limiter\":{},\"tx_rate_limiter\":{\"ops\":{"
+		"\"size\":1,\"one_time_burst\":2,\"refill_time\":3}}}],\"vsock\":{"
 		"\"uds_path\":\"/v\",\"guest_cid\":17},\"resume_vm\":true}");
 	assert_false(steps_nth(&call, &pool, &ask, 1));
 	free_ask(&ask);
