@@ -7,11 +7,13 @@
 #include "base/fd.h"
 #include "base/pages.h"
 #include "gate/member.h"
+#include "image/workset.h"
 #include "snapshot/files.h"
 #include "snapshot/state.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 
 /* ---- the state ---- */
@@ -194,12 +196,22 @@ static int name_of_state(const struct need_request *request, struct buf *path)
 	return r;
 }
 
+/* The working set lies beside the memory (snapshot/hot.h). */
+static void load_beside(struct buf *path)
+{
+	const char *slash =
+		path->len > 0 ? memrchr(path->data, '/', path->len) : NULL;
+
+	path->len = slash ? (size_t)(slash + 1 - path->data) : 0;
+	buf_add_str(path, WORKSET_NAME);
+}
+
 static int name_of_memory(struct load *load, const struct need_request *request,
 			  unsigned int index, struct buf *path)
 {
 	struct snapshot_head head;
 	size_t covered;
-	int r = index > 1 ? -EACCES : memory_named(request, path);
+	int r = index > 2 ? -EACCES : memory_named(request, path);
 
 	if (r == -ENOENT) {
 		r = need_text(request, "snapshot_path", NULL, path);
@@ -213,6 +225,8 @@ static int name_of_memory(struct load *load, const struct need_request *request,
 				       NULL);
 	if (r == 0 && index == 1)
 		buf_addf(path, ".%016llx", (unsigned long long)head.id);
+	if (r == 0 && index == 2)
+		load_beside(path);
 	end_text(path);
 	return r;
 }

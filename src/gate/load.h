@@ -14,7 +14,8 @@
  * the other names, by itself. So it opens what the client named, or what a file
  * names that the client named, in this request. <memory>.<id>, by which memory
  * is known while a snapshot takes the place of another (snapshot/files.h), is
- * the gate's to make: the id is the state's.
+ * the gate's to make: the id is the state's. So is the working set's, which is
+ * a fixed one beside the memory.
  *
  * A state that somebody changes meanwhile may show the two halves two texts.
  * The guest process checks its CRC, the gate does not: it decides on nothing
@@ -39,7 +40,7 @@ struct load {
 /**
  * load_path() - what the snapshot names for @role
  * @index:	the n-th drive or interface of the state; of PATH_MEMORY 0 is
- *		<memory>, 1 is <memory>.<id>, of 2 there is none
+ *		<memory>, 1 is <memory>.<id>, 2 the working set
  * @path:	as need_text()
  *
  * Return: 0; -EACCES: nothing; -ENOMEM; -errno when the state cannot be read.

@@ -12,8 +12,6 @@
  * @moment:	that the memory holds; a working set of another one is none
  * @set:	empty when there is none; workset_fini() in any case
  *
- * A process that is locked first has none.
- *
  * Return: 0; -EBADMSG when it is damaged; -errno; with a sentence.
  */
 int snapshot_hot(const struct snapshot_paths *paths, uint64_t moment,

@@ -104,13 +104,20 @@ def test_ten_of_one_drive(client, taps, tmp_path, saved):  # noqa: F811
         lease.close()
 
 
-def test_a_working_set_is_asked_for(client, tmp_path, saved):  # noqa: F811
-    """Before a clone is leased: by the VM that restores it."""
-    (saved / "working-set").write_bytes(b"")
-    make(client, saved, size=1, vmm=["--level", "Info"])
+@pytest.mark.parametrize("kind", ["clone", "shell"])
+def test_a_working_set_is_asked_for(client, taps, tmp_path,  # noqa: F811
+                                    saved, kind):  # noqa: F811
+    """By the VM that restores it: of clones before anybody leases one."""
+    (saved / "working-set").write_bytes(bytes(64))
+    make(client, saved, kind=kind, size=1, vmm=["--level", "Info"])
     member, = client.members()
     log = Path(member["api"]).with_name("log")
-    until(lambda: "orking set" in log.read_text())
+    if kind == "shell":
+        lease = client.lease("web", networks=[{"id": "n0", "tap": "vt0"}],
+                             drives=[{"id": "a", "overlay": str(tmp_path)}],
+                             vsock=str(tmp_path / "w.sock"))
+        lease.close()
+    until(lambda: "working-set is no working set" in log.read_text())
 
 
 def test_a_compressed_snapshot_is_refused(client, saved):  # noqa: F811

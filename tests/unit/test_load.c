@@ -120,6 +120,8 @@ static void what_the_request_and_the_state_name(void **state)
 		{DIR, PATH_STATE, 0, "/d/state.json"},
 		{DIR, PATH_MEMORY, 0, "/d/memory.snap"},
 		{DIR, PATH_MEMORY, 1, "/d/memory.snap." ID},
+		{DIR, PATH_MEMORY, 2, "/d/working-set"},
+		{FILES, PATH_MEMORY, 2, "/working-set"},
 		{FILES, PATH_STATE, 0, "/s"},
 		{FILES, PATH_MEMORY, 0, "/m"},
 		{FILES, PATH_MEMORY, 1, "/m." ID},
@@ -145,8 +147,8 @@ static void what_the_request_and_the_state_name(void **state)
 
 	write_good(rig);
 	assert_int_equal(load_take_state(&rig->load, rig->state), 0);
-	/* No more names, a working set's for one. */
-	assert_int_equal(ask(rig, LOAD, DIR, PATH_MEMORY, 2, path), -EACCES);
+	/* No more names. */
+	assert_int_equal(ask(rig, LOAD, DIR, PATH_MEMORY, 3, path), -EACCES);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		int r = ask(rig, LOAD, rows[i].body, rows[i].role,
 			    rows[i].index, path);
