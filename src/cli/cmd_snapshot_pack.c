@@ -7,10 +7,10 @@
 
 #include "base/fd.h"
 #include "image/workset.h"
-#include "kernel/progress.h"
 #include "pack/pack.h"
 #include "pack/write.h"
 #include "snapshot/repack.h"
+#include "store/progress.h"
 
 #include <errno.h>
 #include <stdio.h>

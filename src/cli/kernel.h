@@ -2,7 +2,7 @@
 /*
  * kernel.h - what the forms of `volt kernel` share
  *
- * The store and all that is in it is kernel/store.h; here is what a person
+ * The store and all that is in it is store/store.h; here is what a person
  * sees of it.
  */
 #pragma once
@@ -11,7 +11,7 @@
 
 #include "kernel/drives.h"
 #include "kernel/source.h"
-#include "kernel/store_write.h"
+#include "store/store_write.h"
 
 extern const struct args_page cmd_kernel_page;
 extern const struct args_page cmd_kernel_add_page;

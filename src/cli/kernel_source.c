@@ -5,7 +5,7 @@
 #include "cli/kernel.h"
 
 #include "kernel/aptget.h"
-#include "kernel/program.h"
+#include "store/program.h"
 
 #include "base/fd.h"
 

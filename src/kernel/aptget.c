@@ -4,7 +4,7 @@
  */
 #include "kernel/aptget.h"
 
-#include "kernel/program.h"
+#include "store/program.h"
 
 #include "base/fd.h"
 

@@ -24,7 +24,7 @@
  */
 #pragma once
 
-#include "kernel/progress.h"
+#include "store/progress.h"
 
 #include "base/err.h"
 

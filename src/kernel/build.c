@@ -5,10 +5,10 @@
 #include "kernel/build.h"
 
 #include "kernel/build_priv.h"
-#include "kernel/digest.h"
 #include "kernel/kconfig.h"
-#include "kernel/program.h"
-#include "kernel/tree.h"
+#include "store/digest.h"
+#include "store/program.h"
+#include "store/tree.h"
 
 #include "base/fd.h"
 

@@ -12,7 +12,7 @@
  */
 #pragma once
 
-#include "kernel/progress.h"
+#include "store/progress.h"
 
 #include "base/buf.h"
 #include "base/err.h"

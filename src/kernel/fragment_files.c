@@ -4,7 +4,7 @@
  */
 #include "kernel/fragment.h"
 
-#include "kernel/tree.h"
+#include "store/tree.h"
 
 #include "base/clean.h"
 #include "base/fd.h"

@@ -19,7 +19,7 @@
 #pragma once
 
 #include "kernel/rootfs.h"
-#include "kernel/store_write.h"
+#include "store/store_write.h"
 
 /**
  * struct initramfs_wish - what it is for

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "kernel/store_write.h"
+#include "store/store_write.h"
 
 /**
  * intake_file() - read @path into @adding, and fill @record with what it is

@@ -12,8 +12,8 @@
  */
 #pragma once
 
-#include "kernel/progress.h"
 #include "kernel/unpack.h"
+#include "store/progress.h"
 
 /* Debian's kernels have 60 MiB. */
 #define PAYLOAD_ELF_MAX MIB(512)

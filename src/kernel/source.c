@@ -4,9 +4,9 @@
  */
 #include "kernel/source.h"
 
-#include "kernel/digest.h"
-#include "kernel/program.h"
-#include "kernel/tree.h"
+#include "store/digest.h"
+#include "store/program.h"
+#include "store/tree.h"
 
 #include "base/fd.h"
 

@@ -20,7 +20,7 @@
  */
 #pragma once
 
-#include "kernel/progress.h"
+#include "store/progress.h"
 
 #include "base/err.h"
 

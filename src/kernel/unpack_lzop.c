@@ -7,8 +7,8 @@
  * gets the file by its standard input, and what it writes goes to the sink
  * piece by piece. A sink that refuses leaves it to SIGPIPE.
  */
-#include "kernel/program.h"
 #include "kernel/unpack_priv.h"
+#include "store/program.h"
 
 #include "base/fd.h"
 

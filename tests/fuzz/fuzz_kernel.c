@@ -16,7 +16,7 @@
 #include "kernel/facts.h"
 #include "kernel/module.h"
 #include "kernel/payload.h"
-#include "kernel/record.h"
+#include "store/record.h"
 
 #include "base/fd.h"
 

@@ -5,7 +5,7 @@
 #include "unit.h"
 
 #include "kernel/build.h"
-#include "kernel/tree.h"
+#include "store/tree.h"
 
 #include "base/fd.h"
 #include "folder.h"

@@ -18,8 +18,8 @@
 #include "kernel/kconfig.h"
 #include "kernel/module.h"
 #include "kernel/payload.h"
-#include "kernel/program.h"
 #include "kernel/unpack.h"
+#include "store/program.h"
 
 #include "base/fd.h"
 

@@ -4,8 +4,8 @@
  */
 #include "unit.h"
 
-#include "kernel/store_priv.h"
-#include "kernel/store_write.h"
+#include "store/store_priv.h"
+#include "store/store_write.h"
 
 #include "base/fd.h"
 

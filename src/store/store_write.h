@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "kernel/store.h"
+#include "store/store.h"
 
 /* A kernel, a configuration, modules, the record, the default, a folder. */
 #define ADDING_FILES 6

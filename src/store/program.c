@@ -2,7 +2,7 @@
 /*
  * program.c - run a program of the distribution, and take what it says
  */
-#include "kernel/program.h"
+#include "store/program.h"
 
 #include "base/fd.h"
 

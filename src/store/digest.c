@@ -2,7 +2,7 @@
 /*
  * digest.c - SHA-256 of files and texts, in hex
  */
-#include "kernel/digest.h"
+#include "store/digest.h"
 
 #include "base/fd.h"
 

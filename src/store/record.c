@@ -2,7 +2,7 @@
 /*
  * record.c - what the store knows of a kernel: one JSON file a name
  */
-#include "kernel/record.h"
+#include "store/record.h"
 
 #include "base/schema.h"
 

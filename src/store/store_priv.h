@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "kernel/store.h"
+#include "store/store.h"
 
 #define STORE_NAMES     "names"
 #define STORE_BLOBS     "blobs"

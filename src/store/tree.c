@@ -2,7 +2,7 @@
 /*
  * tree.c - folders as a whole (tree.h)
  */
-#include "kernel/tree.h"
+#include "store/tree.h"
 
 #include "base/fd.h"
 

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "kernel/digest.h"
+#include "store/digest.h"
 
 #include "base/buf.h"
 

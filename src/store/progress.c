@@ -2,7 +2,7 @@
 /*
  * progress.c - who waits is told what for, once a second
  */
-#include "kernel/progress.h"
+#include "store/progress.h"
 
 #include <time.h>
 

@@ -2,10 +2,10 @@
 /*
  * store_write.c - adding to a store and removing from it (theory: store.h)
  */
-#include "kernel/store_write.h"
+#include "store/store_write.h"
 
-#include "kernel/store_priv.h"
-#include "kernel/tree.h"
+#include "store/store_priv.h"
+#include "store/tree.h"
 
 #include "base/fd.h"
 

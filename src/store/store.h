@@ -51,7 +51,7 @@
  */
 #pragma once
 
-#include "kernel/record.h"
+#include "store/record.h"
 
 #define STORE_SYSTEM  "/var/lib/volt/kernels"
 #define STORE_KERNELS 256

@@ -2,7 +2,7 @@
 /*
  * store.c - kernels by name: finding and reading (theory: store.h)
  */
-#include "kernel/store_priv.h"
+#include "store/store_priv.h"
 
 #include "base/fd.h"
 
