@@ -216,7 +216,7 @@ int cmd_kernel_ls(const struct args_page *page, int argc, char **argv)
 
 	if (r != CLI_GO_ON)
 		return r;
-	r = stores_open(&stores, &err);
+	r = stores_open(&stores, &store_kernels, &err);
 	list.stores = &stores;
 	if (r == 0)
 		(void)printf("%-28s %6s %-7s %-7s %-10s %-6s %s\n", "NAME",
@@ -319,7 +319,7 @@ int cmd_kernel_verify(const struct args_page *page, int argc, char **argv)
 		kernel_found_free(&found);
 		return r < 0 ? cli_fail(1, page, &err) : v.damaged;
 	}
-	r = stores_open(&stores, &err);
+	r = stores_open(&stores, &store_kernels, &err);
 	for (unsigned int i = 0; r == 0 && i < stores.nr; i++)
 		r = store_each(&stores.store[i], verify_one, &v, &err);
 	stores_close(&stores);
@@ -331,7 +331,7 @@ static int find_own(struct stores *stores, const char *name,
 		    struct record *record, struct err *err)
 {
 	struct store *where = NULL;
-	int r = stores_open(stores, err);
+	int r = stores_open(stores, &store_kernels, err);
 
 	if (r == 0)
 		r = stores_find(stores, name, record, &where, err);
@@ -356,7 +356,7 @@ int cmd_kernel_default(const struct args_page *page, int argc, char **argv)
 
 	if (r != CLI_GO_ON)
 		return r;
-	r = stores_open(&stores, &err);
+	r = stores_open(&stores, &store_kernels, &err);
 	if (r == 0 && args.nr_words == 0) {
 		r = stores_default(&stores, name, &err);
 		if (r == 0)
@@ -471,7 +471,7 @@ int cmd_kernel_gc(const struct args_page *page, int argc, char **argv)
 
 	if (r != CLI_GO_ON)
 		return r;
-	r = stores_open(&stores, &err);
+	r = stores_open(&stores, &store_kernels, &err);
 	if (r == 0 && o.unpinned && stores_mine(&stores)->fd >= 0)
 		r = store_each(stores_mine(&stores), remove_unpinned, &err,
 			       &err);

@@ -91,7 +91,7 @@ int kernel_find(struct kernel_found *found, const char *name, struct err *err)
 	int r;
 
 	*found = (struct kernel_found){0};
-	r = stores_open(&found->stores, err);
+	r = stores_open(&found->stores, &store_kernels, err);
 	if (r == 0 && !name)
 		r = stores_default(&found->stores, preset, err);
 	return r < 0 ? r

@@ -141,7 +141,7 @@ int cmd_kernel_add(const struct args_page *page, int argc, char **argv)
 		return r;
 	from = o.package ? o.package : args.words[0];
 	kernel_wait_begin(&wait, page);
-	r = stores_open(&stores, &err);
+	r = stores_open(&stores, &store_kernels, &err);
 	adding.store = stores_mine(&stores);
 	if (r == 0)
 		r = take_in(&adding, &o, from, &wait.progress, &record, &err);

@@ -250,7 +250,7 @@ int cmd_kernel_build(const struct args_page *page, int argc, char **argv)
 	if (!o.package == !args.nr_words)
 		return cli_misuse(page, "it takes either SOURCE or --package");
 	kernel_wait_begin(&wait, page);
-	r = stores_open(&stores, &err);
+	r = stores_open(&stores, &store_kernels, &err);
 	adding.store = stores_mine(&stores);
 	if (r == 0)
 		r = build_and_add(&adding, &o, args.words[0], &wait, &err);

@@ -396,6 +396,7 @@ static int take_kernel(struct intake *in, struct adding *adding, int elf,
 		in->config = config;
 		config = (struct buf){0};
 	}
+	record->has_kernel = true;
 	record->pvh = facts.pvh;
 	record->memory = facts.memory;
 	if (facts.release[0]) {

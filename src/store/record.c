@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * record.c - what the store knows of a kernel: one JSON file a name
+ * record.c - what a store knows of a kernel or image: one JSON file a name
  */
 #include "store/record.h"
 
@@ -19,6 +19,10 @@
 	FIELD(#member, SCHEMA_BOOL, type_, member, .flags = SCHEMA_REQUIRED)
 #define TEXT(type_, member, flags_) \
 	FIELD(#member, SCHEMA_STRING, type_, member, .flags = (flags_))
+#define OF_KERNEL(kind, member, ...)                \
+	FIELD(#member, kind, struct record, member, \
+	      .flags = SCHEMA_OMIT | SCHEMA_HAS,    \
+	      .has = offsetof(struct record, has_kernel), __VA_ARGS__)
 #define PART(member, has_)                                     \
 	FIELD(#member, SCHEMA_OBJECT, struct record, member,   \
 	      .flags = SCHEMA_OMIT | SCHEMA_HAS | SCHEMA_NULL, \
@@ -42,10 +46,11 @@ static const struct schema_field record_fields[] = {
 	TEXT(struct record, origin, SCHEMA_REQUIRED),
 	NUMBER(struct record, added),
 	FLAG(struct record, pinned),
-	FLAG(struct record, pvh),
-	NUMBER(struct record, memory),
-	FIELD("kernel", SCHEMA_OBJECT, struct record, kernel,
-	      .flags = SCHEMA_REQUIRED, .object = &file_object),
+	OF_KERNEL(SCHEMA_BOOL, pvh),
+	OF_KERNEL(SCHEMA_UINT, memory, .range = &schema_u64),
+	TEXT(struct record, chain, SCHEMA_OMIT | SCHEMA_NULL),
+	PART(kernel, has_kernel),
+	PART(rootfs, has_rootfs),
 	PART(config, has_config),
 	PART(modules, has_modules),
 };
@@ -67,15 +72,55 @@ bool record_is_name(const char *name)
 	return true;
 }
 
-static bool is_file(const struct record_file *file)
+bool record_is_reference(const char *name)
 {
-	return digest_is_one(file->sha256) && file->size > 0;
+	char part[RECORD_REFERENCE_MAX + 1];
+	size_t len = strlen(name);
+
+	if (len == 0 || len > RECORD_REFERENCE_MAX ||
+	    strchr("/:", name[len - 1]))
+		return false;
+	while (*name) {
+		size_t n = strcspn(name, "/:");
+
+		memcpy(part, name, n);
+		part[n] = '\0';
+		if (n > RECORD_NAME_MAX || !record_is_name(part))
+			return false;
+		name += n + (name[n] != '\0');
+	}
+	return true;
+}
+
+struct record_file *record_main(struct record *record)
+{
+	return record->has_rootfs ? &record->rootfs : &record->kernel;
+}
+
+unsigned int record_files(struct record *record,
+			  struct record_file *files[static RECORD_FILES])
+{
+	unsigned int nr = 0;
+
+	files[nr++] = record_main(record);
+	if (record->has_config)
+		files[nr++] = &record->config;
+	if (record->has_modules)
+		files[nr++] = &record->modules;
+	return nr;
+}
+
+static bool record_is_file(const struct record_file *file)
+{
+	return file->sha256 && digest_is_one(file->sha256) && file->size > 0;
 }
 
 int record_parse(const char *text, size_t len, struct record *record,
 		 struct err *err)
 {
+	struct record_file *files[RECORD_FILES];
 	struct schema_seen seen;
+	unsigned int nr;
 	int r;
 
 	*record = (struct record){0};
@@ -88,9 +133,12 @@ int record_parse(const char *text, size_t len, struct record *record,
 			       "knows %d",
 			       (unsigned long long)record->format,
 			       RECORD_FORMAT);
-	if (!record_is_name(record->name) || !is_file(&record->kernel) ||
-	    (record->has_config && !is_file(&record->config)) ||
-	    (record->has_modules && !is_file(&record->modules)))
+	nr = record_files(record, files);
+	while (nr > 0 && record_is_file(files[nr - 1]))
+		nr--;
+	if (record->has_kernel == record->has_rootfs || nr > 0 ||
+	    !(record->has_rootfs ? record_is_reference(record->name)
+				 : record_is_name(record->name)))
 		return err_set(err, -EINVAL,
 			       "a name or a digest in it is none");
 	return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * record.h - what the store knows of a kernel: one JSON file a name
+ * record.h - what a store knows of a kernel or image: one JSON file a name
  */
 #pragma once
 
@@ -10,8 +10,12 @@
 
 #include <sys/stat.h>
 
-#define RECORD_NAME_MAX 64
-#define RECORD_FORMAT   1
+#define RECORD_NAME_MAX      64
+#define RECORD_REFERENCE_MAX 200
+#define RECORD_FORMAT        1
+/* What a record can name: a kernel or a root file system, a configuration,
+ * modules. */
+#define RECORD_FILES 3
 
 /**
  * struct record_file - a file of the store by its content
@@ -27,12 +31,15 @@ struct record_file {
 };
 
 /**
- * struct record - a kernel; strings are owned
+ * struct record - a kernel or an image; strings are owned
  * @release:	as uname() shows it; NULL: the file does not say
  * @banner:	/proc/version's line; NULL: the same
  * @origin:	the file or the package that it came from
  * @added:	seconds since 1970
  * @memory:	bytes of guest memory that it takes up
+ * @chain:	what an image's root file system was made of: the same chain,
+ *		the same file system
+ * @kernel, @rootfs: a kernel has the first, an image the second
  * @config:	its configuration, with @has_config
  * @modules:	drivers that are modules (modules.h), with @has_modules
  */
@@ -46,7 +53,11 @@ struct record {
 	bool pinned;
 	bool pvh;
 	uint64_t memory;
+	char *chain;
+	bool has_kernel;
 	struct record_file kernel;
+	bool has_rootfs;
+	struct record_file rootfs;
 	bool has_config;
 	struct record_file config;
 	bool has_modules;
@@ -55,6 +66,20 @@ struct record {
 
 /* Letters, digits and . _ + - ~, none of the last four first: never a path. */
 bool record_is_name(const char *name);
+
+/* The same, also with : and single / inside, up to RECORD_REFERENCE_MAX. */
+bool record_is_reference(const char *name);
+
+/* Its kernel or its root file system. */
+struct record_file *record_main(struct record *record);
+
+/**
+ * record_files() - the files that it names, its main one first
+ *
+ * Return: how many.
+ */
+unsigned int record_files(struct record *record,
+			  struct record_file *files[static RECORD_FILES]);
 
 /**
  * record_parse() - the record in a text, checked

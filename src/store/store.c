@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * store.c - kernels by name: finding and reading (theory: store.h)
+ * store.c - kernels and images by name: finding and reading (theory: store.h)
  */
 #include "store/store_priv.h"
 
@@ -9,17 +9,19 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 /* @path: taken over; NULL when memory is short. */
-static int add_store(struct stores *stores, bool mine, char *path,
-		     struct err *err)
+static int add_store(struct stores *stores, const struct store_kind *kind,
+		     bool mine, char *path, struct err *err)
 {
 	struct store *store = &stores->store[stores->nr++];
 	struct stat st;
 
+	store->kind = kind;
 	store->fd = -1;
 	store->mine = mine;
 	store->path = path;
@@ -30,19 +32,21 @@ static int add_store(struct stores *stores, bool mine, char *path,
 		return errno == ENOENT
 			       ? 0
 			       : err_set(err, -errno,
-					 "Cannot open the kernel store %s: %s",
-					 store->path, err_name(errno));
+					 "Cannot open the %s store %s: %s",
+					 kind->noun, store->path,
+					 err_name(errno));
 	if (fstat(store->fd, &st) < 0)
 		return err_set(err, -errno, "Cannot look at %s: %s",
 			       store->path, err_name(errno));
 	if ((st.st_uid != 0 && st.st_uid != geteuid()) ||
 	    (st.st_mode & (S_IWGRP | S_IWOTH)))
 		return err_set(err, -EPERM,
-			       "The kernel store %s is not to be believed: "
+			       "The %s store %s is not to be believed: "
 			       "root or you must own it, and nobody else may "
 			       "write there (chmod go-w); it is of user %u, "
 			       "mode %03o",
-			       store->path, st.st_uid, st.st_mode & 0777);
+			       kind->noun, store->path, st.st_uid,
+			       st.st_mode & 0777);
 	store->mine = st.st_uid == geteuid();
 	return 0;
 }
@@ -54,24 +58,36 @@ static char *store_join(const char *folder, const char *name)
 	return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
 }
 
-int stores_open(struct stores *stores, struct err *err)
+/* "FOLDER/volt/KIND". */
+static char *store_below(const char *folder, const char *below,
+			 const struct store_kind *kind)
 {
-	const char *one = getenv("VOLT_STORE"), *xdg = getenv("XDG_DATA_HOME");
+	cleanup_free char *volt = store_join(folder, below);
+
+	return volt ? store_join(volt, kind->folder) : NULL;
+}
+
+int stores_open(struct stores *stores, const struct store_kind *kind,
+		struct err *err)
+{
+	const char *one = getenv(kind->env), *xdg = getenv("XDG_DATA_HOME");
 	const char *home = getenv("HOME");
 	bool root = geteuid() == 0;
 	int r = 0;
 
 	*stores = (struct stores){0};
 	if (one && one[0])
-		return add_store(stores, true, strdup(one), err);
+		return add_store(stores, kind, true, strdup(one), err);
 	if (!root && xdg && xdg[0] == '/')
-		r = add_store(stores, true, store_join(xdg, "volt/kernels"),
-			      err);
+		r = add_store(stores, kind, true,
+			      store_below(xdg, "volt", kind), err);
 	else if (!root && home && home[0] == '/')
-		r = add_store(stores, true,
-			      store_join(home, ".local/share/volt/kernels"),
+		r = add_store(stores, kind, true,
+			      store_below(home, ".local/share/volt", kind),
 			      err);
-	return r < 0 ? r : add_store(stores, root, strdup(STORE_SYSTEM), err);
+	return r < 0 ? r
+		     : add_store(stores, kind, root,
+				 store_join(STORE_SYSTEM, kind->folder), err);
 }
 
 void stores_close(struct stores *stores)
@@ -144,6 +160,30 @@ int store_list_folder(const struct store *store, const char *folder,
 	return sort_names(names, *nr);
 }
 
+struct store_name store_name_of(const char *name)
+{
+	struct store_name file;
+
+	(void)snprintf(file.path, sizeof(file.path), STORE_NAMES "/%s", name);
+	for (char *at = file.path + sizeof(STORE_NAMES); *at; at++)
+		*at = *at == '/' ? '%' : *at;
+	return file;
+}
+
+/* The name that a file of names/ is of. */
+static void store_name_back(const char *file, char name[static NAME_MAX + 1])
+{
+	(void)snprintf(name, NAME_MAX + 1, "%s", file);
+	for (; *name; name++)
+		*name = *name == '%' ? '/' : *name;
+}
+
+bool store_is_name(const struct store *store, const char *name)
+{
+	return store->kind->references ? record_is_reference(name)
+				       : record_is_name(name);
+}
+
 int store_each(const struct store *store,
 	       int (*fn)(const struct store *store, const char *name,
 			 void *arg),
@@ -157,9 +197,13 @@ int store_each(const struct store *store,
 	if (r < 0)
 		return err_set(err, r, "Cannot list %s: %s", store->path,
 			       err_name(r));
-	for (unsigned int i = 0; r == 0 && i < nr; i++, at += strlen(at) + 1)
-		if (record_is_name(at))
-			r = fn(store, at, arg);
+	for (unsigned int i = 0; r == 0 && i < nr; i++, at += strlen(at) + 1) {
+		char name[NAME_MAX + 1];
+
+		store_name_back(at, name);
+		if (store_is_name(store, name))
+			r = fn(store, name, arg);
+	}
 	return r;
 }
 
@@ -190,33 +234,35 @@ int store_read_file(const struct store *store, const char *name, uint64_t max,
 int store_find(const struct store *store, const char *name,
 	       struct record *record, struct err *err)
 {
-	char path[sizeof(STORE_NAMES) + 1 + RECORD_NAME_MAX + 1];
+	const char *noun = store->kind->noun;
 	cleanup_buf struct buf text = {0};
 	int r = -ENOENT;
 
 	*record = (struct record){0};
-	if (record_is_name(name)) {
-		(void)snprintf(path, sizeof(path), STORE_NAMES "/%s", name);
-		r = store_read_file(store, path, STORE_TEXT_MAX, &text);
-	}
+	if (store_is_name(store, name))
+		r = store_read_file(store, store_name_of(name).path,
+				    STORE_TEXT_MAX, &text);
 	if (r == -ENOENT)
-		return err_set(
-			err, r,
-			"There is no kernel %s: `volt kernel ls` lists "
-			"those that are there, `volt kernel add` adds one",
-			name);
+		return err_set(err, r,
+			       "There is no %s %s: `volt %s ls` lists "
+			       "those that are there, `volt %s add` adds one",
+			       noun, name, noun, noun);
 	if (r < 0)
-		return err_set(err, r, "Cannot read %s/%s: %s", store->path,
-			       path, err_name(r));
+		return err_set(err, r,
+			       "Cannot read the record of %s %s in "
+			       "%s: %s",
+			       noun, name, store->path, err_name(r));
 	r = record_parse(text.data, text.len, record, err);
+	if (r == 0 && record->has_rootfs != store->kind->images)
+		r = err_set(err, -EINVAL, "it is not of such a thing");
 	if (r == 0 && strcmp(record->name, name) != 0)
 		r = err_set(err, -EINVAL, "it is of another name");
 	if (r < 0) {
 		(void)err_only_plain(err);
 		(void)err_prefix(err,
-				 "The record of kernel %s in %s is damaged, "
-				 "`volt kernel rm %s` removes it: ",
-				 name, store->path, name);
+				 "The record of %s %s in %s is damaged, "
+				 "`volt %s rm %s` removes it: ",
+				 noun, name, store->path, noun, name);
 	}
 	return r;
 }
@@ -252,12 +298,11 @@ void store_default(const struct store *store,
 /* Has one of them a record of this name? */
 static bool store_is_there(const struct stores *stores, const char *name)
 {
-	char path[sizeof(STORE_NAMES) + 1 + RECORD_NAME_MAX + 1];
+	const struct store_name file = store_name_of(name);
 
-	(void)snprintf(path, sizeof(path), STORE_NAMES "/%s", name);
 	for (unsigned int i = 0; i < stores->nr; i++)
 		if (stores->store[i].fd >= 0 &&
-		    faccessat(stores->store[i].fd, path, F_OK, 0) == 0)
+		    faccessat(stores->store[i].fd, file.path, F_OK, 0) == 0)
 			return true;
 	return false;
 }
@@ -329,16 +374,17 @@ static int store_damaged(const struct store *store, const char *name,
 			 const struct record_file *file, struct err *err)
 {
 	return err_set(err, -EBADMSG,
-		       "Kernel %s is damaged: %s/" STORE_BLOBS "/%.12s... is "
+		       "%s %s is damaged: %s/" STORE_BLOBS "/%.12s... is "
 		       "not what was added; add it again, which mends it",
-		       name, store->path, file->sha256);
+		       store->kind->title, name, store->path, file->sha256);
 }
 
-static int unreadable(const char *name, int r, struct err *err)
+static int store_unreadable(const struct store *store, const char *name, int r,
+			    struct err *err)
 {
 	return err_set(err, r,
-		       "A file of kernel %s cannot be read: %s; add it again",
-		       name, err_name(r));
+		       "A file of %s %s cannot be read: %s; add it again",
+		       store->kind->noun, name, err_name(r));
 }
 
 int store_verify(const struct store *store, const char *name,
@@ -350,7 +396,7 @@ int store_verify(const struct store *store, const char *name,
 	int r = store_hash_blob(store, file->sha256, progress, &st, &good);
 
 	if (r < 0)
-		return unreadable(name, r, err);
+		return store_unreadable(store, name, r, err);
 	return good && file->size == (uint64_t)st.st_size
 		       ? 0
 		       : store_damaged(store, name, file, err);
@@ -365,7 +411,7 @@ int store_use(const struct store *store, const char *name,
 	int r = 0;
 
 	if (own < 0)
-		return unreadable(name, own, err);
+		return store_unreadable(store, name, own, err);
 	if (!record_unchanged(file, &st))
 		r = store_verify(store, name, file, progress, err);
 	if (r == 0 && fd)
@@ -381,7 +427,7 @@ int store_read(const struct store *store, const char *name,
 	struct digest sum;
 
 	if (r < 0)
-		return unreadable(name, r, err);
+		return store_unreadable(store, name, r, err);
 	sum = digest_of(out->data, out->len);
 	return strcmp(sum.hex, file->sha256) == 0
 		       ? 0

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * store.h - kernels by name: where they are, who may change them
+ * store.h - kernels and images by name: where they are, who may change them
  *
  * Theory of operation
+ *
+ * Kernels and images (kind.h) have stores of their own, by the same rules;
+ * what follows says "kernel" for either. An image's record is of the same form,
+ * and a / of its name is a % in names/.
  *
  * There are two stores of one form: /var/lib/volt/kernels, which root changes
  * and all read, and $XDG_DATA_HOME/volt/kernels (~/.local/share/volt/kernels),
@@ -51,10 +55,10 @@
  */
 #pragma once
 
+#include "store/kind.h"
 #include "store/record.h"
 
-#define STORE_SYSTEM  "/var/lib/volt/kernels"
-#define STORE_KERNELS 256
+#define STORE_SYSTEM "/var/lib/volt"
 
 /**
  * struct store - one of them
@@ -63,6 +67,7 @@
  * @mine:	this user changes it
  */
 struct store {
+	const struct store_kind *kind;
 	char *path;
 	int fd;
 	bool mine;
@@ -82,7 +87,8 @@ struct stores {
  * Return: 0; -EPERM (one of them is not to be believed), -errno, with a
  * sentence. stores_close() in any case.
  */
-int stores_open(struct stores *stores, struct err *err) __must_check;
+int stores_open(struct stores *stores, const struct store_kind *kind,
+		struct err *err) __must_check;
 void stores_close(struct stores *stores);
 
 /* The one that this user changes. */

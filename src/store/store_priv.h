@@ -17,6 +17,16 @@
 #define STORE_TEXT_MAX KIB(64)
 #define STORE_READ_MAX MIB(256)
 
+/* "names/NAME", each / of NAME as % */
+struct store_name {
+	char path[sizeof(STORE_NAMES) + 1 + RECORD_REFERENCE_MAX + 1];
+};
+
+struct store_name store_name_of(const char *name);
+
+/* Is @name one that a thing of this store can have? */
+bool store_is_name(const struct store *store, const char *name);
+
 /* "blobs/SHA256" */
 struct store_blob {
 	char name[sizeof(STORE_BLOBS) + 1 + DIGEST_HEX + 1];

@@ -23,16 +23,16 @@
 
 static int store_cannot_write(const struct store *store, int r, struct err *err)
 {
-	return err_set(err, r, "Cannot write into the kernel store %s: %s",
-		       store->path, err_name(r));
+	return err_set(err, r, "Cannot write into the %s store %s: %s",
+		       store->kind->noun, store->path, err_name(r));
 }
 
 /* Who else must do it. */
 static int not_mine(const struct store *store, struct err *err)
 {
 	return err_set(err, -EACCES,
-		       "The kernel store %s is root's: only root changes it",
-		       store->path);
+		       "The %s store %s is root's: only root changes it",
+		       store->kind->noun, store->path);
 }
 
 /* One that is there stays as it is; what root makes is for all to read. */
@@ -95,8 +95,8 @@ static int lock_store(struct store *store, int *lock, struct err *err)
 	if (!store->mine)
 		return not_mine(store, err);
 	if (store->fd < 0)
-		return err_set(err, -ENOENT, "There is no kernel store %s yet",
-			       store->path);
+		return err_set(err, -ENOENT, "There is no %s store %s yet",
+			       store->kind->noun, store->path);
 	*lock = openat(store->fd, STORE_LOCK,
 		       O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (*lock < 0)
@@ -271,15 +271,13 @@ static int note_named(const struct store *store, const char *name, void *arg)
 {
 	cleanup_record struct record record = {0};
 	struct named *named = arg;
+	struct record_file *files[RECORD_FILES];
 	int r = store_find(store, name, &record, named->err);
 
 	if (r < 0)
 		return r;
-	buf_add_str(&named->list, record.kernel.sha256);
-	if (record.has_config)
-		buf_add_str(&named->list, record.config.sha256);
-	if (record.has_modules)
-		buf_add_str(&named->list, record.modules.sha256);
+	for (unsigned int i = record_files(&record, files); i > 0; i--)
+		buf_add_str(&named->list, files[i - 1]->sha256);
 	return named->list.failed ? -ENOMEM : 0;
 }
 
@@ -361,12 +359,11 @@ static int store_note_file(const struct store *store, struct record_file *file)
 
 static int note_files(const struct store *store, struct record *record)
 {
-	int r = store_note_file(store, &record->kernel);
+	struct record_file *files[RECORD_FILES];
+	int r = 0;
 
-	if (r == 0 && record->has_config)
-		r = store_note_file(store, &record->config);
-	if (r == 0 && record->has_modules)
-		r = store_note_file(store, &record->modules);
+	for (unsigned int i = record_files(record, files); r == 0 && i > 0; i--)
+		r = store_note_file(store, files[i - 1]);
 	return r;
 }
 
@@ -394,13 +391,12 @@ static int write_small(struct adding *adding, const char *name,
 
 static int write_record(struct adding *adding, const struct record *record)
 {
-	char name[sizeof(STORE_NAMES) + 1 + RECORD_NAME_MAX + 1];
+	const struct store_name name = store_name_of(record->name);
 	cleanup_buf struct buf text = {0};
 	int r;
 
-	(void)snprintf(name, sizeof(name), STORE_NAMES "/%s", record->name);
 	record_print(record, &text);
-	r = write_small(adding, name, &text);
+	r = write_small(adding, name.path, &text);
 	return r < 0 ? r : sync_folder(adding->store, STORE_NAMES);
 }
 
@@ -447,13 +443,13 @@ static int compare_old(const struct store *store, struct record *record,
 	if (r < 0)
 		return r;
 	record->pinned = old.pinned;
-	if (is_new(true, &record->kernel, true, &old.kernel))
+	if (is_new(true, record_main(record), true, record_main(&old)))
 		return replace ? 0
 			       : err_set(err, -EEXIST,
-					 "There is another kernel %s already: "
+					 "There is another %s %s already: "
 					 "give this one another --name, or "
 					 "--replace that one",
-					 record->name);
+					 store->kind->noun, record->name);
 	r = !is_new(record->has_config, &record->config, old.has_config,
 		    &old.config) &&
 	    !is_new(record->has_modules, &record->modules, old.has_modules,
@@ -486,7 +482,7 @@ int adding_commit(struct adding *adding, struct record *record, bool replace,
 	if (r == 0)
 		r = write_record(adding, record);
 	store_default(store, preset);
-	if (r == 0 && !preset[0])
+	if (r == 0 && store->kind->has_default && !preset[0])
 		r = write_default(store, record->name);
 	if (r < 0)
 		return store_cannot_write(store, r, err);
@@ -532,14 +528,15 @@ int store_pin(struct store *store, const char *name, bool pinned,
 	return update(store, &record, err);
 }
 
-void store_note(struct store *store, const struct record *seen)
+void store_note(struct store *store, struct record *seen)
 {
+	const char *sha256 = record_main(seen)->sha256;
 	cleanup_record struct record record = {0};
 	cleanup_fd int lock = -1;
 	/* Where it is not, as on a full disk, the next use reads it again. */
 	bool noted = lock_store(store, &lock, NULL) == 0 &&
 		     store_find(store, seen->name, &record, NULL) == 0 &&
-		     strcmp(record.kernel.sha256, seen->kernel.sha256) == 0 &&
+		     strcmp(record_main(&record)->sha256, sha256) == 0 &&
 		     note_files(store, &record) == 0 &&
 		     update(store, &record, NULL) == 0;
 
@@ -559,22 +556,22 @@ int store_set_default(struct store *store, const char *name, struct err *err)
 
 int store_remove(struct store *store, const char *name, struct err *err)
 {
-	char path[sizeof(STORE_NAMES) + 1 + RECORD_NAME_MAX + 1];
 	char preset[RECORD_NAME_MAX + 1];
 	cleanup_fd int lock = -1;
 	uint64_t files = 0, bytes = 0;
 	int r;
 
-	if (!record_is_name(name))
-		return err_set(err, -ENOENT, "There is no kernel %s", name);
+	if (!store_is_name(store, name))
+		return err_set(err, -ENOENT, "There is no %s %s",
+			       store->kind->noun, name);
 	r = lock_store(store, &lock, err);
 	if (r < 0)
 		return r;
-	(void)snprintf(path, sizeof(path), STORE_NAMES "/%s", name);
-	if (unlinkat(store->fd, path, 0) < 0)
-		return errno == ENOENT ? err_set(err, -ENOENT,
-						 "There is no kernel %s", name)
-				       : store_cannot_write(store, -errno, err);
+	if (unlinkat(store->fd, store_name_of(name).path, 0) < 0)
+		return errno == ENOENT
+			       ? err_set(err, -ENOENT, "There is no %s %s",
+					 store->kind->noun, name)
+			       : store_cannot_write(store, -errno, err);
 	store_default(store, preset);
 	if (strcmp(preset, name) == 0)
 		(void)unlinkat(store->fd, STORE_DEFAULT, 0);

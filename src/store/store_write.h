@@ -10,7 +10,7 @@
 #define ADDING_FILES 6
 
 /**
- * struct adding - a kernel on its way into a store; zeroed at first
+ * struct adding - a kernel or image on its way into a store; zeroed at first
  * @temp:	its files so far; @fd -1: it has its place; @sum: it is
  *		complete; @folder: it is none, but a folder
  */
@@ -85,7 +85,7 @@ int store_pin(struct store *store, const char *name, bool pinned,
 
 /* Note that all files of @seen were just found to be what they were, if that
  * can be written: the next use is quick then. */
-void store_note(struct store *store, const struct record *seen);
+void store_note(struct store *store, struct record *seen);
 
 /* @name is a kernel of @store, or, for a user's, of root's. Return: 0, or
  * -errno with a sentence. */

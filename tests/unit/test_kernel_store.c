@@ -40,7 +40,7 @@ static int tear_down(void **state)
 
 	(void)state;
 	(void)chmod(folder, 0755);
-	assert_int_equal(stores_open(&stores, &err), 0);
+	assert_int_equal(stores_open(&stores, &store_kernels, &err), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(below); i++) {
 		struct buf names = {0};
 		const char *at;
@@ -78,7 +78,7 @@ static void open_all(struct stores *stores)
 {
 	struct err err;
 
-	assert_int_equal(stores_open(stores, &err), 0);
+	assert_int_equal(stores_open(stores, &store_kernels, &err), 0);
 	assert_int_equal(store_create(stores_mine(stores), &err), 0);
 }
 
@@ -88,7 +88,8 @@ static int add(struct store *store, const char *name, const char *text,
 {
 	cleanup_record struct record record = {.format = RECORD_FORMAT,
 					       .name = strdup(name),
-					       .origin = strdup("a test")};
+					       .origin = strdup("a test"),
+					       .has_kernel = true};
 	struct adding adding = {.store = store};
 	int r = adding_text(&adding, text, strlen(text), &record.kernel, err);
 
@@ -361,18 +362,18 @@ static void a_store_that_others_write_is_refused(void **state)
 
 	(void)state;
 	assert_int_equal(chmod(folder, 0775), 0);
-	assert_int_equal(stores_open(&stores, &err), -EPERM);
+	assert_int_equal(stores_open(&stores, &store_kernels, &err), -EPERM);
 	assert_non_null(strstr(err.text, "not to be believed"));
 	stores_close(&stores);
 	assert_int_equal(chmod(folder, 0757), 0);
-	assert_int_equal(stores_open(&stores, &err), -EPERM);
+	assert_int_equal(stores_open(&stores, &store_kernels, &err), -EPERM);
 	stores_close(&stores);
 	if (geteuid() != 0)
 		return;
 	/* Of another user, also for root. */
 	assert_int_equal(chmod(folder, 0755), 0);
 	assert_int_equal(chown(folder, 12345, 12345), 0);
-	assert_int_equal(stores_open(&stores, &err), -EPERM);
+	assert_int_equal(stores_open(&stores, &store_kernels, &err), -EPERM);
 	stores_close(&stores);
 	assert_int_equal(chown(folder, 0, 0), 0);
 }
@@ -429,6 +430,19 @@ static void names(void **state)
 		assert_false(record_is_name(bad[i]));
 }
 
+static void references(void **state)
+{
+	static const char *const bad[] = {"",     "/a",   "a/",     "a//b",
+					  "a:",   "../a", "a/../b", "a%b",
+					  "a/.b", "a b",  "a@b"};
+
+	(void)state;
+	assert_true(record_is_reference("debian:12"));
+	assert_true(record_is_reference("localhost:5000/some/one:1.2_x"));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_false(record_is_reference(bad[i]));
+}
+
 /* What a record names is a digest, whatever its file says. */
 static void records_that_lie(void **state)
 {
@@ -477,6 +491,7 @@ int main(void)
 		WITH_STORE(a_store_that_others_write_is_refused),
 		WITH_STORE(an_initramfs_is_found_while_it_is_whole),
 		cmocka_unit_test(names),
+		cmocka_unit_test(references),
 		cmocka_unit_test(records_that_lie),
 	};
 
