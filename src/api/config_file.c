@@ -106,6 +106,22 @@ static bool config_file_is_there(const struct api_resource *res,
 	       (section->len != 4 || memcmp(section->text, "null", 4) != 0);
 }
 
+/* A CPU template may be in a file of its own, which the value names. */
+static int load_named(struct api *api, const struct api_route *route,
+		      const struct config_section *section, struct err *err)
+{
+	cleanup_buf struct buf path = {0}, text = {0};
+	struct json json;
+	int r;
+
+	json_init(&json, section->text, section->len, err);
+	r = json_read_string(&json, &path);
+	if (r == 0)
+		r = text_file_read(api->vm->config.opener, PATH_CONFIG,
+				   path.data, &text, err);
+	return r < 0 ? r : api_load(api, route, text.data, text.len, err);
+}
+
 static int load_section(struct api *api, const struct api_resource *res,
 			const struct config_section *section, struct err *err)
 {
@@ -113,6 +129,8 @@ static int load_section(struct api *api, const struct api_resource *res,
 		return 0;
 	if (res->load->flags & API_LIST)
 		return load_list(api, res->load, section, err);
+	if (res == &api_cpu_config && section->text[0] == '"')
+		return load_named(api, res->load, section, err);
 	return api_load(api, res->load, section->text, section->len, err);
 }
 

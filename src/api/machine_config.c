@@ -64,6 +64,9 @@ static int apply(struct api_call *call)
 		return err_set(call->err, -EINVAL,
 			       "Machine config error: dirty_ring is a way of "
 			       "track_dirty_pages, which is off.");
+	/* One template at a time; None takes away the custom one, too. */
+	if (body->cpu_template != CPU_TEMPLATE_UNSET)
+		cpu_config_free(&call->api->vm->config.cpu);
 	if (body->cpu_template == CPU_TEMPLATE_NONE)
 		body->cpu_template = CPU_TEMPLATE_UNSET;
 	body->present = true;

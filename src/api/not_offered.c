@@ -70,11 +70,6 @@ static const struct api_route pmem[] = {
 	ROUTE(DELETE, "pmem/{id}", API_POST, hot_plug),
 };
 
-static const struct api_route cpu_config[] = {
-	ROUTE(PUT, "cpu-config", API_PRE, not_offered,
-	      COUNTED(put.cpu_cfg_count)),
-};
-
 static const struct api_route memory_hotplug[] = {
 	ROUTE(PUT, "hotplug/memory", API_PRE, not_offered,
 	      COUNTED(put.hotplug_memory_count)),
@@ -92,8 +87,6 @@ static const struct api_route memory_hotplug[] = {
 	.key = (key_), .show = (show_), .load = &(routes_)[0]
 
 RESOURCE(api_pmem, pmem, KEY("pmem", show_empty, pmem));
-RESOURCE(api_cpu_config, cpu_config,
-	 KEY("cpu-config", show_null, cpu_config));
 RESOURCE(api_memory_hotplug, memory_hotplug,
 	 KEY("memory-hotplug", show_null, memory_hotplug));
 /* clang-format on */

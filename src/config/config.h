@@ -108,6 +108,61 @@ struct machine_config {
 	enum config_cpu_template cpu_template;
 };
 
+/* Bits of a register: those in @filter become @value's. */
+struct cpu_bits {
+	uint64_t filter;
+	uint64_t value;
+};
+
+enum cpu_register {
+	CPU_EAX,
+	CPU_EBX,
+	CPU_ECX,
+	CPU_EDX,
+	CPU_REGISTERS,
+};
+
+/* An extension of KVM by its number: the host must have it, or need not. */
+struct cpu_capability {
+	uint32_t number;
+	uint32_t removed;
+};
+
+struct cpu_register_change {
+	uint32_t which; /* enum cpu_register */
+	struct cpu_bits bitmap;
+};
+
+/**
+ * struct cpu_leaf_change - of what CPUID tells
+ * @flags:	KVM_CPUID_FLAG_*: does the leaf have subleaves
+ * @modifiers:	struct cpu_register_change
+ */
+struct cpu_leaf_change {
+	uint32_t leaf;
+	uint32_t subleaf;
+	uint32_t flags;
+	struct schema_list modifiers;
+};
+
+struct cpu_msr_change {
+	uint32_t addr;
+	struct cpu_bits bitmap;
+};
+
+/**
+ * struct cpu_config - a custom CPU template (vm/template.h)
+ * @kvm_capabilities:	struct cpu_capability
+ * @cpuid_modifiers:	struct cpu_leaf_change
+ * @msr_modifiers:	struct cpu_msr_change
+ */
+struct cpu_config {
+	bool present;
+	struct schema_list kvm_capabilities;
+	struct schema_list cpuid_modifiers;
+	struct schema_list msr_modifiers;
+};
+
 enum config_irqchip {
 	IRQCHIP_SPLIT, /* LAPIC in KVM, our IOAPIC, no PIC, no PIT */
 	IRQCHIP_FULL,  /* KVM's LAPIC, IOAPIC, PIC and PIT */
@@ -277,6 +332,7 @@ struct vm_config {
 	char *id;
 	char *folder;
 	struct machine_config machine;
+	struct cpu_config cpu;
 	struct boot_source_config boot_source;
 	struct serial_config serial;
 	struct drive_config *drives;
@@ -303,6 +359,9 @@ void drive_config_free(struct drive_config *drive);
 void net_config_free(struct net_config *net);
 /* Removes the socket's file, too, if it is still ours. */
 void vsock_config_free(struct vsock_config *vsock);
+
+/* Frees what it holds; nothing of the CPU is changed then. */
+void cpu_config_free(struct cpu_config *cpu);
 
 /* The defaults: version 1, Firecracker's address, no interface. */
 void mmds_config_init(struct mmds_config *mmds);

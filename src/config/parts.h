@@ -58,6 +58,7 @@ struct config_part {
 /* The one list, in the order in which a restore opens them. */
 #define CONFIG_PARTS(PART) \
 	PART(machine) \
+	PART(cpu) \
 	PART(boot_source) \
 	PART(serial) \
 	PART(drives) \
@@ -81,6 +82,7 @@ extern const struct config_part *const config_parts[CONFIG_NR_PARTS];
 
 /* What PUT takes and GET shows; of a list, its items. */
 extern const struct schema_object config_machine;
+extern const struct schema_object config_cpu;
 extern const struct schema_object config_boot_source;
 extern const struct schema_object config_serial;
 extern const struct schema_object config_drive;

@@ -121,6 +121,22 @@ int msrs_list(struct kvm *kvm, struct msr_list *list, struct err *err)
 	return 0;
 }
 
+int msrs_list_also(struct msr_list *list, uint32_t index)
+{
+	unsigned int at = list->nr;
+
+	for (unsigned int i = 0; i < list->nr; i++)
+		if (list->index[i] == index)
+			return 0;
+	if (list->nr == MSRS_MAX)
+		return -E2BIG;
+	for (; at > 0 && comes_last(list->index[at - 1]); at--)
+		list->index[at] = list->index[at - 1];
+	list->index[at] = index;
+	list->nr++;
+	return 0;
+}
+
 /* The kernel stops at the first it cannot read: go on behind it. */
 int msrs_get(struct kvm_vcpu *vcpu, const struct msr_list *list,
 	     struct msr_value *values, unsigned int *nr, struct err *err)

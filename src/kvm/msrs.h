@@ -36,6 +36,15 @@ int msrs_list(struct kvm *kvm, struct msr_list *list,
 	      struct err *err) __must_check;
 
 /**
+ * msrs_list_also() - one more, which the kernel's list may lack
+ *
+ * It comes before the TSC, which is last (msrs.c).
+ *
+ * Return: 0, also when it is there already; -E2BIG.
+ */
+int msrs_list_also(struct msr_list *list, uint32_t index) __must_check;
+
+/**
  * msrs_get() - read those of @list that @vcpu has
  *
  * In one call when it has them all.

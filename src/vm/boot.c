@@ -7,6 +7,8 @@
 #include "base/fd.h"
 #include "boot/loader.h"
 #include "config/drives.h"
+#include "vm/template.h"
+#include "vm/template_static.h"
 
 #include <errno.h>
 
@@ -92,11 +94,23 @@ static int make_vm(struct board *board, struct err *err)
 	return r;
 }
 
+/**
+ * struct vcpu_plan - what all vCPUs have in common
+ * @cpuid:	each is given its own number in it
+ * @template:	what a client changes of them
+ */
+struct vcpu_plan {
+	const struct boot_entry *entry;
+	struct cpuid_topology topology;
+	struct cpuid_table *cpuid;
+	struct cpu_config named;
+	const struct cpu_config *template;
+};
+
 static int set_up_vcpu(const struct board *board, struct vcpu *vcpu,
-		       const struct boot_entry *entry,
-		       struct cpuid_table *cpuid,
-		       const struct cpuid_topology *topology, struct err *err)
+		       const struct vcpu_plan *plan, struct err *err)
 {
+	const struct boot_entry *entry = plan->entry;
 	const struct vcpu_boot boot = {
 		.entry = entry->mode == BOOT_ENTRY_PVH32 ? VCPU_ENTRY_PVH32
 							 : VCPU_ENTRY_LONG64,
@@ -108,10 +122,12 @@ static int set_up_vcpu(const struct board *board, struct vcpu *vcpu,
 	};
 	int r;
 
-	cpuid_set_vcpu(cpuid, vcpu->kvm.id, topology);
-	r = kvm_vcpu_set_cpuid(&vcpu->kvm, cpuid, err);
+	cpuid_set_vcpu(plan->cpuid, vcpu->kvm.id, &plan->topology);
+	r = kvm_vcpu_set_cpuid(&vcpu->kvm, plan->cpuid, err);
 	if (r == 0)
 		r = kvm_vcpu_set_boot_msrs(&vcpu->kvm, err);
+	if (r == 0)
+		r = template_set_msrs(plan->template, &vcpu->kvm, err);
 	if (r == 0 && !board->kvm_vm.split)
 		r = kvm_vcpu_set_virtual_wire(&vcpu->kvm, err);
 	/* The others wait for INIT and SIPI, as KVM made them. */
@@ -120,32 +136,53 @@ static int set_up_vcpu(const struct board *board, struct vcpu *vcpu,
 	return r;
 }
 
+/* What the host can, less what the template takes away, as this shape. */
+static int plan_cpuid(struct board *board, struct vcpu_plan *plan,
+		      struct err *err)
+{
+	const struct vm_config *config = board->env.config;
+	enum config_cpu_template name = config->machine.cpu_template;
+	int r = cpuid_read_supported(&board->kvm, plan->cpuid, err);
+
+	plan->template = &config->cpu;
+	if (r == 0 && name != CPU_TEMPLATE_UNSET) {
+		plan->template = &plan->named;
+		r = template_static_make(name, cpu_identity_of(plan->cpuid),
+					 &plan->named, err);
+	}
+	if (r == 0)
+		r = template_set_cpuid(plan->template, plan->cpuid, err);
+	if (r < 0)
+		return r;
+	cpuid_prepare(plan->cpuid, board->kvm.has_tsc_deadline,
+		      &plan->topology);
+	if (!config->nested)
+		cpuid_hide_nested(plan->cpuid);
+	return 0;
+}
+
 static int make_vcpus(struct machine *m, const struct boot_entry *entry,
 		      struct err *err)
 {
-	struct board *board = &m->board;
-	const struct vm_config *config = board->env.config;
-	const struct machine_config *c = &config->machine;
-	const struct cpuid_topology topology = {
-		.nr_vcpus = c->vcpu_count,
-		.threads_per_core = c->smt && c->vcpu_count > 1 ? 2 : 1,
-	};
+	const struct machine_config *c = &m->board.env.config->machine;
 	cleanup_free struct cpuid_table *cpuid = malloc(sizeof(*cpuid));
+	struct vcpu_plan plan = {
+		.entry = entry,
+		.topology = {.nr_vcpus = c->vcpu_count,
+			     .threads_per_core =
+				     c->smt && c->vcpu_count > 1 ? 2 : 1},
+		.cpuid = cpuid,
+	};
 	int r;
 
 	if (!cpuid)
 		return err_set(err, -ENOMEM, "Out of memory");
 	r = vcpus_create(&m->vcpus, &m->board.kvm_vm, c->vcpu_count, err);
 	if (r == 0)
-		r = cpuid_read_supported(&board->kvm, cpuid, err);
-	if (r < 0)
-		return r;
-	cpuid_prepare(cpuid, board->kvm.has_tsc_deadline, &topology);
-	if (!config->nested)
-		cpuid_hide_nested(cpuid);
+		r = plan_cpuid(&m->board, &plan, err);
 	for (unsigned int i = 0; i < m->vcpus.nr && r == 0; i++)
-		r = set_up_vcpu(board, &m->vcpus.vcpu[i], entry, cpuid,
-				&topology, err);
+		r = set_up_vcpu(&m->board, &m->vcpus.vcpu[i], &plan, err);
+	cpu_config_free(&plan.named);
 	return r;
 }
 
@@ -164,6 +201,8 @@ int boot_machine(struct machine *m, struct err *err)
 		return r;
 	env_mark(env, TIMELINE_KERNEL_READY);
 	r = board_open_kvm(&m->board, err);
+	if (r == 0)
+		r = template_check(&env->config->cpu, &m->board.kvm, err);
 	if (r == 0)
 		r = make_vm(&m->board, err);
 	if (r < 0)

@@ -10,6 +10,7 @@
 #include "image/copy.h"
 #include "vm/machine.h"
 #include "vm/overlay.h"
+#include "vm/template.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +29,8 @@ static int save_machine(struct machine *m, struct snapshot *s, struct buf *text,
 	struct msr_list list;
 	int r = msrs_list(&m->board.kvm, &list, err);
 
+	if (r == 0)
+		r = template_list_msrs(&m->board.env.config->cpu, &list, err);
 	for (unsigned int i = 0; i < m->vcpus.nr && r == 0; i++)
 		r = vcpu_state_get(&m->vcpus.vcpu[i].kvm, &list, &s->vcpus[i],
 				   err);

@@ -8,7 +8,6 @@ import re
 WAITING = {
     "pmem": "pmem devices",
     "hotplug": "memory hot-plug",
-    "cpu-config": "CPU templates",
 }
 
 # Keys of GET /vm/config that such a resource fills.

@@ -78,6 +78,7 @@ static void every_member_has_its_line(void **state)
 	(void)state;
 	EXPECT_COVERED(struct vm_config, &config_rest, mark_parts(bytes));
 	EXPECT_COVERED(struct machine_config, &config_machine);
+	EXPECT_COVERED(struct cpu_config, &config_cpu);
 	EXPECT_COVERED(struct boot_source_config, &config_boot_source);
 	EXPECT_COVERED(struct serial_config, &config_serial);
 	EXPECT_COVERED(struct drive_config, &config_drive);
