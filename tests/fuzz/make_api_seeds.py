@@ -9,6 +9,7 @@ fuzz_api seed counts them.
 
 import hashlib
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -17,8 +18,15 @@ TESTS = HERE.parent
 
 # fuzz_api.c counts the routes with a schema in the order of resources.c.
 SCHEMAS = ["PUT /logger", "PUT /metrics", "PUT /machine-config",
-           "PATCH /machine-config", "PUT /boot-source", "PUT /serial",
-           "PUT /actions", "PATCH /vm"]
+           "PATCH /machine-config", "PUT /cpu-config", "PUT /boot-source",
+           "PUT /serial", "PUT /drives/{id}", "PATCH /drives/{id}",
+           "PUT /network-interfaces/{id}", "PATCH /network-interfaces/{id}",
+           "PUT /vsock", "PUT /mmds/config", "PUT /entropy", "PUT /balloon",
+           "PATCH /balloon", "PATCH /balloon/statistics",
+           "PATCH /balloon/hinting/start", "PUT /snapshot/create",
+           "PUT /snapshot/load", "PUT /actions", "PATCH /vm",
+           "PUT /volt/lease"]
+WITH_ID = re.compile("/(drives|network-interfaces)/.*")
 METHODS = ["GET", "PUT", "PATCH", "DELETE"]
 
 
@@ -66,7 +74,7 @@ def main():
         if kind in seen:
             continue
         seen.add(kind)
-        name = f"{row['method']} {row['path']}"
+        name = f"{row['method']} " + WITH_ID.sub(r"/\1/{id}", row["path"])
         if name in SCHEMAS and text:
             store("api", bytes([2 * SCHEMAS.index(name) + 1]) + text)
             store("json", text)
