@@ -54,12 +54,11 @@ static void print_drives(const struct kernel_found *found)
 	for (unsigned int i = 0; i < DRIVES_COUNT; i++) {
 		enum drives_state state =
 			drives_judge(i, &found->config, &found->modules);
+		const char *means = drives_meaning(i, state);
 
-		(void)printf("  %-16s %-24s %s\n", drives_table[i].what,
-			     drives_name(state),
-			     state == DRIVES_NOT || state == DRIVES_MODULE_LOST
-				     ? drives_table[i].without
-				     : "");
+		(void)printf("  %-16s %-*s%s%s\n", drives_table[i].what,
+			     *means ? 24 : 0, drives_name(state),
+			     *means ? " " : "", means);
 	}
 }
 

@@ -142,6 +142,36 @@ const char *drives_name(enum drives_state state)
 	return "unknown";
 }
 
+/* Of what `volt run` loads before the root is mounted. */
+static bool drives_is_early(enum drives_id id)
+{
+	switch (id) {
+	case DRIVES_BUS:
+	case DRIVES_DISK:
+	case DRIVES_NET:
+	case DRIVES_VSOCK:
+	case DRIVES_EXT4:
+	case DRIVES_XFS:
+	case DRIVES_BTRFS:
+	case DRIVES_SQUASHFS:
+	case DRIVES_EROFS:
+		return true;
+	default:
+		return false;
+	}
+}
+
+const char *drives_meaning(enum drives_id id, enum drives_state state)
+{
+	if (state == DRIVES_NOT || state == DRIVES_MODULE_LOST)
+		return drives_table[id].without;
+	if (state != DRIVES_MODULE)
+		return "";
+	return drives_is_early(id)
+		       ? "`volt run` loads it, if its root is a disk"
+		       : "programs of its root load it, if that has it";
+}
+
 const char *drives_options(enum drives_id id, char out[static 96])
 {
 	const char *const *options = drives_table[id].options;

@@ -72,5 +72,8 @@ enum drives_state drives_judge(enum drives_id id, const struct buf *config,
 /* "built in", "module", "module, not in the store", "no", "unknown" */
 const char *drives_name(enum drives_state state);
 
+/* What that means for the guest, for a person; "": what one expects. */
+const char *drives_meaning(enum drives_id id, enum drives_state state);
+
 /* "CONFIG_ACPI or CONFIG_X86_MPPARSE". @out: 96 bytes. */
 const char *drives_options(enum drives_id id, char out[static 96]);

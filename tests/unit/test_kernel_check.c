@@ -30,6 +30,15 @@ static void what_a_kernel_drives(void **state)
 	assert_int_equal(drives_judge(DRIVES_BUS, &none, &modules),
 			 DRIVES_UNKNOWN);
 #undef STATE
+	assert_string_equal(drives_meaning(DRIVES_BUS, DRIVES_BUILT_IN), "");
+	assert_string_equal(drives_meaning(DRIVES_BUS, DRIVES_NOT),
+			    drives_table[DRIVES_BUS].without);
+	assert_string_equal(drives_meaning(DRIVES_BUS, DRIVES_MODULE_LOST),
+			    drives_table[DRIVES_BUS].without);
+	assert_non_null(strstr(drives_meaning(DRIVES_BUS, DRIVES_MODULE),
+			       "`volt run` loads it"));
+	assert_non_null(strstr(drives_meaning(DRIVES_ENTROPY, DRIVES_MODULE),
+			       "programs of its root load it"));
 	for (unsigned int i = 0; i < DRIVES_COUNT; i++)
 		assert_true(drives_table[i].what && drives_table[i].without &&
 			    drives_table[i].options[0]);
