@@ -124,8 +124,9 @@ static int aptget_ask(const struct apt *apt, const char *name, const char *verb,
 	return program_run(&program, out, said);
 }
 
+/* @what: the package; "": none */
 static int failed(const struct apt *apt, int r, const char *doing,
-		  const struct buf *said)
+		  const char *what, const struct buf *said)
 {
 	char line[256];
 
@@ -133,8 +134,9 @@ static int failed(const struct apt *apt, int r, const char *doing,
 		return err_set(apt->err, -ENOENT,
 			       "There is no apt here: give the package's file "
 			       "instead");
-	return err_set(apt->err, r < 0 ? r : -ENOENT, "apt cannot %s: %s",
-		       doing, program_last_line(said, line));
+	return err_set(apt->err, r < 0 ? r : -ENOENT, "apt cannot %s%s%s: %s",
+		       doing, *what ? " " : "", what,
+		       program_last_line(said, line));
 }
 
 static bool is_source(const struct apt *apt)
@@ -155,7 +157,7 @@ static int follow(const struct apt *apt, const char *package, char *name)
 	}
 	r = aptget_ask(apt, "apt-cache", "depends", package, NULL, &out, &said);
 	if (r != 0)
-		return failed(apt, r, "find the package", &said);
+		return failed(apt, r, "find the package", package, &said);
 	depends = out.data ? strstr(out.data, "Depends:") : NULL;
 	if (!depends || !aptget_depends(apt->wish->prefix, depends, name))
 		return err_set(
@@ -216,7 +218,7 @@ static int download_one(const struct apt *apt, const char *name)
 	cleanup_buf struct buf out = {0}, said = {0};
 	int r = aptget_ask(apt, "apt-get", "download", name, NULL, &out, &said);
 
-	return r != 0 ? failed(apt, r, "download the package", &said) : 0;
+	return r != 0 ? failed(apt, r, "download the package", name, &said) : 0;
 }
 
 /* What the kernel @name is made of besides. */
@@ -228,7 +230,8 @@ static int download_parts(const struct apt *apt, const char *name)
 			   &said);
 
 	if (r != 0)
-		return failed(apt, r, "find the parts of the package", &said);
+		return failed(apt, r, "find the parts of the package", name,
+			      &said);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(aptget_parts); i++)
 		if (out.data && aptget_depends(aptget_parts[i], out.data, part))
 			r = download_one(apt, part);
@@ -432,7 +435,7 @@ static int download_by_own_lists(struct apt *apt, const char *package,
 			break;
 	}
 	if (r != 0)
-		return failed(apt, r, "fetch the list of packages", &said);
+		return failed(apt, r, "fetch the list of packages", "", &said);
 	return download(apt, package, deb);
 }
 

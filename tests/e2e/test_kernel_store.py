@@ -486,6 +486,23 @@ def test_packages_are_kept(store, tmp_path):
     assert next(kept.iterdir()).read_bytes() == whole
 
 
+@pytest.mark.parametrize("package, said", [
+    ("linux-image-6.1-test", "download the package linux-image-6.1-test: "),
+    ("some-kernel", "find the package some-kernel: ")])
+def test_what_apt_cannot_do_is_said(store, tmp_path, package, said):
+    """With the package's name; apt's own sentence often leaves it out."""
+    if not shutil.which("dpkg-deb"):
+        pytest.skip("dpkg-deb is not installed")
+    env = by_apt(tmp_path)
+    for name in ("apt-get", "apt-cache"):
+        (tmp_path / "bin" / name).write_text(
+            '#!/bin/sh\ncase "$*" in *update*) exit 0 ;; esac\n'
+            "echo 'E: no such luck' >&2\nexit 100\n")
+    assert f"apt cannot {said}no such luck" in store.fails(
+        "add", "--package", package, **env)
+    assert store.names() == [] and store.left() == set()
+
+
 def test_a_truncated_download(store, tmp_path):
     """Nothing of it stays."""
     if not shutil.which("dpkg-deb"):
