@@ -64,7 +64,8 @@ def one(ctx, option, build):
     path = volt(ctx.tree, "path", name)
     if not path and build and volt(
             ctx.tree, "build", "--package", "linux-source-6.1", "--suite",
-            "bookworm", "--with", option, "--name", name, "--keep") is not None:
+            "bookworm", "--with", option, "--name", name,
+            "--keep") is not None:
         path = volt(ctx.tree, "path", name)
     return Path(path) if path else None
 
