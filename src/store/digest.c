@@ -7,43 +7,52 @@
 #include "base/fd.h"
 
 #include <errno.h>
-#include <nettle/sha2.h>
 
 #define CHUNK_BYTES KIB(256)
 
-static struct digest digest_finish(struct sha256_ctx *ctx)
+void digest_begin(struct digest_sum *sum)
+{
+	sha256_init(&sum->ctx);
+}
+
+void digest_add(struct digest_sum *sum, const void *data, size_t len)
+{
+	sha256_update(&sum->ctx, len, data);
+}
+
+struct digest digest_end(struct digest_sum *sum)
 {
 	static const char digits[] = "0123456789abcdef";
-	uint8_t sum[SHA256_DIGEST_SIZE];
+	uint8_t bytes[SHA256_DIGEST_SIZE];
 	struct digest out = {0};
 
-	sha256_digest(ctx, sizeof(sum), sum);
-	for (size_t i = 0; i < sizeof(sum); i++) {
-		out.hex[2 * i] = digits[sum[i] >> 4];
-		out.hex[2 * i + 1] = digits[sum[i] & 0xf];
+	sha256_digest(&sum->ctx, sizeof(bytes), bytes);
+	for (size_t i = 0; i < sizeof(bytes); i++) {
+		out.hex[2 * i] = digits[bytes[i] >> 4];
+		out.hex[2 * i + 1] = digits[bytes[i] & 0xf];
 	}
 	return out;
 }
 
 struct digest digest_of(const void *data, size_t len)
 {
-	struct sha256_ctx ctx;
+	struct digest_sum sum;
 
-	sha256_init(&ctx);
-	sha256_update(&ctx, len, data);
-	return digest_finish(&ctx);
+	digest_begin(&sum);
+	digest_add(&sum, data, len);
+	return digest_end(&sum);
 }
 
 int digest_of_file(int fd, uint64_t size, struct progress *progress,
 		   struct digest *out)
 {
 	cleanup_free uint8_t *chunk = malloc(CHUNK_BYTES);
-	struct sha256_ctx ctx;
+	struct digest_sum sum;
 	uint64_t off = 0;
 
 	if (!chunk)
 		return -ENOMEM;
-	sha256_init(&ctx);
+	digest_begin(&sum);
 	while (off < size) {
 		size_t len = size - off < CHUNK_BYTES ? (size_t)(size - off)
 						      : CHUNK_BYTES;
@@ -51,11 +60,11 @@ int digest_of_file(int fd, uint64_t size, struct progress *progress,
 
 		if (r < 0)
 			return r;
-		sha256_update(&ctx, len, chunk);
+		digest_add(&sum, chunk, len);
 		off += len;
 		progress_tell(progress, "reading", off, size);
 	}
-	*out = digest_finish(&ctx);
+	*out = digest_end(&sum);
 	return 0;
 }
 

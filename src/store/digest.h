@@ -8,6 +8,8 @@
 
 #include "base/err.h"
 
+#include <nettle/sha2.h>
+
 #define DIGEST_HEX 64
 
 /* 64 lower-case hex digits and a NUL. */
@@ -16,6 +18,15 @@ struct digest {
 };
 
 struct digest digest_of(const void *data, size_t len);
+
+/* The same piece by piece: begin, add, end. */
+struct digest_sum {
+	struct sha256_ctx ctx;
+};
+
+void digest_begin(struct digest_sum *sum);
+void digest_add(struct digest_sum *sum, const void *data, size_t len);
+struct digest digest_end(struct digest_sum *sum);
 
 /**
  * digest_of_file() - of @size bytes from the start of @fd
