@@ -3,6 +3,7 @@
  * commands.c - the table of `volt`'s commands
  */
 #include "cli/cli.h"
+#include "cli/image.h"
 #include "cli/kernel.h"
 
 const struct command cli_commands[] = {
@@ -37,6 +38,13 @@ const struct command cli_commands[] = {
 	{&cmd_pool_drain_page, cmd_pool_drain},
 	{&cmd_pool_rm_page, cmd_pool_rm},
 	{&cmd_pool_metrics_page, cmd_pool_metrics},
+	{&cmd_image_page, NULL},
+	{&cmd_image_add_page, cmd_image_add},
+	{&cmd_image_pull_page, cmd_image_pull},
+	{&cmd_image_ls_page, cmd_image_ls},
+	{&cmd_image_info_page, cmd_image_info},
+	{&cmd_image_rm_page, cmd_image_rm},
+	{&cmd_image_gc_page, cmd_image_gc},
 	{&cmd_kernel_page, NULL},
 	{&cmd_kernel_add_page, cmd_kernel_add},
 	{&cmd_kernel_build_page, cmd_kernel_build},

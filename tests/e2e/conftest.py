@@ -29,8 +29,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = (ROOT / os.environ.get("VOLT_BUILD", "build")).resolve()
 LAB = ROOT / "tests/lab/run"
 
-# No test depends on the kernels that this machine's store has.
+# No test depends on the kernels and images that this machine has.
 os.environ["VOLT_STORE"] = "/nonexistent"
+os.environ["VOLT_IMAGES"] = "/nonexistent"
 
 # A test that can do more, given hours, does so in `make check-long`.
 LONG = os.environ.get("VOLT_TEST_LONG") == "1"

@@ -64,6 +64,10 @@ BASES = {
     "volt pool create": [["none", "none"]], "volt pool ls": [["none"]],
     "volt pool resize": [["none", "1"]], "volt pool metrics": [[]],
     "volt pool": [["none"]],
+    **{f"volt image {x}": [["none"]] for x in ("add", "info", "rm")},
+    # Of no registry: it is skopeo who would ask, and the name is none.
+    "volt image pull": [["none/none/"]],
+    "volt image ls": [[]], "volt image gc": [[]], "volt image": [["none"]],
     "volt kernel ls": [[]], "volt kernel gc": [[]], "volt kernel": [["none"]],
 }
 # These do their work at once, or make the file that they are given.
@@ -120,7 +124,8 @@ class Person:
                            "--clear-groups", "--inh-caps=-all"]
         self.env = {"XDG_RUNTIME_DIR": str(self.folder / "run"), "PATH":
                     os.environ["PATH"], "HOME": str(self.folder),
-                    "VOLT_STORE": str(self.folder / "store")}
+                    "VOLT_STORE": str(self.folder / "store"),
+                    "VOLT_IMAGES": str(self.folder / "images")}
 
     def left(self):
         """What is there: in the folder, and as sockets of VMs."""
