@@ -443,7 +443,10 @@ static int compare_old(const struct store *store, struct record *record,
 	if (r < 0)
 		return r;
 	record->pinned = old.pinned;
-	if (is_new(true, record_main(record), true, record_main(&old)))
+	/* How an image is run is as much of it as its files. */
+	if (is_new(true, record_main(record), true, record_main(&old)) ||
+	    (store->kind->images &&
+	     is_new(true, &record->config, old.has_config, &old.config)))
 		return replace ? 0
 			       : err_set(err, -EEXIST,
 					 "There is another %s %s already: "
