@@ -13,12 +13,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#define PULL_MESSAGE "msg=\""
+
 int pull_layout(const char *reference, const char *folder, bool plain,
 		struct progress *progress, struct err *err)
 {
 	cleanup_free char *from = NULL, *to = NULL;
 	cleanup_buf struct buf out = {0}, said = {0};
-	char line[256], shown[256];
+	char line[256], shown[256], name[200];
+	const char *why;
 	int r;
 
 	if (asprintf(&from, "docker://%s", reference) < 0 ||
@@ -49,7 +52,11 @@ int pull_layout(const char *reference, const char *folder, bool plain,
 	if (r < 0)
 		return err_set(err, r, "skopeo cannot be run: %s", err_name(r));
 	(void)program_last_line(&said, line);
-	(void)clean_text(shown, sizeof(shown), line, strlen(line));
-	return err_set(err, -EIO, "%s cannot be pulled: skopeo says: %s",
-		       reference, shown[0] ? shown : "nothing");
+	/* Behind a time and a level. */
+	why = strstr(line, PULL_MESSAGE);
+	why = why ? why + strlen(PULL_MESSAGE) : line;
+	(void)clean_text(shown, sizeof(shown), why, strlen(why));
+	(void)clean_text(name, sizeof(name), reference, strlen(reference));
+	return err_set(err, -EIO, "Cannot pull '%s': skopeo says: %s", name,
+		       shown[0] ? shown : "nothing");
 }

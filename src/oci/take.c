@@ -505,7 +505,7 @@ int take_image(struct adding *adding, const struct take *take,
 	if (r == 0)
 		r = take_set_text(reference, t.manifest.reference, err);
 	else
-		(void)err_prefix(err, "%s ", tar_show(take->path).text);
+		(void)err_prefix(err, "Source %s ", tar_show(take->path).text);
 	fstree_free(&t.tree);
 	bundle_free(&t.bundle);
 	manifest_free(&t.manifest);

@@ -561,7 +561,7 @@ def test_pull(images, tmp_path, registry):
     sound(images.info(name)["file"])
     assert "was there already" in images.ok("pull", "--plain-http", name)
     said = images.fails("pull", "--plain-http", f"{registry}/none:1")
-    assert "cannot be pulled: skopeo says:" in said
+    assert f"Cannot pull '{registry}/none:1': skopeo says: " in said
     # It speaks no TLS.
     assert "skopeo says:" in images.fails("pull", name)
 
