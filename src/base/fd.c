@@ -5,6 +5,7 @@
 #include "base/fd.h"
 
 #include <errno.h>
+#include <linux/fs.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -24,6 +25,11 @@ void fd_close(int *fd)
 ssize_t fd_preadv(int fd, const struct iovec *iov, int nr, off_t off)
 {
 	return syscall(SYS_preadv2, fd, iov, (long)nr, off, 0L, 0);
+}
+
+ssize_t fd_preadv_now(int fd, const struct iovec *iov, int nr, off_t off)
+{
+	return syscall(SYS_preadv2, fd, iov, (long)nr, off, 0L, RWF_NOWAIT);
 }
 
 ssize_t fd_pwritev(int fd, const struct iovec *iov, int nr, off_t off,

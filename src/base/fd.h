@@ -47,6 +47,10 @@ static inline void free_ptr(void *p)
 /* @off: -1 reads on where the descriptor stands, as of a stream. */
 ssize_t fd_preadv(int fd, const struct iovec *iov, int nr, off_t off);
 
+/* Only what is in memory already: -1 and EAGAIN where nothing is, EOPNOTSUPP
+ * where that cannot be told. */
+ssize_t fd_preadv_now(int fd, const struct iovec *iov, int nr, off_t off);
+
 /* @flags: RWF_*, or 0. */
 ssize_t fd_pwritev(int fd, const struct iovec *iov, int nr, off_t off,
 		   int flags);

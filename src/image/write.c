@@ -11,6 +11,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /**
@@ -19,6 +22,10 @@
  * @region:	of it
  * @region_off:	where the region begins in the file
  * @file:	the first of the memory's files that is not passed yet
+ * @base:	pages that it has just so are left out; NULL: all are written
+ * @room:	what it holds in [@room_at, @room_end)
+ * @known:	that was read; else nothing there is compared
+ * @runs:	that were passed over
  */
 struct writer {
 	const struct gmem *mem;
@@ -29,7 +36,20 @@ struct writer {
 	const struct gmem_region *region;
 	uint64_t region_off;
 	unsigned int file;
+	const struct image *base;
+	uint8_t *room;
+	uint64_t room_at;
+	uint64_t room_end;
+	bool known;
+	unsigned int runs;
 };
+
+/* Of the base, at once. */
+#define WRITE_ROOM KIB(64)
+/* A share of the pages that makes it pay to compare them: one in so many. */
+#define WRITE_SHARE 8u
+/* Where it does not, a run in so many is compared. */
+#define WRITE_LOOK 16u
 
 /* [@from, @to) of the region is written to the file. */
 static void note_fresh(struct writer *w, uint64_t from, uint64_t to)
@@ -48,6 +68,61 @@ static void note_fresh(struct writer *w, uint64_t from, uint64_t to)
 			memory_picks_add(fresh, first + at / PAGE_SIZE, 1);
 }
 
+/* ---- what the base has just so ---- */
+
+static bool compare_pays(struct writer *w)
+{
+	const struct memory_stats *s = w->stats;
+
+	return s->compared < WRITE_TRY ||
+	       s->same * WRITE_SHARE >= s->compared ||
+	       ++w->runs % WRITE_LOOK == 0;
+}
+
+/* The base's bytes from @at on, of one file, as far as they are in memory. */
+static void compare_read(struct writer *w, uint64_t at, uint64_t end)
+{
+	const struct image_piece *p = image_piece_of(w->base, at);
+	struct iovec room = {.iov_base = w->room};
+	ssize_t n = 0;
+
+	end = end < p->end ? end : p->end;
+	end = end < at + WRITE_ROOM ? end : at + WRITE_ROOM;
+	room.iov_len = end - at;
+	if (compare_pays(w))
+		n = fd_preadv_now(w->base->layer[p->layer].fd, &room, 1,
+				  (off_t)at);
+	w->known = n >= (ssize_t)PAGE_SIZE;
+	w->room_at = at;
+	w->room_end = w->known ? at + align_down((uint64_t)n, PAGE_SIZE) : end;
+}
+
+/* The page at @at of the region; those up to @to are asked for next. */
+static bool is_as_base(struct writer *w, uint64_t at, uint64_t to)
+{
+	uint64_t in_image = w->region_off + at;
+	bool same;
+
+	if (!w->base)
+		return false;
+	if (in_image < w->room_at || in_image >= w->room_end)
+		compare_read(w, in_image, w->region_off + to);
+	if (!w->known)
+		return false;
+	same = memcmp(w->room + (in_image - w->room_at), w->region->hva + at,
+		      PAGE_SIZE) == 0;
+	w->stats->compared++;
+	w->stats->same += same;
+	return same;
+}
+
+static bool is_left_out(struct writer *w, uint64_t at, uint64_t to)
+{
+	if (w->kind == MEMORY_FULL)
+		return image_page_is_zero(w->region->hva + at);
+	return is_as_base(w, at, to);
+}
+
 /* [@from, @to) of the region, through the mapping. */
 static int memory_write_pages(struct writer *w, uint64_t from, uint64_t to)
 {
@@ -55,8 +130,7 @@ static int memory_write_pages(struct writer *w, uint64_t from, uint64_t to)
 	uint64_t start = from;
 
 	for (uint64_t at = from; at <= to; at += PAGE_SIZE) {
-		bool skip = at == to || (w->kind == MEMORY_FULL &&
-					 image_page_is_zero(hva + at));
+		bool skip = at == to || is_left_out(w, at, to);
 		int r;
 
 		if (!skip)
@@ -238,9 +312,19 @@ static int set_size(int fd, uint64_t size)
 	return 0;
 }
 
+/* Into an empty file alone. Return: 0 or -ENOMEM. */
+static int compare_begin(struct writer *w, const struct image *base)
+{
+	if (!base || w->kind == MEMORY_FULL || lseek(w->fd, 0, SEEK_END) != 0)
+		return 0;
+	w->room = malloc(WRITE_ROOM);
+	w->base = base;
+	return w->room ? 0 : -ENOMEM;
+}
+
 int memory_write(const struct gmem *mem, int pagemap, int fd,
-		 enum memory_kind kind, struct memory_stats *stats,
-		 struct err *err)
+		 enum memory_kind kind, const struct image *base,
+		 struct memory_stats *stats, struct err *err)
 {
 	struct writer w = {
 		.mem = mem,
@@ -249,14 +333,17 @@ int memory_write(const struct gmem *mem, int pagemap, int fd,
 		.kind = kind,
 		.stats = stats,
 	};
-	int r = set_size(fd, mem->size);
+	int r = compare_begin(&w, base);
 
 	*stats = (struct memory_stats){0};
+	if (r == 0)
+		r = set_size(fd, mem->size);
 	for (unsigned int i = 0; i < mem->nr_regions && r == 0; i++) {
 		w.region = &mem->region[i];
 		r = kind == MEMORY_DIRTY ? write_dirty(&w) : write_region(&w);
 		w.region_off += w.region->size;
 	}
+	free(w.room);
 	if (r < 0)
 		return err_set(
 			err, r, "Cannot write %llu MiB of guest memory: %s",

@@ -309,6 +309,7 @@ static int build(struct vm *vm, const struct vm_restore *how,
 	if (r == 0)
 		r = make_machine(vm, source, err);
 	snapshot_identity_of(s, &vm->base);
+	vm->mapped = vm->base.label.moment;
 	if (r == 0)
 		r = restore_run(vm, how->resume, err);
 	steps_end(source->steps, "vCPU threads");

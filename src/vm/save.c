@@ -205,6 +205,18 @@ static void warn_of_pagemap(const struct machine *m, enum memory_kind kind)
 	log_warn("%s: all count as written", why.text);
 }
 
+/* What a diff differs from, where this VM has that mapped. */
+static const struct image *image_below(const struct saving *saving)
+{
+	const struct vm *vm = saving->vm;
+	const struct pager *pager = &vm->machine->board.pager;
+	uint64_t base = saving->who.label.base;
+
+	return base != 0 && base == vm->mapped && pager->kind == PAGER_FILE
+		       ? &pager->image
+		       : NULL;
+}
+
 static int save_write_memory(struct saving *saving, struct err *err)
 {
 	struct machine *m = saving->vm->machine;
@@ -213,16 +225,18 @@ static int save_write_memory(struct saving *saving, struct err *err)
 
 	warn_of_pagemap(m, saving->kind);
 	r = memory_write(&m->board.mem, m->pagemap, saving->files.memory,
-			 saving->kind, &stats, err);
+			 saving->kind, image_below(saving), &stats, err);
 
 	steps_end(saving->steps, "guest memory dump");
 	if (r == 0 && pager_is_lost(&m->board.pager))
 		r = err_set(err, -EIO, UFFD_GONE);
 	if (r < 0)
 		return r;
-	log_info("Guest memory: %llu KiB written, %llu KiB copied, of %llu KiB",
+	log_info("Guest memory: %llu KiB written, %llu KiB copied, %llu KiB "
+		 "as in the base, of %llu KiB",
 		 (unsigned long long)(stats.written >> 10),
 		 (unsigned long long)(stats.copied >> 10),
+		 (unsigned long long)(stats.same * (PAGE_SIZE >> 10)),
 		 (unsigned long long)(m->board.mem.size >> 10));
 	r = check_holes(saving, &stats, err);
 	if (r == 0)

@@ -70,6 +70,7 @@ struct sandbox;
  * @exit_code:	an enum exit_code once it ended, -1 while it lives
  * @base:	the snapshot that a diff of now would differ from; moment 0:
  *		none
+ * @mapped:	the moment that the memory was restored to; 0: it was not
  * @handover:	pagemap, smaps and boot id: what a jailer left, which main() may
  *		set after vm_init(), else by vm_look_at_host()
  * @sandbox:	locks the process before the guest runs; NULL: nobody does
@@ -101,6 +102,7 @@ struct vm {
 	struct timeline timeline;
 	struct steps restore_steps; /* none after a start */
 	struct snapshot_identity base;
+	uint64_t mapped;
 	int (*lock)(struct vm *vm, void *ctx, struct err *err);
 	void *lock_ctx;
 	bool locked;

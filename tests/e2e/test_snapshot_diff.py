@@ -509,3 +509,45 @@ def test_a_diff_without_its_base_is_refused(vmm, tmp_path):
             ("s9", "s1", "No such file")):
         done = merge(tmp_path / first, tmp_path / second)
         assert done.returncode == 1 and text in done.stderr, done.stderr
+
+
+def stored_pages(fd):
+    """Of the guest's area."""
+    at, found = AREA, set()
+    while True:
+        try:
+            data = os.lseek(fd, at, os.SEEK_DATA)
+        except OSError:  # ENXIO: none behind
+            return found
+        at = os.lseek(fd, data, os.SEEK_HOLE)
+        found.update(range((data - AREA) // PAGE, (at - AREA) // PAGE))
+
+
+@pytest.mark.parametrize("track", [False, True], ids=["pagemap", "log"])
+def test_the_same_bytes_again(vmm, tmp_path, track):
+    """What a clone writes as it was is not in its diff; what it changed and
+    changed back since its last one is in the next."""
+    first, second, third = (tmp_path / name for name in ("s0", "s1", "s2"))
+    run, api = start(vmm, tmp_path)
+    asked(run, "w 0 600 1", "wrote")
+    memory = save(api, first, "Full")
+    run.process.kill()
+    with open(memory, "rb") as file:
+        try:
+            os.preadv(file.fileno(), [bytearray(PAGE)], AREA, os.RWF_NOWAIT)
+        except OSError as why:
+            pytest.skip(f"the file system does not say what is cached: {why}")
+    flags = ["--track-dirty-pages"] if track else []
+    run, api = start(vmm, tmp_path, *flags, restore=first)
+    asked(run, "w 0 600 1", "wrote")
+    asked(run, "w 10 3 2", "wrote")
+    save(api, second)
+    asked(run, "w 10 3 1", "wrote")
+    save(api, third)
+    run.process.kill()
+    for folder, pages in ((second, {10, 11, 12}),
+                          (third, {10, 11, 12} if track else set())):
+        with open(folder / "memory.snap", "rb") as file:
+            assert stored_pages(file.fileno()) == pages, folder
+    check_clone(vmm, second, "c 0 10 1", "c 10 3 2", "c 13 587 1")
+    check_clone(vmm, third, "c 0 600 1")

@@ -77,7 +77,7 @@ static void write_it(const struct gmem *mem, int fd, enum memory_kind kind,
 {
 	struct err err;
 
-	if (memory_write(mem, pagemap, fd, kind, stats, &err) < 0)
+	if (memory_write(mem, pagemap, fd, kind, NULL, stats, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(lseek(fd, 0, SEEK_END), mem->size);
 }
@@ -372,9 +372,9 @@ static void a_file_that_cannot_grow(void **state)
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
 	small.rlim_max = old.rlim_max;
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-	assert_int_equal(
-		memory_write(&mem, pagemap, fd, MEMORY_FULL, &stats, &err),
-		-EFBIG);
+	assert_int_equal(memory_write(&mem, pagemap, fd, MEMORY_FULL, NULL,
+				      &stats, &err),
+			 -EFBIG);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 	assert_non_null(strstr(err.text, "16 MiB"));
 	gmem_fini(&mem);
