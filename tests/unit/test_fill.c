@@ -113,7 +113,7 @@ static void the_hot_run(void **state)
 	assert_int_equal(workset_add(&hot, 3), 0);
 	make(&s);
 	assert_int_equal(fill_hot(&s.fill, &hot, PAGES, &err), 0);
-	assert_int_equal(s.mem[3 * PAGE_SIZE], 4);
+	assert_int_equal(s.mem[(size_t)3 * PAGE_SIZE], 4);
 	unmake(&s);
 	make(&s);
 	break_disk(&s);
@@ -143,9 +143,9 @@ static void a_page_that_is_waited_for(void **state)
 	make(&s);
 	break_disk(&s);
 	all.start = (uintptr_t)s.mem;
-	assert_int_equal(
-		pthread_create(&toucher, NULL, touch, s.mem + 5 * PAGE_SIZE),
-		0);
+	assert_int_equal(pthread_create(&toucher, NULL, touch,
+					s.mem + (size_t)5 * PAGE_SIZE),
+			 0);
 	for (unsigned int ms = 0; ms < 30000 && r == 0; ms++) {
 		r = fill_serve(&s.fill, &err);
 		(void)usleep(1000);

@@ -109,7 +109,8 @@ static void same_pages_are_left_out(void **state)
 	fill(&mem, 65, 5, 1); /* as below the diff: that is something else */
 	fill(&mem, 20, 5, 0);
 	fill(&mem, 200, 5, 7);
-	assert_int_equal(gmem_discard(&mem, 30 * PAGE_SIZE, PAGE_SIZE), 0);
+	assert_int_equal(gmem_discard(&mem, (gpa_t)30 * PAGE_SIZE, PAGE_SIZE),
+			 0);
 	diff = write_diff(&mem, &image, new_file(0), &stats);
 	for (uint64_t i = 0; i < 256; i++) {
 		bool kept = (i >= 65 && i < 70) || (i >= 20 && i < 25) ||
