@@ -110,14 +110,15 @@ int api_lock(struct vm *vm, void *ctx, struct err *err)
 	return 0;
 }
 
-/* What a machine takes of the process is opened here; the rest of what it
- * opens later a request names. */
+/* What a machine takes of the process is opened here, and KVM's part of it made
+ * as far as it is known; the rest of what it opens later a request names. */
 int api_lock_first(struct api *api, struct err *err)
 {
 	struct vm *vm = api->vm;
 
 	vm_look_at_host(vm);
 	vm_open_output(vm);
+	vm_make_ahead(vm);
 	api->opener.locked = true;
 	return sandbox_lock(vm->sandbox, err);
 }

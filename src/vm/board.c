@@ -49,9 +49,19 @@ int board_note_file(struct board_file *file, int fd, const char *path,
 
 int board_open_kvm(struct board *board, struct err *err)
 {
-	int fd = path_open(board->env.config->opener, PATH_KVM, NULL, err);
+	int fd;
 
+	if (kvm_ahead_take(board->env.ahead, &board->kvm))
+		return 0;
+	fd = path_open(board->env.config->opener, PATH_KVM, NULL, err);
 	return kvm_open(&board->kvm, fd, err);
+}
+
+int board_make_vm(struct board *board, struct err *err)
+{
+	if (kvm_ahead_take_vm(board->env.ahead, &board->kvm_vm, &board->kvm))
+		return 0;
+	return kvm_vm_init(&board->kvm_vm, &board->kvm, err);
 }
 
 /* KVM notes what the guest writes when this is asked for as it gets memory. */

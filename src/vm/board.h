@@ -57,6 +57,9 @@ int board_note_file(struct board_file *file, int fd, const char *path,
 /* Return: 0 or -errno with a sentence. */
 int board_open_kvm(struct board *board, struct err *err) __must_check;
 
+/* The VM, behind the last one. Return: 0 or -errno with a sentence. */
+int board_make_vm(struct board *board, struct err *err) __must_check;
+
 /* Tell KVM of guest memory. Return: 0 or -errno with a sentence. */
 int board_give_memory(struct board *board, struct err *err) __must_check;
 

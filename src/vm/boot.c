@@ -85,7 +85,7 @@ static int vm_boot_load(struct board *board, struct boot_entry *entry,
 static int make_vm(struct board *board, struct err *err)
 {
 	bool split = board->env.config->irqchip == IRQCHIP_SPLIT;
-	int r = kvm_vm_init(&board->kvm_vm, &board->kvm, err);
+	int r = board_make_vm(board, err);
 
 	if (r == 0)
 		r = board_give_memory(board, err);

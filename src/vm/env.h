@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "host/handover.h"
 #include "host/loop.h"
+#include "kvm/kvm.h"
 #include "vm/timeline.h"
 
 struct metrics;
@@ -38,6 +39,7 @@ enum vm_end_reason {
  * @mmds:	the metadata service; NULL: the configuration has none
  * @sandbox:	has the threads' filters; NULL: there are none
  * @host:	what was opened before the process was locked
+ * @ahead:	what of KVM was made then; may be none
  * @exit_code:	negative while the VM lives
  * @end:	ends the VM; the first call counts. Any thread
  */
@@ -51,6 +53,7 @@ struct vm_env {
 	struct sandbox *sandbox;
 	struct timeline *timeline;
 	const struct handover *host;
+	struct kvm_ahead *ahead;
 	const _Atomic int *exit_code;
 	void (*end)(void *ctx, enum vm_end_reason why);
 	void *ctx;

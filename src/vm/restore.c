@@ -156,7 +156,7 @@ static int restore_machine(struct machine *m, struct machine_source *src,
 		      : memory_from_file(m, src, err);
 	steps_end(steps, "memory mmap");
 	if (r == 0)
-		r = kvm_vm_init(&m->board.kvm_vm, &m->board.kvm, err);
+		r = board_make_vm(&m->board, err);
 	steps_end(steps, "KVM VM create");
 	if (r == 0)
 		r = board_give_memory(&m->board, err);

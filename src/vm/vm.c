@@ -35,6 +35,7 @@ int vm_init(struct vm *vm, struct loop *loop)
 	vm->exit_code = -1;
 	vm->handover.pagemap = -1;
 	vm->handover.smaps = -1;
+	vm->ahead = KVM_AHEAD_NONE;
 	vm->end = (struct loop_source){
 		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.events = EPOLLIN,
@@ -61,6 +62,15 @@ void vm_look_at_host(struct vm *vm)
 	host->smaps = path_open(opener, PATH_SMAPS, NULL, NULL);
 	(void)path_read_text(opener, PATH_BOOT_ID, host->boot_id,
 			     sizeof(host->boot_id));
+}
+
+/* Where there is none the start says why. */
+void vm_make_ahead(struct vm *vm)
+{
+	int fd = path_open(vm->config.opener, PATH_KVM, NULL, NULL);
+
+	if (kvm_ahead_make(&vm->ahead, fd, NULL) < 0)
+		log_debug("No VM is made ahead");
 }
 
 int vm_guest_usage(const struct vm *vm, uint64_t *size, struct usage *usage)
@@ -123,6 +133,7 @@ void vm_fini(struct vm *vm)
 	fd_close(&vm->end.fd);
 	fd_close(&vm->handover.pagemap);
 	fd_close(&vm->handover.smaps);
+	kvm_ahead_fini(&vm->ahead);
 	vm_config_fini(&vm->config);
 }
 
@@ -179,6 +190,7 @@ int vm_new_machine(struct vm *vm, struct machine **out, struct err *err)
 		.sandbox = vm->sandbox,
 		.timeline = &vm->timeline,
 		.host = &vm->handover,
+		.ahead = &vm->ahead,
 		.exit_code = &vm->exit_code,
 		.end = end_for,
 		.ctx = vm,

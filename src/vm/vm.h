@@ -19,6 +19,7 @@
 #include "host/handover.h"
 #include "host/loop.h"
 #include "image/identity.h"
+#include "kvm/kvm.h"
 #include "mem/usage.h"
 #include "mmds/mmds.h"
 #include "vm/steps.h"
@@ -112,6 +113,7 @@ struct vm {
 	int (*meet_vsock)(struct vm *vm, struct err *err);
 	void (*changed)(struct vm *vm);
 	struct handover handover;
+	struct kvm_ahead ahead;
 };
 
 /* Return: 0 or -errno. */
@@ -130,6 +132,10 @@ void vm_look_at_host(struct vm *vm);
 /* For the same caller: open what the console writes to, our standard output,
  * into vm->output. Once. */
 void vm_open_output(struct vm *vm);
+
+/* For the same caller: open KVM and make a VM, which the first machine takes.
+ * Once. */
+void vm_make_ahead(struct vm *vm);
 
 /**
  * vm_guest_usage() - whose memory the guest takes (mem/usage.h)
