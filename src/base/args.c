@@ -233,6 +233,30 @@ static int no_value(struct parser *p, const struct arg *arg)
 	return -EINVAL;
 }
 
+/* What was given: @text is behind "=", or NULL; then argv[*i] moves on to the
+ * value. */
+static int take_given(struct parser *p, const struct arg *arg, const char *text,
+		      int argc, char **argv, int *i)
+{
+	int r = check_once(p, arg);
+
+	if (r < 0)
+		return r;
+	if (arg->kind == ARG_FLAG && text)
+		return err_set(p->err, -EINVAL, "--%s takes no value",
+			       arg->name);
+	if (arg->kind != ARG_FLAG && !text) {
+		text = *i + 1 < argc ? argv[++*i] : NULL;
+		if (!text || strncmp(text, "--", 2) == 0)
+			return no_value(p, arg);
+	}
+	if (p->args->nr_given == ARGS_GIVEN_MAX)
+		return err_set(p->err, -EINVAL, "There are too many options");
+	p->args->given[p->args->nr_given].arg = arg;
+	p->args->given[p->args->nr_given++].text = text;
+	return args_set_value(p, arg, text);
+}
+
 /* The option at argv[*i], which moves on to its value. */
 static int take_option(struct parser *p, int argc, char **argv, int *i)
 {
@@ -249,22 +273,36 @@ static int take_option(struct parser *p, int argc, char **argv, int *i)
 		p->args->help = true;
 		return 0;
 	}
-	r = check_once(p, arg);
-	if (r < 0)
-		return r;
-	if (arg->kind == ARG_FLAG && text)
-		return err_set(p->err, -EINVAL, "--%s takes no value",
-			       arg->name);
-	if (arg->kind != ARG_FLAG && !text) {
-		text = *i + 1 < argc ? argv[++*i] : NULL;
-		if (!text || strncmp(text, "--", 2) == 0)
-			return no_value(p, arg);
+	return take_given(p, arg, text, argc, argv, i);
+}
+
+static const struct arg *args_find_letter(const struct args_page *page,
+					  char letter)
+{
+	for (size_t i = 0; i < page->nr_args; i++)
+		if (page->args[i].letter == letter)
+			return &page->args[i];
+	return NULL;
+}
+
+/* "-i", "-it", "-e VALUE": only the last one may have a value. */
+static int take_letters(struct parser *p, int argc, char **argv, int *i)
+{
+	const char *word = argv[*i];
+	int r = 0;
+
+	if (strcmp(word, "-h") == 0) {
+		p->args->help = true;
+		return 0;
 	}
-	if (p->args->nr_given == ARGS_GIVEN_MAX)
-		return err_set(p->err, -EINVAL, "There are too many options");
-	p->args->given[p->args->nr_given].arg = arg;
-	p->args->given[p->args->nr_given++].text = text;
-	return args_set_value(p, arg, text);
+	for (const char *at = word + 1; *at && r == 0; at++) {
+		const struct arg *arg = args_find_letter(p->page, *at);
+
+		if (!arg || (arg->kind != ARG_FLAG && at[1]))
+			return unexpected(p, word, word);
+		r = take_given(p, arg, NULL, argc, argv, i);
+	}
+	return r;
 }
 
 static int args_take_word(struct parser *p, char *word)
@@ -287,6 +325,12 @@ static int take_rest(struct parser *p, char **words)
 	return r;
 }
 
+static int take_command(struct parser *p, char **words)
+{
+	p->args->command = words;
+	return 0;
+}
+
 static int args_take_all(struct parser *p, int argc, char **argv)
 {
 	int r = 0;
@@ -298,10 +342,10 @@ static int args_take_all(struct parser *p, int argc, char **argv)
 			return take_rest(p, argv + i + 1);
 		if (strncmp(word, "--", 2) == 0)
 			r = take_option(p, argc, argv, &i);
-		else if (strcmp(word, "-h") == 0)
-			p->args->help = true;
 		else if (word[0] == '-' && word[1])
-			r = unexpected(p, word, word);
+			r = take_letters(p, argc, argv, &i);
+		else if (p->page->command)
+			return take_command(p, argv + i);
 		else
 			r = args_take_word(p, word);
 	}
@@ -352,6 +396,37 @@ bool args_asks_for(int argc, char **argv, const char *word)
 	return false;
 }
 
+/* The same of a page whose words are a command. A value may say anything; so it
+ * is told from a word as args_take_all() tells it. */
+static bool args_asks_for_help(const struct args_page *page, int argc,
+			       char **argv)
+{
+	struct err ignored;
+	struct parser p = {.page = page, .err = &ignored};
+
+	if (!page->command)
+		return args_asks_for(argc, argv, "--help");
+	for (int i = 1; i < argc && argv[i][0] == '-' && argv[i][1]; i++) {
+		const char *word = argv[i];
+		const struct arg *arg = NULL;
+
+		if (strcmp(word, "--") == 0)
+			return false;
+		if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+			return true;
+		if (strncmp(word, "--", 2) != 0)
+			arg = args_find_letter(page, word[strlen(word) - 1]);
+		else if (strchr(word, '=') ||
+			 args_find(&p, word, word + 2, strlen(word + 2), &arg) <
+				 0)
+			continue;
+		if (arg && arg->kind != ARG_FLAG && arg != &args_help_arg &&
+		    i + 1 < argc && strncmp(argv[i + 1], "--", 2) != 0)
+			i++;
+	}
+	return false;
+}
+
 int args_parse(const struct args_page *page, int argc, char **argv, void *base,
 	       struct args *args, struct err *err)
 {
@@ -360,8 +435,8 @@ int args_parse(const struct args_page *page, int argc, char **argv, void *base,
 	int r;
 
 	assert(page->nr_args <= 64 && page->nr_words <= ARGS_WORDS_MAX);
-	*args = (struct args){.help = args_asks_for(argc, argv, "--help")};
-	args->rest = argv + argc;
+	*args = (struct args){.help = args_asks_for_help(page, argc, argv)};
+	args->rest = args->command = argv + argc;
 	if (args->help)
 		return 0;
 	r = args_take_all(&p, argc, argv);

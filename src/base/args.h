@@ -9,10 +9,13 @@
  * (args_help()), the man pages, the completions and docs/cli.md (src/docgen).
  *
  * The grammar: "--name VALUE", "--name=VALUE", an unambiguous beginning of a
- * name, -h for --help. A value does not begin with "--" unless "=" ties it. An
- * option is given once, but for lists. "--" ends the options; what is behind it
- * is the caller's. --help before it wins over everything else, also over
- * mistakes.
+ * name, -h for --help, and of an option that has a letter "-l", "-l VALUE";
+ * letters of flags may share a dash ("-it"). A value does not begin with "--"
+ * unless "=" ties it. An option is given once, but for lists. "--" ends the
+ * options; what is behind it is the caller's. --help before it wins over
+ * everything else, also over mistakes. Where the words are a command of
+ * somebody else's (@command of the page) the first of them ends the options,
+ * too: "run -i IMAGE ls --help".
  *
  * A mistake is said twice, as struct err can: in Firecracker's words, which
  * clients match, and in a person's (err_for_person()).
@@ -43,6 +46,7 @@ struct arg_list {
 /**
  * struct arg - one option
  * @name:	without its dashes
+ * @letter:	'i' for -i; 0: none
  * @value:	how help calls its value; NULL for a flag
  * @help:	a sentence or more; it is wrapped where it is shown
  * @choices:	NULL-terminated
@@ -65,6 +69,7 @@ struct arg {
 	uint32_t has;
 	enum arg_kind kind;
 	unsigned int group;
+	char letter;
 };
 
 #define ARG_CHOICES(...)                 \
@@ -91,6 +96,7 @@ enum args_rest {
  * @examples:	lines to be typed
  * @nr_words:	how many words it takes beside its options, at most
  * @rest:	what becomes of words behind "--"
+ * @command:	the words are a command: they are not counted, and not read
  */
 struct args_page {
 	const char *name;
@@ -104,6 +110,7 @@ struct args_page {
 	const char *examples;
 	unsigned int nr_words;
 	enum args_rest rest;
+	bool command;
 };
 
 /**
@@ -113,6 +120,8 @@ struct args_page {
  *		flag
  * @rest:	with ARGS_REST_PASS what is behind "--"; NULL-terminated,
  *		perhaps empty
+ * @command:	the words of a page that has @command; NULL-terminated, perhaps
+ *		empty
  */
 struct args {
 	bool help;
@@ -124,6 +133,7 @@ struct args {
 	unsigned int nr_words;
 	char *words[ARGS_WORDS_MAX];
 	char **rest;
+	char **command;
 };
 
 /**

@@ -37,11 +37,13 @@ static const struct arg table[] = {
 	 .help = "a file whose name is that of the metrics, and whose help is "
 		 "so long that it takes two lines"},
 	{.name = "text",
+	 .letter = 't',
 	 .kind = ARG_TEXT,
 	 .value = "TEXT",
 	 AT(text),
 	 .help = "words"},
 	{.name = "text-mode",
+	 .letter = 'm',
 	 .kind = ARG_FLAG,
 	 AT(flag),
 	 .needs = "text",
@@ -151,6 +153,54 @@ static void help_wins(void **state)
 	}
 	assert_int_equal(parse("-- --help", &o, &a, &err), 0);
 	assert_false(a.help);
+}
+
+/* A page whose words are a command: the first of them ends the options. */
+static void commands(void **state)
+{
+	static const struct {
+		const char *line;
+		bool help;
+		int r;
+		const char *first;
+	} rows[] = {
+		{"image ls --help", false, 0, "image"},
+		{"--text-mode --text x image -- -h", false, 0, "image"},
+		{"-mt x image", false, 0, "image"},
+		{"-t x -m image -t", false, 0, "image"},
+		{"--help image", true, 0, NULL},
+		{"-t x --help image", true, 0, NULL},
+		{"--nonsense --help image", true, 0, NULL},
+		{"-z --help", true, 0, NULL},
+		{"--text image --help", true, 0, NULL},
+		{"--text=x image --help", false, 0, "image"},
+		{"-t --help", true, 0, NULL},
+		{"-m -- --help", false, -EINVAL, NULL}, /* -m needs -t */
+		{"-tm x image", false, -EINVAL, NULL},
+		{"-z image", false, -EINVAL, NULL},
+		{"-t", false, -EINVAL, NULL},
+		{"-mm image", false, -EINVAL, NULL},
+	};
+	struct opts o;
+	struct args a;
+	struct err err;
+
+	(void)state;
+	page.command = true;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(parse(rows[i].line, &o, &a, &err), rows[i].r);
+		assert_int_equal(a.help, rows[i].help);
+		if (rows[i].first)
+			assert_string_equal(a.command[0], rows[i].first);
+	}
+	assert_int_equal(parse("-mt x image a b", &o, &a, &err), 0);
+	assert_true(o.flag);
+	assert_string_equal(o.text, "x");
+	assert_string_equal(a.command[2], "b");
+	assert_null(a.command[3]);
+	assert_int_equal(parse("--text x", &o, &a, &err), 0);
+	assert_null(a.command[0]);
+	page.command = false;
 }
 
 static void bad_lines(void **state)
@@ -304,8 +354,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_lines), cmocka_unit_test(help_wins),
-		cmocka_unit_test(bad_lines),  cmocka_unit_test(help_text),
-		cmocka_unit_test(cleaned),
+		cmocka_unit_test(commands),   cmocka_unit_test(bad_lines),
+		cmocka_unit_test(help_text),  cmocka_unit_test(cleaned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
