@@ -1,0 +1,62 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the seeds of fuzz_agent into a folder.
+
+Usage: make_agent_seeds.py FOLDER. What a host says ('h'), and a guest ('g').
+"""
+
+import struct
+import sys
+from pathlib import Path
+
+(HELLO, SETUP, EXEC, INPUT, INPUT_END, SIGNAL, RESIZE, CLOSE, QUIESCE, RESUME,
+ SHUTDOWN, CREDIT, DONE, FAILED, STARTED, OUTPUT, ERRORS, EXIT) = range(1, 19)
+
+
+def frame(kind, data=b""):
+    return struct.pack("<II", kind, len(data)) + data
+
+
+def words(*texts):
+    return b"".join(t.encode() + b"\0" for t in texts)
+
+
+HI = frame(HELLO, struct.pack("<IHH", 0x544c4f56, 1, 1))
+RUN = frame(EXEC, struct.pack("<IHHII", 2, 24, 80, 2, 1) +
+            words("/", "0:0", "cat", "x", "A=b"))
+TTY = frame(EXEC, struct.pack("<IHHII", 3, 24, 80, 1, 0) + words("", "", "sh"))
+SEEDS = {
+    "host-exec": b"h" + HI + RUN + frame(INPUT, b"data") +
+                 frame(SIGNAL, struct.pack("<I", 15)) + frame(INPUT_END),
+    "host-tty": b"h" + HI + TTY + frame(RESIZE, struct.pack("<HH", 1, 2)) +
+                frame(CLOSE, struct.pack("<I", OUTPUT)),
+    "host-credit": b"h" + HI + RUN +
+                   frame(CREDIT, struct.pack("<II", OUTPUT, 0)),
+    "host-setup": b"h" + HI + frame(
+        SETUP, struct.pack("<QII", 5, 1, 0) + words("web", "nameserver ::1")),
+    "host-quiesce": b"h" + HI + frame(QUIESCE, struct.pack("<I", 9)) +
+                    frame(RESUME),
+    "host-end": b"h" + HI + frame(SHUTDOWN),
+    "host-newer": b"h" + frame(HELLO,
+                               struct.pack("<IHH", 0x544c4f56, 2, 3)),
+    "guest-exit": b"g" + HI + frame(STARTED) + frame(OUTPUT, b"out") +
+                  frame(ERRORS, b"err") +
+                  frame(CREDIT, struct.pack("<II", INPUT, 0)) +
+                  frame(EXIT, struct.pack("<III", 1, 42, 0)),
+    "guest-killed": b"g" + HI + frame(STARTED) +
+                    frame(EXIT, struct.pack("<III", 2, 9, 1)),
+    "guest-none": b"g" + HI + frame(EXIT, struct.pack("<III", 3, 2, 0)),
+    "guest-failed": b"g" + HI + frame(FAILED, struct.pack("<i", -2) + b"no"),
+    "guest-done": b"g" + HI + frame(DONE),
+}
+
+
+def main():
+    folder = Path(sys.argv[1]) / "agent"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in SEEDS.items():
+        (folder / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()
