@@ -47,6 +47,7 @@ static int open_console(struct keeper *k, const struct bounds *b, int *out,
 		return err_set(err, -errno, "Cannot make a pipe: %s",
 			       err_name(errno));
 	k->console = ends[0];
+	k->temporary = b->log_temporary;
 	*out = ends[1];
 	return 0;
 }

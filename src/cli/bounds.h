@@ -40,12 +40,14 @@
  * struct bounds - the options; 0 and NULL: not given
  * @file_mib, @log_mib: MiB
  * @log:	file of the console
+ * @log_temporary: which goes with the VM
  */
 struct bounds {
 	struct group_bounds group;
 	uint64_t file_mib;
 	uint64_t log_mib;
 	const char *log;
+	bool log_temporary;
 };
 
 #define BOUNDS_ARG_MEMORY(...)                                              \

@@ -39,6 +39,7 @@ extern const size_t cli_nr_commands;
 extern const struct args_page volt_page;
 
 extern const struct args_page cmd_doctor_page;
+extern const struct args_page cmd_exec_page;
 extern const struct args_page cmd_net_page;
 extern const struct args_page cmd_net_add_page;
 extern const struct args_page cmd_net_del_page;
@@ -76,6 +77,7 @@ extern const struct args_page cmd_stop_page;
 
 /* The commands, as struct command has them. Return: an exit code. */
 int cmd_doctor(const struct args_page *page, int argc, char **argv);
+int cmd_exec(const struct args_page *page, int argc, char **argv);
 int cmd_net_add(const struct args_page *page, int argc, char **argv);
 int cmd_net_del(const struct args_page *page, int argc, char **argv);
 int cmd_net_list(const struct args_page *page, int argc, char **argv);

@@ -2,13 +2,15 @@
 /*
  * cmd_run.c - `volt run`: a VM with its console on this terminal
  *
- * It finds a kernel (kernel_run.h) and becomes volt-vmm (launch.h).
+ * It finds a kernel (kernel_run.h) and becomes volt-vmm (launch.h). With an
+ * image it runs a command of that in a VM (run_image.h).
  */
 #include "cli/cache.h"
 #include "cli/cli.h"
 #include "cli/doctor.h"
 #include "cli/kernel_run.h"
 #include "cli/launch.h"
+#include "cli/run_image.h"
 
 #include "base/fd.h"
 #include "config/vm_args.h"
@@ -21,12 +23,16 @@
 
 #define CMDLINE       "console=ttyS0 reboot=k panic=1"
 #define CMDLINE_SHELL CMDLINE " quiet volt.quiet volt.end=shell"
+#define CMDLINE_IMAGE CMDLINE " quiet"
 #define NO_KERNEL                                             \
 	"There is no kernel yet: `volt kernel add --package " \
 	"linux-image-cloud-amd64` fetches Debian's, --kernel names a file"
 
 /**
  * struct run - the command line
+ * @image:	what IMAGE names; NULL: there is none
+ * @image_disk:	it, as --disk has it
+ * @image_words: the command, behind an --entrypoint
  */
 struct run {
 	const char *name;
@@ -44,6 +50,12 @@ struct run {
 	struct arg_list disks;
 	struct arg_list nets;
 	bool share_drives;
+	const char *entrypoint;
+	const char *layer;
+	struct guest_options guest;
+	const char *image;
+	char *image_disk;
+	char **image_words;
 	struct args args;
 	struct kernel_choice choice;
 	char *whole_cmdline;
@@ -52,6 +64,7 @@ struct run {
 };
 
 #define AT(member) .offset = offsetof(struct run, member)
+#define OWN        .group = LAUNCH_GROUP_OWN
 
 /* clang-format off */
 static const struct arg run_args[] = {
@@ -78,28 +91,52 @@ static const struct arg run_args[] = {
 	BOUNDS_ARG_FILE(AT(bounds.file_mib)),
 	BOUNDS_ARG_LOG(AT(bounds.log)),
 	BOUNDS_ARG_LOG_SIZE(AT(bounds.log_mib)),
+	GUEST_ARG_INTERACTIVE(OWN, AT(guest.interactive)),
+	GUEST_ARG_TTY(OWN, AT(guest.tty)),
+	GUEST_ARG_ENV(OWN, AT(guest.env)),
+	GUEST_ARG_USER(OWN, AT(guest.user)),
+	GUEST_ARG_WORKDIR(OWN, AT(guest.workdir)),
+	{"entrypoint", "PROGRAM", "what runs, with COMMAND as its arguments",
+	 .kind = ARG_TEXT, OWN, AT(entrypoint)},
+	{"layer", "FILE", "what the guest writes is kept here, an ext4 or other "
+	 "file system, which is its limit (default: in its memory)",
+	 .kind = ARG_TEXT, OWN, AT(layer)},
 };
 /* clang-format on */
 
 const struct args_page cmd_run_page = {
 	.name = "volt run",
-	.summary = "start a VM with its console on this terminal",
-	.usage = "[OPTIONS] [-- VOLT-VMM-OPTIONS]",
-	.about = "Starts a VM with its console on this terminal; Ctrl-A x ends "
-		 "it, the end of standard input does not. `volt ps` and `volt "
-		 "stop` see it, from elsewhere.\n"
-		 "\n"
-		 "A kernel that has a name is checked first. With --disk, and "
-		 "no --initrd, the first disk is its root: the modules that it "
-		 "needs to get there go into a small initramfs, which is kept. "
-		 "Without a kernel, a disk and an initrd: the default kernel "
-		 "and a shell, which `make shell` in Volt's source builds.\n",
+	.summary = "run a command of an image in a VM, or a VM by itself",
+	.usage = "[OPTIONS] IMAGE COMMAND [ARGS...]\n"
+		 "[OPTIONS] [-- VOLT-VMM-OPTIONS]",
+	.about =
+		"With IMAGE, the path of a root file system (it has a /), runs "
+		"COMMAND in a VM of its own, and ends as it does: its output, "
+		"errors and exit code are this command's. The image stays as "
+		"it is: what the guest writes is in its memory and ends with "
+		"it, or is kept in a --layer. The kernel is one that has a name, with vsock and "
+		"overlay: Debian's have both. `volt exec` runs more in the "
+		"VM.\n"
+		"\n"
+		"Without IMAGE starts a VM with its console on this terminal; "
+		"Ctrl-A x ends it, the end of standard input does not. `volt "
+		"ps` and `volt stop` see it, from elsewhere.\n"
+		"\n"
+		"A kernel that has a name is checked first. With --disk, and "
+		"no --initrd, the first disk is its root: the modules that it "
+		"needs to get there go into a small initramfs, which is kept. "
+		"Without a kernel, a disk and an initrd: the default kernel "
+		"and a shell, which `make shell` in Volt's source builds.\n",
 	.args = run_args,
 	.nr_args = ARRAY_SIZE(run_args),
-	.groups = (const char *const[]){"Options", BOUNDS_HEADING, NULL},
-	.exit = "volt-vmm's: 0 the guest ended it; 1 it did not start; 148 and "
-		"up: docs/exit-codes.md; 153 bad usage after --, 64 before it.",
-	.examples = "  volt run --name web --kernel vmlinux --initrd web.cpio "
+	.groups = (const char *const[]){"Options", BOUNDS_HEADING,
+					"With an image", NULL},
+	.exit = "with IMAGE: " GUEST_EXITS ". Without it volt-vmm's: 0 the "
+		"guest ended it; 1 it did not start; 148 and up: "
+		"docs/exit-codes.md; 153 bad usage after --, 64 before it.",
+	.examples = "  volt run ./root.img echo hello\n"
+		    "  volt run -it --name box --memory 512M ./root.img sh\n"
+		    "  volt run --name web --kernel vmlinux --initrd web.cpio "
 		    "--memory 512M --cpus 2\n"
 		    "  volt run --disk root.img\n"
 		    "  systemd-run --user --scope -p Delegate=yes volt run "
@@ -107,11 +144,12 @@ const struct args_page cmd_run_page = {
 		    "      --memory 512M --max-memory 560M --max-cpu 100 "
 		    "--console-log web.log\n",
 	.rest = ARGS_REST_PASS,
+	.command = true,
 };
 
 /* Would a Linux kernel run here? Better a sentence now than a silent minute
  * in KVM's emulator. */
-static int run_check_host(struct err *err)
+static int run_check_host(const struct run *run, struct err *err)
 {
 	cleanup_free struct doctor_facts *facts = calloc(1, sizeof(*facts));
 	cleanup_free struct doctor_report *report = malloc(sizeof(*report));
@@ -122,6 +160,12 @@ static int run_check_host(struct err *err)
 	doctor_judge(facts, report);
 	if (report->guests == GUESTS_LINUX)
 		return 0;
+	if (run->image)
+		return err_set(err, -ENOTSUP,
+			       "%s `volt doctor` tells why; another host runs "
+			       "this image, and so does the lab of Volt's "
+			       "source, an emulated one",
+			       report->verdict);
 	return err_set(err, -ENOTSUP,
 		       "%s `volt doctor` tells why; `make shell` in Volt's "
 		       "source runs this guest on an emulated host",
@@ -133,8 +177,9 @@ static int add_root_words(struct run *run, struct err *err)
 {
 	if (!run->choice.root[0])
 		return 0;
-	if (asprintf(&run->whole_cmdline, "%s%s", run->cmdline,
-		     run->choice.root) < 0) {
+	if (asprintf(&run->whole_cmdline, "%s%s%s", run->cmdline,
+		     run->choice.root,
+		     run->layer ? " volt.layer=/dev/vdb" : "") < 0) {
 		run->whole_cmdline = NULL;
 		return err_set(err, -ENOMEM, "Out of memory");
 	}
@@ -147,10 +192,13 @@ static int fill_defaults(struct run *run, struct err *err)
 	const struct kernel_need need = {
 		.word = run->kernel,
 		.cmdline = run->cmdline,
-		.disk = run->disks.nr > 0 ? run->disks.text[0] : NULL,
+		.disk = run->image_disk     ? run->image_disk
+			: run->disks.nr > 0 ? run->disks.text[0]
+					    : NULL,
 		.has_initrd = run->initrd != NULL,
 		.net = run->nets.nr > 0,
-		.vsock = run->vsock != NULL,
+		.vsock = run->vsock || run->image,
+		.image = run->image != NULL,
 	};
 	bool rootless = !need.disk && !need.has_initrd;
 	int r = kernel_choose(&need, &run->choice, err);
@@ -158,7 +206,7 @@ static int fill_defaults(struct run *run, struct err *err)
 	if (r == -ENOENT && !run->kernel)
 		r = err_set(err, r, NO_KERNEL);
 	if (r == 0 && run->choice.is_linux)
-		r = run_check_host(err);
+		r = run_check_host(run, err);
 	if (r == 0 && !run->kernel && rootless &&
 	    cache_find_initrd(run->default_initrd, NULL) < 0)
 		r = err_set(err, -EINVAL,
@@ -167,8 +215,9 @@ static int fill_defaults(struct run *run, struct err *err)
 	if (r < 0)
 		return r;
 	if (!run->cmdline)
-		run->cmdline =
-			!run->kernel && rootless ? CMDLINE_SHELL : CMDLINE;
+		run->cmdline = run->image                 ? CMDLINE_IMAGE
+			       : !run->kernel && rootless ? CMDLINE_SHELL
+							  : CMDLINE;
 	if (!run->initrd)
 		run->initrd = run->choice.initrd       ? run->choice.initrd
 			      : run->default_initrd[0] ? run->default_initrd
@@ -207,6 +256,75 @@ static int build_args(struct run *run, struct err *err)
 	return launch_add_rest(l, run->args.rest, err);
 }
 
+/* The disk and the words of an image. Return: 0, or -errno with a sentence. */
+static int run_take_image(struct run *run, struct err *err)
+{
+	char **words = run->args.command + 1;
+	size_t nr = 0;
+
+	if (asprintf(&run->image_disk, "%s,ro", run->image) < 0)
+		run->image_disk = NULL;
+	while (words[nr])
+		nr++;
+	run->image_words = calloc(nr + 2, sizeof(*run->image_words));
+	if (!run->image_disk || !run->image_words)
+		return err_set(err, -ENOMEM, "Out of memory");
+	if (run->entrypoint)
+		run->image_words[0] = (char *)(uintptr_t)run->entrypoint;
+	memcpy(run->image_words + (run->entrypoint ? 1 : 0), words,
+	       nr * sizeof(*words));
+	return 0;
+}
+
+/* What says nothing without an image, or with one. Return: CLI_GO_ON, or an
+ * exit code. */
+static int run_check_image(const struct args_page *page, struct run *run)
+{
+	const struct args *args = &run->args;
+
+	run->image = args->command[0];
+	for (unsigned int i = 0; !run->image && i < args->nr_given; i++)
+		if (args->given[i].arg->group == LAUNCH_GROUP_OWN)
+			return cli_misuse(page, "--%s is of an IMAGE",
+					  args->given[i].arg->name);
+	if (!run->image)
+		return CLI_GO_ON;
+	if (run->initrd || run->vsock)
+		return cli_misuse(page, "--%s does not go with an IMAGE",
+				  run->initrd ? "initrd" : "vsock");
+	if (!args->command[1] && !run->entrypoint)
+		return cli_misuse(page, "which COMMAND of %s is to run?",
+				  run->image);
+	if (!strchr(run->image, '/'))
+		return cli_complain(GUEST_EXIT_FAILED, page,
+				    "an image is the path of a root file "
+				    "system, with a /: ./%s",
+				    run->image);
+	return guest_check(&run->guest, page);
+}
+
+static int run_image_start(const struct args_page *page, struct run *run)
+{
+	struct run_image image = {
+		.launch = &run->launch,
+		.bounds = &run->bounds,
+		.options = run->guest,
+	};
+	struct err err;
+
+	if (run_take_image(run, &err) < 0 || fill_defaults(run, &err) < 0 ||
+	    launch_begin(&run->launch, run->name, &err) < 0)
+		return cli_fail(GUEST_EXIT_FAILED, page, &err);
+	launch_add(&run->launch, "disk", run->image_disk);
+	if (run->layer)
+		launch_add(&run->launch, "disk", run->layer);
+	run_image_prepare(&image);
+	if (build_args(run, &err) < 0)
+		return cli_fail(GUEST_EXIT_FAILED, page, &err);
+	image.words = run->image_words;
+	return run_image_go(&image, page);
+}
+
 static int run_start(const struct args_page *page, struct run *run)
 {
 	struct err err;
@@ -233,10 +351,15 @@ int cmd_run(const struct args_page *page, int argc, char **argv)
 	if (code == CLI_GO_ON && bounds_check(&run->bounds, &err) < 0)
 		code = cli_fail(CLI_EXIT_USAGE, page, &err);
 	if (code == CLI_GO_ON)
-		code = run_start(page, run);
+		code = run_check_image(page, run);
+	if (code == CLI_GO_ON)
+		code = run->image ? run_image_start(page, run)
+				  : run_start(page, run);
 	launch_free(&run->launch);
 	kernel_choice_free(&run->choice);
 	free(run->whole_cmdline);
+	free(run->image_disk);
+	free(run->image_words);
 	free(run);
 	return code;
 }

@@ -9,6 +9,7 @@
 const struct command cli_commands[] = {
 	{&cmd_doctor_page, cmd_doctor},
 	{&cmd_run_page, cmd_run},
+	{&cmd_exec_page, cmd_exec},
 	{&cmd_ps_page, cmd_ps},
 	{&cmd_stats_page, cmd_stats},
 	{&cmd_stop_page, cmd_stop},

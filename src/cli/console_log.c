@@ -111,6 +111,14 @@ int console_log_write(struct console_log *log, const char *data, size_t len)
 	return 0;
 }
 
+void console_log_remove(const struct console_log *log)
+{
+	if (log->folder < 0)
+		return;
+	(void)unlinkat(log->folder, log->name, 0);
+	(void)unlinkat(log->folder, log->old, 0);
+}
+
 void console_log_close(struct console_log *log)
 {
 	fd_close(&log->fd);

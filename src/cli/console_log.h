@@ -38,4 +38,7 @@ int console_log_open(struct console_log *log, const char *path, uint64_t max,
 /* What cannot be written is dropped. Return: 0, or the first -errno. */
 int console_log_write(struct console_log *log, const char *data, size_t len);
 
+/* Remove FILE and FILE.1, by their names. */
+void console_log_remove(const struct console_log *log);
+
 void console_log_close(struct console_log *log);

@@ -136,6 +136,8 @@ static void be_the_keeper(struct keeper *k, int vm, const sigset_t *before)
 	set_apart(before);
 	close_others(k, vm);
 	wait_and_copy(k, vm);
+	if (k->temporary)
+		console_log_remove(&k->log);
 	console_log_close(&k->log);
 	vm_cgroup_remove(&k->cgroup);
 	_exit(0);

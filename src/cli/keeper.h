@@ -13,9 +13,11 @@
 /**
  * struct keeper - what it has to do
  * @console:	a pipe's end to read; -1: the console has no log
+ * @temporary:	the log goes when the VM has gone
  */
 struct keeper {
 	int console;
+	bool temporary;
 	struct console_log log;
 	struct vm_cgroup cgroup;
 };

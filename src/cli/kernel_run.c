@@ -15,6 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define NEEDS_MAX 7
+
 void kernel_choice_free(struct kernel_choice *choice)
 {
 	free(ptr_steal(choice->kernel));
@@ -46,6 +48,7 @@ static char *path_of_disk(const char *disk, bool *read_only)
 }
 
 static int kernel_run_missing(const struct kernel_found *found,
+			      const struct initramfs_wish *wish,
 			      enum drives_id id, enum drives_state state,
 			      const char *disk, struct err *err)
 {
@@ -53,35 +56,42 @@ static int kernel_run_missing(const struct kernel_found *found,
 
 	return err_set(err, -ENOTSUP,
 		       "Kernel %s cannot have its root on %s: %s is %s; give "
-		       "an --initrd, or %s",
+		       "%s%s",
 		       found->record.name, disk, drives_options(id, options),
 		       state == DRIVES_NOT
 			       ? "not in its configuration"
 			       : "a module that the store does not have",
+		       wish->agent ? "" : "an --initrd, or ",
 		       state == DRIVES_NOT ? "another kernel"
 					   : "add the kernel's package");
 }
 
 /* What is between the kernel and its root. */
-static unsigned int needs_of(enum rootfs_kind rootfs, enum drives_id needs[4])
+static unsigned int needs_of(const struct initramfs_wish *wish,
+			     enum drives_id needs[NEEDS_MAX])
 {
 	unsigned int nr = 0;
 
 	needs[nr++] = DRIVES_FIND;
 	needs[nr++] = DRIVES_BUS;
 	needs[nr++] = DRIVES_DISK;
-	if (rootfs_name(rootfs))
-		needs[nr++] = rootfs_drives(rootfs);
+	if (rootfs_name(wish->rootfs))
+		needs[nr++] = rootfs_drives(wish->rootfs);
+	if (wish->agent) {
+		needs[nr++] = DRIVES_OVERLAY;
+		needs[nr++] = DRIVES_VSOCK;
+		needs[nr++] = DRIVES_INITRD;
+	}
 	return nr;
 }
 
 /* Does it need modules for its root? -ENOTSUP: it will not get there. */
 static int needs_modules(const struct kernel_found *found,
-			 enum rootfs_kind rootfs, const char *disk,
+			 const struct initramfs_wish *wish, const char *disk,
 			 struct err *err)
 {
-	enum drives_id needs[4];
-	unsigned int nr = needs_of(rootfs, needs);
+	enum drives_id needs[NEEDS_MAX];
+	unsigned int nr = needs_of(wish, needs);
 	int r = 0;
 
 	for (unsigned int i = 0; i < nr; i++) {
@@ -89,15 +99,15 @@ static int needs_modules(const struct kernel_found *found,
 			drives_judge(needs[i], &found->config, &found->modules);
 
 		if (state == DRIVES_NOT || state == DRIVES_MODULE_LOST)
-			return kernel_run_missing(found, needs[i], state, disk,
-						  err);
+			return kernel_run_missing(found, wish, needs[i], state,
+						  disk, err);
 		if (state == DRIVES_MODULE)
 			r = 1;
 	}
 	if (r &&
 	    drives_judge(DRIVES_INITRD, &found->config, NULL) == DRIVES_NOT)
-		return kernel_run_missing(found, DRIVES_INITRD, DRIVES_NOT,
-					  disk, err);
+		return kernel_run_missing(found, wish, DRIVES_INITRD,
+					  DRIVES_NOT, disk, err);
 	return r;
 }
 
@@ -112,8 +122,8 @@ static int make_initrd(struct kernel_found *found,
 		return 1;
 	r = kernel_read_parts(found, err);
 	if (r == 0)
-		r = needs_modules(found, wish->rootfs, disk, err);
-	if (r <= 0)
+		r = needs_modules(found, wish, disk, err);
+	if (r < 0 || (r == 0 && !wish->agent))
 		return r;
 	r = initramfs_put(&found->record, &found->modules, mine, wish,
 			  &choice->initrd, err);
@@ -124,7 +134,8 @@ static int prepare_root(struct kernel_found *found,
 			const struct kernel_need *need,
 			struct kernel_choice *choice, struct err *err)
 {
-	struct initramfs_wish wish = {.net = need->net, .vsock = need->vsock};
+	struct initramfs_wish wish = {
+		.net = need->net, .vsock = need->vsock, .agent = need->image};
 	bool read_only, named = names_root(need->cmdline);
 	cleanup_free char *disk = path_of_disk(need->disk, &read_only);
 	const char *type;
@@ -165,7 +176,8 @@ static int use_stored(struct kernel_found *found,
 	choice->kernel = store_path(found->store, &record->kernel);
 	if (!choice->kernel)
 		return err_set(err, -ENOMEM, "Out of memory");
-	return need->disk && !need->has_initrd && record->has_config
+	return need->disk && !need->has_initrd &&
+			       (record->has_config || need->image)
 		       ? prepare_root(found, need, choice, err)
 		       : 0;
 }
@@ -197,6 +209,11 @@ int kernel_choose(const struct kernel_need *need, struct kernel_choice *choice,
 		if (r < 0 || choice->kernel)
 			return r;
 	}
+	if (need->image)
+		return err_set(err, -EINVAL,
+			       "An image runs with a kernel that has a name: "
+			       "`volt kernel add %s` gives it one",
+			       need->word ? need->word : "FILE");
 	choice->kernel = need->word ? strdup(need->word) : NULL;
 	return choice->kernel ? 0 : err_set(err, -ENOMEM, "Out of memory");
 }

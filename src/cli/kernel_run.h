@@ -13,6 +13,7 @@
  * @cmdline:	of --cmdline; NULL: none was given
  * @disk:	the first one's --disk; NULL: none
  * @has_initrd:	the user has one
+ * @image:	the disk is an image's, whose first process is the agent
  */
 struct kernel_need {
 	const char *word;
@@ -21,6 +22,7 @@ struct kernel_need {
 	bool has_initrd;
 	bool net;
 	bool vsock;
+	bool image;
 };
 
 /**

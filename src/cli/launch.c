@@ -154,8 +154,9 @@ void launch_add_given(struct launch *launch, const struct args *args)
 			launch->record_s = args->given[i].text;
 		if (strcmp(name, "record-limit") == 0)
 			launch->record_mib = args->given[i].text;
-		if (arg->group != BOUNDS_GROUP && strcmp(name, "name") != 0 &&
-		    strcmp(name, "pager") != 0 &&
+		if (arg->group != BOUNDS_GROUP &&
+		    arg->group != LAUNCH_GROUP_OWN &&
+		    strcmp(name, "name") != 0 && strcmp(name, "pager") != 0 &&
 		    strncmp(name, "record", strlen("record")) != 0 &&
 		    strcmp(name, "share-drives") != 0)
 			launch_add(launch, name, args->given[i].text);

@@ -26,6 +26,9 @@
 
 #define LAUNCH_ARGS_MAX 128
 
+/* Of a page's options, those that are the command's own. */
+#define LAUNCH_GROUP_OWN 2
+
 #define LAUNCH_ARG_NAME(...)                                          \
 	{"name", "NAME", "letters, digits and '-' (default: vm-PID)", \
 	 .kind = ARG_TEXT, __VA_ARGS__}
@@ -82,8 +85,8 @@ int launch_begin(struct launch *launch, const char *name,
 /* A flag, and its value unless that is NULL; borrowed. */
 void launch_add(struct launch *launch, const char *flag, const char *value);
 
-/* All options but those of LAUNCH_ARG_*, which are dealt with here, and those
- * of bounds.h. */
+/* All options but those of LAUNCH_ARG_*, which are dealt with here, those of
+ * bounds.h, and the command's own. */
 void launch_add_given(struct launch *launch, const struct args *args);
 
 /* A pager serves the memory of a snapshot; borrowed. It is started as the last

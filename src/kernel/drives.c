@@ -102,6 +102,11 @@ const struct drives_row drives_table[DRIVES_COUNT] = {
 			  {"EROFS_FS"},
 			  "erofs",
 			  "no root of that file system"},
+	[DRIVES_OVERLAY] = {"overlay",
+			    {"OVERLAY_FS"},
+			    "overlay",
+			    "`volt run IMAGE` cannot lay what the guest writes "
+			    "over the image"},
 };
 
 enum drives_state drives_judge(enum drives_id id, const struct buf *config,

@@ -4,6 +4,7 @@
  */
 #include "kernel/initramfs.h"
 
+#include "agent/agent_program.h" /* volt-agent, by the build */
 #include "kernel/cpio.h"
 #include "kernel/guest/guest_init.h" /* guest/init.c, by the build */
 
@@ -17,7 +18,7 @@
 #define MODULE_MODE  (S_IFREG | 0644)
 #define CONSOLE_MODE (S_IFCHR | 0600)
 /* To be counted up when what is put in changes. */
-#define VERSION "volt initramfs 2"
+#define VERSION "volt initramfs 3"
 
 static void initramfs_choose(struct modules *modules,
 			     const struct initramfs_wish *wish)
@@ -28,6 +29,10 @@ static void initramfs_choose(struct modules *modules,
 		(void)modules_choose(modules, "virtio_net");
 	if (wish->vsock)
 		(void)modules_choose(modules, "vmw_vsock_virtio_transport");
+	if (wish->agent) {
+		(void)modules_choose(modules, "overlay");
+		(void)modules_choose(modules, "ext4"); /* the layer's */
+	}
 	if (rootfs_name(wish->rootfs)) {
 		(void)modules_choose(modules, rootfs_name(wish->rootfs));
 		return;
@@ -40,7 +45,8 @@ static void initramfs_choose(struct modules *modules,
 void initramfs_make(struct modules *modules, const struct initramfs_wish *wish,
 		    struct buf *out)
 {
-	static const char *const folders[] = {"dev", "modules", "proc", "root"};
+	static const char *const folders[] = {
+		"dev", "image", "layer", "modules", "proc", "root", "sys"};
 	cleanup_buf struct buf list = {0};
 	struct cpio cpio = {0};
 
@@ -48,8 +54,12 @@ void initramfs_make(struct modules *modules, const struct initramfs_wish *wish,
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
 		cpio_add(&cpio, folders[i], FOLDER_MODE, NULL, 0, 0);
 	cpio_add(&cpio, "dev/console", CONSOLE_MODE, NULL, 0, makedev(5, 1));
-	cpio_add(&cpio, "init", PROGRAM_MODE, guest_init, sizeof(guest_init),
-		 0);
+	if (wish->agent)
+		cpio_add(&cpio, "init", PROGRAM_MODE, agent_program,
+			 sizeof(agent_program), 0);
+	else
+		cpio_add(&cpio, "init", PROGRAM_MODE, guest_init,
+			 sizeof(guest_init), 0);
 	for (unsigned int i = 0; i < modules->nr_chosen; i++) {
 		const struct module *m = &modules->list[modules->order[i]];
 		char path[MODULE_NAME_MAX + 16];
@@ -69,11 +79,13 @@ void initramfs_make(struct modules *modules, const struct initramfs_wish *wish,
 static struct digest key_of(const struct record *record,
 			    const struct initramfs_wish *wish)
 {
-	const struct digest init = digest_of(guest_init, sizeof(guest_init));
+	const struct digest init =
+		wish->agent ? digest_of(agent_program, sizeof(agent_program))
+			    : digest_of(guest_init, sizeof(guest_init));
 	char text[256];
-	int n = snprintf(text, sizeof(text), VERSION "\n%s\n%s\n%d %d %d\n",
+	int n = snprintf(text, sizeof(text), VERSION "\n%s\n%s\n%d %d %d %d\n",
 			 record->modules.sha256, init.hex, wish->rootfs,
-			 wish->net, wish->vsock);
+			 wish->net, wish->vsock, wish->agent);
 
 	return digest_of(text, (size_t)n);
 }
@@ -81,7 +93,7 @@ static struct digest key_of(const struct record *record,
 bool initramfs_find(const struct record *record, const struct store *mine,
 		    const struct initramfs_wish *wish, char **path)
 {
-	return record->has_modules &&
+	return (record->has_modules || wish->agent) &&
 	       store_find_initramfs(mine, key_of(record, wish).hex, path);
 }
 

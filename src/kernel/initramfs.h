@@ -15,6 +15,9 @@
  * all that goes into it, so one that is out of date is not found; SHA256 is its
  * own, and is compared at each use: one that was damaged is made again. `volt
  * kernel gc` removes them all.
+ *
+ * Of an image the first process is another: the agent (agent/boot.h), which
+ * needs an archive with every kernel, and two modules more.
  */
 #pragma once
 
@@ -25,11 +28,13 @@
  * struct initramfs_wish - what it is for
  * @rootfs:	of the root; ROOTFS_PARTITIONS, ROOTFS_UNKNOWN: any
  * @net, @vsock: the VM has such a device
+ * @agent:	the first process is volt-agent
  */
 struct initramfs_wish {
 	enum rootfs_kind rootfs;
 	bool net;
 	bool vsock;
+	bool agent;
 };
 
 /**

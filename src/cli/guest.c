@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * guest.c - a command in a guest whose first process is the agent (guest.h)
+ */
+#include "cli/guest.h"
+
+#include "cli/cli.h"
+
+#include "base/fd.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <termios.h>
+#include <unistd.h>
+
+void guest_path(const char *socket, char out[static GUEST_PATH_MAX])
+{
+	(void)snprintf(out, GUEST_PATH_MAX, "%s.vsock", socket);
+}
+
+int guest_check(const struct guest_options *options,
+		const struct args_page *page)
+{
+	if (options->interactive && options->tty && !isatty(STDIN_FILENO))
+		return cli_misuse(page, "standard input is no terminal, which "
+					"-i and -t together need");
+	return CLI_GO_ON;
+}
+
+/**
+ * struct guest_here - this process while a command runs
+ * @raw:	@before is to be set again
+ */
+struct guest_here {
+	int signals;
+	bool raw;
+	struct termios before;
+	sigset_t mask;
+};
+
+static struct agent_size guest_size(void)
+{
+	struct winsize w = {0};
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) < 0)
+		(void)ioctl(STDIN_FILENO, TIOCGWINSZ, &w);
+	return (struct agent_size){w.ws_row, w.ws_col};
+}
+
+static void guest_woken(void *ctx, struct agent_client *client)
+{
+	const struct guest_here *here = ctx;
+	struct signalfd_siginfo info;
+	struct agent_size size;
+
+	if (read(here->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	size = guest_size();
+	if (info.ssi_signo == SIGWINCH)
+		agent_client_resize(client, &size);
+	else
+		agent_client_signal(client, (int)info.ssi_signo);
+}
+
+/* Return: 0 or -errno. */
+static int guest_begin(struct guest_here *here,
+		       const struct guest_options *options)
+{
+	static const int passed[] = {SIGINT,  SIGTERM, SIGHUP,  SIGQUIT,
+				     SIGUSR1, SIGUSR2, SIGWINCH};
+	struct termios raw;
+	sigset_t set;
+
+	*here = (struct guest_here){.signals = -1};
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(passed); i++)
+		(void)sigaddset(&set, passed[i]);
+	(void)sigprocmask(SIG_BLOCK, &set, &here->mask);
+	here->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (here->signals < 0)
+		return -errno;
+	if (!options->tty || !options->interactive ||
+	    tcgetattr(STDIN_FILENO, &here->before) < 0)
+		return 0;
+	raw = here->before;
+	cfmakeraw(&raw);
+	here->raw = tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
+	return 0;
+}
+
+static void guest_end(struct guest_here *here)
+{
+	if (here->raw)
+		(void)tcsetattr(STDIN_FILENO, TCSANOW, &here->before);
+	fd_close(&here->signals);
+	(void)sigprocmask(SIG_SETMASK, &here->mask, NULL);
+}
+
+/* The environment: what was given, and of a terminal its type. */
+static int guest_env(const struct guest_options *options,
+		     struct agent_exec *exec, char *term, size_t size)
+{
+	const char *type = getenv("TERM");
+	const char **env = calloc(options->env.nr + 2, sizeof(*env));
+
+	if (!env)
+		return -ENOMEM;
+	exec->env = env;
+	if (options->tty) {
+		(void)snprintf(term, size, "TERM=%s", type ? type : "xterm");
+		env[exec->nr_env++] = term;
+	}
+	for (unsigned int i = 0; i < options->env.nr; i++) {
+		const char *given = options->env.text[i];
+		char **at = environ;
+		size_t len = strlen(given);
+
+		while (!strchr(given, '=') && *at &&
+		       (strncmp(*at, given, len) != 0 || (*at)[len] != '='))
+			at++;
+		if (strchr(given, '='))
+			env[exec->nr_env++] = given;
+		else if (*at)
+			env[exec->nr_env++] = *at;
+	}
+	return 0;
+}
+
+static int guest_code(const struct agent_exit *how, const char *word,
+		      const struct args_page *page)
+{
+	switch (how->how) {
+	case AGENT_EXITED:
+		return (int)how->value;
+	case AGENT_KILLED:
+		if (how->oom)
+			(void)cli_complain(0, page,
+					   "the guest ran out of memory, and "
+					   "its kernel ended the command: "
+					   "--memory gives it more");
+		return GUEST_EXIT_SIGNAL + (int)how->value;
+	case AGENT_NOT_FOUND:
+		return cli_complain(GUEST_EXIT_NOT_FOUND, page,
+				    "there is no %s in the guest", word);
+	default:
+		return cli_complain(GUEST_EXIT_NO_EXEC, page,
+				    "%s cannot be run in the guest: %s", word,
+				    err_name((int)how->value));
+	}
+}
+
+int guest_exec(struct agent_client *client, const struct guest_options *options,
+	       char **words, const struct args_page *page, bool *lost)
+{
+	struct agent_exec exec = {
+		.flags = (options->tty ? AGENT_EXEC_TTY : 0) |
+			 (options->interactive ? AGENT_EXEC_INPUT : 0),
+		.size = guest_size(),
+		.folder = options->workdir ? options->workdir : "",
+		.user = options->user ? options->user : "",
+		.words = (const char **)(uintptr_t)words,
+	};
+	struct agent_exit how = {0};
+	struct guest_here here = {.signals = -1};
+	struct agent_io io = {
+		.in = options->interactive ? STDIN_FILENO : -1,
+		.out = STDOUT_FILENO,
+		.err = STDERR_FILENO,
+		.woken = guest_woken,
+		.ctx = &here,
+	};
+	char term[128];
+	struct err err = {0};
+	int r;
+
+	for (; words[exec.nr_words]; exec.nr_words++)
+		;
+	r = guest_env(options, &exec, term, sizeof(term));
+	if (r == 0)
+		r = guest_begin(&here, options);
+	if (r < 0) {
+		free(exec.env);
+		return cli_complain(GUEST_EXIT_FAILED, page, "%s", err_name(r));
+	}
+	io.wake = here.signals;
+	r = agent_client_exec(client, &exec, &io, &how, &err);
+	guest_end(&here);
+	free(exec.env);
+	*lost = r < 0 && r != -EREMOTEIO;
+	return r < 0 ? cli_fail(GUEST_EXIT_FAILED, page, &err)
+		     : guest_code(&how, words[0], page);
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * run_image.c - `volt run IMAGE`: a command in a VM of its own
+ * (theory of operation: run_image.h)
+ */
+#include "cli/run_image.h"
+
+#include "cli/cli.h"
+
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define BOOT_MS        180000
+#define STEP_MS        20
+#define TRY_MS         5000
+#define END_MS         15000
+#define TERM_MS        5000
+#define TAIL_BYTES     2048
+#define LOG_MIB        1
+#define EXIT_TIME_OVER 166 /* of volt-vmm, by --timeout */
+
+void run_image_prepare(struct run_image *run)
+{
+	struct launch *l = run->launch;
+	char path[GUEST_PATH_MAX];
+
+	guest_path(l->socket, path);
+	(void)unlink(path); /* of a VM of this name that is gone */
+	(void)snprintf(run->vsock, sizeof(run->vsock), "path=%s", path);
+	launch_add(l, "vsock", run->vsock);
+	if (run->bounds->log)
+		return;
+	(void)snprintf(run->console, sizeof(run->console), "%s.console",
+		       l->socket);
+	(void)unlink(run->console);
+	run->bounds->log = run->console;
+	run->bounds->log_mib = LOG_MIB;
+	run->bounds->log_temporary = true;
+}
+
+static const char *run_image_path(const struct run_image *run)
+{
+	return run->vsock + strlen("path=");
+}
+
+/**
+ * struct run_vm - the child
+ * @pid:	0: it has ended, and @status is how
+ * @console:	its log, which may have lost its name; -1: not there yet
+ */
+struct run_vm {
+	pid_t pid;
+	int pidfd;
+	int status;
+	int console;
+};
+
+/* The child's part: it becomes volt-vmm. */
+static void run_image_become(struct run_image *run, pid_t parent,
+			     const struct args_page *page)
+	__attribute__((noreturn));
+
+static void run_image_become(struct run_image *run, pid_t parent,
+			     const struct args_page *page)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	(void)setsid();
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent || dup2(null, STDIN_FILENO) < 0)
+		_exit(1);
+	_exit(launch_exec(run->launch, run->bounds, page));
+}
+
+/* Has it ended within @ms? */
+static bool run_vm_ended(struct run_vm *vm, int ms)
+{
+	struct pollfd p = {.fd = vm->pidfd, .events = POLLIN};
+	int r;
+
+	if (vm->pid == 0)
+		return true;
+	do
+		r = poll(&p, 1, ms);
+	while (r < 0 && errno == EINTR);
+	if (r <= 0 || waitpid(vm->pid, &vm->status, 0) < 0)
+		return false;
+	vm->pid = 0;
+	return true;
+}
+
+static void run_vm_end(struct run_vm *vm)
+{
+	if (!run_vm_ended(vm, 0))
+		(void)kill(vm->pid, SIGTERM);
+	if (!run_vm_ended(vm, TERM_MS)) {
+		(void)kill(vm->pid, SIGKILL);
+		(void)run_vm_ended(vm, -1);
+	}
+	fd_close(&vm->pidfd);
+}
+
+/* Its last words, line by line. */
+static void run_image_show_console(const struct run_vm *vm)
+{
+	off_t size = vm->console < 0 ? 0 : lseek(vm->console, 0, SEEK_END);
+	char text[TAIL_BYTES + 1], *at = text, *line;
+	ssize_t n;
+
+	if (size <= 0)
+		return;
+	n = pread(vm->console, text, TAIL_BYTES,
+		  size > TAIL_BYTES ? size - TAIL_BYTES : 0);
+	text[n > 0 ? n : 0] = '\0';
+	while ((line = strsep(&at, "\r\n")))
+		if (*line)
+			(void)cli_complain(0, NULL, "console: %s", line);
+}
+
+static int run_image_lost(const struct run_vm *vm, const struct args_page *page)
+{
+	if (vm->pid == 0 && WIFEXITED(vm->status) &&
+	    WEXITSTATUS(vm->status) == EXIT_TIME_OVER)
+		return cli_complain(GUEST_EXIT_FAILED, page,
+				    "the time of --timeout is over");
+	run_image_show_console(vm);
+	if (vm->pid != 0)
+		return cli_complain(GUEST_EXIT_FAILED, page,
+				    "the guest has not come up in %d s",
+				    BOOT_MS / 1000);
+	if (WIFSIGNALED(vm->status))
+		return cli_complain(GUEST_EXIT_FAILED, page,
+				    "the VM was ended by signal %d",
+				    WTERMSIG(vm->status));
+	return cli_complain(GUEST_EXIT_FAILED, page,
+			    "the VM ended by itself, volt-vmm's exit code is "
+			    "%d",
+			    WEXITSTATUS(vm->status));
+}
+
+static int64_t run_vm_now_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* Until the agent answers: before its driver runs a guest leaves a connection
+ * waiting, then nobody listens for a while. Return: 0 or -errno. */
+static int run_image_meet(struct run_image *run, struct run_vm *vm,
+			  struct agent_client *client, struct err *err)
+{
+	const int64_t end = run_vm_now_ms() + BOOT_MS;
+	int r = -ECONNREFUSED;
+
+	while (run_vm_now_ms() < end && !run_vm_ended(vm, STEP_MS)) {
+		if (vm->console < 0)
+			vm->console = open(run->bounds->log,
+					   O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
+						   O_CLOEXEC);
+		r = agent_client_open(client, run_image_path(run), AGENT_PORT,
+				      TRY_MS, err);
+		client->limit_ms = AGENT_CLIENT_LIMIT_MS;
+		if (r != -ECONNREFUSED && r != -ENOENT && r != -ETIMEDOUT &&
+		    r != -ECONNRESET)
+			return r;
+		agent_client_close(client);
+		r = -ECONNREFUSED;
+	}
+	return r;
+}
+
+static int run_image_set_up(const struct run_image *run,
+			    struct agent_client *client, struct err *err)
+{
+	struct timespec now;
+	struct agent_setup setup = {.name = run->launch->name};
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	setup.realtime_ns =
+		(uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	return agent_client_setup(client, &setup, err);
+}
+
+/* The guest syncs and restarts, which ends the VM. */
+static void run_image_shut_down(struct run_image *run, struct run_vm *vm)
+{
+	struct agent_client client;
+
+	if (agent_client_open(&client, run_image_path(run), AGENT_PORT, END_MS,
+			      NULL) == 0 &&
+	    agent_client_shut_down(&client, NULL) == 0)
+		(void)run_vm_ended(vm, END_MS);
+	agent_client_close(&client);
+}
+
+static int run_image_drive(struct run_image *run, struct run_vm *vm,
+			   const struct args_page *page)
+{
+	struct agent_client client = {.fd = -1};
+	bool lost = false;
+	struct err err;
+	int code, r = run_image_meet(run, vm, &client, &err);
+
+	if (r == -ECONNREFUSED) {
+		code = run_image_lost(vm, page);
+	} else if (r < 0 || run_image_set_up(run, &client, &err) < 0) {
+		code = cli_fail(GUEST_EXIT_FAILED, page, &err);
+	} else {
+		code = guest_exec(&client, &run->options, run->words, page,
+				  &lost);
+		if (lost && run_vm_ended(vm, TERM_MS))
+			code = run_image_lost(vm, page);
+		else if (!lost)
+			run_image_shut_down(run, vm);
+	}
+	agent_client_close(&client);
+	return code;
+}
+
+static int run_vm_start(struct run_vm *vm, struct run_image *run,
+			const struct args_page *page)
+{
+	const pid_t self = getpid();
+	int r;
+
+	(void)fflush(NULL);
+	vm->pid = fork();
+	if (vm->pid < 0) {
+		vm->pid = 0;
+		return -errno;
+	}
+	if (vm->pid == 0)
+		run_image_become(run, self, page);
+	vm->pidfd = pidfd_open(vm->pid, 0);
+	if (vm->pidfd >= 0)
+		return 0;
+	r = -errno;
+	(void)kill(vm->pid, SIGKILL);
+	(void)waitpid(vm->pid, NULL, 0);
+	return r;
+}
+
+int run_image_go(struct run_image *run, const struct args_page *page)
+{
+	struct run_vm vm = {.pidfd = -1, .console = -1};
+	int code, r = run_vm_start(&vm, run, page);
+
+	if (r < 0) {
+		code = cli_complain(GUEST_EXIT_FAILED, page,
+				    "cannot start the VM: %s", err_name(r));
+	} else {
+		code = run_image_drive(run, &vm, page);
+		run_vm_end(&vm);
+	}
+	fd_close(&vm.console);
+	return code;
+}

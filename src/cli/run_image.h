@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * run_image.h - `volt run IMAGE`: a command in a VM of its own
+ *
+ * Theory of operation
+ *
+ * This process stays, unlike that of `volt run` without an image, and has the
+ * VM for a child (launch.h); the two ways to it are the vsock beside its API's
+ * socket and its end.
+ *
+ *   boot      a kernel of the store with an initramfs of the agent's; the image
+ *             is the first disk, read only. What the guest writes is in its
+ *             memory and ends with it
+ *   agent     asked for until it answers, or the VM has ended, or BOOT_MS
+ *   command   guest.h; meanwhile the VM cannot be waited for: its end is the
+ *             connection's
+ *   end       the agent is asked to restart the machine, which ends the VM;
+ *             one that does not is ended by SIGTERM, then SIGKILL
+ *
+ * The VM is a session of its own, so that keys of this terminal are not its.
+ * It ends with this process, however that ends (PR_SET_PDEATHSIG), and nothing
+ * of it stays: its sockets are volt-vmm's to remove, its log the keeper's.
+ *
+ * The console goes to a log of bounded size (bounds.h) in the folder of the
+ * sockets. When no agent came, its last lines are shown, made harmless: the
+ * guest wrote them.
+ * A signal before the command runs ends this process, and so all of it.
+ */
+#pragma once
+
+#include "cli/guest.h"
+#include "cli/launch.h"
+
+/**
+ * struct run_image - what the command line and the choice of kernel say
+ * @launch:	begun, and filled but for the sockets
+ * @bounds:	the log of the console is set here, unless one was given
+ * @words:	of the command; not empty
+ */
+struct run_image {
+	struct launch *launch;
+	struct bounds *bounds;
+	struct guest_options options;
+	char **words;
+	char vsock[GUEST_PATH_MAX + 16];
+	char console[GUEST_PATH_MAX + 16];
+};
+
+/* The options for the sockets. Call it behind launch_begin(). */
+void run_image_prepare(struct run_image *run);
+
+/* Return: an exit code, as guest.h has them; what is wrong was said. */
+int run_image_go(struct run_image *run, const struct args_page *page);

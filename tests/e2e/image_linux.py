@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drives VMs that run an image, in the lab; see test_linux_image.py.
+
+usage: image_linux.py VOLT KERNEL IMAGE MIB [long]
+
+Prints "ok NAME" or "FAIL NAME: why" for each case. One VM runs all the while;
+its own command reads its input and exits with 42 at its end.
+"""
+
+import fcntl
+import hashlib
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+import traceback
+from pathlib import Path
+
+SECONDS = 240
+STEP = 100  # the most that one command in the guest may take
+ENDS = [(0, ["true"]), (1, ["false"]), (42, ["sh", "-c", "exit 42"]),
+        (126, ["/bin/noexec"]), (126, ["/bin"]), (127, ["no-such-program"]),
+        (127, ["/no/such/program"]), (137, ["sh", "-c", "kill -9 $$"]),
+        (143, ["sh", "-c", "kill $$"])]
+
+
+class Beside:
+    """A program beside this one; it is killed if it is still there."""
+
+    def __init__(self, *argv):
+        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait(STEP)
+        self.process.stdout.close()
+
+    def hear(self, data, seconds=STEP):
+        got = b""
+        while got != data:
+            assert select.select([self.process.stdout], [], [], seconds)[0]
+            more = os.read(self.process.stdout.fileno(), len(data) - len(got))
+            assert more, got
+            got += more
+
+
+class Box:
+    """The VM."""
+
+    def __init__(self, volt, kernel, image):
+        self.volt, self.image = volt, image
+        self.argv = [volt, "run", "--kernel", kernel, "--memory", "256M",
+                     "--timeout", "1800"]
+        self.process = subprocess.Popen(
+            [*self.argv, "--name", "box", "-i", image, "sh", "-c",
+             "echo up; cat >/kept; exit 42"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def wait_up(self):
+        ready = select.select([self.process.stdout], [], [], SECONDS)[0]
+        assert ready, "it says nothing"
+        line = self.process.stdout.readline()
+        assert line == b"up\n", line
+
+    def exec(self, *words, options=(), seconds=STEP, **more):
+        return subprocess.run(
+            [self.volt, "exec", *options, "box", *words], check=False,
+            timeout=seconds, capture_output=True, **more)
+
+
+def ends(box):
+    for code, words in ENDS:
+        run = box.exec(*words)
+        assert run.returncode == code, (words, run)
+        assert (code in (126, 127)) == bool(run.stderr), (words, run)
+
+
+def streams(box):
+    run = box.exec("sh", "-c", "echo one; echo two >&2; cat; pwd; echo $X$HOME",
+                   options=["-e", "X=y", "-w", "/tmp"], input=b"not read")
+    assert (run.stdout, run.stderr) == (b"one\n/tmp\ny/root\n", b"two\n"), run
+
+
+def users(box):
+    run = box.exec("id", options=["--user", "web"])
+    assert run.stdout == b"uid=33(web) gid=34(web) groups=34(web),40(log)\n", \
+        run
+    run = box.exec("true", options=["-u", "nobody"])
+    assert run.returncode == 125 and b"there is no user nobody" in run.stderr
+
+
+def transfer(box, mib):
+    data = os.urandom(1 << 20) * mib
+    run = box.exec("cat", options=["-i"], input=data,
+                   seconds=STEP + 10 * mib)
+    assert run.returncode == 0, run.stderr
+    assert (hashlib.sha256(run.stdout).digest() ==
+            hashlib.sha256(data).digest()), len(run.stdout)
+
+
+def reader_goes(box):
+    """As `volt exec box cat /dev/zero | head -c 100000`."""
+    with Beside(box.volt, "exec", "box", "cat", "/dev/zero") as run:
+        run.hear(bytes(100_000))
+        run.process.stdout.close()
+        assert run.process.wait(STEP) == 128 + signal.SIGPIPE
+
+
+class Terminal:
+    """A command with a terminal on this side, too."""
+
+    def __init__(self, *argv):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            self.resize(0, 33, 77)
+            os.execv(argv[0], argv)
+        self.seen = b""
+
+    @staticmethod
+    def resize(fd, rows, columns):
+        fcntl.ioctl(fd, termios.TIOCSWINSZ,
+                    struct.pack("HHHH", rows, columns, 0, 0))
+
+    def say(self, data):
+        os.write(self.fd, data)
+
+    def hear(self, pattern):
+        end = time.monotonic() + STEP
+        while not (found := re.search(pattern, self.seen)):
+            left = end - time.monotonic()
+            assert left > 0, self.seen
+            if select.select([self.fd], [], [], left)[0]:
+                try:
+                    self.seen += os.read(self.fd, 4096)
+                except OSError:  # EIO: nobody has it open any more
+                    raise AssertionError(self.seen) from None
+        self.seen = self.seen[found.end():]
+
+    def end(self):
+        end = time.monotonic() + STEP
+        while time.monotonic() < end:
+            try:
+                if (select.select([self.fd], [], [], 0.2)[0] and
+                        not os.read(self.fd, 4096)):
+                    break
+            except OSError:  # EIO: nobody has it open any more
+                break
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        while not pid and time.monotonic() < end:
+            time.sleep(0.05)
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+        assert pid, "it goes on"
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(status)
+
+
+def terminal(box):
+    t = Terminal(box.volt, "exec", "-it", "box", "sh")
+    t.say(b"tty; stty size\n")
+    t.hear(rb"/dev/pts/\d+\r\n33 77\r\n")
+    t.resize(t.fd, 44, 99)
+    t.say(b"until stty size | grep '44 99'; do sleep 1; done\n")
+    t.hear(rb"\r\n44 99\r\n")
+    t.say(b"echo ge''tready; sleep 1000\n")
+    t.hear(rb"getready\r\n")
+    t.say(b"\x03")  # Ctrl-C
+    t.say(b"echo code=$?.\n")
+    t.hear(rb"code=130\.\r\n")
+    t.say(b"exit 7\n")
+    assert t.end() == 7
+    t = Terminal(box.volt, "exec", "-it", "box", "sh")
+    t.say(b"echo he''re\n")
+    t.hear(rb"here\r\n")
+    t.say(b"\x04")  # Ctrl-D
+    assert t.end() == 0
+
+
+def signals(box):
+    """What this process gets the command gets."""
+    with Beside(box.volt, "exec", "box", "sh", "-c", "trap 'exit 9' TERM; "
+                "echo on; while :; do sleep 1; done") as run:
+        run.hear(b"on\n")
+        run.process.terminate()
+        assert run.process.wait(STEP) == 9
+
+
+def killed(box):
+    """A command ends with whoever asked for it, however that ends."""
+    with Beside(box.volt, "exec", "box", "sh", "-c",
+                "echo on; exec sleep 4711") as run:
+        run.hear(b"on\n")
+        assert b"sleep 4711" in box.exec("ps").stdout
+    end = time.monotonic() + STEP
+    while b"sleep 4711" in box.exec("ps").stdout:
+        assert time.monotonic() < end
+
+
+def the_end(box):
+    before = Path(box.image).stat().st_mtime_ns
+    box.process.stdin.write(b"x")
+    box.process.stdin.close()
+    assert box.process.wait(STEP) == 42
+    assert Path(box.image).stat().st_mtime_ns == before
+    end = time.monotonic() + STEP
+    while list(Path("/run/volt").glob("box*")):  # its keeper may be late
+        assert time.monotonic() < end, list(Path("/run/volt").glob("box*"))
+        time.sleep(0.2)
+
+
+def out_of_memory(box):
+    run = subprocess.run(
+        [*box.argv, box.image, "tail", "/dev/zero"],
+        capture_output=True, timeout=SECONDS, check=False)
+    assert run.returncode == 137, run
+    assert b"ran out of memory" in run.stderr, run
+
+
+def run_is_killed(box):
+    """No VM stays behind."""
+    with Beside(*box.argv, "--name", "gone", box.image, "sh", "-c",
+                "echo on; sleep 1000") as run:
+        run.hear(b"on\n", SECONDS)
+    end = time.monotonic() + STEP
+    while list(Path("/run/volt").glob("gone*")):
+        assert time.monotonic() < end, list(Path("/run/volt").glob("gone*"))
+        time.sleep(0.2)
+
+
+def interrupted(box):
+    """Before there is an agent: no VM, no file stays behind."""
+    with Beside(*box.argv, "--name", "short", box.image, "true") as run:
+        while not Path("/run/volt/short.sock.console").exists():
+            assert run.process.poll() is None
+            time.sleep(0.05)
+        run.process.terminate()
+        assert run.process.wait(STEP) == -signal.SIGTERM
+    end = time.monotonic() + STEP
+    while list(Path("/run/volt").glob("short*")):
+        assert time.monotonic() < end, list(Path("/run/volt").glob("short*"))
+        time.sleep(0.2)
+
+
+def layer(box):
+    """What is written there is there in the next VM, and not in the image."""
+    subprocess.run(["/usr/sbin/mkfs.ext4", "-q", "/tmp/layer.img", "8M"],
+                   check=True, timeout=STEP)
+    for words, code, said in (
+            ("echo kept >/note; dd if=/dev/zero of=/full bs=1M; rm /full", 0,
+             b""), ("cat /note", 0, b"kept\n")):
+        run = subprocess.run(
+            [*box.argv, "--layer", "/tmp/layer.img", box.image, "sh", "-c",
+             words], capture_output=True, timeout=SECONDS, check=False)
+        assert (run.returncode, run.stdout) == (code, said), run
+        assert (b"No space" in run.stderr) == (said == b""), run
+
+
+def no_root(box):
+    """An image that is none: a sentence, and the console's last words."""
+    bad = Path("/tmp/bad.img")
+    bad.write_bytes(bytes(1 << 20))
+    run = subprocess.run([*box.argv, str(bad), "true"], capture_output=True,
+                         timeout=SECONDS, check=False)
+    assert run.returncode == 125, run
+    assert b"no file system of this kernel mounts /dev/vda" in run.stderr, run
+
+
+def case(name, function, *args):
+    try:
+        function(*args)
+        print("ok", name, flush=True)
+    except Exception as why:
+        traceback.print_exc()
+        print(f"FAIL {name}: {why!r}", flush=True)
+
+
+def main():
+    volt, kernel, image, mib = sys.argv[1:5]
+    box = Box(volt, kernel, image)
+    case("up", box.wait_up)
+    case("ends", ends, box)
+    case("streams", streams, box)
+    case("users", users, box)
+    case("transfer", transfer, box, int(mib))
+    case("reader", reader_goes, box)
+    case("terminal", terminal, box)
+    case("signals", signals, box)
+    case("killed", killed, box)
+    case("end", the_end, box)
+    case("interrupted", interrupted, box)
+    if sys.argv[5:]:
+        case("memory", out_of_memory, box)
+        case("run-killed", run_is_killed, box)
+        case("no-root", no_root, box)
+        case("layer", layer, box)
+    if box.process.poll() is None:
+        box.process.kill()
+
+
+main()

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`volt run IMAGE` and `volt exec` with a stock kernel, in the lab.
+
+The image is an ext4 with busybox; image_linux.py on the lab's host. One VM is
+booted for all. make check-long: 100 MiB through a command, and more VMs.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import (BUILD, LONG, ROOT, in_lab, mkfs_ext4, need_lab,
+                      runs_linux, said, stock_store)
+
+CASES = ["up", "ends", "streams", "users", "transfer", "reader", "terminal",
+         "signals", "killed", "end", "interrupted"] + \
+    (["memory", "run-killed", "no-root", "layer"] if LONG else [])
+HERE = Path(__file__).parent
+LINKS = ("sh", "cat", "dd", "echo", "env", "false", "grep", "id", "kill", "ls",
+         "ps", "rm", "sleep", "stty", "tail", "true", "tty")
+
+
+def make_image(folder):
+    tree = folder / "tree"
+    for name in ("bin", "etc", "root", "tmp"):
+        (tree / name).mkdir(parents=True)
+    shutil.copy("/bin/busybox", tree / "bin/busybox")
+    for name in LINKS:
+        (tree / "bin" / name).symlink_to("busybox")
+    (tree / "bin/noexec").write_text("words\n")
+    (tree / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n"
+                                     "web:x:33:34::/tmp:/bin/sh\n")
+    (tree / "etc/group").write_text("root:x:0:\nweb:x:34:\nlog:x:40:web\n")
+    return mkfs_ext4(tree, folder / "root.img", "16M")
+
+
+@pytest.fixture(scope="module")
+def said_in_lab(build, tmp_path_factory):
+    need_lab()
+    folder = tmp_path_factory.mktemp("image")
+    said(ROOT / "tests/kernel/stock", "--print", "vmlinux")
+    out, log = in_lab(
+        ["env", f"VOLT_STORE={stock_store()}", sys.executable,
+         HERE / "image_linux.py", BUILD / "volt", "debian", make_image(folder),
+         *(["100", "long"] if LONG else ["4"])],
+        folder, 1700 if LONG else 300)
+    return out.splitlines(), log[-3000:]
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("case", CASES)
+def test_image(said_in_lab, case):
+    lines, log = said_in_lab
+    assert f"ok {case}" in lines, "\n".join(lines) + "\n" + log
+
+
+def volt_run(*words, store="/nonexistent"):
+    return subprocess.run(
+        [BUILD / "volt", "run", *words], timeout=60, check=False, text=True,
+        capture_output=True, env={**os.environ, "VOLT_STORE": store})
+
+
+@pytest.mark.parametrize("words, code, said_so", [
+    (["./x"], 64, "which COMMAND of ./x is to run?"),
+    (["-i"], 64, "--interactive is of an IMAGE"),
+    (["--initrd", "x", "./x", "true"], 64, "--initrd does not go with"),
+    (["-it", "./x", "true"], 64, "standard input is no terminal"),
+    (["-z", "./x", "true"], 64, "there is no option '-z'"),
+    (["x", "true"], 125, "./x"),
+    (["./x", "true"], 125, "There is no kernel yet"),
+    (["--kernel", "./k", "./x", "true"], 125, "a kernel that has a name"),
+], ids=str)
+def test_what_is_no_command(build, words, code, said_so):
+    run = volt_run(*words)
+    assert (run.returncode, run.stdout) == (code, ""), run
+    assert said_so in run.stderr and run.stderr.count("\n") == 1, run
+
+
+def test_a_host_without_linux(build, tmp_path):
+    """A sentence, and the two ways on."""
+    if runs_linux():
+        pytest.skip("this host's KVM runs Linux")
+    said(ROOT / "tests/kernel/stock", "--print", "vmlinux")
+    run = volt_run("--kernel", "debian", make_image(tmp_path), "true",
+                   store=stock_store())
+    assert (run.returncode, run.stdout) == (125, ""), run
+    assert "another host runs this image, and so does the lab" in run.stderr
+
+
+def test_the_agent_is_small(build):
+    """It is in memory of each such guest, twice while that boots."""
+    data = (BUILD / "src/agent/volt-agent").read_bytes()
+    if b"GNU C Library" in data:
+        pytest.skip("this build has no musl, whose agent ships")
+    assert len(data) <= 256 << 10
