@@ -247,6 +247,8 @@ def test_words(person, command):
             continue  # a tap's name
         if command == "volt snapshot verify" and odd == "/":
             continue  # a sentence for each folder that may not be read
+        if command == "volt image add" and odd == "/":
+            continue  # an image of this machine, as far as it may be read
         done = person(command, *base[:-1], odd)
         takes_any = command in ("volt snapshot", "volt restore",
                                 "volt snapshot inspect", "volt snapshot merge")
