@@ -30,7 +30,7 @@ struct image_add {
 	 "layer that unpacks to more: MiB, or with M or G (default: 32G)", \
 	 .kind = ARG_SIZE,                                                 \
 	 .min = 1,                                                         \
-	 .max = 16 * 1024 * 1024,                                          \
+	 .max = UINT64_C(16) << 20,                                        \
 	 AT(max_mib)}
 
 /* clang-format off */

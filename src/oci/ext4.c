@@ -110,11 +110,10 @@ static int ext4_plan(struct ext4 *ext4)
 static void ext4_key_bytes(const char *key, uint8_t out[static 16])
 {
 	for (size_t i = 0; i < 32; i++) {
-		char c = key[i];
-		unsigned int n =
-			(unsigned int)(c <= '9' ? c - '0' : c - 'a' + 10);
+		unsigned int c = (uint8_t)key[i];
+		unsigned int n = c <= '9' ? c - '0' : c - 'a' + 10;
 
-		out[i / 2] = (uint8_t)(out[i / 2] << 4 | (n & 0xf));
+		out[i / 2] = (uint8_t)((unsigned int)out[i / 2] << 4 | n);
 	}
 }
 

@@ -107,12 +107,20 @@ static int fstree_add(struct fstree *tree, struct fs_node *dir,
 	return 0;
 }
 
+static uint64_t fstree_words(const struct fs_inode *inode)
+{
+	return inode->xattrs.capacity +
+	       (inode->link ? strlen(inode->link) : 0) +
+	       inode->nr_runs * sizeof(struct fs_run);
+}
+
 /* One name less of a file; without one its bytes no longer count. */
 static void fstree_drop_inode(struct fstree *tree, struct fs_inode *inode)
 {
 	if (--inode->names > 0)
 		return;
 	tree->bytes -= inode->size;
+	tree->words -= fstree_words(inode);
 	fs_inode_free(inode);
 }
 
@@ -205,11 +213,16 @@ int fstree_put(struct fstree *tree, struct fs_node *dir, const char *name,
 {
 	struct fs_node *old = name[0] ? fstree_child(tree, dir, name) : dir;
 	struct fs_inode *was = old ? old->inode : NULL;
+	uint64_t words = fstree_words(inode);
+	int r;
 
+	if (words > FSTREE_WORDS_MAX - tree->words)
+		return -E2BIG;
 	if (was && S_ISDIR(was->mode) && S_ISDIR(inode->mode)) {
 		inode->first = was->first;
 		inode->nr_nodes = was->nr_nodes;
 		inode->names = 1;
+		tree->words += words - fstree_words(was);
 		fs_inode_free(was);
 		old->inode = inode;
 		old->layer = tree->layer;
@@ -218,7 +231,9 @@ int fstree_put(struct fstree *tree, struct fs_node *dir, const char *name,
 	}
 	if (old)
 		fstree_remove(tree, old);
-	return fstree_add(tree, dir, name, inode);
+	r = fstree_add(tree, dir, name, inode);
+	tree->words += r == 0 ? words : 0;
+	return r;
 }
 
 int fstree_link(struct fstree *tree, struct fs_node *dir, const char *name,
@@ -406,6 +421,9 @@ const char *fstree_why(int r)
 		return "is more than 256 folders deep";
 	case -ENOSPC:
 		return "is one too many: an image may have 2,000,000 entries";
+	case -E2BIG:
+		return "is one too many: links, attributes and lists of "
+		       "pieces take up more than 512 MiB";
 	case -ENOTDIR:
 		return "is below something that is no folder";
 	case -ELOOP:

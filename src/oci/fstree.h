@@ -30,6 +30,8 @@
 #define FSTREE_DEPTH_MAX 256u
 #define FSTREE_NODES_MAX 2000000u
 #define FSTREE_LINK_MAX  4095u
+/* Links, attributes and lists of pieces, all in memory. */
+#define FSTREE_WORDS_MAX MIB(512)
 
 /* Bytes of a file, in the spool. */
 struct fs_run {
@@ -85,6 +87,7 @@ struct fs_node {
 /**
  * struct fstree - the whole
  * @spool:	its files' bytes; not owned
+ * @words:	what its files take of memory besides their names
  * @max:	bytes that all files may have together, holes included
  */
 struct fstree {
@@ -96,6 +99,7 @@ struct fstree {
 	int spool;
 	uint64_t spooled;
 	uint64_t bytes;
+	uint64_t words;
 	uint64_t max;
 };
 
@@ -125,7 +129,7 @@ struct fs_node *fstree_child(const struct fstree *tree,
  * A folder in place of a folder keeps what is in it. @inode is taken over when
  * this succeeds.
  *
- * Return: 0; -EMLINK, -ENOSPC, -ENOMEM.
+ * Return: 0; -EMLINK, -ENOSPC, -E2BIG (FSTREE_WORDS_MAX), -ENOMEM.
  */
 int fstree_put(struct fstree *tree, struct fs_node *dir, const char *name,
 	       struct fs_inode *inode) __must_check;

@@ -176,7 +176,7 @@ static int layer_entry(struct layer *layer)
 	if (layer->entry->type == TAR_LINK)
 		return layer_link(layer, dir, name);
 	r = layer_inode(layer, &inode);
-	if (r == 0) {
+	if (r == 0 && inode) {
 		r = layer_tree_says(layer,
 				    fstree_put(layer->tree, dir, name, inode));
 		if (r == 0) {

@@ -148,7 +148,10 @@ static int manifest_room(struct manifest *manifest, size_t nr, struct err *err)
 			       OCI_LAYERS_MAX);
 	manifest->layers = calloc(nr + 1, sizeof(*manifest->layers));
 	manifest->nr_layers = (unsigned int)nr;
-	return manifest->layers ? 0 : err_set(err, -ENOMEM, "Out of memory");
+	if (manifest->layers)
+		return 0;
+	(void)err_set(err, -ENOMEM, "Out of memory");
+	return -ENOMEM;
 }
 
 int manifest_parse(const char *text, size_t len, struct manifest *manifest,

@@ -283,7 +283,8 @@ static int take_oci_manifest(struct taking *t)
 {
 	struct manifest_part part = {.name = "index.json"};
 	cleanup_buf struct buf text = {0};
-	char reference[MANIFEST_NAME_MAX] = "", deeper[MANIFEST_NAME_MAX];
+	char reference[MANIFEST_NAME_MAX] = "";
+	char deeper[MANIFEST_NAME_MAX] = "";
 	bool index = true;
 	int r = take_document(t, &part, &text);
 

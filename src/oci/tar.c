@@ -15,7 +15,7 @@
 
 struct tar_shown tar_show(const char *name)
 {
-	struct tar_shown shown;
+	struct tar_shown shown = {0};
 
 	(void)clean_text(shown.text, sizeof(shown.text), name, strlen(name));
 	return shown;
@@ -181,8 +181,10 @@ static int tar_text(struct tar *tar, uint64_t size, struct buf *text)
 			       "than 1 MiB is not read",
 			       (unsigned long long)size);
 	tar_hold(tar, size);
-	if (!buf_reserve(text, (size_t)size + 1))
-		return err_set(tar->err, -ENOMEM, "cannot be read: no memory");
+	if (!buf_reserve(text, (size_t)size + 1)) {
+		(void)err_set(tar->err, -ENOMEM, "cannot be read: no memory");
+		return -ENOMEM;
+	}
 	r = tar_read(tar, text->data, (size_t)size);
 	text->len = r < 0 ? 0 : (size_t)size;
 	text->data[text->len] = '\0';
@@ -194,9 +196,9 @@ static int tar_long_name(struct tar *tar, uint64_t size, struct buf *to)
 	cleanup_buf struct buf text = {0};
 	int r = tar_text(tar, size, &text);
 
-	return r < 0 ? r
-		     : tar_copy_word(tar, to, text.data,
-				     strnlen(text.data, text.len));
+	if (r < 0 || !text.data)
+		return r;
+	return tar_copy_word(tar, to, text.data, strnlen(text.data, text.len));
 }
 
 /* A header about the entry that follows. Return: 1 if it is one; 0; -errno. */

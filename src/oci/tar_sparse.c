@@ -7,6 +7,7 @@
  */
 #include "oci/tar_priv.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -43,6 +44,7 @@ int tar_add_run(struct tar *tar, uint64_t off, uint64_t len)
 					  "needs too much memory");
 		tar->runs = more;
 	}
+	assert(tar->runs);
 	tar->runs[tar->nr_runs++] = (struct tar_run){off, len};
 	tar->run_bytes += len;
 	return 0;
@@ -65,7 +67,8 @@ static int sparse_pairs(struct tar *tar, const char *at, unsigned int nr)
 {
 	int r = 0;
 
-	for (; r == 0 && nr > 0 && at[0]; nr--, at += 2 * SPARSE_FIELD) {
+	for (; r == 0 && nr > 0 && at[0];
+	     nr--, at += (size_t)2 * SPARSE_FIELD) {
 		uint64_t off, len;
 
 		r = tar_field(at, SPARSE_FIELD, &off) &&
