@@ -15,8 +15,8 @@ static const struct arg exec_args[] = {
 	GUEST_ARG_INTERACTIVE(AT(interactive)),
 	GUEST_ARG_TTY(AT(tty)),
 	GUEST_ARG_ENV(AT(env)),
-	GUEST_ARG_USER(AT(user)),
-	GUEST_ARG_WORKDIR(AT(workdir)),
+	GUEST_ARG_USER("root", AT(user)),
+	GUEST_ARG_WORKDIR("the user's home", AT(workdir)),
 };
 /* clang-format on */
 
@@ -84,8 +84,9 @@ int cmd_exec(const struct args_page *page, int argc, char **argv)
 	if (exec_begin(&client, args.command[0], &err) < 0)
 		code = cli_fail(GUEST_EXIT_FAILED, page, &err);
 	else
-		code = guest_exec(&client, &options, args.command + 1, page,
-				  &lost);
+		code = guest_exec(&client, &options,
+				  (const char **)(uintptr_t)(args.command + 1),
+				  page, &lost);
 	agent_client_close(&client);
 	return code;
 }

@@ -8,6 +8,7 @@
 #include "cli/cache.h"
 #include "cli/cli.h"
 #include "cli/doctor.h"
+#include "cli/image_choice.h"
 #include "cli/kernel_run.h"
 #include "cli/launch.h"
 #include "cli/run_image.h"
@@ -31,8 +32,7 @@
 /**
  * struct run - the command line
  * @image:	what IMAGE names; NULL: there is none
- * @image_disk:	it, as --disk has it
- * @image_words: the command, behind an --entrypoint
+ * @found:	it
  */
 struct run {
 	const char *name;
@@ -54,8 +54,7 @@ struct run {
 	const char *layer;
 	struct guest_options guest;
 	const char *image;
-	char *image_disk;
-	char **image_words;
+	struct image_choice found;
 	struct args args;
 	struct kernel_choice choice;
 	char *whole_cmdline;
@@ -94,10 +93,11 @@ static const struct arg run_args[] = {
 	GUEST_ARG_INTERACTIVE(OWN, AT(guest.interactive)),
 	GUEST_ARG_TTY(OWN, AT(guest.tty)),
 	GUEST_ARG_ENV(OWN, AT(guest.env)),
-	GUEST_ARG_USER(OWN, AT(guest.user)),
-	GUEST_ARG_WORKDIR(OWN, AT(guest.workdir)),
-	{"entrypoint", "PROGRAM", "what runs, with COMMAND as its arguments",
-	 .kind = ARG_TEXT, OWN, AT(entrypoint)},
+	GUEST_ARG_USER("the image's, else root", OWN, AT(guest.user)),
+	GUEST_ARG_WORKDIR("the image's, else the user's home", OWN,
+			  AT(guest.workdir)),
+	{"entrypoint", "PROGRAM", "what runs, with COMMAND as its arguments, "
+	 "instead of what the image says", .kind = ARG_TEXT, OWN, AT(entrypoint)},
 	{"layer", "FILE", "what the guest writes is kept here, an ext4 or other "
 	 "file system, which is its limit (default: in its memory)",
 	 .kind = ARG_TEXT, OWN, AT(layer)},
@@ -107,11 +107,12 @@ static const struct arg run_args[] = {
 const struct args_page cmd_run_page = {
 	.name = "volt run",
 	.summary = "run a command of an image in a VM, or a VM by itself",
-	.usage = "[OPTIONS] IMAGE COMMAND [ARGS...]\n"
+	.usage = "[OPTIONS] IMAGE [COMMAND [ARGS...]]\n"
 		 "[OPTIONS] [-- VOLT-VMM-OPTIONS]",
 	.about =
-		"With IMAGE, the path of a root file system (it has a /), runs "
-		"COMMAND in a VM of its own, and ends as it does: its output, "
+		"With IMAGE, a name of `volt image ls` or the path of a root "
+		"file system (./root.img), runs COMMAND, or what the image "
+		"says, in a VM of its own, and ends as it does: its output, "
 		"errors and exit code are this command's. The image stays as "
 		"it is: what the guest writes is in its memory and ends with "
 		"it, or is kept in a --layer. The kernel is one that has a name, with vsock and "
@@ -134,8 +135,10 @@ const struct args_page cmd_run_page = {
 	.exit = "with IMAGE: " GUEST_EXITS ". Without it volt-vmm's: 0 the "
 		"guest ended it; 1 it did not start; 148 and up: "
 		"docs/exit-codes.md; 153 bad usage after --, 64 before it.",
-	.examples = "  volt run ./root.img echo hello\n"
-		    "  volt run -it --name box --memory 512M ./root.img sh\n"
+	.examples = "  volt image pull debian:12\n"
+		    "  volt run debian:12 echo hello\n"
+		    "  volt run -it --name box --memory 512M debian:12 sh\n"
+		    "  volt run ./root.img echo hello\n"
 		    "  volt run --name web --kernel vmlinux --initrd web.cpio "
 		    "--memory 512M --cpus 2\n"
 		    "  volt run --disk root.img\n"
@@ -192,7 +195,7 @@ static int fill_defaults(struct run *run, struct err *err)
 	const struct kernel_need need = {
 		.word = run->kernel,
 		.cmdline = run->cmdline,
-		.disk = run->image_disk     ? run->image_disk
+		.disk = run->found.disk     ? run->found.disk
 			: run->disks.nr > 0 ? run->disks.text[0]
 					    : NULL,
 		.has_initrd = run->initrd != NULL,
@@ -256,26 +259,6 @@ static int build_args(struct run *run, struct err *err)
 	return launch_add_rest(l, run->args.rest, err);
 }
 
-/* The disk and the words of an image. Return: 0, or -errno with a sentence. */
-static int run_take_image(struct run *run, struct err *err)
-{
-	char **words = run->args.command + 1;
-	size_t nr = 0;
-
-	if (asprintf(&run->image_disk, "%s,ro", run->image) < 0)
-		run->image_disk = NULL;
-	while (words[nr])
-		nr++;
-	run->image_words = calloc(nr + 2, sizeof(*run->image_words));
-	if (!run->image_disk || !run->image_words)
-		return err_set(err, -ENOMEM, "Out of memory");
-	if (run->entrypoint)
-		run->image_words[0] = (char *)(uintptr_t)run->entrypoint;
-	memcpy(run->image_words + (run->entrypoint ? 1 : 0), words,
-	       nr * sizeof(*words));
-	return 0;
-}
-
 /* What says nothing without an image, or with one. Return: CLI_GO_ON, or an
  * exit code. */
 static int run_check_image(const struct args_page *page, struct run *run)
@@ -292,14 +275,6 @@ static int run_check_image(const struct args_page *page, struct run *run)
 	if (run->initrd || run->vsock)
 		return cli_misuse(page, "--%s does not go with an IMAGE",
 				  run->initrd ? "initrd" : "vsock");
-	if (!args->command[1] && !run->entrypoint)
-		return cli_misuse(page, "which COMMAND of %s is to run?",
-				  run->image);
-	if (!strchr(run->image, '/'))
-		return cli_complain(GUEST_EXIT_FAILED, page,
-				    "an image is the path of a root file "
-				    "system, with a /: ./%s",
-				    run->image);
 	return guest_check(&run->guest, page);
 }
 
@@ -308,20 +283,22 @@ static int run_image_start(const struct args_page *page, struct run *run)
 	struct run_image image = {
 		.launch = &run->launch,
 		.bounds = &run->bounds,
-		.options = run->guest,
 	};
 	struct err err;
 
-	if (run_take_image(run, &err) < 0 || fill_defaults(run, &err) < 0 ||
+	if (image_choose(&run->found, run->image, run->entrypoint,
+			 run->args.command + 1, &run->guest, page, &err) < 0 ||
+	    fill_defaults(run, &err) < 0 ||
 	    launch_begin(&run->launch, run->name, &err) < 0)
 		return cli_fail(GUEST_EXIT_FAILED, page, &err);
-	launch_add(&run->launch, "disk", run->image_disk);
+	launch_add(&run->launch, "disk", run->found.disk);
 	if (run->layer)
 		launch_add(&run->launch, "disk", run->layer);
 	run_image_prepare(&image);
 	if (build_args(run, &err) < 0)
 		return cli_fail(GUEST_EXIT_FAILED, page, &err);
-	image.words = run->image_words;
+	image.options = run->guest;
+	image.words = run->found.words;
 	return run_image_go(&image, page);
 }
 
@@ -358,8 +335,7 @@ int cmd_run(const struct args_page *page, int argc, char **argv)
 	launch_free(&run->launch);
 	kernel_choice_free(&run->choice);
 	free(run->whole_cmdline);
-	free(run->image_disk);
-	free(run->image_words);
+	image_choice_free(&run->found);
 	free(run);
 	return code;
 }

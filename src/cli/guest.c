@@ -101,16 +101,23 @@ static void guest_end(struct guest_here *here)
 	(void)sigprocmask(SIG_SETMASK, &here->mask, NULL);
 }
 
-/* The environment: what was given, and of a terminal its type. */
+/* The environment: the image's, of a terminal its type, what was given. Of two
+ * with one name the guest takes the last. */
 static int guest_env(const struct guest_options *options,
 		     struct agent_exec *exec, char *term, size_t size)
 {
 	const char *type = getenv("TERM");
-	const char **env = calloc(options->env.nr + 2, sizeof(*env));
+	const char **env;
+	size_t nr = 0;
 
+	while (options->image_env && options->image_env[nr])
+		nr++;
+	env = calloc(nr + options->env.nr + 2, sizeof(*env));
 	if (!env)
 		return -ENOMEM;
 	exec->env = env;
+	for (; exec->nr_env < nr; exec->nr_env++)
+		env[exec->nr_env] = options->image_env[exec->nr_env];
 	if (options->tty) {
 		(void)snprintf(term, size, "TERM=%s", type ? type : "xterm");
 		env[exec->nr_env++] = term;
@@ -155,7 +162,7 @@ static int guest_code(const struct agent_exit *how, const char *word,
 }
 
 int guest_exec(struct agent_client *client, const struct guest_options *options,
-	       char **words, const struct args_page *page, bool *lost)
+	       const char **words, const struct args_page *page, bool *lost)
 {
 	struct agent_exec exec = {
 		.flags = (options->tty ? AGENT_EXEC_TTY : 0) |
@@ -163,7 +170,7 @@ int guest_exec(struct agent_client *client, const struct guest_options *options,
 		.size = guest_size(),
 		.folder = options->workdir ? options->workdir : "",
 		.user = options->user ? options->user : "",
-		.words = (const char **)(uintptr_t)words,
+		.words = words,
 	};
 	struct agent_exit how = {0};
 	struct guest_here here = {.signals = -1};

@@ -31,13 +31,15 @@
 
 /**
  * struct guest_options - of a command line
- * @env:	"NAME=VALUE", or "NAME" to pass this process's own
+ * @image_env:	"NAME=VALUE", NULL-terminated, or NULL: what an image has
+ * @env:	likewise, or "NAME" to pass this process's own; wins
  */
 struct guest_options {
 	bool interactive;
 	bool tty;
 	const char *user;
 	const char *workdir;
+	char *const *image_env;
 	struct arg_list env;
 };
 
@@ -71,25 +73,25 @@ struct guest_options {
 			"times",                                             \
 		__VA_ARGS__,                                                 \
 	}
-#define GUEST_ARG_USER(...)                                                  \
+#define GUEST_ARG_USER(default_, ...)                                        \
 	{                                                                    \
 		.name = "user",                                              \
 		.letter = 'u',                                               \
 		.kind = ARG_TEXT,                                            \
 		.value = "USER[:GROUP]",                                     \
 		.help = "-u: who the command is to be, names or numbers of " \
-			"the guest (default: root)",                         \
+			"the guest (default: " default_ ")",                 \
 		__VA_ARGS__,                                                 \
 	}
-#define GUEST_ARG_WORKDIR(...)                                        \
-	{                                                             \
-		.name = "workdir",                                    \
-		.letter = 'w',                                        \
-		.kind = ARG_TEXT,                                     \
-		.value = "DIR",                                       \
-		.help = "-w: the command's working folder (default: " \
-			"the user's home)",                           \
-		__VA_ARGS__,                                          \
+#define GUEST_ARG_WORKDIR(default_, ...)                                       \
+	{                                                                      \
+		.name = "workdir",                                             \
+		.letter = 'w',                                                 \
+		.kind = ARG_TEXT,                                              \
+		.value = "DIR",                                                \
+		.help = "-w: the command's working folder (default: " default_ \
+			")",                                                   \
+		__VA_ARGS__,                                                   \
 	}
 
 #define GUEST_PATH_MAX (VMAPI_PATH_MAX + 8)
@@ -104,7 +106,7 @@ void guest_path(const char *socket, char out[static GUEST_PATH_MAX]);
  * What goes wrong is said. Return: an exit code; *@lost: the guest is gone.
  */
 int guest_exec(struct agent_client *client, const struct guest_options *options,
-	       char **words, const struct args_page *page, bool *lost);
+	       const char **words, const struct args_page *page, bool *lost);
 
 /* -i and -t with what is no terminal. Return: CLI_GO_ON, or an exit code. */
 int guest_check(const struct guest_options *options,

@@ -41,7 +41,7 @@ struct run_image {
 	struct launch *launch;
 	struct bounds *bounds;
 	struct guest_options options;
-	char **words;
+	const char **words;
 	char vsock[GUEST_PATH_MAX + 16];
 	char console[GUEST_PATH_MAX + 16];
 };

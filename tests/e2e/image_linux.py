@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drives VMs that run an image, in the lab; see test_linux_image.py.
 
-usage: image_linux.py VOLT KERNEL IMAGE MIB [long]
+usage: image_linux.py VOLT KERNEL NAME FILE IMAGE MIB [long]
 
-Prints "ok NAME" or "FAIL NAME: why" for each case. One VM runs all the while;
-its own command reads its input and exits with 42 at its end.
+Prints "ok NAME" or "FAIL NAME: why" for each case. One VM runs all the while,
+of image NAME of a store, whose root file system FILE is; its own command, which
+the image says, reads its input and exits with 42 at its end. Others run of
+IMAGE, a path.
 """
 
 import fcntl
@@ -56,13 +58,12 @@ class Beside:
 class Box:
     """The VM."""
 
-    def __init__(self, volt, kernel, image):
-        self.volt, self.image = volt, image
+    def __init__(self, volt, kernel, name, file, image):
+        self.volt, self.file, self.image = volt, file, image
         self.argv = [volt, "run", "--kernel", kernel, "--memory", "256M",
                      "--timeout", "1800"]
         self.process = subprocess.Popen(
-            [*self.argv, "--name", "box", "-i", image, "sh", "-c",
-             "echo up; cat >/kept; exit 42"],
+            [*self.argv, "--name", "box", "-i", "-e", "B=given", name],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def wait_up(self):
@@ -75,6 +76,12 @@ class Box:
         return subprocess.run(
             [self.volt, "exec", *options, "box", *words], check=False,
             timeout=seconds, capture_output=True, **more)
+
+
+def as_it_says(box):
+    """Entrypoint, command, folder, environment; what is given wins."""
+    run = box.exec("cat", "/srv/said")
+    assert run.stdout == b"/srv\nimagegiven\n", run
 
 
 def ends(box):
@@ -205,11 +212,11 @@ def killed(box):
 
 
 def the_end(box):
-    before = Path(box.image).stat().st_mtime_ns
+    before = Path(box.file).stat().st_mtime_ns
     box.process.stdin.write(b"x")
     box.process.stdin.close()
     assert box.process.wait(STEP) == 42
-    assert Path(box.image).stat().st_mtime_ns == before
+    assert Path(box.file).stat().st_mtime_ns == before
     end = time.monotonic() + STEP
     while list(Path("/run/volt").glob("box*")):  # its keeper may be late
         assert time.monotonic() < end, list(Path("/run/volt").glob("box*"))
@@ -283,9 +290,10 @@ def case(name, function, *args):
 
 
 def main():
-    volt, kernel, image, mib = sys.argv[1:5]
-    box = Box(volt, kernel, image)
+    volt, kernel, name, file, image, mib = sys.argv[1:7]
+    box = Box(volt, kernel, name, file, image)
     case("up", box.wait_up)
+    case("as-it-says", as_it_says, box)
     case("ends", ends, box)
     case("streams", streams, box)
     case("users", users, box)
@@ -296,7 +304,7 @@ def main():
     case("killed", killed, box)
     case("end", the_end, box)
     case("interrupted", interrupted, box)
-    if sys.argv[5:]:
+    if sys.argv[7:]:
         case("memory", out_of_memory, box)
         case("run-killed", run_is_killed, box)
         case("no-root", no_root, box)

@@ -15,8 +15,9 @@ import pytest
 
 from conftest import (BUILD, LONG, ROOT, in_lab, mkfs_ext4, need_lab,
                       runs_linux, said, stock_store)
+from test_images import Images, folder, layout, packed, tar
 
-CASES = ["up", "ends", "streams", "users", "transfer", "reader", "terminal",
+CASES = ["up", "as-it-says", "ends", "streams", "users", "transfer", "reader", "terminal",
          "signals", "killed", "end", "interrupted"] + \
     (["memory", "run-killed", "no-root", "layer"] if LONG else [])
 HERE = Path(__file__).parent
@@ -24,8 +25,8 @@ LINKS = ("sh", "cat", "dd", "echo", "env", "false", "grep", "id", "kill", "ls",
          "ps", "rm", "sleep", "stty", "tail", "true", "tty")
 
 
-def make_image(folder):
-    tree = folder / "tree"
+def make_tree(place):
+    tree = place / "tree"
     for name in ("bin", "etc", "root", "tmp"):
         (tree / name).mkdir(parents=True)
     shutil.copy("/bin/busybox", tree / "bin/busybox")
@@ -35,19 +36,40 @@ def make_image(folder):
     (tree / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n"
                                      "web:x:33:34::/tmp:/bin/sh\n")
     (tree / "etc/group").write_text("root:x:0:\nweb:x:34:\nlog:x:40:web\n")
-    return mkfs_ext4(tree, folder / "root.img", "16M")
+    return tree
+
+
+def make_image(place):
+    return mkfs_ext4(make_tree(place), place / "root.img", "16M")
+
+
+def make_stored(place, tree):
+    """An image of two layers that says how it is run; its store."""
+    images = Images(place / "images")
+    layers = [packed(tree, place / "tree.tar").read_bytes(),
+              tar(folder("srv", mode=0o1777))]
+    images.ok("add", str(layout(
+        place / "layout", layers, "team/app:1", Entrypoint=["sh", "-c"],
+        Cmd=["echo up; pwd >/srv/said; echo $A$B >>/srv/said; cat >/kept; "
+             "exit 42"], Env=["PATH=/bin", "A=image", "B=image"],
+        WorkingDir="/srv")))
+    return images
 
 
 @pytest.fixture(scope="module")
 def said_in_lab(build, tmp_path_factory):
     need_lab()
-    folder = tmp_path_factory.mktemp("image")
+    place = tmp_path_factory.mktemp("image")
     said(ROOT / "tests/kernel/stock", "--print", "vmlinux")
+    image = make_image(place)
+    images = make_stored(place, place / "tree")
     out, log = in_lab(
-        ["env", f"VOLT_STORE={stock_store()}", sys.executable,
-         HERE / "image_linux.py", BUILD / "volt", "debian", make_image(folder),
+        ["env", f"VOLT_STORE={stock_store()}",
+         f"VOLT_IMAGES={images.folder}", sys.executable,
+         HERE / "image_linux.py", BUILD / "volt", "debian", "team/app:1",
+         images.info("team/app:1")["file"], image,
          *(["100", "long"] if LONG else ["4"])],
-        folder, 1700 if LONG else 300)
+        place, 1700 if LONG else 300)
     return out.splitlines(), log[-3000:]
 
 
@@ -61,16 +83,18 @@ def test_image(said_in_lab, case):
 def volt_run(*words, store="/nonexistent"):
     return subprocess.run(
         [BUILD / "volt", "run", *words], timeout=60, check=False, text=True,
-        capture_output=True, env={**os.environ, "VOLT_STORE": store})
+        capture_output=True, env={**os.environ, "VOLT_STORE": store,
+                                  "VOLT_IMAGES": "/nonexistent"})
 
 
 @pytest.mark.parametrize("words, code, said_so", [
-    (["./x"], 64, "which COMMAND of ./x is to run?"),
+    (["./x"], 125, "The image does not say what to run"),
     (["-i"], 64, "--interactive is of an IMAGE"),
     (["--initrd", "x", "./x", "true"], 64, "--initrd does not go with"),
     (["-it", "./x", "true"], 64, "standard input is no terminal"),
     (["-z", "./x", "true"], 64, "there is no option '-z'"),
-    (["x", "true"], 125, "./x"),
+    (["x", "true"], 125, "There is no image x"),
+    (["not/there", "true"], 125, "There is no image not/there"),
     (["./x", "true"], 125, "There is no kernel yet"),
     (["--kernel", "./k", "./x", "true"], 125, "a kernel that has a name"),
 ], ids=str)
