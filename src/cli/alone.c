@@ -152,22 +152,23 @@ static int is_process(const struct dirent *entry)
 	return isdigit((unsigned char)entry->d_name[0]);
 }
 
-int alone_list(struct alone list[static ALONE_MAX], struct err *err)
+int alone_each(void (*each)(void *ctx, const struct alone *vm), void *ctx,
+	       struct err *err)
 {
 	struct dirent **found;
-	int nr = 0, n = scandir("/proc", &found, is_process, by_number);
+	int n = scandir("/proc", &found, is_process, by_number);
 
 	if (n < 0)
 		return err_set(err, -errno, "Cannot list /proc: %s",
 			       err_name(errno));
 	for (int i = 0; i < n; i++) {
 		const char *pid = found[i]->d_name;
+		struct alone vm;
 
-		if (nr < ALONE_MAX && is_volt_vmm(pid) && !is_gate(pid) &&
-		    read_process(&list[nr], pid))
-			nr++;
+		if (is_volt_vmm(pid) && !is_gate(pid) && read_process(&vm, pid))
+			each(ctx, &vm);
 		free(found[i]);
 	}
 	free(found);
-	return nr;
+	return 0;
 }

@@ -10,8 +10,6 @@
 
 #include "cli/vmapi.h"
 
-#define ALONE_MAX 256
-
 /**
  * struct alone - one of them
  * @id:		as --id says
@@ -24,13 +22,13 @@ struct alone {
 };
 
 /**
- * alone_list() - this user's volt-vmm processes, in the order of their numbers
+ * alone_each() - this user's volt-vmm processes, in the order of their numbers
  *
  * Those that `volt` started are among them.
  *
- * Return: how many, at most ALONE_MAX; or -errno with a sentence.
+ * Return: 0; or -errno with a sentence.
  */
-int alone_list(struct alone list[static ALONE_MAX],
+int alone_each(void (*each)(void *ctx, const struct alone *vm), void *ctx,
 	       struct err *err) __must_check;
 
 /* What the words of a command line say (@len bytes of /proc/PID/cmdline), for a

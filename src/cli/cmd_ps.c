@@ -6,10 +6,9 @@
 #include "cli/cli.h"
 #include "cli/vmapi.h"
 
-#include "base/fd.h"
-
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The API answers at once, or the VM is busy with something. */
@@ -30,18 +29,40 @@ const struct args_page cmd_ps_page = {
 
 /**
  * struct listed - the VMs that are printed already
+ * @pid:	owned; @room are allocated
+ * @alone:	one without `volt` is among them
+ * @failed:	there was no memory
  */
 struct listed {
-	pid_t pid[ALONE_MAX];
-	unsigned int nr;
+	pid_t *pid;
+	size_t nr;
+	size_t room;
+	bool alone;
+	bool failed;
 };
 
 static bool ps_is_listed(const struct listed *listed, pid_t pid)
 {
-	for (unsigned int i = 0; i < listed->nr; i++)
+	for (size_t i = 0; i < listed->nr; i++)
 		if (listed->pid[i] == pid)
 			return true;
 	return false;
+}
+
+static void ps_remember(struct listed *listed, pid_t pid)
+{
+	size_t room = listed->room ? 2 * listed->room : 64;
+	pid_t *more;
+
+	if (listed->nr == listed->room) {
+		more = reallocarray(listed->pid, room, sizeof(*more));
+		listed->failed |= !more;
+		if (!more)
+			return;
+		listed->pid = more;
+		listed->room = room;
+	}
+	listed->pid[listed->nr++] = pid;
 }
 
 #define SANDBOX_WORDS 64
@@ -122,8 +143,7 @@ static void ps_each(void *ctx, const char *name, const char *socket,
 	struct listed *listed = ctx;
 
 	print_vm(name, socket, api);
-	if (listed->nr < ALONE_MAX)
-		listed->pid[listed->nr++] = api->pid;
+	ps_remember(listed, api->pid);
 }
 
 /* The socket may be another's by now, or in a place that is not seen from
@@ -143,41 +163,35 @@ static void print_alone(const struct alone *vm)
 	api_client_close(&api);
 }
 
-static int list_alone(const struct listed *listed, struct err *err)
+static void ps_each_alone(void *ctx, const struct alone *vm)
 {
-	cleanup_free struct alone *list = calloc(ALONE_MAX, sizeof(*list));
-	bool any = false;
-	int n;
+	struct listed *listed = ctx;
 
-	if (!list)
-		return err_set(err, -ENOMEM, "Out of memory");
-	n = alone_list(list, err);
-	for (int i = 0; i < n; i++) {
-		if (ps_is_listed(listed, list[i].pid))
-			continue;
-		if (!any)
-			(void)puts("\nStarted without volt:");
-		any = true;
-		print_alone(&list[i]);
-	}
-	return n < 0 ? n : 0;
+	if (ps_is_listed(listed, vm->pid))
+		return;
+	if (!listed->alone)
+		(void)puts("\nStarted without volt:");
+	listed->alone = true;
+	print_alone(vm);
 }
 
 int cmd_ps(const struct args_page *page, int argc, char **argv)
 {
-	cleanup_free struct listed *listed = calloc(1, sizeof(*listed));
+	struct listed listed = {0};
 	struct args args;
 	struct err err;
 	int code = cli_parse(page, argc, argv, 0, NULL, &args);
 
 	if (code != CLI_GO_ON)
 		return code;
-	if (!listed)
-		return cli_complain(1, page, "out of memory");
 	(void)printf("%-20s %-12s %4s %10s %-15s %8s %s\n", "NAME", "STATE",
 		     "CPUS", "MEMORY/MiB", "SANDBOX", "PID", "API");
-	if (vmapi_each(ps_each, listed, &err) < 0 ||
-	    list_alone(listed, &err) < 0)
-		return cli_fail(1, page, &err);
-	return 0;
+	if (vmapi_each(ps_each, &listed, &err) < 0 ||
+	    alone_each(ps_each_alone, &listed, &err) < 0)
+		code = cli_fail(1, page, &err);
+	else
+		code = listed.failed ? cli_complain(1, page, "out of memory")
+				     : 0;
+	free(listed.pid);
+	return code;
 }

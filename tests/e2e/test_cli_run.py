@@ -3,6 +3,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -114,6 +115,23 @@ def test_ps_shows_a_vmm_that_was_started_by_itself(cli, tmp_path):
     (tmp_path / "x.sock").unlink()
     (tmp_path / "x.sock").symlink_to(tmp_path / "relative.sock")
     assert alone()[runs[1].pid][1:4] == ["-", "-", "-"]
+
+
+def test_ps_shows_them_all(cli, tmp_path):
+    """However many there are: programs of that name, for a moment."""
+    shutil.copy("/bin/busybox", tmp_path / "volt-vmm")
+    many = [subprocess.Popen(["sleep", "100"], executable=tmp_path / "volt-vmm")
+            for _ in range(300)]
+    try:
+        done = cli("ps")
+    finally:
+        for one in many:
+            one.kill()
+        for one in many:
+            one.wait(60)
+    assert done.returncode == 0, done.stderr
+    rows = {row.split()[-2] for row in done.stdout.splitlines() if row}
+    assert rows >= {str(one.pid) for one in many}
 
 
 def test_options_after_dashes_are_the_vmms(cli):
