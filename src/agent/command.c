@@ -184,6 +184,19 @@ static int command_open(struct command *c, const struct agent_exec *exec,
 	return r;
 }
 
+/* What it has open it may open again, as /dev/stdout or its terminal. Not
+ * /dev/null, which is everybody's. */
+static int command_give(const struct command *c,
+			const struct command_ends *ends,
+			const struct user *user)
+{
+	for (int i = 0; i < 3; i++)
+		if ((c->tty || i > 0 || c->in >= 0) &&
+		    fchown(ends->fd[i], user->uid, (gid_t)-1) < 0)
+			return -errno;
+	return 0;
+}
+
 static void command_unblock(int fd)
 {
 	if (fd >= 0)
@@ -238,6 +251,8 @@ int command_start(struct command *command, const struct agent_exec *exec,
 	*how = (struct agent_exit){0};
 	command->tty = exec->flags & AGENT_EXEC_TTY;
 	r = command_open(command, exec, &ends);
+	if (r == 0)
+		r = command_give(command, &ends, user);
 	if (r == 0 && pipe2(fault, O_CLOEXEC) < 0)
 		r = -errno;
 	if (r == 0)

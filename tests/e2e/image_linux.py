@@ -101,6 +101,12 @@ def users(box):
     run = box.exec("id", options=["--user", "web"])
     assert run.stdout == b"uid=33(web) gid=34(web) groups=34(web),40(log)\n", \
         run
+    run = box.exec("sh", "-c", "cat </dev/stdin >/dev/stdout; echo >/dev/stderr",
+                   options=["-i", "-u", "web"], input=b"again")
+    assert (run.stdout, run.stderr) == (b"again", b"\n"), run
+    run = box.exec("sh", "-c", "ls -ln /dev/null; cat </dev/null",
+                   options=["-u", "web"])
+    assert b"1 0        0 " in run.stdout, run
     run = box.exec("true", options=["-u", "nobody"])
     assert run.returncode == 125 and b"there is no user nobody" in run.stderr
 
