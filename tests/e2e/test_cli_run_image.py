@@ -34,7 +34,8 @@ class World:
     def start(self, *options, words=None):
         words = [self.image, "true"] if words is None else words
         self.process = subprocess.Popen(
-            [BUILD / "volt", "run", "--kernel", "guest", "--memory", "32",
+            ["env", "--default-signal=INT,TERM,HUP",  # one may be ignored here
+             BUILD / "volt", "run", "--kernel", "guest", "--memory", "32",
              "--name", "box", *options, *words], env=self.env,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True)

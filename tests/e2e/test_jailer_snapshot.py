@@ -126,8 +126,19 @@ def restored_diff(jail, first):
     return held(jail.root / "diff")
 
 
+def reads_from_cache(path):
+    """Can it be read without waiting for a disk, and is that so now?"""
+    with open(path, "rb") as file:
+        try:
+            return os.preadv(file.fileno(), [bytearray(MIB)], 0,
+                             os.RWF_NOWAIT) == MIB
+        except OSError:
+            return False
+
+
 def test_a_restored_vms_diff_holds_what_it_wrote(jails):
-    """Only pagemap tells: without the way to it, the diff holds everything."""
+    """Only pagemap tells. Without the way to it all pages count as written,
+    and those that are as in the base are left out where that costs no read."""
     first = jails.folder / "first"
     first.mkdir()
     (first / "initrd").write_bytes(os.urandom(16 * MIB))
@@ -137,8 +148,9 @@ def test_a_restored_vms_diff_holds_what_it_wrote(jails):
     save(Api(first / "a.sock"), first)
     assert held(first / "mem") >= 16 * MIB
     assert restored_diff(jails("with"), first) < MIB
-    assert restored_diff(jails("without", program=without_note(jails)),
-                         first) >= 16 * MIB
+    cached = reads_from_cache(first / "mem")
+    size = restored_diff(jails("without", program=without_note(jails)), first)
+    assert size < MIB if cached else size >= 16 * MIB, size
 
 
 def test_a_snapshot_moves_between_jails(jails):
