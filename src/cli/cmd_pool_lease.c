@@ -4,6 +4,9 @@
  */
 #include "cli/cli.h"
 #include "cli/pool.h"
+#include "cli/pool_limit.h"
+
+#include "base/fd.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -28,6 +31,8 @@ struct lease_vm {
 	struct arg_list disks;
 	struct arg_list overlays;
 	struct arg_list nets;
+	struct arg_list disk_limits;
+	struct arg_list net_limits;
 };
 
 /* clang-format off */
@@ -47,6 +52,13 @@ static const struct arg lease_vm_args[] = {
 	 LEASE_AT(overlays)},
 	{"net", "ID=TAP[,MAC]", "the tap of an interface, and its address",
 	 .kind = ARG_LIST, LEASE_AT(nets)},
+	{"disk-limit", "ID=LIMIT", "a drive's rate limiter instead of the "
+	 "snapshot's: " POOL_LIMIT_FORM " with the kinds bytes and ops, SIZE of "
+	 "them in each MS milliseconds (default: 1000), BURST once besides",
+	 .kind = ARG_LIST, LEASE_AT(disk_limits)},
+	{"net-limit", "ID=LIMIT", "an interface's, with the kinds rx-bytes, "
+	 "rx-ops, tx-bytes and tx-ops", .kind = ARG_LIST,
+	 LEASE_AT(net_limits)},
 	{"vsock", "SOCKET", "the path of the vsock device's socket",
 	 .kind = ARG_TEXT, LEASE_AT(vsock)},
 	{"cid", "N", "of the guest, by its vsock device",
@@ -90,6 +102,8 @@ const struct args_page cmd_pool_lease_page = {
 	.examples =
 		"  volt pool lease web --name web-17 --overlay rootfs=/var/lib/vms "
 		"--net eth0=tap17\n"
+		"  volt pool lease web --disk-limit rootfs=bytes:100M,ops:2K "
+		"--net-limit eth0=rx-bytes:10M,tx-bytes:10M\n"
 		"  volt pool release web-17\n",
 	.nr_words = 1,
 };
@@ -186,14 +200,75 @@ static int lease_add_net(struct schema_list *nets, const char *text,
 	return net->mac ? 0 : err_set(err, -ENOMEM, "out of memory");
 }
 
+/* The interface @id; a new one where there is none yet. NULL: no memory. */
+static struct pool_net *lease_net_of(struct schema_list *nets, const char *id)
+{
+	struct pool_net *n = nets->items;
+
+	for (size_t i = 0; i < nets->nr; i++)
+		if (n[i].id && strcmp(n[i].id, id) == 0)
+			return &n[i];
+	n[nets->nr].id = strdup(id);
+	return n[nets->nr].id ? &n[nets->nr++] : NULL;
+}
+
+/* Likewise a drive. */
+static struct pool_drive *lease_any_drive(struct schema_list *drives,
+					  const char *id)
+{
+	struct pool_drive *d = lease_drive_of(drives, id);
+
+	if (d)
+		return d;
+	d = &((struct pool_drive *)drives->items)[drives->nr];
+	d->id = strdup(id);
+	if (!d->id)
+		return NULL;
+	drives->nr++;
+	return d;
+}
+
+static int lease_add_limit(struct pool_lease_ask *ask, const char *text,
+			   bool net, struct err *err)
+{
+	cleanup_free char *id = NULL, *value = NULL;
+	int r = lease_split(text, &id, &value);
+
+	if (r == 0 && net) {
+		struct pool_net *n = lease_net_of(&ask->networks, id);
+
+		r = n ? pool_limit_net(n, value) : -ENOMEM;
+	} else if (r == 0) {
+		struct pool_drive *d = lease_any_drive(&ask->drives, id);
+
+		r = d ? pool_limit_drive(d, value) : -ENOMEM;
+	}
+	return r < 0 ? lease_bad(net ? "net-limit" : "disk-limit",
+				 POOL_LIMIT_FORM, text, r, err)
+		     : 0;
+}
+
+static int lease_limits(struct pool_lease_ask *ask, const struct lease_vm *o,
+			struct err *err)
+{
+	int r = 0;
+
+	for (unsigned int i = 0; i < o->disk_limits.nr && r == 0; i++)
+		r = lease_add_limit(ask, o->disk_limits.text[i], false, err);
+	for (unsigned int i = 0; i < o->net_limits.nr && r == 0; i++)
+		r = lease_add_limit(ask, o->net_limits.text[i], true, err);
+	return r;
+}
+
 static int lease_lists(struct pool_lease_ask *ask, const struct lease_vm *o,
 		       struct err *err)
 {
 	int r = 0;
 
 	ask->drives.items =
-		calloc(2ul * ARGS_LIST_MAX, sizeof(struct pool_drive));
-	ask->networks.items = calloc(ARGS_LIST_MAX, sizeof(struct pool_net));
+		calloc(3ul * ARGS_LIST_MAX, sizeof(struct pool_drive));
+	ask->networks.items =
+		calloc(2ul * ARGS_LIST_MAX, sizeof(struct pool_net));
 	if (!ask->drives.items || !ask->networks.items)
 		return err_set(err, -ENOMEM, "out of memory");
 	for (unsigned int i = 0; i < o->disks.nr && r == 0; i++)
@@ -203,7 +278,7 @@ static int lease_lists(struct pool_lease_ask *ask, const struct lease_vm *o,
 				    err);
 	for (unsigned int i = 0; i < o->nets.nr && r == 0; i++)
 		r = lease_add_net(&ask->networks, o->nets.text[i], err);
-	return r;
+	return r == 0 ? lease_limits(ask, o, err) : r;
 }
 
 static char *lease_path(const char *path, bool *failed)

@@ -148,6 +148,44 @@ def test_what_lease_asks_and_tells(pool, tmp_path):
     assert json.loads(said) == LEASE["lease"]
 
 
+def test_what_limits_a_lease_asks_for(pool):
+    asked, _ = pool.asks(
+        "lease", "--disk", "root=/a.img", "--disk-limit",
+        "root=bytes:2M/500+1G,ops:100", "--disk-limit", "data=ops:0",
+        "--net", "n0=tap7", "--net-limit", "n0=tx-ops:7/1,rx-bytes:3K",
+        "--net-limit", "n1=rx-ops:9", "web", answers=[LEASE])
+    assert asked["lease"]["drives"] == [
+        {"id": "root", "path": "/a.img", "rate_limiter": {
+            "bandwidth": {"size": 2 << 20, "refill_time": 500,
+                          "one_time_burst": 1 << 30},
+            "ops": {"size": 100, "refill_time": 1000}}},
+        {"id": "data", "rate_limiter": {
+            "ops": {"size": 0, "refill_time": 1000}}}]
+    assert asked["lease"]["networks"] == [
+        {"id": "n0", "tap": "tap7",
+         "rx_rate_limiter": {"bandwidth": {"size": 3072, "refill_time": 1000}},
+         "tx_rate_limiter": {"ops": {"size": 7, "refill_time": 1}}},
+        {"id": "n1",
+         "rx_rate_limiter": {"ops": {"size": 9, "refill_time": 1000}}}]
+
+
+LIMIT = "takes ID=KIND:SIZE[/MS][+BURST][,...], not"
+
+
+@pytest.mark.parametrize("flag, text", [
+    ("disk", "root"), ("disk", "=ops:1"), ("disk", "r=ops"), ("disk", "r=ops:"),
+    ("disk", "r=ops:1,"), ("disk", "r=ops:1,ops:2"), ("disk", "r=rx-ops:1"),
+    ("disk", "r=ops:1x"), ("disk", "r=ops:1/"), ("disk", "r=ops:1+"),
+    ("disk", "r=ops:99999999999999999999"), ("disk", "r=bytes:99999999999999G"),
+    ("net", "n=ops:1"), ("net", "n=rx-ops:-1"), ("net", "n=rx-ops:1;tx-ops:1"),
+])
+def test_a_limit_that_makes_no_sense_is_not_asked(pool, flag, text):
+    done = pool.run("lease", f"--{flag}-limit={text}", "web")
+    assert done.returncode == 64, done.stderr
+    assert f"--{flag}-limit {LIMIT} '{text}'" in done.stderr
+    assert not pool.daemon.asked
+
+
 @pytest.mark.parametrize("words, sentence", [
     (("lease", "--disk", "root", "web"), "--disk takes ID=PATH, not 'root'"),
     (("lease", "--overlay", "=x", "web"), "--overlay takes ID=DIR, not '=x'"),
