@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 struct workset_options {
@@ -76,21 +75,13 @@ static int workset_judge(struct found *f, const struct snapshot_paths *paths,
 static int workset_find(struct found *f, const struct snapshot_paths *paths,
 			struct err *err)
 {
-	struct snapshot_reader reader = {.state_fd = -1, .memory_fd = -1};
-	struct snapshot *s = calloc(1, sizeof(*s));
 	struct image image = {0};
-	int r;
+	uint64_t moment;
+	int r = snapshot_image_at(paths, &image, &moment, err);
 
-	if (!s)
-		return err_set(err, -ENOMEM, "out of memory");
-	r = snapshot_find(&reader, paths, true, s, err);
 	if (r == 0)
-		r = snapshot_chain_image(paths, &reader, s, &image, err);
-	if (r == 0)
-		r = workset_judge(f, paths, s->moment, &image, err);
+		r = workset_judge(f, paths, moment, &image, err);
 	image_fini(&image);
-	snapshot_reader_end(&reader);
-	free(s);
 	return r;
 }
 

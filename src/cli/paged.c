@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -38,20 +37,12 @@ static int paged_by_file(const char *path)
 /* The same of all that it needs: without one who unpacks it is refused. */
 static int paged_by_chain(const struct snapshot_paths *paths, struct err *err)
 {
-	struct snapshot_reader reader = {.state_fd = -1, .memory_fd = -1};
-	struct snapshot *s = calloc(1, sizeof(*s));
 	struct image image = {0};
-	int r;
+	uint64_t moment;
+	int r = snapshot_image_at(paths, &image, &moment, NULL);
 
-	if (!s)
-		return err_set(err, -ENOMEM, "out of memory");
-	r = snapshot_find(&reader, paths, true, s, NULL);
-	if (r == 0)
-		r = snapshot_chain_image(paths, &reader, s, &image, NULL);
 	image_fini(&image);
-	snapshot_reader_end(&reader);
-	free(s);
-	return r == -ENOTSUP;
+	return r == -ENOMEM ? err_set(err, r, "out of memory") : r == -ENOTSUP;
 }
 
 int paged_is_needed(const char *from, const char *memory, struct err *err)

@@ -60,24 +60,17 @@ static int pager_complain(const struct err *err)
 /* ---- what is served ---- */
 
 static int pager_open_image(struct pager_main *m,
-			    const struct snapshot_paths *paths,
-			    struct snapshot *s, struct err *err)
+			    const struct snapshot_paths *paths, struct err *err)
 {
-	struct snapshot_reader reader = {.state_fd = -1, .memory_fd = -1};
-	struct snapshot_identity who = {0};
 	struct serve *serve = &m->serve;
-	int r = snapshot_find(&reader, paths, true, s, err);
+	uint64_t moment = 0;
+	int r = snapshot_image_at(paths, &serve->image, &moment, err);
 
-	if (r == 0) {
-		snapshot_identity_of(s, &who);
-		r = snapshot_chain_image(paths, &reader, s, &serve->image, err);
-	}
-	snapshot_reader_end(&reader);
-	serve->record.moment = who.label.moment;
+	serve->record.moment = moment;
 	if (r < 0 || m->o.no_hot)
 		return r;
 	/* It is a hint: one that is damaged is told of, and not used. */
-	r = snapshot_hot(paths, who.label.moment, &serve->hot, err);
+	r = snapshot_hot(paths, moment, &serve->hot, err);
 	if (r == -EBADMSG) {
 		(void)pager_complain(err);
 		r = 0;
@@ -89,17 +82,15 @@ static int pager_open_image(struct pager_main *m,
 static int pager_open_snapshot(struct pager_main *m, struct err *err)
 {
 	const char *memory = m->args.nr_words > 2 ? m->args.words[2] : NULL;
-	struct snapshot *s = calloc(1, sizeof(*s));
 	struct snapshot_paths paths = {0};
 	int r = snapshot_paths_of(&paths, m->args.words[1], memory);
 
 	paths.unpack = &pack_unpacker;
-	if (r < 0 || !s)
+	if (r < 0)
 		r = err_set(err, -ENOMEM, "Out of memory");
 	else
-		r = pager_open_image(m, &paths, s, err);
+		r = pager_open_image(m, &paths, err);
 	snapshot_paths_free(&paths);
-	free(s);
 	return r;
 }
 

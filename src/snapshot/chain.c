@@ -457,3 +457,23 @@ int snapshot_chain_image(const struct snapshot_paths *paths,
 	chain_free(&c);
 	return r;
 }
+
+int snapshot_image_at(const struct snapshot_paths *paths, struct image *image,
+		      uint64_t *moment, struct err *err)
+{
+	struct snapshot_reader reader = {.state_fd = -1, .memory_fd = -1};
+	struct snapshot *s = calloc(1, sizeof(*s));
+	struct snapshot_identity who;
+	int r = s ? snapshot_find(&reader, paths, true, s, err)
+		  : chain_no_memory(err);
+
+	if (r == 0)
+		r = snapshot_chain_image(paths, &reader, s, image, err);
+	if (r == 0) {
+		snapshot_identity_of(s, &who);
+		*moment = who.label.moment;
+	}
+	snapshot_reader_end(&reader);
+	free(s);
+	return r;
+}

@@ -49,3 +49,12 @@ int snapshot_chain_image(const struct snapshot_paths *paths,
 			 struct snapshot_reader *reader,
 			 const struct snapshot *s, struct image *image,
 			 struct err *err) __must_check;
+
+/**
+ * snapshot_image_at() - the same of one that is looked for first
+ * @moment:	that it holds
+ *
+ * Return: 0 or -errno with a sentence; image_fini() in any case.
+ */
+int snapshot_image_at(const struct snapshot_paths *paths, struct image *image,
+		      uint64_t *moment, struct err *err) __must_check;
