@@ -51,7 +51,7 @@ static int tell_base(struct api *api)
 	const struct save_base base = {
 		.base = vm->base,
 		.size = vm->machine->board.mem.size,
-		.tracked = vm->machine->board.mem.dirty != NULL,
+		.tracked = vm->machine->board.mem.tracked,
 	};
 
 	return gate_link_tell(&api->gate, WIRE_HANDOVER, WIRE_SAVES, &base,

@@ -255,26 +255,25 @@ static size_t image_choose(const struct image *image, uint64_t limit,
 static int image_read_piece(const struct image *image, struct gmem *mem,
 			    const struct image_piece *p, struct err *err)
 {
-	uint64_t before = 0;
 	int r = 0;
 
-	for (unsigned int i = 0; i < mem->nr_regions && r == 0; i++) {
+	for (unsigned int i = 0; i < mem->nr_image && r == 0; i++) {
 		const struct gmem_region *region = &mem->region[i];
-		uint64_t at = p->at > before ? p->at : before;
-		uint64_t end = before + region->size;
+		uint64_t at = p->at > region->at ? p->at : region->at;
+		uint64_t end = region->at + region->size;
 
 		end = p->end < end ? p->end : end;
 		if (at < end)
 			r = image_layer_read(&image->layer[p->layer], at,
-					     region->hva + (at - before),
+					     region->hva + (at - region->at),
 					     end - at, err);
-		before += region->size;
 	}
 	return r;
 }
 
 int image_map(const struct image *image, struct gmem *mem,
-	      enum gmem_pages pages, struct err *err)
+	      const struct gmem_spec *hot, enum gmem_pages pages,
+	      struct err *err)
 {
 	uint64_t limit = image_read_limit(image);
 	cleanup_free struct gmem_piece *map =
@@ -283,9 +282,9 @@ int image_map(const struct image *image, struct gmem *mem,
 
 	if (!map)
 		return image_no_memory(err);
-	r = gmem_init_from_pieces(mem, image->size, pages,
-				  image->layer[image->nr_layers - 1].fd, map,
-				  image_choose(image, limit, map), err);
+	r = gmem_init_from_pieces(mem, image->size - (hot ? hot->size : 0), hot,
+				  pages, image->layer[image->nr_layers - 1].fd,
+				  map, image_choose(image, limit, map), err);
 	for (size_t i = 1; i < image->nr_pieces && r == 0; i++)
 		if (piece_bytes(&image->piece[i]) <= limit)
 			r = image_read_piece(image, mem, &image->piece[i], err);

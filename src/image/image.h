@@ -104,11 +104,13 @@ const struct image_piece *image_piece_of(const struct image *image,
  * image_map() - a VM's memory that shows the image, privately
  * @image:	whole, and all of it raw
  * @mem:	new; gmem_fini() before image_fini()
+ * @hot:	its GMEM_HOT, the last of the image; NULL: it has none
  *
  * Return: 0 or -errno with a sentence.
  */
 int image_map(const struct image *image, struct gmem *mem,
-	      enum gmem_pages pages, struct err *err) __must_check;
+	      const struct gmem_spec *hot, enum gmem_pages pages,
+	      struct err *err) __must_check;
 
 /**
  * image_copy() - what the image holds into a file of the same form

@@ -20,7 +20,6 @@
  * struct writer - memory on its way
  * @pagemap:	tells what was written, or -1
  * @region:	of it
- * @region_off:	where the region begins in the file
  * @file:	the first of the memory's files that is not passed yet
  * @base:	pages that it has just so are left out; NULL: all are written
  * @room:	what it holds in [@room_at, @room_end)
@@ -34,7 +33,6 @@ struct writer {
 	enum memory_kind kind;
 	struct memory_stats *stats;
 	const struct gmem_region *region;
-	uint64_t region_off;
 	unsigned int file;
 	const struct image *base;
 	uint8_t *room;
@@ -56,9 +54,9 @@ static void note_fresh(struct writer *w, uint64_t from, uint64_t to)
 {
 	const struct gmem *mem = w->mem;
 	struct memory_picks *fresh = &w->stats->fresh;
-	uint64_t first = w->region_off / PAGE_SIZE;
+	uint64_t first = w->region->at / PAGE_SIZE;
 
-	if (w->kind != MEMORY_FULL || !mem->dirty) {
+	if (w->kind != MEMORY_FULL || !mem->tracked) {
 		memory_picks_add(fresh, first + from / PAGE_SIZE,
 				 (to - from) / PAGE_SIZE);
 		return;
@@ -100,13 +98,13 @@ static void compare_read(struct writer *w, uint64_t at, uint64_t end)
 /* The page at @at of the region; those up to @to are asked for next. */
 static bool is_as_base(struct writer *w, uint64_t at, uint64_t to)
 {
-	uint64_t in_image = w->region_off + at;
+	uint64_t in_image = w->region->at + at;
 	bool same;
 
 	if (!w->base)
 		return false;
 	if (in_image < w->room_at || in_image >= w->room_end)
-		compare_read(w, in_image, w->region_off + to);
+		compare_read(w, in_image, w->region->at + to);
 	if (!w->known)
 		return false;
 	same = memcmp(w->room + (in_image - w->room_at), w->region->hva + at,
@@ -136,7 +134,7 @@ static int memory_write_pages(struct writer *w, uint64_t from, uint64_t to)
 		if (!skip)
 			continue;
 		r = image_write_at(w->fd, hva + start, at - start,
-				   w->region_off + start);
+				   w->region->at + start);
 		if (r < 0)
 			return r;
 		w->stats->written += at - start;
@@ -152,7 +150,7 @@ static int copy_data(struct writer *w, const struct gmem_file *f, uint64_t from,
 {
 	uint64_t in_file = (uint64_t)f->off + w->region->gpa + from - f->gpa;
 	int64_t n = image_copy_range(f->fd, in_file, w->fd,
-				     w->region_off + from, to - from);
+				     w->region->at + from, to - from);
 
 	if (n < 0)
 		return (int)n;
@@ -231,7 +229,7 @@ static int write_gap(struct writer *w, uint64_t from, uint64_t to)
 	gpa_t gpa = w->region->gpa;
 	int r = 0;
 
-	if (!w->mem->given_back)
+	if (!w->region->given_back)
 		return write_untouched(w, from, to);
 	while (from < to && r == 0) {
 		bool zero = gmem_was_discarded(w->mem, gpa + from);
@@ -338,10 +336,9 @@ int memory_write(const struct gmem *mem, int pagemap, int fd,
 	*stats = (struct memory_stats){0};
 	if (r == 0)
 		r = set_size(fd, mem->size);
-	for (unsigned int i = 0; i < mem->nr_regions && r == 0; i++) {
+	for (unsigned int i = 0; i < mem->nr_image && r == 0; i++) {
 		w.region = &mem->region[i];
 		r = kind == MEMORY_DIRTY ? write_dirty(&w) : write_region(&w);
-		w.region_off += w.region->size;
 	}
 	free(w.room);
 	if (r < 0)

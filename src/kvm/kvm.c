@@ -170,6 +170,22 @@ void kvm_ahead_fini(struct kvm_ahead *ahead)
 
 /* ---- memory ---- */
 
+int kvm_vm_set_slot(struct kvm_vm *vm, const struct gmem_region *region,
+		    uint64_t off, bool there)
+{
+	struct kvm_userspace_memory_region slot = {
+		.slot = region->slot + (unsigned int)(off / region->slot_bytes),
+		.flags = (region->dirty ? KVM_MEM_LOG_DIRTY_PAGES : 0u) |
+			 (region->read_only ? KVM_MEM_READONLY : 0u),
+		.guest_phys_addr = region->gpa + off,
+		.memory_size = there ? region->slot_bytes : 0,
+		.userspace_addr = (uintptr_t)region->hva + off,
+	};
+	int r = kvm_call(vm->kvm, vm->fd, KVM_SET_USER_MEMORY_REGION, &slot);
+
+	return r < 0 ? r : 0;
+}
+
 int kvm_vm_set_memory(struct kvm_vm *vm, const struct gmem *mem,
 		      struct err *err)
 {
@@ -179,24 +195,18 @@ int kvm_vm_set_memory(struct kvm_vm *vm, const struct gmem *mem,
 		return err_set(err, r, "KVM_SET_TSS_ADDR failed: %s",
 			       err_name(r));
 	for (unsigned int i = 0; i < mem->nr_regions; i++) {
-		struct kvm_userspace_memory_region slot = {
-			.slot = i,
-			.flags = mem->dirty ? KVM_MEM_LOG_DIRTY_PAGES : 0,
-			.guest_phys_addr = mem->region[i].gpa,
-			.memory_size = mem->region[i].size,
-			.userspace_addr = (uintptr_t)mem->region[i].hva,
-		};
+		const struct gmem_region *region = &mem->region[i];
 
-		r = kvm_call(vm->kvm, vm->fd, KVM_SET_USER_MEMORY_REGION,
-			     &slot);
+		if (region->kind == GMEM_HOT)
+			continue;
+		r = kvm_vm_set_slot(vm, region, 0, true);
 		if (r < 0)
-			return err_set(
-				err, r,
-				"KVM does not take %llu MiB of memory "
-				"at 0x%llx: %s",
-				(unsigned long long)(slot.memory_size >> 20),
-				(unsigned long long)slot.guest_phys_addr,
-				err_name(r));
+			return err_set(err, r,
+				       "KVM does not take %llu MiB of memory "
+				       "at 0x%llx: %s",
+				       (unsigned long long)(region->size >> 20),
+				       (unsigned long long)region->gpa,
+				       err_name(r));
 	}
 	return 0;
 }
@@ -233,22 +243,46 @@ static int note_rings(struct kvm_vm *vm, const struct gmem *mem)
 	return r < 0 ? r : 0;
 }
 
+/* A slot without a plugged block is not there. */
+static bool slot_is_there(const struct gmem_region *region, uint64_t off)
+{
+	return region->kind != GMEM_HOT ||
+	       gmem_plugged(region, region->gpa + off, region->slot_bytes) > 0;
+}
+
+/* Whole words of 64 pages: slots are MiBs. */
+static int note_log(struct kvm_vm *vm, const struct gmem_region *region)
+{
+	int r = 0;
+
+	for (uint64_t off = 0; off < region->size && r == 0;
+	     off += region->slot_bytes) {
+		cleanup_free uint64_t *bits = calloc(
+			region->slot_bytes / PAGE_SIZE / 64, sizeof(*bits));
+		struct kvm_dirty_log log = {
+			.slot = region->slot +
+				(unsigned int)(off / region->slot_bytes),
+			.dirty_bitmap = bits,
+		};
+
+		if (!bits)
+			return -ENOMEM;
+		if (!slot_is_there(region, off))
+			continue;
+		r = kvm_call(vm->kvm, vm->fd, KVM_GET_DIRTY_LOG, &log);
+		if (r == 0)
+			gmem_mark_bits(region, off, region->slot_bytes, bits);
+	}
+	return r;
+}
+
 int kvm_vm_note_dirty(struct kvm_vm *vm, const struct gmem *mem)
 {
 	int r = 0;
 
 	if (vm->rings.on)
 		return note_rings(vm, mem);
-	for (unsigned int i = 0; i < mem->nr_regions && r == 0; i++) {
-		cleanup_free uint64_t *bits = calloc(
-			mem->region[i].size / PAGE_SIZE / 64, sizeof(*bits));
-		struct kvm_dirty_log log = {.slot = i, .dirty_bitmap = bits};
-
-		if (!bits)
-			return -ENOMEM;
-		r = kvm_call(vm->kvm, vm->fd, KVM_GET_DIRTY_LOG, &log);
-		if (r == 0)
-			gmem_mark_bits(mem, i, bits);
-	}
+	for (unsigned int i = 0; i < mem->nr_image && r == 0; i++)
+		r = note_log(vm, &mem->region[i]);
 	return r;
 }

@@ -118,8 +118,19 @@ bool kvm_ahead_take_vm(struct kvm_ahead *ahead, struct kvm_vm *vm,
 /* Close what nobody took. */
 void kvm_ahead_fini(struct kvm_ahead *ahead);
 
-/* All regions of @mem as memory slots 0.. in order. Return: 0 or -errno with a
- * sentence. */
+/**
+ * kvm_vm_set_slot() - a memory slot of @region comes or goes
+ * @off:	of it in the region, a multiple of @region->slot_bytes
+ *
+ * The vCPUs may run; this waits until all of them have seen it.
+ *
+ * Return: 0 or -errno. VMM thread.
+ */
+int kvm_vm_set_slot(struct kvm_vm *vm, const struct gmem_region *region,
+		    uint64_t off, bool there) __must_check;
+
+/* All regions of @mem, but for GMEM_HOT, of which nothing is plugged yet.
+ * Return: 0 or -errno with a sentence. */
 int kvm_vm_set_memory(struct kvm_vm *vm, const struct gmem *mem,
 		      struct err *err) __must_check;
 

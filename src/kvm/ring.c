@@ -41,13 +41,16 @@ void kvm_ring_unmap(struct kvm_rings *rings, unsigned int id)
  * one is that of system management mode, which no slot of ours is in. */
 static void ring_mark(const struct gmem *mem, uint32_t slot, uint64_t page)
 {
-	const struct gmem_region *region;
+	for (unsigned int i = 0; i < mem->nr_image; i++) {
+		const struct gmem_region *r = &mem->region[i];
 
-	if (slot >= mem->nr_regions)
-		return;
-	region = &mem->region[slot];
-	if (page < region->size / PAGE_SIZE)
-		gmem_mark(mem, region->gpa + page * PAGE_SIZE, PAGE_SIZE);
+		if (slot >= r->slot && slot - r->slot < gmem_slots(r) &&
+		    page < r->slot_bytes / PAGE_SIZE)
+			gmem_mark(mem,
+				  r->gpa + (slot - r->slot) * r->slot_bytes +
+					  page * PAGE_SIZE,
+				  PAGE_SIZE);
+	}
 }
 
 unsigned int kvm_ring_take(struct kvm_ring *ring, const struct gmem *mem)
@@ -80,6 +83,6 @@ void kvm_rings_take(struct kvm_rings *rings, const struct gmem *mem)
 	(void)pthread_mutex_unlock(&rings->lock);
 	if (!atomic_load(&rings->overrun))
 		return;
-	for (unsigned int i = 0; i < mem->nr_regions; i++)
+	for (unsigned int i = 0; i < mem->nr_image; i++)
 		gmem_mark(mem, mem->region[i].gpa, mem->region[i].size);
 }

@@ -12,8 +12,9 @@
 static uint64_t changed_in_gap(const struct gmem *mem, gpa_t gpa, gpa_t end)
 {
 	uint64_t bytes = 0;
+	const struct gmem_region *r = gmem_region_of(mem, gpa);
 
-	for (; mem->given_back && gpa < end; gpa += PAGE_SIZE)
+	for (; r && r->given_back && gpa < end; gpa += PAGE_SIZE)
 		if (gmem_was_discarded(mem, gpa))
 			bytes += PAGE_SIZE;
 	return bytes;
@@ -46,19 +47,29 @@ int gmem_changed(const struct gmem *mem, int pagemap, uint64_t *bytes)
 	uint64_t sum = 0;
 	int r = pagemap < 0 ? -EBADF : 0;
 
-	for (unsigned int i = 0; i < mem->nr_regions && r == 0; i++)
+	for (unsigned int i = 0; i < mem->nr_image && r == 0; i++)
 		r = changed_in_region(mem, &mem->region[i], pagemap, &sum);
 	if (r == 0)
 		*bytes = sum;
 	return r;
 }
 
+/* Pages. */
+static uint64_t changed_marked(const struct gmem_region *region)
+{
+	uint64_t pages = 0;
+
+	for (uint64_t i = 0; i < gmem_words(region); i++)
+		pages += (uint64_t)__builtin_popcountll(atomic_load_explicit(
+			&region->dirty[i], memory_order_relaxed));
+	return pages;
+}
+
 uint64_t gmem_dirty_bytes(const struct gmem *mem)
 {
-	uint64_t words = (mem->size / PAGE_SIZE + 63) / 64, pages = 0;
+	uint64_t pages = 0;
 
-	for (uint64_t i = 0; i < words; i++)
-		pages += (uint64_t)__builtin_popcountll(atomic_load_explicit(
-			&mem->dirty[i], memory_order_relaxed));
+	for (unsigned int i = 0; i < mem->nr_image; i++)
+		pages += changed_marked(&mem->region[i]);
 	return pages * PAGE_SIZE;
 }

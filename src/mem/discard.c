@@ -16,27 +16,26 @@
 #define HOLES_MAX 16384u
 #define BITS      64u
 
-static bool get_bit(const struct gmem *mem, uint64_t page)
-{
-	return mem->given_back[page / BITS] >> page % BITS & 1;
-}
-
 bool gmem_was_discarded(const struct gmem *mem, gpa_t gpa)
 {
-	uint64_t page = gmem_page(mem, gpa);
+	const struct gmem_region *r = gmem_region_of(mem, gpa);
+	uint64_t page;
 
-	return mem->given_back && page != UINT64_MAX && get_bit(mem, page);
+	if (!r || !r->given_back)
+		return false;
+	page = (gpa - r->gpa) / PAGE_SIZE;
+	return r->given_back[page / BITS] >> page % BITS & 1;
 }
 
 /* True when the page at @gpa would show a file once it is dropped. */
 static bool shows_file(const struct gmem *mem, gpa_t gpa)
 {
 	if (mem->origin == GMEM_FILE) /* all of it does */
-		return !get_bit(mem, gmem_page(mem, gpa));
+		return !gmem_was_discarded(mem, gpa);
 	for (unsigned int i = 0; i < mem->nr_files; i++)
 		if (gpa >= mem->file[i].gpa &&
 		    gpa - mem->file[i].gpa < mem->file[i].len)
-			return !get_bit(mem, gmem_page(mem, gpa));
+			return !gmem_was_discarded(mem, gpa);
 	return false;
 }
 
@@ -70,10 +69,11 @@ static int discard_replace(struct gmem *mem, void *hva, uint64_t len)
 	return 1;
 }
 
-static int discard_drop(struct gmem *mem, gpa_t gpa, uint64_t len, bool file)
+static int discard_drop(struct gmem *mem, const struct gmem_region *region,
+			gpa_t gpa, uint64_t len, bool file)
 {
-	uint8_t *hva = gmem_find(mem, gpa, len);
-	uint64_t page = gmem_page(mem, gpa);
+	uint8_t *hva = region->hva + (gpa - region->gpa);
+	uint64_t page = (gpa - region->gpa) / PAGE_SIZE;
 	int r;
 
 	if (file)
@@ -86,27 +86,20 @@ static int discard_drop(struct gmem *mem, gpa_t gpa, uint64_t len, bool file)
 	 * the page still shows its file if it is dropped. */
 	for (uint64_t end = page + len / PAGE_SIZE; r == 0 && page < end;
 	     page++)
-		mem->given_back[page / BITS] |= 1ull << page % BITS;
+		region->given_back[page / BITS] |= 1ull << page % BITS;
 	return 0;
 }
 
-int gmem_discard(struct gmem *mem, gpa_t gpa, uint64_t len)
+static int give_back(struct gmem *mem, struct gmem_region *region, gpa_t gpa,
+		     uint64_t len)
 {
-	gpa_t end;
+	gpa_t end = gpa + len;
 
-	if (!gmem_find(mem, gpa, len))
-		return -EFAULT;
-	/* The kernel leaves parts of a 2 MiB page and reports success. */
-	if (!is_aligned(gpa, gmem_page_bytes(mem)) ||
-	    !is_aligned(len, gmem_page_bytes(mem)))
-		return -EINVAL;
-	if (!mem->given_back)
-		mem->given_back =
-			calloc((mem->size / PAGE_SIZE + BITS - 1) / BITS,
-			       sizeof(*mem->given_back));
-	if (!mem->given_back)
+	if (!region->given_back)
+		region->given_back =
+			calloc(gmem_words(region), sizeof(*region->given_back));
+	if (!region->given_back)
 		return -ENOMEM;
-	end = gpa + len;
 	while (gpa < end) {
 		bool file = shows_file(mem, gpa);
 		gpa_t to = gpa + PAGE_SIZE;
@@ -117,11 +110,39 @@ int gmem_discard(struct gmem *mem, gpa_t gpa, uint64_t len)
 			to = end;
 		while (to < end && shows_file(mem, to) == file)
 			to += PAGE_SIZE;
-		r = discard_drop(mem, gpa, to - gpa, file);
+		r = discard_drop(mem, region, gpa, to - gpa, file);
 		if (r < 0)
 			return r;
 		gmem_mark(mem, gpa, to - gpa);
 		gpa = to;
 	}
 	return 0;
+}
+
+/* Return: its number; @nr_image: no region of the image. */
+static unsigned int discard_region(const struct gmem *mem, gpa_t gpa)
+{
+	unsigned int i = 0;
+
+	while (i < mem->nr_image && gmem_region_of(mem, gpa) != &mem->region[i])
+		i++;
+	return i;
+}
+
+int gmem_discard(struct gmem *mem, gpa_t gpa, uint64_t len)
+{
+	unsigned int i = discard_region(mem, gpa);
+
+	if (!gmem_find(mem, gpa, len))
+		return -EFAULT;
+	/* The kernel leaves parts of a 2 MiB page and reports success. */
+	if (!is_aligned(gpa, gmem_page_bytes(mem)) ||
+	    !is_aligned(len, gmem_page_bytes(mem)))
+		return -EINVAL;
+	if (len == 0)
+		return 0;
+	/* A device's region is not the guest's to give back. */
+	if (i == mem->nr_image)
+		return -EFAULT;
+	return give_back(mem, &mem->region[i], gpa, len);
 }

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Ascending, with a gap or side by side, whole pages, and all of the RAM: what
- * whoever walks them relies on. */
+/* Ascending, with a gap or side by side, whole pages, those of the image first:
+ * what whoever walks them relies on. */
 static void assert_regions(const struct gmem *mem)
 {
 	uint64_t sum = 0, end = 0;
@@ -22,9 +22,48 @@ static void assert_regions(const struct gmem *mem)
 		assert(is_aligned(r->gpa, PAGE_SIZE) &&
 		       is_aligned(r->size, PAGE_SIZE));
 		end = r->gpa + r->size;
+		assert((i < mem->nr_image) == (r->kind != GMEM_DEVICE));
+		if (i >= mem->nr_image)
+			continue;
+		assert(r->at == sum);
 		sum += r->size;
 	}
 	assert(sum == mem->size);
+}
+
+/* The first memory slot behind those of all regions. */
+static unsigned int gmem_free_slot(const struct gmem *mem)
+{
+	const struct gmem_region *last = &mem->region[mem->nr_regions - 1];
+
+	return mem->nr_regions == 0
+		       ? 0
+		       : last->slot + (unsigned int)gmem_slots(last);
+}
+
+/* A place in the table; maps nothing. */
+static struct gmem_region *gmem_append(struct gmem *mem,
+				       const struct gmem_spec *spec)
+{
+	struct gmem_region *r = &mem->region[mem->nr_regions];
+
+	*r = (struct gmem_region){
+		.gpa = spec->gpa,
+		.size = spec->size,
+		.slot = gmem_free_slot(mem),
+		.slot_bytes = spec->slot_bytes ? spec->slot_bytes : spec->size,
+		.kind = spec->kind,
+		.read_only = spec->read_only,
+		.block_bytes = spec->block_bytes,
+	};
+	mem->nr_regions++;
+	if (spec->kind != GMEM_DEVICE) {
+		r->at = mem->size;
+		mem->size += spec->size;
+		mem->nr_image = mem->nr_regions;
+	}
+	assert_regions(mem);
+	return r;
 }
 
 /* Region layout for @size bytes of RAM; maps nothing. */
@@ -33,16 +72,10 @@ static void lay_out(struct gmem *mem, uint64_t size)
 	uint64_t low = size < GMEM_HOLE_START ? size : GMEM_HOLE_START;
 
 	memset(mem, 0, sizeof(*mem));
-	mem->size = size;
-	mem->region[0].gpa = 0;
-	mem->region[0].size = low;
-	mem->nr_regions = 1;
-	if (size > low) {
-		mem->region[1].gpa = GMEM_HOLE_END;
-		mem->region[1].size = size - low;
-		mem->nr_regions = 2;
-	}
-	assert_regions(mem);
+	(void)gmem_append(mem, &(struct gmem_spec){.size = low});
+	if (size > low)
+		(void)gmem_append(mem, &(struct gmem_spec){.gpa = GMEM_HOLE_END,
+							   .size = size - low});
 }
 
 static int check_size(uint64_t size, struct err *err)
@@ -72,7 +105,7 @@ static_assert(GMEM_HOLE_END % GMEM_HUGE_BYTES == 0, "regions are aligned");
  *
  * Return: MAP_FAILED where there is no room for that.
  */
-static void *map_aligned(uint64_t size, int flags, int fd, off_t off)
+static void *map_aligned(uint64_t size, int prot, int flags, int fd, off_t off)
 {
 	uint64_t room = size + GMEM_HUGE_BYTES;
 	uint8_t *start =
@@ -85,7 +118,7 @@ static void *map_aligned(uint64_t size, int flags, int fd, off_t off)
 		return start;
 	at = start + (-(uintptr_t)start & (GMEM_HUGE_BYTES - 1));
 	end = at + size;
-	p = mmap(at, size, PROT_READ | PROT_WRITE, MAP_FIXED | flags, fd, off);
+	p = mmap(at, size, prot, MAP_FIXED | flags, fd, off);
 	if (p == MAP_FAILED) {
 		(void)munmap(start, room);
 		return p;
@@ -107,14 +140,15 @@ static void gmem_advise(void *hva, uint64_t len, enum gmem_pages pages)
 static int map_region(struct gmem_region *r, enum gmem_pages pages, int flags,
 		      int fd, off_t off)
 {
+	int prot = r->read_only ? PROT_READ : PROT_READ | PROT_WRITE;
 	void *p, *better;
 
-	flags |= MAP_PRIVATE | MAP_NORESERVE;
-	p = mmap(NULL, r->size, PROT_READ | PROT_WRITE, flags, fd, off);
+	flags |= MAP_NORESERVE;
+	p = mmap(NULL, r->size, prot, flags, fd, off);
 	if (p == MAP_FAILED)
 		return -errno;
 	if (!is_aligned((uintptr_t)p, GMEM_HUGE_BYTES)) {
-		better = map_aligned(r->size, flags, fd, off);
+		better = map_aligned(r->size, prot, flags, fd, off);
 		if (better != MAP_FAILED) {
 			(void)munmap(p, r->size);
 			p = better;
@@ -123,6 +157,26 @@ static int map_region(struct gmem_region *r, enum gmem_pages pages, int flags,
 	r->hva = p;
 	gmem_advise(p, r->size, pages);
 	return 0;
+}
+
+/* A bit for each block. Return: 0 or -ENOMEM. */
+static int gmem_make_blocks(struct gmem_region *r)
+{
+	if (r->kind != GMEM_HOT)
+		return 0;
+	r->plugged = calloc((r->size / r->block_bytes + 63) / 64,
+			    sizeof(*r->plugged));
+	return r->plugged ? 0 : -ENOMEM;
+}
+
+/* Pages of nothing are of the kind that was asked for. */
+static int gmem_flags(const struct gmem *mem)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+
+	if (mem->pages == GMEM_PAGES_2M)
+		flags |= MAP_HUGETLB | (21 << MAP_HUGE_SHIFT);
+	return flags;
 }
 
 static int gmem_note_file(struct gmem *mem, gpa_t gpa, uint64_t len, int fd,
@@ -142,17 +196,14 @@ static int gmem_note_file(struct gmem *mem, gpa_t gpa, uint64_t len, int fd,
 int gmem_init(struct gmem *mem, uint64_t size, enum gmem_pages pages,
 	      struct err *err)
 {
-	int flags = MAP_ANONYMOUS;
 	int r = check_size(size, err);
 
 	if (r < 0)
 		return r;
 	lay_out(mem, size);
 	mem->pages = pages;
-	if (pages == GMEM_PAGES_2M)
-		flags |= MAP_HUGETLB | (21 << MAP_HUGE_SHIFT);
 	for (unsigned int i = 0; i < mem->nr_regions; i++) {
-		r = map_region(&mem->region[i], pages, flags, -1, 0);
+		r = map_region(&mem->region[i], pages, gmem_flags(mem), -1, 0);
 		if (r < 0) {
 			gmem_fini(mem);
 			return err_set(err, r,
@@ -169,53 +220,51 @@ int gmem_init(struct gmem *mem, uint64_t size, enum gmem_pages pages,
 	return 0;
 }
 
-/* What of @piece is in the region, which begins @before bytes of RAM and is
- * mapped from @ground. */
+/* What of @piece is in the region, which is mapped from @ground. */
 static int gmem_map_piece(struct gmem *mem, const struct gmem_region *region,
-			  uint64_t before, int ground,
-			  const struct gmem_piece *piece)
+			  int ground, const struct gmem_piece *piece)
 {
-	uint64_t at = piece->at > before ? piece->at : before;
-	uint64_t end = before + region->size;
+	uint64_t at = piece->at > region->at ? piece->at : region->at;
+	uint64_t end = region->at + region->size;
 	void *got = region->hva;
 
 	end = piece->end < end ? piece->end : end;
 	if (at >= end)
 		return 0;
 	if (piece->fd != ground)
-		got = mmap(region->hva + (at - before), end - at,
+		got = mmap(region->hva + (at - region->at), end - at,
 			   PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, piece->fd,
 			   (off_t)at);
 	if (got == MAP_FAILED)
 		return -errno;
-	return gmem_note_file(mem, region->gpa + (at - before), end - at,
+	return gmem_note_file(mem, region->gpa + (at - region->at), end - at,
 			      piece->fd, (off_t)at);
 }
 
 int gmem_init_from_pieces(struct gmem *mem, uint64_t size,
-			  enum gmem_pages pages, int ground,
-			  const struct gmem_piece *piece, size_t nr,
+			  const struct gmem_spec *hot, enum gmem_pages pages,
+			  int ground, const struct gmem_piece *piece, size_t nr,
 			  struct err *err)
 {
-	uint64_t before = 0;
 	int r = check_size(size, err);
 
 	if (r < 0)
 		return r;
 	lay_out(mem, size);
+	if (hot)
+		r = gmem_make_blocks(gmem_append(mem, hot));
 	mem->origin = GMEM_FILE;
 	for (unsigned int i = 0; i < mem->nr_regions && r == 0; i++) {
-		r = map_region(&mem->region[i], pages, 0, ground,
-			       (off_t)before);
+		r = map_region(&mem->region[i], pages, MAP_PRIVATE, ground,
+			       (off_t)mem->region[i].at);
 		for (size_t k = 0; k < nr && r == 0; k++)
-			r = gmem_map_piece(mem, &mem->region[i], before, ground,
+			r = gmem_map_piece(mem, &mem->region[i], ground,
 					   &piece[k]);
 		/* One that is all ground has been seen to. */
 		if (r == 0 && nr > 1)
 			gmem_advise(mem->region[i].hva, mem->region[i].size,
 				    pages);
-		before += mem->region[i].size;
 	}
 	if (r == 0)
 		return 0;
@@ -223,26 +272,109 @@ int gmem_init_from_pieces(struct gmem *mem, uint64_t size,
 	return err_set(err, r, "Cannot map the memory file: %s", err_name(r));
 }
 
+void gmem_remove(struct gmem *mem)
+{
+	struct gmem_region *r = &mem->region[--mem->nr_regions];
+
+	if (r->hva)
+		(void)munmap(r->hva, r->size);
+	free(r->plugged);
+	free(r->given_back);
+	free(r->dirty);
+	if (mem->nr_image > mem->nr_regions) {
+		mem->nr_image--;
+		mem->size -= r->size;
+	}
+	*r = (struct gmem_region){0};
+}
+
+gpa_t gmem_room(const struct gmem *mem, uint64_t align)
+{
+	const struct gmem_region *last = &mem->region[mem->nr_regions - 1];
+	gpa_t end = last->gpa + last->size;
+
+	if (end < GMEM_HOLE_END)
+		end = GMEM_HOLE_END;
+	return (end + align - 1) & ~(align - 1);
+}
+
+static int gmem_add_mapped(struct gmem *mem, const struct gmem_spec *spec)
+{
+	struct gmem_region *r = gmem_append(mem, spec);
+	int flags = spec->shared ? MAP_SHARED : MAP_PRIVATE;
+	int rc = gmem_make_blocks(r);
+
+	if (rc == 0 && mem->tracked && r->kind != GMEM_DEVICE) {
+		r->dirty = calloc(gmem_words(r), sizeof(*r->dirty));
+		rc = r->dirty ? 0 : -ENOMEM;
+	}
+	if (rc == 0)
+		rc = map_region(r, mem->pages,
+				spec->fd < 0 ? gmem_flags(mem) : flags,
+				spec->fd, spec->off);
+	if (rc < 0)
+		gmem_remove(mem);
+	return rc;
+}
+
+int gmem_add(struct gmem *mem, const struct gmem_spec *spec, struct err *err)
+{
+	int r;
+
+	if (mem->nr_regions == GMEM_MAX_REGIONS)
+		return err_set(err, -ENOSPC,
+			       "Guest memory has %u regions already",
+			       mem->nr_regions);
+	if (spec->gpa < gmem_room(mem, PAGE_SIZE) ||
+	    spec->size > UINT64_MAX - spec->gpa || spec->size == 0)
+		return err_set(err, -EINVAL,
+			       "There is no room for a region of guest memory "
+			       "at 0x%llx",
+			       (unsigned long long)spec->gpa);
+	r = gmem_add_mapped(mem, spec);
+	return r < 0 ? err_set(err, r,
+			       "Cannot map %llu MiB of guest memory at 0x%llx: "
+			       "%s",
+			       (unsigned long long)(spec->size >> 20),
+			       (unsigned long long)spec->gpa, err_name(r))
+		     : 0;
+}
+
 void gmem_fini(struct gmem *mem)
 {
-	for (unsigned int i = 0; i < GMEM_MAX_REGIONS; i++)
-		if (mem->region[i].hva)
-			(void)munmap(mem->region[i].hva, mem->region[i].size);
+	while (mem->nr_regions > 0)
+		gmem_remove(mem);
 	free(mem->file);
-	free(mem->given_back);
-	free(mem->dirty);
 	memset(mem, 0, sizeof(*mem));
 }
 
-void *gmem_find(const struct gmem *mem, gpa_t gpa, uint64_t len)
+/* The only bounds check of guest memory. Return: the region that has it all. */
+static const struct gmem_region *gmem_holder(const struct gmem *mem, gpa_t gpa,
+					     uint64_t len)
 {
 	for (unsigned int i = 0; i < mem->nr_regions; i++) {
 		const struct gmem_region *r = &mem->region[i];
 
 		if (gpa >= r->gpa && range_fits(gpa - r->gpa, len, r->size))
-			return r->hva + (gpa - r->gpa);
+			return r->plugged && gmem_plugged(r, gpa, len) < len
+				       ? NULL
+				       : r;
 	}
 	return NULL;
+}
+
+void *gmem_find(const struct gmem *mem, gpa_t gpa, uint64_t len)
+{
+	const struct gmem_region *r = gmem_holder(mem, gpa, len);
+
+	return r && !r->read_only ? r->hva + (gpa - r->gpa) : NULL;
+}
+
+const void *gmem_find_const(const struct gmem *mem, gpa_t gpa, uint64_t len)
+{
+	const struct gmem_region *r = gmem_holder(mem, gpa, len);
+
+	return r ? r->hva + (gpa - r->gpa) : NULL;
 }
 
 bool gmem_overlaps(const struct gmem *mem, gpa_t gpa, uint64_t len)
@@ -250,30 +382,43 @@ bool gmem_overlaps(const struct gmem *mem, gpa_t gpa, uint64_t len)
 	for (unsigned int i = 0; i < mem->nr_regions; i++) {
 		const struct gmem_region *r = &mem->region[i];
 
-		if (gpa >= r->gpa ? gpa - r->gpa < r->size && len > 0
-				  : len > r->gpa - gpa)
+		if (gpa >= r->gpa ? gpa - r->gpa >= r->size || len == 0
+				  : len <= r->gpa - gpa)
+			continue;
+		if (!r->plugged)
 			return true;
+		if (gpa < r->gpa) {
+			len -= r->gpa - gpa;
+			gpa = r->gpa;
+		}
+		if (len > r->size - (gpa - r->gpa))
+			len = r->size - (gpa - r->gpa);
+		return gmem_plugged(r, gpa, len) > 0;
 	}
 	return false;
 }
 
-uint64_t gmem_page(const struct gmem *mem, gpa_t gpa)
+const struct gmem_region *gmem_region_of(const struct gmem *mem, gpa_t gpa)
 {
-	uint64_t before = 0;
-
 	for (unsigned int i = 0; i < mem->nr_regions; i++) {
 		const struct gmem_region *r = &mem->region[i];
 
 		if (gpa >= r->gpa && gpa - r->gpa < r->size)
-			return (before + gpa - r->gpa) / PAGE_SIZE;
-		before += r->size;
+			return r;
 	}
-	return UINT64_MAX;
+	return NULL;
+}
+
+uint64_t gmem_page(const struct gmem *mem, gpa_t gpa)
+{
+	const struct gmem_region *r = gmem_region_of(mem, gpa);
+
+	return r ? (r->at + gpa - r->gpa) / PAGE_SIZE : UINT64_MAX;
 }
 
 int gmem_read(const struct gmem *mem, gpa_t gpa, void *buf, uint64_t len)
 {
-	const void *p = gmem_find(mem, gpa, len);
+	const void *p = gmem_find_const(mem, gpa, len);
 
 	if (!p)
 		return -EFAULT;

@@ -20,6 +20,34 @@
  * does is the host's policy, or MADV_HUGEPAGE where the user asks for it
  * (GMEM_PAGES_TRANSPARENT).
  *
+ * Regions are of three kinds:
+ *
+ *   kind          what it is                        part of the image
+ *   GMEM_RAM      there from the first instruction  yes
+ *   GMEM_HOT      blocks of it are plugged and      yes; what is not
+ *                 unplugged while the guest runs    plugged is zero
+ *   GMEM_DEVICE   a device's own, mostly a file     no
+ *
+ * The image of the memory (image/image.h) is the regions that are part of it
+ * one behind the other, which are the first @nr_image of the table. Each knows
+ * where it begins there (@at), which memory slots of KVM's it has (@slot,
+ * @slot_bytes), and what of it was written: its own oracle. For pages of
+ * MAP_PRIVATE memory that is the kernel (mem/pages.h), with @given_back for
+ * those that went back; and @dirty, where writes are noted. A device's region
+ * has none: its file is what it holds.
+ *
+ * gmem_add() and gmem_remove() change the table: before the guest runs, or
+ * while its vCPUs are parked and no device works, as a thread that looks at it
+ * takes no lock. Whoever keeps a copy is told by the caller: KVM
+ * (kvm_vm_set_slot()), vhost. So a device whose memory is a file adds a
+ * GMEM_DEVICE region at gmem_room() with its descriptor, maybe read-only, gives
+ * it to KVM, and removes both when it goes. No device may write to a region
+ * that is read-only: gmem_find() does not find it, gmem_find_const() does.
+ *
+ * A GMEM_HOT region has a bit for each block, and gmem_find() finds plugged
+ * ones only. Its addresses here are reserved for all of it; what is not plugged
+ * takes no memory.
+ *
  * With gmem_track() every write that comes through here is noted. That are all
  * of this process' while the guest runs: gmem_write() and its kin,
  * gmem_discard() and the queues (virtio/queue.c), which note what they write
@@ -41,7 +69,7 @@ typedef uint64_t gpa_t;
 #define GMEM_MIN_BYTES   MIB(16)
 #define GMEM_HOLE_START  GIB(3)
 #define GMEM_HOLE_END    GIB(4)
-#define GMEM_MAX_REGIONS 2
+#define GMEM_MAX_REGIONS 24
 #define GMEM_HUGE_BYTES  MIB(2)
 
 enum gmem_pages {
@@ -50,16 +78,60 @@ enum gmem_pages {
 	GMEM_PAGES_2M,          /* hugetlbfs, 2 MiB */
 };
 
+enum gmem_kind {
+	GMEM_RAM,
+	GMEM_HOT,
+	GMEM_DEVICE,
+};
+
 /**
- * struct gmem_region - one run of RAM
+ * struct gmem_spec - a region to be added
+ * @gpa:	above all regions: gmem_room()
+ * @slot_bytes:	of a memory slot of KVM's: a part of @size; 0: all of it
+ * @block_bytes: GMEM_HOT: what is plugged at once, a power of two
+ * @fd, @off:	the file that it shows, borrowed; -1: zeros
+ * @shared:	what the guest writes goes to the file
+ * @read_only:	the guest may not write
+ */
+struct gmem_spec {
+	enum gmem_kind kind;
+	gpa_t gpa;
+	uint64_t size;
+	uint64_t slot_bytes;
+	uint64_t block_bytes;
+	int fd;
+	off_t off;
+	bool shared;
+	bool read_only;
+};
+
+/**
+ * struct gmem_region - one run of memory
  * @gpa:	first guest address, page aligned
  * @size:	bytes, a multiple of the page size
  * @hva:	where it is mapped here
+ * @at:		where it begins in the image of the memory, bytes
+ * @slot:	its first memory slot of KVM's
+ * @slot_bytes:	of each of them
+ * @plugged:	GMEM_HOT: bit per @block_bytes: the guest may use it; else NULL
+ * @given_back:	bit per page: gmem_discard() took it, so it does not show its
+ *		file any more; NULL: none. VMM thread
+ * @dirty:	bit per page: written since gmem_clean(), as far as it was
+ *		written through here; NULL: not tracked
  */
 struct gmem_region {
 	gpa_t gpa;
 	uint64_t size;
 	uint8_t *hva;
+	uint64_t at;
+	unsigned int slot;
+	uint64_t slot_bytes;
+	enum gmem_kind kind;
+	bool read_only;
+	uint64_t block_bytes;
+	_Atomic uint64_t *plugged;
+	uint64_t *given_back;
+	_Atomic uint64_t *dirty;
 };
 
 /**
@@ -86,27 +158,26 @@ enum gmem_origin {
 };
 
 /**
- * struct gmem - the RAM of one VM; immutable once gmem_init() returned, but for
- * gmem_map_file() before the guest runs and gmem_discard()
- * @size:	RAM in bytes
- * @given_back:	bit per page, regions in order: gmem_discard() took it, so it
- *		does not show its file any more; NULL: none. VMM thread
- * @dirty:	bit per page, regions in order: written since gmem_clean(), as
- *		far as it was written through here; NULL: not tracked
+ * struct gmem - the memory of one VM; immutable once gmem_init() returned, but
+ * for what is said above, gmem_map_file() before the guest runs, and
+ * gmem_discard()
+ * @nr_image:	regions that are part of the image; they are the first
+ * @size:	of the image, bytes
+ * @tracked:	each region of the image has its @dirty
  * @nr_holes:	pieces cut out of file mappings
  * @huge:	huge pages will back it, see gmem_ask_policy()
  */
 struct gmem {
 	struct gmem_region region[GMEM_MAX_REGIONS];
 	unsigned int nr_regions;
+	unsigned int nr_image;
 	uint64_t size;
 	enum gmem_pages pages;
 	enum gmem_origin origin;
 	unsigned int nr_files;
 	struct gmem_file *file; /* @nr_files; owned */
-	uint64_t *given_back;
-	_Atomic uint64_t *dirty;
 	unsigned int nr_holes;
+	bool tracked;
 	bool huge;
 };
 
@@ -130,7 +201,9 @@ struct gmem_piece {
 };
 
 /**
- * gmem_init_from_pieces() - map RAM MAP_PRIVATE from files of that very size
+ * gmem_init_from_pieces() - map memory MAP_PRIVATE from files of its very size
+ * @size:	of RAM
+ * @hot:	GMEM_HOT that is in the files behind RAM; NULL: none
  * @pages:	GMEM_PAGES_2M: as by default, a file has none
  * @ground:	the file of most of them: it is mapped once, the others over it
  * @piece:	@nr of them, ascending and side by side, all of RAM. Their files
@@ -143,9 +216,32 @@ struct gmem_piece {
  * Return: 0, or -errno with a sentence.
  */
 int gmem_init_from_pieces(struct gmem *mem, uint64_t size,
-			  enum gmem_pages pages, int ground,
-			  const struct gmem_piece *piece, size_t nr,
+			  const struct gmem_spec *hot, enum gmem_pages pages,
+			  int ground, const struct gmem_piece *piece, size_t nr,
 			  struct err *err) __must_check;
+
+/**
+ * gmem_add() - one more region, mapped; KVM does not know of it yet
+ *
+ * GMEM_HOT comes before any GMEM_DEVICE.
+ *
+ * Return: 0; with a sentence -ENOSPC when the table is full, -EINVAL for an
+ * address that is not above all others, -ENOMEM, or -errno of mmap.
+ */
+int gmem_add(struct gmem *mem, const struct gmem_spec *spec,
+	     struct err *err) __must_check;
+
+/* The last region of the table, whose memory slot KVM does not have any more.
+ */
+void gmem_remove(struct gmem *mem);
+
+/* The first address at @align (a power of two) above all regions. */
+gpa_t gmem_room(const struct gmem *mem, uint64_t align);
+
+/* Bytes of [@gpa, +@len), which is in the GMEM_HOT @region, that are in plugged
+ * blocks. Any thread. */
+uint64_t gmem_plugged(const struct gmem_region *region, gpa_t gpa,
+		      uint64_t len);
 
 /**
  * gmem_set_policy() - will the host back this memory with huge pages?
@@ -171,6 +267,10 @@ void gmem_fini(struct gmem *mem);
  * Return: host pointer to @len bytes that are RAM, or NULL.
  */
 void *gmem_find(const struct gmem *mem, gpa_t gpa, uint64_t len) __must_check;
+
+/* The same, for who only reads: it finds what is read-only, too. */
+const void *gmem_find_const(const struct gmem *mem, gpa_t gpa,
+			    uint64_t len) __must_check;
 
 /* True when [@gpa, +@len) touches RAM at all (an MMIO exit there is fatal). */
 bool gmem_overlaps(const struct gmem *mem, gpa_t gpa, uint64_t len);
@@ -235,19 +335,35 @@ void gmem_mark_pages(const struct gmem *mem, gpa_t gpa, uint64_t len);
 /* [@gpa, +@len), which is RAM, is written. Nothing when it is not tracked. */
 static inline void gmem_mark(const struct gmem *mem, gpa_t gpa, uint64_t len)
 {
-	if (mem->dirty)
+	if (mem->tracked)
 		gmem_mark_pages(mem, gpa, len);
 }
 
-/* The pages of a region that @bits has (KVM's form: bit 0 is the first). */
-void gmem_mark_bits(const struct gmem *mem, unsigned int region,
-		    const uint64_t *bits);
+/* The pages that @bits has (KVM's form: bit 0 is the first) of @len bytes at
+ * @off of the region, both multiples of 64 pages. */
+void gmem_mark_bits(const struct gmem_region *region, uint64_t off,
+		    uint64_t len, const uint64_t *bits);
 
 /* Tracked memory only; @gpa is RAM. */
 bool gmem_is_dirty(const struct gmem *mem, gpa_t gpa);
 void gmem_clean(struct gmem *mem);
 
-/* Number of the page at @gpa, regions in order; UINT64_MAX: not RAM. */
+/* The region that has the byte at @gpa, or NULL. */
+const struct gmem_region *gmem_region_of(const struct gmem *mem, gpa_t gpa);
+
+/* Memory slots of @region. */
+static inline uint64_t gmem_slots(const struct gmem_region *region)
+{
+	return region->size / region->slot_bytes;
+}
+
+/* Words of a bit per page of @region. */
+static inline uint64_t gmem_words(const struct gmem_region *region)
+{
+	return (region->size / PAGE_SIZE + 63) / 64;
+}
+
+/* Number of the page at @gpa in the image; UINT64_MAX: not RAM. */
 uint64_t gmem_page(const struct gmem *mem, gpa_t gpa);
 
 /* True when the page of @gpa was given back since the start. VMM thread. */

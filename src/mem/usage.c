@@ -92,7 +92,7 @@ int usage_of_guest(const struct gmem *mem, int pagemap, struct usage *usage)
 
 	if (pagemap < 0)
 		return -EBADF;
-	for (unsigned int i = 0; i < mem->nr_regions; i++) {
+	for (unsigned int i = 0; i < mem->nr_image; i++) {
 		const struct gmem_region *region = &mem->region[i];
 		uintptr_t at = (uintptr_t)region->hva;
 		int r = count_ranges(pagemap, at, at + region->size, &sum);

@@ -9,19 +9,16 @@
 /* Bytes [@at, @end) of all regions, one after the other. */
 static void expect_range(const struct gmem *mem, uint64_t at, uint64_t end)
 {
-	uint64_t before = 0;
-
-	for (unsigned int i = 0; i < mem->nr_regions && at < end; i++) {
+	for (unsigned int i = 0; i < mem->nr_image && at < end; i++) {
 		const struct gmem_region *region = &mem->region[i];
-		uint64_t last = before + region->size;
+		uint64_t last = region->at + region->size;
 		uint64_t to = end < last ? end : last;
 
 		if (at < to) {
-			(void)madvise(region->hva + (at - before), to - at,
+			(void)madvise(region->hva + (at - region->at), to - at,
 				      MADV_WILLNEED);
 			at = to;
 		}
-		before = last;
 	}
 }
 

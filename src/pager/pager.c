@@ -11,21 +11,24 @@ void pager_init(struct pager *pager)
 	uffd_init(&pager->uffd);
 }
 
-int pager_map(struct pager *pager, struct gmem *mem, enum gmem_pages pages,
+int pager_map(struct pager *pager, struct gmem *mem,
+	      const struct gmem_spec *hot, enum gmem_pages pages,
 	      struct image *image, struct err *err)
 {
 	pager->kind = PAGER_FILE;
 	pager->image = *image;
 	image_init(image, 0, NULL);
-	return image_map(&pager->image, mem, pages, err);
+	return image_map(&pager->image, mem, hot, pages, err);
 }
 
 int pager_serve(struct pager *pager, struct gmem *mem, uint64_t size,
-		enum gmem_pages pages, const struct pager_server *server,
-		struct err *err)
+		const struct gmem_spec *hot, enum gmem_pages pages,
+		const struct pager_server *server, struct err *err)
 {
 	int r = gmem_init(mem, size, pages, err);
 
+	if (r == 0 && hot)
+		r = gmem_add(mem, hot, err);
 	pager->kind = PAGER_UFFD;
 	mem->origin = GMEM_SERVED;
 	pager->uffd.sandbox = server->sandbox;

@@ -51,11 +51,13 @@ void pager_init(struct pager *pager);
 
 /**
  * pager_map() - memory that shows @image
+ * @hot:	its GMEM_HOT, behind its RAM; NULL: it has none
  * @image:	taken over, and empty then; also when this fails
  *
  * Return: 0 or -errno with a sentence.
  */
-int pager_map(struct pager *pager, struct gmem *mem, enum gmem_pages pages,
+int pager_map(struct pager *pager, struct gmem *mem,
+	      const struct gmem_spec *hot, enum gmem_pages pages,
 	      struct image *image, struct err *err) __must_check;
 
 /**
@@ -87,12 +89,15 @@ struct pager_server {
 };
 
 /**
- * pager_serve() - memory of @size bytes that another process serves
+ * pager_serve() - memory that another process serves
+ * @size:	of RAM, bytes
+ * @hot:	its GMEM_HOT; NULL: it has none
  *
  * Return: 0 or -errno with a sentence.
  */
 int pager_serve(struct pager *pager, struct gmem *mem, uint64_t size,
-		enum gmem_pages pages, const struct pager_server *server,
+		const struct gmem_spec *hot, enum gmem_pages pages,
+		const struct pager_server *server,
 		struct err *err) __must_check;
 
 /**

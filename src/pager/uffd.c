@@ -80,7 +80,7 @@ static int open_uffd(struct uffd *u, int dev, struct err *err)
 static int register_memory(const struct uffd *u, const struct gmem *mem,
 			   struct err *err)
 {
-	for (unsigned int i = 0; i < mem->nr_regions; i++) {
+	for (unsigned int i = 0; i < mem->nr_image; i++) {
 		struct uffdio_register reg = {
 			.range = {.start = (uintptr_t)mem->region[i].hva,
 				  .len = mem->region[i].size},
@@ -98,9 +98,8 @@ static void uffd_describe(const struct gmem *mem, struct buf *out)
 {
 	const unsigned long long page =
 		mem->pages == GMEM_PAGES_2M ? PAGE_SIZE_2M : PAGE_SIZE;
-	unsigned long long off = 0;
 
-	for (unsigned int i = 0; i < mem->nr_regions; i++) {
+	for (unsigned int i = 0; i < mem->nr_image; i++) {
 		const struct gmem_region *r = &mem->region[i];
 
 		buf_addf(out,
@@ -109,8 +108,8 @@ static void uffd_describe(const struct gmem *mem, struct buf *out)
 			 "\"page_size_kib\":%llu}",
 			 i == 0 ? "[" : ",",
 			 (unsigned long long)(uintptr_t)r->hva,
-			 (unsigned long long)r->size, off, page, page);
-		off += r->size;
+			 (unsigned long long)r->size, (unsigned long long)r->at,
+			 page, page);
 	}
 	buf_add_str(out, "]");
 }
@@ -150,7 +149,7 @@ static void on_sock(struct loop_source *src, uint32_t events)
  * SIGSEGV. */
 static void forbid_memory(const struct uffd *u)
 {
-	for (unsigned int i = 0; i < u->mem->nr_regions; i++)
+	for (unsigned int i = 0; i < u->mem->nr_image; i++)
 		if (mprotect(u->mem->region[i].hva, u->mem->region[i].size,
 			     PROT_NONE) < 0)
 			log_error("Guest memory that nobody serves stays "
@@ -161,7 +160,7 @@ static void forbid_memory(const struct uffd *u)
 /* Whoever waits for a page goes on: during a restore with zeros. */
 static void unregister_memory(const struct uffd *u)
 {
-	for (unsigned int i = 0; i < u->mem->nr_regions; i++) {
+	for (unsigned int i = 0; i < u->mem->nr_image; i++) {
 		struct uffdio_range range = {
 			.start = (uintptr_t)u->mem->region[i].hva,
 			.len = u->mem->region[i].size,

@@ -215,7 +215,7 @@ static bool walk_indirect(struct walk *w, const struct desc *d)
  * one that is not dirties nothing. */
 static void mark_buffers(const struct virtq *q, const struct virtq_chain *c)
 {
-	for (unsigned int i = 0; q->mem->dirty && i < c->nr_in; i++) {
+	for (unsigned int i = 0; q->mem->tracked && i < c->nr_in; i++) {
 		gpa_t gpa;
 
 		if (gmem_owns(q->mem, c->in[i].iov_base, &gpa))

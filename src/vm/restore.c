@@ -83,7 +83,7 @@ static int memory_by_uffd(struct machine *m, struct machine_source *src,
 	};
 	int r = pager_serve(
 		&m->board.pager, &m->board.mem, src->snapshot->memory_bytes,
-		board_pages_of(c->machine.huge_pages), &server, err);
+		NULL, board_pages_of(c->machine.huge_pages), &server, err);
 
 	if (r < 0)
 		err_prefix_api(err, FROM_UFFD);
@@ -94,7 +94,7 @@ static int memory_from_file(struct machine *m, struct machine_source *src,
 			    struct err *err)
 {
 	const struct machine_config *machine = &m->board.env.config->machine;
-	int r = pager_map(&m->board.pager, &m->board.mem,
+	int r = pager_map(&m->board.pager, &m->board.mem, NULL,
 			  board_pages_of(machine->huge_pages), &src->image,
 			  err);
 

@@ -246,7 +246,7 @@ static int save_write_memory(struct saving *saving, struct err *err)
 
 static int note_dirty(struct machine *m, struct err *err)
 {
-	int r = m->board.mem.dirty
+	int r = m->board.mem.tracked
 			? kvm_vm_note_dirty(&m->board.kvm_vm, &m->board.mem)
 			: 0;
 
@@ -271,7 +271,7 @@ static void move_base(struct saving *saving)
 {
 	struct vm *vm = saving->vm;
 
-	if (vm->machine->board.mem.dirty) {
+	if (vm->machine->board.mem.tracked) {
 		gmem_clean(&vm->machine->board.mem);
 		vm->base = saving->who;
 	}
@@ -326,7 +326,7 @@ static int save_all(struct vm *vm, const struct vm_place *place,
 	};
 	int r;
 
-	if (how->kind == MEMORY_DIFF && vm->machine->board.mem.dirty &&
+	if (how->kind == MEMORY_DIFF && vm->machine->board.mem.tracked &&
 	    vm->base.label.moment != 0)
 		saving.kind = MEMORY_DIRTY;
 	r = vm_save_begin(&saving, place, err);

@@ -92,7 +92,7 @@ int vm_changed(struct vm *vm, struct vm_changed *changed)
 		return -ENOENT;
 	*changed = (struct vm_changed){
 		.since = vm->base.label.moment,
-		.tracked = m->board.mem.dirty != NULL,
+		.tracked = m->board.mem.tracked,
 	};
 	if (changed->since == 0)
 		return 0;

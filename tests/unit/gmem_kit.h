@@ -20,7 +20,7 @@ static inline int gmem_init_from_file(struct gmem *mem, uint64_t size,
 {
 	const struct gmem_piece all = {.at = 0, .end = size, .fd = fd};
 
-	return gmem_init_from_pieces(mem, size, pages, fd, &all, 1, err);
+	return gmem_init_from_pieces(mem, size, NULL, pages, fd, &all, 1, err);
 }
 
 static inline int gmem_fill(const struct gmem *mem, gpa_t gpa, uint8_t byte,

@@ -235,7 +235,7 @@ static void writes_are_noted(void **state)
 	assert_int_equal(gmem_read(&mem, 0, &word, 2), 0);
 	assert_int_equal(gmem_write(&mem, 4096, "x", 0), 0);
 	assert_int_equal(gmem_write(&mem, GIB(3), "x", 1), -EFAULT);
-	gmem_mark_bits(&mem, 1, none);
+	gmem_mark_bits(&mem.region[1], 0, mem.region[1].size, none);
 	assert_int_equal(count_dirty(&mem), 0);
 	assert_int_equal(gmem_write(&mem, 2 * PAGE_SIZE - 1, "xy", 2), 0);
 	assert_int_equal(gmem_fill(&mem, 8 * PAGE_SIZE, 1, PAGE_SIZE), 0);
@@ -244,7 +244,7 @@ static void writes_are_noted(void **state)
 		0);
 	assert_int_equal(gmem_discard(&mem, 12 * PAGE_SIZE, 2 * PAGE_SIZE), 0);
 	assert_int_equal(gmem_write(&mem, GIB(4), "x", 1), 0);
-	gmem_mark_bits(&mem, 1, bits);
+	gmem_mark_bits(&mem.region[1], 0, mem.region[1].size, bits);
 	for (unsigned int i = 0; i < 16; i++)
 		assert_int_equal(gmem_is_dirty(&mem, i * PAGE_SIZE),
 				 0x3506 >> i & 1);
@@ -254,6 +254,116 @@ static void writes_are_noted(void **state)
 	assert_int_equal(count_dirty(&mem), 9);
 	gmem_clean(&mem);
 	assert_int_equal(count_dirty(&mem), 0);
+	gmem_fini(&mem);
+}
+
+/* ---- regions that come and go ---- */
+
+#define HOT_BYTES MIB(256)
+#define HOT_SLOT  MIB(128)
+
+static gpa_t add_hot(struct gmem *mem)
+{
+	struct gmem_spec spec = {
+		.kind = GMEM_HOT,
+		.gpa = gmem_room(mem, GIB(1)),
+		.size = HOT_BYTES,
+		.slot_bytes = HOT_SLOT,
+		.block_bytes = MIB(2),
+		.fd = -1,
+	};
+	struct err err;
+
+	assert_int_equal(gmem_add(mem, &spec, &err), 0);
+	return spec.gpa;
+}
+
+static void what_is_not_plugged_is_not_found(void **state)
+{
+	struct gmem mem;
+	struct err err;
+	gpa_t hot;
+
+	(void)state;
+	assert_int_equal(gmem_init(&mem, MIB(16), GMEM_PAGES_DEFAULT, &err), 0);
+	hot = add_hot(&mem);
+	assert_int_equal(hot, GIB(4));
+	assert_int_equal(mem.size, MIB(16) + HOT_BYTES);
+	assert_null(gmem_find(&mem, hot, 1));
+	assert_false(gmem_overlaps(&mem, hot, HOT_BYTES));
+	assert_false(gmem_overlaps(&mem, hot - 8, 16));
+	assert_int_equal(gmem_plugged(&mem.region[1], hot, HOT_BYTES), 0);
+	assert_int_equal(gmem_page(&mem, hot), MIB(16) / PAGE_SIZE);
+	assert_int_equal(gmem_write(&mem, hot, "x", 1), -EFAULT);
+	assert_int_equal(gmem_discard(&mem, hot, PAGE_SIZE), -EFAULT);
+	gmem_fini(&mem);
+}
+
+static void a_device_region_is_no_part_of_the_image(void **state)
+{
+	struct gmem_spec spec = {.kind = GMEM_DEVICE, .size = MIB(2)};
+	struct gmem mem;
+	struct err err;
+	char byte = 0;
+
+	(void)state;
+	spec.fd = memfd_create("device", MFD_CLOEXEC);
+	assert_true(spec.fd >= 0);
+	assert_int_equal(ftruncate(spec.fd, MIB(2)), 0);
+	assert_int_equal(pwrite(spec.fd, "y", 1, 0), 1);
+	assert_int_equal(gmem_init(&mem, MIB(16), GMEM_PAGES_DEFAULT, &err), 0);
+	assert_int_equal(gmem_track(&mem), 0);
+	(void)add_hot(&mem);
+	spec.gpa = gmem_room(&mem, MIB(2));
+	spec.shared = true;
+	assert_int_equal(gmem_add(&mem, &spec, &err), 0);
+	assert_int_equal(mem.nr_image, 2);
+	assert_int_equal(mem.size, MIB(16) + HOT_BYTES);
+	/* Behind the slots of the blocks. */
+	assert_int_equal(mem.region[2].slot, 1 + HOT_BYTES / HOT_SLOT);
+	assert_int_equal(gmem_write(&mem, spec.gpa, "z", 1), 0);
+	assert_int_equal(pread(spec.fd, &byte, 1, 0), 1);
+	assert_int_equal(byte, 'z');
+	assert_int_equal(gmem_discard(&mem, spec.gpa, PAGE_SIZE), -EFAULT);
+	gmem_remove(&mem);
+	assert_null(gmem_find(&mem, spec.gpa, 1));
+
+	spec.read_only = true;
+	assert_int_equal(gmem_add(&mem, &spec, &err), 0);
+	assert_null(gmem_find(&mem, spec.gpa, 1));
+	assert_int_equal(gmem_write(&mem, spec.gpa, "q", 1), -EFAULT);
+	assert_int_equal(gmem_read(&mem, spec.gpa, &byte, 1), 0);
+	assert_int_equal(byte, 'z');
+	gmem_fini(&mem);
+	assert_int_equal(close(spec.fd), 0);
+}
+
+static void regions_have_a_place_or_are_refused(void **state)
+{
+	struct gmem_spec spec = {
+		.kind = GMEM_DEVICE,
+		.size = PAGE_SIZE,
+		.fd = -1,
+	};
+	struct gmem mem;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(gmem_init(&mem, MIB(16), GMEM_PAGES_DEFAULT, &err), 0);
+	spec.gpa = MIB(8);
+	assert_int_equal(gmem_add(&mem, &spec, &err), -EINVAL);
+	spec.gpa = GMEM_HOLE_START;
+	assert_int_equal(gmem_add(&mem, &spec, &err), -EINVAL);
+	spec.gpa = -(uint64_t)PAGE_SIZE;
+	spec.size = MIB(1);
+	assert_int_equal(gmem_add(&mem, &spec, &err), -EINVAL);
+	spec.size = PAGE_SIZE;
+	while (mem.nr_regions < GMEM_MAX_REGIONS) {
+		spec.gpa = gmem_room(&mem, PAGE_SIZE);
+		assert_int_equal(gmem_add(&mem, &spec, &err), 0);
+	}
+	spec.gpa = gmem_room(&mem, PAGE_SIZE);
+	assert_int_equal(gmem_add(&mem, &spec, &err), -ENOSPC);
 	gmem_fini(&mem);
 }
 
@@ -267,6 +377,9 @@ int main(void)
 		cmocka_unit_test(huge_pages_can_back_it),
 		cmocka_unit_test(policy_of_the_host),
 		cmocka_unit_test(writes_are_noted),
+		cmocka_unit_test(what_is_not_plugged_is_not_found),
+		cmocka_unit_test(a_device_region_is_no_part_of_the_image),
+		cmocka_unit_test(regions_have_a_place_or_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

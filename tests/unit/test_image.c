@@ -58,7 +58,7 @@ static void check_memory(const struct image *image, const uint8_t *expected)
 	struct gmem mem = {0};
 	struct err err = {0};
 
-	if (image_map(image, &mem, GMEM_PAGES_DEFAULT, &err) < 0)
+	if (image_map(image, &mem, NULL, GMEM_PAGES_DEFAULT, &err) < 0)
 		fail_msg("%s", err.text);
 	for (uint64_t i = 0; i < PAGES; i++) {
 		const uint8_t *p = gmem_find(&mem, i * PAGE_SIZE, PAGE_SIZE);
@@ -165,7 +165,7 @@ static void every_other_page(void **state)
 	finish(&image, true);
 	assert_int_equal(image.nr_pieces, pages);
 	assert_true(image.nr_pieces > IMAGE_MAPPINGS_MAX);
-	if (image_map(&image, &mem, GMEM_PAGES_DEFAULT, &err) < 0)
+	if (image_map(&image, &mem, NULL, GMEM_PAGES_DEFAULT, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_true(mem.nr_files <= IMAGE_MAPPINGS_MAX);
 	for (uint64_t i = 0; i < pages; i++) {
@@ -196,7 +196,7 @@ static void small_pieces_are_read(void **state)
 	add(&image, diff);
 	add(&image, base);
 	finish(&image, true);
-	if (image_map(&image, &mem, GMEM_PAGES_DEFAULT, &err) < 0)
+	if (image_map(&image, &mem, NULL, GMEM_PAGES_DEFAULT, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_int_equal(mem.nr_files, 3);
 	for (uint64_t i = 0; i < pages; i++) {

@@ -38,7 +38,7 @@ static void map(const struct image *image, struct gmem *mem)
 {
 	struct err err = {0};
 
-	if (image_map(image, mem, GMEM_PAGES_DEFAULT, &err) < 0)
+	if (image_map(image, mem, NULL, GMEM_PAGES_DEFAULT, &err) < 0)
 		fail_msg("%s", err.text);
 }
 

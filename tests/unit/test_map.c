@@ -107,7 +107,7 @@ static void check_image(int diff, int base)
 	add(&image, diff);
 	add(&image, base);
 	if (image_finish(&image, true, &err) < 0 ||
-	    image_map(&image, &mem, GMEM_PAGES_DEFAULT, &err) < 0 ||
+	    image_map(&image, &mem, NULL, GMEM_PAGES_DEFAULT, &err) < 0 ||
 	    image_copy(&image, to, &err) < 0)
 		fail_msg("%s", err.text);
 	for (uint64_t i = 0; i < PAGES; i++) {

@@ -115,8 +115,9 @@ static void what_a_diff_would_hold(void **state)
 	(void)state;
 	assert_true(fd >= 0 && pagemap >= 0);
 	assert_int_equal(ftruncate(fd, SIZE), 0);
-	assert_int_equal(gmem_init_from_pieces(&mem, SIZE, GMEM_PAGES_DEFAULT,
-					       fd, &all, 1, &err),
+	assert_int_equal(gmem_init_from_pieces(&mem, SIZE, NULL,
+					       GMEM_PAGES_DEFAULT, fd, &all, 1,
+					       &err),
 			 0);
 	assert_int_equal(gmem_changed(&mem, pagemap, &bytes), 0);
 	assert_int_equal(bytes, 0);
