@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "cli/console_log.h"
 #include "cli/vm_cgroup.h"
+#include "vms/console_log.h"
 
 #include <sys/types.h>
 

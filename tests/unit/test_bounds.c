@@ -5,8 +5,8 @@
 #include "unit.h"
 
 #include "base/fd.h"
-#include "cli/console_log.h"
 #include "cli/vm_cgroup.h"
+#include "vms/console_log.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
  * console_log.c - a console's log, which is replaced when it is full
  * (console_log.h)
  */
-#include "cli/console_log.h"
+#include "vms/console_log.h"
 
 #include "base/fd.h"
 
