@@ -11,12 +11,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -24,7 +20,6 @@
 #define STEP_MS        20
 #define TRY_MS         5000
 #define END_MS         15000
-#define TERM_MS        5000
 #define TAIL_BYTES     2048
 #define LOG_MIB        1
 #define EXIT_TIME_OVER 166 /* of volt-vmm, by --timeout */
@@ -53,73 +48,16 @@ static const char *run_image_path(const struct run_image *run)
 	return run->vsock + strlen("path=");
 }
 
-/**
- * struct run_vm - the child
- * @pid:	0: it has ended, and @status is how
- * @console:	its log, which may have lost its name; -1: not there yet
- */
-struct run_vm {
-	pid_t pid;
-	int pidfd;
-	int status;
-	int console;
-};
-
-/* The child's part: it becomes volt-vmm. */
-static void run_image_become(struct run_image *run, pid_t parent,
-			     const struct args_page *page)
-	__attribute__((noreturn));
-
-static void run_image_become(struct run_image *run, pid_t parent,
-			     const struct args_page *page)
-{
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-	(void)setsid();
-	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != parent || dup2(null, STDIN_FILENO) < 0)
-		_exit(1);
-	_exit(launch_exec(run->launch, run->bounds, page));
-}
-
-/* Has it ended within @ms? */
-static bool run_vm_ended(struct run_vm *vm, int ms)
-{
-	struct pollfd p = {.fd = vm->pidfd, .events = POLLIN};
-	int r;
-
-	if (vm->pid == 0)
-		return true;
-	do
-		r = poll(&p, 1, ms);
-	while (r < 0 && errno == EINTR);
-	if (r <= 0 || waitpid(vm->pid, &vm->status, 0) < 0)
-		return false;
-	vm->pid = 0;
-	return true;
-}
-
-static void run_vm_end(struct run_vm *vm)
-{
-	if (!run_vm_ended(vm, 0))
-		(void)kill(vm->pid, SIGTERM);
-	if (!run_vm_ended(vm, TERM_MS)) {
-		(void)kill(vm->pid, SIGKILL);
-		(void)run_vm_ended(vm, -1);
-	}
-	fd_close(&vm->pidfd);
-}
-
 /* Its last words, line by line. */
-static void run_image_show_console(const struct run_vm *vm)
+static void run_image_show_console(int console)
 {
-	off_t size = vm->console < 0 ? 0 : lseek(vm->console, 0, SEEK_END);
+	off_t size = console < 0 ? 0 : lseek(console, 0, SEEK_END);
 	char text[TAIL_BYTES + 1], *at = text, *line;
 	ssize_t n;
 
 	if (size <= 0)
 		return;
-	n = pread(vm->console, text, TAIL_BYTES,
+	n = pread(console, text, TAIL_BYTES,
 		  size > TAIL_BYTES ? size - TAIL_BYTES : 0);
 	text[n > 0 ? n : 0] = '\0';
 	while ((line = strsep(&at, "\r\n")))
@@ -127,13 +65,14 @@ static void run_image_show_console(const struct run_vm *vm)
 			(void)cli_complain(0, NULL, "console: %s", line);
 }
 
-static int run_image_lost(const struct run_vm *vm, const struct args_page *page)
+static int run_image_lost(const struct run_vm *vm, int console,
+			  const struct args_page *page)
 {
 	if (vm->pid == 0 && WIFEXITED(vm->status) &&
 	    WEXITSTATUS(vm->status) == EXIT_TIME_OVER)
 		return cli_complain(GUEST_EXIT_FAILED, page,
 				    "the time of --timeout is over");
-	run_image_show_console(vm);
+	run_image_show_console(console);
 	if (vm->pid != 0)
 		return cli_complain(GUEST_EXIT_FAILED, page,
 				    "the guest has not come up in %d s",
@@ -159,16 +98,17 @@ static int64_t run_vm_now_ms(void)
 /* Until the agent answers: before its driver runs a guest leaves a connection
  * waiting, then nobody listens for a while. Return: 0 or -errno. */
 static int run_image_meet(struct run_image *run, struct run_vm *vm,
-			  struct agent_client *client, struct err *err)
+			  int *console, struct agent_client *client,
+			  struct err *err)
 {
 	const int64_t end = run_vm_now_ms() + BOOT_MS;
 	int r = -ECONNREFUSED;
 
 	while (run_vm_now_ms() < end && !run_vm_ended(vm, STEP_MS)) {
-		if (vm->console < 0)
-			vm->console = open(run->bounds->log,
-					   O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
-						   O_CLOEXEC);
+		if (*console < 0)
+			*console = open(run->bounds->log,
+					O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
+						O_CLOEXEC);
 		r = agent_client_open(client, run_image_path(run), AGENT_PORT,
 				      TRY_MS, err);
 		client->limit_ms = AGENT_CLIENT_LIMIT_MS;
@@ -209,19 +149,20 @@ static int run_image_drive(struct run_image *run, struct run_vm *vm,
 			   const struct args_page *page)
 {
 	struct agent_client client = {.fd = -1};
+	cleanup_fd int console = -1; /* its log, which may lose its name */
 	bool lost = false;
 	struct err err;
-	int code, r = run_image_meet(run, vm, &client, &err);
+	int code, r = run_image_meet(run, vm, &console, &client, &err);
 
 	if (r == -ECONNREFUSED) {
-		code = run_image_lost(vm, page);
+		code = run_image_lost(vm, console, page);
 	} else if (r < 0 || run_image_set_up(run, &client, &err) < 0) {
 		code = cli_fail(GUEST_EXIT_FAILED, page, &err);
 	} else {
 		code = guest_exec(&client, &run->options, run->words, page,
 				  &lost);
-		if (lost && run_vm_ended(vm, TERM_MS))
-			code = run_image_lost(vm, page);
+		if (lost && run_vm_ended(vm, RUN_VM_TERM_MS))
+			code = run_image_lost(vm, console, page);
 		else if (!lost)
 			run_image_shut_down(run, vm);
 	}
@@ -229,41 +170,16 @@ static int run_image_drive(struct run_image *run, struct run_vm *vm,
 	return code;
 }
 
-static int run_vm_start(struct run_vm *vm, struct run_image *run,
-			const struct args_page *page)
-{
-	const pid_t self = getpid();
-	int r;
-
-	(void)fflush(NULL);
-	vm->pid = fork();
-	if (vm->pid < 0) {
-		vm->pid = 0;
-		return -errno;
-	}
-	if (vm->pid == 0)
-		run_image_become(run, self, page);
-	vm->pidfd = pidfd_open(vm->pid, 0);
-	if (vm->pidfd >= 0)
-		return 0;
-	r = -errno;
-	(void)kill(vm->pid, SIGKILL);
-	(void)waitpid(vm->pid, NULL, 0);
-	return r;
-}
-
 int run_image_go(struct run_image *run, const struct args_page *page)
 {
-	struct run_vm vm = {.pidfd = -1, .console = -1};
-	int code, r = run_vm_start(&vm, run, page);
+	struct run_vm vm = {.pidfd = -1};
+	int code, r = run_vm_start(&vm, run->launch, run->bounds, -1, NULL,
+				   NULL, page);
 
-	if (r < 0) {
-		code = cli_complain(GUEST_EXIT_FAILED, page,
+	if (r < 0)
+		return cli_complain(GUEST_EXIT_FAILED, page,
 				    "cannot start the VM: %s", err_name(r));
-	} else {
-		code = run_image_drive(run, &vm, page);
-		run_vm_end(&vm);
-	}
-	fd_close(&vm.console);
+	code = run_image_drive(run, &vm, page);
+	run_vm_end(&vm);
 	return code;
 }

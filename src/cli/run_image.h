@@ -17,9 +17,8 @@
  *   end       the agent is asked to restart the machine, which ends the VM;
  *             one that does not is ended by SIGTERM, then SIGKILL
  *
- * The VM is a session of its own, so that keys of this terminal are not its.
- * It ends with this process, however that ends (PR_SET_PDEATHSIG), and nothing
- * of it stays: its sockets are volt-vmm's to remove, its log the keeper's.
+ * The VM is a child (run_vm.h) and nothing of it stays: its sockets are
+ * volt-vmm's to remove, its log the keeper's.
  *
  * The console goes to a log of bounded size (bounds.h) in the folder of the
  * sockets. When no agent came, its last lines are shown, made harmless: the
@@ -30,6 +29,7 @@
 
 #include "cli/guest.h"
 #include "cli/launch.h"
+#include "cli/run_vm.h"
 
 /**
  * struct run_image - what the command line and the choice of kernel say
