@@ -161,8 +161,11 @@ static int guest_code(const struct agent_exit *how, const char *word,
 	}
 }
 
-int guest_exec(struct agent_client *client, const struct guest_options *options,
-	       const char **words, const struct args_page *page, bool *lost)
+/* Return: as agent_client_exec(). */
+static int guest_drive(struct agent_client *client,
+		       const struct guest_options *options, const char **words,
+		       const struct agent_io *io, struct agent_exit *how,
+		       struct err *err)
 {
 	struct agent_exec exec = {
 		.flags = (options->tty ? AGENT_EXEC_TTY : 0) |
@@ -172,8 +175,37 @@ int guest_exec(struct agent_client *client, const struct guest_options *options,
 		.user = options->user ? options->user : "",
 		.words = words,
 	};
+	char term[128];
+	int r;
+
+	for (; words[exec.nr_words]; exec.nr_words++)
+		;
+	r = guest_env(options, &exec, term, sizeof(term));
+	if (r < 0)
+		return err_set(err, r, "Out of memory");
+	r = agent_client_exec(client, &exec, io, how, err);
+	free(exec.env);
+	return r;
+}
+
+int guest_exec_by(struct agent_client *client,
+		  const struct guest_options *options, const char **words,
+		  const struct agent_io *io, const struct args_page *page,
+		  bool *lost)
+{
 	struct agent_exit how = {0};
-	struct guest_here here = {.signals = -1};
+	struct err err = {0};
+	int r = guest_drive(client, options, words, io, &how, &err);
+
+	*lost = r < 0 && r != -EREMOTEIO;
+	return r < 0 ? cli_fail(GUEST_EXIT_FAILED, page, &err)
+		     : guest_code(&how, words[0], page);
+}
+
+int guest_exec(struct agent_client *client, const struct guest_options *options,
+	       const char **words, const struct args_page *page, bool *lost)
+{
+	struct guest_here here;
 	struct agent_io io = {
 		.in = options->interactive ? STDIN_FILENO : -1,
 		.out = STDOUT_FILENO,
@@ -181,23 +213,15 @@ int guest_exec(struct agent_client *client, const struct guest_options *options,
 		.woken = guest_woken,
 		.ctx = &here,
 	};
-	char term[128];
+	struct agent_exit how = {0};
 	struct err err = {0};
-	int r;
+	int r = guest_begin(&here, options);
 
-	for (; words[exec.nr_words]; exec.nr_words++)
-		;
-	r = guest_env(options, &exec, term, sizeof(term));
-	if (r == 0)
-		r = guest_begin(&here, options);
-	if (r < 0) {
-		free(exec.env);
+	if (r < 0)
 		return cli_complain(GUEST_EXIT_FAILED, page, "%s", err_name(r));
-	}
 	io.wake = here.signals;
-	r = agent_client_exec(client, &exec, &io, &how, &err);
-	guest_end(&here);
-	free(exec.env);
+	r = guest_drive(client, options, words, &io, &how, &err);
+	guest_end(&here); /* before anything is said: a terminal may be raw */
 	*lost = r < 0 && r != -EREMOTEIO;
 	return r < 0 ? cli_fail(GUEST_EXIT_FAILED, page, &err)
 		     : guest_code(&how, words[0], page);

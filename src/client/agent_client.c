@@ -324,13 +324,16 @@ static void agent_write(struct agent_errand *e, struct agent_stream *s)
 	}
 }
 
-static int agent_output(struct agent_stream *s, const struct agent_frame *frame)
+static int agent_output(const struct agent_io *io, struct agent_stream *s,
+			const struct agent_frame *frame)
 {
 	size_t left = s->waits.len - s->at;
 
 	if (frame->len > s->room)
 		return -EPROTO;
 	s->room -= frame->len;
+	if (io->take)
+		io->take(io->ctx, s->type, frame->data, frame->len);
 	if (s->fd < 0) {
 		s->owed += frame->len;
 		return 0;
@@ -386,11 +389,13 @@ static int agent_take(struct agent_errand *e, const struct agent_frame *frame,
 		if (*started)
 			return -EPROTO;
 		*started = true;
+		if (e->io->started)
+			e->io->started(e->io->ctx);
 		return 0;
 	case AGENT_OUTPUT:
-		return *started ? agent_output(&e->out, frame) : -EPROTO;
+		return *started ? agent_output(e->io, &e->out, frame) : -EPROTO;
 	case AGENT_ERRORS:
-		return *started ? agent_output(&e->err, frame) : -EPROTO;
+		return *started ? agent_output(e->io, &e->err, frame) : -EPROTO;
 	case AGENT_CREDIT:
 		return agent_take_credit(e, frame);
 	case AGENT_EXIT:
@@ -515,8 +520,8 @@ int agent_client_exec(struct agent_client *client,
 	e->io = io;
 	e->in = io->in;
 	e->in_room = AGENT_WINDOW;
-	agent_stream_init(&e->out, AGENT_OUTPUT, io->out);
-	agent_stream_init(&e->err, AGENT_ERRORS, io->err);
+	agent_stream_init(&e->out, AGENT_OUTPUT, io->take ? -1 : io->out);
+	agent_stream_init(&e->err, AGENT_ERRORS, io->take ? -1 : io->err);
 	r = agent_flush(client);
 	while (r == 0 && !e->over)
 		r = agent_turn(e, &started, err);

@@ -72,7 +72,10 @@ int agent_client_shut_down(struct agent_client *client,
 /**
  * struct agent_io - what a command's streams are here
  * @in:		-1: none
- * @out, @err:	written to in pieces that a pipe takes at once
+ * @out, @err:	written to in pieces that a pipe takes at once; not used with
+ *		@take
+ * @take:	gets each piece of AGENT_OUTPUT or AGENT_ERRORS; may be NULL
+ * @started:	the command runs; may be NULL
  * @wake:	a descriptor that is readable when @woken wants to be called;
  *		-1: none
  */
@@ -82,6 +85,9 @@ struct agent_io {
 	int err;
 	int wake;
 	void (*woken)(void *ctx, struct agent_client *client);
+	void (*take)(void *ctx, enum agent_type type, const char *data,
+		     size_t len);
+	void (*started)(void *ctx);
 	void *ctx;
 };
 

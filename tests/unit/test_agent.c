@@ -355,6 +355,65 @@ static void bulk(void **state)
 	assert_int_equal(end(&w), 0);
 }
 
+/**
+ * struct piece_taker - what a function was given instead of descriptors
+ */
+struct piece_taker {
+	unsigned int started;
+	struct buf out;
+	struct buf err;
+};
+
+static void take_piece(void *ctx, enum agent_type type, const char *data,
+		       size_t len)
+{
+	struct piece_taker *taker = ctx;
+
+	assert_int_equal(taker->started, 1);
+	buf_add(type == AGENT_OUTPUT ? &taker->out : &taker->err, data, len);
+}
+
+static void note_started(void *ctx)
+{
+	((struct piece_taker *)ctx)->started++;
+}
+
+/* More than a window, so that credit has to come. */
+static void output_to_a_function(void **state)
+{
+	const char *words[] = {"sh", "-c",
+			       "head -c 1000000 /dev/zero; echo x >&2", NULL};
+	const struct agent_exec exec = {
+		.folder = "/",
+		.user = me(),
+		.words = words,
+		.nr_words = 3,
+		.env = (const char **)(uintptr_t)no_env,
+		.nr_env = 1,
+	};
+	struct piece_taker taker = {0};
+	const struct agent_io io = {
+		.in = -1,
+		.wake = -1,
+		.take = take_piece,
+		.started = note_started,
+		.ctx = &taker,
+	};
+	struct agent_exit how;
+	struct world w;
+
+	(void)state;
+	begin(&w);
+	assert_int_equal(agent_client_exec(&w.client, &exec, &io, &how, NULL),
+			 0);
+	assert_int_equal(how.how, AGENT_EXITED);
+	assert_int_equal(taker.out.len, 1000000);
+	assert_int_equal(taker.err.len, 2);
+	buf_free(&taker.out);
+	buf_free(&taker.err);
+	assert_int_equal(end(&w), 0);
+}
+
 /* Nobody reads any more: the command ends as it would here. */
 static void broken_pipe(void **state)
 {
@@ -866,6 +925,7 @@ int main(void)
 		cmocka_unit_test(leaves_a_child),
 		cmocka_unit_test(terminal),
 		cmocka_unit_test(bulk),
+		cmocka_unit_test(output_to_a_function),
 		cmocka_unit_test(broken_pipe),
 		cmocka_unit_test(signal_passes_output),
 		cmocka_unit_test(sets_up),
