@@ -111,6 +111,14 @@ int console_log_write(struct console_log *log, const char *data, size_t len)
 	return 0;
 }
 
+int console_log_add(struct console_log *log, const char *data, size_t len)
+{
+	int r = log->size > 0 && log->size + len > log->max ? begin_anew(log)
+							    : 0;
+
+	return r < 0 ? r : console_log_write(log, data, len);
+}
+
 void console_log_remove(const struct console_log *log)
 {
 	if (log->folder < 0)

@@ -38,6 +38,10 @@ int console_log_open(struct console_log *log, const char *path, uint64_t max,
 /* What cannot be written is dropped. Return: 0, or the first -errno. */
 int console_log_write(struct console_log *log, const char *data, size_t len);
 
+/* The same of what is not to be cut in two, if it is shorter than the limit.
+ * Return: as above. */
+int console_log_add(struct console_log *log, const char *data, size_t len);
+
 /* Remove FILE and FILE.1, by their names. */
 void console_log_remove(const struct console_log *log);
 
