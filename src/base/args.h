@@ -27,7 +27,7 @@
 
 #define ARGS_LIST_MAX  16
 #define ARGS_GIVEN_MAX 96
-#define ARGS_WORDS_MAX 3
+#define ARGS_WORDS_MAX 16
 
 enum arg_kind {
 	ARG_FLAG,   /* bool */

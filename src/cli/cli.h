@@ -39,7 +39,11 @@ extern const size_t cli_nr_commands;
 extern const struct args_page volt_page;
 
 extern const struct args_page cmd_doctor_page;
+extern const struct args_page cmd_events_page;
 extern const struct args_page cmd_exec_page;
+extern const struct args_page cmd_inspect_page;
+extern const struct args_page cmd_kill_page;
+extern const struct args_page cmd_logs_page;
 extern const struct args_page cmd_net_page;
 extern const struct args_page cmd_net_add_page;
 extern const struct args_page cmd_net_del_page;
@@ -58,6 +62,7 @@ extern const struct args_page cmd_pool_metrics_page;
 extern const struct args_page cmd_ps_page;
 extern const struct args_page cmd_restore_page;
 extern const struct args_page cmd_resume_page;
+extern const struct args_page cmd_rm_page;
 extern const struct args_page cmd_run_page;
 extern const struct args_page cmd_snapshot_page;
 extern const struct args_page cmd_snapshot_inspect_page;
@@ -74,10 +79,15 @@ extern const struct args_page cmd_snapshot_gc_page;
 extern const struct args_page cmd_snapshot_workset_page;
 extern const struct args_page cmd_stats_page;
 extern const struct args_page cmd_stop_page;
+extern const struct args_page cmd_wait_page;
 
 /* The commands, as struct command has them. Return: an exit code. */
 int cmd_doctor(const struct args_page *page, int argc, char **argv);
+int cmd_events(const struct args_page *page, int argc, char **argv);
 int cmd_exec(const struct args_page *page, int argc, char **argv);
+int cmd_inspect(const struct args_page *page, int argc, char **argv);
+int cmd_kill(const struct args_page *page, int argc, char **argv);
+int cmd_logs(const struct args_page *page, int argc, char **argv);
 int cmd_net_add(const struct args_page *page, int argc, char **argv);
 int cmd_net_del(const struct args_page *page, int argc, char **argv);
 int cmd_net_list(const struct args_page *page, int argc, char **argv);
@@ -94,6 +104,7 @@ int cmd_pool_metrics(const struct args_page *page, int argc, char **argv);
 int cmd_ps(const struct args_page *page, int argc, char **argv);
 int cmd_restore(const struct args_page *page, int argc, char **argv);
 int cmd_resume(const struct args_page *page, int argc, char **argv);
+int cmd_rm(const struct args_page *page, int argc, char **argv);
 int cmd_run(const struct args_page *page, int argc, char **argv);
 int cmd_snapshot(const struct args_page *page, int argc, char **argv);
 int cmd_snapshot_compress(const struct args_page *page, int argc, char **argv);
@@ -111,6 +122,7 @@ int cmd_snapshot_gc(const struct args_page *page, int argc, char **argv);
 int cmd_snapshot_workset(const struct args_page *page, int argc, char **argv);
 int cmd_stats(const struct args_page *page, int argc, char **argv);
 int cmd_stop(const struct args_page *page, int argc, char **argv);
+int cmd_wait(const struct args_page *page, int argc, char **argv);
 
 /* What cli_parse() returns when there is something to do. */
 #define CLI_GO_ON (-1)

@@ -5,6 +5,8 @@
 #include "cli/cli.h"
 #include "cli/guest.h"
 
+#include "vms/vms_journal.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -81,12 +83,14 @@ int cmd_exec(const struct args_page *page, int argc, char **argv)
 		code = guest_check(&options, page);
 	if (code != CLI_GO_ON)
 		return code;
-	if (exec_begin(&client, args.command[0], &err) < 0)
+	if (exec_begin(&client, args.command[0], &err) < 0) {
 		code = cli_fail(GUEST_EXIT_FAILED, page, &err);
-	else
+	} else {
+		vms_journal_note("exec", args.command[0], -1);
 		code = guest_exec(&client, &options,
 				  (const char **)(uintptr_t)(args.command + 1),
 				  page, &lost);
+	}
 	agent_client_close(&client);
 	return code;
 }

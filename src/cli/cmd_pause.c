@@ -5,6 +5,8 @@
 #include "cli/cli.h"
 #include "cli/vmapi.h"
 
+#include "vms/vms_journal.h"
+
 const struct args_page cmd_pause_page = {
 	.name = "volt pause",
 	.summary = "have a VM stand still",
@@ -36,6 +38,8 @@ static int set_state(const char *name, bool paused, struct err *err)
 		return r;
 	api.waiting = vmapi_say_waiting;
 	r = vmapi_set_paused(&api, paused, err);
+	if (r == 0)
+		vms_journal_note(paused ? "pause" : "resume", name, -1);
 	api_client_close(&api);
 	return r;
 }

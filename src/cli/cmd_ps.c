@@ -4,6 +4,7 @@
  */
 #include "cli/alone.h"
 #include "cli/cli.h"
+#include "cli/kept.h"
 #include "cli/vmapi.h"
 
 #include <errno.h>
@@ -14,16 +15,35 @@
 /* The API answers at once, or the VM is busy with something. */
 #define PATIENCE_MS 2000
 
+struct ps {
+	bool all;
+};
+
+/* clang-format off */
+static const struct arg ps_args[] = {
+	{"all", NULL, "-a: also the VMs in the background, those that have "
+	 "ended among them, with exit code and since when", .letter = 'a',
+	 .kind = ARG_FLAG, .offset = offsetof(struct ps, all)},
+};
+/* clang-format on */
+
 const struct args_page cmd_ps_page = {
 	.name = "volt ps",
 	.summary = "the VMs that run",
-	.usage = "",
+	.usage = "[-a]",
 	.about = "Lists the VMs that `volt run` and `volt restore` started for "
 		 "this user and that run, each with how far it is locked and "
 		 "the socket of its API. "
 		 "Below them, by its --id, each volt-vmm of this user that was "
 		 "started by itself, or with another XDG_RUNTIME_DIR: "
-		 "no other command takes its name.\n",
+		 "no other command takes its name.\n"
+		 "\n"
+		 "With -a comes a table of the VMs that `volt run -d` started "
+		 "and `volt rm` has not removed: starting, running, exited, or "
+		 "died, which is one whose process that stays was killed; "
+		 "since when; the image and its command.\n",
+	.args = ps_args,
+	.nr_args = ARRAY_SIZE(ps_args),
 	.exit = "0 listed, also when there are none; 1 failed; 64 bad usage.",
 };
 
@@ -178,16 +198,18 @@ static void ps_each_alone(void *ctx, const struct alone *vm)
 int cmd_ps(const struct args_page *page, int argc, char **argv)
 {
 	struct listed listed = {0};
+	struct ps o = {0};
 	struct args args;
 	struct err err;
-	int code = cli_parse(page, argc, argv, 0, NULL, &args);
+	int code = cli_parse(page, argc, argv, 0, &o, &args);
 
 	if (code != CLI_GO_ON)
 		return code;
 	(void)printf("%-20s %-12s %4s %10s %-15s %8s %s\n", "NAME", "STATE",
 		     "CPUS", "MEMORY/MiB", "SANDBOX", "PID", "API");
 	if (vmapi_each(ps_each, &listed, &err) < 0 ||
-	    alone_each(ps_each_alone, &listed, &err) < 0)
+	    alone_each(ps_each_alone, &listed, &err) < 0 ||
+	    (o.all && kept_print_all(&err) < 0))
 		code = cli_fail(1, page, &err);
 	else
 		code = listed.failed ? cli_complain(1, page, "out of memory")

@@ -5,6 +5,7 @@
  * It finds a kernel (kernel_run.h) and becomes volt-vmm (launch.h). With an
  * image it runs a command of that in a VM (run_image.h).
  */
+#include "cli/background.h"
 #include "cli/cache.h"
 #include "cli/cli.h"
 #include "cli/doctor.h"
@@ -12,12 +13,14 @@
 #include "cli/kernel_run.h"
 #include "cli/launch.h"
 #include "cli/run_image.h"
+#include "cli/signals.h"
 
 #include "base/fd.h"
 #include "config/vm_args.h"
 #include "sandbox/stage.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,6 +36,7 @@
  * struct run - the command line
  * @image:	what IMAGE names; NULL: there is none
  * @found:	it
+ * @detach, @remove: it goes into the background; nothing is kept of it
  */
 struct run {
 	const char *name;
@@ -50,6 +54,8 @@ struct run {
 	struct arg_list disks;
 	struct arg_list nets;
 	bool share_drives;
+	bool detach;
+	bool remove;
 	const char *entrypoint;
 	const char *layer;
 	struct guest_options guest;
@@ -60,6 +66,7 @@ struct run {
 	char *whole_cmdline;
 	char default_initrd[PATH_MAX];
 	struct launch launch;
+	struct background background;
 };
 
 #define AT(member) .offset = offsetof(struct run, member)
@@ -90,6 +97,13 @@ static const struct arg run_args[] = {
 	BOUNDS_ARG_FILE(AT(bounds.file_mib)),
 	BOUNDS_ARG_LOG(AT(bounds.log)),
 	BOUNDS_ARG_LOG_SIZE(AT(bounds.log_mib)),
+	{"detach", NULL, "-d: in the background; prints the VM's name when it "
+	 "runs. `volt logs` shows what it said, `volt ps -a` how it ended, "
+	 "until `volt rm`", .letter = 'd', .kind = ARG_FLAG,
+	 .group = LAUNCH_GROUP_BACK, AT(detach)},
+	{"rm", NULL, "nothing is kept of it when it has ended",
+	 .kind = ARG_FLAG, .group = LAUNCH_GROUP_BACK, .needs = "detach",
+	 AT(remove)},
 	GUEST_ARG_INTERACTIVE(OWN, AT(guest.interactive)),
 	GUEST_ARG_TTY(OWN, AT(guest.tty)),
 	GUEST_ARG_ENV(OWN, AT(guest.env)),
@@ -131,7 +145,8 @@ const struct args_page cmd_run_page = {
 	.args = run_args,
 	.nr_args = ARRAY_SIZE(run_args),
 	.groups = (const char *const[]){"Options", BOUNDS_HEADING,
-					"With an image", NULL},
+					"With an image", "In the background",
+					NULL},
 	.exit = "with IMAGE: " GUEST_EXITS ". Without it volt-vmm's: 0 the "
 		"guest ended it; 1 it did not start; 148 and up: "
 		"docs/exit-codes.md; 153 bad usage after --, 64 before it.",
@@ -278,13 +293,43 @@ static int run_check_image(const struct args_page *page, struct run *run)
 	return guest_check(&run->guest, page);
 }
 
+/* What the record of a VM in the background says. Return: CLI_GO_ON in the
+ * holder, or an exit code. */
+static int run_go_back(const struct args_page *page, struct run *run)
+{
+	const struct oci_config *config = &run->found.image.config;
+	const bool stored = run->found.is_stored;
+	struct background_ask ask = {
+		.name = run->launch.name,
+		.image = run->image,
+		.words = run->found.words,
+		.ports = stored ? config->ports.word : NULL,
+		.stop_signal = SIGTERM,
+		.remove = run->remove,
+		.terminal = run->guest.tty,
+	};
+	int code;
+
+	if (stored && config->stop_signal[0])
+		ask.stop_signal = signal_by_name(config->stop_signal);
+	if (ask.stop_signal == 0)
+		return cli_complain(GUEST_EXIT_FAILED, page,
+				    "the image's stop signal %s is none",
+				    config->stop_signal);
+	code = background_begin(&run->background, &ask, &run->launch);
+	return code == CLI_GO_ON ? background_fork(&run->background)
+				 : background_end(&run->background, code);
+}
+
 static int run_image_start(const struct args_page *page, struct run *run)
 {
 	struct run_image image = {
 		.launch = &run->launch,
 		.bounds = &run->bounds,
+		.background = run->detach ? &run->background : NULL,
 	};
 	struct err err;
+	int code = CLI_GO_ON;
 
 	if (image_choose(&run->found, run->image, run->entrypoint,
 			 run->args.command + 1, &run->guest, page, &err) < 0 ||
@@ -299,18 +344,31 @@ static int run_image_start(const struct args_page *page, struct run *run)
 		return cli_fail(GUEST_EXIT_FAILED, page, &err);
 	image.options = run->guest;
 	image.words = run->found.words;
-	return run_image_go(&image, page);
+	if (run->detach)
+		code = run_go_back(page, run);
+	if (code != CLI_GO_ON)
+		return code;
+	code = run_image_go(&image, page);
+	return run->detach ? background_end(&run->background, code) : code;
 }
 
 static int run_start(const struct args_page *page, struct run *run)
 {
 	struct err err;
+	int code;
 
 	if (fill_defaults(run, &err) < 0 ||
 	    launch_begin(&run->launch, run->name, &err) < 0 ||
 	    build_args(run, &err) < 0)
 		return cli_fail(1, page, &err);
-	return launch_exec(&run->launch, &run->bounds, page);
+	if (!run->detach)
+		return launch_exec(&run->launch, &run->bounds, page);
+	code = run_go_back(page, run);
+	if (code != CLI_GO_ON)
+		return code;
+	return background_end(
+		&run->background,
+		background_vm(&run->background, &run->launch, &run->bounds));
 }
 
 int cmd_run(const struct args_page *page, int argc, char **argv)
@@ -321,6 +379,7 @@ int cmd_run(const struct args_page *page, int argc, char **argv)
 
 	if (!run)
 		return cli_complain(1, page, "out of memory");
+	background_init(&run->background, page);
 	code = cli_parse(page, argc, argv, 0, run, &run->args);
 	if (code == CLI_GO_ON && run->name &&
 	    vmapi_check_name(run->name, &err) < 0)

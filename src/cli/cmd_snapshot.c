@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/fd.h"
+#include "vms/vms_journal.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -328,8 +329,10 @@ static int snapshot_save(const char *name, const char *dir,
 	if (r == 0)
 		r = cli_snapshot_create(&saving, name, path, o, err);
 	api_client_close(&saving.api);
-	if (r == 0)
-		tell(name, dir, path, o);
+	if (r < 0)
+		return r;
+	vms_journal_note("snapshot", name, -1);
+	tell(name, dir, path, o);
 	return r;
 }
 

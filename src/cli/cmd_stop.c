@@ -12,13 +12,18 @@
  * Asking is tried again until the time is over. SIGTERM waits behind a save, so
  * none is cut off. SIGKILL would cut it off: only --kill sends it.
  *
+ * The command of an image in the background gets its stop signal instead; when
+ * it ends so does the VM (background.h). What is known of such a VM is on the
+ * disk when this command ends.
+ *
  * A pidfd taken while the connection stands makes sure that signals and waiting
  * mean that very process.
  */
 #include "cli/cli.h"
-#include "cli/vmapi.h"
+#include "cli/kept.h"
 
 #include "base/fd.h"
+#include "vms/vms_journal.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -57,7 +62,9 @@ const struct args_page cmd_stop_page = {
 	.about = "Asks the guest to shut down (Ctrl-Alt-Del) and waits for "
 		 "that; after SECONDS the VM is ended whatever its guest does. "
 		 "A paused VM is ended at once. A save that is going on is "
-		 "completed first.\n",
+		 "completed first. The command of an image in the background "
+		 "is sent the image's stop signal instead (TERM, where it "
+		 "names none).\n",
 	.args = stop_args,
 	.nr_args = ARRAY_SIZE(stop_args),
 	.exit = "0 it has ended; 1 failed; 64 bad usage.",
@@ -156,6 +163,35 @@ static int ask_guest(const char *name, int pidfd, uint64_t seconds,
 		       : r;
 }
 
+/* The command of an image in the background. Return: as ask_guest(). */
+static int ask_command(const char *name, uint64_t number, int pidfd,
+		       uint64_t seconds, enum asked *asked)
+{
+	struct agent_client client;
+	int r = kept_dial(&client, name, NULL);
+
+	*asked = ASKED_BUSY;
+	if (r == 0 && agent_client_kill(&client, (int)number, NULL) == 0)
+		*asked = ASKED_HEARD;
+	agent_client_close(&client);
+	return wait_end(pidfd, (int64_t)seconds * 1000);
+}
+
+/* Ask whoever is to be asked. Return: as ask_guest(). */
+static int stop_ask(const char *name, int pidfd, uint64_t seconds,
+		    enum asked *asked)
+{
+	struct kept kept;
+	uint64_t number = 0;
+
+	if (kept_open(&kept, name, NULL) == 0 && kept_lives(&kept) &&
+	    kept.vm.record.image)
+		number = kept.vm.record.stop_signal;
+	kept_close(&kept);
+	return number ? ask_command(name, number, pidfd, seconds, asked)
+		      : ask_guest(name, pidfd, seconds, asked);
+}
+
 static int end_process(const char *name, int pidfd, int sig, int seconds,
 		       struct err *err)
 {
@@ -188,7 +224,7 @@ static int cli_stop(const char *name, int pidfd, const struct stop *o,
 	int r = 0;
 
 	if (!o->kill && o->wait > 0)
-		r = ask_guest(name, pidfd, o->wait, &asked);
+		r = stop_ask(name, pidfd, o->wait, &asked);
 	if (r < 0)
 		return err_set(err, r, "cannot wait: %s", err_name(r));
 	if (r > 0) {
@@ -236,6 +272,9 @@ int cmd_stop(const struct args_page *page, int argc, char **argv)
 	if (pidfd < 0)
 		return cli_complain(1, page, "cannot watch process %d: %s",
 				    api.pid, err_name(errno));
-	return cli_stop(name, pidfd, &o, &err) < 0 ? cli_fail(1, page, &err)
-						   : 0;
+	vms_journal_note("stop", name, -1);
+	if (cli_stop(name, pidfd, &o, &err) < 0)
+		return cli_fail(1, page, &err);
+	(void)kept_ended(name, KILL_SECONDS * 1000);
+	return 0;
 }

@@ -108,7 +108,8 @@ void guest_path(const char *socket, char out[static GUEST_PATH_MAX]);
 int guest_exec(struct agent_client *client, const struct guest_options *options,
 	       const char **words, const struct args_page *page, bool *lost);
 
-/* The same with streams and signals that are not this process's. */
+/* The same with streams and signals that are not this process's. Return: as
+ * guest_exec(). */
 int guest_exec_by(struct agent_client *client,
 		  const struct guest_options *options, const char **words,
 		  const struct agent_io *io, const struct args_page *page,

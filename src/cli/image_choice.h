@@ -14,7 +14,7 @@
  *   environment	behind --env, which wins by name
  *   user, working folder	where there is no --user, no --workdir
  *
- * Its stop signal and ports have no use here yet.
+ * Its stop signal and ports go into the record of a VM in the background.
  */
 #pragma once
 

@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "sandbox/stage.h"
+#include "vms/vms.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -68,8 +69,10 @@ static int launch_claim(const char *name, const char *socket, struct err *err)
 {
 	cleanup_fd int lock = -1;
 	struct api_client api;
-	int r = lock_names(&lock, err);
+	int r = vms_check_free(name, err);
 
+	if (r == 0)
+		r = lock_names(&lock, err);
 	if (r < 0)
 		return r;
 	r = vmapi_open(&api, name, err);
@@ -156,6 +159,7 @@ void launch_add_given(struct launch *launch, const struct args *args)
 			launch->record_mib = args->given[i].text;
 		if (arg->group != BOUNDS_GROUP &&
 		    arg->group != LAUNCH_GROUP_OWN &&
+		    arg->group != LAUNCH_GROUP_BACK &&
 		    strcmp(name, "name") != 0 && strcmp(name, "pager") != 0 &&
 		    strncmp(name, "record", strlen("record")) != 0 &&
 		    strcmp(name, "share-drives") != 0)

@@ -27,7 +27,8 @@
 #define LAUNCH_ARGS_MAX 128
 
 /* Of a page's options, those that are the command's own. */
-#define LAUNCH_GROUP_OWN 2
+#define LAUNCH_GROUP_OWN  2
+#define LAUNCH_GROUP_BACK 3
 
 #define LAUNCH_ARG_NAME(...)                                          \
 	{"name", "NAME", "letters, digits and '-' (default: vm-PID)", \

@@ -159,8 +159,11 @@ static int run_image_drive(struct run_image *run, struct run_vm *vm,
 	} else if (r < 0 || run_image_set_up(run, &client, &err) < 0) {
 		code = cli_fail(GUEST_EXIT_FAILED, page, &err);
 	} else {
-		code = guest_exec(&client, &run->options, run->words, page,
-				  &lost);
+		code = run->background ? background_exec(run->background,
+							 &client, &run->options,
+							 run->words, &lost)
+				       : guest_exec(&client, &run->options,
+						    run->words, page, &lost);
 		if (lost && run_vm_ended(vm, RUN_VM_TERM_MS))
 			code = run_image_lost(vm, console, page);
 		else if (!lost)
@@ -173,8 +176,9 @@ static int run_image_drive(struct run_image *run, struct run_vm *vm,
 int run_image_go(struct run_image *run, const struct args_page *page)
 {
 	struct run_vm vm = {.pidfd = -1};
-	int code, r = run_vm_start(&vm, run->launch, run->bounds, -1, NULL,
-				   NULL, page);
+	int code, r = run_vm_start(&vm, run->launch, run->bounds, -1,
+				   run->background ? background_let_go : NULL,
+				   run->background, page);
 
 	if (r < 0)
 		return cli_complain(GUEST_EXIT_FAILED, page,

@@ -27,6 +27,7 @@
  */
 #pragma once
 
+#include "cli/background.h"
 #include "cli/guest.h"
 #include "cli/launch.h"
 #include "cli/run_vm.h"
@@ -36,12 +37,15 @@
  * @launch:	begun, and filled but for the sockets
  * @bounds:	the log of the console is set here, unless one was given
  * @words:	of the command; not empty
+ * @background:	who holds the VM, and writes down what it says; NULL: it is this
+ *		terminal's
  */
 struct run_image {
 	struct launch *launch;
 	struct bounds *bounds;
 	struct guest_options options;
 	const char **words;
+	struct background *background;
 	char vsock[GUEST_PATH_MAX + 16];
 	char console[GUEST_PATH_MAX + 16];
 };

@@ -244,6 +244,30 @@ int agent_client_shut_down(struct agent_client *client, struct err *err)
 	return agent_call(client, err);
 }
 
+int agent_client_kill(struct agent_client *client, int number, struct err *err)
+{
+	agent_client_signal(client, number);
+	return agent_call(client, err);
+}
+
+int agent_client_await(struct agent_client *client, struct agent_exit *exit,
+		       struct err *err)
+{
+	struct agent_frame frame = {0};
+	int r;
+
+	do
+		r = agent_next(client, &frame);
+	while (r == -ETIMEDOUT);
+	if (r > 0 && frame.type == AGENT_EXIT)
+		memcpy(exit, frame.data, sizeof(*exit));
+	else
+		return agent_lost(err, r > 0 ? -EPROTO : r);
+	return exit->how == AGENT_EXITED && exit->value <= 255
+		       ? 0
+		       : agent_lost(err, -EPROTO);
+}
+
 /* ---- a command ---- */
 
 /**

@@ -69,6 +69,19 @@ int agent_client_setup(struct agent_client *client,
 int agent_client_shut_down(struct agent_client *client,
 			   struct err *err) __must_check;
 
+/*
+ * The next two are for a process that speaks the agent's wire for a command
+ * that it holds (cli/background.h).
+ */
+
+/* SIGNAL, which is answered. Return: as above. */
+int agent_client_kill(struct agent_client *client, int number,
+		      struct err *err) __must_check;
+
+/* The EXIT of a command that somebody else has started. Return: as above. */
+int agent_client_await(struct agent_client *client, struct agent_exit *exit,
+		       struct err *err) __must_check;
+
 /**
  * struct agent_io - what a command's streams are here
  * @in:		-1: none

@@ -40,6 +40,9 @@ BASES = {
     "volt restore": [["none"]],
     "volt exec": [["none", "none"]],
     "volt stop": [["none"]],
+    **{f"volt {x}": [["none"]] for x in (
+        "inspect", "kill", "logs", "rm", "wait")},
+    "volt events": [[]],
     "volt pause": [["none"]],
     "volt resume": [["none"]],
     "volt snapshot": [["none", "none"]],
@@ -125,6 +128,7 @@ class Person:
                            "--clear-groups", "--inh-caps=-all"]
         self.env = {"XDG_RUNTIME_DIR": str(self.folder / "run"), "PATH":
                     os.environ["PATH"], "HOME": str(self.folder),
+                    "VOLT_STATE": str(self.folder / "state"),
                     "VOLT_STORE": str(self.folder / "store"),
                     "VOLT_IMAGES": str(self.folder / "images")}
 
@@ -259,8 +263,8 @@ def test_words(person, command):
             codes |= {0}
         check(done, [odd], codes)
         assert person.left() == before
-    for words in (["a", "b", "c", "d"], ["-x"], ["--nope"], ["--nope=1"],
-                  ["--=1"], ["--="], ["-", "-", "-", "-"]):
+    for words in (["a"] * 16, ["-x"], ["--nope"], ["--nope=1"], ["--=1"],
+                  ["--="], ["-"] * 16):
         done = person(command, *base, *words)
         check(done, words, {misuse(command)} | others(command))
     assert person.left() == before
