@@ -3,6 +3,7 @@
  * cmd_snapshot.c - `volt snapshot`: save a VM, or tell what was saved
  */
 #include "cli/cli.h"
+#include "cli/freeze.h"
 #include "cli/inspect.h"
 #include "cli/pack.h"
 #include "cli/vmapi.h"
@@ -27,6 +28,7 @@ struct save {
 	bool diff;
 	bool checksum;
 	bool compress;
+	bool no_freeze;
 };
 
 #define AT(member) .offset = offsetof(struct save, member)
@@ -43,6 +45,8 @@ static const struct arg save_args[] = {
 	 .kind = ARG_FLAG, AT(checksum)},
 	{"compress", NULL, "what was saved is compressed behind the VM's back, "
 	 "as by `volt snapshot compress`", .kind = ARG_FLAG, AT(compress)},
+	{"no-freeze", NULL, "the guest of an image is not asked to freeze its "
+	 "file systems first", .kind = ARG_FLAG, AT(no_freeze)},
 };
 /* clang-format on */
 
@@ -62,15 +66,18 @@ const struct args_page cmd_snapshot_page = {
 		 "verify DIR | FILE | STATE MEMORY\n"
 		 "gc [--dry-run] [DIR]\n"
 		 "working-set [--drop] [--json] DIR",
-	.about = "Saves VM NAME into DIR, which is made if it is not there: "
-		 "state.json, readable, and memory.snap, which takes the room "
-		 "of the memory that the guest has used. A snapshot that is "
-		 "there already is replaced as a whole, once the new one is on "
-		 "the disk. The VM stands still meanwhile, then goes on. "
-		 "However long it takes, standard error tells how far it is. "
-		 "`volt restore DIR` starts from it.\n"
-		 "\n"
-		 "Each of the other forms has a --help of its own.\n",
+	.about =
+		"Saves VM NAME into DIR, which is made if it is not there: "
+		"state.json, readable, and memory.snap, which takes the room "
+		"of the memory that the guest has used. A snapshot that is "
+		"there already is replaced as a whole, once the new one is on "
+		"the disk. The VM stands still meanwhile, then goes on. "
+		"However long it takes, standard error tells how far it is. "
+		"`volt restore DIR` starts from it. A guest that runs an image "
+		"freezes its file systems for that long: what its programs "
+		"have written is whole there.\n"
+		"\n"
+		"Each of the other forms has a --help of its own.\n",
 	.args = save_args,
 	.nr_args = ARRAY_SIZE(save_args),
 	.exit = "0 done; 1 failed, or a check failed; 64 bad usage.",
@@ -320,14 +327,18 @@ static int snapshot_save(const char *name, const char *dir,
 {
 	cleanup_free char *path = NULL;
 	struct saving saving = {.before = 0};
+	struct agent_client agent = {.fd = -1};
 	int r = vmapi_open(&saving.api, name, err);
 
 	if (r < 0)
 		return r;
 	saving.api.waiting = vmapi_say_waiting;
 	r = absolute(dir, &path, err);
+	if (r == 0 && !o->no_freeze)
+		r = freeze_begin(&agent, &saving.api, name, err);
 	if (r == 0)
 		r = cli_snapshot_create(&saving, name, path, o, err);
+	freeze_end(&agent, r == 0 && o->pause);
 	api_client_close(&saving.api);
 	if (r < 0)
 		return r;

@@ -244,6 +244,21 @@ int agent_client_shut_down(struct agent_client *client, struct err *err)
 	return agent_call(client, err);
 }
 
+int agent_client_freeze(struct agent_client *client, unsigned int ms,
+			struct err *err)
+{
+	const uint32_t limit = ms;
+
+	agent_put(&client->out, AGENT_QUIESCE, &limit, sizeof(limit), NULL, 0);
+	return agent_call(client, err);
+}
+
+int agent_client_thaw(struct agent_client *client, struct err *err)
+{
+	agent_put(&client->out, AGENT_RESUME, NULL, 0, NULL, 0);
+	return agent_call(client, err);
+}
+
 int agent_client_kill(struct agent_client *client, int number, struct err *err)
 {
 	agent_client_signal(client, number);

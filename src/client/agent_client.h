@@ -69,6 +69,15 @@ int agent_client_setup(struct agent_client *client,
 int agent_client_shut_down(struct agent_client *client,
 			   struct err *err) __must_check;
 
+/* QUIESCE: the file systems are frozen until the thaw, the end of the
+ * connection or @ms. Return: as above. */
+int agent_client_freeze(struct agent_client *client, unsigned int ms,
+			struct err *err) __must_check;
+
+/* RESUME. Return: as above; the guest may have thawed by itself. */
+int agent_client_thaw(struct agent_client *client,
+		      struct err *err) __must_check;
+
 /*
  * The next two are for a process that speaks the agent's wire for a command
  * that it holds (cli/background.h).

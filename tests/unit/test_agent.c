@@ -569,6 +569,26 @@ static void hear_raw(int sock, enum agent_type type, int32_t rc)
 	agent_reader_free(&in);
 }
 
+/* As a snapshot has it: the host's calls, and a thaw that comes too late. */
+static void freezes_for_a_host(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w);
+	assert_int_equal(agent_client_freeze(&w.client, AGENT_FREEZE_MAX, NULL),
+			 0);
+	assert_int_equal(told_of()->frozen, 1);
+	assert_int_equal(told_of()->thawed, 0);
+	assert_int_equal(agent_client_thaw(&w.client, NULL), 0);
+	assert_int_equal(told_of()->thawed, 1);
+	assert_int_equal(agent_client_freeze(&w.client, 1, NULL), 0);
+	while (told_of()->thawed < 2)
+		(void)usleep(1000);
+	assert_int_equal(agent_client_thaw(&w.client, NULL), -ETIMEDOUT);
+	(void)end(&w);
+}
+
 static void thaws_by_itself(void **state)
 {
 	const uint32_t ms = 20;
@@ -929,6 +949,7 @@ int main(void)
 		cmocka_unit_test(broken_pipe),
 		cmocka_unit_test(signal_passes_output),
 		cmocka_unit_test(sets_up),
+		cmocka_unit_test(freezes_for_a_host),
 		cmocka_unit_test(thaws_by_itself),
 		cmocka_unit_test(thaws_when_asked_or_left),
 		cmocka_unit_test(other_versions),
