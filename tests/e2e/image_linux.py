@@ -11,6 +11,7 @@ IMAGE, a path.
 
 import fcntl
 import hashlib
+import json
 import os
 import pty
 import re
@@ -286,6 +287,47 @@ def no_root(box):
     assert b"no file system of this kernel mounts /dev/vda" in run.stderr, run
 
 
+def background(box):
+    """`volt run -d`: what it says, its stop signal, its code; one boot."""
+    def volt(*words):
+        return subprocess.run([box.volt, *words], capture_output=True,
+                              timeout=SECONDS, check=False, text=True)
+
+    run = volt(*box.argv[1:], "-d", "--name", "back", box.image, "no-such")
+    assert run.returncode == 127 and "there is no no-such" in run.stderr, run
+    assert "back" not in volt("ps", "-a").stdout
+    run = volt(*box.argv[1:], "-d", "--name", "back", box.image, "sh", "-c",
+               "trap 'echo bye; exit 7' TERM; trap 'echo usr >&2' USR1; "
+               "echo up; while :; do sleep 1; done")
+    assert (run.returncode, run.stdout) == (0, "back\n"), run
+    assert volt("exec", "back", "echo", "here").stdout == "here\n"
+    assert "running" in volt("ps", "-a").stdout
+    run = volt("snapshot", "back", "/tmp/snap")
+    assert run.returncode == 0, run
+    assert volt("exec", "back", "sh", "-c", "echo thawed >/x; cat /x"
+                ).stdout == "thawed\n"
+    run = volt("kill", "-s", "USR1", "back")
+    assert run.returncode == 0, run
+    end = time.monotonic() + STEP
+    # Its sleep is of the same group, and may say a word of its own.
+    while not (log := volt("logs", "back")).stderr.endswith("usr\n"):
+        assert time.monotonic() < end, log
+        time.sleep(0.2)
+    assert log.stdout == "up\n", log
+    known = json.loads(volt("inspect", "back").stdout)
+    assert known["image"] == box.image and known["stop_signal"] == 15, known
+    run = volt("stop", "--wait", str(STEP), "back")
+    assert run.stdout == "back has shut down\n", run
+    assert volt("wait", "back").stdout == "7\n"
+    assert volt("logs", "--tail", "1", "back").stdout == "bye\n"
+    events = [json.loads(line)["event"]
+              for line in volt("events").stdout.splitlines()]
+    assert events == ["start", "exec", "snapshot", "exec", "kill", "stop",
+                      "die"], events
+    assert volt("rm", "back").returncode == 0
+    assert not list(Path("/run/volt").glob("back*"))
+
+
 def case(name, function, *args):
     try:
         function(*args)
@@ -298,6 +340,7 @@ def case(name, function, *args):
 def main():
     volt, kernel, name, file, image, mib = sys.argv[1:7]
     box = Box(volt, kernel, name, file, image)
+    os.environ["VOLT_STATE"] = "/tmp/state"  # the lab is this machine to read
     case("up", box.wait_up)
     case("as-it-says", as_it_says, box)
     case("ends", ends, box)
@@ -310,6 +353,7 @@ def main():
     case("killed", killed, box)
     case("end", the_end, box)
     case("interrupted", interrupted, box)
+    case("background", background, box)
     if sys.argv[7:]:
         case("memory", out_of_memory, box)
         case("run-killed", run_is_killed, box)

@@ -18,7 +18,7 @@ from conftest import (BUILD, LONG, ROOT, in_lab, mkfs_ext4, need_lab,
 from test_images import Images, folder, layout, packed, tar
 
 CASES = ["up", "as-it-says", "ends", "streams", "users", "transfer", "reader", "terminal",
-         "signals", "killed", "end", "interrupted"] + \
+         "signals", "killed", "end", "interrupted", "background"] + \
     (["memory", "run-killed", "no-root", "layer"] if LONG else [])
 HERE = Path(__file__).parent
 LINKS = ("sh", "cat", "dd", "echo", "env", "false", "grep", "id", "kill", "ls",
