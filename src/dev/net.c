@@ -40,6 +40,7 @@ static const struct metric dev_net_metrics[] = {
 	METRIC(struct net_metrics, tx_rate_limiter_throttled),
 	METRIC(struct net_metrics, tx_spoofed_mac_count),
 	METRIC(struct net_metrics, tx_remaining_reqs_count),
+	METRIC(struct net_metrics, tx_denied_count),
 };
 
 const struct metric_group net_metric_group = {
@@ -76,17 +77,17 @@ static unsigned int offloads(const struct virtio_dev *dev)
 	return bits;
 }
 
-/* A packet socket has no offloads to set, and a deleted tap gives no frames. */
-static int set_offload(int fd, unsigned int bits)
+/* A socket has no offloads to set, and a deleted tap gives no frames. */
+static int set_offload(const struct net_dev *n, int fd, unsigned int bits)
 {
-	int r = fd < 0 ? 0 : tap_set_offload(fd, bits);
+	int r = fd < 0 || n->stream ? 0 : tap_set_offload(fd, bits);
 
 	return r == -ENOTTY || r == -EBADFD ? 0 : r;
 }
 
 int net_tap_fits(const struct net_dev *n, int fd)
 {
-	return set_offload(fd, offloads(&n->dev));
+	return set_offload(n, fd, offloads(&n->dev));
 }
 
 void net_set_tap(struct net_dev *n, int fd)
@@ -117,7 +118,7 @@ bool net_tap_deleted(const struct net_dev *n)
 static int net_activate(struct virtio_dev *dev)
 {
 	struct net_dev *n = net_of(dev);
-	int r = set_offload(n->fd, offloads(dev));
+	int r = set_offload(n, n->fd, offloads(dev));
 
 	/* A device that is restored comes to life when it is resumed. */
 	if (r == 0 && !dev->paused)
@@ -134,7 +135,7 @@ static int net_reset(struct virtio_dev *dev)
 	n->source->stop(n);
 	n->source->reset(n);
 	net_rx_reset(n);
-	if (set_offload(n->fd, 0) < 0)
+	if (set_offload(n, n->fd, 0) < 0)
 		metric_inc(&n->metrics.event_fails);
 	return 0;
 }
@@ -205,13 +206,12 @@ static const struct virtio_dev_ops net_ops = {
 	.destroy = net_destroy,
 };
 
-void net_lost_tap(struct net_dev *n)
+void net_lost_tap(struct net_dev *n, const char *why)
 {
 	if (!(n->config.status & STATUS_LINK_UP))
 		return;
 	n->config.status &= (uint16_t)~STATUS_LINK_UP;
-	log_warn("%s: the tap was deleted; the guest's link is down",
-		 n->dev.name);
+	log_warn("%s: %s; the guest's link is down", n->dev.name, why);
 	virtio_dev_config_changed(&n->dev);
 }
 
@@ -257,6 +257,7 @@ int net_new(struct net_dev **out, const struct net_params *params,
 	n->config.mtu = params->mtu;
 	common.config = &n->config;
 	n->source = params->source;
+	n->rules = params->rules;
 	net_vhost_init(&n->vhost, params->vhost_fd, params->vhost_late,
 		       params->mem);
 	net_mmds_init(n, params->mmds, params->loop);

@@ -43,7 +43,8 @@
  * queue.
  *
  * Who moves frames, and what they are read from, is a source (net_source.h):
- * the tap as told above, or the host kernel (net_vhost.h).
+ * the tap as told above, the host kernel (net_vhost.h), or a socket
+ * (net_stream.h), which may be full: then nothing is sent.
  *
  * There is no control queue: MAC filters and the like are not offered.
  *
@@ -156,6 +157,7 @@ struct net_metrics {
 	metric_t tx_rate_limiter_throttled;
 	metric_t tx_spoofed_mac_count;
 	metric_t tx_remaining_reqs_count;
+	metric_t tx_denied_count; /* ours */
 };
 
 /* Group `net`; the offsets count from struct net_metrics. */
@@ -243,6 +245,8 @@ struct net_mmds {
  * @source:	moves the frames
  * @mmds:	of that source
  * @vhost:	of that source; its fd is -1 with another one
+ * @rules:	for the stream's claim()
+ * @stream:	of that source; NULL with another one
  * @has_mac:	@config.mac is what frames of the guest should come from
  */
 struct net_dev {
@@ -252,6 +256,8 @@ struct net_dev {
 	int fd;
 	const struct net_source_ops *source;
 	struct net_vhost vhost;
+	const char *rules;
+	struct net_stream *stream;
 	bool has_mac;
 	bool has_mtu;
 	struct net_rx rx;
@@ -263,13 +269,15 @@ struct net_dev {
  * struct net_params - what a network device is made of
  * @name:	for the log
  * @fd:		a tap (host/tap.h), or any packet socket whose packets begin
- *		with the same header; non-blocking; stays open as long as the
- *		device. -1: net_set_tap() comes before it is resumed
+ *		with the same header; or of a stream its socket; non-blocking;
+ *		stays open as long as the device. -1: net_set_tap() comes before
+ *		it is resumed
  * @source:	moves the frames
  * @mmds:	the metadata service, for its source; as long as the device
  * @vhost_fd:	/dev/vhost-net (PATH_VHOST_NET), as long as the device; or -1
  * @vhost_late:	see net_vhost.h
  * @uso:	the tap takes UDP segmentation
+ * @rules:	of a stream: base/ip_rules.h; or NULL
  */
 struct net_params {
 	const char *name;
@@ -285,6 +293,7 @@ struct net_params {
 	uint8_t mac[NET_MAC_BYTES];
 	uint16_t mtu;
 	bool uso;
+	const char *rules;
 };
 
 /**

@@ -39,6 +39,9 @@ void net_rx_reset(struct net_dev *n);
 void net_rx_drain(struct net_dev *n);
 void net_rx_init(struct net_dev *n);
 
+/* The source is full, or no longer: the loop watches for that. */
+void net_rx_watch_out(struct net_dev *n);
+
 /* It is watched by the next run. */
 void net_rx_set_tap(struct net_dev *n, int fd);
 void net_rx_fini(struct net_dev *n);
@@ -49,5 +52,8 @@ void net_mmds_init(struct net_dev *n, struct mmds *service, struct loop *loop);
 /* Has it been? */
 bool net_tap_deleted(const struct net_dev *n);
 
-/* The tap was deleted: the guest's link goes down, once. */
-void net_lost_tap(struct net_dev *n);
+/* The tap was deleted, or the stream ended: the guest's link goes down, once.
+ * @why: a sentence for the log */
+void net_lost_tap(struct net_dev *n, const char *why);
+
+#define NET_TAP_DELETED "the tap was deleted"

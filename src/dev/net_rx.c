@@ -77,20 +77,34 @@ static int take_chains(struct net_dev *n, struct virtq *q)
 
 /* ---- watching the tap ---- */
 
-static void unwatch(struct net_dev *n)
+/* @in: EPOLLIN or 0. Return: 0 or -errno. */
+static int net_rx_watch(struct net_dev *n, uint32_t in)
 {
-	if (n->rx.tap.added && loop_mod(n->dev.loop, &n->rx.tap, 0) < 0)
-		loop_del(n->dev.loop, &n->rx.tap);
-}
-
-static int net_rx_watch(struct net_dev *n)
-{
+	const bool full = n->source->full && n->source->full(n);
+	const uint32_t events = in | (full ? EPOLLOUT : 0);
 	struct net_rx *rx = &n->rx;
 
 	if (rx->tap.added)
-		return loop_mod(n->dev.loop, &rx->tap, EPOLLIN);
-	rx->tap.events = EPOLLIN;
+		return loop_mod(n->dev.loop, &rx->tap, events);
+	if (events == 0)
+		return 0;
+	rx->tap.events = events;
 	return loop_add(n->dev.loop, &rx->tap);
+}
+
+static void unwatch(struct net_dev *n)
+{
+	if (net_rx_watch(n, 0) < 0)
+		loop_del(n->dev.loop, &n->rx.tap);
+}
+
+void net_rx_watch_out(struct net_dev *n)
+{
+	const uint32_t in = n->rx.state == NET_RX_ARMED ? EPOLLIN : 0;
+
+	/* Not watched, it is asked in the next round. */
+	if (n->rx.state == NET_RX_DOWN || net_rx_watch(n, in) < 0)
+		virtio_dev_schedule(&n->dev);
 }
 
 static void net_rx_settle(struct net_dev *n, enum net_rx_state state)
@@ -98,7 +112,7 @@ static void net_rx_settle(struct net_dev *n, enum net_rx_state state)
 	struct net_rx *rx = &n->rx;
 	uint64_t wait = 0;
 
-	if (state == NET_RX_ARMED && net_rx_watch(n) < 0)
+	if (state == NET_RX_ARMED && net_rx_watch(n, EPOLLIN) < 0)
 		state = NET_RX_DOWN;
 	if (state == NET_RX_DOWN)
 		loop_del(n->dev.loop, &rx->tap); /* errors show for ever */
@@ -118,7 +132,7 @@ static void read_failed(struct net_dev *n, int error)
 	metric_inc(&n->metrics.tap_read_fails);
 	metric_inc(&n->metrics.rx_fails);
 	if (error == EBADFD)
-		net_lost_tap(n);
+		net_lost_tap(n, NET_TAP_DELETED);
 	else
 		log_guest(LOG_WARN, "%s: the tap gave no frame: %s",
 			  n->dev.name, err_name(error));
@@ -406,6 +420,23 @@ void net_rx_drain(struct net_dev *n)
 	net_rx_reset(n);
 }
 
+static void on_readable(struct net_dev *n, uint32_t events)
+{
+	struct net_rx *rx = &n->rx;
+
+	if (events == 0)
+		return;
+	if (rx->state != NET_RX_ARMED) {
+		/* An error, which no mask hides. */
+		loop_del(n->dev.loop, &rx->tap);
+		return;
+	}
+	metric_inc(&n->metrics.rx_tap_event_count);
+	net_rx_run(n);
+	if (rx->state == NET_RX_ARMED && events & (EPOLLERR | EPOLLHUP))
+		net_rx_settle(n, NET_RX_DOWN);
+}
+
 static void on_tap(struct loop_source *src, uint32_t events)
 {
 	struct net_dev *n = container_of(src, struct net_dev, rx.tap);
@@ -415,13 +446,10 @@ static void on_tap(struct loop_source *src, uint32_t events)
 	if (!virtio_dev_running(&n->dev)) {
 		loop_del(n->dev.loop, src);
 		rx->state = NET_RX_IDLE;
-	} else if (rx->state != NET_RX_ARMED) {
-		loop_del(n->dev.loop, src); /* an error, which no mask hides */
 	} else {
-		metric_inc(&n->metrics.rx_tap_event_count);
-		net_rx_run(n);
-		if (rx->state == NET_RX_ARMED && events & (EPOLLERR | EPOLLHUP))
-			net_rx_settle(n, NET_RX_DOWN);
+		if (n->source->writable && events & ~(uint32_t)EPOLLIN)
+			n->source->writable(n);
+		on_readable(n, events & ~(uint32_t)EPOLLOUT);
 	}
 	virtio_dev_leave(&n->dev);
 }

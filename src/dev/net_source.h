@@ -5,7 +5,7 @@
  * Theory of operation
  *
  * The device is the guest's side: features, config space, life. Behind it is a
- * source, which moves frames between the queues and the host. There are three:
+ * source, which moves frames between the queues and the host. There are four:
  *
  *   tap (net_tap.c)      each frame passes through this process: net_rx.c and
  *                        net_tx.c move it, and the source reads and writes it
@@ -13,9 +13,11 @@
  *                        sends first
  *   vhost (net_vhost.h)  the host kernel moves them all; the source only
  *                        starts and stops that
+ *   stream (net_stream.h)  a socket, each frame behind its length
  *
- * The device asks none which one it is. All are at a tap, whose descriptor is
- * net_dev.fd: it is readable when a frame waits there.
+ * The device asks none which one it is. All but the last are at a tap, whose
+ * descriptor, or the socket, is net_dev.fd: it is readable when a frame waits
+ * there.
  *
  * All functions run with the device's lock held, on the VMM thread unless said
  * otherwise.
@@ -43,6 +45,8 @@ struct net_dev;
  *		where no frame passes through this process, as @write
  * @write:	one packet: bytes that were taken, or -errno
  * @waits:	is there a packet that no descriptor tells of? May be NULL
+ * @full:	@write must not be called now; @writable ends that. NULL: never
+ * @writable:	net_dev.fd can be written, or has an error; with @full
  * @free:	behind @stop; also after @claim has failed, or was not called
  */
 struct net_source_ops {
@@ -56,9 +60,12 @@ struct net_source_ops {
 	ssize_t (*write)(struct net_dev *n, const struct iovec *iov,
 			 unsigned int nr);
 	bool (*waits)(const struct net_dev *n);
+	bool (*full)(const struct net_dev *n);
+	void (*writable)(struct net_dev *n);
 	void (*free)(struct net_dev *n);
 };
 
 extern const struct net_source_ops net_source_tap;
 extern const struct net_source_ops net_source_mmds;
 extern const struct net_source_ops net_source_vhost;
+extern const struct net_source_ops net_source_stream;

@@ -103,7 +103,7 @@ static void write_failed(struct net_dev *n, int error)
 	metric_inc(&n->metrics.tap_write_fails);
 	metric_inc(&n->metrics.tx_fails);
 	if (error == EBADFD)
-		net_lost_tap(n);
+		net_lost_tap(n, NET_TAP_DELETED);
 	else if (error != EAGAIN && error != n->tx.refused)
 		log_guest(LOG_WARN,
 			  "%s: the tap takes no frame: %s%s; the metrics count "
@@ -181,13 +181,18 @@ static int send_next(struct net_dev *n, struct virtq *q)
 	return 1;
 }
 
+static bool net_tx_is_full(const struct net_dev *n)
+{
+	return n->source->full && n->source->full(n);
+}
+
 void net_tx_run(struct net_dev *n)
 {
 	struct virtq *q = &n->dev.queue[NET_QUEUE_TX];
 	unsigned int budget = NET_BURST; /* of frames and of looks for them */
 	int r;
 
-	if (n->tx.limiter.blocked)
+	if (n->tx.limiter.blocked || net_tx_is_full(n))
 		return;
 	if (!virtq_has_work(q))
 		metric_inc(&n->metrics.no_tx_avail_buffer);
@@ -195,7 +200,8 @@ void net_tx_run(struct net_dev *n)
 	do {
 		r = send_next(n, q);
 		budget--;
-	} while (budget > 0 && (r > 0 || (r == 0 && virtq_enable_kicks(q))));
+	} while (budget > 0 && !net_tx_is_full(n) &&
+		 (r > 0 || (r == 0 && virtq_enable_kicks(q))));
 	net_count_malformed(q, &n->tx.malformed,
 			    &n->metrics.tx_malformed_frames);
 	virtio_dev_publish(&n->dev, q);

@@ -51,7 +51,7 @@ static void on_error(struct loop_source *src, uint32_t events)
 		metric_inc(&n->metrics.event_fails);
 		n->source->stop(n);
 		if (net_tap_deleted(n))
-			net_lost_tap(n);
+			net_lost_tap(n, NET_TAP_DELETED);
 		else
 			virtio_dev_broken(&n->dev, "a queue that vhost-net "
 						   "refuses");
@@ -237,7 +237,7 @@ static int net_vhost_start(struct net_dev *n)
 	int r = net_vhost_run(n);
 
 	if (r < 0 && net_tap_deleted(n)) {
-		net_lost_tap(n);
+		net_lost_tap(n, NET_TAP_DELETED);
 		r = 0;
 	}
 	return r;

@@ -96,8 +96,49 @@ def rx_seeds():
     }
 
 
+def stream_seeds():
+    rules = b"+10.0.2.3@53 -10.0.2.0/24 -127.0.0.0/8".ljust(40)
+    kick = b"\x0f"
+
+    def offer():
+        return struct.pack("<BHB", 4, 0x100, 255)
+
+    def peer(length):
+        return bytes([7, 1, length])
+
+    def raw(data):
+        return bytes([7, 0, len(data)]) + data
+
+    def send(*to, port=80, proto=6):
+        # The address is 30 bytes into the frame, the port 36.
+        changes = [(23 - 12, proto), (36 - 12, port >> 8), (37 - 12, port & 255)]
+        changes += [(30 - 12 + i, x) for i, x in enumerate(to)]
+        return (struct.pack("<BBHB", 0, 60, 0x800, len(changes))
+                + bytes(x for pair in changes for x in pair))
+
+    begin = rules + start(MERGE)
+    return {
+        "frame": begin + offer() + kick + peer(60) + kick,
+        "pieces": begin + offer() * 4 + kick + raw(b"\0\0\0\x3c") + kick
+        + raw(bytes(30)) + kick + raw(bytes(30)) + kick,
+        "lie": begin + offer() + kick + raw(b"\xff" * 8) + kick + peer(60)
+        + kick,
+        "short": begin + offer() + kick + peer(13) + kick,
+        "gone": begin + offer() + send(1, 2, 3, 4) + kick + bytes([13, 1])
+        + kick + send(1, 2, 3, 4) + kick,
+        "deaf": begin + bytes([13, 0]) + send(1, 2, 3, 4) + kick,
+        "egress": begin + send(10, 0, 2, 3, port=53, proto=17)
+        + send(10, 0, 2, 3) + send(127, 0, 0, 1) + send(8, 8, 8, 8) + kick,
+        "no-rules": b"x".ljust(40) + start(PLAIN) + send(127, 0, 0, 1) + kick,
+        "restart": begin + raw(b"\0\0\0\x3c") + kick + b"\x0c" + start(PLAIN)
+        + offer() + raw(bytes(60)) + kick,
+        "paused": begin + offer() + kick + b"\x0a" + peer(60) + b"\x0b" + kick,
+    }
+
+
 def main():
-    for target, seeds in ("net_tx", tx_seeds()), ("net_rx", rx_seeds()):
+    for target, seeds in (("net_tx", tx_seeds()), ("net_rx", rx_seeds()),
+                          ("net_stream", stream_seeds())):
         folder = pathlib.Path(sys.argv[1]) / target
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in seeds.items():

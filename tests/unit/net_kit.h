@@ -38,27 +38,51 @@ static inline void net_kit_pair(int *tap, int *peer)
 	*peer = fd[1];
 }
 
-static inline void net_kit_open_as(struct net_kit *f, int fd, struct mmds *mmds)
+static inline void net_kit_open_with(struct net_kit *f,
+				     struct net_params params)
 {
-	struct net_params params = {
-		.name = "net n0",
-		.source = mmds ? &net_source_mmds : &net_source_tap,
-		.mmds = mmds,
-		.vhost_fd = -1,
-		.has_mac = true,
-		.has_mtu = true,
-		.mtu = 1400,
-		.uso = true,
-	};
 	struct err err = {0};
 
 	kit_open(&f->kit);
+	params.name = "net n0";
 	params.mem = &f->kit.mem;
 	params.loop = &f->kit.loop;
-	params.fd = f->tap = fd;
+	params.vhost_fd = -1;
+	params.has_mac = true;
+	params.has_mtu = true;
+	params.mtu = 1400;
+	params.uso = true;
+	f->tap = params.fd;
 	memcpy(params.mac, net_kit_mac, sizeof(params.mac));
 	kit_must(net_new(&f->net, &params, &err) == 0);
 	kit_attach(&f->kit, &f->net->dev);
+}
+
+static inline void net_kit_open_as(struct net_kit *f, int fd, struct mmds *mmds)
+{
+	const struct net_params params = {
+		.source = mmds ? &net_source_mmds : &net_source_tap,
+		.mmds = mmds,
+		.fd = fd,
+	};
+
+	net_kit_open_with(f, params);
+}
+
+/* At a stream socket, whose other end is @peer, with rules or NULL. */
+static inline void net_kit_open_stream(struct net_kit *f, const char *rules)
+{
+	struct net_params params = {
+		.source = &net_source_stream,
+		.rules = rules,
+	};
+	int fd[2];
+
+	kit_must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+			    0, fd) == 0);
+	params.fd = fd[0];
+	f->peer = fd[1];
+	net_kit_open_with(f, params);
 }
 
 static inline void net_kit_open_fd(struct net_kit *f, int fd)
