@@ -242,7 +242,11 @@ struct drive_config {
 
 /**
  * struct net_config - a network interface
- * @fd:		of the tap, opened when it is set
+ * @host_dev_name:	of a tap; with a '/' in it, which no tap has, the path
+ *		of a stream socket
+ * @egress:	ours: of a socket, what the guest may reach (base/ip_rules.h);
+ *		NULL: all
+ * @fd:		of the tap or socket, opened when it is set
  * @vhost_fd:	/dev/vhost-net, likewise; -1 without @vhost
  * @pending:	@fd is -1: a lease gives it its tap before the guest runs
  */
@@ -254,6 +258,7 @@ struct net_config {
 	uint8_t guest_mac[6];
 	uint16_t mtu;
 	bool vhost; /* ours: the kernel's vhost-net moves the frames */
+	char *egress;
 	struct rate_limiter_config rx_rate_limiter;
 	struct rate_limiter_config tx_rate_limiter;
 	int fd;
@@ -386,8 +391,14 @@ void mmds_config_free(struct mmds_config *mmds);
 int vsock_config_bind(const struct path_opener *opener,
 		      struct vsock_config *vsock, struct err *err) __must_check;
 
+/* Is it a stream socket that is named, not a tap? */
+static inline bool net_config_is_socket(const char *host_dev_name)
+{
+	return strchr(host_dev_name, '/') != NULL;
+}
+
 /**
- * net_config_attach() - attach to the tap @name
+ * net_config_attach() - attach to the tap @name, or connect to that socket
  * @index:	it is the n-th interface of the request or snapshot, from 0
  *
  * Return: the descriptor, or -errno with a sentence.

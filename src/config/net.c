@@ -5,6 +5,7 @@
  * The sentences are Firecracker's, so that clients which match them keep
  * working; what a person can do about it follows.
  */
+#include "base/ip_rules.h"
 #include "base/mac.h"
 #include "config/fields.h"
 #include "config/override.h"
@@ -20,6 +21,7 @@
 
 #define MTU_MIN   68
 #define MTU_MAX   65535 /* all that 16 bits hold */
+#define LEFT      "/dev/fd/"
 
 #define CONFIG_OF struct net_config
 
@@ -54,6 +56,8 @@ static const struct schema_field net_fields[] = {
 	LIMITER(rx_rate_limiter),
 	LIMITER(tx_rate_limiter),
 	BOOL(vhost, SCHEMA_EXTRA | SCHEMA_OMIT, NO, MUST),
+	TEXT(egress, MAY_NULL | SCHEMA_EXTRA | SCHEMA_OMIT, NO,
+	     MAY_NULL | SCHEMA_OMIT),
 	BOOL(has_mac, NOT(BY_VALUE), NO, MUST),
 	BOOL(has_mtu, NOT(BY_VALUE), NO, MUST),
 	OURS(fd, "opened anew by host_dev_name"),
@@ -97,6 +101,24 @@ struct net_config *vm_config_find_net(const struct vm_config *config,
 	return NULL;
 }
 
+static int net_check_egress(const struct net_config *net, struct err *err)
+{
+	struct ip_rules *rules;
+	int r;
+
+	if (!net->egress)
+		return 0;
+	if (!net_config_is_socket(net->host_dev_name))
+		return err_set(err, -EINVAL,
+			       "`egress` is of a socket; what a tap lets "
+			       "through is this host's firewall");
+	r = ip_rules_new(net->egress, &rules, err);
+	if (r < 0)
+		return err_prefix(err, "`egress`: ");
+	ip_rules_free(rules);
+	return 0;
+}
+
 static int net_check(const struct vm_config *config,
 		     const struct net_config *net, struct err *err)
 {
@@ -120,13 +142,17 @@ static int net_check(const struct vm_config *config,
 			       "Could not create the network device: MTU %u is "
 			       "out of range [%d, %d]",
 			       net->mtu, MTU_MIN, MTU_MAX);
+	if (net->vhost && net_config_is_socket(net->host_dev_name))
+		return err_set(err, -EINVAL,
+			       "vhost needs a tap, and %s is a socket",
+			       net->host_dev_name);
 	if (net->vhost &&
 	    (net->rx_rate_limiter.present || net->tx_rate_limiter.present))
 		return err_set(err, -EINVAL,
 			       "vhost and rate limiters do not go together: "
 			       "the host kernel moves the frames, and limits "
 			       "none");
-	return 0;
+	return net_check_egress(net, err);
 }
 
 static void net_find_holder(const struct vm_config *config, const char *name,
@@ -160,15 +186,23 @@ static void name_holder(const struct vm_config *config, const char *name,
 		  holder[0] ? holder : " by another process");
 }
 
+/* Only who starts this process has left it something. */
+static enum path_role role_of(const struct vm_config *config, const char *name)
+{
+	if (!net_config_is_socket(name))
+		return config->taps_are_there ? PATH_TAP_READY : PATH_TAP;
+	return config->taps_are_there && strncmp(name, LEFT, strlen(LEFT)) == 0
+		       ? PATH_FRAMES_LEFT
+		       : PATH_FRAMES;
+}
+
 int net_config_attach(const struct vm_config *config, const char *name,
 		      unsigned int index, struct err *err)
 {
-	int fd = path_open_nth(config->opener,
-			       config->taps_are_there ? PATH_TAP_READY
-						      : PATH_TAP,
-			       name, index, err);
+	int fd = path_open_nth(config->opener, role_of(config, name), name,
+			       index, err);
 
-	if (fd == -EBUSY)
+	if (fd == -EBUSY && !net_config_is_socket(name))
 		name_holder(config, name, err);
 	return fd;
 }

@@ -28,11 +28,13 @@
 	N("engine", NULL, io_engine, "[,engine=async]") \
 	N("cache", NULL, cache_type, "[,cache=unsafe]")
 
-#define CONFIG_NET_WORDS(N)                              \
-	N("tap", "tap", host_dev_name, "tap=NAME")       \
-	N("mac", "MAC address", guest_mac, "[,mac=MAC]") \
-	N("mtu", "MTU", mtu, "[,mtu=N]")                 \
-	N("vhost", NULL, vhost, "[,vhost]")
+#define CONFIG_NET_WORDS(N)                                  \
+	N("tap", "tap", host_dev_name, "tap=NAME")           \
+	N("socket", "socket", host_dev_name, "|socket=PATH") \
+	N("mac", "MAC address", guest_mac, "[,mac=MAC]")     \
+	N("mtu", "MTU", mtu, "[,mtu=N]")                     \
+	N("vhost", NULL, vhost, "[,vhost]")                  \
+	N("egress", "rules", egress, "[,egress=RULES]")
 
 #define CONFIG_VSOCK_WORDS(N)               \
 	N("cid", "CID", guest_cid, "cid=N") \

@@ -46,6 +46,7 @@ static int lease_find(const struct need_request *request, enum path_role role,
 		return lease_item(request, LEASE_DRIVES, index, "overlay",
 				  path);
 	case PATH_TAP:
+	case PATH_FRAMES:
 		return lease_item(request, LEASE_NETS, index, "host_dev_name",
 				  path);
 	case PATH_VSOCK:

@@ -245,6 +245,7 @@ static int load_find(struct load *load, const struct need_request *request,
 	case PATH_OVERLAY:
 		return name_of_device(load, request, &overlays, index, path);
 	case PATH_TAP:
+	case PATH_FRAMES:
 		return name_of_device(load, request, &nets, index, path);
 	case PATH_VSOCK:
 		return name_of_vsock(load, request, path);

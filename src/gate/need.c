@@ -41,6 +41,7 @@ static const struct need {
 	{NEED_EARLY, PATH_DISK, API_PUT, "drives", NULL, {DRIVE_PATH}},
 	{NEED_EARLY, PATH_DISK_RO, API_PUT, "drives", NULL, {DRIVE_PATH}},
 	{NEED_EARLY, PATH_TAP, API_PUT, NETS, NULL, {"host_dev_name"}},
+	{NEED_EARLY, PATH_FRAMES, API_PUT, NETS, NULL, {"host_dev_name"}},
 	{NEED_EARLY, PATH_VHOST_NET, API_PUT, NETS, NULL, {NULL}},
 	{NEED_EARLY, PATH_VSOCK, API_PUT, "vsock", NULL, {"uds_path"}},
 	{NEED_EARLY, PATH_KVM, API_PUT, "actions", NULL, {NULL}},

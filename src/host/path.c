@@ -259,6 +259,8 @@ static int path_open_here(const struct path_want *want)
 		return unix_listen(path, rule->backlog);
 	case PATH_CONNECT:
 		return unix_connect(path, rule->limit_ms);
+	case PATH_CONNECTED:
+		return unix_take_left(path);
 	default:
 		return open_file(rule, &(struct spot){AT_FDCWD, path});
 	}

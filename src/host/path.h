@@ -71,6 +71,8 @@ enum path_role {
 	PATH_VSOCK,        /* listens */
 	PATH_VSOCK_PEER,   /* connected at once, or -EAGAIN; non-blocking */
 	PATH_UFFD_HANDLER, /* connected within PATH_UFFD_MS */
+	PATH_FRAMES,       /* connected at once; non-blocking */
+	PATH_FRAMES_LEFT,  /* /dev/fd/N: connected by who started us */
 
 	/* Their path is fixed: give NULL. */
 	PATH_KVM,

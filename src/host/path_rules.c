@@ -163,6 +163,14 @@ static const struct path_sentence say_handler[] = {
 
 static_assert(PATH_UFFD_MS == 30000, "what the sentence says");
 
+#define FRAMES_FAILED \
+	"Could not create the network device: no frames from {path}: "
+
+static const struct path_sentence say_frames[] = {
+	{-EINVAL, FRAMES_FAILED "it is no connected stream socket", NULL},
+	{0, FRAMES_FAILED "{os}", "cannot connect to {path}: {why}{hint}"},
+};
+
 static const struct path_sentence say_kvm[] = {
 	{-ENOENT,
 	 "There is no /dev/kvm: this host offers no hardware virtualisation "
@@ -263,6 +271,10 @@ const struct path_rule path_rules[PATH_NR] = {
 	[PATH_UFFD_HANDLER] = {.how = PATH_CONNECT,
 			       .limit_ms = PATH_UFFD_MS,
 			       .say = say_handler},
+	[PATH_FRAMES] = {.how = PATH_CONNECT,
+			 .limit_ms = UNIX_NOWAIT,
+			 .say = say_frames},
+	[PATH_FRAMES_LEFT] = {.how = PATH_CONNECTED, .say = say_frames},
 	[PATH_KVM] = {.fixed = "/dev/kvm", .flags = O_RDWR, .say = say_kvm},
 	[PATH_VHOST_NET] = {.fixed = "/dev/vhost-net",
 			    .flags = O_RDWR,

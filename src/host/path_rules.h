@@ -11,6 +11,7 @@ enum path_how {
 	PATH_TAP_BY_NAME, /* /dev/net/tun, attached */
 	PATH_LISTEN,      /* bind() and listen() */
 	PATH_CONNECT,     /* connect() */
+	PATH_CONNECTED,   /* a descriptor that was left to us */
 };
 
 /* What a descriptor may be of. */

@@ -7,6 +7,8 @@
 #include "base/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -101,6 +103,26 @@ int unix_connect(const char *path, int limit_ms)
 	if (limit_ms == UNIX_NOWAIT)
 		return errno == EINTR ? -EAGAIN : -errno;
 	return errno == EAGAIN ? -ETIMEDOUT : -errno;
+}
+
+int unix_take_left(const char *name)
+{
+	struct sockaddr_un peer;
+	socklen_t size = sizeof(peer), len = sizeof(int);
+	int type, fd, end = 0;
+
+	if (sscanf(name, "/dev/fd/%9d%n", &fd, &end) != 1 || name[end] ||
+	    fd <= STDERR_FILENO)
+		return -EINVAL;
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
+	    type != SOCK_STREAM ||
+	    getpeername(fd, (struct sockaddr *)&peer, &size) < 0 ||
+	    peer.sun_family != AF_UNIX)
+		return -EINVAL;
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
 }
 
 int unix_connect_packets(const char *path)

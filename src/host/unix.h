@@ -57,6 +57,15 @@ int unix_listen_packets(const char *path, int backlog) __must_check;
  */
 int unix_connect(const char *path, int limit_ms) __must_check;
 
+/**
+ * unix_take_left() - a connected stream socket that this process was left
+ * @name:	"/dev/fd/N"
+ *
+ * Return: a new descriptor of it, which is non-blocking; -EINVAL: it is no such
+ * socket; or -errno.
+ */
+int unix_take_left(const char *name) __must_check;
+
 /* The same with UNIX_WAIT, of type SOCK_SEQPACKET. Return: as above;
  * -EPROTOTYPE when what listens is of another type. */
 int unix_connect_packets(const char *path) __must_check;

@@ -44,13 +44,21 @@ static int kind_net_make(struct virtio_slots *slots, size_t i,
 		.has_mac = config->has_mac,
 		.has_mtu = config->has_mtu,
 		.mtu = config->mtu,
-		.uso = config->pending || tap_has_uso(config->fd),
+		.rules = config->egress,
 	};
+	const bool socket = net_config_is_socket(config->host_dev_name);
 	struct net_dev *net;
 	char name[64];
 	int r;
 
-	params.source = params.mmds             ? &net_source_mmds
+	params.uso = !socket && (config->pending || tap_has_uso(config->fd));
+	if (socket && params.mmds)
+		return err_set(err, -EINVAL,
+			       "Interface %s: a socket and the metadata "
+			       "service do not go together",
+			       config->iface_id);
+	params.source = socket                  ? &net_source_stream
+			: params.mmds           ? &net_source_mmds
 			: config->vhost_fd >= 0 ? &net_source_vhost
 						: &net_source_tap;
 	if (config->vhost && params.mmds)

@@ -60,6 +60,15 @@ static int lease_check_net(const struct lease_net *n,
 			       "Interface %s: vhost and rate limiters do not "
 			       "go together",
 			       n->id);
+	if (n->tap && net_config_is_socket(n->tap) !=
+			      net_config_is_socket(net->host_dev_name))
+		return err_set(err, -EINVAL,
+			       "Interface %s is at a %s: a lease gives it "
+			       "another, and nothing else",
+			       n->id,
+			       net_config_is_socket(net->host_dev_name)
+				       ? "socket"
+				       : "tap");
 	if (n->has_mac && !net->has_mac)
 		return err_set(err, -EINVAL,
 			       "Interface %s was started without `guest_mac`: "

@@ -232,7 +232,9 @@ static unsigned int what_it_has(const struct vm *vm)
 		has |= SANDBOX_HAS_RING;
 	for (size_t i = 0; i < c->nr_nets; i++)
 		has |= c->nets[i].vhost ? SANDBOX_HAS_TAP | SANDBOX_HAS_VHOST
-					: SANDBOX_HAS_TAP;
+		       : net_config_is_socket(c->nets[i].host_dev_name)
+			       ? 0
+			       : SANDBOX_HAS_TAP;
 	return has;
 }
 

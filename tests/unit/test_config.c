@@ -229,6 +229,13 @@ static int open_any(const struct path_opener *opener,
 static const struct path_ops any_ops = {.open = open_any};
 static const struct path_opener any = {.ops = &any_ops};
 
+static void set_text(char **at, const char *text)
+{
+	free(*at);
+	*at = strdup(text);
+	assert_non_null(*at);
+}
+
 static void config_with_all(struct vm_config *config)
 {
 	vm_config_init(config);
@@ -254,6 +261,9 @@ static void config_with_all(struct vm_config *config)
 	/* The two do not go together. */
 	config->nets[0].vhost = false;
 	config->nets[0].mtu = 1500;
+	/* Of a socket. */
+	set_text(&config->nets[0].host_dev_name, "/socket");
+	set_text(&config->nets[0].egress, "-10.0.0.0/8");
 	/* It checks its address, and names an interface that there is. */
 	mmds_config_init(&config->mmds);
 	config->mmds.present = true;

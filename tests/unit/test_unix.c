@@ -301,6 +301,40 @@ static void out_of_numbers(void **state)
 	pair_close(&p);
 }
 
+/* What was left to us is a connected stream socket, or is not taken. */
+static void what_was_left(void **state)
+{
+	static const char *const names[] = {
+		"/dev/fd/",  "/dev/fd/-1", "/dev/fd/0",
+		"/dev/fd/x", "/dev/fd/99", "/dev/fd/9/9",
+	};
+	struct pipe_pair p;
+	char name[32];
+	int fd;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		assert_int_equal(unix_take_left(names[i]), -EINVAL);
+	pair_open(&p, SOCK_SEQPACKET);
+	(void)snprintf(name, sizeof(name), "/dev/fd/%d", p.pair[0]);
+	assert_int_equal(unix_take_left(name), -EINVAL);
+	pair_close(&p);
+	fd = unix_listen("left", 1);
+	assert_true(fd >= 0);
+	(void)snprintf(name, sizeof(name), "/dev/fd/%d", fd);
+	assert_int_equal(unix_take_left(name), -EINVAL);
+	fd_close(&fd);
+	(void)unlink("left");
+	pair_open(&p, SOCK_STREAM);
+	(void)snprintf(name, sizeof(name), "/dev/fd/%d", p.pair[0]);
+	fd = unix_take_left(name);
+	assert_true(fd >= 0 && fd != p.pair[0]);
+	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	fd_close(&fd);
+	pair_close(&p);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -313,6 +347,7 @@ int main(void)
 		TEST(what_cannot_be_sent),
 		TEST(too_many),
 		TEST(out_of_numbers),
+		TEST(what_was_left),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
