@@ -4,6 +4,7 @@
  */
 #include "agent/boot.h"
 
+#include "agent/net.h"
 #include "base/buf.h"
 #include "base/fd.h"
 
@@ -30,6 +31,7 @@ struct boot_words {
 	char root[BOOT_WORD_MAX];
 	char type[BOOT_WORD_MAX];
 	char layer[BOOT_WORD_MAX];
+	char net[BOOT_WORD_MAX];
 };
 
 static int boot_read(const char *path, char *text, size_t size)
@@ -79,6 +81,7 @@ static int boot_read_words(struct boot_words *words, struct err *err)
 		boot_take_word(word, "root=", words->root);
 		boot_take_word(word, "rootfstype=", words->type);
 		boot_take_word(word, "volt.layer=", words->layer);
+		boot_take_word(word, "volt.net=", words->net);
 	}
 	if (strncmp(words->root, "/dev/", 5) != 0)
 		return err_set(err, -EINVAL,
@@ -231,6 +234,17 @@ static void boot_lo_up(void)
 	(void)ioctl(sock, SIOCSIFFLAGS, &lo);
 }
 
+static void boot_net_up(void)
+{
+	struct boot_words words = {0};
+	struct err err;
+
+	if (boot_read_words(&words, &err) < 0 || !words.net[0])
+		return;
+	if (agent_net_up(words.net, &err) < 0)
+		(void)fprintf(stderr, "volt-agent: %s\n", err.text);
+}
+
 void boot_settle(void)
 {
 	boot_try("devpts", "/dev/pts", MS_NOEXEC,
@@ -242,4 +256,5 @@ void boot_settle(void)
 	(void)symlink("/proc/self/fd/1", "/dev/stdout");
 	(void)symlink("/proc/self/fd/2", "/dev/stderr");
 	boot_lo_up();
+	boot_net_up();
 }

@@ -11,7 +11,8 @@
  * Then this is the root, and the agent stays what it is: the process 1, whose
  * own file was in the initramfs and is gone.
  *
- * Words of the kernel's command line: root=, rootfstype=, volt.layer=.
+ * Words of the kernel's command line: root=, rootfstype=, volt.layer=; and
+ * volt.net= (net.h).
  */
 #pragma once
 
@@ -20,6 +21,6 @@
 /* Return: 0, or -errno with a sentence. */
 int boot_mount(struct err *err) __must_check;
 
-/* /dev/pts, /dev/shm, /run, links of /dev; lo is up. What cannot be had stays
- * missing. */
+/* /dev/pts, /dev/shm, /run, links of /dev; lo is up, and what volt.net= says.
+ * What cannot be had stays missing. */
 void boot_settle(void);

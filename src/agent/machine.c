@@ -38,6 +38,19 @@ static int machine_set_dns(const struct agent_setup *setup)
 	return fclose(file) == 0 ? 0 : -errno;
 }
 
+/* An image without hosts has not even localhost; its own name is in none. */
+static void machine_set_hosts(const char *name)
+{
+	FILE *file = name[0] ? fopen("/etc/hosts", "ae") : NULL;
+
+	if (!file)
+		return;
+	if (ftello(file) == 0)
+		(void)fputs("127.0.0.1\tlocalhost\n::1\tlocalhost\n", file);
+	(void)fprintf(file, "127.0.1.1\t%s\n", name);
+	(void)fclose(file);
+}
+
 int machine_setup(const struct agent_setup *setup)
 {
 	const struct timespec now = {
@@ -49,6 +62,7 @@ int machine_setup(const struct agent_setup *setup)
 		return -errno;
 	if (setup->name[0] && sethostname(setup->name, strlen(setup->name)) < 0)
 		return -errno;
+	machine_set_hosts(setup->name);
 	return machine_set_dns(setup);
 }
 

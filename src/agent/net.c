@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * net.c - the guest's first interface (net.h)
+ */
+#include "agent/net.h"
+
+#include "base/fd.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <net/route.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+
+#define INTERFACE  "eth0"
+#define WAIT_STEPS 300 /* of 10 ms */
+#define STEP_NS    10000000
+
+/**
+ * struct agent_net - the word, in network byte order
+ */
+struct agent_net {
+	struct in_addr address;
+	struct in_addr mask;
+	struct in_addr gateway;
+};
+
+static bool agent_net_parse(const char *word, struct agent_net *net)
+{
+	char address[INET_ADDRSTRLEN], gateway[INET_ADDRSTRLEN];
+	unsigned int bits;
+	int end = 0;
+
+	if (sscanf(word, "%15[0-9.]/%2u,%15[0-9.]%n", address, &bits, gateway,
+		   &end) != 3 ||
+	    word[end] || bits < 1 || bits > 32)
+		return false;
+	net->mask.s_addr = htonl(~0u << (32 - bits));
+	return inet_pton(AF_INET, address, &net->address) == 1 &&
+	       inet_pton(AF_INET, gateway, &net->gateway) == 1;
+}
+
+static struct sockaddr agent_net_sockaddr(struct in_addr addr)
+{
+	const struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr = addr};
+	struct sockaddr sa;
+
+	memcpy(&sa, &in, sizeof(sa));
+	return sa;
+}
+
+static int agent_net_set(int sock, const struct agent_net *net)
+{
+	struct ifreq req = {.ifr_name = INTERFACE};
+	struct rtentry route = {.rt_flags = RTF_UP | RTF_GATEWAY};
+
+	req.ifr_addr = agent_net_sockaddr(net->address);
+	if (ioctl(sock, SIOCSIFADDR, &req) < 0)
+		return -errno;
+	req.ifr_netmask = agent_net_sockaddr(net->mask);
+	if (ioctl(sock, SIOCSIFNETMASK, &req) < 0 ||
+	    ioctl(sock, SIOCGIFFLAGS, &req) < 0)
+		return -errno;
+	req.ifr_flags |= IFF_UP;
+	if (ioctl(sock, SIOCSIFFLAGS, &req) < 0)
+		return -errno;
+	route.rt_dst = agent_net_sockaddr((struct in_addr){0});
+	route.rt_genmask = route.rt_dst;
+	route.rt_gateway = agent_net_sockaddr(net->gateway);
+	return ioctl(sock, SIOCADDRT, &route) < 0 && errno != EEXIST ? -errno
+								     : 0;
+}
+
+int agent_net_up(const char *word, struct err *err)
+{
+	const struct timespec step = {.tv_nsec = STEP_NS};
+	cleanup_fd int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct agent_net net;
+	int r;
+
+	if (!agent_net_parse(word, &net))
+		return err_set(err, -EINVAL,
+			       "volt.net= takes ADDRESS/BITS,GATEWAY, not %s",
+			       word);
+	r = sock < 0 ? -errno : agent_net_set(sock, &net);
+	for (int i = 0; r == -ENODEV && i < WAIT_STEPS; i++) {
+		(void)nanosleep(&step, NULL);
+		r = agent_net_set(sock, &net);
+	}
+	return r < 0 ? err_set(err, r, "no network: " INTERFACE ": %s",
+			       err_name(r))
+		     : 0;
+}
