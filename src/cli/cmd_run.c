@@ -12,11 +12,13 @@
 #include "cli/image_choice.h"
 #include "cli/kernel_run.h"
 #include "cli/launch.h"
+#include "cli/net_user.h"
 #include "cli/run_image.h"
 #include "cli/signals.h"
 
 #include "base/fd.h"
 #include "config/vm_args.h"
+#include "config/words.h"
 #include "sandbox/stage.h"
 
 #include <errno.h>
@@ -53,6 +55,7 @@ struct run {
 	struct bounds bounds;
 	struct arg_list disks;
 	struct arg_list nets;
+	struct arg_list publish;
 	bool share_drives;
 	bool detach;
 	bool remove;
@@ -67,6 +70,7 @@ struct run {
 	char default_initrd[PATH_MAX];
 	struct launch launch;
 	struct background background;
+	struct net_user net;
 };
 
 #define AT(member) .offset = offsetof(struct run, member)
@@ -84,7 +88,13 @@ static const struct arg run_args[] = {
 	VM_ARG_CPUS(AT(cpus)),
 	VM_ARG_DISK("", AT(disks)),
 	LAUNCH_ARG_SHARE_DRIVES(AT(share_drives)),
-	VM_ARG_NET("", AT(nets)),
+	{"net", NET_USER_USAGE CONFIG_NET_WORDS(CONFIG_WORD_USAGE), NET_USER_HELP
+	 "that `volt net add` made, or at a socket; may be given several times",
+	 .kind = ARG_LIST, AT(nets)},
+	{"publish", "[ADDRESS:]PORT:GUEST-PORT[/udp]", "with --net user: a port "
+	 "of this host leads to the guest's; ADDRESS is one of this host's "
+	 "(default 127.0.0.1); may be given several times", .kind = ARG_LIST,
+	 .letter = 'p', OWN, AT(publish)},
 	VM_ARG_VSOCK("", AT(vsock)),
 	VM_ARG_TIMEOUT(AT(timeout_s)),
 	VM_ARG_SANDBOX(SANDBOX_HOST_FILE, AT(sandbox)),
@@ -193,11 +203,14 @@ static int run_check_host(const struct run *run, struct err *err)
 /* The words for a root behind the command line. */
 static int add_root_words(struct run *run, struct err *err)
 {
+	char net[64];
+
 	if (!run->choice.root[0])
 		return 0;
-	if (asprintf(&run->whole_cmdline, "%s%s%s", run->cmdline,
-		     run->choice.root,
-		     run->layer ? " volt.layer=/dev/vdb" : "") < 0) {
+	net_user_cmdline(&run->net, net, sizeof(net));
+	if (asprintf(&run->whole_cmdline, "%s%s%s%s", run->cmdline,
+		     run->choice.root, run->layer ? " volt.layer=/dev/vdb" : "",
+		     net) < 0) {
 		run->whole_cmdline = NULL;
 		return err_set(err, -ENOMEM, "Out of memory");
 	}
@@ -214,7 +227,7 @@ static int fill_defaults(struct run *run, struct err *err)
 			: run->disks.nr > 0 ? run->disks.text[0]
 					    : NULL,
 		.has_initrd = run->initrd != NULL,
-		.net = run->nets.nr > 0,
+		.net = run->nets.nr > 0 || run->net.on,
 		.vsock = run->vsock || run->image,
 		.image = run->image != NULL,
 	};
@@ -274,6 +287,16 @@ static int build_args(struct run *run, struct err *err)
 	return launch_add_rest(l, run->args.rest, err);
 }
 
+/* The last that can fail before the VM is there. */
+static int run_add_net(struct run *run, struct err *err)
+{
+	int r = net_user_start(&run->net, &run->args, err);
+
+	if (r == 0 && run->net.on && !args_has(&run->args, "net"))
+		launch_add(&run->launch, "net", run->net.word.data);
+	return r;
+}
+
 /* What says nothing without an image, or with one. Return: CLI_GO_ON, or an
  * exit code. */
 static int run_check_image(const struct args_page *page, struct run *run)
@@ -282,7 +305,8 @@ static int run_check_image(const struct args_page *page, struct run *run)
 
 	run->image = args->command[0];
 	for (unsigned int i = 0; !run->image && i < args->nr_given; i++)
-		if (args->given[i].arg->group == LAUNCH_GROUP_OWN)
+		if (args->given[i].arg->group == LAUNCH_GROUP_OWN &&
+		    strcmp(args->given[i].arg->name, "publish") != 0)
 			return cli_misuse(page, "--%s is of an IMAGE",
 					  args->given[i].arg->name);
 	if (!run->image)
@@ -327,6 +351,7 @@ static int run_image_start(const struct args_page *page, struct run *run)
 		.launch = &run->launch,
 		.bounds = &run->bounds,
 		.background = run->detach ? &run->background : NULL,
+		.net = &run->net,
 	};
 	struct err err;
 	int code = CLI_GO_ON;
@@ -340,7 +365,7 @@ static int run_image_start(const struct args_page *page, struct run *run)
 	if (run->layer)
 		launch_add(&run->launch, "disk", run->layer);
 	run_image_prepare(&image);
-	if (build_args(run, &err) < 0)
+	if (run_add_net(run, &err) < 0 || build_args(run, &err) < 0)
 		return cli_fail(GUEST_EXIT_FAILED, page, &err);
 	image.options = run->guest;
 	image.words = run->found.words;
@@ -359,7 +384,7 @@ static int run_start(const struct args_page *page, struct run *run)
 
 	if (fill_defaults(run, &err) < 0 ||
 	    launch_begin(&run->launch, run->name, &err) < 0 ||
-	    build_args(run, &err) < 0)
+	    run_add_net(run, &err) < 0 || build_args(run, &err) < 0)
 		return cli_fail(1, page, &err);
 	if (!run->detach)
 		return launch_exec(&run->launch, &run->bounds, page);
@@ -380,6 +405,7 @@ int cmd_run(const struct args_page *page, int argc, char **argv)
 	if (!run)
 		return cli_complain(1, page, "out of memory");
 	background_init(&run->background, page);
+	run->net.fd = -1;
 	code = cli_parse(page, argc, argv, 0, run, &run->args);
 	if (code == CLI_GO_ON && run->name &&
 	    vmapi_check_name(run->name, &err) < 0)
@@ -388,6 +414,10 @@ int cmd_run(const struct args_page *page, int argc, char **argv)
 		code = cli_fail(CLI_EXIT_USAGE, page, &err);
 	if (code == CLI_GO_ON)
 		code = run_check_image(page, run);
+	if (code == CLI_GO_ON &&
+	    net_user_parse(&run->net, &run->nets, &run->publish,
+			   run->image != NULL, &err) < 0)
+		code = cli_fail(CLI_EXIT_USAGE, page, &err);
 	if (code == CLI_GO_ON)
 		code = run->image ? run_image_start(page, run)
 				  : run_start(page, run);
@@ -395,6 +425,7 @@ int cmd_run(const struct args_page *page, int argc, char **argv)
 	kernel_choice_free(&run->choice);
 	free(run->whole_cmdline);
 	image_choice_free(&run->found);
+	net_user_free(&run->net);
 	free(run);
 	return code;
 }

@@ -427,3 +427,48 @@ int rtnl_each_addr(struct rtnl *nl, rtnl_addr_fn fn, void *arg)
 	rtnl_start(&req, RTM_GETADDR, NLM_F_DUMP, &body, sizeof(body));
 	return transact(nl, &req, take_addr, &walk);
 }
+
+struct route_walk {
+	rtnl_route_fn fn;
+	void *arg;
+};
+
+static void take_route_attr(const struct rtattr *a, void *arg)
+{
+	struct rtnl_route *route = arg;
+
+	if ((a->rta_type & NLA_TYPE_MASK) == RTA_DST)
+		route->to = ntohl(attr_u32(a));
+}
+
+static int take_route(const struct nlmsghdr *head, void *arg)
+{
+	const struct route_walk *walk = arg;
+	struct rtnl_route route = {0};
+	struct rtmsg body;
+
+	if (head->nlmsg_type != RTM_NEWROUTE ||
+	    head->nlmsg_len < NLMSG_LENGTH(sizeof(body)))
+		return 0;
+	memcpy(&body, (const uint8_t *)head + NLMSG_HDRLEN, sizeof(body));
+	route.own =
+		body.rtm_type == RTN_LOCAL || body.rtm_type == RTN_BROADCAST;
+	if (body.rtm_family != AF_INET ||
+	    (!route.own && body.rtm_type != RTN_UNICAST))
+		return 0;
+	route.bits = body.rtm_dst_len;
+	each_attr((const uint8_t *)head + NLMSG_SPACE(sizeof(body)),
+		  head->nlmsg_len - NLMSG_SPACE(sizeof(body)), take_route_attr,
+		  &route);
+	return walk->fn(&route, walk->arg);
+}
+
+int rtnl_each_route(struct rtnl *nl, rtnl_route_fn fn, void *arg)
+{
+	const struct rtmsg body = {.rtm_family = AF_INET};
+	struct route_walk walk = {.fn = fn, .arg = arg};
+	struct request req;
+
+	rtnl_start(&req, RTM_GETROUTE, NLM_F_DUMP, &body, sizeof(body));
+	return transact(nl, &req, take_route, &walk);
+}

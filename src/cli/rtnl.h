@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rtnl.h - network interfaces and their IPv4 addresses, by rtnetlink
+ * rtnl.h - network interfaces, IPv4 addresses and routes, by rtnetlink
  *
  * Theory of operation: each request is one message on one socket, with an
  * acknowledgement asked for, and its answer is read before the next one is
@@ -63,9 +63,20 @@ struct rtnl_addr {
 	unsigned int prefix;
 };
 
+/**
+ * struct rtnl_route - where packets go, to an IPv4 network, in host byte order
+ * @own:	to this host itself: an address of its, or a broadcast
+ */
+struct rtnl_route {
+	uint32_t to;
+	unsigned int bits;
+	bool own;
+};
+
 /* Called for each object of a dump; less than 0 ends it and is returned. */
 typedef int (*rtnl_link_fn)(const struct rtnl_link *link, void *arg);
 typedef int (*rtnl_addr_fn)(const struct rtnl_addr *addr, void *arg);
+typedef int (*rtnl_route_fn)(const struct rtnl_route *route, void *arg);
 
 /* Return: 0, or -errno with a sentence. */
 int rtnl_open(struct rtnl *nl, struct err *err) __must_check;
@@ -85,3 +96,4 @@ int rtnl_del_addr(struct rtnl *nl, const struct rtnl_addr *addr) __must_check;
 /* Return: 0; what @fn returned, when that ended it; -errno. */
 int rtnl_each_link(struct rtnl *nl, rtnl_link_fn fn, void *arg) __must_check;
 int rtnl_each_addr(struct rtnl *nl, rtnl_addr_fn fn, void *arg) __must_check;
+int rtnl_each_route(struct rtnl *nl, rtnl_route_fn fn, void *arg) __must_check;

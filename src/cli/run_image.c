@@ -126,10 +126,15 @@ static int run_image_set_up(const struct run_image *run,
 {
 	struct timespec now;
 	struct agent_setup setup = {.name = run->launch->name};
+	char dns[64];
 
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	setup.realtime_ns =
 		(uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	if (run->net->on) {
+		net_user_dns(run->net, dns, sizeof(dns));
+		setup.lines[setup.nr_lines++] = dns;
+	}
 	return agent_client_setup(client, &setup, err);
 }
 
@@ -180,6 +185,7 @@ int run_image_go(struct run_image *run, const struct args_page *page)
 				   run->background ? background_let_go : NULL,
 				   run->background, page);
 
+	net_user_close(run->net);
 	if (r < 0)
 		return cli_complain(GUEST_EXIT_FAILED, page,
 				    "cannot start the VM: %s", err_name(r));

@@ -30,12 +30,14 @@
 #include "cli/background.h"
 #include "cli/guest.h"
 #include "cli/launch.h"
+#include "cli/net_user.h"
 #include "cli/run_vm.h"
 
 /**
  * struct run_image - what the command line and the choice of kernel say
  * @launch:	begun, and filled but for the sockets
  * @bounds:	the log of the console is set here, unless one was given
+ * @net:	started
  * @words:	of the command; not empty
  * @background:	who holds the VM, and writes down what it says; NULL: it is this
  *		terminal's
@@ -43,6 +45,7 @@
 struct run_image {
 	struct launch *launch;
 	struct bounds *bounds;
+	struct net_user *net;
 	struct guest_options options;
 	const char **words;
 	struct background *background;
