@@ -234,6 +234,7 @@ struct doctor_facts {
 	enum avail vhost_net;
 	struct door vhost_net_door;
 	enum avail vhost_vsock;
+	enum avail passt; /* the program */
 	long pages_2m;
 	long pages_2m_free;
 	char thp[16];

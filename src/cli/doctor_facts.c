@@ -134,6 +134,23 @@ static enum avail device_avail(const char *path)
 	return fd >= 0 ? AVAIL_YES : avail_of_errno(errno);
 }
 
+/* As execvp() would find it. */
+static enum avail program_avail(const char *name)
+{
+	const char *dir = getenv("PATH");
+	char path[512];
+
+	for (; dir && *dir; dir += strspn(dir, ":")) {
+		int len = (int)strcspn(dir, ":");
+
+		(void)snprintf(path, sizeof(path), "%.*s/%s", len, dir, name);
+		if (access(path, X_OK) == 0)
+			return AVAIL_YES;
+		dir += len;
+	}
+	return AVAIL_ABSENT;
+}
+
 /* KVM faults guest pages in the kernel, so a descriptor for user-mode faults
  * alone does not count. */
 static enum avail userfaultfd_avail(void)
@@ -181,6 +198,7 @@ void doctor_collect(struct doctor_facts *facts)
 	facts->vhost_net = device_avail("/dev/vhost-net");
 	doctor_find_door("/dev/vhost-net", &facts->vhost_net_door);
 	facts->vhost_vsock = device_avail("/dev/vhost-vsock");
+	facts->passt = program_avail("passt");
 	doctor_collect_trust(&facts->trust);
 	doctor_collect_kvm(&facts->kvm);
 }

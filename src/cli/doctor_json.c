@@ -159,7 +159,7 @@ static json_t *report_json(const struct doctor_facts *f,
 {
 	return json_pack(
 		"{s:s, s:s, s:s, s:i, s:o, s:o, s:i, s:b, s:s, s:s, s:s, s:s, "
-		"s:s, s:o, s:{s:I, s:I, s:s}, s:o}",
+		"s:s, s:s, s:o, s:{s:I, s:I, s:s}, s:o}",
 		"version", VOLT_VERSION, "guests", guests_names[report->guests],
 		"verdict", report->verdict, "exit_code",
 		doctor_exit_code(report), "host", host_json(f), "kvm",
@@ -167,10 +167,11 @@ static json_t *report_json(const struct doctor_facts *f,
 		f->seccomp, "userfaultfd", avail_name(f->userfaultfd),
 		"io_uring", avail_name(f->io_uring), "tun", avail_name(f->tun),
 		"vhost_net", avail_name(f->vhost_net), "vhost_vsock",
-		avail_name(f->vhost_vsock), "untrusted", untrusted_json(f),
-		"huge_pages", "pages_2m_total", (json_int_t)f->pages_2m,
-		"pages_2m_free", (json_int_t)f->pages_2m_free, "transparent",
-		f->thp, "advice", advice_json(report));
+		avail_name(f->vhost_vsock), "passt", avail_name(f->passt),
+		"untrusted", untrusted_json(f), "huge_pages", "pages_2m_total",
+		(json_int_t)f->pages_2m, "pages_2m_free",
+		(json_int_t)f->pages_2m_free, "transparent", f->thp, "advice",
+		advice_json(report));
 }
 
 int doctor_show_json(const struct doctor_facts *facts,

@@ -384,6 +384,10 @@ static void judge_network(const struct doctor_facts *f,
 	else if (f->vhost_net == AVAIL_ABSENT)
 		advise(report, TOPIC_NETWORK,
 		       "for vhost-net (optional): `sudo modprobe vhost_net`");
+	if (f->passt == AVAIL_ABSENT)
+		advise(report, TOPIC_NETWORK,
+		       "a network for `volt run IMAGE`, without root: `sudo "
+		       "apt install passt`");
 }
 
 static void set_verdict(const struct doctor_facts *f,

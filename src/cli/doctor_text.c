@@ -249,9 +249,10 @@ static void show_line(enum topic topic, const struct doctor_facts *f,
 		(void)printf("io_uring %s\n", avail_text(f->io_uring));
 		break;
 	case TOPIC_NETWORK:
-		(void)printf("/dev/net/tun %s; vhost-net %s; vhost-vsock %s\n",
+		(void)printf("/dev/net/tun %s; vhost-net %s; vhost-vsock %s; "
+			     "passt %s\n",
 			     avail_text(f->tun), avail_text(f->vhost_net),
-			     avail_text(f->vhost_vsock));
+			     avail_text(f->vhost_vsock), avail_text(f->passt));
 		break;
 	case TOPIC_NR:
 		break;

@@ -238,6 +238,11 @@ static void no_vhost(struct doctor_facts *f)
 	f->vhost_net = AVAIL_ABSENT;
 }
 
+static void no_passt(struct doctor_facts *f)
+{
+	f->passt = AVAIL_ABSENT;
+}
+
 static void no_pages(struct doctor_facts *f)
 {
 	f->pages_2m = 0;
@@ -308,6 +313,8 @@ static const struct host_case cases[] = {
 	 "io_uring_disabled"},
 	{"tun", no_tun, GUESTS_LINUX, true, 0, TOPIC_NETWORK, "modprobe tun"},
 	{"vhost", no_vhost, GUESTS_LINUX, true, 0, TOPIC_NETWORK, "vhost_net"},
+	{"passt", no_passt, GUESTS_LINUX, true, 0, TOPIC_NETWORK,
+	 "apt install passt"},
 	{"2 MiB pages", no_pages, GUESTS_LINUX, true, 0, TOPIC_MEMORY,
 	 "nr_hugepages"},
 	{"xsave2", no_xsave2, GUESTS_LINUX, true, 0, TOPIC_CAPS, "AMX"},
@@ -548,6 +555,7 @@ static void judge_worst_host(void **state)
 		.io_uring = AVAIL_ABSENT,
 		.tun = AVAIL_ABSENT,
 		.vhost_net = AVAIL_ABSENT,
+		.passt = AVAIL_ABSENT,
 		.trust = {.smt = true, .ksm = true, .swap = true},
 	};
 	static struct doctor_report report;
