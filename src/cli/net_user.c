@@ -225,6 +225,8 @@ static void net_user_say(struct net_user *net)
 	(void)inet_ntop(AF_INET, &wish->gateway, gateway, sizeof(gateway));
 	buf_addf(word, "socket=/dev/fd/%d,mtu=65520,egress=+%s@53", net->fd,
 		 dns);
+	if (wish->dhcp) /* passt's own answers to it */
+		buf_add_str(word, " +255.255.255.255@67");
 	if (net->host || wish->nr_ports > 0)
 		buf_addf(word, " +%s", gateway);
 	buf_addf(word, " -%s/%u", gateway, NETWORK_BITS);

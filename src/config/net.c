@@ -309,10 +309,19 @@ static int net_open_restored(struct vm_config *config, void *item,
 			     struct err *err)
 {
 	struct net_config *net = item;
+	const bool named =
+		config_override_of(&config_part_nets, net, overrides) != NULL;
 
 	/* One that an override names has its name already. */
-	net->pending = overrides->lease &&
-		       !config_override_of(&config_part_nets, net, overrides);
+	net->pending = overrides->lease && !named;
+	/* Here that number is of something else, if of anything. */
+	if (!net->pending && !named &&
+	    strncmp(net->host_dev_name, LEFT, strlen(LEFT)) == 0)
+		return err_set(err, -EINVAL,
+			       "Interface %s was at a descriptor that its VM "
+			       "was left: a restore has to name another socket "
+			       "(`network_overrides`, --net ID=SOCKET)",
+			       net->iface_id);
 	return vm_config_put_net(config, net, index, err);
 }
 

@@ -248,6 +248,36 @@ def test_snapshot(vmm, peer, tmp_path):
         other.close()
 
 
+def test_a_descriptor_is_not_restored(vmm, tmp_path):
+    """Its number means something else in another process."""
+    ours, theirs = socket.socketpair()
+    process = subprocess.Popen(
+        [BUILD / "volt-vmm", "--api-sock", tmp_path / "api", "--kernel",
+         vmm.guest("netecho"), "--cmdline", "none", "--net",
+         f"socket=/dev/fd/{theirs.fileno()},mac={MAC}"],
+        pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE)
+    try:
+        api = Api(tmp_path / "api")
+        api.wait()
+        while b"listening" not in process.stdout.readline():
+            pass
+        api.set("PATCH", "/vm", {"state": "Paused"})
+        (tmp_path / "snap").mkdir()
+        api.set("PUT", "/snapshot/create",
+                {"snapshot_path": f"{tmp_path}/snap/"})
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        ours.close()
+        theirs.close()
+    result = vmm.spawn([BUILD / "volt-vmm", "--no-api", "--restore",
+                        tmp_path / "snap"]).finish()
+    assert result.code != 0
+    assert "a restore has to name another socket" in result.log, result.log
+
+
 @pytest.mark.parametrize("net, says", [
     ("socket={none}", "No such file"),
     ("socket={file}", "Connection refused"),

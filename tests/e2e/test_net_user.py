@@ -161,7 +161,7 @@ def rules(host, *words):
 def test_rules(host):
     """Each address that the issue names, by the option that lets it."""
     plain = rules(host, "--net", "user")
-    assert plain[:2] == ["+10.0.2.3@53", "-10.0.2.2/24"]
+    assert plain[:3] == ["+10.0.2.3@53", "+255.255.255.255@67", "-10.0.2.2/24"]
     for rule in ("-127.0.0.0/8", f"-{HOST}/32", "-169.254.0.0/16",
                  "-0.0.0.0/8", "-224.0.0.0/4", "-240.0.0.0/4", "-::/0"):
         assert rule in plain
