@@ -216,6 +216,26 @@ int kvm_vcpu_run(struct kvm_vcpu *vcpu)
 	return ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? -errno : 0;
 }
 
+/* KVM_SET_SIGNAL_MASK has the kernel's sigset, of 64 signals, behind its head,
+ * and no padding between them. */
+int kvm_vcpu_enter_ahead(struct kvm_vcpu *vcpu, int sig)
+{
+	struct {
+		struct kvm_signal_mask head;
+		uint8_t blocked[8];
+	} mask = {.head.len = sizeof(mask.blocked)};
+	int r;
+
+	static_assert(offsetof(typeof(mask), blocked) ==
+		      offsetof(struct kvm_signal_mask, sigset));
+	store_le64(mask.blocked, ~(1ull << (sig - 1)));
+	if (kvm_call(vcpu->vm->kvm, vcpu->fd, KVM_SET_SIGNAL_MASK, &mask) < 0)
+		return -EINTR; /* it would not come back */
+	r = kvm_vcpu_run(vcpu);
+	(void)kvm_call(vcpu->vm->kvm, vcpu->fd, KVM_SET_SIGNAL_MASK, NULL);
+	return r;
+}
+
 int kvm_vcpu_get_regs(struct kvm_vcpu *vcpu, struct kvm_regs *regs,
 		      struct kvm_sregs *sregs)
 {

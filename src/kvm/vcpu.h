@@ -82,6 +82,18 @@ int kvm_vcpu_set_virtual_wire(struct kvm_vcpu *vcpu,
  */
 int kvm_vcpu_run(struct kvm_vcpu *vcpu);
 
+/**
+ * kvm_vcpu_enter_ahead() - what KVM sets up at a vCPU's first KVM_RUN, now
+ * @sig:	pending for the calling thread, which blocks it: KVM looks for
+ *		signals as the last thing before guest code, and finds it
+ *
+ * No instruction of the guest is run.
+ *
+ * Return: as kvm_vcpu_run(): -EINTR, or what keeps the vCPU from running at
+ * all.
+ */
+int kvm_vcpu_enter_ahead(struct kvm_vcpu *vcpu, int sig);
+
 /* General and special registers for a last log line. Return: 0 or -errno. */
 int kvm_vcpu_get_regs(struct kvm_vcpu *vcpu, struct kvm_regs *regs,
 		      struct kvm_sregs *sregs);

@@ -211,11 +211,15 @@ static int read_files(struct snapshot_reader *reader,
 	return r;
 }
 
-static int restore_run(struct vm *vm, bool resume, struct err *err)
+static int restore_run(struct vm *vm, const struct vm_restore *how,
+		       struct err *err)
 {
+	bool resume = how->resume;
 	int r;
 
 	vm->waits = !resume;
+	/* It writes the guest's clock, and a handler may take its time. */
+	vm->machine->vcpus.ahead = vm->waits && !how->uffd_path;
 	r = vm_run(vm, true, err);
 
 	if (r < 0)
@@ -311,7 +315,7 @@ static int build(struct vm *vm, const struct vm_restore *how,
 	snapshot_identity_of(s, &vm->base);
 	vm->mapped = vm->base.label.moment;
 	if (r == 0)
-		r = restore_run(vm, how->resume, err);
+		r = restore_run(vm, how, err);
 	steps_end(source->steps, "vCPU threads");
 	return r;
 }

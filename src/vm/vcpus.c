@@ -111,29 +111,56 @@ static enum vcpus_wanted await_all(struct vcpus *set, bool confined)
 	return wanted;
 }
 
+/*
+ * A thread that begins parked is not waited for, but may be later. Its own
+ * signal keeps it out of the guest: without that it does not try. Return: as
+ * kvm_vcpu_enter_ahead().
+ */
+static int vcpus_enter_ahead(struct vcpu *vcpu)
+{
+	int tid = atomic_load(&vcpu->tid);
+	int r = -EINTR;
+	sigset_t own;
+
+	(void)sigemptyset(&own);
+	(void)sigaddset(&own, INTERRUPT_SIGNAL);
+	(void)pthread_sigmask(SIG_BLOCK, &own, NULL);
+	if (syscall(SYS_tgkill, vcpu->set->pid, tid, INTERRUPT_SIGNAL) == 0)
+		r = kvm_vcpu_enter_ahead(&vcpu->kvm, INTERRUPT_SIGNAL);
+	(void)pthread_sigmask(SIG_UNBLOCK, &own, NULL);
+	return r;
+}
+
+/* What a KVM_RUN said. Return: false when the thread shall end. */
+static bool vcpus_handle(struct vcpu *vcpu, int r)
+{
+	if (r == -EINTR || r == -EAGAIN)
+		return park(vcpu);
+	return exits_handle(vcpu->set->exits, &vcpu->kvm, r);
+}
+
 static void *vcpu_main(void *arg)
 {
 	struct vcpu *vcpu = arg;
 	struct vcpus *set = vcpu->set;
 	enum vcpus_wanted wanted;
+	int ahead = -EINTR;
 	char name[16];
 	bool go_on;
 
 	(void)snprintf(name, sizeof(name), "fc_vcpu %u", vcpu->kvm.id);
 	log_name_thread(name);
 	atomic_store(&vcpu->tid, (int)syscall(SYS_gettid));
+	if (set->ahead)
+		ahead = vcpus_enter_ahead(vcpu);
 	wanted = await_all(set, confine(vcpu));
 	go_on = wanted == VCPUS_RUN || (wanted == VCPUS_PAUSE && park(vcpu));
 	if (vcpu->kvm.id == 0)
 		env_mark(&set->exits->board->env, TIMELINE_FIRST_RUN);
-	while (go_on) {
-		int r = kvm_vcpu_run(&vcpu->kvm);
-
-		if (r == -EINTR || r == -EAGAIN)
-			go_on = park(vcpu);
-		else
-			go_on = exits_handle(set->exits, &vcpu->kvm, r);
-	}
+	if (go_on && ahead != -EINTR && ahead != -EAGAIN)
+		go_on = vcpus_handle(vcpu, ahead);
+	while (go_on)
+		go_on = vcpus_handle(vcpu, kvm_vcpu_run(&vcpu->kvm));
 	(void)pthread_mutex_lock(&set->lock);
 	set->ended++;
 	assert(set->parked + set->ended <= set->nr);

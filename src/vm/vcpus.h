@@ -19,6 +19,10 @@
  * thread look at `wanted`, so an exit whose I/O is half done (the kernel takes
  * the result at the next KVM_RUN) is always completed before a thread parks: a
  * parked vCPU's registers are whole. immediate_exit is cleared under the lock.
+ *
+ * A VM that is restored to wait for a lease enters each vCPU ahead: what KVM
+ * sets up at the first KVM_RUN is there before somebody waits for it. The
+ * thread does so once, before its filter and before it parks.
  */
 #pragma once
 
@@ -52,6 +56,7 @@ enum vcpus_wanted {
 /**
  * struct vcpus - all vCPUs of a machine
  * @pid:	of this process, which a locked one cannot ask for
+ * @ahead:	vCPUs are entered ahead; set before vcpus_start()
  * @lock:	guards wanted, confined, parked and ended
  * @changed:	signalled when one of them changes
  * @confined:	threads that have their seccomp filter
@@ -63,6 +68,7 @@ struct vcpus {
 	unsigned int nr;
 	struct vcpu vcpu[CONFIG_VCPUS_MAX];
 	int pid;
+	bool ahead;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	enum vcpus_wanted wanted;
