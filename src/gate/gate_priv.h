@@ -61,6 +61,7 @@ struct gate_save {
  * @waits:	the VM was restored and its guest has not run: what it has was
  *		told, and a lease may name more (lease.h)
  * @locked:	the guest process is not believed any more
+ * @lock_due:	... and gate_lock() is still to be called
  * @vsock:	prefix of the socket device's peers, NULL when there was no
  *		memory for it; the file of its listener; was it handed over?
  * @told:	0, or -ENOMEM: what was handed over does not fit into memory,
@@ -83,6 +84,7 @@ struct gate {
 	struct load load;
 	bool waits;
 	bool locked;
+	bool lock_due;
 	struct {
 		char *path;
 		struct file_id file;
@@ -134,6 +136,10 @@ void gate_end(struct gate *gate);
  * Return: 0, or -EPROTO when it may not come now: the end.
  */
 int gate_take(struct gate *gate) __must_check;
+
+/* The calls go that only what was configured, loaded or leased needs. Return: 0
+ * or -errno: the end. */
+int gate_lock(struct gate *gate) __must_check;
 
 /* Send gate->reply, at once or later. */
 void gate_send_reply(struct gate *gate);

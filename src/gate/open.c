@@ -112,22 +112,27 @@ static int lock_paths(const struct gate *gate)
 	return sandbox_gate_paths(gate->params->sandbox, rules, nr);
 }
 
-static int gate_lock(struct gate *gate)
+int gate_lock(struct gate *gate)
 {
 	int r = lock_paths(gate);
 
 	if (r == 0)
 		r = sandbox_gate_runs(gate->params->sandbox);
 	gate->locked = r == 0;
+	gate->lock_due = false;
 	return r;
 }
 
-/* Nobody waits for the lock of a gate that waited: the guest's first message
- * comes behind it, and a gate that cannot lock ends, and the VM with it. */
+/* Nobody waits for the lock of a gate that waited, and it takes the CPU that
+ * the guest may need for its first instruction: it is due at the next message
+ * that is not the answer to the request that let the guest run, or behind that.
+ * A gate that cannot lock ends, and the VM with it. */
 static int lock_leased(struct gate *gate)
 {
 	gate->waits = false;
-	return gate_lock(gate);
+	gate->locked = true;
+	gate->lock_due = true;
+	return 0;
 }
 
 int gate_take_locked(struct gate *gate)

@@ -136,7 +136,7 @@ static int take_answer(struct gate *gate)
 	return 0;
 }
 
-int gate_take(struct gate *gate)
+static int take_message(struct gate *gate)
 {
 	switch (gate->in.m.kind) {
 	case WIRE_ANSWER:
@@ -156,6 +156,19 @@ int gate_take(struct gate *gate)
 	default:
 		return -EPROTO;
 	}
+}
+
+int gate_take(struct gate *gate)
+{
+	int r = 0;
+
+	if (gate->lock_due && gate->in.m.kind != WIRE_ANSWER)
+		r = gate_lock(gate);
+	if (r == 0)
+		r = take_message(gate);
+	if (r == 0 && gate->lock_due && !gate_in_progress(gate))
+		r = gate_lock(gate);
+	return r;
 }
 
 static void on_wire(struct loop_source *src, uint32_t events)
