@@ -153,31 +153,34 @@ def world(tree):
             one.close()
 
 
+def timed(w, runs, argv, prepare):
+    """us from a request to the mark, one after the other, by bench/lease."""
+    times = []
+    with subprocess.Popen([w.tree.find("bench/lease"), w.fifo, *argv],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as lease:
+        for _ in range(runs):
+            prepare()
+            lease.stdin.write("\n")
+            lease.stdin.flush()
+            times.append(int(lease.stdout.readline()) / 1000)
+        lease.stdin.close()
+    return times
+
+
 def alone(w, kind, runs):
-    """us from a request to the mark, one after the other."""
     w.client.call("create", pool=kind, kind=kind, size=4,
                   snapshot=f"{w.folder}/snap")
-    times = []
-    for _ in range(runs):
-        w.client.ready(kind, 4)
-        begin = time.monotonic()
-        w.client.send("lease", pool=kind)
-        times.append((w.wait_marks(1)[0] - begin) * 1e6)
-        w.client.receive()
+    times = timed(w, runs, [w.folder / "s", kind],
+                  lambda: w.client.ready(kind, 4))
     w.client.call("rm", pool=kind)
     return times
 
 
 def restored(w, runs):
     """The same for a volt-vmm that is started for it."""
-    times = []
-    for _ in range(runs):
-        begin = time.monotonic()
-        with subprocess.Popen(
-                [w.tree.vmm, "--no-api", "--restore", w.folder / "snap"],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL):
-            times.append((w.wait_marks(1)[0] - begin) * 1e6)
-    return times
+    return timed(w, runs, ["--", w.tree.vmm, "--no-api", "--restore",
+                           w.folder / "snap"], lambda: None)
 
 
 def together(w, kind):

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * lease.c - time a VM from a request to its guest's mark
+ *
+ * Theory of operation: for each line on standard input a VM is asked for: a
+ * lease of POOL from the volt-pool at SOCKET, or COMMAND is started. Its guest
+ * writes '@' to the FIFO at MARKS. The clock starts right before the request
+ * and stops when the mark was read, so the way of both through the kernel
+ * counts, and nothing else of this program. Then it waits for the answer, or
+ * for the process. Interpreted languages are too slow for such figures; this
+ * program only measures, bench/run decides when.
+ *
+ * Usage: lease MARKS SOCKET POOL
+ *        lease MARKS -- COMMAND [ARGUMENT...]
+ * Prints a line for each: nanoseconds.
+ */
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LIMIT_S 60
+
+extern char **environ;
+
+struct lease {
+	int marks;
+	int sock; /* -1: a command is started */
+	char request[256];
+	char **argv;
+	pid_t pid;
+};
+
+static int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static void dial(struct lease *l, const char *path, const char *pool)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+
+	if (snprintf(at.sun_path, sizeof(at.sun_path), "%s", path) >=
+		    (int)sizeof(at.sun_path) ||
+	    snprintf(l->request, sizeof(l->request),
+		     "{\"v\":1,\"lease\":{\"pool\":\"%s\"}}",
+		     pool) >= (int)sizeof(l->request))
+		errx(2, "the names are too long");
+	l->sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (l->sock < 0 ||
+	    connect(l->sock, (struct sockaddr *)&at, sizeof(at)) < 0)
+		err(2, "%s", path);
+}
+
+static void ask(struct lease *l)
+{
+	size_t len = strlen(l->request);
+	posix_spawn_file_actions_t actions;
+
+	if (l->sock >= 0) {
+		if (send(l->sock, l->request, len, 0) != (ssize_t)len)
+			err(2, "send");
+		return;
+	}
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+	errno = posix_spawn(&l->pid, l->argv[0], &actions, NULL, l->argv,
+			    environ);
+	if (errno)
+		err(2, "%s", l->argv[0]);
+	posix_spawn_file_actions_destroy(&actions);
+}
+
+static void await_mark(const struct lease *l)
+{
+	char buf[64];
+	ssize_t n;
+
+	do {
+		n = read(l->marks, buf, sizeof(buf));
+		if (n < 0)
+			err(2, "read");
+	} while (!memchr(buf, '@', (size_t)n));
+}
+
+/* Descriptors that come with the answer find no room, and are closed. */
+static void finish(const struct lease *l)
+{
+	char answer[2048];
+	ssize_t n;
+
+	if (l->sock < 0) {
+		if (waitpid(l->pid, NULL, 0) < 0)
+			err(2, "waitpid");
+		return;
+	}
+	n = recv(l->sock, answer, sizeof(answer) - 1, 0);
+	if (n < 0)
+		err(2, "recv");
+	answer[n] = '\0';
+	if (!strstr(answer, "\"lease\""))
+		errx(1, "no lease: %s", answer);
+}
+
+int main(int argc, char **argv)
+{
+	struct lease l = {.sock = -1, .argv = argv + 3};
+	char line[16];
+
+	if (argc < 4)
+		errx(2, "usage: lease MARKS SOCKET POOL");
+	l.marks = open(argv[1], O_RDWR | O_CLOEXEC);
+	if (l.marks < 0)
+		err(2, "%s", argv[1]);
+	if (strcmp(argv[2], "--") != 0)
+		dial(&l, argv[2], argv[3]);
+	while (fgets(line, sizeof(line), stdin)) {
+		int64_t begin = now_ns();
+
+		alarm(LIMIT_S); /* one that does not come ends this program */
+		ask(&l);
+		await_mark(&l);
+		(void)printf("%lld\n", (long long)(now_ns() - begin));
+		(void)fflush(stdout);
+		finish(&l);
+	}
+	return 0;
+}
