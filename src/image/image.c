@@ -387,6 +387,14 @@ const char *image_truncated(const struct image *image)
 	return NULL;
 }
 
+const char *image_path_of(const struct image *image, int fd)
+{
+	for (unsigned int i = 0; i < image->nr_layers; i++)
+		if (image->layer[i].fd == fd)
+			return image->layer[i].path;
+	return NULL;
+}
+
 void image_fini(struct image *image)
 {
 	for (unsigned int i = 0; i < image->nr_layers; i++)

@@ -139,5 +139,8 @@ int image_crc(const struct image *image, uint64_t *crc,
  */
 const char *image_truncated(const struct image *image);
 
+/* The path of its file @fd, or NULL. Async-signal-safe, any thread. */
+const char *image_path_of(const struct image *image, int fd);
+
 /* Accepts one that is empty or half-built. */
 void image_fini(struct image *image);

@@ -56,6 +56,11 @@ const char *pager_truncated(const struct pager *pager)
 	return image_truncated(&pager->image);
 }
 
+const char *pager_path_of(const struct pager *pager, int fd)
+{
+	return image_path_of(&pager->image, fd);
+}
+
 void pager_unwatch(struct pager *pager)
 {
 	uffd_unwatch(&pager->uffd);

@@ -124,6 +124,9 @@ bool pager_is_lost(const struct pager *pager);
  * Async-signal-safe, any thread. */
 const char *pager_truncated(const struct pager *pager);
 
+/* The path of the image's file @fd, or NULL. Async-signal-safe, any thread. */
+const char *pager_path_of(const struct pager *pager, int fd);
+
 /* No thread of the pager runs until pager_watch_again() (uffd.h). Return: 0 or
  * -errno. */
 void pager_unwatch(struct pager *pager);

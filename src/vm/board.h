@@ -70,6 +70,14 @@ int board_give_memory(struct board *board, struct err *err) __must_check;
  */
 const char *board_truncated_file(const struct board *board);
 
+/**
+ * board_file_at() - which file the guest's page at @gpa is mapped from
+ *
+ * Return: its path; NULL: none, or it is not known. Async-signal-safe, any
+ * thread.
+ */
+const char *board_file_at(const struct board *board, gpa_t gpa);
+
 /* Did the process that served the memory end? UFFD_GONE is the sentence for it.
  * Async-signal-safe, any thread. */
 static inline bool board_has_lost_memory(const struct board *board)

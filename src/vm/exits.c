@@ -112,8 +112,11 @@ static bool end_lost_memory(struct exits *exits, struct kvm_vcpu *vcpu,
 			      "truncated while the VM ran: ",
 			      detail);
 	}
-	(void)snprintf(detail, sizeof(detail), "%#llx",
-		       (unsigned long long)gpa);
+	path = gpa ? board_file_at(exits->board, gpa) : NULL;
+	(void)snprintf(detail, sizeof(detail), "%#llx%s%s%s",
+		       (unsigned long long)gpa, path ? ", which is of " : "",
+		       path ? path : "",
+		       path ? ": is its disk in order, and not full?" : "");
 	return end_vm(exits, vcpu, why,
 		      "KVM cannot reach guest memory that exists, near ",
 		      detail);

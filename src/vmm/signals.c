@@ -179,6 +179,11 @@ static void die_of_fault(size_t row, const siginfo_t *info)
 			"A file that guest memory is mapped from was truncated "
 			"while the VM ran: ");
 		signals_put(path);
+	} else if (guests && signals_table[row].sig == SIGBUS &&
+		   (path = board_file_at(&m->board, gpa)) != NULL) {
+		signals_put("A page of guest memory cannot be read from ");
+		signals_put(path);
+		signals_put(": is its disk in order, and not full?");
 	} else {
 		signals_put("Shutting down after a fault of our own: ");
 		signals_put(signals_table[row].name);

@@ -2,6 +2,7 @@
 """Snapshots where the disk or the process fails, on this host's KVM."""
 
 import collections
+import contextlib
 import os
 import re
 import signal
@@ -68,6 +69,29 @@ def test_a_disk_that_became_read_only(small_disk):
     assert "Read-only file system" in failed.stderr
     assert files_of(disk.path) == before
     run.wait_for("tick")
+
+
+def test_memory_that_cannot_be_read(vmm, tmp_path):
+    """A page of a tmpfs without room is an error when it is touched, as one of
+    a broken disk: the guest ends, and the message names the file."""
+    disk = OwnDisk("size=1m", "mode=700")
+    if not disk.path:
+        pytest.skip(disk.why)
+    run, api = start(vmm, tmp_path, guest="pages", cmdline="", extra=REACHES)
+    run.wait_for("ready")
+    assert snapshot(api, disk.path).returncode == 0
+    run.process.kill()
+    clone = restore(vmm, disk.path)
+    with open(f"{disk.path}/fill", "wb", buffering=0) as fill:
+        with contextlib.suppress(OSError):
+            while True:
+                fill.write(bytes(4096))
+    clone.send("w 4000 1 1\n")
+    result = clone.finish()
+    disk.close()
+    assert result.code in (162, 165)
+    assert "cannot reach guest memory that exists" in result.log
+    assert f"{disk.path}/memory.snap: is its disk in order" in result.log
 
 
 def test_a_disk_that_cannot_sync(vmm, tmp_path):
