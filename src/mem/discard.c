@@ -32,11 +32,7 @@ static bool shows_file(const struct gmem *mem, gpa_t gpa)
 {
 	if (mem->origin == GMEM_FILE) /* all of it does */
 		return !gmem_was_discarded(mem, gpa);
-	for (unsigned int i = 0; i < mem->nr_files; i++)
-		if (gpa >= mem->file[i].gpa &&
-		    gpa - mem->file[i].gpa < mem->file[i].len)
-			return !gmem_was_discarded(mem, gpa);
-	return false;
+	return gmem_file_at(mem, gpa) && !gmem_was_discarded(mem, gpa);
 }
 
 static int map_anonymous(void *hva, uint64_t len)

@@ -179,18 +179,24 @@ static int gmem_flags(const struct gmem *mem)
 	return flags;
 }
 
-static int gmem_note_file(struct gmem *mem, gpa_t gpa, uint64_t len, int fd,
-			  off_t off)
+/* For @nr more files. Return: 0 or -ENOMEM. */
+static int gmem_make_room(struct gmem *mem, size_t nr)
 {
 	struct gmem_file *file =
-		reallocarray(mem->file, mem->nr_files + 1, sizeof(*file));
+		reallocarray(mem->file, mem->nr_files + nr, sizeof(*file));
 
 	if (!file)
 		return -ENOMEM;
 	mem->file = file;
-	file[mem->nr_files++] = (struct gmem_file){
-		.gpa = gpa, .len = len, .fd = fd, .off = off};
 	return 0;
+}
+
+/* There is room. */
+static void gmem_note_file(struct gmem *mem, gpa_t gpa, uint64_t len, int fd,
+			   off_t off)
+{
+	mem->file[mem->nr_files++] = (struct gmem_file){
+		.gpa = gpa, .len = len, .fd = fd, .off = off};
 }
 
 int gmem_init(struct gmem *mem, uint64_t size, enum gmem_pages pages,
@@ -238,8 +244,9 @@ static int gmem_map_piece(struct gmem *mem, const struct gmem_region *region,
 			   (off_t)at);
 	if (got == MAP_FAILED)
 		return -errno;
-	return gmem_note_file(mem, region->gpa + (at - region->at), end - at,
-			      piece->fd, (off_t)at);
+	gmem_note_file(mem, region->gpa + (at - region->at), end - at,
+		       piece->fd, (off_t)at);
+	return 0;
 }
 
 int gmem_init_from_pieces(struct gmem *mem, uint64_t size,
@@ -255,6 +262,9 @@ int gmem_init_from_pieces(struct gmem *mem, uint64_t size,
 	if (hot)
 		r = gmem_make_blocks(gmem_append(mem, hot));
 	mem->origin = GMEM_FILE;
+	/* Each border between two regions may be in a piece. */
+	if (r == 0)
+		r = gmem_make_room(mem, nr + mem->nr_regions - 1);
 	for (unsigned int i = 0; i < mem->nr_regions && r == 0; i++) {
 		r = map_region(&mem->region[i], pages, MAP_PRIVATE, ground,
 			       (off_t)mem->region[i].at);
@@ -398,6 +408,17 @@ bool gmem_overlaps(const struct gmem *mem, gpa_t gpa, uint64_t len)
 	return false;
 }
 
+const struct gmem_file *gmem_file_at(const struct gmem *mem, gpa_t gpa)
+{
+	for (unsigned int i = 0; i < mem->nr_files; i++) {
+		const struct gmem_file *file = &mem->file[i];
+
+		if (gpa >= file->gpa && gpa - file->gpa < file->len)
+			return file;
+	}
+	return NULL;
+}
+
 const struct gmem_region *gmem_region_of(const struct gmem *mem, gpa_t gpa)
 {
 	for (unsigned int i = 0; i < mem->nr_regions; i++) {
@@ -451,9 +472,10 @@ int gmem_map_file(struct gmem *mem, gpa_t gpa, int fd, off_t off, uint64_t len)
 		return -EINVAL;
 	if (len == 0)
 		return 0;
-	r = gmem_note_file(mem, gpa, len, -1, 0);
+	r = gmem_make_room(mem, 1);
 	if (r < 0)
 		return r;
+	gmem_note_file(mem, gpa, len, -1, 0);
 	got = mmap(p, len, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, off);
 	if (got == MAP_FAILED)

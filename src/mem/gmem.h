@@ -348,6 +348,9 @@ void gmem_mark_bits(const struct gmem_region *region, uint64_t off,
 bool gmem_is_dirty(const struct gmem *mem, gpa_t gpa);
 void gmem_clean(struct gmem *mem);
 
+/* What the page at @gpa is mapped from, or NULL. Async-signal-safe. */
+const struct gmem_file *gmem_file_at(const struct gmem *mem, gpa_t gpa);
+
 /* The region that has the byte at @gpa, or NULL. */
 const struct gmem_region *gmem_region_of(const struct gmem *mem, gpa_t gpa);
 

@@ -95,13 +95,9 @@ const char *board_truncated_file(const struct board *board)
 
 const char *board_file_at(const struct board *board, gpa_t gpa)
 {
-	const struct gmem *mem = &board->mem;
-	int fd = -1;
+	const struct gmem_file *mapped = gmem_file_at(&board->mem, gpa);
+	int fd = mapped ? mapped->fd : -1;
 
-	for (unsigned int i = 0; i < mem->nr_files; i++)
-		if (gpa >= mem->file[i].gpa &&
-		    gpa - mem->file[i].gpa < mem->file[i].len)
-			fd = mem->file[i].fd;
 	if (fd < 0)
 		return NULL;
 	for (size_t i = 0; i < BOARD_FILES; i++)
