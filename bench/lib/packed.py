@@ -6,6 +6,8 @@ The memory is a guest's that holds files of this tree's build, which stand for
 programs and data. The guest's answer needs pages all over its memory.
 """
 
+import ctypes
+import mmap
 import os
 import re
 import shutil
@@ -28,6 +30,9 @@ WARM = "mapped, all of it in the page cache"
 HOT = ("mapped, working set read ahead", "served, working set first",
        "served, compressed, hot run first")
 PAGE = 4096
+CHUNK = 1 << 20
+# A pager that has read nothing for so long reads no more.
+AHEAD_SECONDS = 0.2
 # The guest writes so many pages, and answers by one in so many, in pieces.
 WRITTEN, PIECES, PIECE = 32768, 64, 8
 STRIDE = WRITTEN // PIECES
@@ -101,7 +106,8 @@ def serving(argv, sock):
     return server
 
 
-def answer(tree, folder, pager=None, more=(), prepare=forget):
+def answer(tree, folder, pager=None, more=(), prepare=forget,
+           question=QUESTION):
     """(us to the first answer, what the pager tells), with cold files.
 
     @pager: its options; None: there is none, the file is mapped.
@@ -121,9 +127,83 @@ def answer(tree, folder, pager=None, more=(), prepare=forget):
         argv += ["--uffd", sock]
     guest = Guest(argv)
     guest.begin = begin
-    took = guest.ask(QUESTION)
+    took = guest.ask(question)
     guest.end()
     return took, server.communicate(timeout=60)[1] if server else ""
+
+
+class Resident:
+    """Which pages of a file are in the page cache."""
+
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def __init__(self, path):
+        with open(path, "rb") as file:
+            self.map = mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE,
+                                 mmap.PROT_READ | mmap.PROT_WRITE)
+        self.pages = -(-len(self.map) // PAGE)
+        self.at = ctypes.c_char.from_buffer(self.map)
+        self.bits = (ctypes.c_ubyte * self.pages)()
+
+    def bytes(self):
+        if self.libc.mincore(ctypes.byref(self.at),
+                             ctypes.c_size_t(self.pages * PAGE), self.bits):
+            sys.exit("bench/run: packed: no mincore()")
+        return sum(bytes(self.bits)) * PAGE
+
+
+def read_ahead(tree, folder, path, want):
+    """(bytes, bytes a second): what a pager that nobody asks reads of a cold
+    file, until it has so many, or reads no more."""
+    seen = Resident(path)
+    forget(folder)
+    sock = folder.parent / "ahead"
+    server = subprocess.Popen([tree.vmm.with_name("volt-pager"), sock, folder],
+                              stderr=subprocess.DEVNULL)
+    begin = end = now = time.monotonic()
+    size = 0
+    while (size < want or not want) and now < end + AHEAD_SECONDS:
+        before, have, now = now, seen.bytes(), time.monotonic()
+        if have > size:
+            begin = begin if size else before  # nothing was there before
+            size, end = have, now
+    server.kill()
+    server.wait()
+    sock.unlink(missing_ok=True)
+    return size, size / (end - begin)
+
+
+def sequential(folder, path, size):
+    """Bytes a second of a read from the begin of the cold file on."""
+    forget(folder)
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECT)
+    room = mmap.mmap(-1, CHUNK)
+    begin, at = time.monotonic(), 0
+    while at < size:
+        got = os.preadv(fd, [room], at)
+        if not got:
+            break
+        at += got
+    took = time.monotonic() - begin
+    os.close(fd)
+    return at / took
+
+
+def cold_reads(tree, raw, folder):
+    """A hot run of all pages: how fast a pager has it, and the storage's own
+    rate, in turns."""
+    shutil.copytree(raw, folder)
+    answer(tree, folder, ["--record", folder / "working-set"],
+           question=f"r 0 {WRITTEN} 1 {WRITTEN} 1")
+    volt(tree, "snapshot", "compress", folder)
+    path = folder / "memory.snap"
+    size = read_ahead(tree, folder, path, 0)[0]
+    rates = {"ahead": [], "storage": []}
+    for _ in range(RUNS):
+        rates["ahead"].append(read_ahead(tree, folder, path, size)[1])
+        rates["storage"].append(sequential(folder, path, size))
+    return {"bytes": size,
+            **{way: stats.summary(r)["median"] for way, r in rates.items()}}
 
 
 def faults(text):
@@ -193,7 +273,8 @@ def measure(ctx):
                 if text:
                     left[way] = faults(text)
         sizes, one = speeds(tree, folder)
-    return {"recorded": faults(recorded), "left": left, "zstd1_bytes": one,
+        cold = cold_reads(tree, plain, folder / "all")
+    return {"cold": cold, "recorded": faults(recorded), "left": left, "zstd1_bytes": one,
             "answer_us": {way: stats.summary(t) for way, t in times.items()},
             "frames": sizes}
 
@@ -206,6 +287,10 @@ def show(found):
                   f"{s['median'] / mapped:.2f}",
                   str(found["left"].get(way, "-"))]
                  for way, s in found["answer_us"].items()])
+    cold = found["cold"]
+    yield (f"a cold hot run of {cold['bytes'] >> 10} KiB is read at "
+           f"{cold['ahead'] / 1e6:.0f} MB/s, as far as the page cache tells; "
+           f"O_DIRECT in turns at {cold['storage'] / 1e6:.0f}")
     yield Table(["frame, KiB", "libzstd MB/s", "reader MB/s", "ratio",
                  "size to zstd -1"],
                 [[str(f["kib"]), f"{f['alone_mb_s']:.0f}",
@@ -213,6 +298,10 @@ def show(found):
                   f"{f['ours_mb_s'] / f['alone_mb_s']:.2f}",
                   f"{f['bytes'] / found['zstd1_bytes']:.2f}"]
                  for f in found["frames"]])
+
+
+def storage(found):
+    return found["cold"]["storage"] / found["cold"]["ahead"]
 
 
 def slower(found):
@@ -250,6 +339,8 @@ TARGETS = [
     ("... cold restore to first answer, best with a working set, to mapped",
      1 / 3, "", sooner),
     ("... the same of what cold files add to warm ones", 1 / 3, "", added),
+    ("... the storage's sequential rate to that of a cold hot run", 1 / 0.9,
+     "", storage),
 ]
 
 
