@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/random.h>
 #include <mntent.h>
 #include <signal.h>
 #include <stdio.h>
@@ -51,19 +52,47 @@ static void machine_set_hosts(const char *name)
 	(void)fclose(file);
 }
 
+/* They count as entropy: the host's kernel made them. The numbers that the
+ * guest gives out are of them from now on, in each clone others. */
+static int machine_seed(const unsigned char seed[AGENT_SEED_BYTES])
+{
+	static const unsigned char none[AGENT_SEED_BYTES];
+	cleanup_fd int fd = -1;
+	struct {
+		struct rand_pool_info info;
+		unsigned char bytes[AGENT_SEED_BYTES];
+	} pool = {.info = {.entropy_count = AGENT_SEED_BYTES * 8,
+			   .buf_size = AGENT_SEED_BYTES}};
+	int r = 0;
+
+	if (memcmp(seed, none, sizeof(none)) == 0)
+		return 0;
+	memcpy(pool.bytes, seed, sizeof(pool.bytes));
+	fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, RNDADDENTROPY, &pool.info) < 0 ||
+	    ioctl(fd, RNDRESEEDCRNG) < 0)
+		r = -errno;
+	explicit_bzero(&pool, sizeof(pool));
+	return r;
+}
+
 int machine_setup(const struct agent_setup *setup)
 {
 	const struct timespec now = {
 		.tv_sec = (time_t)(setup->realtime_ns / MACHINE_NS_IN_S),
 		.tv_nsec = (long)(setup->realtime_ns % MACHINE_NS_IN_S),
 	};
+	int r;
 
 	if (setup->realtime_ns > 0 && clock_settime(CLOCK_REALTIME, &now) < 0)
 		return -errno;
 	if (setup->name[0] && sethostname(setup->name, strlen(setup->name)) < 0)
 		return -errno;
 	machine_set_hosts(setup->name);
-	return machine_set_dns(setup);
+	r = machine_seed(setup->seed);
+	return r < 0 ? r : machine_set_dns(setup);
 }
 
 /* The device's own name as a number that FIFREEZE counts once. */

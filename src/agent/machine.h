@@ -6,7 +6,7 @@
 
 #include "agent/wire.h"
 
-/* Clock, name and /etc/resolv.conf. Return: 0 or -errno. */
+/* Clock, name, random numbers and /etc/resolv.conf. Return: 0 or -errno. */
 int machine_setup(const struct agent_setup *setup);
 
 /**

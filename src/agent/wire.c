@@ -161,12 +161,13 @@ int agent_put_exec(struct buf *out, const struct agent_exec *exec)
 
 int agent_put_setup(struct buf *out, const struct agent_setup *setup)
 {
-	const struct agent_setup_head head = {
+	struct agent_setup_head head = {
 		.realtime_ns = setup->realtime_ns,
 		.nr_lines = setup->nr_lines,
 	};
 	cleanup_buf struct buf strings = {0};
 
+	memcpy(head.seed, setup->seed, sizeof(head.seed));
 	wire_add_text(&strings, setup->name);
 	for (uint32_t i = 0; i < setup->nr_lines; i++)
 		wire_add_text(&strings, setup->lines[i]);
@@ -260,6 +261,7 @@ int agent_setup_parse(const char *data, size_t len, struct agent_setup *setup)
 		.name = wire_next_text(&s),
 		.nr_lines = head.nr_lines,
 	};
+	memcpy(setup->seed, head.seed, sizeof(head.seed));
 	if (!setup->name)
 		return -EPROTO;
 	for (uint32_t i = 0; i < head.nr_lines; i++) {

@@ -160,17 +160,21 @@ struct agent_exec {
  * struct agent_setup_head - SETUP: this, then strings
  * @realtime_ns:	since 1970; 0: leave the clock alone
  * @nr_lines:	lines for /etc/resolv.conf
+ * @seed:	random bytes for the guest's kernel, which may have been
+ *		restored in many places; all zero: none
  *
  * The strings: the host's name ("": leave it), then the lines.
  */
+#define AGENT_LINES_MAX  16u
+#define AGENT_SEED_BYTES 32u
+
 struct agent_setup_head {
 	uint64_t realtime_ns;
 	uint32_t nr_lines;
 	uint32_t reserved;
+	unsigned char seed[AGENT_SEED_BYTES];
 };
-static_assert(sizeof(struct agent_setup_head) == 16, "no holes");
-
-#define AGENT_LINES_MAX 16u
+static_assert(sizeof(struct agent_setup_head) == 48, "no holes");
 
 /**
  * struct agent_setup - a SETUP, of either side
@@ -180,6 +184,7 @@ struct agent_setup {
 	const char *name;
 	uint32_t nr_lines;
 	const char *lines[AGENT_LINES_MAX];
+	unsigned char seed[AGENT_SEED_BYTES];
 };
 
 /* FAILED: this, then a sentence without a NUL, not to be believed. */

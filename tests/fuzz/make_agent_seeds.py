@@ -33,7 +33,7 @@ SEEDS = {
     "host-credit": b"h" + HI + RUN +
                    frame(CREDIT, struct.pack("<II", OUTPUT, 0)),
     "host-setup": b"h" + HI + frame(
-        SETUP, struct.pack("<QII", 5, 1, 0) + words("web", "nameserver ::1")),
+        SETUP, struct.pack("<QII32x", 5, 1, 0) + words("web", "nameserver ::1")),
     "host-quiesce": b"h" + HI + frame(QUIESCE, struct.pack("<I", 9)) +
                     frame(RESUME),
     "host-end": b"h" + HI + frame(SHUTDOWN),

@@ -52,6 +52,7 @@ static int note_setup(const struct agent_setup *setup)
 
 	(void)snprintf(told->name, sizeof(told->name), "%s", setup->name);
 	told->setup.realtime_ns = setup->realtime_ns;
+	memcpy(told->setup.seed, setup->seed, sizeof(setup->seed));
 	return 0;
 }
 
@@ -520,7 +521,8 @@ static void sets_up(void **state)
 	const struct agent_setup setup = {.realtime_ns = 1234,
 					  .name = "web",
 					  .nr_lines = 1,
-					  .lines = {"nameserver 192.0.2.1"}};
+					  .lines = {"nameserver 192.0.2.1"},
+					  .seed = {7, [31] = 9}};
 	struct world w;
 
 	(void)state;
@@ -528,6 +530,8 @@ static void sets_up(void **state)
 	assert_int_equal(agent_client_setup(&w.client, &setup, NULL), 0);
 	assert_string_equal(told_of()->name, "web");
 	assert_int_equal(told_of()->setup.realtime_ns, 1234);
+	assert_memory_equal(told_of()->setup.seed, setup.seed,
+			    sizeof(setup.seed));
 	assert_int_equal(agent_client_shut_down(&w.client, NULL), 0);
 	assert_int_equal(end(&w), 0);
 	assert_int_equal(told_of()->ended, 1);
