@@ -6,6 +6,7 @@
  */
 #include "cli/image.h"
 
+#include "cli/warm.h"
 #include "oci/image.h"
 #include "store/store_write.h"
 
@@ -64,7 +65,8 @@ const struct args_page cmd_image_gc_page = {
 	.summary = "remove what no image needs",
 	.usage = "",
 	.about = "Removes files that no image needs: what an add or a pull "
-		 "left that was killed. It harms nothing at any time.\n",
+		 "left that was killed; and the warm starts that `volt run` "
+		 "keeps. It harms nothing at any time.\n",
 	.exit = IMAGE_EXIT,
 };
 
@@ -156,6 +158,7 @@ int cmd_image_gc(const struct args_page *page, int argc, char **argv)
 {
 	uint64_t files = 0, bytes = 0;
 	struct stores stores;
+	unsigned int starts;
 	struct args args;
 	struct err err;
 	int r = cli_parse(page, argc, argv, 0, NULL, &args);
@@ -171,5 +174,9 @@ int cmd_image_gc(const struct args_page *page, int argc, char **argv)
 	(void)printf("%llu files without an image removed, %llu MiB\n",
 		     (unsigned long long)files,
 		     (unsigned long long)bytes >> 20);
+	starts = warm_clear(&bytes);
+	if (starts > 0)
+		(void)printf("%u warm starts removed, %llu MiB\n", starts,
+			     (unsigned long long)bytes >> 20);
 	return 0;
 }

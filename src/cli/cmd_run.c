@@ -61,6 +61,7 @@ struct run {
 	bool remove;
 	const char *entrypoint;
 	const char *layer;
+	bool no_warm;
 	struct guest_options guest;
 	const char *image;
 	struct image_choice found;
@@ -71,6 +72,7 @@ struct run {
 	struct launch launch;
 	struct background background;
 	struct net_user net;
+	struct run_image way;
 };
 
 #define AT(member) .offset = offsetof(struct run, member)
@@ -125,6 +127,9 @@ static const struct arg run_args[] = {
 	{"layer", "FILE", "what the guest writes is kept here, an ext4 or other "
 	 "file system, which is its limit (default: in its memory)",
 	 .kind = ARG_TEXT, OWN, AT(layer)},
+	{"no-warm", NULL, "boot, and keep nothing of it: neither restore a "
+	 "guest of this image that has booted already, nor save this one",
+	 .kind = ARG_FLAG, OWN, AT(no_warm)},
 };
 /* clang-format on */
 
@@ -182,6 +187,8 @@ static int run_check_host(const struct run *run, struct err *err)
 	cleanup_free struct doctor_facts *facts = calloc(1, sizeof(*facts));
 	cleanup_free struct doctor_report *report = malloc(sizeof(*report));
 
+	if (!run->choice.is_linux)
+		return 0;
 	if (!facts || !report)
 		return err_set(err, -ENOMEM, "Out of memory");
 	doctor_collect_kvm(&facts->kvm);
@@ -236,7 +243,7 @@ static int fill_defaults(struct run *run, struct err *err)
 
 	if (r == -ENOENT && !run->kernel)
 		r = err_set(err, r, NO_KERNEL);
-	if (r == 0 && run->choice.is_linux)
+	if (r == 0 && !run->image)
 		r = run_check_host(run, err);
 	if (r == 0 && !run->kernel && rootless &&
 	    cache_find_initrd(run->default_initrd, NULL) < 0)
@@ -345,14 +352,16 @@ static int run_go_back(const struct args_page *page, struct run *run)
 				 : background_end(&run->background, code);
 }
 
+/* What a guest has that is not of its image alone, no other may go on with. */
+static bool run_may_be_warm(const struct run *run)
+{
+	return !run->no_warm && !run->layer && run->nets.nr == 0 &&
+	       !run->net.on && run->disks.nr == 0 && !run->args.rest[0];
+}
+
 static int run_image_start(const struct args_page *page, struct run *run)
 {
-	struct run_image image = {
-		.launch = &run->launch,
-		.bounds = &run->bounds,
-		.background = run->detach ? &run->background : NULL,
-		.net = &run->net,
-	};
+	struct run_image *way = &run->way;
 	struct err err;
 	int code = CLI_GO_ON;
 
@@ -364,16 +373,25 @@ static int run_image_start(const struct args_page *page, struct run *run)
 	launch_add(&run->launch, "disk", run->found.disk);
 	if (run->layer)
 		launch_add(&run->launch, "disk", run->layer);
-	run_image_prepare(&image);
+	way->launch = &run->launch;
+	way->bounds = &run->bounds;
+	way->net = &run->net;
+	run_image_prepare(way);
 	if (run_add_net(run, &err) < 0 || build_args(run, &err) < 0)
 		return cli_fail(GUEST_EXIT_FAILED, page, &err);
-	image.options = run->guest;
-	image.words = run->found.words;
+	way->options = run->guest;
+	way->words = run->found.words;
+	way->background = run->detach ? &run->background : NULL;
+	/* A guest that has booted here tells more than a look at the host. */
+	if ((run_may_be_warm(run) &&
+	     run_image_find_warm(way, &run->args, &err) < 0) ||
+	    (!way->warm.is_there && run_check_host(run, &err) < 0))
+		return cli_fail(GUEST_EXIT_FAILED, page, &err);
 	if (run->detach)
 		code = run_go_back(page, run);
 	if (code != CLI_GO_ON)
 		return code;
-	code = run_image_go(&image, page);
+	code = run_image_go(way, page);
 	return run->detach ? background_end(&run->background, code) : code;
 }
 
@@ -421,6 +439,7 @@ int cmd_run(const struct args_page *page, int argc, char **argv)
 	if (code == CLI_GO_ON)
 		code = run->image ? run_image_start(page, run)
 				  : run_start(page, run);
+	run_image_free(&run->way);
 	launch_free(&run->launch);
 	kernel_choice_free(&run->choice);
 	free(run->whole_cmdline);

@@ -231,12 +231,31 @@ static int list_options(struct err *err)
 	return r < 0 ? r : fragment_each(folder, print_option, err);
 }
 
-int cmd_kernel_build(const struct args_page *page, int argc, char **argv)
+/* Not inlined: what it holds and the command line are too much for one frame.
+ */
+static __attribute__((noinline)) int
+build_into_store(const struct kernel_build_args *o, const char *source,
+		 const struct args_page *page, struct err *err)
 {
-	struct kernel_build_args o = {.jobs = count_cpus()};
 	struct adding adding = {0};
 	struct kernel_wait wait;
 	struct stores stores;
+	int r;
+
+	kernel_wait_begin(&wait, page);
+	r = stores_open(&stores, &store_kernels, err);
+	adding.store = stores_mine(&stores);
+	if (r == 0)
+		r = build_and_add(&adding, o, source, &wait, err);
+	kernel_wait_end(&wait);
+	adding_close(&adding);
+	stores_close(&stores);
+	return r;
+}
+
+int cmd_kernel_build(const struct args_page *page, int argc, char **argv)
+{
+	struct kernel_build_args o = {.jobs = count_cpus()};
 	struct args args;
 	struct err err;
 	int r = cli_parse(page, argc, argv, 0, &o, &args);
@@ -249,13 +268,6 @@ int cmd_kernel_build(const struct args_page *page, int argc, char **argv)
 		return kernel_bad_name(page, o.name);
 	if (!o.package == !args.nr_words)
 		return cli_misuse(page, "it takes either SOURCE or --package");
-	kernel_wait_begin(&wait, page);
-	r = stores_open(&stores, &store_kernels, &err);
-	adding.store = stores_mine(&stores);
-	if (r == 0)
-		r = build_and_add(&adding, &o, args.words[0], &wait, &err);
-	kernel_wait_end(&wait);
-	adding_close(&adding);
-	stores_close(&stores);
+	r = build_into_store(&o, args.words[0], page, &err);
 	return r < 0 ? cli_fail(1, page, &err) : 0;
 }

@@ -89,6 +89,13 @@ static int launch_claim(const char *name, const char *socket, struct err *err)
 	return r == -ENOENT || r == -ECONNREFUSED ? 0 : r;
 }
 
+static void launch_name(struct launch *launch)
+{
+	launch->args[launch->nr++] = (char *)(uintptr_t)"volt-vmm";
+	launch_add(launch, "id", launch->name);
+	launch_add(launch, "api-sock", launch->socket);
+}
+
 int launch_begin(struct launch *launch, const char *name, struct err *err)
 {
 	int r;
@@ -104,10 +111,15 @@ int launch_begin(struct launch *launch, const char *name, struct err *err)
 		r = launch_claim(name, launch->socket, err);
 	if (r < 0)
 		return r;
-	launch->args[launch->nr++] = (char *)(uintptr_t)"volt-vmm";
-	launch_add(launch, "id", name);
-	launch_add(launch, "api-sock", launch->socket);
+	launch_name(launch);
 	return 0;
+}
+
+void launch_begin_again(struct launch *launch, const struct launch *from)
+{
+	launch->name = from->name;
+	memcpy(launch->socket, from->socket, sizeof(launch->socket));
+	launch_name(launch);
 }
 
 static void add_owned(struct launch *launch, const char *flag, const char *tie,
@@ -141,31 +153,47 @@ void launch_add(struct launch *launch, const char *flag, const char *value)
 		launch->args[launch->nr++] = (char *)(uintptr_t)value;
 }
 
+/* Dealt with here, those of bounds.h, and the command's own go no further. */
+static void launch_add_one(struct launch *launch, const struct arg *arg,
+			   const char *text)
+{
+	const char *name = arg->name;
+
+	if (strcmp(name, "isolate") == 0)
+		launch->isolate = true;
+	if (strcmp(name, "sandbox") == 0)
+		launch->sandbox = text;
+	if (strcmp(name, "record-seconds") == 0)
+		launch->record_s = text;
+	if (strcmp(name, "record-limit") == 0)
+		launch->record_mib = text;
+	if (arg->group != BOUNDS_GROUP && arg->group != LAUNCH_GROUP_OWN &&
+	    arg->group != LAUNCH_GROUP_BACK && strcmp(name, "name") != 0 &&
+	    strcmp(name, "pager") != 0 &&
+	    strncmp(name, "record", strlen("record")) != 0 &&
+	    strcmp(name, "share-drives") != 0)
+		launch_add(launch, name, text);
+}
+
 void launch_add_given(struct launch *launch, const struct args *args)
 {
-	bool share = args_has(args, "share-drives");
+	for (unsigned int i = 0; i < args->nr_given; i++)
+		launch_add_one(launch, args->given[i].arg, args->given[i].text);
+	if (!args_has(args, "share-drives"))
+		launch_add(launch, "lock-drives", NULL);
+}
 
-	for (unsigned int i = 0; i < args->nr_given; i++) {
-		const struct arg *arg = args->given[i].arg;
-		const char *name = arg->name;
+void launch_add_for_restore(struct launch *launch, const struct args *args)
+{
+	static const char *const names[] = {"timeout", "sandbox",
+					    "sandbox-min-abi", "isolate"};
 
-		if (strcmp(name, "isolate") == 0)
-			launch->isolate = true;
-		if (strcmp(name, "sandbox") == 0)
-			launch->sandbox = args->given[i].text;
-		if (strcmp(name, "record-seconds") == 0)
-			launch->record_s = args->given[i].text;
-		if (strcmp(name, "record-limit") == 0)
-			launch->record_mib = args->given[i].text;
-		if (arg->group != BOUNDS_GROUP &&
-		    arg->group != LAUNCH_GROUP_OWN &&
-		    arg->group != LAUNCH_GROUP_BACK &&
-		    strcmp(name, "name") != 0 && strcmp(name, "pager") != 0 &&
-		    strncmp(name, "record", strlen("record")) != 0 &&
-		    strcmp(name, "share-drives") != 0)
-			launch_add(launch, name, args->given[i].text);
-	}
-	if (!share)
+	for (unsigned int i = 0; i < args->nr_given; i++)
+		for (size_t j = 0; j < ARRAY_SIZE(names); j++)
+			if (strcmp(args->given[i].arg->name, names[j]) == 0)
+				launch_add_one(launch, args->given[i].arg,
+					       args->given[i].text);
+	if (!args_has(args, "share-drives"))
 		launch_add(launch, "lock-drives", NULL);
 }
 

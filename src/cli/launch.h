@@ -83,12 +83,18 @@ struct launch {
 int launch_begin(struct launch *launch, const char *name,
 		 struct err *err) __must_check;
 
+/* launch_begin() once more, of a name that @from claimed. */
+void launch_begin_again(struct launch *launch, const struct launch *from);
+
 /* A flag, and its value unless that is NULL; borrowed. */
 void launch_add(struct launch *launch, const char *flag, const char *value);
 
 /* All options but those of LAUNCH_ARG_*, which are dealt with here, those of
  * bounds.h, and the command's own. */
 void launch_add_given(struct launch *launch, const struct args *args);
+
+/* Of the same options those that a VM may be restored with. */
+void launch_add_for_restore(struct launch *launch, const struct args *args);
 
 /* A pager serves the memory of a snapshot; borrowed. It is started as the last
  * thing, so that bounds and namespaces are its own, too. */

@@ -13,16 +13,22 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #define BOOT_MS        180000
+#define WARM_MS        30000
 #define STEP_MS        20
+#define FAST_STEP_MS   1
+#define FAST_STEPS     50
 #define TRY_MS         5000
 #define END_MS         15000
 #define TAIL_BYTES     2048
 #define LOG_MIB        1
-#define EXIT_TIME_OVER 166 /* of volt-vmm, by --timeout */
+#define EXIT_TIME_OVER 166  /* of volt-vmm, by --timeout */
+#define RUN_AGAIN      (-1) /* no exit code: it has to boot */
 
 void run_image_prepare(struct run_image *run)
 {
@@ -46,6 +52,27 @@ void run_image_prepare(struct run_image *run)
 static const char *run_image_path(const struct run_image *run)
 {
 	return run->vsock + strlen("path=");
+}
+
+int run_image_find_warm(struct run_image *run, const struct args *args,
+			struct err *err)
+{
+	struct launch *l = &run->restore;
+	int r = warm_find(&run->warm, run->launch, err);
+
+	if (r < 0 || !run->warm.is_there)
+		return r;
+	launch_begin_again(l, run->launch);
+	launch_add(l, "restore", run->warm.dir);
+	launch_add(l, "vsock", run_image_path(run));
+	launch_add_for_restore(l, args);
+	return l->failed ? err_set(err, -ENOMEM, "Out of memory") : 0;
+}
+
+void run_image_free(struct run_image *run)
+{
+	launch_free(&run->restore);
+	warm_free(&run->warm);
 }
 
 /* Its last words, line by line. */
@@ -101,10 +128,13 @@ static int run_image_meet(struct run_image *run, struct run_vm *vm,
 			  int *console, struct agent_client *client,
 			  struct err *err)
 {
-	const int64_t end = run_vm_now_ms() + BOOT_MS;
-	int r = -ECONNREFUSED;
+	const int64_t end =
+		run_vm_now_ms() + (run->warm.is_there ? WARM_MS : BOOT_MS);
+	int r = -ECONNREFUSED, steps = 0;
 
-	while (run_vm_now_ms() < end && !run_vm_ended(vm, STEP_MS)) {
+	while (run_vm_now_ms() < end &&
+	       !run_vm_ended(vm,
+			     steps++ < FAST_STEPS ? FAST_STEP_MS : STEP_MS)) {
 		if (*console < 0)
 			*console = open(run->bounds->log,
 					O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
@@ -135,6 +165,10 @@ static int run_image_set_up(const struct run_image *run,
 		net_user_dns(run->net, dns, sizeof(dns));
 		setup.lines[setup.nr_lines++] = dns;
 	}
+	if (getrandom(setup.seed, sizeof(setup.seed), 0) !=
+	    (ssize_t)sizeof(setup.seed))
+		return err_set(err, -EIO, "No random numbers: %s",
+			       err_name(errno));
 	return agent_client_setup(client, &setup, err);
 }
 
@@ -150,6 +184,28 @@ static void run_image_shut_down(struct run_image *run, struct run_vm *vm)
 	agent_client_close(&client);
 }
 
+/* Without it a guest runs as well: only a person hears of it. */
+static void run_image_tell(const struct args_page *page, const char *what)
+{
+	if (isatty(STDERR_FILENO))
+		(void)cli_complain(0, page, "%s", what);
+}
+
+/* The VM that has booted, before it is this run's; then it is met again. */
+static int run_image_keep(struct run_image *run, struct run_vm *vm,
+			  int *console, struct agent_client *client,
+			  const struct args_page *page, struct err *err)
+{
+	struct err why;
+
+	if (!run->warm.folder || run->warm.is_there)
+		return 0;
+	agent_client_close(client);
+	if (warm_keep(&run->warm, run->launch->name, &why) < 0)
+		run_image_tell(page, why.text);
+	return run_image_meet(run, vm, console, client, err);
+}
+
 static int run_image_drive(struct run_image *run, struct run_vm *vm,
 			   const struct args_page *page)
 {
@@ -159,6 +215,14 @@ static int run_image_drive(struct run_image *run, struct run_vm *vm,
 	struct err err;
 	int code, r = run_image_meet(run, vm, &console, &client, &err);
 
+	if (r < 0 && run->warm.is_there) {
+		agent_client_close(&client);
+		return RUN_AGAIN;
+	}
+	if (run->warm.is_there)
+		run_image_tell(page, "from a warm start; --no-warm boots");
+	if (r == 0)
+		r = run_image_keep(run, vm, &console, &client, page, &err);
 	if (r == -ECONNREFUSED) {
 		code = run_image_lost(vm, console, page);
 	} else if (r < 0 || run_image_set_up(run, &client, &err) < 0) {
@@ -178,12 +242,14 @@ static int run_image_drive(struct run_image *run, struct run_vm *vm,
 	return code;
 }
 
-int run_image_go(struct run_image *run, const struct args_page *page)
+static int run_image_once(struct run_image *run, const struct args_page *page)
 {
 	struct run_vm vm = {.pidfd = -1};
-	int code, r = run_vm_start(&vm, run->launch, run->bounds, -1,
-				   run->background ? background_let_go : NULL,
-				   run->background, page);
+	int code, r = run_vm_start(
+			  &vm, run->warm.is_there ? &run->restore : run->launch,
+			  run->bounds, -1,
+			  run->background ? background_let_go : NULL,
+			  run->background, page);
 
 	net_user_close(run->net);
 	if (r < 0)
@@ -192,4 +258,16 @@ int run_image_go(struct run_image *run, const struct args_page *page)
 	code = run_image_drive(run, &vm, page);
 	run_vm_end(&vm);
 	return code;
+}
+
+int run_image_go(struct run_image *run, const struct args_page *page)
+{
+	int code = run_image_once(run, page);
+
+	if (code != RUN_AGAIN)
+		return code;
+	(void)cli_complain(0, page,
+			   "the warm start was of no use: the guest boots");
+	warm_drop(&run->warm);
+	return run_image_once(run, page);
 }

@@ -61,6 +61,7 @@ class Box:
 
     def __init__(self, volt, kernel, name, file, image):
         self.volt, self.file, self.image = volt, file, image
+        self.name = name
         self.argv = [volt, "run", "--kernel", kernel, "--memory", "256M",
                      "--timeout", "1800"]
         self.process = subprocess.Popen(
@@ -72,6 +73,10 @@ class Box:
         assert ready, "it says nothing"
         line = self.process.stdout.readline()
         assert line == b"up\n", line
+
+    def run(self, *words):
+        return subprocess.run([*self.argv, *words], capture_output=True,
+                              timeout=SECONDS, check=False)
 
     def exec(self, *words, options=(), seconds=STEP, **more):
         return subprocess.run(
@@ -137,7 +142,7 @@ class Terminal:
         if self.pid == 0:
             self.resize(0, 33, 77)
             os.execv(argv[0], argv)
-        self.seen = b""
+        self.seen = self.heard = b""
 
     @staticmethod
     def resize(fd, rows, columns):
@@ -157,6 +162,7 @@ class Terminal:
                     self.seen += os.read(self.fd, 4096)
                 except OSError:  # EIO: nobody has it open any more
                     raise AssertionError(self.seen) from None
+        self.heard = self.seen[:found.end()]
         self.seen = self.seen[found.end():]
 
     def end(self):
@@ -263,6 +269,60 @@ def interrupted(box):
         time.sleep(0.2)
 
 
+def uuid(said):
+    return re.search(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", said)[0]
+
+
+def warm(box):
+    """Restored, as the first VM was saved; name, clock, numbers are their own.
+
+    The kernel's address is that of the first, which no boot would draw again.
+    """
+    where = ["grep", "-m1", "_stext", "/proc/kallsyms"]
+    address = box.exec(*where).stdout
+    assert b"_stext" in address
+    random = "/proc/sys/kernel/random/uuid"
+    seen = {uuid(box.exec("cat", random).stdout)}
+    for name in "first", "second":
+        t = Terminal(*box.argv, "--name", name, "--entrypoint", "sh",
+                     box.name, "-c", f"cat {random}; date +%s; hostname; "
+                     + " ".join(where))
+        t.hear(b"warm start; --no-warm boots")
+        t.hear(b"_stext\r\n")
+        end = t.heard
+        seen.add(uuid(end))
+        clock = int(re.search(rb"\n(\d{10})\r", end)[1])
+        assert abs(clock - time.time()) < 60, end
+        assert b"\n" + name.encode() + b"\r" in end, end
+        assert address.strip() in end, (address, end)
+        assert t.end() == 0
+    assert len(seen) == 3, seen
+
+
+def cold(box):
+    """What is damaged is removed, and the guest boots; so it does if asked."""
+    cache = Path(os.environ["VOLT_CACHE"]) / "warm"
+    kept, = cache.iterdir()
+    os.truncate(kept / "memory.snap", 1 << 20)
+    run = box.run(box.name, "echo again")
+    assert run.returncode == 0 and run.stdout == b"again\n", run
+    assert b"was of no use: the guest boots" in run.stderr, run
+    assert list(cache.iterdir()) == [], list(cache.iterdir())
+    run = box.run("--no-warm", box.name, "echo again")
+    assert run.returncode == 0 and list(cache.iterdir()) == [], run
+    run = box.run(box.name, "echo again")
+    assert run.returncode == 0 and run.stderr == b"", run
+    assert (next(cache.iterdir()) / "state.json").exists()
+    cache.chmod(0o777)  # whoever writes there would run code in our guests
+    run = box.run(box.name, "echo again")
+    assert run.returncode == 0 and len(list(cache.iterdir())) == 1, run
+    cache.chmod(0o700)
+    run = subprocess.run([box.volt, "image", "gc"], capture_output=True,
+                         timeout=STEP, check=True)
+    assert b"1 warm starts removed" in run.stdout, run
+    assert list(cache.iterdir()) == [], list(cache.iterdir())
+
+
 def layer(box):
     """What is written there is there in the next VM, and not in the image."""
     subprocess.run(["/usr/sbin/mkfs.ext4", "-q", "/tmp/layer.img", "8M"],
@@ -351,10 +411,12 @@ def main():
     case("terminal", terminal, box)
     case("signals", signals, box)
     case("killed", killed, box)
+    case("warm", warm, box)
     case("end", the_end, box)
     case("interrupted", interrupted, box)
     case("background", background, box)
     if sys.argv[7:]:
+        case("cold", cold, box)
         case("memory", out_of_memory, box)
         case("run-killed", run_is_killed, box)
         case("no-root", no_root, box)
