@@ -47,7 +47,7 @@ check:
 # The tests that take long, an hour and more: whole Debians, load, soak.
 check-long:
 	@tools/deps build demo test
-	@tools/ci/check build long user-all schedules
+	@tools/ci/check build long user-all schedules tidy-deep
 
 # Formatting, static analysis and the rules of the tree only.
 lint:
