@@ -216,12 +216,13 @@ static int background_become(struct background *b)
 
 int background_fork(struct background *b)
 {
-	pid_t pid;
+	pid_t pid = -1;
 	int code;
 
 	(void)fflush(NULL);
-	if (pipe2(b->said, O_CLOEXEC) < 0 || pipe2(b->ready, O_CLOEXEC) < 0 ||
-	    (pid = fork()) < 0) {
+	if (pipe2(b->said, O_CLOEXEC) == 0 && pipe2(b->ready, O_CLOEXEC) == 0)
+		pid = fork();
+	if (pid < 0) {
 		code = cli_complain(GUEST_EXIT_FAILED, b->page,
 				    "cannot go into the background: %s",
 				    err_name(errno));
