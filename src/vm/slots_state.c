@@ -4,8 +4,8 @@
  *
  * {"slots": [{"kind", "transport", "limiters", "device"}]}, in the order of
  * their windows.
- * The device's part goes by its ops->state and is loaded first; the transport,
- * which activates the device, second (virtio/state.h).
+ * The devices' parts go by their ops->state and are loaded first; the
+ * transports, which activate the devices, second (virtio/state.h).
  */
 #include "base/fd.h"
 #include "virtio/state.h"
@@ -66,6 +66,7 @@ static void save_device(struct virtio_dev *dev, struct buf *out)
 	dev->ops->save(dev, state);
 	virtio_dev_leave(dev);
 	schema_encode(schema, state, out);
+	schema_free(schema, state);
 }
 
 static void save_limiters(struct virtio_slot *slot, struct buf *out)
@@ -118,11 +119,12 @@ static int load_device(struct virtio_dev *dev, const struct schema_raw *text,
 		return err_set(err, -ENOMEM, "Out of memory");
 	r = schema_decode_text(schema, text->text, text->len, state, &seen,
 			       err);
-	if (r < 0)
-		return r;
-	virtio_dev_enter(dev);
-	r = dev->ops->load(dev, state, err);
-	virtio_dev_leave(dev);
+	if (r == 0) {
+		virtio_dev_enter(dev);
+		r = dev->ops->load(dev, state, err);
+		virtio_dev_leave(dev);
+	}
+	schema_free(schema, state);
 	return r;
 }
 
@@ -151,9 +153,7 @@ static int load_slot(struct virtio_slot *slot, const struct slot_state *state,
 			       "device",
 			       state->kind, slot->kind->name);
 	r = load_device(slot->dev, &state->device, err);
-	if (r == 0)
-		r = load_limiters(slot, state, err);
-	return r < 0 ? r : virtio_mmio_load(slot->mmio, &state->transport, err);
+	return r < 0 ? r : load_limiters(slot, state, err);
 }
 
 int slots_load(struct virtio_slots *slots, const struct schema_raw *text,
@@ -172,6 +172,10 @@ int slots_load(struct virtio_slots *slots, const struct schema_raw *text,
 	states = state.slots.items;
 	for (unsigned int i = 0; i < slots->nr && r == 0; i++)
 		r = load_slot(&slots->slot[i], &states[i], err);
+	/* A queue may be in memory that the last device has plugged. */
+	for (unsigned int i = 0; i < slots->nr && r == 0; i++)
+		r = virtio_mmio_load(slots->slot[i].mmio, &states[i].transport,
+				     err);
 	schema_free(&slots_schema, &state);
 	return r;
 }
