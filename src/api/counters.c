@@ -10,6 +10,7 @@
 #include "dev/balloon.h"
 #include "dev/blk.h"
 #include "dev/i8042.h"
+#include "dev/mem.h"
 #include "dev/net.h"
 #include "dev/rng.h"
 #include "dev/serial.h"
@@ -125,14 +126,7 @@ static const struct place {
 	 .names = NAMES("activate_fails", "cfg_fails", "event_fails",
 			"queue_event_count")},
 	{.group = &interrupts_metric_group},
-	{.name = "memory_hotplug",
-	 .names =
-		 NAMES("activate_fails", "queue_event_fails",
-		       "queue_event_count", "plug_agg", "plug_count",
-		       "plug_bytes", "plug_fails", "unplug_agg", "unplug_count",
-		       "unplug_bytes", "unplug_fails", "unplug_discard_fails",
-		       "unplug_all_agg", "unplug_all_count", "unplug_all_fails",
-		       "state_agg", "state_count", "state_fails")},
+	{.group = &mem_metric_group},
 };
 
 static int counters_reserve(struct metrics *metrics, const struct place *place)

@@ -27,29 +27,6 @@ static int hot_plug(struct api_call *call)
 	return err_set(call->err, -EOPNOTSUPP, "PCI is not enabled");
 }
 
-static int no_device(struct api_call *call, const char *area)
-{
-	return err_set(call->err, -ENODEV,
-		       "%s: Failed perform action on device: Device not found",
-		       area);
-}
-
-static int no_vmm_device(struct api_call *call)
-{
-	return no_device(call, "Internal VMM error");
-}
-
-static int no_hotplug_update(struct api_call *call)
-{
-	return no_device(call, "Memory hotplug update error");
-}
-
-static void show_null(struct api *api, struct buf *out)
-{
-	(void)api;
-	buf_add_str(out, "null");
-}
-
 static void show_empty(struct api *api, struct buf *out)
 {
 	(void)api;
@@ -70,15 +47,6 @@ static const struct api_route pmem[] = {
 	ROUTE(DELETE, "pmem/{id}", API_POST, hot_plug),
 };
 
-static const struct api_route memory_hotplug[] = {
-	ROUTE(PUT, "hotplug/memory", API_PRE, not_offered,
-	      COUNTED(put.hotplug_memory_count)),
-	ROUTE(PATCH, "hotplug/memory", API_POST, no_hotplug_update,
-	      COUNTED(patch.hotplug_memory_count)),
-	ROUTE(GET, "hotplug/memory", API_POST, no_vmm_device,
-	      COUNTED(get.hotplug_memory_count)),
-};
-
 #define RESOURCE(name_, routes_, ...) \
 	const struct api_resource name_ = { \
 		.routes = (routes_), .nr_routes = ARRAY_SIZE(routes_), \
@@ -87,6 +55,4 @@ static const struct api_route memory_hotplug[] = {
 	.key = (key_), .show = (show_), .load = &(routes_)[0]
 
 RESOURCE(api_pmem, pmem, KEY("pmem", show_empty, pmem));
-RESOURCE(api_memory_hotplug, memory_hotplug,
-	 KEY("memory-hotplug", show_null, memory_hotplug));
 /* clang-format on */

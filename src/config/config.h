@@ -296,6 +296,17 @@ struct balloon_config {
 	bool free_page_reporting;
 };
 
+/**
+ * struct memory_hotplug_config - memory that may be plugged (dev/mem.h)
+ * @slot_size_mib:	of KVM's memory slots
+ */
+struct memory_hotplug_config {
+	bool present;
+	uint32_t total_size_mib;
+	uint32_t block_size_mib;
+	uint32_t slot_size_mib;
+};
+
 enum config_mmds_version {
 	CONFIG_MMDS_V1,
 	CONFIG_MMDS_V2, /* with session tokens */
@@ -348,6 +359,7 @@ struct vm_config {
 	struct mmds_config mmds;
 	struct entropy_config entropy;
 	struct balloon_config balloon;
+	struct memory_hotplug_config memory_hotplug;
 	enum config_irqchip irqchip;
 	enum config_entry entry;
 	bool boot_timer;
@@ -367,6 +379,14 @@ void vsock_config_free(struct vsock_config *vsock);
 
 /* Frees what it holds; nothing of the CPU is changed then. */
 void cpu_config_free(struct cpu_config *cpu);
+
+/**
+ * memory_hotplug_check() - are these sizes possible?
+ *
+ * Return: 0 or -EINVAL with Firecracker's sentence.
+ */
+int memory_hotplug_check(const struct memory_hotplug_config *config,
+			 struct err *err) __must_check;
 
 /* The defaults: version 1, Firecracker's address, no interface. */
 void mmds_config_init(struct mmds_config *mmds);

@@ -66,7 +66,8 @@ struct config_part {
 	PART(vsock) \
 	PART(mmds) \
 	PART(entropy) \
-	PART(balloon)
+	PART(balloon) \
+	PART(memory_hotplug)
 
 #define CONFIG_ONE_PART(name_)     +1
 #define CONFIG_PART_EXTERN(name_) \
@@ -91,6 +92,7 @@ extern const struct schema_object config_vsock;
 extern const struct schema_object config_mmds;
 extern const struct schema_object config_entropy;
 extern const struct schema_object config_balloon;
+extern const struct schema_object config_memory_hotplug;
 
 /* Bodies of PATCH. */
 extern const struct schema_object config_machine_patch;

@@ -202,6 +202,9 @@ static int state_check(const struct vm_config *c, struct err *err)
 	    c->machine.vcpu_count > CONFIG_VCPUS_MAX)
 		return err_set(err, -EINVAL, "%u vCPUs are not possible",
 			       c->machine.vcpu_count);
+	if (c->memory_hotplug.present &&
+	    memory_hotplug_check(&c->memory_hotplug, err) < 0)
+		return err->rc;
 	/* Their numbers of pages are products that must not overflow. */
 	if (c->balloon.present &&
 	    c->balloon.amount_mib > c->machine.mem_size_mib)

@@ -29,9 +29,11 @@ static bool has_libc_of_its_own(const struct sandbox_call *c)
 
 static const char *calls_has_name(unsigned int has)
 {
-	return has == SANDBOX_HAS_TAP     ? "a tap"
-	       : has == SANDBOX_HAS_VHOST ? "vhost"
-					  : "a terminal";
+	return has == SANDBOX_HAS_TAP      ? "a tap"
+	       : has == SANDBOX_HAS_VHOST  ? "vhost"
+	       : has == SANDBOX_HAS_RING   ? "a dirty ring"
+	       : has == SANDBOX_HAS_MEMORY ? "memory hot-plug"
+					   : "a terminal";
 }
 
 static void calls_put_row(const struct sandbox_call *c, struct buf *out)

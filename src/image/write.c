@@ -245,17 +245,17 @@ static int write_gap(struct writer *w, uint64_t from, uint64_t to)
 	return r;
 }
 
-static int write_dirty(struct writer *w)
+/* [@from, @to) of the region, which is plugged. */
+static int write_dirty(struct writer *w, uint64_t from, uint64_t to)
 {
 	gpa_t gpa = w->region->gpa;
-	uint64_t size = w->region->size;
 	int r = 0;
 
-	for (uint64_t at = 0, end; at < size && r == 0; at = end) {
+	for (uint64_t at = from, end; at < to && r == 0; at = end) {
 		bool dirty = gmem_is_dirty(w->mem, gpa + at);
 
 		end = at + PAGE_SIZE;
-		while (end < size && gmem_is_dirty(w->mem, gpa + end) == dirty)
+		while (end < to && gmem_is_dirty(w->mem, gpa + end) == dirty)
 			end += PAGE_SIZE;
 		if (dirty)
 			r = memory_write_pages(w, at, end);
@@ -263,15 +263,16 @@ static int write_dirty(struct writer *w)
 	return r;
 }
 
-static int write_region(struct writer *w)
+/* The same. */
+static int write_touched(struct writer *w, uint64_t from, uint64_t to)
 {
 	const uint8_t *hva = w->region->hva;
 	struct pages_walk walk;
 	struct pages_run run;
-	uint64_t at = 0;
+	uint64_t at = from;
 	int r;
 
-	pages_walk_begin(&walk, w->pagemap, hva, w->region->size);
+	pages_walk_begin(&walk, w->pagemap, hva + from, to - from);
 	while ((r = pages_walk_next(&walk, &run)) > 0) {
 		uint64_t start = run.start - (uintptr_t)hva;
 		uint64_t end = run.end - (uintptr_t)hva;
@@ -283,7 +284,18 @@ static int write_region(struct writer *w)
 			break;
 		at = end;
 	}
-	return r < 0 ? r : write_gap(w, at, w->region->size);
+	return r < 0 ? r : write_gap(w, at, to);
+}
+
+static int write_region(struct writer *w)
+{
+	uint64_t at = 0, end = 0;
+	int r = 0;
+
+	while (r == 0 && gmem_next_plugged(w->region, &at, &end))
+		r = w->kind == MEMORY_DIRTY ? write_dirty(w, at, end)
+					    : write_touched(w, at, end);
+	return r;
 }
 
 /*
@@ -338,7 +350,7 @@ int memory_write(const struct gmem *mem, int pagemap, int fd,
 		r = set_size(fd, mem->size);
 	for (unsigned int i = 0; i < mem->nr_image && r == 0; i++) {
 		w.region = &mem->region[i];
-		r = kind == MEMORY_DIRTY ? write_dirty(&w) : write_region(&w);
+		r = write_region(&w);
 	}
 	free(w.room);
 	if (r < 0)

@@ -5,8 +5,9 @@
  * Theory of operation
  *
  * The file is the raw memory, its regions one after the other, so that a
- * restore maps it as it is. What is zero is a hole. A guest uses little of its
- * memory, so the work goes by what was written (mem/pages.h):
+ * restore maps it as it is. What is zero is a hole; what is not plugged
+ * (GMEM_HOT) is passed by, as no guest can ask for it. A guest uses little of
+ * its memory, so the work goes by what was written (mem/pages.h):
  *
  *   a page that was written       is read; written unless it is zero
  *   any other page of a file      is copied from that file: the kernel image

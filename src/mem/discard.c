@@ -7,7 +7,7 @@
  * process some 65,000, so their number is bounded here. A page is replaced
  * once; from then on it is anonymous.
  */
-#include "mem/gmem.h"
+#include "mem/discard.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -86,8 +86,8 @@ static int discard_drop(struct gmem *mem, const struct gmem_region *region,
 	return 0;
 }
 
-static int give_back(struct gmem *mem, struct gmem_region *region, gpa_t gpa,
-		     uint64_t len)
+int gmem_give_back(struct gmem *mem, struct gmem_region *region, gpa_t gpa,
+		   uint64_t len)
 {
 	gpa_t end = gpa + len;
 
@@ -140,5 +140,5 @@ int gmem_discard(struct gmem *mem, gpa_t gpa, uint64_t len)
 	/* A device's region is not the guest's to give back. */
 	if (i == mem->nr_image)
 		return -EFAULT;
-	return give_back(mem, &mem->region[i], gpa, len);
+	return gmem_give_back(mem, &mem->region[i], gpa, len);
 }

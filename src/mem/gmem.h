@@ -24,8 +24,8 @@
  *
  *   kind          what it is                        part of the image
  *   GMEM_RAM      there from the first instruction  yes
- *   GMEM_HOT      blocks of it are plugged and      yes; what is not
- *                 unplugged while the guest runs    plugged is zero
+ *   GMEM_HOT      blocks of it are plugged and      yes, as far as it is
+ *                 unplugged while the guest runs    plugged
  *   GMEM_DEVICE   a device's own, mostly a file     no
  *
  * The image of the memory (image/image.h) is the regions that are part of it
@@ -44,9 +44,9 @@
  * it to KVM, and removes both when it goes. No device may write to a region
  * that is read-only: gmem_find() does not find it, gmem_find_const() does.
  *
- * A GMEM_HOT region has a bit for each block, and gmem_find() finds plugged
- * ones only. Its addresses here are reserved for all of it; what is not plugged
- * takes no memory.
+ * Blocks of a GMEM_HOT region need neither: gmem_plug() and gmem_unplug() set a
+ * bit for each, and gmem_find() finds plugged ones only. The region's addresses
+ * here are reserved for all of it; what is not plugged takes no memory.
  *
  * With gmem_track() every write that comes through here is noted. That are all
  * of this process' while the guest runs: gmem_write() and its kin,
@@ -238,6 +238,42 @@ void gmem_remove(struct gmem *mem);
 /* The first address at @align (a power of two) above all regions. */
 gpa_t gmem_room(const struct gmem *mem, uint64_t align);
 
+/**
+ * gmem_plug() - blocks of a GMEM_HOT region are memory from now on
+ * @gpa, @len:	whole blocks of one region
+ * @anew:	they hold zeros, but for what the guest left; else what the
+ *		image has, of which they are a part
+ *
+ * Return: 0; -EINVAL: they are no such blocks; -errno of gmem_discard().
+ * Context: VMM thread, as the next two.
+ */
+int gmem_plug(struct gmem *mem, gpa_t gpa, uint64_t len,
+	      bool anew) __must_check;
+
+/* They are none any more, for devices. Return: as above. */
+int gmem_unplug(struct gmem *mem, gpa_t gpa, uint64_t len) __must_check;
+
+/* What of them is not in use goes back to the host. Return: 0; -EINVAL; -errno
+ * of gmem_discard(). */
+int gmem_empty(struct gmem *mem, gpa_t gpa, uint64_t len) __must_check;
+
+/**
+ * gmem_next_plugged() - the next run of bytes of @region that are memory
+ * @at, @end:	of the last one; @end is 0 for the first. Of a region that is
+ *		not GMEM_HOT there is one run
+ *
+ * Return: false when there is none.
+ */
+bool gmem_next_plugged(const struct gmem_region *region, uint64_t *at,
+		       uint64_t *end);
+
+/* The end of RAM of @size bytes, or of the hole: what is added is above. */
+static inline gpa_t gmem_ram_end(uint64_t size)
+{
+	return size > GMEM_HOLE_START ? GMEM_HOLE_END + (size - GMEM_HOLE_START)
+				      : GMEM_HOLE_END;
+}
+
 /* Bytes of [@gpa, +@len), which is in the GMEM_HOT @region, that are in plugged
  * blocks. Any thread. */
 uint64_t gmem_plugged(const struct gmem_region *region, gpa_t gpa,
@@ -359,6 +395,9 @@ static inline uint64_t gmem_slots(const struct gmem_region *region)
 {
 	return region->size / region->slot_bytes;
 }
+
+/* The GMEM_HOT region, of which there is at most one; or NULL. */
+const struct gmem_region *gmem_hot(const struct gmem *mem);
 
 /* Words of a bit per page of @region. */
 static inline uint64_t gmem_words(const struct gmem_region *region)

@@ -76,6 +76,7 @@ const struct sandbox_call sandbox_calls[] = {
 	IOCTL(V | C, KVM_SET_GSI_ROUTING, "the guest programs an IOAPIC pin"),
 	IOCTL(V | C, KVM_IOEVENTFD, "kicks of a queue come to the VMM thread"),
 	IOCTL(V,     KVM_IRQFD, "a device is taken apart"),
+	IOCTL_OF(V, MEMORY, KVM_SET_USER_MEMORY_REGION, "memory is plugged, or unplugged"),
 
 	/* A paused VM is saved. */
 	IOCTL(V, KVM_GET_REGS, "vCPU state; of a fault that ended the VM, too"),
@@ -152,7 +153,7 @@ const struct sandbox_call sandbox_calls[] = {
 	ONLY(V | C | P | G, mmap, "buffers, a new snapshot's tables", NONE_OF(2, PROT_EXEC)),
 	ALLOW(V | C | P | G, munmap, "the same, at their end; a thread's stack"),
 	ONLY(V | C | P | G, mprotect, "the C library's heap grows", NONE_OF(2, PROT_EXEC)),
-	ALLOW(V | C | P | G, madvise, "the balloon gives pages back; free stacks"),
+	ALLOW(V | C | P | G, madvise, "the balloon or an unplug gives pages back; free stacks"),
 	ALLOW(V | G, getrandom, "the entropy device; a snapshot's id"),
 
 	/* Signals and ends. */

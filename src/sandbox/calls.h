@@ -61,13 +61,14 @@ enum sandbox_build {
 enum sandbox_has {
 	SANDBOX_HAS_TAP = 1 << 0,
 	SANDBOX_HAS_VHOST = 1 << 1,
-	SANDBOX_HAS_TTY = 1 << 2,  /* a terminal is its console */
-	SANDBOX_HAS_RING = 1 << 3, /* dirty pages are in rings */
+	SANDBOX_HAS_TTY = 1 << 2,    /* a terminal is its console */
+	SANDBOX_HAS_RING = 1 << 3,   /* dirty pages are in rings */
+	SANDBOX_HAS_MEMORY = 1 << 4, /* memory is plugged while it runs */
 };
 
 #define SANDBOX_HAS_ALL                                          \
 	(SANDBOX_HAS_TAP | SANDBOX_HAS_VHOST | SANDBOX_HAS_TTY | \
-	 SANDBOX_HAS_RING)
+	 SANDBOX_HAS_RING | SANDBOX_HAS_MEMORY)
 
 #define SANDBOX_TESTS_MAX  3
 #define SANDBOX_FILTER_MAX 400

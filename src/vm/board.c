@@ -31,6 +31,22 @@ enum gmem_pages board_pages_of(enum config_huge_pages huge)
 	}
 }
 
+bool board_hot(const struct vm_config *config, struct gmem_spec *spec)
+{
+	const struct memory_hotplug_config *hot = &config->memory_hotplug;
+	gpa_t end = gmem_ram_end(MIB(config->machine.mem_size_mib));
+
+	*spec = (struct gmem_spec){
+		.kind = GMEM_HOT,
+		.gpa = (end + BOARD_HOT_ALIGN - 1) & ~(BOARD_HOT_ALIGN - 1),
+		.size = MIB((uint64_t)hot->total_size_mib),
+		.slot_bytes = MIB((uint64_t)hot->slot_size_mib),
+		.block_bytes = MIB((uint64_t)hot->block_size_mib),
+		.fd = -1,
+	};
+	return hot->present;
+}
+
 int board_note_file(struct board_file *file, int fd, const char *path,
 		    struct err *err)
 {

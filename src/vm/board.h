@@ -11,6 +11,8 @@
 #include "vm/env.h"
 
 #define BOARD_FILES 2
+/* Of a Linux guest's memory blocks the largest. */
+#define BOARD_HOT_ALIGN GIB(2)
 
 /**
  * struct board_file - a file that guest memory is mapped from
@@ -44,6 +46,15 @@ struct board {
 void board_init(struct board *board, const struct vm_env *env);
 
 enum gmem_pages board_pages_of(enum config_huge_pages huge);
+
+/**
+ * board_hot() - the memory of the configuration that may be plugged
+ *
+ * Behind RAM, aligned to the largest memory block of a Linux guest.
+ *
+ * Return: false when there is none.
+ */
+bool board_hot(const struct vm_config *config, struct gmem_spec *spec);
 
 /**
  * board_note_file() - guest memory is mapped from @fd

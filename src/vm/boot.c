@@ -59,6 +59,7 @@ static int vm_boot_load(struct board *board, struct boot_entry *entry,
 		.has_vmclock = true,
 		.prefer = prefer_of(c->entry),
 	};
+	struct gmem_spec hot;
 	int r = slots_describe(c, &platform, err);
 
 	if (r == 0 && drives_root_words(c, root, sizeof(root)) < 0)
@@ -79,7 +80,11 @@ static int vm_boot_load(struct board *board, struct boot_entry *entry,
 	if (board->file[0].size >= (off_t)BOOT_MAP_MIN_BYTES ||
 	    board->file[1].size >= (off_t)BOOT_MAP_MIN_BYTES)
 		ask_policy(board);
-	return boot_load(&board->mem, &image, &platform, entry, err);
+	r = boot_load(&board->mem, &image, &platform, entry, err);
+	/* No table speaks of it: the driver tells the kernel. */
+	if (r == 0 && board_hot(c, &hot))
+		r = gmem_add(&board->mem, &hot, err);
+	return r;
 }
 
 static int make_vm(struct board *board, struct err *err)

@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "dev/balloon.h"
 #include "dev/blk.h"
+#include "dev/mem.h"
 #include "dev/net.h"
 #include "dev/vsock.h"
 #include "vm/machine.h"
@@ -157,6 +158,15 @@ void live_balloon_set_interval(struct vm *vm, uint16_t seconds)
 {
 	vm->config.balloon.stats_polling_interval_s = seconds;
 	balloon_set_stats_interval(live_balloon(vm), seconds);
+}
+
+/* ---- memory that may be plugged ---- */
+
+struct mem_dev *live_memory(struct vm *vm)
+{
+	struct virtio_dev *dev = live_find(vm, &virtio_kind_memory, 0);
+
+	return dev ? container_of(dev, struct mem_dev, dev) : NULL;
 }
 
 /* ---- the socket device ---- */

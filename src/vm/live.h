@@ -13,6 +13,7 @@
 #include "vm/vm.h"
 
 struct balloon;
+struct mem_dev;
 
 /**
  * live_drive_set_file() - a started VM's drive goes on with another file
@@ -62,6 +63,9 @@ void live_vsock_set_cid(struct vm *vm, uint32_t guest_cid);
 
 /* vsock_dialed() of the VM's socket device, if it has one (dev/vsock.h). */
 void live_vsock_dialed(struct vm *vm, uint32_t port, int rc, int fd);
+
+/* The device of a running VM, or NULL. */
+struct mem_dev *live_memory(struct vm *vm);
 
 /* NULL when the VM was not started, or has none. */
 struct balloon *live_balloon(struct vm *vm);

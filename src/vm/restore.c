@@ -81,9 +81,12 @@ static int memory_by_uffd(struct machine *m, struct machine_source *src,
 		.lost = handler_lost,
 		.ctx = m,
 	};
-	int r = pager_serve(
-		&m->board.pager, &m->board.mem, src->snapshot->memory_bytes,
-		NULL, board_pages_of(c->machine.huge_pages), &server, err);
+	struct gmem_spec hot;
+	bool has_hot = board_hot(c, &hot);
+	int r = pager_serve(&m->board.pager, &m->board.mem,
+			    MIB(c->machine.mem_size_mib), has_hot ? &hot : NULL,
+			    board_pages_of(c->machine.huge_pages), &server,
+			    err);
 
 	if (r < 0)
 		err_prefix_api(err, FROM_UFFD);
@@ -94,7 +97,9 @@ static int memory_from_file(struct machine *m, struct machine_source *src,
 			    struct err *err)
 {
 	const struct machine_config *machine = &m->board.env.config->machine;
-	int r = pager_map(&m->board.pager, &m->board.mem, NULL,
+	struct gmem_spec hot;
+	bool has_hot = board_hot(m->board.env.config, &hot);
+	int r = pager_map(&m->board.pager, &m->board.mem, has_hot ? &hot : NULL,
 			  board_pages_of(machine->huge_pages), &src->image,
 			  err);
 
@@ -110,14 +115,18 @@ static int memory_from_file(struct machine *m, struct machine_source *src,
 static int restore_check_source(struct machine *m, const struct snapshot *s,
 				struct err *err)
 {
+	const struct vm_config *c = m->board.env.config;
 	bool same = snapshot_same_host(s, m->boot_id);
+	uint64_t hot_mib = 0;
 	int r = 0;
 
-	if (s->nr_vcpus != m->board.env.config->machine.vcpu_count ||
+	if (c->memory_hotplug.present)
+		hot_mib = c->memory_hotplug.total_size_mib;
+	if (s->nr_vcpus != c->machine.vcpu_count ||
 	    s->memory_bytes % MIB(1) != 0 || /* no product that overflows */
-	    s->memory_bytes / MIB(1) !=
-		    m->board.env.config->machine.mem_size_mib ||
-	    s->vm.has_chips != (m->board.env.config->irqchip == IRQCHIP_FULL))
+	    s->memory_bytes / MIB(1) < hot_mib ||
+	    s->memory_bytes / MIB(1) - hot_mib != c->machine.mem_size_mib ||
+	    s->vm.has_chips != (c->irqchip == IRQCHIP_FULL))
 		return err_set(err, -EINVAL,
 			       "The parts of the snapshot do not belong "
 			       "together");

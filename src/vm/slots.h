@@ -47,7 +47,8 @@ struct virtio_kind {
 	KIND(block) \
 	KIND(net) \
 	KIND(vsock) \
-	KIND(entropy)
+	KIND(entropy) \
+	KIND(memory)
 
 #define VIRTIO_KIND_EXTERN(name_) \
 	extern const struct virtio_kind virtio_kind_##name_;

@@ -73,13 +73,27 @@ void vm_make_ahead(struct vm *vm)
 		log_debug("No VM is made ahead");
 }
 
+/* What is plugged, and RAM. */
+static uint64_t vm_guest_bytes(const struct gmem *mem)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned int i = 0; i < mem->nr_image; i++) {
+		const struct gmem_region *r = &mem->region[i];
+
+		bytes += r->kind == GMEM_HOT ? gmem_plugged(r, r->gpa, r->size)
+					     : r->size;
+	}
+	return bytes;
+}
+
 int vm_guest_usage(const struct vm *vm, uint64_t *size, struct usage *usage)
 {
 	const struct machine *m = vm->machine;
 
 	if (!m)
 		return -ENOENT;
-	*size = m->board.mem.size;
+	*size = vm_guest_bytes(&m->board.mem);
 	return usage_of_guest(&m->board.mem, m->pagemap, usage);
 }
 
@@ -230,6 +244,8 @@ static unsigned int what_it_has(const struct vm *vm)
 
 	if (vm->machine->board.kvm_vm.rings.on)
 		has |= SANDBOX_HAS_RING;
+	if (c->memory_hotplug.present)
+		has |= SANDBOX_HAS_MEMORY;
 	for (size_t i = 0; i < c->nr_nets; i++)
 		has |= c->nets[i].vhost ? SANDBOX_HAS_TAP | SANDBOX_HAS_VHOST
 		       : net_config_is_socket(c->nets[i].host_dev_name)

@@ -278,7 +278,7 @@ static gpa_t add_hot(struct gmem *mem)
 	return spec.gpa;
 }
 
-static void what_is_not_plugged_is_not_found(void **state)
+static void blocks_are_found_while_they_are_plugged(void **state)
 {
 	struct gmem mem;
 	struct err err;
@@ -291,11 +291,109 @@ static void what_is_not_plugged_is_not_found(void **state)
 	assert_int_equal(mem.size, MIB(16) + HOT_BYTES);
 	assert_null(gmem_find(&mem, hot, 1));
 	assert_false(gmem_overlaps(&mem, hot, HOT_BYTES));
+	assert_int_equal(gmem_plug(&mem, hot + MIB(2), MIB(4), true), 0);
+	assert_non_null(gmem_find(&mem, hot + MIB(2), MIB(4)));
+	assert_non_null(gmem_find_const(&mem, hot + MIB(6) - 1, 1));
+	assert_null(gmem_find(&mem, hot + MIB(6) - 1, 2));
+	assert_null(gmem_find(&mem, hot + MIB(2) - 1, 2));
+	assert_true(gmem_overlaps(&mem, hot + MIB(2) - 1, 2));
+	assert_true(gmem_overlaps(&mem, hot - 8, MIB(4)));
 	assert_false(gmem_overlaps(&mem, hot - 8, 16));
-	assert_int_equal(gmem_plugged(&mem.region[1], hot, HOT_BYTES), 0);
+	assert_int_equal(gmem_plugged(&mem.region[1], hot, HOT_BYTES), MIB(4));
 	assert_int_equal(gmem_page(&mem, hot), MIB(16) / PAGE_SIZE);
-	assert_int_equal(gmem_write(&mem, hot, "x", 1), -EFAULT);
-	assert_int_equal(gmem_discard(&mem, hot, PAGE_SIZE), -EFAULT);
+
+	assert_int_equal(gmem_fill(&mem, hot + MIB(2), 7, MIB(4)), 0);
+	assert_int_equal(gmem_unplug(&mem, hot + MIB(2), MIB(2)), 0);
+	assert_null(gmem_find(&mem, hot + MIB(2), 1));
+	assert_int_equal(gmem_empty(&mem, hot + MIB(2), MIB(2)), 0);
+	assert_int_equal(mem.region[1].hva[MIB(2)], 0);
+	assert_int_equal(mem.region[1].hva[MIB(4)], 7);
+	assert_true(gmem_was_discarded(&mem, hot + MIB(2)));
+	/* What a device was about to do with it. */
+	assert_int_equal(gmem_write(&mem, hot + MIB(2), "x", 1), -EFAULT);
+	assert_int_equal(gmem_discard(&mem, hot + MIB(2), PAGE_SIZE), -EFAULT);
+	assert_int_equal(gmem_discard(&mem, hot + MIB(4), PAGE_SIZE), 0);
+	assert_int_equal(mem.region[1].hva[MIB(4)], 0);
+	gmem_fini(&mem);
+}
+
+static void only_whole_blocks_of_one_region_are_plugged(void **state)
+{
+	struct gmem mem;
+	struct err err;
+	gpa_t hot;
+
+	(void)state;
+	assert_int_equal(gmem_init(&mem, MIB(16), GMEM_PAGES_DEFAULT, &err), 0);
+	hot = add_hot(&mem);
+	assert_int_equal(gmem_plug(&mem, 0, MIB(2), true), -EINVAL);
+	assert_int_equal(gmem_plug(&mem, hot + PAGE_SIZE, MIB(2), true),
+			 -EINVAL);
+	assert_int_equal(gmem_plug(&mem, hot, PAGE_SIZE, true), -EINVAL);
+	assert_int_equal(gmem_plug(&mem, hot, HOT_BYTES + MIB(2), true),
+			 -EINVAL);
+	assert_int_equal(gmem_plug(&mem, hot + MIB(2), HOT_BYTES, true),
+			 -EINVAL);
+	assert_int_equal(gmem_plug(&mem, hot + HOT_BYTES, MIB(2), true),
+			 -EINVAL);
+	assert_int_equal(gmem_unplug(&mem, hot - MIB(2), MIB(2)), -EINVAL);
+	assert_int_equal(gmem_unplug(&mem, hot, UINT64_MAX - MIB(2) + 1),
+			 -EINVAL);
+	assert_int_equal(gmem_plugged(&mem.region[1], hot, HOT_BYTES), 0);
+	gmem_fini(&mem);
+}
+
+static void runs_of_plugged_blocks_are_walked(void **state)
+{
+	uint64_t at = 0, end = 0;
+	struct gmem mem;
+	struct err err;
+	gpa_t hot;
+
+	(void)state;
+	assert_int_equal(gmem_init(&mem, MIB(16), GMEM_PAGES_DEFAULT, &err), 0);
+	hot = add_hot(&mem);
+	assert_true(gmem_next_plugged(&mem.region[0], &at, &end));
+	assert_true(at == 0 && end == MIB(16));
+	assert_false(gmem_next_plugged(&mem.region[0], &at, &end));
+	at = end = 0;
+	assert_false(gmem_next_plugged(&mem.region[1], &at, &end));
+	assert_int_equal(gmem_plug(&mem, hot + MIB(4), MIB(6), true), 0);
+	assert_int_equal(
+		gmem_plug(&mem, hot + HOT_BYTES - MIB(2), MIB(2), true), 0);
+	at = end = 0;
+	assert_true(gmem_next_plugged(&mem.region[1], &at, &end));
+	assert_true(at == MIB(4) && end == MIB(10));
+	assert_true(gmem_next_plugged(&mem.region[1], &at, &end));
+	assert_true(at == HOT_BYTES - MIB(2) && end == HOT_BYTES);
+	assert_false(gmem_next_plugged(&mem.region[1], &at, &end));
+	gmem_fini(&mem);
+}
+
+static void blocks_of_tracked_memory_are_noted(void **state)
+{
+	struct gmem mem;
+	struct err err;
+	gpa_t hot;
+
+	(void)state;
+	assert_int_equal(gmem_init(&mem, MIB(16), GMEM_PAGES_DEFAULT, &err), 0);
+	assert_int_equal(gmem_track(&mem), 0);
+	hot = add_hot(&mem);
+	assert_int_equal(gmem_plug(&mem, hot + MIB(8), MIB(2), true), 0);
+	/* What nobody has written since the start is zero in every image. */
+	assert_false(gmem_is_dirty(&mem, hot + MIB(8)));
+	assert_int_equal(gmem_write(&mem, hot + MIB(8), "x", 1), 0);
+	assert_true(gmem_is_dirty(&mem, hot + MIB(8)));
+	assert_false(gmem_is_dirty(&mem, hot + MIB(8) + PAGE_SIZE));
+	gmem_clean(&mem);
+	assert_int_equal(gmem_unplug(&mem, hot + MIB(8), MIB(2)), 0);
+	assert_int_equal(gmem_empty(&mem, hot + MIB(8), MIB(2)), 0);
+	assert_true(gmem_is_dirty(&mem, hot + MIB(8)));
+	assert_false(gmem_is_dirty(&mem, hot + MIB(10)));
+	gmem_clean(&mem);
+	assert_int_equal(gmem_plug(&mem, hot + MIB(8), MIB(2), true), 0);
+	assert_true(gmem_is_dirty(&mem, hot + MIB(8)));
 	gmem_fini(&mem);
 }
 
@@ -377,7 +475,10 @@ int main(void)
 		cmocka_unit_test(huge_pages_can_back_it),
 		cmocka_unit_test(policy_of_the_host),
 		cmocka_unit_test(writes_are_noted),
-		cmocka_unit_test(what_is_not_plugged_is_not_found),
+		cmocka_unit_test(blocks_are_found_while_they_are_plugged),
+		cmocka_unit_test(only_whole_blocks_of_one_region_are_plugged),
+		cmocka_unit_test(runs_of_plugged_blocks_are_walked),
+		cmocka_unit_test(blocks_of_tracked_memory_are_noted),
 		cmocka_unit_test(a_device_region_is_no_part_of_the_image),
 		cmocka_unit_test(regions_have_a_place_or_are_refused),
 	};

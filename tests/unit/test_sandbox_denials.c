@@ -568,6 +568,7 @@ static int fate(const struct denial *d, enum sandbox_thread thread,
 	const struct child child = {
 		.thread = thread,
 		.abi = abi,
+		.has_not = SANDBOX_HAS_MEMORY,
 		.deed = d->deed,
 	};
 	int r;
