@@ -48,7 +48,8 @@ def make_files(folder):
     (folder / "kernel.elf").write_bytes(make_kernel())
     (folder / "initrd.cpio").write_bytes(bytes(512))
     for name, size in (("disk.img", 1 << 20), ("disk2.img", 2 << 20),
-                       ("zero.img", 0), ("odd.img", 1000)):
+                       ("zero.img", 0), ("odd.img", 1000),
+                       ("pmem.img", 4 << 20), ("pmem2.img", 2 << 20)):
         (folder / name).write_bytes(bytes(size))
 
 
@@ -220,15 +221,15 @@ def play_row(vmm, row):
     return same, ours
 
 
-def api_rows():
-    with open(HERE / "api.jsonl", encoding="utf-8") as lines:
+def api_rows(name):
+    with open(HERE / name, encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
 
 
 def play_api(binary, folder, tally, only=None):
-    """Every scenario of api.jsonl, each in a process of its own."""
+    """Every scenario of a recording, each in a process of its own."""
     scenarios = collections.OrderedDict()
-    for row in api_rows():
+    for row in api_rows(tally.name):
         scenarios.setdefault(row["scenario"], []).append(row)
     taps = may_make_taps()
     userfaultfd = os.access("/dev/userfaultfd", os.W_OK)
@@ -339,25 +340,27 @@ def play_http(binary, folder, tally):
 
 
 def play(binary, verbose=False, scenario=None):
-    """Both recordings; the two tallies."""
+    """All recordings of the API; a tally each."""
     api = Tally("api.jsonl", verbose)
+    hotplug = Tally("hotplug.jsonl", verbose)
     http = Tally("http.jsonl", verbose)
     folder = Path(tempfile.mkdtemp(prefix="volt-conformance-"))
     try:
         make_files(folder)
-        play_api(binary, folder, api, scenario)
+        for tally in (api, hotplug):
+            play_api(binary, folder, tally, scenario)
         if not scenario:
             play_http(binary, folder, http)
     finally:
         shutil.rmtree(folder)
-    return api, http
+    return api, hotplug, http
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--verbose", action="store_true",
                         help="show the rows that wait, too")
-    parser.add_argument("--scenario", help="only this one of api.jsonl")
+    parser.add_argument("--scenario", help="only this one of api.jsonl or hotplug.jsonl")
     args = parser.parse_args()
     build = ROOT / os.environ.get("VOLT_BUILD", "build")
     tallies = play((build / "volt-vmm").resolve(), args.verbose,

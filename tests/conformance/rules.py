@@ -7,7 +7,6 @@ import re
 # Resources that volt-vmm does not offer yet, by the first token of the path.
 WAITING = {
     "pmem": "pmem devices",
-    "hotplug": "memory hot-plug",
 }
 
 # Keys of GET /vm/config that such a resource fills.
@@ -28,6 +27,7 @@ SCENARIOS = {}
 
 # One row each that rests on a resource which its path does not name.
 ROWS = {
+    ("pmem bodies", 15): "pmem",
 }
 
 # What a host or its user may lack.

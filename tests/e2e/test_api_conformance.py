@@ -13,16 +13,20 @@ def tallies(build):
 
 
 def test_api_rows(tallies):
-    api, _ = tallies
+    api, hotplug, _ = tallies
     api.report()
     assert api.total == 419
     assert not api.differing
+    hotplug.report()
+    assert hotplug.total == 127
+    assert not hotplug.differing
+    assert set(hotplug.waiting) == {"pmem"}
 
 
 @pytest.mark.parametrize("what", [rules.A_TAP, rules.USERFAULTFD])
 def test_api_rows_that_need_more(tallies, what):
-    api, _ = tallies
-    rows = [row for row in conformance.api_rows()
+    api, _, _ = tallies
+    rows = [row for row in conformance.api_rows("api.jsonl")
             if rules.lacks(row, False, False) == what]
     assert rows
     assert not [row for row in api.differing if row in rows]
@@ -32,6 +36,6 @@ def test_api_rows_that_need_more(tallies, what):
 
 
 def test_http_exchanges(tallies):
-    _, http = tallies
+    _, _, http = tallies
     http.report()
     assert http.total == http.match == 54

@@ -33,6 +33,7 @@ enum {
 	VIRTIO_ENTROPY = 4,
 	VIRTIO_BALLOON = 5,
 	VIRTIO_VSOCK = 19,
+	VIRTIO_MEMORY = 24,
 };
 
 enum {
