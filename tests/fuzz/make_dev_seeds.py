@@ -138,11 +138,38 @@ def ports_seeds():
     }
 
 
+def mem_seeds():
+    plug, unplug, unplug_all, state = 0, 1, 2, 3
+
+    def request(mib):
+        return struct.pack("<BH", 2, mib)
+
+    def ask(kind, block=0, nr=0):
+        return struct.pack("<BBHHB", 6, kind, block, nr, 0)
+
+    return {
+        "comes-and-goes": b"\0" + request(260) + ask(plug, 60, 8)
+                          + ask(state, 59, 3) + ask(unplug, 62, 4)
+                          + ask(plug, 0, 60) + ask(unplug_all),
+        "too-much": b"\0" + request(4) + ask(plug, 0, 3) + ask(plug, 0, 2)
+                    + request(0) + ask(plug, 4, 1) + ask(unplug, 0, 3),
+        "saved": b"\0" + request(512) + ask(plug, 63, 2) + ask(plug, 255, 1)
+                 + b"\3\0" + ask(unplug, 64, 1),
+        "full": b"\0" + request(512) + b"\x84" + ask(plug, 63, 2)
+                + b"\4" + ask(plug, 63, 2),
+        "edges": b"\0" + request(512) + ask(plug, 255, 2) + ask(plug, 256, 1)
+                 + ask(plug, 65535, 65535) + ask(4, 0, 1),
+        "forms": b"\0" + request(512)
+                 + bytes([5, 0, 0, 0, 1, 0, 0, 1]) + bytes([0, 0, 1, 24])
+                 + bytes([1, 0, 2, 10]),
+    }
+
+
 def main():
     top = pathlib.Path(sys.argv[1])
     for name, seeds in (("serial", serial_seeds()), ("i8042", i8042_seeds()),
                         ("ioapic", ioapic_seeds()), ("bus", bus_seeds()),
-                        ("ports", ports_seeds())):
+                        ("ports", ports_seeds()), ("mem", mem_seeds())):
         folder = top / name
         folder.mkdir(parents=True, exist_ok=True)
         for seed, data in seeds.items():
