@@ -20,25 +20,37 @@ static uint64_t changed_in_gap(const struct gmem *mem, gpa_t gpa, gpa_t end)
 	return bytes;
 }
 
-static int changed_in_region(const struct gmem *mem,
-			     const struct gmem_region *region, int pagemap,
-			     uint64_t *bytes)
+/* [@from, @to) of the region, which is plugged. */
+static int changed_in_run(const struct gmem *mem,
+			  const struct gmem_region *region, uint64_t from,
+			  uint64_t to, int pagemap, uint64_t *bytes)
 {
 	uintptr_t hva = (uintptr_t)region->hva;
 	struct pages_walk walk;
 	struct pages_run run;
-	uint64_t at = 0;
+	uint64_t at = from;
 	int r;
 
-	pages_walk_begin(&walk, pagemap, region->hva, region->size);
+	pages_walk_begin(&walk, pagemap, region->hva + from, to - from);
 	while ((r = pages_walk_next(&walk, &run)) > 0) {
 		*bytes += changed_in_gap(mem, region->gpa + at,
 					 region->gpa + (run.start - hva));
 		*bytes += run.end - run.start;
 		at = run.end - hva;
 	}
-	*bytes += changed_in_gap(mem, region->gpa + at,
-				 region->gpa + region->size);
+	*bytes += changed_in_gap(mem, region->gpa + at, region->gpa + to);
+	return r;
+}
+
+static int changed_in_region(const struct gmem *mem,
+			     const struct gmem_region *region, int pagemap,
+			     uint64_t *bytes)
+{
+	uint64_t at = 0, end = 0;
+	int r = 0;
+
+	while (r == 0 && gmem_next_plugged(region, &at, &end))
+		r = changed_in_run(mem, region, at, end, pagemap, bytes);
 	return r;
 }
 
@@ -54,14 +66,17 @@ int gmem_changed(const struct gmem *mem, int pagemap, uint64_t *bytes)
 	return r;
 }
 
-/* Pages. */
+/* Pages of what is plugged; a run begins and ends with a word. */
 static uint64_t changed_marked(const struct gmem_region *region)
 {
-	uint64_t pages = 0;
+	const uint64_t word = 64 * PAGE_SIZE;
+	uint64_t at = 0, end = 0, pages = 0;
 
-	for (uint64_t i = 0; i < gmem_words(region); i++)
-		pages += (uint64_t)__builtin_popcountll(atomic_load_explicit(
-			&region->dirty[i], memory_order_relaxed));
+	while (gmem_next_plugged(region, &at, &end))
+		for (uint64_t i = at / word; i < (end + word - 1) / word; i++)
+			pages += (uint64_t)__builtin_popcountll(
+				atomic_load_explicit(&region->dirty[i],
+						     memory_order_relaxed));
 	return pages;
 }
 

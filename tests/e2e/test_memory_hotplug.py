@@ -140,6 +140,7 @@ def test_clones_and_diffs(vmm, tmp_path, tracked):
     assert plugged(clone.api) == (130, 130)
     # Nothing is asked for that the guest does not have.
     clone.follow(40, "unplugged")
+    assert ok(clone.api, "GET", "/volt/dirty")["dirty_bytes"] < SMALL * MIB
     clone.save(tmp_path / "two", snapshot_type="Diff")
     diff = (tmp_path / "two/memory.snap").stat()
     assert diff.st_size == (64 + 512) * MIB
