@@ -86,6 +86,7 @@ static void every_member_has_its_line(void **state)
 	EXPECT_COVERED(struct vsock_config, &config_vsock);
 	EXPECT_COVERED(struct entropy_config, &config_entropy);
 	EXPECT_COVERED(struct balloon_config, &config_balloon);
+	EXPECT_COVERED(struct memory_hotplug_config, &config_memory_hotplug);
 	EXPECT_COVERED(struct rate_limiter_config, &config_rate_limiter);
 	EXPECT_COVERED(struct token_bucket_config, &config_token_bucket);
 }
@@ -264,6 +265,13 @@ static void config_with_all(struct vm_config *config)
 	/* Of a socket. */
 	set_text(&config->nets[0].host_dev_name, "/socket");
 	set_text(&config->nets[0].egress, "-10.0.0.0/8");
+	/* Sizes that go together. */
+	config->memory_hotplug = (struct memory_hotplug_config){
+		.present = true,
+		.total_size_mib = 768,
+		.block_size_mib = 4,
+		.slot_size_mib = 256,
+	};
 	/* It checks its address, and names an interface that there is. */
 	mmds_config_init(&config->mmds);
 	config->mmds.present = true;
