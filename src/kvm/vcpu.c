@@ -227,7 +227,8 @@ int kvm_vcpu_enter_ahead(struct kvm_vcpu *vcpu, int sig)
 	int r;
 
 	static_assert(offsetof(typeof(mask), blocked) ==
-		      offsetof(struct kvm_signal_mask, sigset));
+			      offsetof(struct kvm_signal_mask, sigset),
+		      "no padding");
 	store_le64(mask.blocked, ~(1ull << (sig - 1)));
 	if (kvm_call(vcpu->vm->kvm, vcpu->fd, KVM_SET_SIGNAL_MASK, &mask) < 0)
 		return -EINTR; /* it would not come back */
