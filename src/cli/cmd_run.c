@@ -90,7 +90,7 @@ static const struct arg run_args[] = {
 	VM_ARG_CPUS(AT(cpus)),
 	VM_ARG_DISK("", AT(disks)),
 	LAUNCH_ARG_SHARE_DRIVES(AT(share_drives)),
-	{"net", NET_USER_USAGE CONFIG_NET_WORDS(CONFIG_WORD_USAGE), NET_USER_HELP
+	{"net", NET_USER_USAGE, NET_USER_HELP
 	 "that `volt net add` made, or at a socket; may be given several times",
 	 .kind = ARG_LIST, AT(nets)},
 	{"publish", "[ADDRESS:]PORT:GUEST-PORT[/udp]", "with --net user: a port "
@@ -356,7 +356,7 @@ static int run_go_back(const struct args_page *page, struct run *run)
 static bool run_may_be_warm(const struct run *run)
 {
 	return !run->no_warm && !run->layer && run->nets.nr == 0 &&
-	       !run->net.on && run->disks.nr == 0 && !run->args.rest[0];
+	       run->disks.nr == 0 && !run->args.rest[0];
 }
 
 static int run_image_start(const struct args_page *page, struct run *run)

@@ -36,11 +36,13 @@
 #include "base/args.h"
 #include "base/buf.h"
 
-#define NET_USER_USAGE "user[,host][,link-local][,public]|none|"
-#define NET_USER_HELP                                                          \
-	"the guest's network: `user` (the default with an IMAGE, by passt, "   \
-	"without root), whose guest reaches neither this host nor link-local " \
-	"addresses; `none`, for what is not trusted; or an interface on a tap "
+#define NET_USER_USAGE "user[,WORDS]|none|tap=NAME[,WORDS]|socket=PATH[,WORDS]"
+#define NET_USER_HELP                                                           \
+	"the guest's network: `user` (the default with an IMAGE, by passt, "    \
+	"without root), whose guest reaches neither this host nor link-local "  \
+	"addresses, unless its words host, link-local say so, nor with public " \
+	"a private network; `none`, for what is not trusted; or an interface "  \
+	"with the words of `volt-vmm --net`, on a tap "
 
 /**
  * struct net_user - zeroed at first, but @fd is -1

@@ -65,6 +65,11 @@ int run_image_find_warm(struct run_image *run, const struct args *args,
 	launch_begin_again(l, run->launch);
 	launch_add(l, "restore", run->warm.dir);
 	launch_add(l, "vsock", run_image_path(run));
+	if (run->net->on) {
+		(void)snprintf(run->net_word, sizeof(run->net_word),
+			       "net0=/dev/fd/%d", run->net->fd);
+		launch_add(l, "net", run->net_word);
+	}
 	launch_add_for_restore(l, args);
 	return l->failed ? err_set(err, -ENOMEM, "Out of memory") : 0;
 }
@@ -219,6 +224,8 @@ static int run_image_drive(struct run_image *run, struct run_vm *vm,
 		agent_client_close(&client);
 		return RUN_AGAIN;
 	}
+	/* Until now a second VM could have needed it. */
+	net_user_close(run->net);
 	if (run->warm.is_there)
 		run_image_tell(page, "from a warm start; --no-warm boots");
 	if (r == 0)
@@ -251,7 +258,6 @@ static int run_image_once(struct run_image *run, const struct args_page *page)
 			  run->background ? background_let_go : NULL,
 			  run->background, page);
 
-	net_user_close(run->net);
 	if (r < 0)
 		return cli_complain(GUEST_EXIT_FAILED, page,
 				    "cannot start the VM: %s", err_name(r));

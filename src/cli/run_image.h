@@ -57,6 +57,7 @@ struct run_image {
 	struct background *background;
 	struct warm warm;
 	struct launch restore;
+	char net_word[32];
 	char vsock[GUEST_PATH_MAX + 16];
 	char console[GUEST_PATH_MAX + 16];
 };

@@ -24,6 +24,7 @@
 #define WARM_ROOM   (1ull << 30) /* that is free, or a quarter of all */
 #define WARM_NEW    ".new"
 #define WARM_STALE  3600 /* seconds after which nobody writes it any more */
+#define WARM_LEFT   "socket=/dev/fd/"
 #define BLOCK_BYTES 512u
 
 /* ---- the key ---- */
@@ -100,6 +101,14 @@ static bool warm_is_one_of(const char *arg, const char *const *names, size_t nr)
 	return false;
 }
 
+/* The number of a descriptor that volt-vmm is left is chance. */
+static const char *warm_without_number(const char *value)
+{
+	return strncmp(value, WARM_LEFT, strlen(WARM_LEFT)) == 0
+		       ? value + strcspn(value, ",")
+		       : value;
+}
+
 /* One option and its value, or NULL. Return: 0; -errno, for its file. */
 static int warm_add_option(struct digest_sum *sum, const char *option,
 			   const char *value)
@@ -113,7 +122,7 @@ static int warm_add_option(struct digest_sum *sum, const char *option,
 	if (warm_is_one_of(option, outside, ARRAY_SIZE(outside)))
 		return 0;
 	warm_add_text(sum, option);
-	warm_add_text(sum, value ? value : "");
+	warm_add_text(sum, value ? warm_without_number(value) : "");
 	if (!value || !warm_is_one_of(option, files, ARRAY_SIZE(files)))
 		return 0;
 	path = strndup(value, strcspn(value, ","));

@@ -21,7 +21,9 @@
  * image gc`.
  *
  * A guest that writes into a file of the host's (--layer) or has a tap is not
- * saved: its state belongs to these. Nor is one with options behind --.
+ * saved: its state belongs to these. Nor is one with options behind --. A
+ * network by passt is passt's of this run; what it may reach is in the options,
+ * and so in KEY.
  *
  * Who can write there can run code in this user's guests: the folder is used
  * only if it is this user's, and nobody else may write into it. It is 0700, for

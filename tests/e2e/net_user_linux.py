@@ -25,10 +25,11 @@ GUEST = f"""
 echo "resolver $(cat /etc/resolv.conf)"
 nslookup {NAME}
 cat /etc/hosts
-for a in {" ".join(BLOCKED)}; do
-    nc -w 2 $a {SERVED} </dev/null && echo "reached $a" || echo "blocked $a"
+for a in {" ".join(BLOCKED)} fe80::1; do
+    (nc -w 2 $a {SERVED} </dev/null && echo "reached $a" ||
+        echo "blocked $a") &
 done
-nc -w 2 fe80::1 {SERVED} </dev/null && echo "reached v6" || echo "blocked v6"
+wait
 mkdir /tmp/www && echo published >/tmp/www/page
 httpd -p 80 -h /tmp/www
 echo served
@@ -86,40 +87,48 @@ def case(name, good, why=""):
     print(f"ok {name}" if good else f"FAIL {name}: {why}", flush=True)
 
 
-def passts():
-    return subprocess.run(["pgrep", "passt"], check=False,
+def running(words):
+    return subprocess.run(["pgrep", "-f", words], check=False,
                           capture_output=True, timeout=SECONDS).returncode == 0
 
 
-def main():
-    volt, image = sys.argv[1:]
-    prepare()
+def passes(volt, image, kind, words):
+    """One VM, and whether its volt-vmm had these words."""
     process = start(volt, image)
     text = ""
     for line in process.stdout:
         text += line
         if line == "served\n":
             break
-    case("resolver", "resolver nameserver 10.0.2.3" in text, text)
-    case("name", ADDRESS in text, text)
-    case("hosts", "127.0.0.1\tlocalhost" in text and "127.0.1.1\t" in text,
-         text)
-    for address in [*BLOCKED, "v6"]:
-        case(f"blocked-{address}", f"blocked {address}\n" in text, text)
-    case("nobody-came", not connected and "secret" not in text, connected)
+    case(f"{kind}-start", running("volt-vmm.*" + words), text)
+    case(f"{kind}-resolver", "resolver nameserver 10.0.2.3" in text, text)
+    case(f"{kind}-name", ADDRESS in text, text)
+    case(f"{kind}-hosts", "127.0.0.1\tlocalhost" in text
+         and "127.0.1.1\t" in text, text)
+    for address in [*BLOCKED, "fe80::1"]:
+        case(f"{kind}-blocked-{address}", f"blocked {address}\n" in text, text)
+    case(f"{kind}-nobody-came", not connected and "secret" not in text,
+         connected)
     try:
         with urllib.request.urlopen("http://127.0.0.1:8080/page",
                                     timeout=60) as page:
-            case("published", page.read() == b"published\n")
+            case(f"{kind}-published", page.read() == b"published\n")
     except OSError as why:
-        case("published", False, why)
-    case("passt-runs", passts())
+        case(f"{kind}-published", False, why)
+    case(f"{kind}-passt-runs", running("passt"))
     process.stdin.close()
-    case("end", process.wait(SECONDS) == 0, process.returncode)
+    case(f"{kind}-end", process.wait(SECONDS) == 0, process.returncode)
     end = time.monotonic() + 60
-    while passts() and time.monotonic() < end:
+    while running("passt") and time.monotonic() < end:
         time.sleep(0.1)
-    case("passt-ends", not passts())
+    case(f"{kind}-passt-ends", not running("passt"))
+
+
+def main():
+    volt, image = sys.argv[1:]
+    prepare()
+    passes(volt, image, "cold", "--kernel")
+    passes(volt, image, "warm", "--restore")
 
 
 main()
