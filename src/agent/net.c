@@ -11,6 +11,7 @@
 #include <net/if.h>
 #include <net/route.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -28,19 +29,34 @@ struct agent_net {
 	struct in_addr gateway;
 };
 
+/* @len bytes of @text, as inet_pton() takes them. */
+static bool agent_net_address(const char *text, size_t len,
+			      struct in_addr *addr)
+{
+	char copy[INET_ADDRSTRLEN];
+
+	if (len >= sizeof(copy))
+		return false;
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	return inet_pton(AF_INET, copy, addr) == 1;
+}
+
+/* ADDRESS/BITS,GATEWAY */
 static bool agent_net_parse(const char *word, struct agent_net *net)
 {
-	char address[INET_ADDRSTRLEN], gateway[INET_ADDRSTRLEN];
-	unsigned int bits;
-	int end = 0;
+	const char *slash = strchr(word, '/');
+	unsigned long bits;
+	char *comma;
 
-	if (sscanf(word, "%15[0-9.]/%2u,%15[0-9.]%n", address, &bits, gateway,
-		   &end) != 3 ||
-	    word[end] || bits < 1 || bits > 32)
+	if (!slash || slash[1] < '0' || slash[1] > '9')
+		return false;
+	bits = strtoul(slash + 1, &comma, 10);
+	if (*comma != ',' || bits < 1 || bits > 32)
 		return false;
 	net->mask.s_addr = htonl(~0u << (32 - bits));
-	return inet_pton(AF_INET, address, &net->address) == 1 &&
-	       inet_pton(AF_INET, gateway, &net->gateway) == 1;
+	return agent_net_address(word, (size_t)(slash - word), &net->address) &&
+	       agent_net_address(comma + 1, strlen(comma + 1), &net->gateway);
 }
 
 static struct sockaddr agent_net_sockaddr(struct in_addr addr)

@@ -318,7 +318,8 @@ static void background_signalled(struct background *b)
 {
 	struct signalfd_siginfo info;
 
-	if (read(b->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+	if (read(b->signals, &info, sizeof(info)) == (ssize_t)sizeof(info) &&
+	    b->pass)
 		b->pass(b->pass_ctx, (int)b->vm.record.stop_signal);
 }
 

@@ -59,7 +59,7 @@ struct background_conn {
  * @said:	a pipe, of which standard error is the end to write
  * @ready:	a pipe to `volt run`
  * @wake:	readable when there is something to do; -1 until the VM runs
- * @pass:	gets a signal for the command to it
+ * @pass:	gets a signal for the command to it; NULL: there is none
  * @ctl:	path of the control socket
  */
 struct background {

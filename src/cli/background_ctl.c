@@ -81,7 +81,8 @@ static bool ctl_signal(struct background *b, struct background_conn *conn,
 	memcpy(&number, frame->data, sizeof(number));
 	if (number < 1 || number > CTL_SIGNALS)
 		return false;
-	b->pass(b->pass_ctx, (int)number);
+	if (b->pass)
+		b->pass(b->pass_ctx, (int)number);
 	agent_put(&conn->out, AGENT_DONE, NULL, 0, NULL, 0);
 	return ctl_flush(conn);
 }

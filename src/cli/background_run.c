@@ -70,10 +70,15 @@ int background_exec(struct background *b, struct agent_client *client,
 		       .started = background_runs,
 		       .ctx = &c},
 	};
+	int code;
 
 	b->pass = background_pass_command;
+	/* cppcheck-suppress autoVariables ; until it goes, below */
 	b->pass_ctx = &c;
-	return guest_exec_by(client, options, words, &c.io, b->page, lost);
+	code = guest_exec_by(client, options, words, &c.io, b->page, lost);
+	b->pass = NULL;
+	b->pass_ctx = NULL;
+	return code;
 }
 
 /* ---- a VM without an image ---- */
@@ -150,12 +155,15 @@ int background_vm(struct background *b, struct launch *launch,
 		return cli_complain(1, b->page, "cannot make a pipe: %s",
 				    err_name(errno));
 	b->pass = background_pass_vm;
+	/* cppcheck-suppress autoVariables ; until it goes, below */
 	b->pass_ctx = &vm;
 	r = run_vm_start(&vm, launch, bounds, console[1], background_let_go, b,
 			 b->page);
 	fd_close(&console[1]);
 	if (r == 0)
 		background_follow(b, &vm, console[0]);
+	b->pass = NULL;
+	b->pass_ctx = NULL;
 	fd_close(&console[0]);
 	fd_close(&vm.pidfd);
 	if (r < 0)

@@ -40,7 +40,7 @@ static bool guard_ipv4(const struct ip_rules *rules, const uint8_t *p,
 
 	if (len < FRAME_IP_BYTES || p[0] >> VERSION_SHIFT != 4)
 		return false;
-	head = (p[0] & IPV4_WORDS) * 4u;
+	head = (size_t)(p[0] & IPV4_WORDS) * 4;
 	if (head < FRAME_IP_BYTES)
 		return false;
 	if (!(load_be16(p + 6) & IPV4_OFFSET))

@@ -228,7 +228,8 @@ static int restore_run(struct vm *vm, const struct vm_restore *how,
 
 	vm->waits = !resume;
 	/* It writes the guest's clock, and a handler may take its time. */
-	vm->machine->vcpus.ahead = vm->waits && !how->uffd_path;
+	vm->machine->vcpus.ahead =
+		vm->waits && how->overrides.lease && !how->uffd_path;
 	r = vm_run(vm, true, err);
 
 	if (r < 0)

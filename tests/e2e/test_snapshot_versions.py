@@ -80,7 +80,7 @@ def test_this_number_one_is_read(vmm, unpacked, version):
     clone = restored(vmm, folder)
     try:
         asked(clone, "c 0 8 7", "right")
-    except AssertionError:
+    except (AssertionError, BrokenPipeError):
         log = clone.finish().log
         if OTHER_HOST.search(log):
             pytest.skip(f"made on another host: {log.strip()}")
@@ -161,4 +161,7 @@ def test_of_another_cpu_or_kernel(vmm, unpacked, what):
         words = "another vendor" if what == "vendor" else "lack"
     state.write_text(text)
     seal(state)
-    assert words in refusal(vmm, folder)
+    said = refusal(vmm, folder)
+    if what == "msr" and "lack" in said and "MSR" not in said:
+        pytest.skip(f"made on another host: {said.strip()}")
+    assert words in said

@@ -9,7 +9,8 @@ descriptors are dropped; what a descriptor is of is kept beside the call, for
 the reader of the table.
 
 A call belongs to the phase `run` from the guest's first instruction on, a call
-of the gate from the first wait of its loop on, and before it to `start`.
+of the gate from the first wait of its loop on, and before it to `start`. A
+KVM_RUN that a signal is let in for (KVM_SET_SIGNAL_MASK) runs none.
 """
 
 import re
@@ -198,13 +199,15 @@ def read(lines, pid, libc):
     it counts as such a one of those whose arguments were seen.
     """
     calls, found, runs, gate_runs = whole_calls(lines), Calls(), False, False
-    cut = []
+    cut, ahead = [], set()
     names = {tid: name for tid, name, _ in calls}  # the last one counts
     for tid, _, text in calls:
         call, rest = CALL.match(text).groups()
         ended = not CUT.search(rest)
         args = split(RESULT.sub("", CUT.sub("", rest)))
-        if "KVM_RUN" in args:
+        if "KVM_SET_SIGNAL_MASK" in args:
+            ahead ^= {tid}  # on, then off
+        if "KVM_RUN" in args and tid not in ahead:
             runs = True
         thread = "vmm" if tid == pid else THREADS.get(
             names[tid].split(" ")[0], names[tid])
