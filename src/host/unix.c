@@ -8,11 +8,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
+
+#define LEFT "/dev/fd/"
 
 /* Return: 0, -EINVAL or -ENAMETOOLONG. */
 static int address(struct sockaddr_un *addr, const char *path)
@@ -107,13 +110,19 @@ int unix_connect(const char *path, int limit_ms)
 
 int unix_take_left(const char *name)
 {
-	struct sockaddr_un peer;
+	struct sockaddr_un peer = {0};
 	socklen_t size = sizeof(peer), len = sizeof(int);
-	int type, fd, end = 0;
+	unsigned long number;
+	int type, fd;
+	char *end;
 
-	if (sscanf(name, "/dev/fd/%9d%n", &fd, &end) != 1 || name[end] ||
-	    fd <= STDERR_FILENO)
+	if (strncmp(name, LEFT, strlen(LEFT)) != 0 ||
+	    name[strlen(LEFT)] < '0' || name[strlen(LEFT)] > '9')
 		return -EINVAL;
+	number = strtoul(name + strlen(LEFT), &end, 10);
+	if (*end || number <= STDERR_FILENO || number > INT_MAX)
+		return -EINVAL;
+	fd = (int)number;
 	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
 	    type != SOCK_STREAM ||
 	    getpeername(fd, (struct sockaddr *)&peer, &size) < 0 ||

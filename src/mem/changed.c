@@ -69,7 +69,7 @@ int gmem_changed(const struct gmem *mem, int pagemap, uint64_t *bytes)
 /* Pages of what is plugged; a run begins and ends with a word. */
 static uint64_t changed_marked(const struct gmem_region *region)
 {
-	const uint64_t word = 64 * PAGE_SIZE;
+	const uint64_t word = 64ull * PAGE_SIZE;
 	uint64_t at = 0, end = 0, pages = 0;
 
 	while (gmem_next_plugged(region, &at, &end))

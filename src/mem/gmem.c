@@ -162,10 +162,13 @@ static int map_region(struct gmem_region *r, enum gmem_pages pages, int flags,
 /* A bit for each block. Return: 0 or -ENOMEM. */
 static int gmem_make_blocks(struct gmem_region *r)
 {
+	size_t words;
+
 	if (r->kind != GMEM_HOT)
 		return 0;
-	r->plugged = calloc((r->size / r->block_bytes + 63) / 64,
-			    sizeof(*r->plugged));
+	words = (r->size / r->block_bytes + 63) / 64;
+	assert(words > 0);
+	r->plugged = calloc(words, sizeof(*r->plugged));
 	return r->plugged ? 0 : -ENOMEM;
 }
 

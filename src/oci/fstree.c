@@ -82,6 +82,7 @@ static int fstree_add(struct fstree *tree, struct fs_node *dir,
 	size_t len = strlen(name);
 	struct fs_node *node;
 
+	assert(dir);
 	if (dir->depth == FSTREE_DEPTH_MAX)
 		return -EMLINK;
 	if (tree->nr_nodes == FSTREE_NODES_MAX)

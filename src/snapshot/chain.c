@@ -440,6 +440,7 @@ int snapshot_chain_image(const struct snapshot_paths *paths,
 	struct stat st;
 	int r;
 
+	assert(s);
 	snapshot_identity_of(s, &who);
 	image_init(image, s->memory_bytes, paths->unpack);
 	if (fd_stat(reader->memory_fd, &st) < 0)

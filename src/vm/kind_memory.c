@@ -40,14 +40,16 @@ static int kind_memory_make(struct virtio_slots *slots, size_t i,
 {
 	struct board *board = slots->board;
 	const struct mem_slots set = {kind_memory_set_slot, board};
-	struct mem_dev *m;
+	struct mem_dev *m = NULL;
 	int r = kind_memory_check_slots(board, err);
 
 	(void)i;
-	if (r == 0)
-		r = mem_dev_new(&m, &board->mem, board->env.loop, &set, err);
 	if (r < 0)
 		return r;
+	r = mem_dev_new(&m, &board->mem, board->env.loop, &set, err);
+	if (r < 0)
+		return r;
+	assert(m);
 	r = slots_add_counters(slots, &mem_metric_group, NULL, &m->metrics,
 			       err);
 	if (r < 0) {

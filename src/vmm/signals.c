@@ -161,7 +161,7 @@ static void die_of_bad_call(const siginfo_t *info)
 static void die_of_fault(size_t row, const siginfo_t *info)
 {
 	const struct machine *m = state.vm->machine;
-	const char *path = NULL;
+	const char *path = NULL, *unread = NULL;
 	bool guests;
 	gpa_t gpa;
 
@@ -172,17 +172,18 @@ static void die_of_fault(size_t row, const siginfo_t *info)
 		signals_put(UFFD_GONE "\n");
 		_exit(EXIT_CODE_GENERIC);
 	}
-	if (guests && signals_table[row].sig == SIGBUS)
+	if (guests && signals_table[row].sig == SIGBUS) {
 		path = board_truncated_file(&m->board);
+		unread = board_file_at(&m->board, gpa);
+	}
 	if (path) {
 		signals_put(
 			"A file that guest memory is mapped from was truncated "
 			"while the VM ran: ");
 		signals_put(path);
-	} else if (guests && signals_table[row].sig == SIGBUS &&
-		   (path = board_file_at(&m->board, gpa)) != NULL) {
+	} else if (unread) {
 		signals_put("A page of guest memory cannot be read from ");
-		signals_put(path);
+		signals_put(unread);
 		signals_put(": is its disk in order, and not full?");
 	} else {
 		signals_put("Shutting down after a fault of our own: ");
