@@ -338,33 +338,39 @@ lease_print(const struct lease_vm *o, struct pool_reply *reply, struct err *err)
 	return 0;
 }
 
-int cmd_pool_lease(const struct args_page *page, int argc, char **argv)
+/* Not inlined: what it holds and the command line are too much for one frame.
+ */
+static __attribute__((noinline)) int lease_go(const struct args_page *page,
+					      const struct lease_vm *o,
+					      const char *pool)
 {
 	struct pool_request request = POOL_REQUEST_NEW;
 	struct pool_reply reply = POOL_REPLY_NONE;
-	struct lease_vm o = {0};
-	struct args args;
 	struct err err;
-	bool asked = false;
-	int r = pool_parse(page, argc, argv, 1, &o, &args);
+	int r = lease_fill(&request, o, pool, &err);
+	const bool asked = r == 0;
 
-	if (r != CLI_GO_ON)
-		return r;
-	r = o.name ? pool_check_name(page, o.name) : CLI_GO_ON;
-	if (r != CLI_GO_ON)
-		return r;
-	r = lease_fill(&request, &o, args.words[0], &err);
-	asked = r == 0;
 	if (r == 0)
-		r = pool_ask(&o.asking, &request, &reply, &err);
+		r = pool_ask(&o->asking, &request, &reply, &err);
 	if (r == 0)
-		r = lease_print(&o, &reply, &err);
+		r = lease_print(o, &reply, &err);
 	pool_reply_free(&reply);
 	schema_free(&pool_request_schema, &request);
 	if (r == 0)
 		return 0;
 	return cli_fail(!asked && r == -EINVAL ? CLI_EXIT_USAGE : 1, page,
 			&err);
+}
+
+int cmd_pool_lease(const struct args_page *page, int argc, char **argv)
+{
+	struct lease_vm o = {0};
+	struct args args;
+	int r = pool_parse(page, argc, argv, 1, &o, &args);
+
+	if (r == CLI_GO_ON && o.name)
+		r = pool_check_name(page, o.name);
+	return r == CLI_GO_ON ? lease_go(page, &o, args.words[0]) : r;
 }
 
 /* ---- a lease that is there ---- */

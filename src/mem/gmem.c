@@ -34,11 +34,12 @@ static void assert_regions(const struct gmem *mem)
 /* The first memory slot behind those of all regions. */
 static unsigned int gmem_free_slot(const struct gmem *mem)
 {
-	const struct gmem_region *last = &mem->region[mem->nr_regions - 1];
+	const struct gmem_region *last;
 
-	return mem->nr_regions == 0
-		       ? 0
-		       : last->slot + (unsigned int)gmem_slots(last);
+	if (mem->nr_regions == 0)
+		return 0;
+	last = &mem->region[mem->nr_regions - 1];
+	return last->slot + (unsigned int)gmem_slots(last);
 }
 
 /* A place in the table; maps nothing. */

@@ -96,8 +96,8 @@ static int tail_fill(struct tail *tail)
 int tail_next(struct tail *tail, const char **text, size_t *len)
 {
 	for (;;) {
-		const char *from = tail->in.data + tail->at;
 		const size_t left = tail->in.len - tail->at;
+		const char *from = left ? tail->in.data + tail->at : NULL;
 		const char *feed = left ? memchr(from, '\n', left) : NULL;
 		int r;
 

@@ -190,7 +190,7 @@ def terminal(box):
     t.resize(t.fd, 44, 99)
     t.say(b"until stty size | grep '44 99'; do sleep 1; done\n")
     t.hear(rb"\r\n44 99\r\n")
-    t.say(b"echo ge''tready; sleep 1000\n")
+    t.say(b"sh -c \"echo ge''tready; exec sleep 1000\"\n")
     t.hear(rb"getready\r\n")
     t.say(b"\x03")  # Ctrl-C
     t.say(b"echo code=$?.\n")
