@@ -208,8 +208,10 @@ static inline void driver_save_and_load(struct driver *d, void (*again)(void))
 		ops->save(d->kit.dev, device);
 	ops->destroy(d->kit.dev);
 	again();
-	if (ops->state)
+	if (ops->state) {
 		schedule_check(ops->load(d->kit.dev, device, &err) == 0);
+		schema_free(ops->state, device);
+	}
 	schedule_check(virtio_mmio_load(&d->kit.mmio, &transport, &err) == 0);
 	if (schedule_once_in(2))
 		driver_resume(d);

@@ -157,6 +157,7 @@ static void test_a_holder_dies(void **state)
 		vms_release(&vm);
 	}
 	assert_int_equal(vms_find(&vms, "gone", &vm, NULL), -ENOENT);
+	vms_release(&vm);
 	assert_int_equal(faccessat(vms.fd, "gone", F_OK, 0), -1);
 	die_as_holder("gone", true, true);
 	assert_int_equal(create(&vms, &vm, "gone"), 0);
