@@ -86,6 +86,7 @@ def test_what_is_missing_is_found():
             tracing.Key("run", "vmm", "b(X)"),
             tracing.Key("run", "vmm", "c()"),
             tracing.Key("start", "vmm", "c()"),
+            tracing.Key("start", "vmm", "b()"),  # cut off
             tracing.Key("run", "vcpu", "read()")}
     assert why.without(lines, seen, "musl") == [("run", "vcpu", "read()")]
     assert ("run", "vmm", "c()") in why.without(lines, seen, "glibc")

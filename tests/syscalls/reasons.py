@@ -86,9 +86,19 @@ def why(reasons, key, libc):
     return None
 
 
+def cut(reasons, key, libc):
+    """Its thread was killed before strace had what other calls of it have."""
+    name = key.call[:-1]
+    return key.call.endswith("()") and any(
+        other[:2] == key[:2] and other.call.startswith(name)
+        for reason in reasons if libc in reason.libcs
+        for group in reason.groups for other in group)
+
+
 def without(reasons, seen, libc):
     """The Keys that no line has a reason for."""
-    return sorted(key for key in seen if why(reasons, key, libc) is None)
+    return sorted(key for key in seen if why(reasons, key, libc) is None
+                  and not cut(reasons, key, libc))
 
 
 def stale(reasons, seen, libc):
