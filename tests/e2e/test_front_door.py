@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, ROOT, stock_store
+from conftest import BUILD, ROOT, long_only, stock_store
 
 # Meson writes a log into the build's folder.
 its_own_build = pytest.mark.skipif(not os.access(BUILD, os.W_OK),
@@ -87,6 +87,7 @@ def test_debug_files(build, vmm, tmp_path):
     assert "struct vcpus *set;" in shown
 
 
+@long_only("two builds of their own")
 def test_a_warning_is_no_error_in_a_users_build(tmp_path):
     """A newer compiler says more: that must not end anybody's build."""
     env = {**os.environ, "CC": "gcc -Wpadded"}

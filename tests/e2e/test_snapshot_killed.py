@@ -3,8 +3,8 @@
 
 What is there is the old or the new snapshot, and the same command works
 afterwards and leaves nothing but its result. strace makes the list of calls
-and kills at each. Without VOLT_TEST_LONG=1 a save is killed at each kind of
-call, first and last, and at some others.
+and kills at each. Without VOLT_TEST_LONG=1 it kills at each kind of call, first
+and last, and at some others.
 """
 
 import collections
@@ -42,14 +42,14 @@ def calls_in(trace, begin):
 
 
 def some(calls):
-    """All of them, or the first and last of a kind and each seventh."""
+    """All of them, or the first and last of a kind and each twentieth."""
     if LONG:
         return calls
     by_name = collections.defaultdict(list)
     for name, number in calls:
         by_name[name].append(number)
     ends = {(n, k) for n, ks in by_name.items() for k in (ks[0], ks[-1])}
-    return [c for i, c in enumerate(calls) if c in ends or i % 7 == 0]
+    return [c for i, c in enumerate(calls) if c in ends or i % 20 == 0]
 
 
 def moment(folder):
@@ -86,7 +86,7 @@ def test_killed_at_every_call_of_a_merge(vmm, tmp_path):
     calls = calls_in(trace.read_text(), "base/state.json")
     assert len(calls) > 60
     outcomes = collections.Counter()
-    for name, number in calls:
+    for name, number in some(calls):
         fresh()
         merge("strace", "-f", "-o", trace, "-e",
               f"inject={name}:signal=KILL:when={number}")
@@ -105,7 +105,7 @@ def test_killed_at_every_call_of_a_merge(vmm, tmp_path):
             assert again.returncode == 0, (name, number, left, again.stderr)
             assert sorted(os.listdir(diff)) == NAMES, (name, number, left)
         outcomes["whole" if whole else "diff"] += 1
-    assert outcomes["whole"] > 3 and outcomes["diff"] > 30
+    assert outcomes["whole"] > 3 and outcomes["diff"] > 10
     check_clone(vmm, diff, *checks)
 
 

@@ -162,7 +162,7 @@ def test_killed_at_every_call(vmm, tmp_path):
         calls = [c for c in calls_in(trace.read_text(), "work/state.json")
                  if c[0] not in ("clone3", "execve")]
         chosen = some(calls)
-        for name, number in chosen if LONG else chosen[::3] + chosen[-8:]:
+        for name, number in chosen if LONG else chosen[::4] + chosen[-6:]:
             fresh()
             run("strace", "-f", "-o", trace, "-e",
                 f"inject={name}:signal=KILL:when={number}")
