@@ -116,15 +116,19 @@ def open_folder():
         yield Path(folder)
 
 
+def need_deb():
+    for program in ("dpkg-buildpackage", "dh", "lintian"):
+        if not shutil.which(program):
+            pytest.skip(f"{program} is not installed: tools/deps deb")
+
+
 @long_only("two builds of the package")
 def test_two_builds_give_the_same_bytes(open_folder):
     """As root and as nobody; another folder, umask, time zone, file times."""
     tmp_path = open_folder
     if os.geteuid() != 0:
         pytest.skip("only root is another user, too")
-    for program in ("dpkg-buildpackage", "dh", "lintian"):
-        if not shutil.which(program):
-            pytest.skip(f"{program} is not installed: tools/deps deb")
+    need_deb()
     made = []
     other = tmp_path / "another"
     for user in (0, 65534):
@@ -167,6 +171,7 @@ def test_two_builds_give_the_same_bytes(open_folder):
 def test_the_package_in_a_fresh_root(suite):
     if os.geteuid() != 0:
         pytest.skip("only root makes such a root")
+    need_deb()
     subprocess.run([ROOT / "tests/fresh", "--suite", suite, "deb"],
                    env={**os.environ, "VOLT_BUILD": str(BUILD)},
                    timeout=3600, check=True)
