@@ -312,6 +312,25 @@ gpa_t gmem_room(const struct gmem *mem, uint64_t align)
 	return (end + align - 1) & ~(align - 1);
 }
 
+/* A file that ends before the region, over zeros: a page behind its end would
+ * be SIGBUS. */
+static int map_short_file(struct gmem_region *r, const struct gmem_spec *spec,
+			  enum gmem_pages pages, int flags)
+{
+	int prot = r->read_only ? PROT_READ : PROT_READ | PROT_WRITE;
+	int rc = map_region(r, pages, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p;
+
+	if (rc < 0)
+		return rc;
+	p = mmap(r->hva, spec->file_bytes, prot,
+		 MAP_FIXED | MAP_NORESERVE | flags, spec->fd, spec->off);
+	if (p == MAP_FAILED)
+		return -errno;
+	gmem_advise(p, spec->file_bytes, pages);
+	return 0;
+}
+
 static int gmem_add_mapped(struct gmem *mem, const struct gmem_spec *spec)
 {
 	struct gmem_region *r = gmem_append(mem, spec);
@@ -322,7 +341,9 @@ static int gmem_add_mapped(struct gmem *mem, const struct gmem_spec *spec)
 		r->dirty = calloc(gmem_words(r), sizeof(*r->dirty));
 		rc = r->dirty ? 0 : -ENOMEM;
 	}
-	if (rc == 0)
+	if (rc == 0 && spec->file_bytes > 0)
+		rc = map_short_file(r, spec, mem->pages, flags);
+	else if (rc == 0)
 		rc = map_region(r, mem->pages,
 				spec->fd < 0 ? gmem_flags(mem) : flags,
 				spec->fd, spec->off);
@@ -438,7 +459,8 @@ uint64_t gmem_page(const struct gmem *mem, gpa_t gpa)
 {
 	const struct gmem_region *r = gmem_region_of(mem, gpa);
 
-	return r ? (r->at + gpa - r->gpa) / PAGE_SIZE : UINT64_MAX;
+	return r && r->kind != GMEM_DEVICE ? (r->at + gpa - r->gpa) / PAGE_SIZE
+					   : UINT64_MAX;
 }
 
 int gmem_read(const struct gmem *mem, gpa_t gpa, void *buf, uint64_t len)

@@ -90,6 +90,8 @@ enum gmem_kind {
  * @slot_bytes:	of a memory slot of KVM's: a part of @size; 0: all of it
  * @block_bytes: GMEM_HOT: what is plugged at once, a power of two
  * @fd, @off:	the file that it shows, borrowed; -1: zeros
+ * @file_bytes:	of @fd, less than @size: behind the page of its last byte are
+ *		zeros, which are private; 0: all of it is the file's
  * @shared:	what the guest writes goes to the file
  * @read_only:	the guest may not write
  */
@@ -101,6 +103,7 @@ struct gmem_spec {
 	uint64_t block_bytes;
 	int fd;
 	off_t off;
+	uint64_t file_bytes;
 	bool shared;
 	bool read_only;
 };
@@ -399,13 +402,23 @@ static inline uint64_t gmem_slots(const struct gmem_region *region)
 /* The GMEM_HOT region, of which there is at most one; or NULL. */
 const struct gmem_region *gmem_hot(const struct gmem *mem);
 
+/* The @i-th GMEM_DEVICE region, as they were added; or NULL. */
+static inline const struct gmem_region *gmem_device(const struct gmem *mem,
+						    size_t i)
+{
+	return i < mem->nr_regions - mem->nr_image
+		       ? &mem->region[mem->nr_image + i]
+		       : NULL;
+}
+
 /* Words of a bit per page of @region. */
 static inline uint64_t gmem_words(const struct gmem_region *region)
 {
 	return (region->size / PAGE_SIZE + 63) / 64;
 }
 
-/* Number of the page at @gpa in the image; UINT64_MAX: not RAM. */
+/* Number of the page at @gpa in the image; UINT64_MAX: it is not part of it.
+ */
 uint64_t gmem_page(const struct gmem *mem, gpa_t gpa);
 
 /* True when the page of @gpa was given back since the start. VMM thread. */

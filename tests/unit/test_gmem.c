@@ -436,6 +436,38 @@ static void a_device_region_is_no_part_of_the_image(void **state)
 	assert_int_equal(close(spec.fd), 0);
 }
 
+static void a_file_may_end_before_its_region(void **state)
+{
+	struct gmem_spec spec = {
+		.kind = GMEM_DEVICE,
+		.size = MIB(2),
+		.file_bytes = PAGE_SIZE + 5,
+		.shared = true,
+	};
+	struct gmem mem;
+	struct err err;
+	char byte = 1;
+
+	(void)state;
+	spec.fd = memfd_create("device", MFD_CLOEXEC);
+	assert_true(spec.fd >= 0);
+	assert_int_equal(ftruncate(spec.fd, PAGE_SIZE + 5), 0);
+	assert_int_equal(gmem_init(&mem, MIB(16), GMEM_PAGES_DEFAULT, &err), 0);
+	assert_null(gmem_device(&mem, 0));
+	spec.gpa = gmem_room(&mem, MIB(2));
+	assert_int_equal(gmem_add(&mem, &spec, &err), 0);
+	assert_ptr_equal(gmem_device(&mem, 0), &mem.region[1]);
+	assert_null(gmem_device(&mem, 1));
+	assert_int_equal(gmem_page(&mem, spec.gpa), UINT64_MAX);
+	assert_int_equal(gmem_write(&mem, spec.gpa + PAGE_SIZE + 4, "z", 1), 0);
+	assert_int_equal(pread(spec.fd, &byte, 1, PAGE_SIZE + 4), 1);
+	assert_int_equal(byte, 'z');
+	assert_int_equal(gmem_write(&mem, spec.gpa + MIB(2) - 1, "q", 1), 0);
+	assert_int_equal(lseek(spec.fd, 0, SEEK_END), PAGE_SIZE + 5);
+	gmem_fini(&mem);
+	assert_int_equal(close(spec.fd), 0);
+}
+
 static void regions_have_a_place_or_are_refused(void **state)
 {
 	struct gmem_spec spec = {
@@ -480,6 +512,7 @@ int main(void)
 		cmocka_unit_test(runs_of_plugged_blocks_are_walked),
 		cmocka_unit_test(blocks_of_tracked_memory_are_noted),
 		cmocka_unit_test(a_device_region_is_no_part_of_the_image),
+		cmocka_unit_test(a_file_may_end_before_its_region),
 		cmocka_unit_test(regions_have_a_place_or_are_refused),
 	};
 
