@@ -58,50 +58,55 @@ static bool same_file(int a, int b)
 
 /* ---- who has it ---- */
 
-/* Another drive of this VM has the file, unless it is @except. */
-static const char *own_holder(const struct vm_config *config, int fd,
-			      const char *except)
+/* Another device of this VM has the file. Return: its id; NULL: none. */
+static const char *own_holder(const struct vm_config *config,
+			      const struct file_claim *claim, const char **what)
 {
+	*what = "drive";
 	for (size_t i = 0; i < config->nr_drives; i++) {
 		const struct drive_config *d = &config->drives[i];
 
-		if (strcmp(d->drive_id, except) != 0 && same_file(d->fd, fd))
+		if (strcmp(d->drive_id, claim->id) != 0 &&
+		    same_file(d->fd, claim->fd))
 			return d->drive_id;
 	}
 	return NULL;
 }
 
-static void drive_lock_find_holder(const struct vm_config *config, int fd,
-				   const char *except, char *text, size_t size)
+static void drive_lock_find_holder(const struct vm_config *config,
+				   const struct file_claim *claim, char *text,
+				   size_t size)
 {
-	const char *own = own_holder(config, fd, except);
+	const char *what;
+	const char *own = own_holder(config, claim, &what);
 
 	if (own)
-		(void)snprintf(text, size, " by drive %.64s of this VM", own);
+		(void)snprintf(text, size, " by %s %.64s of this VM", what,
+			       own);
 	else
-		holder_of_lock(config->opener, fd, text, size);
+		holder_of_lock(config->opener, claim->fd, text, size);
 }
 
 /* ---- claims ---- */
 
 static int conflict(const struct vm_config *config,
-		    const struct drive_config *drive, const char *path,
-		    const char *holder, struct err *err)
+		    const struct file_claim *claim, const char *holder,
+		    struct err *err)
 {
-	const char *what = drive->is_read_only
-				   ? "which is written to"
-				   : "and this VM would write to it";
+	const char *what = claim->read_only ? "which is written to"
+					    : "and this VM would write to it";
 
 	if (config->lock_drives)
 		return err_set(err, -EBUSY,
-			       "Drive %s: %s is in use%s, %s; give each VM a "
+			       "%s %s: %s is in use%s, %s; give each VM a "
 			       "copy of its own",
-			       drive->drive_id, path,
+			       claim->what, claim->id, claim->path,
 			       holder[0] ? holder : " by another process",
 			       what);
-	log_warn("Drive %s: %s is shared: it is in use%s, %s", drive->drive_id,
-		 path, holder[0] ? holder : " by another process",
-		 drive->is_read_only ? what : "and this VM may write to it");
+	log_warn("%s %s: %s is shared: it is in use%s, %s", claim->what,
+		 claim->id, claim->path,
+		 holder[0] ? holder : " by another process",
+		 claim->read_only ? what : "and this VM may write to it");
 	return 0;
 }
 
@@ -124,27 +129,50 @@ static int outwait_ghost(int fd, int type, int steps)
 
 /* @steps: how long to wait for a lock that no process seems to have. */
 static int claim_file(const struct vm_config *config,
-		      const struct drive_config *drive, const char *path,
-		      int fd, int steps, bool *locked, struct err *err)
+		      const struct file_claim *claim, int steps, bool *locked,
+		      struct err *err)
 {
-	int type = drive->is_read_only ? F_RDLCK : F_WRLCK;
-	int r = set_lock(fd, type);
+	int type = claim->read_only ? F_RDLCK : F_WRLCK;
+	int r = set_lock(claim->fd, type);
 	char holder[HOLDER_MAX];
 
 	if (is_held(r)) {
-		drive_lock_find_holder(config, fd, drive->drive_id, holder,
-				       sizeof(holder));
+		drive_lock_find_holder(config, claim, holder, sizeof(holder));
 		if (!holder[0])
-			r = outwait_ghost(fd, type, steps);
+			r = outwait_ghost(claim->fd, type, steps);
 	}
 	*locked = r == 0;
 	if (is_held(r))
-		return conflict(config, drive, path, holder, err);
+		return conflict(config, claim, holder, err);
 	if (r < 0)
-		log_info("Drive %s: no lock on %s (%s): nobody is warned of "
+		log_info("%s %s: no lock on %s (%s): nobody is warned of "
 			 "another VM that uses it",
-			 drive->drive_id, path, err_name(r));
+			 claim->what, claim->id, claim->path, err_name(r));
 	return 0;
+}
+
+static struct file_claim claim_of(const struct drive_config *drive,
+				  const char *path, int fd)
+{
+	return (struct file_claim){
+		.what = "Drive",
+		.id = drive->drive_id,
+		.path = path,
+		.fd = fd,
+		.read_only = drive->is_read_only,
+	};
+}
+
+/* Before the guest runs: who had the file may just have ended. */
+static int patience(const struct vm_config *config)
+{
+	return config->lock_drives ? GHOST_STEPS : GHOST_STEPS_OF_A_WARNING;
+}
+
+int file_lock(const struct vm_config *config, const struct file_claim *claim,
+	      bool *locked, struct err *err)
+{
+	return claim_file(config, claim, patience(config), locked, err);
 }
 
 int drive_claim(const struct vm_config *config,
@@ -152,14 +180,15 @@ int drive_claim(const struct vm_config *config,
 		struct drive_claim *claim, struct err *err)
 {
 	bool same = drive->locked && same_file(lock_of(drive), fd);
+	const struct file_claim whose = claim_of(drive, path, fd);
 
 	if (same && drive->pending)
 		(void)set_lock(lock_of(drive), F_UNLCK);
 	claim->keeps = same && !drive->pending;
 	claim->locked = claim->keeps;
-	return claim->keeps ? 0
-			    : claim_file(config, drive, path, fd, 0,
-					 &claim->locked, err);
+	return claim->keeps
+		       ? 0
+		       : claim_file(config, &whose, 0, &claim->locked, err);
 }
 
 void drive_claim_take(struct drive_config *drive,
@@ -176,12 +205,12 @@ void drive_claim_take(struct drive_config *drive,
 int drive_lock(const struct vm_config *config, struct drive_config *drive,
 	       struct drive_config *old, struct err *err)
 {
+	const struct file_claim claim =
+		claim_of(drive, drive->path_on_host, drive->fd);
+
 	if (old && old->locked && same_file(lock_of(old), drive->fd))
 		(void)set_lock(lock_of(old), F_UNLCK);
-	return claim_file(config, drive, drive->path_on_host, drive->fd,
-			  config->lock_drives ? GHOST_STEPS
-					      : GHOST_STEPS_OF_A_WARNING,
-			  &drive->locked, err);
+	return file_lock(config, &claim, &drive->locked, err);
 }
 
 void drive_unlock(struct drive_config *drive, struct drive_config *old)

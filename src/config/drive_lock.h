@@ -46,6 +46,29 @@
 #include "config/config.h"
 
 /**
+ * struct file_claim - a file that is not another's
+ * @what, @id:	whose it is, in messages: "Drive", "rootfs"
+ * @read_only:	the VM only reads it, as others may
+ */
+struct file_claim {
+	const char *what;
+	const char *id;
+	const char *path;
+	int fd;
+	bool read_only;
+};
+
+/**
+ * file_lock() - lock a file before the guest runs
+ * @locked:	the lock is there; it goes when claim->fd is closed
+ *
+ * Return: 0, also when somebody else has it and that was only worth a warning;
+ * -EBUSY with a sentence.
+ */
+int file_lock(const struct vm_config *config, const struct file_claim *claim,
+	      bool *locked, struct err *err) __must_check;
+
+/**
  * struct drive_claim - what comes of a drive that takes another file
  * @locked:	the file is ours
  * @keeps:	it is the file that the drive has: so is the lock
