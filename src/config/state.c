@@ -98,25 +98,41 @@ static void state_describe(struct description *d)
 
 /* ---- save ---- */
 
-/* Copies of the drives, of which only the paths are owned: absolute ones, for
- * who restores works in another directory. Where this process's own is gone
- * they stay as they are. */
-static struct drive_config *drives_from_anywhere(const struct vm_config *config)
+/* Copies of a list's items, of which only what they are on the host is owned:
+ * absolute paths, for who restores works in another directory. Where this
+ * process's own is gone they stay as they are. */
+static char *state_from_anywhere(const struct vm_config *config,
+				 const struct config_part *part, bool *failed)
 {
 	const char *here = config->folder;
-	struct drive_config *drives =
-		calloc(config->nr_drives + 1, sizeof(*drives));
+	size_t bytes = part->whole->size, nr;
+	const char *items = config_part_items(part, config, &nr);
+	char *copies = calloc(nr + 1, bytes);
 
-	for (size_t i = 0; drives && i < config->nr_drives; i++) {
-		const char *path = config->drives[i].path_on_host;
-		bool whole = !here || path[0] == '/';
+	*failed = *failed || !copies;
+	for (size_t i = 0; copies && i < nr; i++) {
+		char **path =
+			(char **)(void *)(copies + i * bytes + part->host);
+		bool whole;
 
-		drives[i] = config->drives[i];
-		if (asprintf(&drives[i].path_on_host, "%s%s%s",
-			     whole ? "" : here, whole ? "" : "/", path) < 0)
-			drives[i].path_on_host = NULL;
+		memcpy(copies + i * bytes, items + i * bytes, bytes);
+		whole = !here || (*path)[0] == '/';
+		if (asprintf(path, "%s%s%s", whole ? "" : here,
+			     whole ? "" : "/", *path) < 0) {
+			*path = NULL;
+			*failed = true;
+		}
 	}
-	return drives;
+	return copies;
+}
+
+static void state_free_copies(const struct config_part *part, char *copies,
+			      size_t nr)
+{
+	for (size_t i = 0; copies && i < nr; i++)
+		free(*(char **)(void *)(copies + i * part->whole->size +
+					part->host));
+	free(copies);
 }
 
 static void state_encode(const struct vm_config *config, struct buf *out)
@@ -134,18 +150,14 @@ static void state_encode(const struct vm_config *config, struct buf *out)
 
 void config_state_encode(const struct vm_config *config, struct buf *out)
 {
-	struct drive_config *drives = drives_from_anywhere(config);
+	char *drives =
+		state_from_anywhere(config, &config_part_drives, &out->failed);
 	struct vm_config copy = *config;
 
-	out->failed = out->failed || !drives;
-	for (size_t i = 0; drives && i < config->nr_drives; i++)
-		out->failed = out->failed || !drives[i].path_on_host;
-	copy.drives = drives;
+	copy.drives = (struct drive_config *)(void *)drives;
 	if (!out->failed)
 		state_encode(&copy, out);
-	for (size_t i = 0; drives && i < config->nr_drives; i++)
-		free(drives[i].path_on_host);
-	free(drives);
+	state_free_copies(&config_part_drives, drives, config->nr_drives);
 }
 
 /* ---- restore ---- */
