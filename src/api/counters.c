@@ -12,6 +12,7 @@
 #include "dev/i8042.h"
 #include "dev/mem.h"
 #include "dev/net.h"
+#include "dev/pmem.h"
 #include "dev/rng.h"
 #include "dev/serial.h"
 #include "dev/vsock.h"
@@ -122,9 +123,7 @@ static const struct place {
 	{.name = "signals"},
 	{.group = &vsock_metric_group},
 	{.group = &rng_metric_group},
-	{.name = "pmem",
-	 .names = NAMES("activate_fails", "cfg_fails", "event_fails",
-			"queue_event_count")},
+	{.group = &pmem_metric_group},
 	{.group = &interrupts_metric_group},
 	{.group = &mem_metric_group},
 };

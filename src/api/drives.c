@@ -7,6 +7,7 @@
  */
 #include "config/drives.h"
 #include "api/resource.h"
+#include "config/pmem.h"
 #include "vm/live.h"
 
 #include <errno.h>
@@ -82,6 +83,11 @@ static int drives_put(struct api_call *call)
 
 	if (api_started(call->api))
 		return drives_hot_plug(call);
+	if (body->is_root_device && pmems_have_root(config))
+		return err_set(call->err, -EEXIST,
+			       "Drive config error: Attempt to add block as a "
+			       "root device while the root device defined as a "
+			       "pmem device");
 	r = check_form(call, body);
 	if (r < 0)
 		return r;

@@ -307,6 +307,28 @@ struct memory_hotplug_config {
 	uint32_t slot_size_mib;
 };
 
+/**
+ * struct pmem_config - a file that is memory of the guest (pmem.h)
+ * @rate_limiter:	as it was set; GET shows it, like Firecracker's
+ * @limits:	what PATCH made of it
+ * @fd:		of path_on_host; -1: it could not be opened yet
+ * @why:	-errno of that, or 0
+ * @size:	of the file when it was made ready, bytes; 0: it is not
+ * @locked:	nobody else may use the file
+ */
+struct pmem_config {
+	char *id;
+	char *path_on_host;
+	bool root_device;
+	bool read_only;
+	struct rate_limiter_config rate_limiter;
+	struct rate_limiter_config limits;
+	int fd;
+	int why;
+	uint64_t size;
+	bool locked;
+};
+
 enum config_mmds_version {
 	CONFIG_MMDS_V1,
 	CONFIG_MMDS_V2, /* with session tokens */
@@ -334,6 +356,7 @@ struct mmds_config {
  * @folder:	that the process works in, as it was at the start; NULL: it is
  *		gone
  * @drives:	the root device first, then in the order in which they were set
+ * @pmems:	in that order
  * @nets:	in that order
  * @entry:	protocol by which an ELF kernel is entered
  * @lock_drives: a drive's file that somebody else uses is refused, not only
@@ -353,6 +376,8 @@ struct vm_config {
 	struct serial_config serial;
 	struct drive_config *drives;
 	size_t nr_drives;
+	struct pmem_config *pmems;
+	size_t nr_pmems;
 	struct net_config *nets;
 	size_t nr_nets;
 	struct vsock_config vsock;

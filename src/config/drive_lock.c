@@ -62,6 +62,14 @@ static bool same_file(int a, int b)
 static const char *own_holder(const struct vm_config *config,
 			      const struct file_claim *claim, const char **what)
 {
+	*what = "pmem";
+	for (size_t i = 0; i < config->nr_pmems; i++) {
+		const struct pmem_config *p = &config->pmems[i];
+
+		if (p->locked && p->fd != claim->fd &&
+		    same_file(p->fd, claim->fd))
+			return p->id;
+	}
 	*what = "drive";
 	for (size_t i = 0; i < config->nr_drives; i++) {
 		const struct drive_config *d = &config->drives[i];

@@ -28,6 +28,7 @@ struct config_overrides;
  * @always:	shown and saved also when it is not set: it has defaults
  * @host_own:	what this process was told stays when a snapshot is loaded
  * @required:	a config file must have it
+ * @newer:	of a list: an older state may not have it
  * @init:	an empty struct, or item; NULL: zeros
  * @open:	a restored @item: open what it names; may be NULL
  * @close:	closes and frees what a struct or item holds, and empties it
@@ -48,6 +49,7 @@ struct config_part {
 	bool always;
 	bool host_own;
 	bool required;
+	bool newer;
 	void (*init)(void *item);
 	int (*open)(struct vm_config *config, void *item, unsigned int index,
 		    const struct config_overrides *overrides, struct err *err);
@@ -67,7 +69,8 @@ struct config_part {
 	PART(mmds) \
 	PART(entropy) \
 	PART(balloon) \
-	PART(memory_hotplug)
+	PART(memory_hotplug) \
+	PART(pmems)
 
 #define CONFIG_ONE_PART(name_)     +1
 #define CONFIG_PART_EXTERN(name_) \
@@ -93,11 +96,13 @@ extern const struct schema_object config_mmds;
 extern const struct schema_object config_entropy;
 extern const struct schema_object config_balloon;
 extern const struct schema_object config_memory_hotplug;
+extern const struct schema_object config_pmem;
 
 /* Bodies of PATCH. */
 extern const struct schema_object config_machine_patch;
 extern const struct schema_object config_drive_patch;
 extern const struct schema_object config_net_patch;
+extern const struct schema_object config_pmem_patch;
 extern const struct schema_object config_balloon_patch;
 extern const struct schema_object config_balloon_stats_patch;
 

@@ -47,7 +47,7 @@ static void describe_list(struct description *d, size_t i)
 	d->fields[i] = (struct schema_field){
 		.name = part->saved,
 		.type = SCHEMA_LIST,
-		.saved = SCHEMA_REQUIRED,
+		.saved = part->newer ? 0 : SCHEMA_REQUIRED,
 		.offset = (uint32_t)(offsetof(struct config_state, lists) +
 				     i * sizeof(struct schema_list)),
 		.size = sizeof(struct schema_list),
@@ -152,12 +152,16 @@ void config_state_encode(const struct vm_config *config, struct buf *out)
 {
 	char *drives =
 		state_from_anywhere(config, &config_part_drives, &out->failed);
+	char *pmems =
+		state_from_anywhere(config, &config_part_pmems, &out->failed);
 	struct vm_config copy = *config;
 
 	copy.drives = (struct drive_config *)(void *)drives;
+	copy.pmems = (struct pmem_config *)(void *)pmems;
 	if (!out->failed)
 		state_encode(&copy, out);
 	state_free_copies(&config_part_drives, drives, config->nr_drives);
+	state_free_copies(&config_part_pmems, pmems, config->nr_pmems);
 }
 
 /* ---- restore ---- */

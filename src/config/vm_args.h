@@ -69,6 +69,16 @@
 			"several times" MORE,                              \
 		__VA_ARGS__,                                               \
 	}
+#define VM_ARG_PMEM(MORE, ...)                                               \
+	{                                                                    \
+		.name = "pmem",                                              \
+		.kind = ARG_LIST,                                            \
+		.value = CONFIG_PMEM_WORDS(CONFIG_WORD_USAGE),               \
+		.help = "a file as memory of the guest, which its kernel "   \
+			"sees as /dev/pmem0 (virtio-pmem); root: it is the " \
+			"root file system; may be given several times" MORE, \
+		__VA_ARGS__,                                                 \
+	}
 #define VM_ARG_NET(MORE, ...)                                                 \
 	{                                                                     \
 		.name = "net",                                                \

@@ -28,6 +28,12 @@
 	N("engine", NULL, io_engine, "[,engine=async]") \
 	N("cache", NULL, cache_type, "[,cache=unsafe]")
 
+#define CONFIG_PMEM_WORDS(N)                    \
+	N("", "path", path_on_host, "PATH")     \
+	N("ro", NULL, read_only, "[,ro]")       \
+	N("root", NULL, root_device, "[,root]") \
+	N("id", "id", id, "[,id=ID]")
+
 #define CONFIG_NET_WORDS(N)                                  \
 	N("tap", "tap", host_dev_name, "tap=NAME")           \
 	N("socket", "socket", host_dev_name, "|socket=PATH") \
@@ -91,6 +97,15 @@ int config_words_parse(const struct config_words *words, const char *text,
  * Return: 0 or -errno with a sentence.
  */
 int config_disk_set(const char *text, unsigned int index, bool root,
+		    struct vm_config *config, struct err *err) __must_check;
+
+/**
+ * config_pmem_set() - one --pmem of the command line
+ * @index:	of it; unless it names another, the id is "pmem<index>"
+ *
+ * Return: 0 or -errno with a sentence.
+ */
+int config_pmem_set(const char *text, unsigned int index,
 		    struct vm_config *config, struct err *err) __must_check;
 
 /**

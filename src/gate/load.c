@@ -82,7 +82,8 @@ static void end_text(struct buf *text)
 		text->len--;
 }
 
-/* A device of which there are several. @asked: only a request has @path. */
+/* A device of which there are several. @in_request: NULL: it gets no other
+ * path. @asked: only a request has @path. */
 struct list {
 	const char *in_state;
 	const char *in_request;
@@ -93,6 +94,10 @@ struct list {
 
 static const struct list drives = {
 	"drives", "drive_overrides", "drive_id", "path_on_host", false,
+};
+
+static const struct list pmems = {
+	"pmems", NULL, "id", "path_on_host", false,
 };
 
 static const struct list overlays = {
@@ -114,6 +119,8 @@ static int load_override(const struct need_request *request,
 	bool first = true;
 	int r;
 
+	if (!list->in_request)
+		return 0;
 	need_body(request, &json, &err);
 	r = member_find(&json, list->in_request);
 	if (r <= 0 || json_peek(&json) != JSON_AT_ARRAY)
@@ -242,6 +249,9 @@ static int load_find(struct load *load, const struct need_request *request,
 	case PATH_DISK:
 	case PATH_DISK_RO:
 		return name_of_device(load, request, &drives, index, path);
+	case PATH_PMEM:
+	case PATH_PMEM_RO:
+		return name_of_device(load, request, &pmems, index, path);
 	case PATH_OVERLAY:
 		return name_of_device(load, request, &overlays, index, path);
 	case PATH_TAP:

@@ -48,6 +48,8 @@ enum path_role {
 	PATH_INITRD,
 	PATH_DISK,    /* to read and write */
 	PATH_DISK_RO, /* to read only */
+	PATH_PMEM,    /* to be mapped, to read and write */
+	PATH_PMEM_RO, /* to be mapped, to read only */
 	PATH_LOG,
 	PATH_METRICS,
 	PATH_SERIAL,

@@ -42,6 +42,11 @@ static const struct path_sentence say_disk[] = {
 	{0, BACKING, "Cannot open the disk {path}: {why}{hint}"},
 };
 
+static const struct path_sentence say_pmem[] = {
+	{0, "Error accessing backing file: {os}",
+	 "Cannot open the file {path}: {why}{hint}"},
+};
+
 static const struct path_sentence say_log[] = {
 	{0, "Failed to open target file: {os}",
 	 "cannot write the log to {path}: {why}"},
@@ -211,6 +216,11 @@ static const struct path_sentence say_pagemap[] = {
 	.unset_nonblock = true, .no_kernels = true, .claimed = true,           \
 	.say = say_disk
 
+/* A block device has no size to map by. */
+#define PMEM                                                       \
+	.types = PATH_REG, .wrong = -EINVAL, .wrong_dir = -EISDIR, \
+	.no_kernels = true, .say = say_pmem
+
 #define APPEND .flags = O_RDWR | O_APPEND | O_CREAT, .mode = 0644
 
 const struct path_rule path_rules[PATH_NR] = {
@@ -219,6 +229,8 @@ const struct path_rule path_rules[PATH_NR] = {
 	/* Without O_NONBLOCK afterwards: io_uring would answer EAGAIN. */
 	[PATH_DISK] = {.flags = O_RDWR, DISK},
 	[PATH_DISK_RO] = {.flags = O_RDONLY, DISK},
+	[PATH_PMEM] = {.flags = O_RDWR, PMEM},
+	[PATH_PMEM_RO] = {.flags = O_RDONLY, PMEM},
 	/* For both directions: a FIFO then needs no reader. */
 	[PATH_LOG] = {APPEND, .say = say_log},
 	[PATH_METRICS] = {APPEND, .say = say_metrics},

@@ -5,6 +5,7 @@
 #include "vm/board.h"
 
 #include "base/fd.h"
+#include "config/pmem.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -45,6 +46,30 @@ bool board_hot(const struct vm_config *config, struct gmem_spec *spec)
 		.fd = -1,
 	};
 	return hot->present;
+}
+
+/* What the guest stores is the file's; all clones that may only read share its
+ * page cache. */
+int board_add_pmems(struct board *board, struct err *err)
+{
+	const struct vm_config *config = board->env.config;
+	int r = 0;
+
+	for (size_t i = 0; i < config->nr_pmems && r == 0; i++) {
+		const struct pmem_config *pmem = &config->pmems[i];
+		const struct gmem_spec spec = {
+			.kind = GMEM_DEVICE,
+			.gpa = gmem_room(&board->mem, PMEM_ALIGN),
+			.size = pmem_region_bytes(pmem),
+			.fd = pmem->fd,
+			.file_bytes = pmem->size,
+			.shared = true,
+			.read_only = pmem->read_only,
+		};
+
+		r = gmem_add(&board->mem, &spec, err);
+	}
+	return r;
 }
 
 int board_note_file(struct board_file *file, int fd, const char *path,
@@ -97,6 +122,7 @@ int board_give_memory(struct board *board, struct err *err)
 
 const char *board_truncated_file(const struct board *board)
 {
+	const struct vm_config *config = board->env.config;
 	struct stat st;
 
 	for (size_t i = 0; i < BOARD_FILES; i++) {
@@ -106,13 +132,26 @@ const char *board_truncated_file(const struct board *board)
 		    st.st_size < file->size)
 			return file->path;
 	}
+	for (size_t i = 0; i < config->nr_pmems; i++) {
+		const struct pmem_config *pmem = &config->pmems[i];
+
+		if (pmem->size > 0 && fd_stat(pmem->fd, &st) == 0 &&
+		    (uint64_t)st.st_size < pmem->size)
+			return pmem->path_on_host;
+	}
 	return pager_truncated(&board->pager);
 }
 
 const char *board_file_at(const struct board *board, gpa_t gpa)
 {
 	const struct gmem_file *mapped = gmem_file_at(&board->mem, gpa);
+	const struct gmem_region *region = gmem_region_of(&board->mem, gpa);
 	int fd = mapped ? mapped->fd : -1;
+
+	if (region && region->kind == GMEM_DEVICE)
+		return board->env.config
+			->pmems[region - gmem_device(&board->mem, 0)]
+			.path_on_host;
 
 	if (fd < 0)
 		return NULL;

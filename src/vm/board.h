@@ -57,6 +57,15 @@ enum gmem_pages board_pages_of(enum config_huge_pages huge);
 bool board_hot(const struct vm_config *config, struct gmem_spec *spec);
 
 /**
+ * board_add_pmems() - the files of the configuration that are memory
+ *
+ * Behind all other memory, in the order of the configuration: guest ABI.
+ *
+ * Return: 0 or -errno with a sentence.
+ */
+int board_add_pmems(struct board *board, struct err *err) __must_check;
+
+/**
  * board_note_file() - guest memory is mapped from @fd
  * @fd:		-1: it is not
  *

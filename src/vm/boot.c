@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "boot/loader.h"
 #include "config/drives.h"
+#include "config/pmem.h"
 #include "vm/template.h"
 #include "vm/template_static.h"
 
@@ -66,6 +67,8 @@ static int vm_boot_load(struct board *board, struct boot_entry *entry,
 		r = err_set(err, -E2BIG,
 			    "The partuuid of the root device is too long for "
 			    "a kernel command line");
+	if (r == 0 && !root[0])
+		pmems_root_words(c, root, sizeof(root));
 	if (r == 0)
 		r = gmem_init(&board->mem, MIB(c->machine.mem_size_mib),
 			      board_pages_of(c->machine.huge_pages), err);
@@ -84,7 +87,7 @@ static int vm_boot_load(struct board *board, struct boot_entry *entry,
 	/* No table speaks of it: the driver tells the kernel. */
 	if (r == 0 && board_hot(c, &hot))
 		r = gmem_add(&board->mem, &hot, err);
-	return r;
+	return r == 0 ? board_add_pmems(board, err) : r;
 }
 
 static int make_vm(struct board *board, struct err *err)

@@ -122,6 +122,27 @@ static bool end_lost_memory(struct exits *exits, struct kvm_vcpu *vcpu,
 		      detail);
 }
 
+/* Memory that the guest may only read: KVM brings a store to it here. */
+static bool is_read_only(const struct board *board, uint64_t addr)
+{
+	const struct gmem_region *region = gmem_region_of(&board->mem, addr);
+
+	return region && region->read_only;
+}
+
+static bool drop_store(struct exits *exits, struct kvm_vcpu *vcpu,
+		       uint64_t addr)
+{
+	const char *path = board_file_at(exits->board, addr);
+
+	metric_inc(&exits->counters.exit_mmio_write);
+	log_guest(LOG_WARN,
+		  "vCPU %u: a store to %#llx is dropped: the guest may only "
+		  "read %s",
+		  vcpu->id, (unsigned long long)addr, path ? path : "there");
+	return true;
+}
+
 static bool on_mmio(struct exits *exits, struct kvm_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
@@ -131,6 +152,8 @@ static bool on_mmio(struct exits *exits, struct kvm_vcpu *vcpu)
 	uint32_t len = run->mmio.len;
 	uint64_t begin = now_ns();
 
+	if (run->mmio.is_write && is_read_only(board, addr))
+		return drop_store(exits, vcpu, addr);
 	if (gmem_overlaps(&board->mem, addr, len))
 		return end_lost_memory(exits, vcpu, addr, VM_END_MMIO_IN_RAM);
 	if (len > sizeof(run->mmio.data))

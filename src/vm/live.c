@@ -9,6 +9,7 @@
 #include "dev/blk.h"
 #include "dev/mem.h"
 #include "dev/net.h"
+#include "dev/pmem.h"
 #include "dev/vsock.h"
 #include "vm/machine.h"
 
@@ -167,6 +168,24 @@ struct mem_dev *live_memory(struct vm *vm)
 	struct virtio_dev *dev = live_find(vm, &virtio_kind_memory, 0);
 
 	return dev ? container_of(dev, struct mem_dev, dev) : NULL;
+}
+
+/* ---- files that are memory ---- */
+
+void live_pmem_set_limits(struct vm *vm, struct pmem_config *pmem,
+			  const struct rate_limiter_config *limiter)
+{
+	size_t i = (size_t)(pmem - vm->config.pmems);
+	struct virtio_dev *dev = live_find(vm, &virtio_kind_pmem, i);
+	struct pmem *p;
+
+	/* A started VM has a device for each file. */
+	assert(dev);
+	p = container_of(dev, struct pmem, dev);
+	virtio_dev_enter(dev);
+	slots_set_limits(&p->limiter, limiter);
+	virtio_dev_leave(dev);
+	rate_limiter_config_update(&pmem->limits, limiter);
 }
 
 /* ---- the socket device ---- */

@@ -31,6 +31,10 @@ int live_drive_set_file(struct vm *vm, struct drive_config *drive,
 void live_drive_set_limits(struct vm *vm, struct drive_config *drive,
 			   const struct rate_limiter_config *limiter);
 
+/* Likewise of a file that is memory. */
+void live_pmem_set_limits(struct vm *vm, struct pmem_config *pmem,
+			  const struct rate_limiter_config *limiter);
+
 /* The counters update_count and update_fails of a started VM's drive. */
 void live_drive_count_update(struct vm *vm, const struct drive_config *drive,
 			     bool failed);

@@ -163,6 +163,8 @@ static int restore_machine(struct machine *m, struct machine_source *src,
 	steps_end(steps, "checks against this host");
 	r = src->uffd ? memory_by_uffd(m, src, err)
 		      : memory_from_file(m, src, err);
+	if (r == 0)
+		r = board_add_pmems(&m->board, err);
 	steps_end(steps, "memory mmap");
 	if (r == 0)
 		r = board_make_vm(&m->board, err);

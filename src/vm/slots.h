@@ -48,7 +48,8 @@ struct virtio_kind {
 	KIND(net) \
 	KIND(vsock) \
 	KIND(entropy) \
-	KIND(memory)
+	KIND(memory) \
+	KIND(pmem)
 
 #define VIRTIO_KIND_EXTERN(name_) \
 	extern const struct virtio_kind virtio_kind_##name_;

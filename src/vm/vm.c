@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "config/override.h"
 #include "config/parts.h"
+#include "config/pmem.h"
 #include "host/stream.h"
 #include "mem/changed.h"
 #include "sandbox/stage.h"
@@ -212,6 +213,8 @@ int vm_new_machine(struct vm *vm, struct machine **out, struct err *err)
 
 	int r = set_up_mmds(vm, err);
 
+	if (r == 0)
+		r = pmems_ready(&vm->config, err);
 	vm_look_at_host(vm);
 	return r < 0 ? r : machine_new(out, &env, err);
 }

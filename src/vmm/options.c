@@ -9,6 +9,7 @@
 #include "vmm/options.h"
 
 #include "api/api.h"
+#include "config/pmem.h"
 #include "config/words.h"
 #include "vmm/page.h"
 
@@ -229,9 +230,12 @@ int options_apply(const struct options *opts, struct vm_config *config,
 		config->machine.dirty_ring = opts->dirty_ring;
 		config->machine.present = true;
 	}
+	for (unsigned int i = 0; i < opts->pmems.nr && r == 0; i++)
+		r = config_pmem_set(opts->pmems.text[i], i, config, err);
 	for (unsigned int i = 0; i < opts->disks.nr && r == 0; i++)
 		r = config_disk_set(opts->disks.text[i], i,
-				    i == 0 && opts->kernel && !opts->initrd,
+				    i == 0 && opts->kernel && !opts->initrd &&
+					    !pmems_have_root(config),
 				    config, err);
 	for (unsigned int i = 0; i < opts->nets.nr && r == 0; i++)
 		r = config_net_set(opts->nets.text[i], i, config, err);

@@ -106,6 +106,7 @@ struct options {
 	enum options_clock clock;
 	struct arg_list allow;
 	struct arg_list disks;
+	struct arg_list pmems;
 	struct arg_list nets;
 };
 

@@ -35,6 +35,7 @@ static const struct arg vmm_page_args[] = {
 	VM_ARG_DISK("; with --restore ID=PATH: another file for a drive of the "
 		    "snapshot",
 		    AT(disks)),
+	VM_ARG_PMEM("", AT(pmems), .forbids = "restore"),
 	VM_ARG_NET("; with --restore ID=TAP: another tap", AT(nets)),
 	VM_ARG_VSOCK("; with --restore SOCKET: another path", AT(vsock)),
 	{"irqchip", "split|full",

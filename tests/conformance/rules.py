@@ -5,9 +5,7 @@ import json
 import re
 
 # Resources that volt-vmm does not offer yet, by the first token of the path.
-WAITING = {
-    "pmem": "pmem devices",
-}
+WAITING = {}
 
 # Keys of GET /vm/config that such a resource fills.
 CONFIG_KEYS = {
@@ -26,9 +24,7 @@ CONFIG_KEYS = {
 SCENARIOS = {}
 
 # One row each that rests on a resource which its path does not name.
-ROWS = {
-    ("pmem bodies", 15): "pmem",
-}
+ROWS = {}
 
 # What a host or its user may lack.
 A_TAP = "a tap"

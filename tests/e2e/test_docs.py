@@ -166,19 +166,12 @@ def api_routes(files):
 
 
 def test_api_page_has_every_route():
-    """not_offered.c has what is not offered, the other files what is."""
     page = (DOCS / "api.md").read_text()
     offered = set(re.findall(r"^\| ([A-Z]+) `(/[^`]*)`",
                              section(page, "Offered"), re.M))
-    later = {path for row in re.findall(r"^\| (`/.*?) \|",
-                                        section(page, "Not offered yet"), re.M)
-             for path in re.findall(r"`([^`]*)`", row)}
-    files = set((ROOT / "src/api").glob("*.c"))
-    not_offered = {path for path in files if path.name == "not_offered.c"}
     # /snapshot without a word behind it only explains an error.
-    assert (api_routes(files - not_offered) - {("PUT", "/snapshot")}
+    assert (api_routes((ROOT / "src/api").glob("*.c")) - {("PUT", "/snapshot")}
             == offered)
-    assert {path for _, path in api_routes(not_offered)} == later
 
 
 def test_exit_codes_are_listed():

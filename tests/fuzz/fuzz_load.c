@@ -37,6 +37,7 @@ static void ask(struct load *load, const struct need_request *request,
 		fuzz_check(strlen(path.data) == path.len);
 		fuzz_check(role == PATH_STATE || role == PATH_MEMORY ||
 			   role == PATH_DISK || role == PATH_DISK_RO ||
+			   role == PATH_PMEM || role == PATH_PMEM_RO ||
 			   role == PATH_TAP || role == PATH_FRAMES ||
 			   role == PATH_VSOCK || role == PATH_OVERLAY ||
 			   role == PATH_SERIAL);

@@ -87,6 +87,7 @@ static void every_member_has_its_line(void **state)
 	EXPECT_COVERED(struct entropy_config, &config_entropy);
 	EXPECT_COVERED(struct balloon_config, &config_balloon);
 	EXPECT_COVERED(struct memory_hotplug_config, &config_memory_hotplug);
+	EXPECT_COVERED(struct pmem_config, &config_pmem);
 	EXPECT_COVERED(struct rate_limiter_config, &config_rate_limiter);
 	EXPECT_COVERED(struct token_bucket_config, &config_token_bucket);
 }
@@ -243,8 +244,10 @@ static void config_with_all(struct vm_config *config)
 	config->opener = &any;
 	config->drives = calloc(1, sizeof(*config->drives));
 	config->nets = calloc(1, sizeof(*config->nets));
-	assert_true(config->drives && config->nets);
+	config->pmems = calloc(1, sizeof(*config->pmems));
+	assert_true(config->drives && config->nets && config->pmems);
 	config->nr_drives = 1;
+	config->nr_pmems = 1;
 	config->nr_nets = 1;
 	for (size_t i = 0; i < CONFIG_NR_PARTS; i++) {
 		const struct config_part *part = config_parts[i];
@@ -259,6 +262,8 @@ static void config_with_all(struct vm_config *config)
 			*(bool *)((char *)config + part->present) = true;
 	}
 	fill_object(&config_rest, (char *)config);
+	/* The drive is. */
+	config->pmems[0].root_device = false;
 	/* The two do not go together. */
 	config->nets[0].vhost = false;
 	config->nets[0].mtu = 1500;
