@@ -677,6 +677,20 @@ def balloon(stage):
     run.finish().assert_passed()
 
 
+def pmem(stage):
+    """A file that is memory, flushed; behind its end zeros."""
+    bytes_, size = 5 * 4096 + 100, 2 << 20
+    path = stage.folder / "pmem"
+    for more, words in ({}, "file"), ({"read_only": True}, "ro file"):
+        path.write_bytes(bytes(bytes_))
+        if more:
+            path.write_bytes(b"".join(
+                (off | 1).to_bytes(8, "little").ljust(4096, b"\0")
+                for off in range(0, bytes_, 4096))[:bytes_])
+        stage.run("pmem", f"{words}={bytes_} size={size}", devices={"pmem": [
+            {"id": "p", "path_on_host": str(path), **more}]})
+
+
 def entropy(stage):
     """Random bytes, at once and as a limit allows."""
     run = stage.vmm.start("rng", devices={"entropy": {}})
@@ -775,7 +789,7 @@ def ends(stage):
 SCENES = (start, start_devices, no_start, restore, restore_uffd, day, block,
           network, full_chips, vhost, allow, isolated, first, first_network,
           lease,
-          vsock, balloon, entropy, console, logs, ends)
+          vsock, balloon, pmem, entropy, console, logs, ends)
 # What the end-to-end lane has time for.
 SHORT = (start_devices, no_start, restore, restore_uffd, day, allow, isolated,
          first, vsock, ends)

@@ -34,6 +34,7 @@ enum {
 	VIRTIO_BALLOON = 5,
 	VIRTIO_VSOCK = 19,
 	VIRTIO_MEMORY = 24,
+	VIRTIO_PMEM = 27,
 };
 
 enum {
