@@ -189,6 +189,7 @@ static void print_back_ends(const struct facts *f)
 	const json_t *config = json_object_get(f->state, "config");
 	const json_t *drives = json_object_get(config, "drives");
 	const json_t *nets = json_object_get(config, "nets");
+	const json_t *pmems = json_object_get(config, "pmems");
 	const json_t *vsock = json_object_get(config, "vsock");
 
 	for (size_t i = 0; i < json_array_size(drives); i++) {
@@ -200,6 +201,15 @@ static void print_back_ends(const struct facts *f)
 			json_is_true(json_object_get(drive, "is_read_only"))
 				? " (read only)"
 				: "");
+	}
+	for (size_t i = 0; i < json_array_size(pmems); i++) {
+		const json_t *pmem = json_array_get(pmems, i);
+
+		(void)printf("pmem      %s=%s%s\n", text_of(pmem, "id"),
+			     text_of(pmem, "path_on_host"),
+			     json_is_true(json_object_get(pmem, "read_only"))
+				     ? " (read only)"
+				     : "");
 	}
 	for (size_t i = 0; i < json_array_size(nets); i++)
 		(void)printf("net       %s=%s\n",

@@ -165,11 +165,33 @@ def mem_seeds():
     }
 
 
+def pmem_seeds():
+    flush = b"\x07\0"
+
+    def odd(kinds, *bufs):
+        """A chain of other buffers: kind, page of 128 bytes, bytes."""
+        return struct.pack("<BBB", 4, len(bufs) - 1, kinds) + b"".join(
+            struct.pack("<BHB", *buf) for buf in bufs)
+
+    return {
+        "flushes": b"\0" + flush * 3 + b"\x07\1" + flush,
+        "forms": b"\0" + odd(0, (0, 0, 4)) + odd(0, (0, 0, 4), (1, 1, 3))
+                 + odd(0, (0, 0, 1), (0, 1, 3), (1, 2, 2), (1, 3, 9)),
+        "in-the-file": b"\0" + odd(0, (2, 5, 4), (3, 6, 4))
+                       + odd(0, (4, 5, 4), (5, 6, 4))
+                       + odd(0, (8, 0, 4), (9, 0, 4)),
+        "saved": b"\0" + flush + b"\2\0\0\0" + flush + b"\2\3\1\0" + flush,
+        "limited": b"\0" + b"\3\1\1" + flush * 3 + b"\3\0\0" + flush,
+        "config": b"\0" + b"\1\0\1\2\3\4" + b"\x09\x0f\1\2\3\4" + flush,
+    }
+
+
 def main():
     top = pathlib.Path(sys.argv[1])
     for name, seeds in (("serial", serial_seeds()), ("i8042", i8042_seeds()),
                         ("ioapic", ioapic_seeds()), ("bus", bus_seeds()),
-                        ("ports", ports_seeds()), ("mem", mem_seeds())):
+                        ("ports", ports_seeds()), ("mem", mem_seeds()),
+                        ("pmem", pmem_seeds())):
         folder = top / name
         folder.mkdir(parents=True, exist_ok=True)
         for seed, data in seeds.items():
