@@ -8,6 +8,11 @@ do counts as well. The file is in the page cache: this is the cost of the way
 there, not of a disk. On a software-assisted host the guest's driver runs in
 KVM's emulator and is most of both figures: compare the rows, nothing else.
 
+The last row is no block device: a guest (tests/guest/pmem.c) that has the file
+as memory copies as many bytes from or to it by itself, so many times that it
+takes a while; how many are in flight makes no difference. Where KVM emulates
+what a guest does, this is the emulator's speed, and no figure of pmem's.
+
 Exits are those to user space; what KVM handles itself is in nobody's count.
 """
 
@@ -29,6 +34,9 @@ LOADS = (("read", 1), ("read", 32), ("write", 1), ("write", 32))
 COUNTED = ("read", 32)
 TRACED = (200, 1200)
 TIMEOUT = 120
+PMEM = "pmem of volt-vmm"
+PMEM_LEAST = 0.3  # seconds of a run
+PMEM_MOST = 1 << 22
 
 
 def options(arg):
@@ -46,6 +54,13 @@ def volt(tree, disk, engine):
     return lambda load: [
         str(tree.vmm), "--no-api", "--kernel", str(tree.guest("blkload-pvh")),
         "--cmdline", load, "--disk", f"{disk},engine={engine}"]
+
+
+def pmem(tree, disk):
+    return lambda load: [
+        str(tree.vmm), "--no-api", "--kernel", str(tree.guest("pmem")),
+        "--cmdline", f"{load} file={DISK_MIB << 20} size={DISK_MIB << 20}",
+        "--pmem", str(disk)]
 
 
 def qemu(tree, disk, aio):
@@ -114,7 +129,21 @@ def field(tree, disk):
     if shutil.which("qemu-system-x86_64"):
         rows["QEMU microvm, threads"] = qemu(tree, disk, "threads")
         rows["QEMU microvm, io_uring"] = qemu(tree, disk, "io_uring")
+    rows[PMEM] = pmem(tree, disk)
     return rows
+
+
+def many(name, command, load, requests):
+    """Requests of a run: of memory as many as take long enough."""
+    if name != PMEM:
+        return requests
+    requests = 100
+    while requests < PMEM_MOST:
+        found = run(command(words(*load, requests)), requests)
+        if not found or requests / found["iops"] > PMEM_LEAST:
+            break
+        requests *= 4
+    return requests
 
 
 def median(runs, key):
@@ -135,11 +164,12 @@ def measure(ctx):
         disk.write_bytes(os.urandom(1 << 20) * DISK_MIB)
         rows = field(ctx.tree, disk)
         runs = {(name, load): [] for name in rows for load in LOADS}
+        nr = {(name, load): many(name, rows[name], load, ctx.block_requests)
+              for name, load in runs}
         for _ in range(ctx.block_rounds):
-            for name, load in runs:
-                runs[name, load].append(run(
-                    rows[name](words(*load, ctx.block_requests)),
-                    ctx.block_requests))
+            for key in runs:
+                runs[key].append(run(rows[key[0]](words(*key[1], nr[key])),
+                                     nr[key]))
         found = [{"name": name,
                   "loads": {f"{op} x{depth}": summary(runs[name, (op, depth)])
                             for op, depth in LOADS}} for name in rows]

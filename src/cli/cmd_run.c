@@ -54,6 +54,7 @@ struct run {
 	bool isolate;
 	struct bounds bounds;
 	struct arg_list disks;
+	struct arg_list pmems;
 	struct arg_list nets;
 	struct arg_list publish;
 	bool share_drives;
@@ -89,6 +90,7 @@ static const struct arg run_args[] = {
 	VM_ARG_MEMORY("128; 256 with a kernel that has a name", AT(memory_mib)),
 	VM_ARG_CPUS(AT(cpus)),
 	VM_ARG_DISK("", AT(disks)),
+	VM_ARG_PMEM("", AT(pmems)),
 	LAUNCH_ARG_SHARE_DRIVES(AT(share_drives)),
 	{"net", NET_USER_USAGE, NET_USER_HELP
 	 "that `volt net add` made, or at a socket; may be given several times",
@@ -356,7 +358,7 @@ static int run_go_back(const struct args_page *page, struct run *run)
 static bool run_may_be_warm(const struct run *run)
 {
 	return !run->no_warm && !run->layer && run->nets.nr == 0 &&
-	       run->disks.nr == 0 && !run->args.rest[0];
+	       run->disks.nr == 0 && run->pmems.nr == 0 && !run->args.rest[0];
 }
 
 static int run_image_start(const struct args_page *page, struct run *run)

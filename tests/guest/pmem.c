@@ -5,7 +5,9 @@
  * Command line: `ro`: its stores must go nowhere; `size=` of the region, and
  * `file=` of the file, bytes. Stores 8 bytes at the start of each page of the
  * file, flushes, and reads them back; then waits for a line on the console if
- * it has `wait`, and does the same with other values.
+ * it has `wait`, and does the same with other values. With `requests=`<n> it
+ * copies so many pages from or to (`op=write`) random places of the file
+ * instead, and says "load <requests> 0 <TSC ticks>", as blkload.c does.
  */
 #include "virtio.h"
 
@@ -100,6 +102,35 @@ static void check_read_only(void)
 	check_eq("behind", read64(page_map_window(base + size - PAGE)), 0);
 }
 
+/* By words: a host that emulates does each step by itself. */
+static void copy_page(void *to, const void *from)
+{
+	uint64_t words = PAGE / 8;
+
+	asm volatile("rep movsq"
+		     : "+D"(to), "+S"(from), "+c"(words)
+		     :
+		     : "memory");
+}
+
+static void load(uint64_t nr, bool write)
+{
+	uint64_t seed = 88172645463325252ULL, start = tsc_read();
+	void *mine = (void *)virtio_alloc(PAGE);
+
+	for (uint64_t i = 0; i < nr; i++) {
+		void *page;
+
+		seed ^= seed << 13;
+		seed ^= seed >> 7;
+		seed ^= seed << 17;
+		page = (void *)page_map_window(base +
+					       seed % (file / PAGE) * PAGE);
+		copy_page(write ? page : mine, write ? mine : page);
+	}
+	print("load %lu 0 %lu\n", nr, tsc_read() - start);
+}
+
 void guest_main(void)
 {
 	dev = virtio_find(VIRTIO_PMEM, 0);
@@ -111,6 +142,10 @@ void guest_main(void)
 	base = config(0);
 	size = config(8);
 	file = cmdline_num("file", 0);
+	if (cmdline_num("requests", 0)) {
+		load(cmdline_num("requests", 0), cmdline_is("op", "write"));
+		return;
+	}
 	check_eq("size", size, cmdline_num("size", 0));
 	check_eq("aligned", base & 0x1fffff, 0);
 	check_eq("unknown", ask(77), 1);
