@@ -355,6 +355,8 @@ REQUESTS = [
     ("GET", "/drives/a", {"path_on_host": OTHER}, None),
     ("PUT", "/drives/a", {"drive_id": "a", "is_root_device": False,
                           "path_on_host": OTHER}, None),
+    ("PUT", "/pmem/a", {"id": "a", "path_on_host": OTHER}, None),
+    ("PATCH", "/pmem/a", {"id": "a", "path_on_host": OTHER}, None),
     ("PUT", "/boot-source", {"kernel_image_path": OTHER,
                              "initrd_path": OTHER}, None),
     ("PUT", "/logger", {"log_path": OTHER}, None),
