@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drives one Linux guest with a balloon and entropy, in the lab.
+"""Drives one Linux guest with a balloon, entropy and files that are memory, in
+the lab.
 
 usage: balloon_linux.py VOLT-VMM KERNEL INITRD
 
@@ -7,19 +8,31 @@ Prints "ok NAME" or "FAIL NAME: why" for each case; see test_linux_balloon.py.
 """
 
 import base64
+import hashlib
+import subprocess
 import sys
 import tempfile
 import time
 import traceback
 from pathlib import Path
 
-from conftest import Api, Running
+from conftest import Api, Running, mkfs_ext4
 
 SECONDS = 120
 MEMORY, HALF, FILE = 256, 128, 100  # MiB
 
 # Each step waits for a line from the host.
 SCRIPT = f"""\
+mkdir /pm
+mount -t ext4 -o dax /dev/pmem0 /pm
+echo "T-pmem $(grep ' /pm ' /proc/mounts)"
+echo "T-seed $(cat /pm/seed)"
+echo from-the-guest >/pm/file
+sync
+umount /pm
+dd if=/dev/hwrng of=/dev/pmem1 bs=4096 count=2 conv=fsync 2>/dev/null
+echo 3 >/proc/sys/vm/drop_caches
+echo "T-pmem1 $(dd if=/dev/pmem1 bs=4096 count=2 2>/dev/null | md5sum)"
 read -r rng </sys/class/misc/hw_random/rng_current
 echo "T-rng $rng"
 echo "T-bytes $(dd if=/dev/hwrng bs=4096 count=32 2>/dev/null | wc -c)"
@@ -41,6 +54,11 @@ class Guest:
 
     def __init__(self, vmm, kernel, initrd):
         folder = Path(tempfile.mkdtemp())
+        (folder / "tree").mkdir()
+        (folder / "tree/seed").write_text("of-the-host\n")
+        self.image = mkfs_ext4(folder / "tree", folder / "pmem.ext4", "16M")
+        self.only_read = folder / "read-only"
+        self.only_read.write_bytes(bytes(range(256)) * 100)
         self.run = Running([vmm, "--api-sock", folder / "api.sock"],
                            folder / "log")
         self.api = Api(folder / "api.sock")
@@ -56,6 +74,9 @@ class Guest:
                              "stats_polling_interval_s": 1,
                              "free_page_reporting": True,
                              "free_page_hinting": True}),
+               ("/pmem/a", {"id": "a", "path_on_host": str(self.image)}),
+               ("/pmem/b", {"id": "b", "path_on_host": str(self.only_read),
+                            "read_only": True}),
                ("/actions", {"action_type": "InstanceStart"})]
         for url, body in put:
             self.api.set("PUT", url, body)
@@ -83,6 +104,15 @@ def until(condition, what):
     while not condition():
         assert time.monotonic() < end, what()
         time.sleep(0.1)
+
+
+def pmem(guest):
+    """A file system with DAX; stores to what is read only go nowhere."""
+    assert ",dax" in guest.line("T-pmem ")
+    assert guest.line("T-seed ") == "of-the-host"
+    was = hashlib.md5(bytes(range(256)) * 32).hexdigest()
+    assert guest.line("T-pmem1 ").split()[0] == was
+    assert guest.only_read.read_bytes() == bytes(range(256)) * 100
 
 
 def hwrng(guest):
@@ -139,10 +169,17 @@ def still_usable(guest):
     assert "VOLT-RUN exit=0" in result.out and result.code == 0, result
 
 
+def pmem_kept(guest):
+    """What it wrote to its file system is in the host's file."""
+    said = subprocess.run(["/usr/sbin/debugfs", "-R", "cat file", guest.image],
+                          capture_output=True, check=True).stdout
+    assert said == b"from-the-guest\n", said
+
+
 def main():
     guest = Guest(*sys.argv[1:])
-    for step in (hwrng, reporting, statistics, inflate, deflate, hinting,
-                 still_usable):
+    for step in (pmem, hwrng, reporting, statistics, inflate, deflate, hinting,
+                 still_usable, pmem_kept):
         try:
             step(guest)
             print("ok", step.__name__, flush=True)

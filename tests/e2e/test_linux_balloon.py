@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Balloon and entropy under Linux's own drivers, in the lab.
+"""Balloon, entropy and pmem under Linux's own drivers, in the lab.
 
 A stock kernel that finds them through ACPI and has its drivers as modules;
 balloon_linux.py is its host.
@@ -12,15 +12,16 @@ import pytest
 
 from conftest import BUILD, ROOT, in_lab, need_lab, said
 
-CASES = ["hwrng", "reporting", "statistics", "inflate", "deflate", "hinting",
-         "still_usable"]
+CASES = ["pmem", "hwrng", "reporting", "statistics", "inflate", "deflate",
+         "hinting", "still_usable", "pmem_kept"]
 
 
 @pytest.fixture(scope="module")
 def said_in_lab(build, tmp_path_factory):
     need_lab()
     kernel = said(ROOT / "tests/kernel/stock", "--print", "bzimage")
-    initrd = said(ROOT / "tests/initramfs/build", "--modules")
+    initrd = said(ROOT / "tests/initramfs/build", "--modules",
+                  "--pmem")
     out, log = in_lab(
         [sys.executable, Path(__file__).parent / "balloon_linux.py",
          BUILD / "volt-vmm", kernel, initrd],

@@ -153,8 +153,8 @@ def save(api, folder, **how):
     ok(api, "PUT", "/snapshot/create", {"snapshot_path": f"{folder}/", **how})
 
 
-def load(vmm, folder, sock):
-    run = vmm.spawn([BUILD / "volt-vmm", "--api-sock", sock])
+def load(vmm, folder, sock, *flags):
+    run = vmm.spawn([BUILD / "volt-vmm", "--api-sock", sock, *flags])
     api = Api(sock)
     api.wait()
     return run, api, {"snapshot_path": str(folder), "resume_vm": True}
@@ -187,6 +187,32 @@ def test_a_clone_goes_on_with_the_file(vmm, image, tmp_path, tracked):
     assert image.read_bytes() == marks(2)
 
 
+def test_a_process_that_is_locked_first_has_it_by_the_gate(vmm, image,
+                                                           tmp_path):
+    """What a request names, and what the snapshot names that one loads."""
+    run, api, _ = load(vmm, None, tmp_path / "a.sock", "--sandbox-first")
+    ok(api, "PUT", "/machine-config", {"vcpu_count": 1, "mem_size_mib": 32})
+    ok(api, "PUT", "/boot-source", {
+        "kernel_image_path": str(BUILD / "tests/guest/pmem.elf"),
+        "boot_args": f"file={FILE} size={SIZE} wait"})
+    missing = tmp_path / "missing"
+    ok(api, "PUT", "/pmem/p", {"id": "p", "path_on_host": str(missing)})
+    start = {"action_type": "InstanceStart"}
+    assert "No such file or directory (os error 2)" in refused(
+        api, "PUT", "/actions", start)
+    ok(api, "PUT", "/pmem/p", {"id": "p", "path_on_host": str(image)})
+    ok(api, "PUT", "/actions", start)
+    run.wait_for("step flushed")
+    save(api, tmp_path / "one")
+    kill(run)
+    clone, api, body = load(vmm, tmp_path / "one", tmp_path / "c.sock",
+                            "--sandbox-first")
+    ok(api, "PUT", "/snapshot/load", body)
+    clone.send("\n")
+    assert "flush-again" in clone.finish().passes()
+    assert image.read_bytes() == marks(2)
+
+
 def test_another_file_is_not_restored(vmm, image, tmp_path):
     run, api = waiting(vmm, image)
     save(api, tmp_path / "one")
@@ -205,8 +231,29 @@ def test_what_is_written_to_has_no_copies(vmm, image, tmp_path):
     clone = vmm.spawn([BUILD / "volt-vmm", "--no-api", "--restore",
                        tmp_path / "one", "--overlay", tmp_path])
     clone.finish()
-    assert "Pmem p is written to, and has no copies" in \
-        clone.log_path.read_text()
+    said = "Pmem p is written to, and has no copies"
+    assert said in clone.log_path.read_text()
+    clone, api, body = load(vmm, tmp_path / "one", tmp_path / "l.sock")
+    assert said in refused(api, "PUT", "/snapshot/load",
+                           {**body, "resume_vm": False, "lease": True})
+    clone.finish()
+
+
+def test_clones_that_only_read_share_it(vmm, image, tmp_path):
+    """Also those that wait for a lease."""
+    image.write_bytes(marks(1))
+    run, api = vmm.start_api(Case("ticker", "period=20", memory=32, devices={
+        "pmem/p": {"id": "p", "path_on_host": str(image),
+                   "read_only": True}}))
+    run.wait_for("tick 1")
+    save(api, tmp_path / "one")
+    kill(run)
+    for name in "cd":
+        clone, api, body = load(vmm, tmp_path / "one", tmp_path / name)
+        ok(api, "PUT", "/snapshot/load",
+           {**body, "resume_vm": False, "lease": True})
+        ok(api, "PUT", "/volt/lease", {"resume_vm": True})
+        clone.wait_for("tick")
 
 
 def test_a_limiter_makes_flushes_wait(vmm, image):
