@@ -9,6 +9,7 @@ Prints "ok NAME" or "FAIL NAME: why" for each case; see test_linux_balloon.py.
 
 import base64
 import hashlib
+import json
 import subprocess
 import sys
 import tempfile
@@ -59,8 +60,9 @@ class Guest:
         self.image = mkfs_ext4(folder / "tree", folder / "pmem.ext4", "16M")
         self.only_read = folder / "read-only"
         self.only_read.write_bytes(bytes(range(256)) * 100)
-        self.run = Running([vmm, "--api-sock", folder / "api.sock"],
-                           folder / "log")
+        self.metrics = folder / "metrics"
+        self.run = Running([vmm, "--api-sock", folder / "api.sock",
+                            "--metrics-path", self.metrics], folder / "log")
         self.api = Api(folder / "api.sock")
         self.api.wait(SECONDS)
         script = base64.b64encode(SCRIPT.encode()).decode()
@@ -170,10 +172,12 @@ def still_usable(guest):
 
 
 def pmem_kept(guest):
-    """What it wrote to its file system is in the host's file."""
+    """What it wrote to its file system is in the host's file, flushed."""
     said = subprocess.run(["/usr/sbin/debugfs", "-R", "cat file", guest.image],
                           capture_output=True, check=True).stdout
     assert said == b"from-the-guest\n", said
+    lines = guest.metrics.read_text("ascii").splitlines()
+    assert sum(json.loads(x)["pmem_a"]["flush_count"] for x in lines) > 0
 
 
 def main():
