@@ -126,8 +126,10 @@ int pmems_set(struct vm_config *config, struct pmem_config *pmem,
 	struct pmem_config *old = pmems_find(config, pmem->id);
 	int r = pmems_check_root(config, pmem, err);
 
-	if (r < 0)
+	if (r < 0) {
+		fd_close(&pmem->fd);
 		return r;
+	}
 	if (pmem->fd < 0)
 		(void)pmem_open(config, pmem, 0, NULL);
 	if (old) {

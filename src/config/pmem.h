@@ -30,7 +30,7 @@ struct pmem_config *pmems_find(const struct vm_config *config, const char *id);
 /**
  * pmems_set() - add a file, or replace the one of that id
  * @pmem:	taken over on success, and emptied; its file is opened, if it
- *		can be
+ *		can be. After a failure it is closed
  *
  * Return: 0; -EEXIST when another device is the root, -ENOMEM, with
  * Firecracker's sentence.
