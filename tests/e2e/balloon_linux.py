@@ -57,7 +57,9 @@ class Guest:
         folder = Path(tempfile.mkdtemp())
         (folder / "tree").mkdir()
         (folder / "tree/seed").write_text("of-the-host\n")
-        self.image = mkfs_ext4(folder / "tree", folder / "pmem.ext4", "16M")
+        # DAX wants blocks as large as pages.
+        self.image = mkfs_ext4(folder / "tree", folder / "pmem.ext4", "16M",
+                               "-b", "4096")
         self.only_read = folder / "read-only"
         self.only_read.write_bytes(bytes(range(256)) * 100)
         self.metrics = folder / "metrics"

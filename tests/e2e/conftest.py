@@ -407,13 +407,14 @@ def need_lab():
         pytest.skip("no lab in this tree")
 
 
-def mkfs_ext4(tree, image, size):
+def mkfs_ext4(tree, image, size, *options):
     """A file system with the files of a folder, made without root."""
     program = shutil.which("mkfs.ext4",
                            path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if not program:
         pytest.skip("mkfs.ext4 is missing: package e2fsprogs")
-    subprocess.run([program, "-q", "-d", tree, image, size], check=True)
+    subprocess.run([program, "-q", *options, "-d", tree, image, size],
+                   check=True)
     return image
 
 
