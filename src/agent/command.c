@@ -197,10 +197,15 @@ static int command_give(const struct command *c,
 	return 0;
 }
 
-static void command_unblock(int fd)
+/* Our ends, not the command's. */
+static void command_unblock(const struct command *c)
 {
-	if (fd >= 0)
-		(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	const int ours[] = {c->in, c->out, c->err};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
+		if (ours[i] >= 0)
+			(void)fcntl(ours[i], F_SETFL,
+				    fcntl(ours[i], F_GETFL) | O_NONBLOCK);
 }
 
 /* Did it become its program? */
@@ -225,16 +230,15 @@ static int command_look(int fault, struct agent_exit *how)
 	return -f.errnum;
 }
 
-static int command_fork(struct command *c, const struct agent_exec *exec,
-			const struct user *user,
-			const struct command_ends *ends, int fault)
+/* Return: 1 in the child; 0; -errno. */
+static int command_fork(struct command *c, const struct command_ends *ends)
 {
 	c->pid = fork();
 	if (c->pid < 0)
 		return -errno;
 	if (c->pid == 0) {
 		command_place(ends->fd, c->tty);
-		command_run(exec, user, fault);
+		return 1;
 	}
 	c->end = (int)syscall(SYS_pidfd_open, c->pid, 0);
 	return c->end < 0 ? -errno : 0;
@@ -258,15 +262,37 @@ int command_start(struct command *command, const struct agent_exec *exec,
 	if (r == 0)
 		r = command_lift(&fault[1]);
 	if (r == 0)
-		r = command_fork(command, exec, user, &ends, fault[1]);
+		r = command_fork(command, &ends);
+	if (r > 0)
+		command_run(exec, user, fault[1]);
 	command_close_ends(&ends);
 	fd_close(&fault[1]);
 	if (r == 0)
 		r = command_look(fault[0], how);
 	fd_close(&fault[0]);
-	command_unblock(command->in);
-	command_unblock(command->out);
-	command_unblock(command->err);
+	command_unblock(command);
+	return r;
+}
+
+int command_start_deed(struct command *command, int (*deed)(const void *ctx),
+		       const void *ctx, bool input)
+{
+	struct command_ends ends = {{-1, -1, -1}};
+	const struct agent_exec exec = {
+		.flags = input ? AGENT_EXEC_INPUT : 0,
+	};
+	int r;
+
+	*command = COMMAND_NONE;
+	r = command_open(command, &exec, &ends);
+	if (r == 0)
+		r = command_fork(command, &ends);
+	if (r > 0) {
+		fd_close_from(STDERR_FILENO + 1);
+		_exit(deed(ctx));
+	}
+	command_close_ends(&ends);
+	command_unblock(command);
 	return r;
 }
 

@@ -38,6 +38,17 @@ struct command {
 int command_start(struct command *command, const struct agent_exec *exec,
 		  const struct user *user, struct agent_exit *how) __must_check;
 
+/**
+ * command_start_deed() - the same with a function in place of a program
+ * @deed:	what the process does with its streams; its value is the exit
+ *		code
+ * @input:	else its input is empty
+ *
+ * Return: 0; -errno. command_close() in any case.
+ */
+int command_start_deed(struct command *command, int (*deed)(const void *ctx),
+		       const void *ctx, bool input) __must_check;
+
 /* To its group; of a terminal, to the group in the foreground. */
 void command_signal(const struct command *command, int number);
 

@@ -5,6 +5,7 @@
 #include "agent/session.h"
 
 #include "agent/command.h"
+#include "agent/copy.h"
 
 #include "base/err.h"
 #include "base/fd.h"
@@ -34,6 +35,7 @@ enum session_turn {
  * @written:	of @input
  * @input_end:	no more comes
  * @output, @errors: what the host has room for
+ * @version:	that is spoken
  */
 struct session {
 	int sock;
@@ -45,6 +47,7 @@ struct session {
 	size_t written;
 	bool input_end;
 	bool may_input;
+	uint16_t version;
 	uint32_t output;
 	uint32_t errors;
 	uint64_t oom_before;
@@ -120,14 +123,14 @@ static int session_greet(struct session *s)
 	memcpy(&hello, frame.data, sizeof(hello));
 	if (hello.magic != AGENT_MAGIC)
 		return -EPROTO;
-	if (hello.lowest > AGENT_VERSION || hello.highest < AGENT_VERSION) {
-		r = session_fail(s, -EPROTONOSUPPORT,
-				 "the agent speaks version %u, the host %u to "
-				 "%u",
-				 AGENT_VERSION, hello.lowest, hello.highest);
-		return r;
-	}
-	hello.lowest = hello.highest = AGENT_VERSION;
+	if (agent_hello_version(&hello) == 0)
+		return session_fail(s, -EPROTONOSUPPORT,
+				    "the agent speaks versions %u to %u, the "
+				    "host %u to %u",
+				    AGENT_VERSION_LOWEST, AGENT_VERSION,
+				    hello.lowest, hello.highest);
+	s->version = agent_hello_version(&hello);
+	hello.lowest = hello.highest = s->version;
 	r = session_send(s, AGENT_HELLO, &hello, sizeof(hello));
 	return r < 0 ? r : 1;
 }
@@ -467,6 +470,57 @@ static int session_exec(struct session *s, const struct agent_frame *frame)
 	return r;
 }
 
+/* ---- a tree ---- */
+
+/* In a process of its own, with the streams of a command. */
+static int session_copy_deed(const void *ctx)
+{
+	const struct agent_copy *copy = ctx;
+	struct err err = {0};
+	unsigned int left_out = 0;
+	int r;
+
+	if (copy->flags & AGENT_COPY_OUT) {
+		const struct copy_source from = {
+			.path = copy->path,
+			.follow = copy->flags & AGENT_COPY_FOLLOW,
+			.owners = true,
+		};
+
+		r = copy_send(&from, STDOUT_FILENO, &left_out, &err);
+	} else {
+		const struct copy_target to = {
+			.path = copy->path,
+			.name = copy->name,
+			.modes = 07777,
+			.owners = getuid() == 0,
+		};
+
+		r = copy_take(&to, STDIN_FILENO, &err);
+	}
+	if (r < 0)
+		(void)!fd_write_full(STDERR_FILENO, err.text, strlen(err.text));
+	else if (left_out > 0)
+		(void)dprintf(STDERR_FILENO, COPY_LEFT_OUT, left_out);
+	return r < 0;
+}
+
+static int session_copy(struct session *s, const struct agent_frame *frame)
+{
+	struct agent_copy copy;
+	int r = s->version < AGENT_VERSION_COPY
+			? -EPROTO
+			: agent_copy_parse(frame->data, frame->len, &copy);
+
+	if (r < 0)
+		return r;
+	s->may_input = copy.flags & AGENT_COPY_IN;
+	r = command_start_deed(&s->command, session_copy_deed, &copy,
+			       s->may_input);
+	return r == 0 ? session_run(s)
+		      : session_fail(s, r, "cannot copy: %s", err_name(r));
+}
+
 /* ---- the machine ---- */
 
 static int session_setup(struct session *s, const struct agent_frame *frame)
@@ -556,6 +610,8 @@ static int session_request(struct session *s)
 		return r < 0 ? r : 1;
 	case AGENT_EXEC:
 		return session_exec(s, &frame);
+	case AGENT_COPY:
+		return session_copy(s, &frame);
 	case AGENT_SHUTDOWN:
 		r = session_send(s, AGENT_DONE, NULL, 0);
 		s->place->shut_down();

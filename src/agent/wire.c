@@ -47,6 +47,11 @@ static const struct wire_rule wire_rules[AGENT_NR_TYPES] = {
 	[AGENT_ERRORS] = {AGENT_FROM_GUEST, 1, AGENT_DATA_MAX},
 	[AGENT_EXIT] = {AGENT_FROM_GUEST, sizeof(struct agent_exit),
 			sizeof(struct agent_exit)},
+	[AGENT_COPY] = {AGENT_FROM_HOST, sizeof(struct agent_copy_head),
+			AGENT_DATA_MAX},
+	[AGENT_ATTACH] = {AGENT_FROM_HOST, sizeof(struct agent_attach),
+			  sizeof(struct agent_attach)},
+	[AGENT_ATTACHED] = {AGENT_FROM_GUEST, 4, 4},
 };
 /* clang-format on */
 
@@ -270,4 +275,82 @@ int agent_setup_parse(const char *data, size_t len, struct agent_setup *setup)
 			return -EPROTO;
 	}
 	return s.left > 0 ? -EPROTO : 0;
+}
+
+int agent_put_copy(struct buf *out, const struct agent_copy *copy)
+{
+	const struct agent_copy_head head = {.flags = copy->flags};
+	cleanup_buf struct buf strings = {0};
+
+	wire_add_text(&strings, copy->path);
+	wire_add_text(&strings, copy->name);
+	return wire_put_checked(out, AGENT_COPY, &head, sizeof(head), &strings);
+}
+
+int agent_copy_parse(const char *data, size_t len, struct agent_copy *copy)
+{
+	struct agent_copy_head head;
+	struct wire_strings s;
+	uint32_t way;
+
+	if (len < sizeof(head))
+		return -EPROTO;
+	memcpy(&head, data, sizeof(head));
+	s = (struct wire_strings){data + sizeof(head), len - sizeof(head)};
+	*copy = (struct agent_copy){
+		.flags = head.flags,
+		.path = wire_next_text(&s),
+		.name = wire_next_text(&s),
+	};
+	way = head.flags & ~AGENT_COPY_FOLLOW;
+	if ((way != AGENT_COPY_OUT && way != AGENT_COPY_IN) ||
+	    head.reserved != 0 || !copy->path || !copy->path[0] ||
+	    !copy->name || s.left > 0)
+		return -EPROTO;
+	return !copy->name[0] || agent_name_fits(copy->name, strlen(copy->name))
+		       ? 0
+		       : -EPROTO;
+}
+
+bool agent_name_fits(const char *name, size_t len)
+{
+	return len >= 1 && len <= AGENT_NAME_MAX && !memchr(name, '/', len) &&
+	       !memchr(name, '\0', len) && !(len == 1 && name[0] == '.') &&
+	       !(len == 2 && name[0] == '.' && name[1] == '.');
+}
+
+bool agent_entry_fits(const struct agent_entry *entry, bool first)
+{
+	const bool bare = first || entry->kind == AGENT_ENTRY_UP ||
+			  entry->kind == AGENT_ENTRY_END;
+
+	if (bare ? entry->name_len != 0
+		 : entry->name_len < 1 || entry->name_len > AGENT_NAME_MAX)
+		return false;
+	if (entry->mode > 07777 || entry->mtime_ns > 999999999)
+		return false;
+	switch (entry->kind) {
+	case AGENT_ENTRY_FILE:
+		return entry->size <= INT64_MAX;
+	case AGENT_ENTRY_LINK:
+		return entry->size >= 1 && entry->size <= AGENT_LINK_MAX;
+	case AGENT_ENTRY_FOLDER:
+		return entry->size == 0;
+	case AGENT_ENTRY_UP:
+	case AGENT_ENTRY_END:
+		return !first && entry->size == 0;
+	default:
+		return false;
+	}
+}
+
+uint16_t agent_hello_version(const struct agent_hello *hello)
+{
+	const uint16_t version =
+		hello->highest < AGENT_VERSION ? hello->highest : AGENT_VERSION;
+
+	return hello->magic == AGENT_MAGIC && version >= hello->lowest &&
+			       version >= AGENT_VERSION_LOWEST
+		       ? version
+		       : 0;
 }

@@ -20,9 +20,14 @@
  *     INPUT, INPUT_END                  OUTPUT, ERRORS
  *     CREDIT of OUTPUT, ERRORS          CREDIT of INPUT
  *     SIGNAL, RESIZE, CLOSE             EXIT, the last
+ *   COPY   a path, which way          as EXEC: the tree is its output or input
+ *   ATTACH                            ATTACHED, then as EXEC (to who holds a
+ *                                     command, cli/background.h)
  *
  * To each request FAILED may be the answer: an errno and a sentence. A HELLO of
- * versions that the agent does not speak gets FAILED with -EPROTONOSUPPORT.
+ * versions that the agent does not speak gets FAILED with -EPROTONOSUPPORT. A
+ * guest that was saved may have an older agent than the host: version 1 has all
+ * but COPY and ATTACH.
  *
  * A frame is a head, type and length, and so many bytes; all numbers are little
  * endian. The type says how long it may be (agent_frame_fits()): a frame that
@@ -42,15 +47,17 @@
 
 #include "base/buf.h"
 
-#define AGENT_PORT       1024u
-#define AGENT_MAGIC      0x544c4f56u /* "VOLT" */
-#define AGENT_VERSION    1u
-#define AGENT_WINDOW     (256u << 10)
-#define AGENT_DATA_MAX   (32u << 10)
-#define AGENT_EXEC_MAX   (1u << 20)
-#define AGENT_TEXT_MAX   512u /* of a sentence */
-#define AGENT_WORDS_MAX  4096u
-#define AGENT_FREEZE_MAX 60000u /* ms */
+#define AGENT_PORT           1024u
+#define AGENT_MAGIC          0x544c4f56u /* "VOLT" */
+#define AGENT_VERSION        2u
+#define AGENT_VERSION_LOWEST 1u
+#define AGENT_VERSION_COPY   2u /* and ATTACH */
+#define AGENT_WINDOW         (256u << 10)
+#define AGENT_DATA_MAX       (32u << 10)
+#define AGENT_EXEC_MAX       (1u << 20)
+#define AGENT_TEXT_MAX       512u /* of a sentence */
+#define AGENT_WORDS_MAX      4096u
+#define AGENT_FREEZE_MAX     60000u /* ms */
 
 enum agent_type {
 	AGENT_HELLO = 1,
@@ -74,6 +81,10 @@ enum agent_type {
 	AGENT_OUTPUT,
 	AGENT_ERRORS,
 	AGENT_EXIT,
+	/* version 2: from the host, twice; from the agent */
+	AGENT_COPY,
+	AGENT_ATTACH,
+	AGENT_ATTACHED,
 	AGENT_NR_TYPES,
 };
 
@@ -155,6 +166,70 @@ struct agent_exec {
 	const char **words;
 	const char **env;
 };
+
+/* ATTACH. @flags: AGENT_EXEC_INPUT: input may come. */
+struct agent_attach {
+	uint32_t flags;
+	struct agent_size size;
+};
+static_assert(sizeof(struct agent_attach) == 8, "no holes");
+
+/* Of COPY: one of the first two. */
+#define AGENT_COPY_OUT    1u /* out of the guest */
+#define AGENT_COPY_IN     2u
+#define AGENT_COPY_FOLLOW 4u /* OUT: what a link leads to */
+
+/* COPY: this, then two strings: see struct agent_copy. */
+struct agent_copy_head {
+	uint32_t flags;
+	uint32_t reserved;
+};
+static_assert(sizeof(struct agent_copy_head) == 8, "no holes");
+
+/**
+ * struct agent_copy - a COPY, of either side
+ * @path:	in the guest
+ * @name:	IN: what it is called if @path is a folder; "": its contents go
+ *		there
+ */
+struct agent_copy {
+	uint32_t flags;
+	const char *path;
+	const char *name;
+};
+
+enum agent_entry_kind {
+	AGENT_ENTRY_FILE = 1,
+	AGENT_ENTRY_FOLDER,
+	AGENT_ENTRY_LINK,
+	AGENT_ENTRY_UP,  /* the folder is complete */
+	AGENT_ENTRY_END, /* all is */
+};
+
+/**
+ * struct agent_entry - of a tree that is copied
+ * @mtime_s, @mtime_ns:	since 1970
+ * @name_len:	bytes of its name, which follows; 0 of the first, which is named
+ *		by who takes it, and of UP and END
+ * @size:	of a file its bytes, of a link what it says, behind the name
+ *
+ * A tree is an entry; of a folder, what is in it follows, and UP. END comes
+ * last.
+ */
+struct agent_entry {
+	uint32_t kind;
+	uint32_t mode;
+	uint32_t uid;
+	uint32_t gid;
+	int64_t mtime_s;
+	uint32_t mtime_ns;
+	uint32_t name_len;
+	uint64_t size;
+};
+static_assert(sizeof(struct agent_entry) == 40, "no holes");
+
+#define AGENT_NAME_MAX 255u
+#define AGENT_LINK_MAX 4095u
 
 /**
  * struct agent_setup_head - SETUP: this, then strings
@@ -253,6 +328,22 @@ int agent_put_setup(struct buf *out,
 int agent_exec_parse(const char *data, size_t len,
 		     struct agent_exec *exec) __must_check;
 void agent_exec_free(struct agent_exec *exec);
+
+/* Append a COPY. Return: 0; -E2BIG; -ENOMEM. */
+int agent_put_copy(struct buf *out, const struct agent_copy *copy) __must_check;
+
+/* A COPY that came; the strings point into @data. Return: 0 or -EPROTO. */
+int agent_copy_parse(const char *data, size_t len,
+		     struct agent_copy *copy) __must_check;
+
+/* Can there be such an entry? @first: of the tree. */
+bool agent_entry_fits(const struct agent_entry *entry, bool first);
+
+/* Is it the name of something in a folder, and nothing else? */
+bool agent_name_fits(const char *name, size_t len);
+
+/* The version to be spoken with who said @hello; 0: none. */
+uint16_t agent_hello_version(const struct agent_hello *hello);
 
 /* A SETUP that came. Return: 0 or -EPROTO. */
 int agent_setup_parse(const char *data, size_t len,

@@ -135,7 +135,7 @@ static int agent_greet(struct agent_client *c, struct err *err)
 {
 	struct agent_hello hello = {
 		.magic = AGENT_MAGIC,
-		.lowest = AGENT_VERSION,
+		.lowest = AGENT_VERSION_LOWEST,
 		.highest = AGENT_VERSION,
 	};
 	struct agent_frame frame = {0};
@@ -147,9 +147,8 @@ static int agent_greet(struct agent_client *c, struct err *err)
 		return agent_failed(&frame, err);
 	if (r > 0 && frame.type == AGENT_HELLO) {
 		memcpy(&hello, frame.data, sizeof(hello));
-		if (hello.magic == AGENT_MAGIC &&
-		    hello.lowest == AGENT_VERSION &&
-		    hello.highest == AGENT_VERSION)
+		c->version = agent_hello_version(&hello);
+		if (c->version != 0 && hello.lowest == hello.highest)
 			return 0;
 	}
 	return agent_lost(err, r > 0 ? -EPROTO : r);
@@ -312,7 +311,9 @@ struct agent_errand {
 	uint32_t in_room;
 	struct agent_stream out;
 	struct agent_stream err;
+	bool started;
 	bool over;
+	bool enough;
 	struct agent_exit exit;
 	char piece[AGENT_DATA_MAX];
 };
@@ -322,7 +323,8 @@ static void agent_credit(struct agent_errand *e, struct agent_stream *s)
 	const struct agent_credit credit = {s->type, s->owed};
 
 	/* One that waits is enough: the rest goes with the next. */
-	if (s->owed == 0 || agent_queued(e->c) > 0)
+	if (s->owed == 0 || agent_queued(e->c) > 0 ||
+	    (e->io->full && e->io->full(e->io->ctx)))
 		return;
 	agent_put(&e->c->out, AGENT_CREDIT, &credit, sizeof(credit), NULL, 0);
 	s->room += s->owed;
@@ -421,20 +423,22 @@ static int agent_take_exit(struct agent_errand *e,
 
 /* Return: 0; -EREMOTEIO with the guest's own sentence; -EPROTO; -ENOMEM. */
 static int agent_take(struct agent_errand *e, const struct agent_frame *frame,
-		      bool *started, struct err *err)
+		      struct err *err)
 {
 	switch (frame->type) {
 	case AGENT_STARTED:
-		if (*started)
+		if (e->started)
 			return -EPROTO;
-		*started = true;
+		e->started = true;
 		if (e->io->started)
 			e->io->started(e->io->ctx);
 		return 0;
 	case AGENT_OUTPUT:
-		return *started ? agent_output(e->io, &e->out, frame) : -EPROTO;
+		return e->started ? agent_output(e->io, &e->out, frame)
+				  : -EPROTO;
 	case AGENT_ERRORS:
-		return *started ? agent_output(e->io, &e->err, frame) : -EPROTO;
+		return e->started ? agent_output(e->io, &e->err, frame)
+				  : -EPROTO;
 	case AGENT_CREDIT:
 		return agent_take_credit(e, frame);
 	case AGENT_EXIT:
@@ -447,29 +451,37 @@ static int agent_take(struct agent_errand *e, const struct agent_frame *frame,
 	}
 }
 
-static int agent_take_all(struct agent_errand *e, bool *started,
-			  struct err *err)
+/* Frames that are there already. Return: as agent_take(). */
+static int agent_take_held(struct agent_errand *e, struct err *err)
 {
 	struct agent_frame frame = {0};
-	int filled = agent_reader_fill(&e->c->in, e->c->fd);
 	int r = 0;
 
-	/* What came before an end counts. */
 	while (!e->over && (r = agent_reader_next(&e->c->in, &frame)) > 0) {
-		r = agent_take(e, &frame, started, err);
+		r = agent_take(e, &frame, err);
 		if (r < 0)
 			return r;
 	}
+	return r < 0 ? r : 0;
+}
+
+static int agent_take_all(struct agent_errand *e, struct err *err)
+{
+	int filled = agent_reader_fill(&e->c->in, e->c->fd);
+	/* What came before an end counts. */
+	int r = agent_take_held(e, err);
+
 	if (r < 0 || e->over || filled > 0 || filled == -EAGAIN)
-		return r < 0 ? r : 0;
+		return r;
 	return filled < 0 ? filled : -ECONNRESET;
 }
 
 static void agent_read_input(struct agent_errand *e)
 {
-	size_t most =
-		e->in_room < sizeof(e->piece) ? e->in_room : sizeof(e->piece);
+	size_t most = e->in_room < sizeof(e->piece) - 1 ? e->in_room
+							: sizeof(e->piece) - 1;
 	ssize_t n = read(e->in, e->piece, most);
+	size_t len = n > 0 ? (size_t)n : 0;
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
@@ -479,7 +491,10 @@ static void agent_read_input(struct agent_errand *e)
 		return;
 	}
 	e->in_room -= (uint32_t)n;
-	agent_put(&e->c->out, AGENT_INPUT, e->piece, (size_t)n, NULL, 0);
+	if (e->io->typed)
+		e->enough = !e->io->typed(e->io->ctx, e->piece, &len);
+	if (len > 0)
+		agent_put(&e->c->out, AGENT_INPUT, e->piece, len, NULL, 0);
 }
 
 static bool agent_has(const struct agent_stream *s)
@@ -488,10 +503,10 @@ static bool agent_has(const struct agent_stream *s)
 }
 
 /* One wait, and what it brings. Return: 0, or as agent_take_all(). */
-static int agent_turn(struct agent_errand *e, bool *started, struct err *err)
+static int agent_turn(struct agent_errand *e, struct err *err)
 {
 	struct agent_client *c = e->c;
-	bool in = *started && e->in_room > 0 && agent_queued(c) < QUEUE_MAX;
+	bool in = e->started && e->in_room > 0 && agent_queued(c) < QUEUE_MAX;
 	struct pollfd p[] = {
 		{.fd = c->fd,
 		 .events =
@@ -499,14 +514,14 @@ static int agent_turn(struct agent_errand *e, bool *started, struct err *err)
 		{.fd = in ? e->in : -1, .events = POLLIN},
 		{.fd = agent_has(&e->out) ? e->out.fd : -1, .events = POLLOUT},
 		{.fd = agent_has(&e->err) ? e->err.fd : -1, .events = POLLOUT},
-		{.fd = *started ? e->io->wake : -1, .events = POLLIN},
+		{.fd = e->started ? e->io->wake : -1, .events = POLLIN},
 	};
 	int r = poll(p, ARRAY_SIZE(p), -1);
 
 	if (r < 0)
 		return errno == EINTR ? 0 : -errno;
 	if (p[0].revents & (POLLIN | POLLHUP | POLLERR)) {
-		r = agent_take_all(e, started, err);
+		r = agent_take_all(e, err);
 		if (r < 0)
 			return r;
 	}
@@ -544,33 +559,96 @@ static void agent_stream_init(struct agent_stream *s, enum agent_type type,
 	s->is_file = fd_stat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-int agent_client_exec(struct agent_client *client,
-		      const struct agent_exec *exec, const struct agent_io *io,
-		      struct agent_exit *exit, struct err *err)
+/* The request is queued. Return: as agent_client_exec(). */
+static int agent_run(struct agent_client *client, const struct agent_io *io,
+		     bool started, struct agent_exit *exit, struct err *err)
 {
 	cleanup_free struct agent_errand *e = calloc(1, sizeof(*e));
-	bool started = false;
-	int r = agent_put_exec(&client->out, exec);
+	int r;
 
-	if (r < 0 || !e)
-		return err_set(err, r < 0 ? r : -ENOMEM, "The command: %s",
-			       err_name(r < 0 ? r : -ENOMEM));
+	if (!e)
+		return err_set(err, -ENOMEM, "The command: %s",
+			       err_name(ENOMEM));
 	e->c = client;
 	e->io = io;
 	e->in = io->in;
 	e->in_room = AGENT_WINDOW;
-	agent_stream_init(&e->out, AGENT_OUTPUT, io->take ? -1 : io->out);
-	agent_stream_init(&e->err, AGENT_ERRORS, io->take ? -1 : io->err);
+	e->started = started;
+	agent_stream_init(&e->out, AGENT_OUTPUT, io->out);
+	agent_stream_init(&e->err, AGENT_ERRORS, io->err);
 	r = agent_flush(client);
-	while (r == 0 && !e->over)
-		r = agent_turn(e, &started, err);
+	if (r == 0 && started)
+		r = agent_take_held(e, err);
+	while (r == 0 && !e->over && !e->enough)
+		r = agent_turn(e, err);
 	agent_finish(e, &e->out);
 	agent_finish(e, &e->err);
 	buf_free(&e->out.waits);
 	buf_free(&e->err.waits);
+	if (r == 0 && !e->over)
+		return err_set(err, -ECANCELED, "Detached");
 	if (r == 0)
 		*exit = e->exit;
 	return r == 0 || r == -EREMOTEIO ? r : agent_lost(err, r);
+}
+
+int agent_client_exec(struct agent_client *client,
+		      const struct agent_exec *exec, const struct agent_io *io,
+		      struct agent_exit *exit, struct err *err)
+{
+	int r = agent_put_exec(&client->out, exec);
+
+	return r < 0 ? err_set(err, r, "The command: %s", err_name(r))
+		     : agent_run(client, io, false, exit, err);
+}
+
+static int agent_need_version(const struct agent_client *client,
+			      struct err *err)
+{
+	return client->version >= AGENT_VERSION_COPY
+		       ? 0
+		       : err_set(err, -EPROTONOSUPPORT,
+				 "The guest's agent is an older Volt's, which "
+				 "cannot do this: end the VM and start it "
+				 "again");
+}
+
+int agent_client_copy(struct agent_client *client,
+		      const struct agent_copy *copy, const struct agent_io *io,
+		      struct agent_exit *exit, struct err *err)
+{
+	int r = agent_need_version(client, err);
+
+	if (r < 0)
+		return r;
+	r = agent_put_copy(&client->out, copy);
+	return r < 0 ? err_set(err, r, "The path: %s", err_name(r))
+		     : agent_run(client, io, false, exit, err);
+}
+
+int agent_client_attach(struct agent_client *client,
+			const struct agent_attach *attach, uint32_t *flags,
+			struct err *err)
+{
+	struct agent_frame frame = {0};
+	int r = agent_need_version(client, err);
+
+	if (r < 0)
+		return r;
+	agent_put(&client->out, AGENT_ATTACH, attach, sizeof(*attach), NULL, 0);
+	r = agent_next(client, &frame);
+	if (r > 0 && frame.type == AGENT_FAILED)
+		return agent_failed(&frame, err);
+	if (r <= 0 || frame.type != AGENT_ATTACHED)
+		return agent_lost(err, r > 0 ? -EPROTO : r);
+	memcpy(flags, frame.data, sizeof(*flags));
+	return 0;
+}
+
+int agent_client_follow(struct agent_client *client, const struct agent_io *io,
+			struct agent_exit *exit, struct err *err)
+{
+	return agent_run(client, io, true, exit, err);
 }
 
 void agent_client_signal(struct agent_client *client, int number)

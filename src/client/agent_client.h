@@ -32,10 +32,12 @@
 /**
  * struct agent_client - a connection
  * @fd:		-1 when there is none
+ * @version:	that the agent speaks
  * @out:	frames not sent yet, from @sent on
  */
 struct agent_client {
 	int fd;
+	uint16_t version;
 	unsigned int limit_ms;
 	struct agent_reader in;
 	struct buf out;
@@ -94,9 +96,13 @@ int agent_client_await(struct agent_client *client, struct agent_exit *exit,
 /**
  * struct agent_io - what a command's streams are here
  * @in:		-1: none
- * @out, @err:	written to in pieces that a pipe takes at once; not used with
- *		@take
- * @take:	gets each piece of AGENT_OUTPUT or AGENT_ERRORS; may be NULL
+ * @out, @err:	written to in pieces that a pipe takes at once; -1: to nobody
+ * @take:	gets each piece of AGENT_OUTPUT or AGENT_ERRORS as well; may be
+ *		NULL
+ * @full:	no more is to come for now; may be NULL
+ * @typed:	gets each piece of input before it goes, and may change it: room
+ *		is for one byte more; false: it is enough, and the call returns
+ *		-ECANCELED; may be NULL
  * @started:	the command runs; may be NULL
  * @wake:	a descriptor that is readable when @woken wants to be called;
  *		-1: none
@@ -109,6 +115,8 @@ struct agent_io {
 	void (*woken)(void *ctx, struct agent_client *client);
 	void (*take)(void *ctx, enum agent_type type, const char *data,
 		     size_t len);
+	bool (*full)(void *ctx);
+	bool (*typed)(void *ctx, char *data, size_t *len);
 	void (*started)(void *ctx);
 	void *ctx;
 };
@@ -123,6 +131,26 @@ struct agent_io {
 int agent_client_exec(struct agent_client *client,
 		      const struct agent_exec *exec, const struct agent_io *io,
 		      struct agent_exit *exit, struct err *err) __must_check;
+
+/* COPY, until it has ended: the tree is its output or its input. Return: as
+ * above; -EPROTONOSUPPORT with an agent that is too old. */
+int agent_client_copy(struct agent_client *client,
+		      const struct agent_copy *copy, const struct agent_io *io,
+		      struct agent_exit *exit, struct err *err) __must_check;
+
+/**
+ * agent_client_attach() - ATTACH to a command that somebody else holds
+ * @flags:	AGENT_EXEC_*: what the command has
+ *
+ * Return: 0; -EPROTONOSUPPORT; -errno; with a sentence.
+ */
+int agent_client_attach(struct agent_client *client,
+			const struct agent_attach *attach, uint32_t *flags,
+			struct err *err) __must_check;
+
+/* Behind it, until the command has ended. Return: as agent_client_exec(). */
+int agent_client_follow(struct agent_client *client, const struct agent_io *io,
+			struct agent_exit *exit, struct err *err) __must_check;
 
 /* While a command runs, of @woken. One too many is dropped. */
 void agent_client_signal(struct agent_client *client, int number);

@@ -3,7 +3,8 @@
  * fuzz_agent.c - any bytes as what either side of the agent's wire hears
  *
  * The first byte says which: 'h', the agent hears them from a host; 'g', a host
- * from a guest, while it runs a command. The agent's commands are none here:
+ * from a guest, while it runs a command; 'c', while it copies; 'a', while it is
+ * attached. The agent's commands are none here:
  * what starts a process is replaced, or any program of this machine would run.
  */
 #include "agent/command.h"
@@ -28,18 +29,38 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* A command that reads what it is given, writes nothing and does not end. */
-int command_start(struct command *command, const struct agent_exec *exec,
-		  const struct user *user, struct agent_exit *how)
+static int fuzz_start(struct command *command, const struct agent_exec *exec,
+		      struct agent_exit *how)
 {
 	*command = COMMAND_NONE;
 	*how = (struct agent_exit){0};
 	command->tty = exec->flags & AGENT_EXEC_TTY;
-	fuzz_check(exec->nr_words > 0 && exec->words[exec->nr_words] == NULL);
-	fuzz_check(exec->env[exec->nr_env] == NULL);
-	fuzz_check(user->nr_groups <= USER_GROUPS_MAX);
 	command->in = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	command->out = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	return 0;
+}
+
+int command_start(struct command *command, const struct agent_exec *exec,
+		  const struct user *user, struct agent_exit *how)
+{
+	fuzz_check(exec->nr_words > 0 && exec->words[exec->nr_words] == NULL);
+	fuzz_check(exec->env[exec->nr_env] == NULL);
+	fuzz_check(user->nr_groups <= USER_GROUPS_MAX);
+	return fuzz_start(command, exec, how);
+}
+
+int command_start_deed(struct command *command, int (*deed)(const void *ctx),
+		       const void *ctx, bool input)
+{
+	const struct agent_copy *copy = ctx;
+	const struct agent_exec exec = {.nr_words = 1};
+	struct agent_exit how;
+
+	(void)deed;
+	fuzz_check(copy->path[0] && copy->name &&
+		   (copy->flags & (AGENT_COPY_IN | AGENT_COPY_OUT)));
+	fuzz_check(input == ((copy->flags & AGENT_COPY_IN) != 0));
+	return fuzz_start(command, &exec, &how);
 }
 
 void command_signal(const struct command *command, int number)
@@ -104,11 +125,28 @@ static void fuzz_host(const uint8_t *data, size_t size)
 	fd_close(&ends[1]);
 }
 
-static void fuzz_guest(const uint8_t *data, size_t size)
+/* Return: as agent_client_exec(). */
+static int fuzz_ask(struct agent_client *client, char what,
+		    const struct agent_io *io, struct agent_exit *how)
 {
+	static const struct agent_copy copy = {AGENT_COPY_OUT, "x", ""};
+	static const struct agent_attach attach = {0};
 	const char *words[] = {"x", NULL};
 	const struct agent_exec exec = {
 		.folder = "", .user = "", .nr_words = 1, .words = words};
+	uint32_t has;
+
+	if (what == 'c')
+		return agent_client_copy(client, &copy, io, how, NULL);
+	if (what == 'g')
+		return agent_client_exec(client, &exec, io, how, NULL);
+	if (agent_client_attach(client, &attach, &has, NULL) < 0)
+		return -1;
+	return agent_client_follow(client, io, how, NULL);
+}
+
+static void fuzz_guest(char what, const uint8_t *data, size_t size)
+{
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC), ends[2];
 	const struct agent_io io = {
 		.in = null, .out = null, .err = null, .wake = -1};
@@ -118,7 +156,7 @@ static void fuzz_guest(const uint8_t *data, size_t size)
 
 	fuzz_connect(ends, data, size);
 	if (agent_client_take(&client, ends[0], LIMIT_MS, &err) == 0 &&
-	    agent_client_exec(&client, &exec, &io, &how, &err) == 0)
+	    fuzz_ask(&client, what, &io, &how) == 0)
 		fuzz_check(how.how >= AGENT_EXITED &&
 			   how.how <= AGENT_NO_EXEC && how.value < 4096);
 	agent_client_close(&client);
@@ -132,7 +170,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (data[0] == 'h')
 		fuzz_host(data + 1, size - 1);
-	else if (data[0] == 'g')
-		fuzz_guest(data + 1, size - 1);
+	else if (data[0] == 'g' || data[0] == 'c' || data[0] == 'a')
+		fuzz_guest((char)data[0], data + 1, size - 1);
 	return 0;
 }

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the seeds of fuzz_agent into a folder.
+"""Writes the seeds of fuzz_agent and fuzz_copy into a folder.
 
-Usage: make_agent_seeds.py FOLDER. What a host says ('h'), and a guest ('g').
+Usage: make_agent_seeds.py FOLDER. What a host says ('h'), and a guest: to a
+command ('g'), a copy ('c'), who is attached ('a').
 """
 
 import struct
@@ -10,7 +11,8 @@ import sys
 from pathlib import Path
 
 (HELLO, SETUP, EXEC, INPUT, INPUT_END, SIGNAL, RESIZE, CLOSE, QUIESCE, RESUME,
- SHUTDOWN, CREDIT, DONE, FAILED, STARTED, OUTPUT, ERRORS, EXIT) = range(1, 19)
+ SHUTDOWN, CREDIT, DONE, FAILED, STARTED, OUTPUT, ERRORS, EXIT, COPY, ATTACH,
+ ATTACHED) = range(1, 22)
 
 
 def frame(kind, data=b""):
@@ -22,6 +24,7 @@ def words(*texts):
 
 
 HI = frame(HELLO, struct.pack("<IHH", 0x544c4f56, 1, 1))
+HI2 = frame(HELLO, struct.pack("<IHH", 0x544c4f56, 2, 2))
 RUN = frame(EXEC, struct.pack("<IHHII", 2, 24, 80, 2, 1) +
             words("/", "0:0", "cat", "x", "A=b"))
 TTY = frame(EXEC, struct.pack("<IHHII", 3, 24, 80, 1, 0) + words("", "", "sh"))
@@ -38,7 +41,12 @@ SEEDS = {
                     frame(RESUME),
     "host-end": b"h" + HI + frame(SHUTDOWN),
     "host-newer": b"h" + frame(HELLO,
-                               struct.pack("<IHH", 0x544c4f56, 2, 3)),
+                               struct.pack("<IHH", 0x544c4f56, 8, 9)),
+    "host-copy": b"h" + HI2 + frame(COPY, struct.pack("<II", 2, 0) +
+                                    words("/x", "name")) +
+                 frame(INPUT, b"data") + frame(INPUT_END),
+    "host-copy-out": b"h" + HI2 + frame(COPY, struct.pack("<II", 5, 0) +
+                                        words("/x", "")),
     "guest-exit": b"g" + HI + frame(STARTED) + frame(OUTPUT, b"out") +
                   frame(ERRORS, b"err") +
                   frame(CREDIT, struct.pack("<II", INPUT, 0)) +
@@ -48,6 +56,27 @@ SEEDS = {
     "guest-none": b"g" + HI + frame(EXIT, struct.pack("<III", 3, 2, 0)),
     "guest-failed": b"g" + HI + frame(FAILED, struct.pack("<i", -2) + b"no"),
     "guest-done": b"g" + HI + frame(DONE),
+    "guest-copy": b"c" + HI2 + frame(STARTED) + frame(OUTPUT, b"x") +
+                  frame(EXIT, struct.pack("<III", 1, 0, 0)),
+    "holder": b"a" + HI2 + frame(ATTACHED, struct.pack("<I", 3)) +
+              frame(OUTPUT, b"x") + frame(EXIT, struct.pack("<III", 1, 0, 0)),
+}
+
+
+def entry(kind, name=b"", size=0):
+    return struct.pack("<IIIIqIIQ", kind, 0o755, 0, 0, 5, 0, len(name),
+                       size) + name
+
+
+UP, END = entry(4), entry(5)
+TREES = {
+    "file": b"\1" + entry(1, size=3) + b"abc" + END,
+    "folder": b"\1" + entry(2) + entry(1, b"f", 2) + b"ab" +
+              entry(3, b"l", 1) + b"f" + entry(2, b"d") + UP + UP + END,
+    "contents": b"\0" + entry(2) + entry(1, b"l", 0) + UP + END,
+    "up": b"\0" + entry(2) + UP + UP,
+    "name": b"\0" + entry(2) + entry(1, b"../beside", 1) + b"x" + UP + END,
+    "through": b"\0" + entry(2) + entry(2, b"l") + UP + UP + END,
 }
 
 
@@ -55,6 +84,10 @@ def main():
     folder = Path(sys.argv[1]) / "agent"
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in SEEDS.items():
+        (folder / name).write_bytes(data)
+    folder = Path(sys.argv[1]) / "copy"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in TREES.items():
         (folder / name).write_bytes(data)
 
 

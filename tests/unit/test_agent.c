@@ -395,6 +395,8 @@ static void output_to_a_function(void **state)
 	struct piece_taker taker = {0};
 	const struct agent_io io = {
 		.in = -1,
+		.out = -1,
+		.err = -1,
 		.wake = -1,
 		.take = take_piece,
 		.started = note_started,
@@ -647,6 +649,23 @@ static void other_versions(void **state)
 	hear_raw(sock, AGENT_FAILED, -EPROTONOSUPPORT);
 	(void)close(sock);
 	assert_int_equal(end(&w), 0);
+}
+
+/* It gets what it knows, and nothing of later. */
+static void an_older_host(void **state)
+{
+	const struct agent_hello old = {AGENT_MAGIC, 1, 1};
+	const char copy[11] = "\1\0\0\0\0\0\0\0/";
+	struct world w = {.client.fd = -1};
+	int sock = -1;
+
+	(void)state;
+	begin_raw(&w, &sock);
+	say_raw(sock, AGENT_HELLO, &old, sizeof(old));
+	hear_raw(sock, AGENT_HELLO, 0);
+	say_raw(sock, AGENT_COPY, copy, sizeof(copy));
+	assert_int_equal(end(&w), EPROTO);
+	(void)close(sock);
 }
 
 /* The host's end ends the command. */
@@ -957,6 +976,7 @@ int main(void)
 		cmocka_unit_test(thaws_by_itself),
 		cmocka_unit_test(thaws_when_asked_or_left),
 		cmocka_unit_test(other_versions),
+		cmocka_unit_test(an_older_host),
 		cmocka_unit_test(host_goes),
 		cmocka_unit_test(hostile_host),
 		cmocka_unit_test(hostile_guest),
