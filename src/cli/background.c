@@ -3,6 +3,7 @@
  * background.c - `volt run -d` (theory of operation: background.h)
  */
 #include "cli/background.h"
+#include "cli/background_attach.h"
 #include "cli/background_ctl.h"
 
 #include "cli/cli.h"
@@ -39,6 +40,8 @@ void background_init(struct background *b, const struct args_page *page)
 		.wake = -1,
 		.signals = -1,
 		.tick = -1,
+		.still = -1,
+		.typed = {-1, -1},
 		.listener = -1,
 	};
 	for (unsigned int i = 0; i < BACKGROUND_CONNS; i++)
@@ -99,8 +102,10 @@ static void background_close(struct background *b)
 	for (int i = 0; i < 2; i++) {
 		fd_close(&b->said[i]);
 		fd_close(&b->ready[i]);
+		fd_close(&b->typed[i]);
 	}
 	fd_close(&b->tick);
+	fd_close(&b->still);
 	vm_log_close(&b->log);
 	vms_close(&b->vms);
 }
@@ -211,6 +216,7 @@ static int background_become(struct background *b)
 	    console_log_open(&b->log.file, path, BACKGROUND_LOG, &err) < 0)
 		return cli_fail(GUEST_EXIT_FAILED, b->page, &err);
 	b->tick = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	b->still = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	return CLI_GO_ON;
 }
 
@@ -247,6 +253,8 @@ void background_said(struct background *b, enum vm_log_stream stream,
 
 	/* A full disk loses output, not the VM. */
 	(void)vm_log_add(&b->log, stream, data, len);
+	if (stream != VM_LOG_VOLT)
+		background_attach_said(b, stream == VM_LOG_ERRORS, data, len);
 	if (!waited && vm_log_waits(&b->log))
 		(void)timerfd_settime(b->tick, 0, &soon, NULL);
 }
@@ -291,6 +299,7 @@ static void background_serve(struct background *b)
 	background_ctl_listen(b);
 	background_watch(b, b->signals);
 	background_watch(b, b->tick);
+	background_watch(b, b->still);
 	background_watch(b, b->said[0]);
 	background_watch(b, b->listener);
 }
@@ -337,6 +346,10 @@ void background_turn(struct background *b)
 			background_drain(b);
 		else if (fd == b->tick)
 			background_tick(b);
+		else if (fd == b->still)
+			background_attach_look(b);
+		else if (fd == b->typed[1])
+			background_attach_type(b);
 		else if (fd == b->listener)
 			background_watch(b, background_ctl_accept(b));
 		else
@@ -356,6 +369,7 @@ static void background_record_end(struct background *b, int code)
 	vms_journal_note("die", record->name, code & 0xff);
 	if (!record->remove && vms_save(&b->vm, &err) < 0)
 		background_said(b, VM_LOG_VOLT, err.text, strlen(err.text));
+	background_attach_finish(b);
 	background_ctl_tell_end(b, code & 0xff);
 }
 

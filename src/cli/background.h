@@ -27,6 +27,10 @@
  * frame that does not fit ends its connection, and what waits for one that does
  * not read is bounded.
  *
+ * Behind ATTACH a connection has the command's streams (background_attach.c):
+ * what is said from then on, as the log gets it, and with -i its input, one for
+ * all who attach, which stays open when they go.
+ *
  * SIGTERM and SIGINT to the holder are for the command: its stop signal.
  *
  * Context: one thread.
@@ -40,16 +44,45 @@
 #include "vms/vms.h"
 
 #define BACKGROUND_CONNS 32
-#define BACKGROUND_LOG   MIB(8)
+/* What waits for one who attached, beyond which the command's output waits as
+ * well; and how long it does so. */
+#define BACKGROUND_HELD     (64u << 10)
+#define BACKGROUND_STILL_MS 10000u
+#define BACKGROUND_LOG      MIB(8)
+
+/**
+ * struct background_stream - output for who attached
+ * @room:	that it has
+ * @waits:	from @at on
+ * @closed:	nobody reads it
+ */
+struct background_stream {
+	uint32_t room;
+	struct buf waits;
+	size_t at;
+	bool closed;
+};
 
 /**
  * struct background_conn - somebody at the control socket
  * @fd:		-1: nobody
+ * @out:	frames that the socket has not taken
+ * @attached:	the rest is of ATTACH
+ * @types:	its input may come
+ * @moved_ms:	when it took something last
+ * @stream:	output, errors
+ * @typed:	input on its way to the command, from @typed_at on
  */
 struct background_conn {
 	int fd;
 	struct agent_reader in;
 	struct buf out;
+	bool attached;
+	bool types;
+	uint64_t moved_ms;
+	struct background_stream stream[2];
+	struct buf typed;
+	size_t typed_at;
 };
 
 /**
@@ -59,7 +92,11 @@ struct background_conn {
  * @said:	a pipe, of which standard error is the end to write
  * @ready:	a pipe to `volt run`
  * @wake:	readable when there is something to do; -1 until the VM runs
+ * @still:	a timer: somebody who attached takes nothing
  * @pass:	gets a signal for the command to it; NULL: there is none
+ * @resize:	likewise of its terminal
+ * @has:	AGENT_EXEC_*: of the command
+ * @typed:	a pipe: the command's input, all who attached write to it
  * @ctl:	path of the control socket
  */
 struct background {
@@ -75,8 +112,12 @@ struct background {
 	int signals;
 	int tick;
 	int listener;
+	int still;
 	void (*pass)(void *ctx, int number);
+	void (*resize)(void *ctx, const struct agent_size *size);
 	void *pass_ctx;
+	uint32_t has;
+	int typed[2];
 	char ctl[GUEST_PATH_MAX];
 	struct background_conn conn[BACKGROUND_CONNS];
 };
@@ -119,9 +160,12 @@ void background_started(struct background *b);
 /* Serve what @wake has told of. */
 void background_turn(struct background *b);
 
-/* Of the VM's: into the log. */
+/* Of the VM's: into the log, and to who attached. */
 void background_said(struct background *b, enum vm_log_stream stream,
 		     const char *data, size_t len);
+
+/* Somebody who attached takes less than is said: no more is to come for now. */
+bool background_full(struct background *b);
 
 /**
  * background_end() - it is over, or has not begun

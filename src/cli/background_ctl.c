@@ -5,6 +5,8 @@
  */
 #include "cli/background_ctl.h"
 
+#include "cli/background_attach.h"
+
 #include "base/fd.h"
 #include "host/unix.h"
 
@@ -15,6 +17,8 @@
 #include <unistd.h>
 
 #define CTL_SIGNALS 64
+/* A piece of each stream, and answers. */
+#define CTL_QUEUE_MAX (3 * (size_t)AGENT_DATA_MAX)
 
 void background_ctl_listen(struct background *b)
 {
@@ -29,6 +33,7 @@ void background_ctl_close(struct background_conn *conn)
 	fd_close(&conn->fd);
 	agent_reader_free(&conn->in);
 	buf_free(&conn->out);
+	background_attach_free(conn);
 }
 
 int background_ctl_accept(struct background *b)
@@ -48,15 +53,22 @@ int background_ctl_accept(struct background *b)
 	return -1;
 }
 
-/* What goes out is less than a socket holds. Return: false: it is not read. */
-static bool ctl_flush(struct background_conn *conn)
+bool background_ctl_flush(struct background_conn *conn)
 {
-	const ssize_t n = send(conn->fd, conn->out.data, conn->out.len,
-			       MSG_NOSIGNAL | MSG_DONTWAIT);
-	const bool sent = !conn->out.failed && n == (ssize_t)conn->out.len;
+	ssize_t n;
 
-	buf_clear(&conn->out);
-	return sent;
+	if (conn->out.failed || conn->out.len == 0)
+		return !conn->out.failed;
+	n = send(conn->fd, conn->out.data, conn->out.len,
+		 MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n < 0)
+		return (errno == EAGAIN || errno == EINTR) &&
+		       conn->out.len <= CTL_QUEUE_MAX;
+	conn->out.len -= (size_t)n;
+	memmove(conn->out.data, conn->out.data + n, conn->out.len);
+	if (n > 0)
+		conn->moved_ms = vms_now_ms();
+	return conn->out.len <= CTL_QUEUE_MAX;
 }
 
 static bool ctl_greet(struct background_conn *conn,
@@ -64,13 +76,15 @@ static bool ctl_greet(struct background_conn *conn,
 {
 	struct agent_hello hello;
 
+	uint16_t version;
+
 	memcpy(&hello, frame->data, sizeof(hello));
-	if (hello.magic != AGENT_MAGIC || hello.lowest > AGENT_VERSION ||
-	    hello.highest < AGENT_VERSION)
+	version = agent_hello_version(&hello);
+	if (version == 0)
 		return false;
-	hello.lowest = hello.highest = AGENT_VERSION;
+	hello.lowest = hello.highest = version;
 	agent_put(&conn->out, AGENT_HELLO, &hello, sizeof(hello), NULL, 0);
-	return ctl_flush(conn);
+	return background_ctl_flush(conn);
 }
 
 static bool ctl_signal(struct background *b, struct background_conn *conn,
@@ -83,8 +97,10 @@ static bool ctl_signal(struct background *b, struct background_conn *conn,
 		return false;
 	if (b->pass)
 		b->pass(b->pass_ctx, (int)number);
+	if (conn->attached)
+		return true;
 	agent_put(&conn->out, AGENT_DONE, NULL, 0, NULL, 0);
-	return ctl_flush(conn);
+	return background_ctl_flush(conn);
 }
 
 /* Return: whether the connection goes on. */
@@ -97,29 +113,32 @@ static bool ctl_take(struct background *b, struct background_conn *conn,
 	case AGENT_SIGNAL:
 		return ctl_signal(b, conn, frame);
 	default:
-		return false;
+		return background_attach_take(b, conn, frame);
 	}
+}
+
+/* What came on it. Return: whether the connection goes on. */
+static bool ctl_read(struct background *b, struct background_conn *conn)
+{
+	struct agent_frame frame;
+	int r, filled = agent_reader_fill(&conn->in, conn->fd);
+
+	while ((r = agent_reader_next(&conn->in, &frame)) > 0)
+		if (!ctl_take(b, conn, &frame))
+			return false;
+	return r == 0 && (filled > 0 || filled == -EAGAIN);
 }
 
 void background_ctl_serve(struct background *b, int fd)
 {
 	struct background_conn *conn = NULL;
-	struct agent_frame frame;
-	int r, filled;
 
 	for (unsigned int i = 0; i < BACKGROUND_CONNS; i++)
 		if (b->conn[i].fd == fd)
 			conn = &b->conn[i];
 	if (!conn)
 		return;
-	filled = agent_reader_fill(&conn->in, fd);
-	while ((r = agent_reader_next(&conn->in, &frame)) > 0) {
-		if (!ctl_take(b, conn, &frame)) {
-			r = -EPROTO;
-			break;
-		}
-	}
-	if (r < 0 || filled == 0 || (filled < 0 && filled != -EAGAIN))
+	if (!ctl_read(b, conn) || !background_attach_send(b, conn))
 		background_ctl_close(conn);
 }
 
@@ -135,6 +154,6 @@ void background_ctl_tell_end(struct background *b, int code)
 			continue;
 		agent_put(&b->conn[i].out, AGENT_EXIT, &how, sizeof(how), NULL,
 			  0);
-		(void)ctl_flush(&b->conn[i]);
+		(void)background_ctl_flush(&b->conn[i]);
 	}
 }

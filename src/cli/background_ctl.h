@@ -19,4 +19,8 @@ void background_ctl_serve(struct background *b, int fd);
 /* To all that are there: the last word. */
 void background_ctl_tell_end(struct background *b, int code);
 
+/* Send what waits, as much as the socket takes. Return: false: it is not read,
+ * and to be closed. */
+bool background_ctl_flush(struct background_conn *conn);
+
 void background_ctl_close(struct background_conn *conn);

@@ -56,6 +56,30 @@ static void background_pass_command(void *ctx, int number)
 	agent_client_signal(((struct background_command *)ctx)->client, number);
 }
 
+static void background_resize_command(void *ctx, const struct agent_size *size)
+{
+	agent_client_resize(((struct background_command *)ctx)->client, size);
+}
+
+static bool background_command_full(void *ctx)
+{
+	return background_full(((struct background_command *)ctx)->b);
+}
+
+/* With -i a pipe, whose other end stays: the command's input does not end. */
+static int background_open_input(struct background *b,
+				 const struct guest_options *options)
+{
+	b->has = (options->tty ? AGENT_EXEC_TTY : 0) |
+		 (options->interactive ? AGENT_EXEC_INPUT : 0);
+	if (!options->interactive)
+		return 0;
+	if (pipe2(b->typed, O_CLOEXEC) < 0 ||
+	    fcntl(b->typed[1], F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	return 0;
+}
+
 int background_exec(struct background *b, struct agent_client *client,
 		    const struct guest_options *options, const char **words,
 		    bool *lost)
@@ -63,20 +87,28 @@ int background_exec(struct background *b, struct agent_client *client,
 	struct background_command c = {
 		.b = b,
 		.client = client,
-		.io = {.in = -1,
+		.io = {.out = -1,
+		       .err = -1,
 		       .wake = -1,
 		       .woken = background_woken,
 		       .take = background_take,
+		       .full = background_command_full,
 		       .started = background_runs,
 		       .ctx = &c},
 	};
-	int code;
+	int code, r = background_open_input(b, options);
 
+	if (r < 0)
+		return cli_complain(GUEST_EXIT_FAILED, b->page,
+				    "cannot make a pipe: %s", err_name(r));
+	c.io.in = b->typed[0];
 	b->pass = background_pass_command;
+	b->resize = background_resize_command;
 	/* cppcheck-suppress autoVariables ; until it goes, below */
 	b->pass_ctx = &c;
 	code = guest_exec_by(client, options, words, &c.io, b->page, lost);
 	b->pass = NULL;
+	b->resize = NULL;
 	b->pass_ctx = NULL;
 	return code;
 }
@@ -124,14 +156,16 @@ static void background_follow(struct background *b, struct run_vm *vm,
 		{.fd = console, .events = POLLIN},
 		{.fd = -1, .events = POLLIN},
 	};
+	bool open = true;
 
 	while (!p[0].revents) {
 		p[2].fd = b->wake;
+		p[1].fd = open && !background_full(b) ? console : -1;
 		if (poll(p, ARRAY_SIZE(p),
 			 b->started ? -1 : BACKGROUND_LOOK_MS) < 0)
 			continue;
-		if (p[1].revents && !background_console(b, console))
-			p[1].fd = -1;
+		if (p[1].revents)
+			open = background_console(b, console);
 		if (p[2].revents)
 			background_turn(b);
 		if (!b->started)
@@ -139,9 +173,9 @@ static void background_follow(struct background *b, struct run_vm *vm,
 	}
 	/* What it said last; who else has the pipe says nothing. */
 	(void)fcntl(console, F_SETFL, O_NONBLOCK);
-	while (p[1].fd >= 0 && poll(p + 1, 1, 0) > 0 &&
-	       background_console(b, console))
-		;
+	p[1].fd = open ? console : -1;
+	while (open && poll(p + 1, 1, 0) > 0)
+		open = background_console(b, console);
 	(void)run_vm_ended(vm, -1);
 }
 

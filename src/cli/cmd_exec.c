@@ -7,9 +7,6 @@
 
 #include "vms/vms_journal.h"
 
-#include <errno.h>
-#include <string.h>
-
 /* clang-format off */
 #define AT(member) .offset = offsetof(struct guest_options, member)
 
@@ -41,33 +38,6 @@ const struct args_page cmd_exec_page = {
 	.command = true,
 };
 
-static int exec_begin(struct agent_client *client, const char *name,
-		      struct err *err)
-{
-	char socket[VMAPI_PATH_MAX], path[GUEST_PATH_MAX];
-	struct api_client api;
-	int r = vmapi_check_name(name, err);
-
-	if (r == 0)
-		r = vmapi_open(&api, name, err);
-	if (r < 0)
-		return r;
-	api_client_close(&api);
-	r = vmapi_socket(name, socket, false, err);
-	if (r < 0)
-		return r;
-	guest_path(socket, path);
-	r = agent_client_open(client, path, AGENT_PORT, AGENT_CLIENT_LIMIT_MS,
-			      err);
-	if (r == -ENOENT || r == -ECONNREFUSED)
-		return err_set(err, r,
-			       "VM %s has no agent: it was not started by "
-			       "`volt run IMAGE`, or its guest has not booted "
-			       "yet",
-			       name);
-	return r;
-}
-
 int cmd_exec(const struct args_page *page, int argc, char **argv)
 {
 	struct guest_options options = {0};
@@ -83,7 +53,7 @@ int cmd_exec(const struct args_page *page, int argc, char **argv)
 		code = guest_check(&options, page);
 	if (code != CLI_GO_ON)
 		return code;
-	if (exec_begin(&client, args.command[0], &err) < 0) {
+	if (guest_meet(&client, args.command[0], &err) < 0) {
 		code = cli_fail(GUEST_EXIT_FAILED, page, &err);
 	} else {
 		vms_journal_note("exec", args.command[0], -1);

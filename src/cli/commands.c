@@ -10,6 +10,8 @@ const struct command cli_commands[] = {
 	{&cmd_doctor_page, cmd_doctor},
 	{&cmd_run_page, cmd_run},
 	{&cmd_exec_page, cmd_exec},
+	{&cmd_attach_page, cmd_attach},
+	{&cmd_cp_page, cmd_cp},
 	{&cmd_ps_page, cmd_ps},
 	{&cmd_logs_page, cmd_logs},
 	{&cmd_inspect_page, cmd_inspect},

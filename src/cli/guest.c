@@ -22,6 +22,32 @@ void guest_path(const char *socket, char out[static GUEST_PATH_MAX])
 	(void)snprintf(out, GUEST_PATH_MAX, "%s.vsock", socket);
 }
 
+int guest_meet(struct agent_client *client, const char *name, struct err *err)
+{
+	char socket[VMAPI_PATH_MAX], path[GUEST_PATH_MAX];
+	struct api_client api;
+	int r = vmapi_check_name(name, err);
+
+	if (r == 0)
+		r = vmapi_open(&api, name, err);
+	if (r < 0)
+		return r;
+	api_client_close(&api);
+	r = vmapi_socket(name, socket, false, err);
+	if (r < 0)
+		return r;
+	guest_path(socket, path);
+	r = agent_client_open(client, path, AGENT_PORT, AGENT_CLIENT_LIMIT_MS,
+			      err);
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		return err_set(err, r,
+			       "VM %s has no agent: it was not started by "
+			       "`volt run IMAGE`, or its guest has not booted "
+			       "yet",
+			       name);
+	return r;
+}
+
 int guest_check(const struct guest_options *options,
 		const struct args_page *page)
 {
@@ -34,10 +60,12 @@ int guest_check(const struct guest_options *options,
 /**
  * struct guest_here - this process while a command runs
  * @raw:	@before is to be set again
+ * @held:	the first of the keys that detach was typed
  */
 struct guest_here {
 	int signals;
 	bool raw;
+	bool held;
 	struct termios before;
 	sigset_t mask;
 };
@@ -68,17 +96,17 @@ static void guest_woken(void *ctx, struct agent_client *client)
 
 /* Return: 0 or -errno. */
 static int guest_begin(struct guest_here *here,
-		       const struct guest_options *options)
+		       const struct guest_options *options, bool signals)
 {
-	static const int passed[] = {SIGINT,  SIGTERM, SIGHUP,  SIGQUIT,
-				     SIGUSR1, SIGUSR2, SIGWINCH};
+	static const int passed[] = {SIGWINCH, SIGINT,  SIGTERM, SIGHUP,
+				     SIGQUIT,  SIGUSR1, SIGUSR2};
 	struct termios raw;
 	sigset_t set;
 
 	*here = (struct guest_here){.signals = -1};
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_SIZE(passed); i++)
+	for (size_t i = 0; i < (signals ? ARRAY_SIZE(passed) : 1); i++)
 		(void)sigaddset(&set, passed[i]);
 	(void)sigprocmask(SIG_BLOCK, &set, &here->mask);
 	here->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -215,7 +243,7 @@ int guest_exec(struct agent_client *client, const struct guest_options *options,
 	};
 	struct agent_exit how = {0};
 	struct err err = {0};
-	int r = guest_begin(&here, options);
+	int r = guest_begin(&here, options, true);
 
 	if (r < 0)
 		return cli_complain(GUEST_EXIT_FAILED, page, "%s", err_name(r));
@@ -225,4 +253,91 @@ int guest_exec(struct agent_client *client, const struct guest_options *options,
 	*lost = r < 0 && r != -EREMOTEIO;
 	return r < 0 ? cli_fail(GUEST_EXIT_FAILED, page, &err)
 		     : guest_code(&how, words[0], page);
+}
+
+/* ---- a command that runs already ---- */
+
+#define GUEST_CTRL_P '\x10'
+#define GUEST_CTRL_Q '\x11'
+
+/* Ctrl-P waits for what comes behind it. */
+static bool guest_typed(void *ctx, char *data, size_t *len)
+{
+	struct guest_here *here = ctx;
+	size_t nr = *len, to = 0;
+
+	if (here->held && nr > 0) {
+		memmove(data + 1, data, nr++);
+		data[0] = GUEST_CTRL_P;
+		here->held = false;
+	}
+	for (size_t i = 0; i < nr; i++) {
+		if (here->held && data[i] == GUEST_CTRL_Q) {
+			*len = to;
+			return false;
+		}
+		if (here->held)
+			data[to++] = GUEST_CTRL_P;
+		here->held = data[i] == GUEST_CTRL_P;
+		if (!here->held)
+			data[to++] = data[i];
+	}
+	*len = to;
+	return true;
+}
+
+/* Return: as agent_client_follow(). */
+static int guest_follow(struct agent_client *client,
+			const struct guest_options *options, bool signals,
+			struct agent_exit *how, struct err *err)
+{
+	struct guest_here here;
+	struct agent_io io = {
+		.in = options->interactive ? STDIN_FILENO : -1,
+		.out = STDOUT_FILENO,
+		.err = STDERR_FILENO,
+		.woken = guest_woken,
+		.typed = options->tty ? guest_typed : NULL,
+		.ctx = &here,
+	};
+	int r = guest_begin(&here, options, signals);
+
+	if (r < 0)
+		return err_set(err, r, "%s", err_name(r));
+	io.wake = here.signals;
+	r = agent_client_follow(client, &io, how, err);
+	guest_end(&here);
+	return r;
+}
+
+int guest_attach(struct agent_client *client, bool input, bool signals,
+		 const struct args_page *page)
+{
+	const struct agent_attach attach = {
+		.flags = input ? AGENT_EXEC_INPUT : 0,
+		.size = guest_size(),
+	};
+	struct guest_options options = {0};
+	struct agent_exit how = {0};
+	uint32_t has = 0;
+	struct err err;
+	int r = agent_client_attach(client, &attach, &has, &err);
+
+	options.tty = has & AGENT_EXEC_TTY;
+	options.interactive = input && (has & AGENT_EXEC_INPUT);
+	if (r == 0 && options.tty && options.interactive &&
+	    !isatty(STDIN_FILENO))
+		return cli_complain(GUEST_EXIT_FAILED, page,
+				    "the command has a terminal, and standard "
+				    "input is none; --no-stdin needs none");
+	if (r == 0)
+		r = guest_follow(client, &options, signals, &how, &err);
+	if (r == -ECANCELED)
+		return 0;
+	if (r == -ECONNRESET)
+		return cli_complain(GUEST_EXIT_FAILED, page,
+				    "the process that stays with the VM ended "
+				    "the connection");
+	return r < 0 ? cli_fail(GUEST_EXIT_FAILED, page, &err)
+		     : guest_code(&how, "", page);
 }

@@ -115,6 +115,25 @@ int guest_exec_by(struct agent_client *client,
 		  const struct agent_io *io, const struct args_page *page,
 		  bool *lost);
 
+/**
+ * guest_attach() - be as a command that somebody holds (cli/background.h)
+ * @input:	its input is this process's, if it was started with -i
+ * @signals:	of this process are for it
+ *
+ * Ctrl-P Ctrl-Q leave a terminal, and the command as it is. What goes wrong is
+ * said. Return: an exit code, 0 when it was left.
+ */
+int guest_attach(struct agent_client *client, bool input, bool signals,
+		 const struct args_page *page);
+
+/**
+ * guest_meet() - connect to the agent of VM @name
+ *
+ * Return: 0, or as agent_client_open() with a sentence.
+ */
+int guest_meet(struct agent_client *client, const char *name,
+	       struct err *err) __must_check;
+
 /* -i and -t with what is no terminal. Return: CLI_GO_ON, or an exit code. */
 int guest_check(const struct guest_options *options,
 		const struct args_page *page);

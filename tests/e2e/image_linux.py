@@ -388,6 +388,91 @@ def background(box):
     assert not list(Path("/run/volt").glob("back*"))
 
 
+def attached(box):
+    """`volt attach`: a terminal that is left and found again, and pipes."""
+    def volt(*words, **more):
+        return subprocess.run([box.volt, *words], capture_output=True,
+                              timeout=SECONDS, check=False, **more)
+
+    assert volt(*box.argv[1:], "-d", "-it", "--rm", "--name", "tty",
+                box.image, "sh").returncode == 125  # no terminal here
+    run = Terminal(*box.argv, "-d", "-it", "--rm", "--name", "tty", box.image,
+                   "sh")
+    assert run.end() == 0
+    t = Terminal(box.volt, "attach", "tty")
+    t.say(b"stty size; X=ke''pt\n")
+    t.hear(rb"\n33 77\r\n")
+    t.say(b"\x10\x11")  # Ctrl-P Ctrl-Q
+    assert t.end() == 0
+    t = Terminal(box.volt, "attach", "tty")
+    t.say(b"echo $X.\n")
+    t.hear(rb"\nkept\.\r\n")
+    assert b"no-stdin" in volt("attach", "tty", input=b"").stderr
+    t.say(b"exit 9\n")
+    assert t.end() == 9
+    assert volt(*box.argv[1:], "-d", "-i", "--name", "pipe", box.image, "sh",
+                "-c", "read x; echo got $x >&2; cat; exit 4"
+                ).returncode == 0
+    data = os.urandom(1 << 20)
+    with subprocess.Popen([box.volt, "attach", "pipe"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as p:
+        p.stdin.write(b"one\n")
+        p.stdin.flush()
+        assert p.stderr.readline() == b"got one\n"
+        p.kill()
+    with subprocess.Popen([box.volt, "attach", "pipe"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as p:
+        p.stdin.write(data)
+        p.stdin.close()  # which is not the command's end
+        got = p.stdout.read(len(data))
+        assert got == data, len(got)
+        assert volt("stop", "pipe").returncode == 0
+        assert p.wait(STEP) == 143
+    assert volt("wait", "pipe").stdout == b"143\n"
+    assert volt("rm", "pipe").returncode == 0
+    run = volt("attach", "box")
+    assert run.returncode == 125 and b"not in the background" in run.stderr
+
+
+def copies(box):
+    """`volt cp` both ways; what is hostile is test_copy.c's."""
+    def volt(*words):
+        return subprocess.run([box.volt, "cp", *words], capture_output=True,
+                              timeout=SECONDS, check=False)
+
+    place = Path("/tmp/cp")
+    (place / "tree/deep").mkdir(parents=True)
+    data = os.urandom(3 << 20)
+    (place / "tree/deep/data").write_bytes(data)
+    (place / "tree/deep/data").chmod(0o640)
+    (place / "tree/link").symlink_to("/etc/passwd")
+    os.chown(place / "tree/deep/data", 33, 34)
+    assert volt(place / "tree", "box:/tmp").returncode == 0
+    run = box.exec("ls", "-lnR", "/tmp/tree")
+    assert b" 33       34       " in run.stdout, run
+    run = box.exec("cat", "/tmp/tree/deep/data")
+    assert run.stdout == data
+    assert volt("box:/tmp/tree", place / "back").returncode == 0
+    back = place / "back/deep/data"
+    assert back.read_bytes() == data
+    assert back.stat().st_mode & 0o7777 == 0o640 and back.stat().st_uid == 33
+    assert os.readlink(place / "back/link") == "/etc/passwd"
+    assert volt("-L", "box:/tmp/tree/link", place / "who").returncode == 0
+    assert (place / "who").read_bytes().startswith(b"root:x:0")
+    for words, code, sentence in (
+            (["box:/none", "."], 1, b"in the guest: cannot read /none"),
+            ([place / "none", "box:/tmp"], 1, b"cannot read"),
+            ([place / "who", "box:/none/x"], 1, b"in the guest: cannot open"),
+            (["box:/dev/zero", "."], 1, b"neither file, folder nor link"),
+            (["--limit", "2M", "box:/tmp/tree", place / "less"], 1,
+             b"more than 2 MiB; --limit"),
+            (["a", "b"], 64, b"has to be VM:PATH")):
+        run = volt(*words)
+        assert run.returncode == code and sentence in run.stderr, run
+        assert run.stderr.count(b"\n") == 1, run
+    assert not (place / "less/deep/data").exists()
+
+
 def case(name, function, *args):
     try:
         function(*args)
@@ -411,7 +496,9 @@ def main():
     case("terminal", terminal, box)
     case("signals", signals, box)
     case("killed", killed, box)
+    case("copies", copies, box)
     case("warm", warm, box)
+    case("attached", attached, box)
     case("end", the_end, box)
     case("interrupted", interrupted, box)
     case("background", background, box)

@@ -10,6 +10,8 @@ import json
 import os
 import random
 import signal
+import socket
+import struct
 import subprocess
 import time
 
@@ -129,6 +131,52 @@ def test_a_life(world):
     assert world.events() == [("start", "web"), ("stop", "web"),
                               ("die", "web"), ("rm", "web")]
     assert world.ok("events", "--since", "1000000") == world.ok("events")
+
+
+def test_attached(world):
+    """Its console as it comes; signals are its own, or who attached is."""
+    assert "VM named web" in world("attach", "web").stderr
+    world.start("web", "ticker")
+    one, two = (world.popen("attach", *more, "web")
+                for more in ([], ["--no-signals"]))
+    assert all(p.stdout.readline() for p in (one, two))
+    two.send_signal(signal.SIGINT)
+    two.communicate(timeout=PATIENCE)
+    assert two.returncode == -signal.SIGINT
+    assert one.stdout.readline() and world.running() == {"web"}
+    one.send_signal(signal.SIGTERM)
+    _, errors = one.communicate(timeout=PATIENCE)
+    assert (one.returncode, errors) == (143, "")
+    assert world.kept() == {"web": ("exited", "143")}
+    assert "does not run" in world("attach", "web").stderr
+    assert world("cp", "web:/x", ".").returncode == 1
+
+
+def test_who_attaches_and_speaks_nonsense(world):
+    """Its connection ends, and nothing else."""
+    world.start("web", "ticker")
+    hello = struct.pack("<IIIHH", 1, 8, 0x544c4f56, 2, 2)
+    attach = struct.pack("<IIII", 20, 8, 0, 0)
+    for said in (b"GET / HTTP/1.1\r\n\r\n", hello + attach + attach,
+                 hello + attach + struct.pack("<II", 4, 1) + b"x",
+                 hello + struct.pack("<II", 4, 1) + b"x",
+                 hello + attach + struct.pack("<IIII", 12, 8, 16, 1 << 31),
+                 struct.pack("<II", 3, 0xffffffff)):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(PATIENCE)
+            s.connect(str(world.run / "volt/web.sock.ctl"))
+            s.sendall(said)
+            while s.recv(4096):
+                pass
+    idle = [socket.socket(socket.AF_UNIX) for _ in range(40)]
+    for s in idle:
+        s.connect(str(world.run / "volt/web.sock.ctl"))
+    for s in idle:
+        s.close()
+    with world.popen("attach", "web") as good:
+        assert good.stdout.readline()
+        good.kill()
+    world.ok("kill", "web")
 
 
 def test_its_last_words_and_code(world):

@@ -39,6 +39,8 @@ BASES = {
     "volt run": [["--kernel", "none"]],
     "volt restore": [["none"]],
     "volt exec": [["none", "none"]],
+    "volt attach": [["none"]],
+    "volt cp": [["none", "none:none"], ["none:none", "none"]],
     "volt stop": [["none"]],
     **{f"volt {x}": [["none"]] for x in (
         "inspect", "kill", "logs", "rm", "wait")},
@@ -168,7 +170,7 @@ CLIENTS_OWN = ("os error", "anonymous-instance", "Arguments parsing error")
 
 def others(command):
     """What is behind a word is another command's: Volt fails to run that."""
-    return {125} if command in ("volt exec", "volt run") else set()
+    return {125} if command in ("volt attach", "volt exec", "volt run") else set()
 
 
 def misuse(command):

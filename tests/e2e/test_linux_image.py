@@ -18,7 +18,8 @@ from conftest import (BUILD, LONG, ROOT, in_lab, mkfs_ext4, need_lab,
 from test_images import Images, folder, layout, packed, tar
 
 CASES = ["up", "as-it-says", "ends", "streams", "users", "transfer", "reader",
-         "terminal", "signals", "killed", "warm", "end", "interrupted",
+         "terminal", "signals", "killed", "copies", "warm", "attached", "end",
+         "interrupted",
          "background"] + \
     (["cold", "memory", "run-killed", "no-root", "layer"] if LONG else [])
 HERE = Path(__file__).parent
