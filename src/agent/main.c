@@ -8,7 +8,8 @@
  * connection gets a process of its own (session.h), so that what ends one
  * session ends no other, and never this process. It takes every orphan, and
  * restarts the machine, which ends the VM, when a session asks for that by
- * SIGTERM.
+ * SIGTERM, or the host by Ctrl-Alt-Del: all processes get SIGTERM first, and
+ * what a session's command came to by it is told.
  *
  * Only the host may connect: a program of the guest that tries is refused by
  * the address it comes from.
@@ -28,6 +29,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/reboot.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -61,6 +63,7 @@ static int main_signals(void)
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGCHLD);
 	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT); /* Ctrl-Alt-Del */
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
@@ -117,7 +120,7 @@ static void main_take_signals(int signals)
 	struct signalfd_siginfo info;
 
 	while (read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
-		if (info.ssi_signo == SIGTERM)
+		if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
 			machine_end();
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		;
@@ -138,6 +141,9 @@ int main(void)
 		main_stop(err.text);
 	boot_settle();
 	signals = main_signals();
+	/* Else the kernel restarts at once: commands get no SIGTERM, file
+	 * systems no sync. */
+	(void)reboot(RB_DISABLE_CAD);
 	listener = main_listen();
 	if (signals < 0 || listener < 0)
 		main_stop("this kernel has no vsock");

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -109,9 +110,11 @@ static int run_image_lost(const struct run_vm *vm, int console,
 		return cli_complain(GUEST_EXIT_FAILED, page,
 				    "the guest has not come up in %d s",
 				    BOOT_MS / 1000);
+	/* Whatever signal that was, the command had no say in it. */
 	if (WIFSIGNALED(vm->status))
-		return cli_complain(GUEST_EXIT_FAILED, page,
-				    "the VM was ended by signal %d",
+		return cli_complain(GUEST_EXIT_SIGNAL + SIGKILL, page,
+				    "the VM was ended by signal %d, and the "
+				    "command with it",
 				    WTERMSIG(vm->status));
 	return cli_complain(GUEST_EXIT_FAILED, page,
 			    "the VM ended by itself, volt-vmm's exit code is "

@@ -20,6 +20,12 @@ static const char *const signal_names[] = {
 	"XFSZ", "VTALRM", "PROF", "WINCH", "IO",   "PWR",  "SYS",
 };
 
+/* Others that mean the same. */
+static const struct {
+	const char *name;
+	int number;
+} signal_aliases[] = {{"POLL", 29}, {"IOT", 6}, {"CLD", 17}};
+
 int signal_by_name(const char *name)
 {
 	uint64_t number = 0;
@@ -31,6 +37,9 @@ int signal_by_name(const char *name)
 	for (size_t i = 0; i < ARRAY_SIZE(signal_names); i++)
 		if (strcasecmp(name, signal_names[i]) == 0)
 			return (int)i + 1;
+	for (size_t i = 0; i < ARRAY_SIZE(signal_aliases); i++)
+		if (strcasecmp(name, signal_aliases[i].name) == 0)
+			return signal_aliases[i].number;
 	if (strncasecmp(name, "RTMIN", 5) == 0) {
 		if (!name[5])
 			return SIGNAL_RTMIN;
