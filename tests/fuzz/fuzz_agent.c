@@ -4,11 +4,14 @@
  *
  * The first byte says which: 'h', the agent hears them from a host; 'g', a host
  * from a guest, while it runs a command; 'c', while it copies; 'a', while it is
- * attached. The agent's commands are none here:
- * what starts a process is replaced, or any program of this machine would run.
+ * attached; 'b', who holds a command in the background, from who attaches. The
+ * agent's commands are none here: what starts a process is replaced, or any
+ * program of this machine would run.
  */
 #include "agent/command.h"
 #include "agent/session.h"
+#include "cli/background_attach.h"
+#include "cli/background_ctl.h"
 #include "client/agent_client.h"
 
 #include "base/fd.h"
@@ -94,6 +97,11 @@ static int fuzz_freeze(bool on)
 	return 0;
 }
 
+static int fuzz_hooks(bool resume, struct err *err)
+{
+	return resume ? 0 : err_set(err, -1, "no");
+}
+
 static void fuzz_end(void)
 {
 }
@@ -115,6 +123,7 @@ static void fuzz_host(const uint8_t *data, size_t size)
 		.vmstat = "/dev/null",
 		.setup = fuzz_setup,
 		.freeze = fuzz_freeze,
+		.hooks = fuzz_hooks,
 		.shut_down = fuzz_end,
 	};
 	int ends[2];
@@ -164,12 +173,45 @@ static void fuzz_guest(char what, const uint8_t *data, size_t size)
 	fd_close(&null);
 }
 
+/* What the command says in between waits for credit, and is bounded. */
+static void fuzz_holder(const uint8_t *data, size_t size)
+{
+	static char piece[AGENT_DATA_MAX];
+	struct background *b = calloc(1, sizeof(*b));
+	struct background_conn *conn = b ? &b->conn[0] : NULL;
+	int ends[2];
+
+	fuzz_check(b);
+	for (unsigned int i = 0; i < BACKGROUND_CONNS; i++)
+		b->conn[i].fd = -1;
+	b->wake = b->still = -1;
+	b->has = AGENT_EXEC_INPUT;
+	fuzz_check(pipe2(b->typed, O_CLOEXEC | O_NONBLOCK) == 0);
+	fuzz_connect(ends, data, size);
+	conn->fd = ends[0];
+	conn->in.side = AGENT_FROM_HOST;
+	while (conn->fd >= 0) {
+		background_ctl_serve(b, conn->fd);
+		if (!background_full(b))
+			background_attach_said(b, size & 1, piece,
+					       sizeof(piece));
+		fuzz_check(conn->fd < 0 ||
+			   conn->typed.len <= AGENT_WINDOW + AGENT_DATA_MAX);
+	}
+	fd_close(&ends[1]);
+	fd_close(&b->typed[0]);
+	fd_close(&b->typed[1]);
+	free(b);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size < 1 || size > 4096)
 		return 0;
 	if (data[0] == 'h')
 		fuzz_host(data + 1, size - 1);
+	else if (data[0] == 'b')
+		fuzz_holder(data + 1, size - 1);
 	else if (data[0] == 'g' || data[0] == 'c' || data[0] == 'a')
 		fuzz_guest((char)data[0], data + 1, size - 1);
 	return 0;

@@ -58,6 +58,13 @@ SEEDS = {
     "guest-done": b"g" + HI + frame(DONE),
     "guest-copy": b"c" + HI2 + frame(STARTED) + frame(OUTPUT, b"x") +
                   frame(EXIT, struct.pack("<III", 1, 0, 0)),
+    "attach": b"b" + HI2 + frame(ATTACH, struct.pack("<IHH", 2, 24, 80)) +
+              frame(INPUT, b"typed") + frame(RESIZE, struct.pack("<HH", 1, 2)) +
+              frame(SIGNAL, struct.pack("<I", 2)) +
+              frame(CREDIT, struct.pack("<II", OUTPUT, 0)) + frame(INPUT_END),
+    "attach-close": b"b" + HI2 + frame(ATTACH, struct.pack("<IHH", 0, 0, 0)) +
+                    frame(CLOSE, struct.pack("<I", ERRORS)),
+    "kill": b"b" + HI + frame(SIGNAL, struct.pack("<I", 9)),
     "holder": b"a" + HI2 + frame(ATTACHED, struct.pack("<I", 3)) +
               frame(OUTPUT, b"x") + frame(EXIT, struct.pack("<III", 1, 0, 0)),
 }
