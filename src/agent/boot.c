@@ -234,11 +234,12 @@ static void boot_lo_up(void)
 	(void)ioctl(sock, SIOCSIFFLAGS, &lo);
 }
 
-static void boot_net_up(void)
+void boot_net_up(void)
 {
 	struct boot_words words = {0};
 	struct err err;
 
+	boot_lo_up();
 	if (boot_read_words(&words, &err) < 0 || !words.net[0])
 		return;
 	if (agent_net_up(words.net, &err) < 0)
@@ -255,6 +256,5 @@ void boot_settle(void)
 	(void)symlink("/proc/self/fd/0", "/dev/stdin");
 	(void)symlink("/proc/self/fd/1", "/dev/stdout");
 	(void)symlink("/proc/self/fd/2", "/dev/stderr");
-	boot_lo_up();
 	boot_net_up();
 }

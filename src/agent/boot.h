@@ -24,3 +24,6 @@ int boot_mount(struct err *err) __must_check;
 /* /dev/pts, /dev/shm, /run, links of /dev; lo is up, and what volt.net= says.
  * What cannot be had stays missing. */
 void boot_settle(void);
+
+/* lo, and what volt.net= says; again is no harm. */
+void boot_net_up(void);

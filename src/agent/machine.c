@@ -4,6 +4,8 @@
  */
 #include "agent/machine.h"
 
+#include "agent/boot.h"
+
 #include "base/fd.h"
 
 #include <errno.h>
@@ -91,6 +93,8 @@ int machine_setup(const struct agent_setup *setup)
 	if (setup->name[0] && sethostname(setup->name, strlen(setup->name)) < 0)
 		return -errno;
 	machine_set_hosts(setup->name);
+	if (setup->flags & AGENT_SETUP_RESUMED)
+		boot_net_up();
 	r = machine_seed(setup->seed);
 	return r < 0 ? r : machine_set_dns(setup);
 }

@@ -18,6 +18,7 @@
  * the machine: nobody waits for a guest that has no root.
  */
 #include "agent/boot.h"
+#include "agent/hooks.h"
 #include "agent/machine.h"
 #include "agent/session.h"
 
@@ -39,12 +40,18 @@
 
 #define MAIN_BACKLOG 16
 
+static int main_hooks(bool resume, struct err *err)
+{
+	return hooks_run(resume ? HOOKS_RESUME : HOOKS_QUIESCE, HOOKS_MS, err);
+}
+
 static const struct agent_place main_place = {
 	.passwd = "/etc/passwd",
 	.group = "/etc/group",
 	.vmstat = "/proc/vmstat",
 	.setup = machine_setup,
 	.freeze = machine_freeze,
+	.hooks = main_hooks,
 	.shut_down = machine_ask_end,
 };
 

@@ -526,14 +526,30 @@ static int session_copy(struct session *s, const struct agent_frame *frame)
 static int session_setup(struct session *s, const struct agent_frame *frame)
 {
 	struct agent_setup setup;
+	struct err err;
 	int r = agent_setup_parse(frame->data, frame->len, &setup);
 
 	if (r < 0)
 		return r;
 	r = s->place->setup(&setup);
-	return r < 0 ? session_fail(s, r, "cannot set up the guest: %s",
-				    err_name(r))
+	if (r < 0)
+		return session_fail(s, r, "cannot set up the guest: %s",
+				    err_name(r));
+	if (setup.flags & AGENT_SETUP_RESUMED)
+		r = s->place->hooks(true, &err);
+	return r < 0 ? session_fail(s, r, "%s", err.text)
 		     : session_send(s, AGENT_DONE, NULL, 0);
+}
+
+/* The file systems thaw, then the hooks run: what they say goes to the console,
+ * for the host may have gone. */
+static void session_go_on(struct session *s)
+{
+	struct err err;
+
+	(void)s->place->freeze(false);
+	if (s->place->hooks(true, &err) < 0)
+		(void)fprintf(stderr, "volt-agent: %s\n", err.text);
 }
 
 static int64_t session_now_ms(void)
@@ -571,22 +587,28 @@ static int session_wait_resume(struct session *s, uint32_t ms)
 
 static int session_quiesce(struct session *s, const struct agent_frame *frame)
 {
+	struct err err;
 	uint32_t ms;
 	int r;
 
 	memcpy(&ms, frame->data, sizeof(ms));
 	if (ms == 0 || ms > AGENT_FREEZE_MAX)
 		return -EPROTO;
+	r = s->place->hooks(false, &err);
+	if (r < 0) { /* those before it did their part */
+		session_go_on(s);
+		return session_fail(s, r, "%s", err.text);
+	}
 	r = s->place->freeze(true);
 	if (r < 0) {
-		(void)s->place->freeze(false);
+		session_go_on(s);
 		return session_fail(s, r, "cannot freeze the file systems: %s",
 				    err_name(r));
 	}
 	r = session_send(s, AGENT_DONE, NULL, 0);
 	if (r == 0)
 		r = session_wait_resume(s, ms);
-	(void)s->place->freeze(false);
+	session_go_on(s);
 	if (r == -ETIMEDOUT)
 		return session_fail(s, r, "thawed: nobody resumed it in %u ms",
 				    ms);

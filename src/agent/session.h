@@ -25,6 +25,7 @@
 #pragma once
 
 #include "agent/wire.h"
+#include "base/err.h"
 
 /**
  * struct agent_place - where the commands run
@@ -32,9 +33,11 @@
  * @vmstat:		where the kernel counts what it killed ("oom_kill N")
  * @setup:		name, clock, DNS
  * @freeze:		its file systems, or thaw them; @on false always works
+ * @hooks:		the image's programs before it is saved, and when it
+ *			goes on; a sentence with what is wrong
  * @shut_down:		sync, and restart
  *
- * @setup and @freeze return 0 or -errno.
+ * @setup, @freeze and @hooks return 0 or -errno.
  */
 struct agent_place {
 	const char *passwd;
@@ -42,6 +45,7 @@ struct agent_place {
 	const char *vmstat;
 	int (*setup)(const struct agent_setup *setup);
 	int (*freeze)(bool on);
+	int (*hooks)(bool resume, struct err *err);
 	void (*shut_down)(void);
 };
 

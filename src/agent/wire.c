@@ -169,6 +169,7 @@ int agent_put_setup(struct buf *out, const struct agent_setup *setup)
 	struct agent_setup_head head = {
 		.realtime_ns = setup->realtime_ns,
 		.nr_lines = setup->nr_lines,
+		.flags = setup->flags,
 	};
 	cleanup_buf struct buf strings = {0};
 
@@ -258,13 +259,15 @@ int agent_setup_parse(const char *data, size_t len, struct agent_setup *setup)
 	if (len < sizeof(head))
 		return -EPROTO;
 	memcpy(&head, data, sizeof(head));
-	if (head.nr_lines > AGENT_LINES_MAX || head.reserved != 0)
+	if (head.nr_lines > AGENT_LINES_MAX ||
+	    (head.flags & ~AGENT_SETUP_RESUMED))
 		return -EPROTO;
 	s = (struct wire_strings){data + sizeof(head), len - sizeof(head)};
 	*setup = (struct agent_setup){
 		.realtime_ns = head.realtime_ns,
 		.name = wire_next_text(&s),
 		.nr_lines = head.nr_lines,
+		.flags = head.flags,
 	};
 	memcpy(setup->seed, head.seed, sizeof(head.seed));
 	if (!setup->name)

@@ -13,7 +13,8 @@
  *   host                              agent
  *   HELLO  magic, versions            HELLO  magic, the version of the two
  *   SETUP  name, clock, DNS, ...      DONE
- *   QUIESCE ms                        DONE, frozen until RESUME, an end or ms
+ *   QUIESCE ms                        DONE, frozen until RESUME, an end or ms;
+ *                                     hooks run before and after
  *   RESUME                            DONE
  *   SHUTDOWN                          DONE, then the machine restarts
  *   EXEC   argv, environment, ...     STARTED
@@ -27,7 +28,7 @@
  * To each request FAILED may be the answer: an errno and a sentence. A HELLO of
  * versions that the agent does not speak gets FAILED with -EPROTONOSUPPORT. A
  * guest that was saved may have an older agent than the host: version 1 has all
- * but COPY and ATTACH.
+ * but COPY, ATTACH and the flags of SETUP.
  *
  * A frame is a head, type and length, and so many bytes; all numbers are little
  * endian. The type says how long it may be (agent_frame_fits()): a frame that
@@ -235,6 +236,7 @@ static_assert(sizeof(struct agent_entry) == 40, "no holes");
  * struct agent_setup_head - SETUP: this, then strings
  * @realtime_ns:	since 1970; 0: leave the clock alone
  * @nr_lines:	lines for /etc/resolv.conf
+ * @flags:	a set
  * @seed:	random bytes for the guest's kernel, which may have been
  *		restored in many places; all zero: none
  *
@@ -242,11 +244,14 @@ static_assert(sizeof(struct agent_entry) == 40, "no holes");
  */
 #define AGENT_LINES_MAX  16u
 #define AGENT_SEED_BYTES 32u
+/* It was saved, and goes on now: the network is set up again, and the image's
+ * hooks run (hooks.h). Version 2. */
+#define AGENT_SETUP_RESUMED 1u
 
 struct agent_setup_head {
 	uint64_t realtime_ns;
 	uint32_t nr_lines;
-	uint32_t reserved;
+	uint32_t flags;
 	unsigned char seed[AGENT_SEED_BYTES];
 };
 static_assert(sizeof(struct agent_setup_head) == 48, "no holes");
@@ -257,6 +262,7 @@ static_assert(sizeof(struct agent_setup_head) == 48, "no holes");
 struct agent_setup {
 	uint64_t realtime_ns;
 	const char *name;
+	uint32_t flags;
 	uint32_t nr_lines;
 	const char *lines[AGENT_LINES_MAX];
 	unsigned char seed[AGENT_SEED_BYTES];

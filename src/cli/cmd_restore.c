@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/launch.h"
 #include "cli/paged.h"
+#include "cli/resumed.h"
 
 #include "base/denied.h"
 #include "base/fd.h"
@@ -184,6 +185,9 @@ static int restore_start(const struct args_page *page, struct restore *o)
 	launch_add_given(&o->launch, &o->args);
 	if (launch_add_rest(&o->launch, o->args.rest, &err) < 0)
 		return cli_fail(1, page, &err);
+	/* A guest that stands still hears nothing. */
+	if (!o->paused)
+		resumed_tell_later(o->launch.name, o->launch.socket);
 	return launch_exec(&o->launch, &o->bounds, page);
 }
 

@@ -6,6 +6,7 @@
 #include "cli/run_image.h"
 
 #include "cli/cli.h"
+#include "cli/resumed.h"
 
 #include "base/fd.h"
 
@@ -14,7 +15,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -162,21 +162,18 @@ static int run_image_meet(struct run_image *run, struct run_vm *vm,
 static int run_image_set_up(const struct run_image *run,
 			    struct agent_client *client, struct err *err)
 {
-	struct timespec now;
-	struct agent_setup setup = {.name = run->launch->name};
+	struct agent_setup setup = {
+		.name = run->launch->name,
+		.flags = run->warm.is_there ? AGENT_SETUP_RESUMED : 0,
+	};
 	char dns[64];
 
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	setup.realtime_ns =
-		(uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	if (run->net->on) {
 		net_user_dns(run->net, dns, sizeof(dns));
 		setup.lines[setup.nr_lines++] = dns;
 	}
-	if (getrandom(setup.seed, sizeof(setup.seed), 0) !=
-	    (ssize_t)sizeof(setup.seed))
-		return err_set(err, -EIO, "No random numbers: %s",
-			       err_name(errno));
+	if (resumed_fill(&setup, err) < 0)
+		return err->rc;
 	return agent_client_setup(client, &setup, err);
 }
 

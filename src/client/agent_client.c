@@ -231,8 +231,12 @@ static int agent_call(struct agent_client *c, struct err *err)
 int agent_client_setup(struct agent_client *client,
 		       const struct agent_setup *setup, struct err *err)
 {
-	int r = agent_put_setup(&client->out, setup);
+	struct agent_setup known = *setup;
+	int r;
 
+	if (client->version < AGENT_VERSION_COPY)
+		known.flags = 0;
+	r = agent_put_setup(&client->out, &known);
 	return r < 0 ? err_set(err, r, "The guest's setup: %s", err_name(r))
 		     : agent_call(client, err);
 }

@@ -362,8 +362,22 @@ def background(box):
     assert (run.returncode, run.stdout) == (0, "back\n"), run
     assert volt("exec", "back", "echo", "here").stdout == "here\n"
     assert "running" in volt("ps", "-a").stdout
+    hook = ("d=/etc/volt/$1.d; /bin/busybox mkdir -p $d; "
+            "echo '#!/bin/sh' >$d/1; echo \"$2\" >>$d/1; "
+            "/bin/busybox chmod 755 $d/1")
+    for kind, does in (("resume", "echo resumed >>/tmp/hooks"),
+                       ("quiesce", "exit 3")):
+        assert volt("exec", "back", "sh", "-c", hook, "sh", kind, does
+                    ).returncode == 0
+    run = volt("snapshot", "back", "/tmp/snap")
+    assert run.returncode == 1, run
+    assert "/etc/volt/quiesce.d/1 ended with code 3" in run.stderr, run
+    assert volt("exec", "back", "sh", "-c", hook, "sh", "quiesce",
+                "echo quiesced >>/tmp/hooks").returncode == 0
     run = volt("snapshot", "back", "/tmp/snap")
     assert run.returncode == 0, run
+    assert volt("exec", "back", "cat", "/tmp/hooks").stdout == \
+        "resumed\nquiesced\nresumed\n"
     assert volt("exec", "back", "sh", "-c", "echo thawed >/x; cat /x"
                 ).stdout == "thawed\n"
     run = volt("kill", "-s", "USR1", "back")
@@ -382,9 +396,25 @@ def background(box):
     assert volt("logs", "--tail", "1", "back").stdout == "bye\n"
     events = [json.loads(line)["event"]
               for line in volt("events").stdout.splitlines()]
-    assert events == ["start", "exec", "snapshot", "exec", "kill", "stop",
-                      "die"], events
+    assert [e for e in events if e != "exec"] == [
+        "start", "snapshot", "kill", "stop", "die"], events
     assert volt("rm", "back").returncode == 0
+    # The same guest again: it is told, and its hooks run.
+    with subprocess.Popen([box.volt, "restore", "--name", "back", "/tmp/snap"],
+                          stdin=subprocess.PIPE, stdout=subprocess.DEVNULL):
+        end = time.monotonic() + STEP
+        while (said := volt("exec", "back", "cat", "/tmp/hooks").stdout) != \
+                "resumed\nquiesced\nresumed\nresumed\n":
+            assert time.monotonic() < end, said
+            time.sleep(0.2)
+        assert volt("stop", "back").returncode == 0
+    deaf = ["-d", "--name", "deaf", box.image, "sh", "-c",
+            "trap '' TERM; echo up; while :; do sleep 1; done"]
+    assert volt(*box.argv[1:], *deaf).returncode == 0
+    run = volt("stop", "--wait", "1", "deaf")
+    assert "did not shut down in 1 s; ended" in run.stdout, run
+    assert volt("wait", "deaf").stdout == "137\n"
+    assert volt("rm", "deaf").returncode == 0
     assert not list(Path("/run/volt").glob("back*"))
 
 

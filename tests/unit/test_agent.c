@@ -30,6 +30,7 @@ static const char *const no_env[] = {"PATH=/usr/bin:/bin", NULL};
 struct told {
 	int frozen;
 	int thawed;
+	int hooks;
 	int ended;
 	struct agent_setup setup;
 	char name[64];
@@ -67,6 +68,13 @@ static int note_freeze(bool on)
 	return 0;
 }
 
+static int note_hooks(bool resume, struct err *err)
+{
+	(void)err;
+	told_of()->hooks += resume ? 1 : 100;
+	return 0;
+}
+
 static void note_end(void)
 {
 	told_of()->ended++;
@@ -78,6 +86,7 @@ static const struct agent_place place = {
 	.vmstat = "/nonexistent",
 	.setup = note_setup,
 	.freeze = note_freeze,
+	.hooks = note_hooks,
 	.shut_down = note_end,
 };
 
@@ -588,6 +597,7 @@ static void freezes_for_a_host(void **state)
 	assert_int_equal(told_of()->thawed, 0);
 	assert_int_equal(agent_client_thaw(&w.client, NULL), 0);
 	assert_int_equal(told_of()->thawed, 1);
+	assert_int_equal(told_of()->hooks, 101); /* before, and after */
 	assert_int_equal(agent_client_freeze(&w.client, 1, NULL), 0);
 	while (told_of()->thawed < 2)
 		(void)usleep(1000);
