@@ -10,12 +10,13 @@ import shutil
 import socket
 import subprocess
 import tarfile
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
-from conftest import BUILD
+from conftest import BUILD, LONG
 
 NOBODY = 65534
 STEPS = ("openat", "mkdirat", "flock", "write", "pwrite64", "ftruncate",
@@ -301,6 +302,92 @@ def test_docker_save(images, tmp_path):
     assert "web:2: added" in images.ok("add", source)
     assert images.info("web:2")["cmd"] == ["x"]
     assert images.left() == set()
+
+
+def stacked(count):
+    """Layers of which each replaces and takes away."""
+    layers = [tar(folder("d"), entry("base", b"0"), entry("d/0", b"0"))]
+    for i in range(1, count):
+        layers.append(tar(entry(f"d/{i}", b"%d" % i), entry("base", b"%d" % i),
+                          entry(f"d/.wh.{i - 1}")))
+    return layers
+
+
+@pytest.mark.parametrize("form", ["docker-archive", "oci-archive", "oci"])
+@pytest.mark.parametrize("count", [1, 12, *([60] if LONG else [])])
+def test_what_skopeo_makes(images, tmp_path, form, count):
+    """Also what podman save does, whose code writes these."""
+    if not shutil.which("skopeo"):
+        pytest.skip("skopeo is not installed")
+    source = layout(tmp_path / "oci", stacked(count), Entrypoint=["/e"],
+                    User="1:2", WorkingDir="/d")
+    made = tmp_path / "made"
+    subprocess.run(["skopeo", "copy", "--quiet", "--insecure-policy",
+                    f"oci:{source}:web:1",
+                    f"{form}:{made}:team/web:1"], check=True, timeout=120)
+    assert "team/web:1: added" in images.ok("add", made)
+    info = images.info("team/web:1" if form == "oci-archive" else
+                       images.names()[0])
+    assert (info["entrypoint"], info["user"], info["workdir"]) == \
+        (["/e"], "1:2", "/d")
+    assert info["layers"] == ["sha256:" + sha256(x) for x in stacked(count)]
+    sound(info["file"])
+    assert listing(info["file"], "/d") == {str(count - 1)}
+    assert cat(info["file"], "/base") == b"%d" % (count - 1)
+    images.ok("add", "--name", "same", source)  # the same layers, one file
+    assert images.info("same")["file"] == info["file"]
+
+
+def test_what_podman_builds(images, tmp_path):
+    """FROM scratch, without a network; both forms of `podman save`."""
+    if not shutil.which("podman"):
+        pytest.skip("podman is not installed")
+    for path, data in (("bin/x", b"one"), ("two", b"two")):
+        (tmp_path / "in" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / path).write_bytes(data)
+    (tmp_path / "in/Dockerfile").write_text(
+        "FROM scratch\nCOPY bin /bin\nCOPY two /two\nENV A=b\n"
+        'ENTRYPOINT ["/bin/x"]\nSTOPSIGNAL SIGINT\nEXPOSE 80\n')
+    short = tempfile.mkdtemp(dir="/tmp")  # it takes 50 characters at most
+    podman = ["podman", "--root", tmp_path / "root", "--runroot", short,
+              "--storage-driver", "vfs"]
+    subprocess.run([*podman, "build", "--isolation", "chroot", "--layers",
+                    "-t", "team/made:1", tmp_path / "in"], check=True,
+                   timeout=120, capture_output=True)
+    for form in "docker-archive", "oci-archive":
+        subprocess.run([*podman, "save", "--format", form, "-o",
+                        tmp_path / form, "team/made:1"], check=True,
+                       timeout=120, capture_output=True)
+        said = images.ok("add", tmp_path / form)
+        assert said.startswith("localhost/team/made:1: "), said
+    assert "was there already" in said  # one image, in two forms
+    info = images.info("localhost/team/made:1")
+    assert info["entrypoint"] == ["/bin/x"] and "A=b" in info["env"]
+    assert (info["stop_signal"], info["ports"]) == ("SIGINT", ["80/tcp"])
+    assert cat(info["file"], "/bin/x") == b"one"
+    assert cat(info["file"], "/two") == b"two"
+    shutil.rmtree(short, ignore_errors=True)
+
+
+def test_docker_save_since_25(images, tmp_path):
+    """An OCI layout that has the old manifest as well."""
+    source = layout(tmp_path / "oci", stacked(3), ref="1", Cmd=["c"])
+    index = json.loads((source / "index.json").read_text())
+    about = index["manifests"][0]
+    about["annotations"]["io.containerd.image.name"] = \
+        "docker.io/library/web:1"
+    (source / "index.json").write_text(json.dumps(index))
+    manifest = json.loads((source / "blobs/sha256" / about["digest"][7:]
+                           ).read_text())
+    (source / "manifest.json").write_text(json.dumps([{
+        "Config": "blobs/sha256/" + manifest["config"]["digest"][7:],
+        "RepoTags": ["web:1"],
+        "Layers": ["blobs/sha256/" + x["digest"][7:]
+                   for x in manifest["layers"]]}]))
+    (source / "repositories").write_text('{"web":{"1":"x"}}')
+    images.ok("add", packed(source, tmp_path / "save.tar"))
+    info = images.info(images.names()[0])
+    assert info["cmd"] == ["c"] and listing(info["file"], "/d") == {"2"}
 
 
 def raw(name, kind=b"0", size=b"00000000000", mode=b"0000644"):
