@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -37,10 +38,17 @@ class Host:
         self.ns = Namespace()
         self.folder = folder
         self.started = []
-        self.ns.run("ip", "tuntap", "add", "out0", "mode", "tap")
+        # No tap: an ordinary user may have none.
+        self.ns.run("ip", "link", "add", "out0", "type", "veth", "peer",
+                    "name", "far0")
+        self.ns.run("ip", "link", "set", "far0", "up")
         self.ns.run("ip", "addr", "add", f"{HOST}/24", "dev", "out0")
         self.ns.run("ip", "link", "set", "out0", "up")
         self.ns.run("ip", "route", "add", "default", "via", "198.51.100.2")
+
+        self.env = {**os.environ, "XDG_RUNTIME_DIR": str(folder),
+                    "VOLT_STATE": str(folder / "state")}
+        folder.chmod(0o700)
 
     def argv(self, *words):
         return [*self.ns.join, VOLT, "run", "--kernel",
@@ -49,7 +57,8 @@ class Host:
 
     def start(self, *words):
         process = subprocess.Popen(self.argv(*words), stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, text=True)
+                                   stdout=subprocess.PIPE, text=True,
+                                   env=self.env)
         self.started.append(process)
         for line in process.stdout:
             if "listening" in line:
@@ -59,7 +68,7 @@ class Host:
     def refused(self, *words, env=None):
         run = subprocess.run(self.argv(*words), stdin=subprocess.DEVNULL,
                              capture_output=True, text=True, timeout=PATIENCE,
-                             check=False, env=env)
+                             check=False, env=env or self.env)
         assert run.returncode in (1, 64) and run.stderr.count("\n") == 1, run
         return run.stderr
 
@@ -116,6 +125,66 @@ def test_a_published_port(host):
     host.no_passt()
 
 
+def test_without_any_privilege(build, tmp_path):
+    """Nor that of a root of a namespace, which the others are."""
+    if os.geteuid() == 0 or not shutil.which("passt"):
+        pytest.skip("this is root, or passt is not installed")
+    tmp_path.chmod(0o700)
+    far = "ip link add out0 type veth peer name far0; ip link set far0 up; " \
+        f"ip addr add {HOST}/24 dev out0; ip link set out0 up; " \
+        "ip route add default via 198.51.100.2; ip link set lo up; "
+    with subprocess.Popen(
+            ["unshare", "--user", "--map-current-user", "--keep-caps", "--net",
+             "sh", "-ec", f"PATH=$PATH:/usr/sbin:/sbin; {far} "
+             "exec setpriv --ambient-caps=-all --inh-caps=-all "
+             "--bounding-set=-all \"$@\"", "sh", VOLT, "run", "--kernel",
+             BUILD / "tests/guest/netecho.elf", "--cmdline",
+             f"ip={GUEST} features=0", "--net", "user,host", "-p",
+             f"{HOST}:18090:1000/udp", "--timeout", "100"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}) as vm:
+        assert any("listening" in line for line in vm.stdout)
+        status = Path(f"/proc/{vm.pid}/status").read_text()
+        assert "CapEff:\t0000000000000000" in status, status
+        join = ["nsenter", "--target", str(vm.pid), "--user", "--net",
+                "--preserve-credentials"]
+        said = subprocess.run([*join, "python3", "-c", ASK, HOST, "18090",
+                               "hello", str(PATIENCE)], text=True, check=True,
+                              capture_output=True, timeout=PATIENCE).stdout
+        assert said == "hello\n"
+        vm.terminate()
+        assert vm.wait(PATIENCE) == -signal.SIGTERM
+
+
+def test_in_the_background(host):
+    """`volt run -d`: its network is its holder's, and ends with it."""
+    def volt(*words, code=0):
+        run = subprocess.run([*host.ns.join, VOLT, *words], env=host.env,
+                             text=True, stdin=subprocess.DEVNULL, capture_output=True,
+                             timeout=PATIENCE, check=False)
+        assert run.returncode == code, run
+        return run.stdout
+
+    words = host.argv("-d", "--name", "web", "--net", "user,host", "-p",
+                      f"{HOST}:18090:1000/udp")[len(host.ns.join) + 1:]
+    assert volt(*words) == "web\n"
+    end = time.monotonic() + PATIENCE
+    while "listening" not in volt("logs", "web"):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert host.ask(18090, "hello") == "hello"
+    # Another that wants the port: an error, and nothing of it is kept.
+    volt(*(x if x != "web" else "two" for x in words), code=1)
+    assert host.ask(18090, "again") == "again"
+    volt("stop", "--wait", "0", "web")
+    host.no_passt()
+    assert volt("wait", "web") == "143\n"
+    volt("rm", "web")
+    assert volt(*words) == "web\n"  # the port is free
+    volt("rm", "-f", "web")
+    host.no_passt()
+
+
 def test_the_host_is_out_of_reach(host):
     """The guest gets the question; its answer to this host does not go."""
     metrics = host.folder / "metrics"
@@ -143,7 +212,7 @@ def test_a_vm_that_does_not_start(host):
     run = subprocess.run(
         [*host.ns.join, VOLT, "run", "--kernel", "/dev/null", "--net", "user"],
         stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE,
-        check=False)
+        check=False, env=host.env)
     assert run.returncode != 0
     host.no_passt()
 
@@ -181,8 +250,8 @@ def test_rules(host):
 
 def test_none(host):
     with subprocess.Popen(host.argv("--net", "none"), text=True,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) \
-            as vm:
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          env=host.env) as vm:
         assert "FAIL found" in vm.stdout.read()
     assert not host.passts()
 
@@ -201,11 +270,13 @@ def test_what_is_refused(host):
 
 
 def test_without_passt(build, tmp_path):
+    tmp_path.chmod(0o700)
     run = subprocess.run(
         [VOLT, "run", "--kernel", BUILD / "tests/guest/netecho.elf", "--net",
          "user"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
         timeout=PATIENCE, check=False,
-        env={**os.environ, "PATH": str(tmp_path)})
+        env={**os.environ, "PATH": str(tmp_path),
+             "XDG_RUNTIME_DIR": str(tmp_path)})
     assert run.returncode == 1
     assert "`apt install passt`, or --net none" in run.stderr
     assert run.stderr.count("\n") == 1
