@@ -135,7 +135,7 @@ def test_a_life(world):
 
 def test_attached(world):
     """Its console as it comes; signals are its own, or who attached is."""
-    assert "VM named web" in world("attach", "web").stderr
+    assert "no VM web in the background" in world("attach", "web").stderr
     world.start("web", "ticker")
     one, two = (world.popen("attach", *more, "web")
                 for more in ([], ["--no-signals"]))
