@@ -26,6 +26,7 @@ import traceback
 from pathlib import Path
 
 SECONDS = 240
+ONLY = os.environ.get("IMAGE_CASES", "").split()  # for a person in a hurry
 STEP = 100  # the most that one command in the guest may take
 ENDS = [(0, ["true"]), (1, ["false"]), (42, ["sh", "-c", "exit 42"]),
         (126, ["/bin/noexec"]), (126, ["/bin"]), (127, ["no-such-program"]),
@@ -408,13 +409,6 @@ def background(box):
             assert time.monotonic() < end, said
             time.sleep(0.2)
         assert volt("stop", "back").returncode == 0
-    deaf = ["-d", "--name", "deaf", box.image, "sh", "-c",
-            "trap '' TERM; echo up; while :; do sleep 1; done"]
-    assert volt(*box.argv[1:], *deaf).returncode == 0
-    run = volt("stop", "--wait", "1", "deaf")
-    assert "did not shut down in 1 s; ended" in run.stdout, run
-    assert volt("wait", "deaf").stdout == "137\n"
-    assert volt("rm", "deaf").returncode == 0
     assert not list(Path("/run/volt").glob("back*"))
 
 
@@ -424,8 +418,6 @@ def attached(box):
         return subprocess.run([box.volt, *words], capture_output=True,
                               timeout=SECONDS, check=False, **more)
 
-    assert volt(*box.argv[1:], "-d", "-it", "--rm", "--name", "tty",
-                box.image, "sh").returncode == 125  # no terminal here
     run = Terminal(*box.argv, "-d", "-it", "--rm", "--name", "tty", box.image,
                    "sh")
     assert run.end() == 0
@@ -441,7 +433,7 @@ def attached(box):
     t.say(b"exit 9\n")
     assert t.end() == 9
     assert volt(*box.argv[1:], "-d", "-i", "--name", "pipe", box.image, "sh",
-                "-c", "read x; echo got $x >&2; cat; exit 4"
+                "-c", "trap '' TERM; read x; echo got $x >&2; cat; exit 4"
                 ).returncode == 0
     data = os.urandom(1 << 20)
     with subprocess.Popen([box.volt, "attach", "pipe"], stdin=subprocess.PIPE,
@@ -456,9 +448,10 @@ def attached(box):
         p.stdin.close()  # which is not the command's end
         got = p.stdout.read(len(data))
         assert got == data, len(got)
-        assert volt("stop", "pipe").returncode == 0
-        assert p.wait(STEP) == 143
-    assert volt("wait", "pipe").stdout == b"143\n"
+        run = volt("stop", "--wait", "1", "pipe")
+        assert b"did not shut down in 1 s; ended" in run.stdout, run
+        assert p.wait(STEP) == 137
+    assert volt("wait", "pipe").stdout == b"137\n"
     assert volt("rm", "pipe").returncode == 0
     run = volt("attach", "box")
     assert run.returncode == 125 and b"not in the background" in run.stderr
@@ -504,6 +497,8 @@ def copies(box):
 
 
 def case(name, function, *args):
+    if ONLY and name not in ONLY:
+        return
     try:
         function(*args)
         print("ok", name, flush=True)

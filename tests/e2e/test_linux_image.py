@@ -71,7 +71,7 @@ def said_in_lab(build, tmp_path_factory):
          HERE / "image_linux.py", BUILD / "volt", "debian", "team/app:1",
          images.info("team/app:1")["file"], image,
          *(["100", "long"] if LONG else ["4"])],
-        place, 1700 if LONG else 300)
+        place, 1700 if LONG else 600)
     return out.splitlines(), log[:1500] + log[-1500:]
 
 
