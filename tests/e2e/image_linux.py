@@ -395,9 +395,10 @@ def background(box):
     assert run.stdout == "back has shut down\n", run
     assert volt("wait", "back").stdout == "7\n"
     assert volt("logs", "--tail", "1", "back").stdout == "bye\n"
-    events = [json.loads(line)["event"]
-              for line in volt("events").stdout.splitlines()]
-    assert [e for e in events if e != "exec"] == [
+    events = [line["event"] for line in
+              map(json.loads, volt("events").stdout.splitlines())
+              if line["name"] == "back" and line["event"] != "exec"]
+    assert events == [
         "start", "snapshot", "kill", "stop", "die"], events
     assert volt("rm", "back").returncode == 0
     # The same guest again: it is told, and its hooks run.
