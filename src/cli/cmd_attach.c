@@ -47,7 +47,7 @@ const struct args_page cmd_attach_page = {
 };
 
 static int attach_dial(struct agent_client *client, const char *name,
-			struct err *err)
+		       struct err *err)
 {
 	struct api_client api;
 	struct kept kept;
