@@ -7,6 +7,7 @@
 #include "agent/command.h"
 #include "agent/copy.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
 
@@ -17,7 +18,6 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #define SESSION_SIGNAL_MAX 64
 #define SESSION_TTY_MS     500 /* a terminal that does not end */
@@ -552,25 +552,17 @@ static void session_go_on(struct session *s)
 		(void)fprintf(stderr, "volt-agent: %s\n", err.text);
 }
 
-static int64_t session_now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* Until RESUME, the host's end or @ms are over. Return: 1: RESUME; 0: the end;
  * -ETIMEDOUT; -EPROTO. */
 static int session_wait_resume(struct session *s, uint32_t ms)
 {
-	const int64_t end = session_now_ms() + ms;
+	const int64_t end = clock_now_ms() + ms;
 	struct pollfd p = {.fd = s->sock, .events = POLLIN};
 	struct agent_frame frame;
 	int r;
 
 	while ((r = agent_reader_next(&s->in, &frame)) == 0) {
-		int64_t left = end - session_now_ms();
+		int64_t left = end - clock_now_ms();
 
 		r = poll(&p, 1, left > 0 ? (int)left : 0);
 		if (r == 0)

@@ -4,6 +4,7 @@
  */
 #include "base/sink.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
 
 #include <errno.h>
@@ -12,7 +13,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 /* poll() promises room for some bytes of a pipe, for one of a terminal. */
@@ -81,21 +81,13 @@ ssize_t sink_write(const struct sink *sink, const void *data, size_t len)
 	return n < 0 ? -errno : n;
 }
 
-static int64_t sink_now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 bool sink_last_room(const struct sink *sink, int64_t *end_ms)
 {
 	struct pollfd p = {.fd = sink->fd, .events = POLLOUT};
 
 	if (*end_ms == 0)
-		*end_ms = sink_now_ms() + LAST_MS;
-	return sink_now_ms() < *end_ms && poll(&p, 1, STALL_MS) == 1;
+		*end_ms = clock_now_ms() + LAST_MS;
+	return clock_now_ms() < *end_ms && poll(&p, 1, STALL_MS) == 1;
 }
 
 void sink_write_last(const struct sink *sink, const void *data, size_t len)

@@ -22,6 +22,7 @@
 #include "cli/cli.h"
 #include "cli/kept.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "vms/vms_journal.h"
 
@@ -31,7 +32,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <time.h>
 
 #define WAIT_DEFAULT 10
 #define TERM_SECONDS 30 /* a save may be going on */
@@ -71,23 +71,15 @@ const struct args_page cmd_stop_page = {
 	.nr_words = 1,
 };
 
-static int64_t stop_now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* Return: 1 when the process has ended, 0 when it still lives, or -errno. */
 static int wait_end(int pidfd, int64_t ms)
 {
-	const int64_t end = stop_now_ms() + ms;
+	const int64_t end = clock_now_ms() + ms;
 	struct pollfd p = {.fd = pidfd, .events = POLLIN};
 	int r;
 
 	do {
-		int64_t left = end - stop_now_ms();
+		int64_t left = end - clock_now_ms();
 
 		r = poll(&p, 1, left > 0 ? (int)left : 0);
 	} while (r < 0 && errno == EINTR);
@@ -117,7 +109,7 @@ static bool is_paused(struct api_client *api)
 
 static enum asked ask_once(const char *name, int64_t end)
 {
-	int64_t left = (end - stop_now_ms()) / 1000;
+	int64_t left = (end - clock_now_ms()) / 1000;
 	enum asked asked = ASKED_BUSY;
 	struct api_client api;
 	int r;
@@ -149,17 +141,17 @@ static enum asked ask_once(const char *name, int64_t end)
 static int ask_guest(const char *name, int pidfd, uint64_t seconds,
 		     enum asked *asked)
 {
-	const int64_t end = stop_now_ms() + (int64_t)seconds * 1000;
+	const int64_t end = clock_now_ms() + (int64_t)seconds * 1000;
 	int r = 0;
 
 	*asked = ASKED_BUSY;
-	while (r == 0 && *asked == ASKED_BUSY && stop_now_ms() < end) {
+	while (r == 0 && *asked == ASKED_BUSY && clock_now_ms() < end) {
 		*asked = ask_once(name, end);
 		if (*asked == ASKED_BUSY)
 			r = wait_end(pidfd, RETRY_MS);
 	}
 	return r == 0 && *asked == ASKED_HEARD
-		       ? wait_end(pidfd, end - stop_now_ms())
+		       ? wait_end(pidfd, end - clock_now_ms())
 		       : r;
 }
 

@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/resumed.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
 
 #include <errno.h>
@@ -122,14 +123,6 @@ static int run_image_lost(const struct run_vm *vm, int console,
 			    WEXITSTATUS(vm->status));
 }
 
-static int64_t run_vm_now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* Until the agent answers: before its driver runs a guest leaves a connection
  * waiting, then nobody listens for a while. Return: 0 or -errno. */
 static int run_image_meet(struct run_image *run, struct run_vm *vm,
@@ -137,10 +130,10 @@ static int run_image_meet(struct run_image *run, struct run_vm *vm,
 			  struct err *err)
 {
 	const int64_t end =
-		run_vm_now_ms() + (run->warm.is_there ? WARM_MS : BOOT_MS);
+		clock_now_ms() + (run->warm.is_there ? WARM_MS : BOOT_MS);
 	int r = -ECONNREFUSED, steps = 0;
 
-	while (run_vm_now_ms() < end &&
+	while (clock_now_ms() < end &&
 	       !run_vm_ended(vm,
 			     steps++ < FAST_STEPS ? FAST_STEP_MS : STEP_MS)) {
 		if (*console < 0)

@@ -6,6 +6,7 @@
 #include "client/agent_client.h"
 
 #include "base/clean.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "host/unix.h"
 
@@ -15,20 +16,11 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 
 /* Beyond it no input is read, and no signal taken. */
 #define QUEUE_MAX (64u << 10)
 /* What a pipe that is writable takes without waiting. */
 #define PIPE_PIECE 4096u
-
-static int64_t agent_now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static int agent_lost(struct err *err, int r)
 {
@@ -102,7 +94,7 @@ static int agent_wait(struct agent_client *c, int64_t end)
 		.fd = c->fd,
 		.events = (short)(agent_queued(c) ? POLLIN | POLLOUT : POLLIN),
 	};
-	int64_t left = end - agent_now_ms();
+	int64_t left = end - clock_now_ms();
 	int r;
 
 	if (left <= 0)
@@ -116,7 +108,7 @@ static int agent_wait(struct agent_client *c, int64_t end)
 /* What is queued goes out, and a frame comes. Return: 1; 0: the end; -errno. */
 static int agent_next(struct agent_client *c, struct agent_frame *frame)
 {
-	const int64_t end = agent_now_ms() + c->limit_ms;
+	const int64_t end = clock_now_ms() + c->limit_ms;
 	int r = agent_flush(c);
 
 	while (r == 0 && (r = agent_reader_next(&c->in, frame)) == 0) {
@@ -179,7 +171,7 @@ static int agent_dial(int fd, unsigned int port, int64_t end)
 	if (send(fd, text, (size_t)n, MSG_NOSIGNAL) != n)
 		return -ECONNREFUSED;
 	for (size_t at = 0; at < sizeof(text); at++) {
-		int64_t left = end - agent_now_ms();
+		int64_t left = end - clock_now_ms();
 		int r = poll(&p, 1, left > 0 ? (int)left : 0);
 
 		if (r <= 0)
@@ -196,7 +188,7 @@ static int agent_dial(int fd, unsigned int port, int64_t end)
 int agent_client_open(struct agent_client *client, const char *path,
 		      unsigned int port, unsigned int limit_ms, struct err *err)
 {
-	const int64_t end = agent_now_ms() + limit_ms;
+	const int64_t end = clock_now_ms() + limit_ms;
 	cleanup_fd int fd = unix_connect(path, (int)limit_ms);
 	int r = fd < 0 ? fd : agent_dial(fd, port, end);
 

@@ -10,13 +10,13 @@
 #include "store/program.h"
 #include "store/tree.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define WANTED   "volt.config"
@@ -131,16 +131,8 @@ struct making {
 	off_t read;
 	unsigned int done;
 	unsigned int total;
-	uint64_t start_ms;
+	int64_t start_ms;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 static void tell_how_far(const struct program *program)
 {
@@ -162,8 +154,9 @@ static void tell_how_far(const struct program *program)
 		what, sizeof(what), "building, %u of %u files%s%s",
 		making->done, making->total, making->done > 0 ? ", about " : "",
 		making->done > 0
-			? build_time_left(now_ms() - making->start_ms,
-					  making->done, making->total, left)
+			? build_time_left(
+				  (uint64_t)(clock_now_ms() - making->start_ms),
+				  making->done, making->total, left)
 			: "");
 	progress_tell(making->progress, what, 0, 0);
 }
@@ -334,7 +327,7 @@ static int compile(const struct build *build, const char *log, struct err *err)
 
 	(void)snprintf(jobs, sizeof(jobs), "-j%u", build->jobs);
 	making.total = count_plan(build);
-	making.start_ms = now_ms();
+	making.start_ms = clock_now_ms();
 	if (stat(log, &st) == 0)
 		making.read = st.st_size;
 	r = run_make(build, words, log, true, &making, err);
