@@ -182,7 +182,7 @@ static int restore_start(const struct args_page *page, struct restore *o)
 		return cli_fail(1, page, &err);
 	if (r > 0)
 		launch_add_pager(&o->launch, o->args.words[0], memory);
-	launch_add_given(&o->launch, &o->args);
+	launch_add_given(&o->launch, &o->args, LAUNCH_ALL);
 	if (launch_add_rest(&o->launch, o->args.rest, &err) < 0)
 		return cli_fail(1, page, &err);
 	/* A guest that stands still hears nothing. */

@@ -290,7 +290,7 @@ static int build_args(struct run *run, struct err *err)
 	run_pass(run, "kernel", run->kernel);
 	run_pass(run, "initrd", run->initrd);
 	run_pass(run, "cmdline", run->cmdline);
-	launch_add_given(l, &run->args);
+	launch_add_given(l, &run->args, LAUNCH_ALL);
 	if (named && !run->memory_mib)
 		launch_add(l, "memory", "256");
 	return launch_add_rest(l, run->args.rest, err);

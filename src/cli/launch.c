@@ -175,24 +175,26 @@ static void launch_add_one(struct launch *launch, const struct arg *arg,
 		launch_add(launch, name, text);
 }
 
-void launch_add_given(struct launch *launch, const struct args *args)
-{
-	for (unsigned int i = 0; i < args->nr_given; i++)
-		launch_add_one(launch, args->given[i].arg, args->given[i].text);
-	if (!args_has(args, "share-drives"))
-		launch_add(launch, "lock-drives", NULL);
-}
-
-void launch_add_for_restore(struct launch *launch, const struct args *args)
+/* What the snapshot does not have. */
+static bool launch_is_for_restore(const struct arg *arg)
 {
 	static const char *const names[] = {"timeout", "sandbox",
 					    "sandbox-min-abi", "isolate"};
 
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(arg->name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+void launch_add_given(struct launch *launch, const struct args *args,
+		      enum launch_given which)
+{
 	for (unsigned int i = 0; i < args->nr_given; i++)
-		for (size_t j = 0; j < ARRAY_SIZE(names); j++)
-			if (strcmp(args->given[i].arg->name, names[j]) == 0)
-				launch_add_one(launch, args->given[i].arg,
-					       args->given[i].text);
+		if (which == LAUNCH_ALL ||
+		    launch_is_for_restore(args->given[i].arg))
+			launch_add_one(launch, args->given[i].arg,
+				       args->given[i].text);
 	if (!args_has(args, "share-drives"))
 		launch_add(launch, "lock-drives", NULL);
 }

@@ -89,12 +89,15 @@ void launch_begin_again(struct launch *launch, const struct launch *from);
 /* A flag, and its value unless that is NULL; borrowed. */
 void launch_add(struct launch *launch, const char *flag, const char *value);
 
-/* All options but those of LAUNCH_ARG_*, which are dealt with here, those of
- * bounds.h, and the command's own. */
-void launch_add_given(struct launch *launch, const struct args *args);
+enum launch_given {
+	LAUNCH_ALL,
+	LAUNCH_FOR_RESTORE, /* those that a VM may be restored with */
+};
 
-/* Of the same options those that a VM may be restored with. */
-void launch_add_for_restore(struct launch *launch, const struct args *args);
+/* All options but those of LAUNCH_ARG_*, which are dealt with here, those of
+ * bounds.h, and the command's own; or of these only some. */
+void launch_add_given(struct launch *launch, const struct args *args,
+		      enum launch_given which);
 
 /* A pager serves the memory of a snapshot; borrowed. It is started as the last
  * thing, so that bounds and namespaces are its own, too. */

@@ -72,7 +72,7 @@ int run_image_find_warm(struct run_image *run, const struct args *args,
 			       "net0=/dev/fd/%d", run->net->fd);
 		launch_add(l, "net", run->net_word);
 	}
-	launch_add_for_restore(l, args);
+	launch_add_given(l, args, LAUNCH_FOR_RESTORE);
 	return l->failed ? err_set(err, -ENOMEM, "Out of memory") : 0;
 }
 
