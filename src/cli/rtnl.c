@@ -385,90 +385,111 @@ int rtnl_del_addr(struct rtnl *nl, const struct rtnl_addr *addr)
 	return change_addr(nl, RTM_DELADDR, 0, addr);
 }
 
-struct addr_walk {
-	rtnl_addr_fn fn;
+/**
+ * struct ip_walk - a dump of what has an IPv4 address: the interfaces' own, or
+ * the table of routes
+ * @type, @size: of its messages; of their bodies, which begin with the family
+ * @attr:	the attribute that has the address
+ * @take:	a body and its address, 0 where there is none
+ * @addr, @route: who wants to know; one of them
+ */
+struct ip_walk {
+	unsigned short type;
+	unsigned short attr;
+	size_t size;
+	int (*take)(const struct ip_walk *walk, const void *body,
+		    uint32_t found);
+	rtnl_addr_fn addr;
+	rtnl_route_fn route;
 	void *arg;
+	uint32_t found;
 };
 
-static void take_addr_attr(const struct rtattr *a, void *arg)
+static void take_ip_attr(const struct rtattr *a, void *arg)
 {
-	struct rtnl_addr *addr = arg;
+	struct ip_walk *walk = arg;
 
-	if ((a->rta_type & NLA_TYPE_MASK) == IFA_LOCAL)
-		addr->addr = ntohl(attr_u32(a));
+	if ((a->rta_type & NLA_TYPE_MASK) == walk->attr)
+		walk->found = ntohl(attr_u32(a));
 }
 
-static int take_addr(const struct nlmsghdr *head, void *arg)
+static int take_ip(const struct nlmsghdr *head, void *arg)
 {
-	const struct addr_walk *walk = arg;
-	struct rtnl_addr addr = {0};
-	struct ifaddrmsg body;
+	const uint8_t *body = (const uint8_t *)head + NLMSG_HDRLEN;
+	struct ip_walk *walk = arg;
 
-	if (head->nlmsg_type != RTM_NEWADDR ||
-	    head->nlmsg_len < NLMSG_LENGTH(sizeof(body)))
+	if (head->nlmsg_type != walk->type ||
+	    head->nlmsg_len < NLMSG_LENGTH(walk->size) || *body != AF_INET)
 		return 0;
-	memcpy(&body, (const uint8_t *)head + NLMSG_HDRLEN, sizeof(body));
-	if (body.ifa_family != AF_INET)
-		return 0;
-	addr.index = (int)body.ifa_index;
-	addr.prefix = body.ifa_prefixlen;
-	each_attr((const uint8_t *)head + NLMSG_SPACE(sizeof(body)),
-		  head->nlmsg_len - NLMSG_SPACE(sizeof(body)), take_addr_attr,
-		  &addr);
-	return walk->fn(&addr, walk->arg);
+	walk->found = 0;
+	each_attr((const uint8_t *)head + NLMSG_SPACE(walk->size),
+		  head->nlmsg_len - NLMSG_SPACE(walk->size), take_ip_attr,
+		  walk);
+	return walk->take(walk, body, walk->found);
+}
+
+static int take_addr(const struct ip_walk *walk, const void *body,
+		     uint32_t found)
+{
+	struct ifaddrmsg m;
+	struct rtnl_addr addr;
+
+	memcpy(&m, body, sizeof(m));
+	addr = (struct rtnl_addr){
+		.index = (int)m.ifa_index,
+		.addr = found,
+		.prefix = m.ifa_prefixlen,
+	};
+	return walk->addr(&addr, walk->arg);
 }
 
 int rtnl_each_addr(struct rtnl *nl, rtnl_addr_fn fn, void *arg)
 {
 	const struct ifaddrmsg body = {.ifa_family = AF_INET};
-	struct addr_walk walk = {.fn = fn, .arg = arg};
+	struct ip_walk walk = {
+		.type = RTM_NEWADDR,
+		.attr = IFA_LOCAL,
+		.size = sizeof(body),
+		.take = take_addr,
+		.addr = fn,
+		.arg = arg,
+	};
 	struct request req;
 
 	rtnl_start(&req, RTM_GETADDR, NLM_F_DUMP, &body, sizeof(body));
-	return transact(nl, &req, take_addr, &walk);
+	return transact(nl, &req, take_ip, &walk);
 }
 
-struct route_walk {
-	rtnl_route_fn fn;
-	void *arg;
-};
-
-static void take_route_attr(const struct rtattr *a, void *arg)
+static int take_route(const struct ip_walk *walk, const void *body,
+		      uint32_t found)
 {
-	struct rtnl_route *route = arg;
+	struct rtnl_route route;
+	struct rtmsg m;
 
-	if ((a->rta_type & NLA_TYPE_MASK) == RTA_DST)
-		route->to = ntohl(attr_u32(a));
-}
-
-static int take_route(const struct nlmsghdr *head, void *arg)
-{
-	const struct route_walk *walk = arg;
-	struct rtnl_route route = {0};
-	struct rtmsg body;
-
-	if (head->nlmsg_type != RTM_NEWROUTE ||
-	    head->nlmsg_len < NLMSG_LENGTH(sizeof(body)))
-		return 0;
-	memcpy(&body, (const uint8_t *)head + NLMSG_HDRLEN, sizeof(body));
-	route.own =
-		body.rtm_type == RTN_LOCAL || body.rtm_type == RTN_BROADCAST;
-	if (body.rtm_family != AF_INET ||
-	    (!route.own && body.rtm_type != RTN_UNICAST))
-		return 0;
-	route.bits = body.rtm_dst_len;
-	each_attr((const uint8_t *)head + NLMSG_SPACE(sizeof(body)),
-		  head->nlmsg_len - NLMSG_SPACE(sizeof(body)), take_route_attr,
-		  &route);
-	return walk->fn(&route, walk->arg);
+	memcpy(&m, body, sizeof(m));
+	route = (struct rtnl_route){
+		.to = found,
+		.bits = m.rtm_dst_len,
+		.own = m.rtm_type == RTN_LOCAL || m.rtm_type == RTN_BROADCAST,
+	};
+	return route.own || m.rtm_type == RTN_UNICAST
+		       ? walk->route(&route, walk->arg)
+		       : 0;
 }
 
 int rtnl_each_route(struct rtnl *nl, rtnl_route_fn fn, void *arg)
 {
 	const struct rtmsg body = {.rtm_family = AF_INET};
-	struct route_walk walk = {.fn = fn, .arg = arg};
+	struct ip_walk walk = {
+		.type = RTM_NEWROUTE,
+		.attr = RTA_DST,
+		.size = sizeof(body),
+		.take = take_route,
+		.route = fn,
+		.arg = arg,
+	};
 	struct request req;
 
 	rtnl_start(&req, RTM_GETROUTE, NLM_F_DUMP, &body, sizeof(body));
-	return transact(nl, &req, take_route, &walk);
+	return transact(nl, &req, take_ip, &walk);
 }
