@@ -57,45 +57,42 @@ static void steps_limiter(struct buf *body, const char *key, bool has,
 	schema_encode(&pool_limiter_schema, limiter, body);
 }
 
-static void steps_drives(struct buf *body, const struct schema_list *list)
+static void steps_drive(struct buf *body, const void *item)
 {
-	const struct pool_drive *d = list->items;
+	const struct pool_drive *d = item;
 
-	if (list->nr == 0)
-		return;
-	steps_comma(body);
-	buf_add_str(body, "\"drives\":[");
-	for (size_t i = 0; i < list->nr; i++) {
-		steps_comma(body);
-		buf_add_str(body, "{");
-		steps_text(body, "drive_id", d[i].id);
-		steps_text(body, "path_on_host", d[i].path);
-		steps_text(body, "overlay", d[i].overlay);
-		steps_limiter(body, "rate_limiter", d[i].has_limiter,
-			      &d[i].rate_limiter);
-		buf_add_str(body, "}");
-	}
-	buf_add_str(body, "]");
+	steps_text(body, "drive_id", d->id);
+	steps_text(body, "path_on_host", d->path);
+	steps_text(body, "overlay", d->overlay);
+	steps_limiter(body, "rate_limiter", d->has_limiter, &d->rate_limiter);
 }
 
-static void steps_nets(struct buf *body, const struct schema_list *list)
+static void steps_net(struct buf *body, const void *item)
 {
-	const struct pool_net *n = list->items;
+	const struct pool_net *n = item;
+
+	steps_text(body, "iface_id", n->id);
+	steps_text(body, "host_dev_name", n->tap);
+	steps_text(body, "guest_mac", n->mac);
+	steps_limiter(body, "rx_rate_limiter", n->has_rx, &n->rx_rate_limiter);
+	steps_limiter(body, "tx_rate_limiter", n->has_tx, &n->tx_rate_limiter);
+}
+
+/* An array of objects, each of @size bytes here; nothing for an empty one. */
+static void steps_list(struct buf *body, const char *key,
+		       const struct schema_list *list, size_t size,
+		       void (*each)(struct buf *body, const void *item))
+{
+	const uint8_t *item = list->items;
 
 	if (list->nr == 0)
 		return;
 	steps_comma(body);
-	buf_add_str(body, "\"network_interfaces\":[");
-	for (size_t i = 0; i < list->nr; i++) {
+	buf_addf(body, "\"%s\":[", key);
+	for (size_t i = 0; i < list->nr; i++, item += size) {
 		steps_comma(body);
 		buf_add_str(body, "{");
-		steps_text(body, "iface_id", n[i].id);
-		steps_text(body, "host_dev_name", n[i].tap);
-		steps_text(body, "guest_mac", n[i].mac);
-		steps_limiter(body, "rx_rate_limiter", n[i].has_rx,
-			      &n[i].rx_rate_limiter);
-		steps_limiter(body, "tx_rate_limiter", n[i].has_tx,
-			      &n[i].tx_rate_limiter);
+		each(body, item);
 		buf_add_str(body, "}");
 	}
 	buf_add_str(body, "]");
@@ -144,8 +141,10 @@ static void steps_lease(struct steps_call *call,
 
 	steps_begin(call, "/volt/lease");
 	steps_text(body, "id", ask->name);
-	steps_drives(body, &ask->drives);
-	steps_nets(body, &ask->networks);
+	steps_list(body, "drives", &ask->drives, sizeof(struct pool_drive),
+		   steps_drive);
+	steps_list(body, "network_interfaces", &ask->networks,
+		   sizeof(struct pool_net), steps_net);
 	steps_vsock(body, ask);
 	if (!ask->paused)
 		steps_true(body, "resume_vm");
