@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The two halves of the process: what the gate has, and how both end."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -44,10 +45,14 @@ def is_gone(pid):
 
 
 def links(pid):
-    """What each descriptor of a process is: {number: text}."""
+    """What each descriptor of a process is: {number: text}. One that it closes
+    between the list and the look is none."""
     folder = f"/proc/{pid}/fd"
-    return {int(fd): os.readlink(f"{folder}/{fd}")
-            for fd in os.listdir(folder)}
+    found = {}
+    for fd in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):
+            found[int(fd)] = os.readlink(f"{folder}/{fd}")
+    return found
 
 
 def children(pid):
