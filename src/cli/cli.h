@@ -14,6 +14,8 @@
  */
 #pragma once
 
+#include "store/progress.h"
+
 #include "base/args.h"
 
 /* Exit code for a command line that makes no sense (EX_USAGE of sysexits.h);
@@ -170,3 +172,16 @@ int cli_misuse(const struct args_page *page, const char *fmt, ...)
  * Return: @room.
  */
 const char *cli_clean(const char *text, char room[static CLI_CLEAN_MAX]);
+
+/**
+ * struct cli_wait - tells a person what is waited for
+ * @line:	a line for a terminal was begun
+ */
+struct cli_wait {
+	struct progress progress;
+	const struct args_page *page;
+	bool line;
+};
+
+void cli_wait_begin(struct cli_wait *wait, const struct args_page *page);
+void cli_wait_end(struct cli_wait *wait);

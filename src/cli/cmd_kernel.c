@@ -235,7 +235,7 @@ int cmd_kernel_ls(const struct args_page *page, int argc, char **argv)
 int cmd_kernel_path(const struct args_page *page, int argc, char **argv)
 {
 	struct kernel_found found;
-	struct kernel_wait wait;
+	struct cli_wait wait;
 	cleanup_free char *path = NULL;
 	struct args args;
 	struct err err;
@@ -243,12 +243,12 @@ int cmd_kernel_path(const struct args_page *page, int argc, char **argv)
 
 	if (r != CLI_GO_ON)
 		return r;
-	kernel_wait_begin(&wait, page);
+	cli_wait_begin(&wait, page);
 	r = kernel_find(&found, args.words[0], &err);
 	if (r == 0)
 		r = store_use(found.store, found.record.name,
 			      &found.record.kernel, &wait.progress, NULL, &err);
-	kernel_wait_end(&wait);
+	cli_wait_end(&wait);
 	if (r == 0) {
 		path = store_path(found.store, &found.record.kernel);
 		(void)puts(path ? path : "");
@@ -285,15 +285,15 @@ static int verify_one(const struct store *store, const char *name, void *arg)
 	cleanup_record struct record record = {0};
 	struct verifying *v = arg;
 	struct store own = *store;
-	struct kernel_wait wait;
+	struct cli_wait wait;
 	struct err err;
 	int r;
 
-	kernel_wait_begin(&wait, v->page);
+	cli_wait_begin(&wait, v->page);
 	r = store_find(store, name, &record, &err);
 	if (r == 0)
 		r = verify_files(&own, &record, &wait.progress, &err);
-	kernel_wait_end(&wait);
+	cli_wait_end(&wait);
 	if (r == 0)
 		(void)printf("%s: whole\n", name);
 	else

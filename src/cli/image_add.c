@@ -190,20 +190,20 @@ static int image_bring(const struct args_page *page, const struct image_add *o,
 	cleanup_record struct record record = {0};
 	cleanup_free char *reference = NULL;
 	struct adding adding = {0};
-	struct kernel_wait wait;
+	struct cli_wait wait;
 	struct stores stores;
 	struct err err;
 	int r;
 
 	if (o->name && !record_is_reference(o->name))
 		return image_bad_name(page, o->name);
-	kernel_wait_begin(&wait, page);
+	cli_wait_begin(&wait, page);
 	r = stores_open(&stores, &store_images, &err);
 	adding.store = stores_mine(&stores);
 	if (r == 0)
 		r = image_take(&adding, o, path, pulled, &wait.progress,
 			       &record, &reference, &err);
-	kernel_wait_end(&wait);
+	cli_wait_end(&wait);
 	if (r == 0 && pulled) {
 		free(record.origin);
 		record.origin = strdup(pulled);

@@ -51,16 +51,16 @@ static int choice_set_words(struct image_choice *choice, const char *entrypoint,
 static int choice_open(struct image_choice *choice, const char *word,
 		       const struct args_page *page, struct err *err)
 {
-	struct kernel_wait wait;
+	struct cli_wait wait;
 	int r;
 
 	if (word[0] == '/' || word[0] == '.')
 		return 0;
 
-	kernel_wait_begin(&wait, page);
+	cli_wait_begin(&wait, page);
 	choice->is_stored = true;
 	r = image_open(&choice->image, word, &wait.progress, err);
-	kernel_wait_end(&wait);
+	cli_wait_end(&wait);
 	if (r != -ENOENT || !strchr(word, '/') || access(word, F_OK) < 0)
 		return r;
 	image_close(&choice->image);

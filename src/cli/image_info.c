@@ -123,7 +123,7 @@ static int image_print_json(const struct image *image)
 int cmd_image_info(const struct args_page *page, int argc, char **argv)
 {
 	struct image_info o = {0};
-	struct kernel_wait wait;
+	struct cli_wait wait;
 	struct image image;
 	struct args args;
 	struct err err;
@@ -131,9 +131,9 @@ int cmd_image_info(const struct args_page *page, int argc, char **argv)
 
 	if (r != CLI_GO_ON)
 		return r;
-	kernel_wait_begin(&wait, page);
+	cli_wait_begin(&wait, page);
 	r = image_open(&image, args.words[0], &wait.progress, &err);
-	kernel_wait_end(&wait);
+	cli_wait_end(&wait);
 	if (r < 0)
 		r = cli_fail(1, page, &err);
 	else if (o.json && image_print_json(&image) < 0)

@@ -9,44 +9,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-/* A log gets a line after a second, then every ten. */
-#define LOG_EXTRA_NS UINT64_C(9000000000)
-
-static void kernel_say(struct progress *progress, const char *what,
-		       uint64_t done, uint64_t total)
-{
-	struct kernel_wait *wait =
-		container_of(progress, struct kernel_wait, progress);
-	bool person = isatty(STDERR_FILENO);
-	char much[64] = "";
-
-	if (total)
-		(void)snprintf(much, sizeof(much), ", %llu of %llu MiB",
-			       (unsigned long long)done >> 20,
-			       (unsigned long long)total >> 20);
-	else if (done)
-		(void)snprintf(much, sizeof(much), ", %llu MiB",
-			       (unsigned long long)done >> 20);
-	(void)fprintf(stderr, "%s%s: %s%s%s", person ? "\r" : "",
-		      wait->page->name, what, much, person ? "  " : "\n");
-	wait->line = person;
-	if (!person)
-		progress->next_ns += LOG_EXTRA_NS;
-}
-
-void kernel_wait_begin(struct kernel_wait *wait, const struct args_page *page)
-{
-	*wait = (struct kernel_wait){.progress.say = kernel_say, .page = page};
-}
-
-void kernel_wait_end(struct kernel_wait *wait)
-{
-	if (wait->line)
-		(void)fputc('\n', stderr);
-	wait->line = false;
-}
 
 int kernel_bad_name(const struct args_page *page, const char *name)
 {

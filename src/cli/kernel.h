@@ -42,19 +42,6 @@ int cmd_kernel_verify(const struct args_page *page, int argc, char **argv);
 /* Exit codes of all forms, as their pages say. */
 #define KERNEL_EXIT "0 done; 1 failed; 64 bad usage."
 
-/**
- * struct kernel_wait - tells a person what is waited for
- * @line:	a line for a terminal was begun
- */
-struct kernel_wait {
-	struct progress progress;
-	const struct args_page *page;
-	bool line;
-};
-
-void kernel_wait_begin(struct kernel_wait *wait, const struct args_page *page);
-void kernel_wait_end(struct kernel_wait *wait);
-
 /* A --name that is none. Return: an exit code. */
 int kernel_bad_name(const struct args_page *page, const char *name);
 

@@ -127,7 +127,7 @@ int cmd_kernel_add(const struct args_page *page, int argc, char **argv)
 {
 	cleanup_record struct record record = {0};
 	struct adding adding = {0};
-	struct kernel_wait wait;
+	struct cli_wait wait;
 	struct stores stores;
 	struct add o = {0};
 	struct args args;
@@ -140,12 +140,12 @@ int cmd_kernel_add(const struct args_page *page, int argc, char **argv)
 	if (r != CLI_GO_ON)
 		return r;
 	from = o.package ? o.package : args.words[0];
-	kernel_wait_begin(&wait, page);
+	cli_wait_begin(&wait, page);
 	r = stores_open(&stores, &store_kernels, &err);
 	adding.store = stores_mine(&stores);
 	if (r == 0)
 		r = take_in(&adding, &o, from, &wait.progress, &record, &err);
-	kernel_wait_end(&wait);
+	cli_wait_end(&wait);
 	if (r == 0)
 		r = kernel_commit(&adding, o.name, o.replace, o.preset, from,
 				  &record, &err);

@@ -164,7 +164,7 @@ static int add_built(struct adding *adding, const struct kernel_build_args *o,
 
 static int build_and_add(struct adding *adding,
 			 const struct kernel_build_args *o, const char *word,
-			 struct kernel_wait *wait, struct err *err)
+			 struct cli_wait *wait, struct err *err)
 {
 	cleanup_fragments struct fragments all = {0};
 	cleanup_source struct source source = {0};
@@ -200,7 +200,7 @@ static int build_and_add(struct adding *adding,
 	if (r == 0)
 		r = build_kernel(&build, &ignored, err);
 	buf_add(&ignored, "", 1);
-	kernel_wait_end(wait);
+	cli_wait_end(wait);
 	if (r == 0 && ignored.len > 1 && !ignored.failed)
 		(void)cli_complain(0, wait->page,
 				   "Linux %s does not have these, so neither "
@@ -238,16 +238,16 @@ build_into_store(const struct kernel_build_args *o, const char *source,
 		 const struct args_page *page, struct err *err)
 {
 	struct adding adding = {0};
-	struct kernel_wait wait;
+	struct cli_wait wait;
 	struct stores stores;
 	int r;
 
-	kernel_wait_begin(&wait, page);
+	cli_wait_begin(&wait, page);
 	r = stores_open(&stores, &store_kernels, err);
 	adding.store = stores_mine(&stores);
 	if (r == 0)
 		r = build_and_add(&adding, o, source, &wait, err);
-	kernel_wait_end(&wait);
+	cli_wait_end(&wait);
 	adding_close(&adding);
 	stores_close(&stores);
 	return r;
