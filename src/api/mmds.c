@@ -22,20 +22,6 @@ static int mmds_bad_body(struct api_call *call, const struct err *why)
 		       why->text);
 }
 
-/* What is no JSON is told first, whatever the state. */
-static int mmds_check_json(struct api_call *call)
-{
-	struct err err = {0};
-	struct json json;
-	int r;
-
-	json_init(&json, call->text, call->len, &err);
-	r = json_skip(&json);
-	if (r == 0)
-		r = json_end(&json);
-	return r < 0 ? mmds_bad_body(call, &err) : 0;
-}
-
 static int mmds_is_there(struct api_call *call)
 {
 	const struct vm *vm = call->api->vm;
@@ -46,34 +32,51 @@ static int mmds_is_there(struct api_call *call)
 		       "MMDS error: The MMDS data store is not initialized.");
 }
 
-static int mmds_done(struct api_call *call, int r)
+/* Nobody reads a document of a VM that has no service; but what is no JSON is
+ * told first. */
+static int mmds_refused(struct api_call *call, int why)
 {
-	if (r >= 0)
-		return 0;
+	struct err err = {0};
+	struct json json;
+	int r;
+
+	json_init(&json, call->text, call->len, &err);
+	r = json_skip(&json);
+	if (r == 0)
+		r = json_end(&json);
+	return r < 0 ? mmds_bad_body(call, &err) : why;
+}
+
+/* A body is read once: by @set, which says when it is no JSON. */
+static int mmds_change(struct api_call *call,
+		       int (*set)(struct mmds *mmds, const char *text,
+				  size_t len, struct err *err))
+{
+	struct err err = {0};
+	int r = mmds_is_there(call);
+
+	if (r < 0)
+		return mmds_refused(call, r);
+	r = set(&call->api->vm->mmds, call->text, call->len, &err);
+	if (r == -EINVAL)
+		return mmds_bad_body(call, &err);
 	if (r == -E2BIG)
 		call->reply->status = 413;
-	return err_prefix(call->err, r == -E2BIG ? "MMDS limit exceeded error: "
-						 : "MMDS error: ");
+	return r < 0 ? err_set(call->err, r, "%s: %s",
+			       r == -E2BIG ? "MMDS limit exceeded error"
+					   : "MMDS error",
+			       err.text)
+		     : 0;
 }
 
 static int mmds_api_put(struct api_call *call)
 {
-	int r = mmds_is_there(call);
-
-	return r < 0 ? r
-		     : mmds_done(call,
-				 mmds_put(&call->api->vm->mmds, call->text,
-					  call->len, call->err));
+	return mmds_change(call, mmds_put);
 }
 
 static int mmds_api_patch(struct api_call *call)
 {
-	int r = mmds_is_there(call);
-
-	return r < 0 ? r
-		     : mmds_done(call,
-				 mmds_patch(&call->api->vm->mmds, call->text,
-					    call->len, call->err));
+	return mmds_change(call, mmds_patch);
 }
 
 static int mmds_api_get(struct api_call *call)
@@ -133,7 +136,6 @@ static const struct api_route mmds_routes[] = {
 		.method = API_PUT,
 		.path = "mmds",
 		.flags = API_BOTH | API_EXACT,
-		.check = mmds_check_json,
 		.apply = mmds_api_put,
 		.count = API_COUNT(put.mmds_count),
 	},
@@ -152,7 +154,6 @@ static const struct api_route mmds_routes[] = {
 		.method = API_PATCH,
 		.path = "mmds",
 		.flags = API_BOTH,
-		.check = mmds_check_json,
 		.apply = mmds_api_patch,
 		.count = API_COUNT(patch.mmds_count),
 	},
