@@ -196,6 +196,17 @@ int image_finish(struct image *image, bool whole, struct err *err)
 	return r;
 }
 
+int image_of_file(struct image *image, uint64_t size,
+		  const struct image_unpacker *unpack, int *fd,
+		  const char *path, bool whole, struct err *err)
+{
+	int r;
+
+	image_init(image, size, unpack);
+	r = image_add(image, fd, path, err);
+	return r == 0 ? image_finish(image, whole, err) : r;
+}
+
 /* ---- use ---- */
 
 const struct image_piece *image_piece_of(const struct image *image, uint64_t at)

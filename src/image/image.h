@@ -96,6 +96,18 @@ int image_add(struct image *image, int *fd, const char *path,
  */
 int image_finish(struct image *image, bool whole, struct err *err) __must_check;
 
+/**
+ * image_of_file() - one file by itself
+ * @image:	new; image_fini() in any case
+ * @fd, @path:	as image_add()
+ * @whole:	as image_finish()
+ *
+ * Return: 0 or -errno with a sentence.
+ */
+int image_of_file(struct image *image, uint64_t size,
+		  const struct image_unpacker *unpack, int *fd,
+		  const char *path, bool whole, struct err *err) __must_check;
+
 /* The piece that byte @at of a whole image is in. */
 const struct image_piece *image_piece_of(const struct image *image,
 					 uint64_t at);

@@ -177,10 +177,9 @@ static int repack_unpack(struct repack *p, struct err *err)
 	int to = p->files.memory.fd;
 	int r;
 
-	image_init(&image, p->who.size, p->paths->unpack);
-	r = image_add(&image, &p->reader.memory_fd, p->reader.memory_path, err);
-	if (r == 0)
-		r = image_finish(&image, p->who.label.base == 0, err);
+	r = image_of_file(&image, p->who.size, p->paths->unpack,
+			  &p->reader.memory_fd, p->reader.memory_path,
+			  p->who.label.base == 0, err);
 	if (r == 0 && ftruncate(to, (off_t)image.size) < 0)
 		r = err_set(err, -errno, "Cannot write the memory file: %s",
 			    err_name(errno));

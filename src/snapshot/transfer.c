@@ -182,9 +182,9 @@ static int export_open(const struct snapshot_paths *paths, bool whole,
 			       ? r
 			       : export_make_whole(s, image, crc, err);
 	}
-	image_init(image, s->memory_bytes, paths->unpack);
-	r = image_add(image, &reader->memory_fd, reader->memory_path, err);
-	return r == 0 ? image_finish(image, false, err) : r;
+	return image_of_file(image, s->memory_bytes, paths->unpack,
+			     &reader->memory_fd, reader->memory_path, false,
+			     err);
 }
 
 int snapshot_export(const struct snapshot_paths *paths, bool whole, int to,
