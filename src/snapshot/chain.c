@@ -400,16 +400,22 @@ static int chain_build(struct chain *c, const struct snapshot_paths *paths,
 
 	if (r == 0)
 		r = chain_scan(c);
+	if (r == -EACCES && c->opener != &path_direct)
+		return err_set(err, r,
+			       "%s holds only what changed since snapshot "
+			       "%016llx, and a VMM that was locked first "
+			       "(--sandbox-first) opens what a request or a "
+			       "state names, which the base is not: make the "
+			       "snapshot whole first (volt snapshot squash)",
+			       c->above, (unsigned long long)c->want.moment);
 	if (r < 0)
 		return err_set(err, r,
 			       "%s holds only what changed since snapshot "
 			       "%016llx, and %s cannot be looked into for that "
-			       "(%s%s): merge the two first (volt snapshot "
+			       "(%s): merge the two first (volt snapshot "
 			       "merge)",
 			       c->above, (unsigned long long)c->want.moment,
-			       c->dir ? c->dir : "its directory", err_name(r),
-			       r == -EACCES ? ", or the VMM was locked first"
-					    : "");
+			       c->dir ? c->dir : "its directory", err_name(r));
 	while (r == 0 && c->want.moment != 0)
 		r = chain_next(c, err);
 	return r;

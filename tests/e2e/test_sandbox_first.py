@@ -302,7 +302,8 @@ def test_snapshots_of_files(vmm, locked, tmp_path):
     vm = locked()  # nobody looks around for it where the base might be
     said = vm.refused("/snapshot/load", snapshot_path=str(again))
     assert f"{memory} holds only what changed since snapshot" in said
-    assert "or the VMM was locked first" in said
+    assert "a VMM that was locked first (--sandbox-first) opens" in said
+    assert "volt snapshot squash" in said
     assert vm.run.finish().code == 1
     merge = subprocess.run([VOLT, "snapshot", "merge", first, again],
                            capture_output=True, text=True, timeout=60,
