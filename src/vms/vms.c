@@ -100,7 +100,8 @@ int vms_save(const struct vms_vm *vm, struct err *err)
 		r = fd_write_full(fd, text.data, text.len);
 	if (r == 0 &&
 	    (fdatasync(fd) < 0 ||
-	     renameat(vm->folder, VMS_NEW, vm->folder, VMS_RECORD) < 0))
+	     renameat(vm->folder, VMS_NEW, vm->folder, VMS_RECORD) < 0 ||
+	     fsync(vm->folder) < 0))
 		r = -errno;
 	return r < 0 ? err_set(err, r, "Cannot write the record of VM %s: %s",
 			       vm->record.name, err_name(r))
@@ -141,9 +142,12 @@ static bool vms_is_held(int folder)
 static int vms_remove_folder(const struct vms *vms, int folder,
 			     const char *name)
 {
+	int r;
+
 	if (unlinkat(folder, VMS_RECORD, 0) < 0 && errno != ENOENT)
 		return -errno;
-	return vms_folder_remove(vms->fd, folder, name);
+	r = vms_folder_remove(vms->fd, folder, name);
+	return r == 0 && fsync(vms->fd) < 0 ? -errno : r;
 }
 
 /* Its holder is gone without a word. Return: 0; -ENOENT when nothing was to be
@@ -262,7 +266,7 @@ static int vms_make(const struct vms *vms, struct vms_vm *vm)
 {
 	const char *name = vm->record.name;
 
-	if (mkdirat(vms->fd, name, 0700) < 0)
+	if (mkdirat(vms->fd, name, 0700) < 0 || fsync(vms->fd) < 0)
 		return -errno;
 	vm->folder = openat(vms->fd, name,
 			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

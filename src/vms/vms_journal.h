@@ -5,7 +5,8 @@
  * {"time":1764207900123,"event":"die","name":"web","code":0}: milliseconds
  * since 1970, what, to whom, and of an end the exit code. It stands in the
  * folder of all (vms.h), in .events, which becomes .events.1 when it is full:
- * what is older is forgotten. Who writes holds the lock of all.
+ * what is older is forgotten. Who writes holds the lock of all. It is history:
+ * no command decides by it, and nobody waits until it is on the disk.
  *
  *   start, die	of a VM in the background
  *   exec, stop, kill, pause, resume, snapshot, rm	somebody asked for it

@@ -17,6 +17,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+
+/* How often a folder was waited for; the real one is what waits. */
+static unsigned int nr_synced;
+
+int fsync(int fd)
+{
+	nr_synced++;
+	return (int)syscall(SYS_fsync, fd);
+}
 
 #define KILLS  60
 #define RACERS 8
@@ -136,6 +146,27 @@ static void test_a_life(void **state)
 	assert_int_equal(vms_remove(&vms, &seen, NULL), 0);
 	vms_release(&seen);
 	assert_int_equal(vms_find(&vms, "web", &seen, NULL), -ENOENT);
+	vms_close(&vms);
+}
+
+/* A host that crashes has the names and the record that were told of. */
+static void test_folders_are_waited_for(void **state)
+{
+	struct vms_vm vm;
+	struct vms vms;
+	unsigned int before;
+
+	(void)state;
+	open_vms(&vms);
+	before = nr_synced;
+	assert_int_equal(create(&vms, &vm, "web"), 0);
+	assert_int_equal(nr_synced - before, 2); /* its name, its record */
+	vm.record.ended = vms_now_ms();
+	assert_int_equal(vms_save(&vm, NULL), 0);
+	assert_int_equal(nr_synced - before, 3);
+	assert_int_equal(vms_remove(&vms, &vm, NULL), 0);
+	assert_int_equal(nr_synced - before, 4);
+	vms_release(&vm);
 	vms_close(&vms);
 }
 
@@ -518,6 +549,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_life),
+		TEST(test_folders_are_waited_for),
 		TEST(test_a_holder_dies),
 		TEST(test_a_folder_without_a_record),
 		TEST(test_a_damaged_record),
