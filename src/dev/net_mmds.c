@@ -112,13 +112,11 @@ static ssize_t net_mmds_write(struct net_dev *n, const struct iovec *iov,
 {
 	uint8_t head[MMDS_HEAD_BYTES];
 	size_t len = iov_read(iov, nr, NET_HDR_BYTES, head, sizeof(head));
-	uint64_t whole;
 
 	if (!mmds_stack_wants(n->mmds.stack, head, len))
 		return net_source_tap.write(n, iov, nr);
-	whole = iov_bytes(iov, nr);
-	take_frame(n, iov, nr, (size_t)whole - NET_HDR_BYTES);
-	return (ssize_t)whole;
+	take_frame(n, iov, nr, (size_t)iov_bytes(iov, nr) - NET_HDR_BYTES);
+	return 0;
 }
 
 static bool net_mmds_waits(const struct net_dev *n)

@@ -43,7 +43,8 @@ struct net_dev;
  * @read:	one packet into @iov, with its header: its bytes, 0 when the
  *		other end is gone, or -errno, -EAGAIN when there is none. NULL
  *		where no frame passes through this process, as @write
- * @write:	one packet: bytes that were taken, or -errno
+ * @write:	one packet: bytes that were taken, or -errno; 0: it ends in the
+ *		source, whose own it is
  * @waits:	is there a packet that no descriptor tells of? May be NULL
  * @full:	@write must not be called now; @writable ends that. NULL: never
  * @writable:	net_dev.fd can be written, or has an error; with @full

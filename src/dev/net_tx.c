@@ -115,23 +115,30 @@ static void write_failed(struct net_dev *n, int error)
 		n->tx.refused = error;
 }
 
-static void write_frame(struct net_dev *n, const struct iovec *iov,
+/* What ended in the source was never the host's: it is not counted, nor is the
+ * limiter for it. Return: whether the frame was meant for the host. */
+static bool write_frame(struct net_dev *n, const struct iovec *iov,
 			unsigned int nr, uint32_t len)
 {
 	uint64_t start = now_ns();
 	ssize_t done;
 
 	done = n->source->write(n, iov, nr);
+	if (done == 0) {
+		rate_limiter_give_back(&n->tx.limiter, len);
+		return false;
+	}
 	metric_agg_add(&n->metrics.tap_write_agg,
 		       (now_ns() - start) / NS_PER_US);
 	if (done != (ssize_t)len + (ssize_t)NET_HDR_BYTES) {
 		write_failed(n, done < 0 ? (int)-done : EMSGSIZE);
-		return;
+		return true;
 	}
 	n->tx.refused = 0;
 	metric_inc(&n->metrics.tx_packets_count);
 	metric_inc(&n->metrics.tx_count);
 	metric_add(&n->metrics.tx_bytes_count, len);
+	return true;
 }
 
 /* Return: false when the limiter lets no more pass, and nothing was done. */
@@ -155,10 +162,10 @@ static bool send_chain(struct net_dev *n, const struct virtq_chain *chain)
 	}
 	if (!rate_limiter_take(&n->tx.limiter, len))
 		return false;
-	if (n->has_mac && memcmp(frame.src, n->config.mac, NET_MAC_BYTES) != 0)
-		metric_inc(&n->metrics.tx_spoofed_mac_count);
 	iov = put_header(&n->tx, &nr, &frame.hdr);
-	write_frame(n, iov, nr, len);
+	if (write_frame(n, iov, nr, len) && n->has_mac &&
+	    memcmp(frame.src, n->config.mac, NET_MAC_BYTES) != 0)
+		metric_inc(&n->metrics.tx_spoofed_mac_count);
 	return true;
 }
 

@@ -131,9 +131,11 @@ static void test_an_answer(void **state)
 	static struct station s;
 	uint8_t frame[64];
 	struct net_hdr hdr;
+	const struct net_metrics *m;
 
 	(void)state;
 	open_station(&s, 16);
+	m = &s.net.net->metrics;
 	connect_to(&s);
 	send_segment(&s, TCP_ACK, get_top, strlen(get_top));
 	has_answer(&s);
@@ -141,6 +143,12 @@ static void test_an_answer(void **state)
 	assert_int_equal(net_kit_take(&s.net, &hdr, frame, sizeof(frame)), 0);
 	assert_int_equal(metric_read(&s.guest.mmds.metrics.tx_frames), 2);
 	assert_int_equal(metric_read(&s.guest.mmds.metrics.rx_count), 3);
+	/* The tap's figures are the tap's; what the guest got, it got. */
+	assert_int_equal(metric_read(&m->tx_packets_count), 0);
+	assert_int_equal(metric_read(&m->tx_bytes_count), 0);
+	assert_int_equal(metric_read(&m->tx_count), 0);
+	assert_int_equal(metric_read(&m->tx_spoofed_mac_count), 0);
+	assert_int_equal(metric_read(&m->rx_packets_count), 2);
 	close_station(&s);
 }
 
