@@ -93,7 +93,9 @@ void vsock_run_events(struct vsock *v)
 		n = iov_write(chain.in, chain.nr_in, 0, event, sizeof(event));
 		virtq_push(q, chain.head, (uint32_t)n);
 		v->transport_reset = n != sizeof(event);
-		if (!v->transport_reset)
+		if (v->transport_reset)
+			metric_inc(&v->counters.ev_queue_event_fails);
+		else
 			move_mark(v);
 	}
 	vsock_check_hold(v, 0);

@@ -798,8 +798,16 @@ static void restore_resets_the_transport(void **state)
 	assert_int_equal(ops->load(vk->k.dev, &saved, &err), 0);
 	virtio_dev_schedule(vk->k.dev);
 	vk_pump(vk);
-	/* The event waits for a buffer. */
+	/* The event waits for a buffer, and for one that it fits into. */
 	buf.gpa = kit_alloc(&vk->k, 4);
+	buf.len = 2;
+	(void)kit_add(&vk->k, VSOCK_EVENT, &buf, 1);
+	kit_kick(&vk->k, VSOCK_EVENT);
+	vk_pump(vk);
+	assert_true(kit_used(&vk->k, VSOCK_EVENT, &used));
+	assert_int_equal(
+		metric_read(&vk_dev(vk)->counters.ev_queue_event_fails), 1);
+	buf.len = 4;
 	memset(kit_hva(&vk->k, buf.gpa, 4), 0xff, 4);
 	(void)kit_add(&vk->k, VSOCK_EVENT, &buf, 1);
 	kit_kick(&vk->k, VSOCK_EVENT);
