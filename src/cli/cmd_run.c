@@ -47,6 +47,7 @@ struct run {
 	const char *cmdline;
 	const char *vsock;
 	uint64_t memory_mib;
+	uint64_t hotplug_mib;
 	uint64_t cpus;
 	uint64_t timeout_s;
 	uint64_t sandbox_min_abi;
@@ -88,6 +89,7 @@ static const struct arg run_args[] = {
 	VM_ARG_INITRD(AT(initrd)),
 	VM_ARG_CMDLINE(" (default: " CMDLINE ")", AT(cmdline)),
 	VM_ARG_MEMORY("128; 256 with a kernel that has a name", AT(memory_mib)),
+	VM_ARG_HOTPLUG(AT(hotplug_mib)),
 	VM_ARG_CPUS(AT(cpus)),
 	VM_ARG_DISK("", AT(disks)),
 	VM_ARG_PMEM("", AT(pmems)),

@@ -65,6 +65,21 @@ static void hotplug_init(void *item)
 	};
 }
 
+int memory_hotplug_set(uint64_t mib, struct vm_config *config, struct err *err)
+{
+	struct memory_hotplug_config *hot = &config->memory_hotplug;
+
+	if (mib % HOT_SLOT_MIN != 0 || mib > UINT32_MAX)
+		return err_set(err, -EINVAL,
+			       "--memory-hotplug %llu (MiB) is not possible: "
+			       "a multiple of %u MiB is, up to 4095 TiB",
+			       (unsigned long long)mib, HOT_SLOT_MIN);
+	hotplug_init(hot);
+	hot->total_size_mib = (uint32_t)mib;
+	hot->present = true;
+	return 0;
+}
+
 const struct config_part config_part_memory_hotplug = {
 	.key = "memory-hotplug",
 	.saved = "memory_hotplug",

@@ -59,6 +59,16 @@
 			"16 or more (default " DEFAULT ")",               \
 		__VA_ARGS__,                                              \
 	}
+#define VM_ARG_HOTPLUG(...)                                             \
+	{                                                               \
+		.name = "memory-hotplug",                               \
+		.kind = ARG_SIZE,                                       \
+		.value = "SIZE",                                        \
+		.help = "so much more memory may be plugged while the " \
+			"guest runs, by PATCH /hotplug/memory of the "  \
+			"API: a multiple of 128M",                      \
+		__VA_ARGS__,                                            \
+	}
 #define VM_ARG_DISK(MORE, ...)                                             \
 	{                                                                  \
 		.name = "disk",                                            \

@@ -239,6 +239,8 @@ int options_apply(const struct options *opts, struct vm_config *config,
 				    config, err);
 	for (unsigned int i = 0; i < opts->nets.nr && r == 0; i++)
 		r = config_net_set(opts->nets.text[i], i, config, err);
+	if (r == 0 && opts->hotplug_mib)
+		r = memory_hotplug_set(opts->hotplug_mib, config, err);
 	if (r == 0 && opts->vsock)
 		r = config_vsock_set(opts->vsock, config, err);
 	if (r == 0 && opts->kernel)

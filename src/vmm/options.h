@@ -42,7 +42,7 @@ enum options_clock {
  * @mmds_size_limit:	bytes; payload_max when the flag is absent
  * @has_start_time_us:	the jailer's clock readings are there
  * @cpus:		0 when absent
- * @memory_mib:		0 when absent
+ * @memory_mib, @hotplug_mib:	0 when absent
  * @timeout_s:		0 when absent
  * @sandbox_min_abi:	0 when absent
  */
@@ -87,6 +87,7 @@ struct options {
 	const char *cmdline;
 	uint64_t cpus;
 	uint64_t memory_mib;
+	uint64_t hotplug_mib;
 	uint64_t timeout_s;
 	const char *vsock;
 	enum config_irqchip irqchip;

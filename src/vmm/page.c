@@ -32,6 +32,7 @@ static const struct arg vmm_page_args[] = {
 	VM_ARG_CMDLINE("", AT(cmdline)),
 	VM_ARG_CPUS(AT(cpus), .forbids = "restore"),
 	VM_ARG_MEMORY("128", AT(memory_mib), .forbids = "restore"),
+	VM_ARG_HOTPLUG(AT(hotplug_mib), .forbids = "restore"),
 	VM_ARG_DISK("; with --restore ID=PATH: another file for a drive of the "
 		    "snapshot",
 		    AT(disks)),

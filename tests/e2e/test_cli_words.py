@@ -54,6 +54,8 @@ RUN = [
     (["--kernel", "/dev/null"], 1, "/dev/null: it is no regular file"),
     (["--memory", "8"], 1, "--memory 8 (MiB) is not possible: from 16 MiB"),
     (["--memory", "1024T"], 1, "from 16 MiB to 4 TiB"),
+    (["--memory-hotplug", "200M"], 1, "a multiple of 128 MiB is, up to"),
+    (["--memory-hotplug", "4096T"], 1, "a multiple of 128 MiB is, up to"),
     (["--initrd", "none"], 1, "Cannot open the initrd none: No such file"),
     (["--initrd", "dir"], 1, "dir is a directory: give the initrd file in it"),
     (["--initrd", "fifo"], 1, "open the initrd fifo: it is no regular file"),
