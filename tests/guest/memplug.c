@@ -5,7 +5,8 @@
  * It does what the host asks for (requested_size), then waits for a line on the
  * console, so that a test can look at the VMM and ask for something else:
  * `step plugged`, `step unplugged`, `step again`, `step all`. Between them it
- * checks what it wrote, and that nothing else can be had.
+ * checks what it wrote, and that nothing else can be had. Where it has a
+ * balloon, the second half of what was plugged first goes into that.
  */
 #include "virtio.h"
 
@@ -27,6 +28,7 @@ enum {
 	PAGE = 4096,
 	MANY = 32, /* blocks in a request */
 	STRIDE = 16 * PAGE,
+	CHUNK = 256, /* page numbers in a request to the balloon */
 };
 
 #define F_INACCESSIBLE (1ULL << 1)
@@ -81,7 +83,8 @@ static uint64_t at(uint64_t nr)
 	return base + nr * block;
 }
 
-/* One page in 16 of blocks [@from, @to): written, or counted if it is as it was. */
+/* One page in 16 of blocks [@from, @to): written, or counted if it is as it
+ * was. */
 static uint64_t each_page(uint64_t from, uint64_t to, bool write, bool zero)
 {
 	uint64_t gpa, nr = 0;
@@ -153,6 +156,31 @@ static void check_unplugged_buffer(void)
 	check(virtq_wait(q, &used) && used.len == 0, "unplugged-buffer");
 }
 
+/* Each page of blocks [@from, @to) goes to the host, and reads as zero then. */
+static void check_balloon(uint64_t from, uint64_t to)
+{
+	struct virtio *balloon = virtio_find(VIRTIO_BALLOON, 0);
+	struct virtio_buf buf = {wire, CHUNK * 4, false};
+	struct virtq_used used;
+	uint64_t gpa = at(from);
+	unsigned int failed = 0;
+
+	if (!balloon)
+		return;
+	check(virtio_start(balloon, 0, 16), "balloon-start");
+	while (gpa < at(to)) {
+		for (unsigned int i = 0; i < CHUNK; i++, gpa += PAGE)
+			write32(wire + i * 4, (uint32_t)(gpa / PAGE));
+		virtq_add(&balloon->queue[0], &buf, 1);
+		virtq_kick(&balloon->queue[0]);
+		failed += !virtq_wait(&balloon->queue[0], &used);
+	}
+	check_eq("balloon-takes", failed, 0);
+	step("inflated");
+	check_eq("balloon-zero", each_page(from, to, false, true),
+		 pages(to - from));
+}
+
 void guest_main(void)
 {
 	uint64_t before;
@@ -173,6 +201,7 @@ void guest_main(void)
 	check_eq("written", each_page(0, have, true, false), pages(have));
 	check_hostile();
 	check_unplugged_buffer();
+	check_balloon(have / 2, have);
 	before = have;
 	step("plugged");
 
