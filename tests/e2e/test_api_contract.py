@@ -59,6 +59,8 @@ BEFORE = {
         "amount_mib": 1, "deflate_on_oom": True,
         "stats_polling_interval_s": 1, "free_page_hinting": False,
         "free_page_reporting": False},
+    ("PUT", "/hotplug/memory", "MemoryHotplugConfig"): {
+        "total_size_mib": 1024, "slot_size_mib": 128, "block_size_mib": 2},
     ("PUT", "/vsock", "Vsock"): {
         "guest_cid": 3, "uds_path": "{folder}/v.sock", "vsock_id": "v"},
     ("PUT", "/mmds/config", "MmdsConfig"): {
@@ -76,6 +78,8 @@ AFTER = {
         "stats_polling_interval_s": 1},
     ("PATCH", "/balloon/hinting/start", "BalloonStartCmd"): {
         "acknowledge_on_stop": True},
+    ("PATCH", "/hotplug/memory", "MemoryHotplugSizeUpdate"): {
+        "requested_size_mib": 0},
     ("PATCH", "/drives/a", "PartialDrive"): {
         "drive_id": "a", "path_on_host": "{file}",
         "rate_limiter": {"ops": {"size": 1, "refill_time": 1}}},
@@ -109,6 +113,36 @@ NULL = {
     "PartialNetworkInterface": {"rx_rate_limiter", "tx_rate_limiter"},
     "TokenBucket": {"one_time_burst"},
     "RateLimiter": {"bandwidth", "ops"},
+}
+# When each request is for: before the start, after it, always.
+WHEN = {
+    "before": ["PUT /balloon", "PUT /boot-source", "PUT /cpu-config",
+               "PUT /entropy", "PUT /hotplug/memory", "PUT /logger",
+               "PUT /machine-config", "PATCH /machine-config",
+               "PUT /metrics", "PUT /mmds/config", "PUT /serial",
+               "PUT /snapshot/load", "PUT /vsock"],
+    "after": ["PATCH /balloon", "GET /balloon/statistics",
+              "PATCH /balloon/statistics", "PATCH /balloon/hinting/start",
+              "GET /balloon/hinting/status", "PATCH /balloon/hinting/stop",
+              "PATCH /drives/a", "PATCH /hotplug/memory",
+              "GET /hotplug/memory", "PATCH /network-interfaces/n",
+              "PATCH /pmem/p", "PUT /snapshot/create", "PATCH /vm",
+              "PUT /actions"],
+    "always": ["GET /", "GET /balloon", "PUT /drives/a",
+               "GET /machine-config", "GET /mmds", "PUT /mmds",
+               "PATCH /mmds", "PUT /network-interfaces/n", "PUT /pmem/p",
+               "GET /version", "GET /vm/config"],
+}
+# Bodies of requests that have none above.
+MORE = {
+    "PUT /metrics": {"metrics_path": "{folder}/metrics"},
+    "PUT /mmds": {}, "PATCH /mmds": {},
+    "PUT /network-interfaces/n": {"iface_id": "n",
+                                  "host_dev_name": "no-such"},
+    "PUT /pmem/p": {"id": "p", "path_on_host": "{folder}/none"},
+    "PATCH /pmem/p": {"id": "p"},
+    "PUT /snapshot/load": {"snapshot_path": "{folder}/none",
+                           "mem_file_path": "{folder}/none"},
 }
 # Objects that do not mind what they do not know.
 OPEN = {"TokenBucket", "BalloonStartCmd", "CpuidLeafModifier",
@@ -287,7 +321,35 @@ def test_a_body_is_read_before_the_state_is_asked(api, world, started):
             assert said.startswith(want), (method, path, text, said)
 
 
-@pytest.mark.parametrize("path, field, good, bad, said", [
+@pytest.mark.parametrize("started", [False, True], ids=["before", "after"])
+def test_every_request_has_its_time(api, world, started):
+    """Out of it each is told so, and in it none is; and none is left out."""
+    known = {f"{method} {path}" for requests in WHEN.values()
+             for method, path in (x.split() for x in requests)}
+    ids = {"{drive_id}": "a", "{iface_id}": "n", "{id}": "p"}
+    named = set()
+    for path, methods in FILE["paths"].items():
+        for mark, name in ids.items():
+            path = path.replace(mark, name)
+        named |= {f"{method.upper()} {path}" for method in methods}
+    assert named == known
+    bodies = {f"{m} {p}": b for (m, p, _), b in {**BEFORE, **AFTER}.items()}
+    if started:
+        start(api, world)
+    said = "The requested operation is not supported " + (
+        "after" if started else "before") + " starting the microVM."
+    wrong = WHEN["before" if started else "after"]
+    for request in sorted(known):
+        if request == "PUT /snapshot/load" and not started:
+            continue  # it ends the process: test_snapshot_errors.py
+        body = {**bodies, **MORE}.get(request)
+        status, answer = api.call(*request.split(), body and fill(body, world)
+                                  if body != {} else "{}")
+        fault = answer["fault_message"] if status == 400 else ""
+        assert (said in fault) == (request in wrong), (request, answer)
+
+
+LIMITS = [
     ("/machine-config", "vcpu_count", [1, 32], [0, 33, 255],
      "The number of vCPUs must be greater than 0, less than 32"),
     ("/machine-config", "mem_size_mib", [1, 4096], [0],
@@ -295,7 +357,26 @@ def test_a_body_is_read_before_the_state_is_asked(api, world, started):
     # Of the CID, the contract's limit is not checked: rows of api.jsonl.
     ("/vsock", "guest_cid", [0, 3, 4294967295], [4294967296], PARSER),
     ("/network-interfaces/n", "mtu", [], [0, 67], "mtu"),
-])
+    ("/network-interfaces/n", "mtu", [], [65536], PARSER),
+    ("/hotplug/memory", "total_size_mib", [128, 1024, 4294967168],
+     [0, 127], "Total size must not be lower than slot size (128 MiB)"),
+    ("/hotplug/memory", "total_size_mib", [], [129, 4294967295],
+     "Total size must be a multiple of slot size (128 MiB)"),
+    ("/hotplug/memory", "total_size_mib", [], [4294967296], PARSER),
+    ("/hotplug/memory", "slot_size_mib", [128, 256, 1024], [0, 127],
+     "Slot size must not be lower than 128 MiB"),
+    ("/hotplug/memory", "slot_size_mib", [], [129],
+     "Slot size must be a multiple of block size (2 MiB)"),
+    ("/hotplug/memory", "slot_size_mib", [], [4294967296], PARSER),
+    ("/hotplug/memory", "block_size_mib", [2, 4, 128], [0, 1],
+     "Block size must not be lower than 2 MiB"),
+    ("/hotplug/memory", "block_size_mib", [], [3, 4294967295],
+     "Block size must be a power of 2"),
+    ("/hotplug/memory", "block_size_mib", [], [4294967296], PARSER),
+]
+
+
+@pytest.mark.parametrize("path, field, good, bad, said", LIMITS)
 def test_limits(api, world, path, field, good, bad, said):
     bodies = {p: b for (m, p, _), b in BEFORE.items() if m == "PUT"}
     body = bodies.get(path, {"iface_id": "n", "host_dev_name": "none-such"})
@@ -304,6 +385,16 @@ def test_limits(api, world, path, field, good, bad, said):
     for value in bad:
         answer = api.fault("PUT", path, fill({**body, field: value}, world))
         assert said.lower() in answer.lower(), (value, answer)
+
+
+def test_every_limit_is_tried():
+    """Those that are 0 are: no number is less, and -1 is a wrong one."""
+    tried = {field for _, field, _, _, _ in LIMITS}
+    other = {"requested_size_mib"}  # test_memory_hotplug.py
+    limits = {key for name, definition in CONTRACT.items()
+              for key, what in (definition.get("properties") or {}).items()
+              if what.get("minimum") or what.get("maximum")}
+    assert limits == tried - {"mem_size_mib"} | other
 
 
 def test_every_definition_with_a_body_is_tried():
