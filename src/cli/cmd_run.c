@@ -30,6 +30,8 @@
 #define CMDLINE       "console=ttyS0 reboot=k panic=1"
 #define CMDLINE_SHELL CMDLINE " quiet volt.quiet volt.end=shell"
 #define CMDLINE_IMAGE CMDLINE " quiet"
+/* Nobody else tells the kernel to use what is plugged. */
+#define HOTPLUG_WORDS " memhp_default_state=online"
 #define NO_KERNEL                                             \
 	"There is no kernel yet: `volt kernel add --package " \
 	"linux-image-cloud-amd64` fetches Debian's, --kernel names a file"
@@ -219,9 +221,9 @@ static int add_root_words(struct run *run, struct err *err)
 	if (!run->choice.root[0])
 		return 0;
 	net_user_cmdline(&run->net, net, sizeof(net));
-	if (asprintf(&run->whole_cmdline, "%s%s%s%s", run->cmdline,
+	if (asprintf(&run->whole_cmdline, "%s%s%s%s%s", run->cmdline,
 		     run->choice.root, run->layer ? " volt.layer=/dev/vdb" : "",
-		     net) < 0) {
+		     run->hotplug_mib ? HOTPLUG_WORDS : "", net) < 0) {
 		run->whole_cmdline = NULL;
 		return err_set(err, -ENOMEM, "Out of memory");
 	}
@@ -240,6 +242,7 @@ static int fill_defaults(struct run *run, struct err *err)
 		.has_initrd = run->initrd != NULL,
 		.net = run->nets.nr > 0 || run->net.on,
 		.vsock = run->vsock || run->image,
+		.hotplug = run->hotplug_mib > 0,
 		.image = run->image != NULL,
 	};
 	bool rootless = !need.disk && !need.has_initrd;

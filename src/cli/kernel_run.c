@@ -135,7 +135,11 @@ static int prepare_root(struct kernel_found *found,
 			struct kernel_choice *choice, struct err *err)
 {
 	struct initramfs_wish wish = {
-		.net = need->net, .vsock = need->vsock, .agent = need->image};
+		.net = need->net,
+		.vsock = need->vsock,
+		.hotplug = need->hotplug,
+		.agent = need->image,
+	};
 	bool read_only, named = names_root(need->cmdline);
 	cleanup_free char *disk = path_of_disk(need->disk, &read_only);
 	const char *type;

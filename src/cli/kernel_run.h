@@ -13,6 +13,7 @@
  * @cmdline:	of --cmdline; NULL: none was given
  * @disk:	the first one's --disk; NULL: none
  * @has_initrd:	the user has one
+ * @hotplug:	memory may be plugged
  * @image:	the disk is an image's, whose first process is the agent
  */
 struct kernel_need {
@@ -22,6 +23,7 @@ struct kernel_need {
 	bool has_initrd;
 	bool net;
 	bool vsock;
+	bool hotplug;
 	bool image;
 };
 

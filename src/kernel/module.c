@@ -23,6 +23,7 @@ static const char *const useful[] = {
 	"virtio_net",
 	"virtio_rng",
 	"virtio_balloon",
+	"virtio_mem",
 	"vmw_vsock_virtio_transport",
 	"vmgenid",
 	"ptp_vmclock",

@@ -748,6 +748,8 @@ static void initramfs_has_what_the_root_needs(void **state)
 	ADD(&modules, "kernel/drivers/virtio/virtio_ring.ko", "depends=");
 	ADD(&modules, "kernel/drivers/virtio/virtio_mmio.ko",
 	    "depends=virtio_ring");
+	ADD(&modules, "kernel/drivers/virtio/virtio_mem.ko",
+	    "depends=virtio_ring");
 	ADD(&modules, "kernel/drivers/block/virtio_blk.ko",
 	    "depends=virtio_ring");
 	initramfs_make(&modules, &wish, &archive);
@@ -763,12 +765,16 @@ static void initramfs_has_what_the_root_needs(void **state)
 	assert_int_equal(entry.len, sizeof(ko));
 	assert_false(entry_is(&archive, "modules/xfs.ko", &entry));
 	assert_false(entry_is(&archive, "modules/virtio_net.ko", &entry));
-	/* More of them for a VM with a network, of a root not known. */
+	assert_false(entry_is(&archive, "modules/virtio_mem.ko", &entry));
+	/* More of them for a VM with a network and memory that comes, of a
+	 * root not known. */
 	wish.net = true;
+	wish.hotplug = true;
 	wish.rootfs = ROOTFS_UNKNOWN;
 	initramfs_make(&modules, &wish, &again);
 	assert_true(entry_is(&again, "modules/xfs.ko", &entry));
 	assert_true(entry_is(&again, "modules/virtio_net.ko", &entry));
+	assert_true(entry_is(&again, "modules/virtio_mem.ko", &entry));
 	modules_free(&modules);
 	buf_free(&archive);
 	buf_free(&again);
