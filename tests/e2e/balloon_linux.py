@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drives one Linux guest with a balloon, entropy and files that are memory, in
-the lab.
+"""Drives one Linux guest with a balloon, entropy, hot-plug and files that are
+memory, in the lab.
 
 usage: balloon_linux.py VOLT-VMM KERNEL INITRD
 
@@ -20,7 +20,7 @@ from pathlib import Path
 from conftest import Api, Running, mkfs_ext4
 
 SECONDS = 120
-MEMORY, HALF, FILE = 256, 128, 100  # MiB
+MEMORY, HALF, FILE, PLUG = 256, 128, 100, 256  # MiB
 
 # Each step waits for a line from the host.
 SCRIPT = f"""\
@@ -44,7 +44,10 @@ echo filled
 read -r _
 rm /file
 echo T-removed
-read -r _
+while read -r ask && [ "$ask" ]; do
+	read -r _ total _ </proc/meminfo
+	echo "T-total $total"
+done
 dd if=/dev/zero of=/file bs=1M count={FILE} 2>/dev/null && rm /file
 echo again
 """
@@ -72,8 +75,10 @@ class Guest:
                ("/boot-source",
                 {"kernel_image_path": kernel, "initrd_path": initrd,
                  "boot_args": "console=ttyS0 reboot=k quiet volt.quiet "
+                              "memhp_default_state=online_movable "
                               f"volt.run={script}"}),
                ("/entropy", {}),
+               ("/hotplug/memory", {"total_size_mib": PLUG}),
                ("/balloon", {"amount_mib": 0, "deflate_on_oom": False,
                              "stats_polling_interval_s": 1,
                              "free_page_reporting": True,
@@ -165,6 +170,32 @@ def hinting(guest):
           lambda: guest.get("/balloon/hinting/status"))
 
 
+def plugged(guest):
+    return guest.get("/hotplug/memory")["plugged_size_mib"]
+
+
+def total_mib(guest):
+    """What the guest's kernel has."""
+    guest.run.send("total\n")
+    return int(guest.line("T-total ")) >> 10
+
+
+def plug(guest):
+    guest.total = total_mib(guest)
+    guest.api.set("PATCH", "/hotplug/memory", {"requested_size_mib": PLUG})
+    until(lambda: plugged(guest) == PLUG, lambda: plugged(guest))
+    until(lambda: total_mib(guest) == guest.total + PLUG,
+          lambda: total_mib(guest))
+
+
+def unplug(guest):
+    """All of it, for the guest puts there only what it can move."""
+    guest.api.set("PATCH", "/hotplug/memory", {"requested_size_mib": 0})
+    until(lambda: plugged(guest) == 0, lambda: plugged(guest))
+    until(lambda: total_mib(guest) == guest.total, lambda: total_mib(guest))
+    assert guest.resident_mib() < MEMORY + 32
+
+
 def still_usable(guest):
     """What was given back works as memory, and the guest ends well."""
     guest.run.send("\n")
@@ -185,7 +216,7 @@ def pmem_kept(guest):
 def main():
     guest = Guest(*sys.argv[1:])
     for step in (pmem, hwrng, reporting, statistics, inflate, deflate, hinting,
-                 still_usable, pmem_kept):
+                 plug, unplug, still_usable, pmem_kept):
         try:
             step(guest)
             print("ok", step.__name__, flush=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Balloon, entropy and pmem under Linux's own drivers, in the lab.
+"""Balloon, entropy, pmem and hot-plug under Linux's own drivers, in the lab.
 
 A stock kernel that finds them through ACPI and has its drivers as modules;
 balloon_linux.py is its host.
@@ -13,7 +13,7 @@ import pytest
 from conftest import BUILD, ROOT, in_lab, need_lab, said
 
 CASES = ["pmem", "hwrng", "reporting", "statistics", "inflate", "deflate",
-         "hinting", "still_usable", "pmem_kept"]
+         "hinting", "plug", "unplug", "still_usable", "pmem_kept"]
 
 
 @pytest.fixture(scope="module")
