@@ -6,13 +6,15 @@ again, from a stock kernel by mmdsguest.c, and what busybox's wget gets.
 """
 
 import json
+import re
+import shutil
 import struct
 from pathlib import Path
 
 import pytest
 
 from conftest import (BUILD, ROOT, guest_image, guest_kernel, in_lab,
-                      long_only, need_lab)
+                      long_only, need_lab, said)
 
 ROWS = ROOT / "tests/conformance/mmds.jsonl"
 DOCUMENT = {"latest": {"meta-data": {
@@ -26,6 +28,28 @@ ip addr add 169.254.0.2/16 dev eth0
 echo "wget $(wget -q -O - http://169.254.169.254/latest/user-data)"
 exec mmdsguest /lib/volt/rows
 """
+# Programs that people use, as they use them: with a session, over one connection
+# for two questions, and what they make of a refusal.
+CLIENTS = """\
+ip link set eth0 up
+ip addr add 169.254.0.2/16 dev eth0
+at=http://169.254.169.254/latest
+echo "curl-none $(curl -s -o /dev/null -w '%{http_code}' $at/user-data)"
+wget -q -O - $at/user-data
+echo "wget-none $?"
+token=$(curl -sf -X PUT $at/api/token -H 'X-aws-ec2-metadata-token-ttl-seconds: 60')
+t="X-aws-ec2-metadata-token: $token"
+echo "curl-two $(curl -sf -H "$t" $at/user-data $at/meta-data/ami-id -w ' %{num_connects} ')"
+echo "curl-json $(curl -sf -H "$t" -H 'Accept: application/json' $at/meta-data/obj)"
+echo "curl-list $(curl -sf -H "$t" $at/meta-data/ | tr '\\n' ' ')"
+echo "curl-missing $(curl -s -o /dev/null -w '%{http_code}' -H "$t" $at/none)"
+echo "wget-two $(wget -q -O - --header "$t" $at/user-data $at/meta-data/ami-id)"
+token=$(wget -q -O - --method=PUT --header 'X-metadata-token-ttl-seconds: 60' $at/api/token)
+echo "wget-own $(wget -q -O - --header "X-metadata-token: $token" $at/user-data)"
+"""
+SAID = ["curl-none 401", "wget-none 6", "curl-two hello 1 ami-1 0 ",
+        'curl-json {"k":"v"}', "curl-missing 404", "wget-two helloami-1",
+        "wget-own hello"]
 LAB = """\
 set -eu
 ip tuntap add t0 mode tap
@@ -45,16 +69,8 @@ def rows_of(version, compat):
     return text
 
 
-@long_only("four boots of Linux")
-@pytest.mark.lab
-@pytest.mark.parametrize("version, compat, rows", [
-    ("V1", False, 115), ("V2", False, 116), ("V1", True, 115),
-    ("V2", True, 116)])
-def test_every_exchange(build, tmp_path, version, compat, rows):
-    need_lab()
-    (tmp_path / "rows").write_bytes(rows_of(version, compat))
-    image = guest_image(tmp_path, "mmdsguest", "mmds", SCRIPT,
-                        f"lib/volt/rows={tmp_path / 'rows'}")
+def in_a_guest(tmp_path, image, version, compat):
+    """What Linux says that runs @image's script, and the log."""
     files = {"document": DOCUMENT, "config": {
         "boot-source": {
             "kernel_image_path": str(guest_kernel("bzimage")),
@@ -68,9 +84,45 @@ def test_every_exchange(build, tmp_path, version, compat, rows):
                         "imds_compat": compat}}}
     for name, what in files.items():
         (tmp_path / name).write_text(json.dumps(what))
-    out, log = in_lab(
+    return in_lab(
         ["unshare", "--net", "sh", "-c", LAB, "lab", BUILD / "volt-vmm",
          tmp_path / "config", tmp_path / "document"], tmp_path, 900)
+
+
+def with_libraries(name):
+    """A program of this host and what it needs, for an initramfs."""
+    path = shutil.which(name)
+    if not path:
+        pytest.skip(f"no {name} on this host")
+    libraries = re.findall(r"(/\S+) \(0x", said("ldd", path))
+    return [f"bin/{name}={path}", *(f"{x[1:]}={x}" for x in libraries)]
+
+
+@long_only("four boots of Linux")
+@pytest.mark.lab
+@pytest.mark.parametrize("version, compat, rows", [
+    ("V1", False, 115), ("V2", False, 116), ("V1", True, 115),
+    ("V2", True, 116)])
+def test_every_exchange(build, tmp_path, version, compat, rows):
+    need_lab()
+    (tmp_path / "rows").write_bytes(rows_of(version, compat))
+    image = guest_image(tmp_path, "mmdsguest", "mmds", SCRIPT,
+                        f"lib/volt/rows={tmp_path / 'rows'}")
+    out, log = in_a_guest(tmp_path, image, version, compat)
     assert f"{rows} of {rows} equal" in out, out + log[-3000:]
     if version == "V1":
         assert "wget hello" in out
+
+
+@long_only("a boot of Linux")
+@pytest.mark.lab
+def test_clients(build, tmp_path):
+    """curl and GNU's wget, with sessions as clients of EC2 have them."""
+    need_lab()
+    files = sorted({*with_libraries("curl"), *with_libraries("wget")})
+    image = guest_image(tmp_path, "mmdsguest", "mmds", CLIENTS, *files)
+    out, log = in_a_guest(tmp_path, image, "V2", False)
+    lines = out.replace("\r", "").splitlines()
+    assert [x for x in SAID if x not in lines] == [], out + log[-3000:]
+    (keys,) = [x for x in lines if x.startswith("curl-list ")]
+    assert {"ami-id", "obj/"} <= set(keys.split())
