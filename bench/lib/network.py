@@ -8,6 +8,7 @@ the VMM's other threads, those that are no vCPU, is what a frame costs here and
 in QEMU alike. A packet socket plays the world.
 """
 
+import json
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ from .part import Table
 
 NAME = "network"
 TAP = "vt0"
+VOLT, MMDS, QEMU = "volt-vmm", "volt-vmm, metadata", "QEMU microvm"
 VCPU = re.compile(r"vcpu|CPU \d+/KVM", re.IGNORECASE)
 # Frames of each direction and size; the last column is how many.
 LOADS = [("send", 1514, 60000), ("send", 60000, 20000),
@@ -72,6 +74,19 @@ def volt(tree, words, more=""):
             "--memory", "128", "--net", f"tap={TAP}{more}", "--cmdline", words]
 
 
+def volt_mmds(tree, words, folder):
+    """The same with the metadata service, which sees each frame first."""
+    config = Path(folder) / "mmds.json"
+    config.write_text(json.dumps({
+        "boot-source": {"kernel_image_path": str(tree.guest("netbench")),
+                        "boot_args": words},
+        "machine-config": {"vcpu_count": 1, "mem_size_mib": 128},
+        "drives": [],
+        "network-interfaces": [{"iface_id": "n0", "host_dev_name": TAP}],
+        "mmds-config": {"network_interfaces": ["n0"], "version": "V2"}}))
+    return [str(tree.vmm), "--no-api", "--config-file", str(config)]
+
+
 def qemu(tree, words):
     """The peer's command with a card and names for its threads."""
     peer = peers.qemu(tree)
@@ -86,11 +101,12 @@ def qemu(tree, words):
             "-device", "virtio-net-device,netdev=n0", "-append", words]
 
 
-def commands(tree):
+def commands(tree, folder):
     """By name, what turns a guest's words into a command."""
-    found = {"volt-vmm": lambda words: volt(tree, words)}
+    found = {VOLT: lambda words: volt(tree, words),
+             MMDS: lambda words: volt_mmds(tree, words, folder)}
     if qemu(tree, ""):
-        found["QEMU microvm"] = lambda words: qemu(tree, words)
+        found[QEMU] = lambda words: qemu(tree, words)
     return found
 
 
@@ -159,10 +175,10 @@ def calls_a_frame(space, command):
 
 def measure(ctx):
     found = {"loads": [], "calls": {}}
-    with Namespace() as space:
+    with Namespace() as space, tempfile.TemporaryDirectory() as folder:
         if not space.works or not os.access("/dev/net/tun", os.W_OK):
             return None
-        for name, command in commands(ctx.tree).items():
+        for name, command in commands(ctx.tree, folder).items():
             for mode, size, count in LOADS:
                 argv = command(f"mode={mode} size={size} count={count}")
                 found["loads"].append({
@@ -184,9 +200,14 @@ def show(found):
 
 
 def cpu_ratio(found, mode, size):
-    both = [f["us"] for f in found["loads"]
-            if f["mode"] == mode and f["size"] == size]
-    return both[0] / both[1] if len(both) == 2 and both[1] else None
+    us = {f["vmm"]: f["us"] for f in found["loads"]
+          if f["mode"] == mode and f["size"] == size}
+    return us[VOLT] / us[QEMU] if us.get(QEMU) else None
+
+
+def calls_ratio(found):
+    calls_of = found["calls"]
+    return calls_of[MMDS] / calls_of[VOLT] if calls_of else None
 
 
 TARGETS = (
@@ -194,4 +215,6 @@ TARGETS = (
      lambda f: cpu_ratio(f, "send", 1514)),
     ("CPU to receive 1514 bytes", 1.0, "of QEMU's",
      lambda f: cpu_ratio(f, "receive", 1514)),
+    ("system calls a frame with the metadata service", 1.01,
+     "of those without", calls_ratio),
 )
