@@ -15,7 +15,8 @@ from conftest import BUILD, in_lab, long_only, need_lab
 
 HERE = Path(__file__).parent
 FILES = ("test_snapshot_diff.py", "test_snapshot_state.py",
-         "test_snapshot_ways.py")
+         "test_snapshot_ways.py",
+         "test_memory_hotplug.py::test_clones_and_diffs")
 
 
 @pytest.mark.lab
