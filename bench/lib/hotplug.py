@@ -49,7 +49,7 @@ def private_mib(pid):
 
 def argv_of(tree, folder, inside=()):
     return [*inside, str(tree.vmm), "--kernel", str(tree.guest("memplug")),
-            "--memory", "64", "--memory-hotplug", f"{2 * GIB}",
+            "--memory", "64", "--hotplug-memory", f"{2 * GIB}",
             "--api-sock", f"{folder}/s", "--metrics-path", f"{folder}/m"]
 
 

@@ -413,7 +413,7 @@ void cpu_config_free(struct cpu_config *cpu);
 int memory_hotplug_check(const struct memory_hotplug_config *config,
 			 struct err *err) __must_check;
 
-/* --memory-hotplug of the command line. Return: 0 or -errno with a sentence. */
+/* --hotplug-memory of the command line. Return: 0 or -errno with a sentence. */
 int memory_hotplug_set(uint64_t mib, struct vm_config *config,
 		       struct err *err) __must_check;
 

@@ -71,7 +71,7 @@ int memory_hotplug_set(uint64_t mib, struct vm_config *config, struct err *err)
 
 	if (mib % HOT_SLOT_MIN != 0 || mib > UINT32_MAX)
 		return err_set(err, -EINVAL,
-			       "--memory-hotplug %llu (MiB) is not possible: "
+			       "--hotplug-memory %llu (MiB) is not possible: "
 			       "a multiple of %u MiB is, up to 4095 TiB",
 			       (unsigned long long)mib, HOT_SLOT_MIN);
 	hotplug_init(hot);

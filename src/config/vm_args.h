@@ -61,7 +61,7 @@
 	}
 #define VM_ARG_HOTPLUG(...)                                             \
 	{                                                               \
-		.name = "memory-hotplug",                               \
+		.name = "hotplug-memory",                               \
 		.kind = ARG_SIZE,                                       \
 		.value = "SIZE",                                        \
 		.help = "so much more memory may be plugged while the " \

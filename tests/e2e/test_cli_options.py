@@ -42,7 +42,7 @@ def test_help(vmm_says):
             metrics-path boot-timer http-api-max-payload-size mmds-size-limit
             enable-pci start-time-us start-time-cpu-us parent-cpu-time-us
             version snapshot-version describe-snapshot kernel initrd cmdline
-            cpus memory memory-hotplug vsock irqchip timing entry restore snapshot paused
+            cpus memory hotplug-memory vsock irqchip timing entry restore snapshot paused
             clock track-dirty-pages help""".split():
         assert re.search(rf"^  --{flag}( |$)", out, re.MULTILINE), flag
 

@@ -139,7 +139,7 @@ def test_by_an_option(vmm, tmp_path):
     guest = Guest.__new__(Guest)
     guest.run = vmm.spawn([
         BUILD / "volt-vmm", "--api-sock", tmp_path / "s", "--kernel",
-        vmm.guest("memplug"), "--memory", "64M", "--memory-hotplug", "512M"])
+        vmm.guest("memplug"), "--memory", "64M", "--hotplug-memory", "512M"])
     guest.run.wait_for("step ready")
     guest.api = Api(tmp_path / "s")
     status = ok(guest.api, "GET", "/hotplug/memory")
