@@ -6,7 +6,10 @@ A bare-metal guest does what the host asks for, and writes and checks one page
 in 16 of it.
 """
 
+import contextlib
+import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -16,7 +19,7 @@ from conftest import BUILD, Api, Case
 from poolclient import PoolDaemon
 from test_balloon import ok, refused
 from test_pager import Pager
-from test_pool import make
+from test_pool import make, processes, until
 from test_snapshot_diff import RING, need_ring
 from test_snapshot_pack import compress
 from test_snapshot_uffd import Handler, free_huge_pages, need_uffd
@@ -235,6 +238,10 @@ def test_clones_of_a_pool(vmm, tmp_path):
                 lease.close()
     finally:
         daemon.kill()
+        for pid in processes(folder):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        until(lambda: not processes(folder))
         shutil.rmtree(folder)
 
 
