@@ -3,20 +3,18 @@
 
 A bare-metal guest (tests/guest/mmds.c) opens a connection for each, asks, reads
 the answer and prints it. Time is from one printed answer to the next, so what
-the guest does itself and its console are in it; system calls are those of
-40 questions less those of 20, without those that enter the guest.
+the guest does itself and its console are in it: compare versions, and trees.
 """
 
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
-from .network import TAP, Namespace, calls
-from .part import Table
+from .network import TAP, Namespace
+from .part import Table, ms
 from .stats import summary
 
 NAME = "metadata"
@@ -25,12 +23,12 @@ DOCUMENT = {"latest": {"user-data": "hello"}}
 CASES = {"version 1": ("V1", ""), "version 2": ("V2", "token ")}
 
 
-def argv_of(tree, folder, version, words, count):
+def argv_of(tree, folder, version, words):
     config, document = Path(folder) / "config", Path(folder) / "document"
     document.write_text(json.dumps(DOCUMENT))
     config.write_text(json.dumps({
         "boot-source": {"kernel_image_path": str(tree.guest("mmds")),
-                        "boot_args": words + "get=/latest/user-data " * count},
+                        "boot_args": words + "get=/latest/user-data " * ASK},
         "drives": [],
         "network-interfaces": [{"iface_id": "n0", "host_dev_name": TAP}],
         "mmds-config": {"network_interfaces": ["n0"], "version": version}}))
@@ -55,18 +53,13 @@ def measure(ctx):
         if not space.works or not os.access("/dev/net/tun", os.W_OK):
             return None
         for name, (version, words) in CASES.items():
-            def command(count, version=version, words=words):
-                return argv_of(ctx.tree, folder, version, words, count)
-            found[name] = {"us": summary(gaps(space, command(ASK)))}
-            if shutil.which("strace"):
-                less, more = (sum(calls(space, command(n)).values())
-                              for n in (ASK // 2, ASK))
-                found[name]["calls"] = (more - less) / (ASK - ASK // 2)
+            argv = argv_of(ctx.tree, folder, version, words)
+            found[name] = summary(gaps(space, argv))
     return found
 
 
 def show(found):
-    rows = [[name, f"{f['us']['median']:.0f}", f"{f['us']['p95']:.0f}",
-             f"{f['calls']:.1f}" if "calls" in f else "-"]
+    rows = [[name, ms(f, "min"), ms(f, "median"), ms(f, "p95")]
             for name, f in found.items()]
-    return [Table(["metadata, a question", "us", "p95", "system calls"], rows)]
+    return [Table(["metadata, ms for a question", "least", "median", "p95"],
+                  rows)]

@@ -28,10 +28,11 @@
  * is never held for longer than that: of two that make the same name one is
  * told. The holder alone writes its record meanwhile, by a rename.
  *
- * The host's own crash, too: a record and the names in the folder of all are on
- * the disk before anybody is told, so that a VM which was seen to end has ended
- * with that code later, and one that was removed stays away. Log and journal
- *are not waited for, and may miss their last lines: nothing is decided by them.
+ * The host's own crash, too: a record and the names in the folder of all are
+ * on the disk before anybody is told, so that a VM which was seen to end has
+ * ended with that code later, and one that was removed stays away. Log and
+ * journal are not waited for, and may miss their last lines: nothing is decided
+ * by them.
  *
  * The folder is of the user who asks, and nobody else writes there: any other
  * one is refused. No name in it is followed if it is a link.
