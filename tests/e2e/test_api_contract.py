@@ -59,8 +59,6 @@ BEFORE = {
         "amount_mib": 1, "deflate_on_oom": True,
         "stats_polling_interval_s": 1, "free_page_hinting": False,
         "free_page_reporting": False},
-    ("PUT", "/hotplug/memory", "MemoryHotplugConfig"): {
-        "total_size_mib": 1024, "slot_size_mib": 128, "block_size_mib": 2},
     ("PUT", "/vsock", "Vsock"): {
         "guest_cid": 3, "uds_path": "{folder}/v.sock", "vsock_id": "v"},
     ("PUT", "/mmds/config", "MmdsConfig"): {
@@ -85,8 +83,6 @@ AFTER = {
         "rate_limiter": {"ops": {"size": 1, "refill_time": 1}}},
     ("PATCH", "/pmem/p", "PartialPmem"): {
         "id": "p", "rate_limiter": {"ops": {"size": 1, "refill_time": 1}}},
-    ("PATCH", "/hotplug/memory", "MemoryHotplugSizeUpdate"): {
-        "requested_size_mib": 0},
     ("PATCH", "/network-interfaces/n", "PartialNetworkInterface"): {
         "iface_id": "n",
         "rx_rate_limiter": {"ops": {"size": 1, "refill_time": 1}}},
