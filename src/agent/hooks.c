@@ -4,6 +4,7 @@
  */
 #include "agent/hooks.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
 
 #include <dirent.h>
@@ -15,7 +16,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #define HOOKS_PATH \
 	"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -27,14 +27,6 @@ struct hooks {
 	unsigned int nr;
 	char *names[HOOKS_MAX];
 };
-
-static int64_t hooks_now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static bool hooks_is_one(int folder, const char *name)
 {
@@ -108,7 +100,7 @@ static int hooks_await(pid_t pid, int64_t end)
 	if (fd < 0)
 		return -errno;
 	do {
-		const int64_t left = end - hooks_now_ms();
+		const int64_t left = end - clock_now_ms();
 
 		r = poll(&p, 1, left > 0 ? (int)left : 0);
 	} while (r < 0 && errno == EINTR);
@@ -154,7 +146,7 @@ static int hooks_run_one(const char *path, const char *name, int64_t end,
 
 int hooks_run(const char *path, unsigned int ms, struct err *err)
 {
-	const int64_t end = hooks_now_ms() + ms;
+	const int64_t end = clock_now_ms() + ms;
 	struct hooks hooks = {0};
 	int r = hooks_find(&hooks, path, err);
 
