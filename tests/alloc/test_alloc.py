@@ -69,6 +69,8 @@ class Stage:
                        {"drive_id": "b", "path_on_host": disk,
                         "is_root_device": False, "is_read_only": True,
                         "io_engine": "Async"}],
+            "pmem": [{"id": "p", "path_on_host": disk, "read_only": True,
+                      "rate_limiter": limit}],
             "vsock": {"guest_cid": 42, "uds_path": str(scene / "v.sock")},
             "entropy": {"rate_limiter": limit},
             "balloon": {"amount_mib": 0, "deflate_on_oom": True,
@@ -240,7 +242,8 @@ class Client:
 
 def requests(config):
     """One PUT for each part of a configuration."""
-    keys = {"drives": "drive_id", "network-interfaces": "iface_id"}
+    keys = {"drives": "drive_id", "network-interfaces": "iface_id",
+            "pmem": "id"}
     for part, value in config.items():
         for item in value if part in keys else [value]:
             name = f"/{item[keys[part]]}" if part in keys else ""

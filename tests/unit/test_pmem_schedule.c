@@ -126,7 +126,7 @@ static void open_world(void)
 	schedule_check(w.fd >= 0 && ftruncate(w.fd, FILE_BYTES) == 0);
 	w.base = spec.gpa = gmem_room(&w.d.kit.mem, MIB(2));
 	schedule_check(gmem_add(&w.d.kit.mem, &spec, &err) == 0);
-	w.area = kit_alloc(&w.d.kit, DRIVER_TAGS * WIRE);
+	w.area = kit_alloc(&w.d.kit, (uint64_t)DRIVER_TAGS * WIRE);
 	driver_place(&w.d, 1);
 	make_device();
 	driver_start(&w.d, 0, NULL, 0);
