@@ -20,6 +20,7 @@
 #include "cli/guest.h"
 
 #include "agent/copy.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "vms/vms_journal.h"
 
@@ -29,7 +30,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define CP_LIMIT_MIB   1024
@@ -140,11 +140,8 @@ static void cp_name(const char *path, char name[static AGENT_NAME_MAX + 1])
 static void cp_progress(uint64_t bytes)
 {
 	static int64_t shown;
-	struct timespec ts;
-	int64_t now;
+	const int64_t now = clock_now_ms();
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	now = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 	if (shown == 0)
 		shown = now;
 	if (now - shown < CP_PROGRESS_MS)
