@@ -231,17 +231,33 @@ static int add_root_words(struct run *run, struct err *err)
 	return 0;
 }
 
+/* The --pmem that is the root: "PATH...,root..."; NULL: none. */
+static const char *run_pmem_root(const struct run *run)
+{
+	for (unsigned int i = 0; i < run->pmems.nr; i++) {
+		const char *at = strstr(run->pmems.text[i], ",root");
+
+		if (at && (at[5] == ',' || !at[5]))
+			return run->pmems.text[i];
+	}
+	return NULL;
+}
+
 static int fill_defaults(struct run *run, struct err *err)
 {
+	const char *pmem_root = run->image ? NULL : run_pmem_root(run);
 	const struct kernel_need need = {
 		.word = run->kernel,
 		.cmdline = run->cmdline,
 		.disk = run->found.disk     ? run->found.disk
+			: pmem_root         ? pmem_root
 			: run->disks.nr > 0 ? run->disks.text[0]
 					    : NULL,
+		.pmem_root = pmem_root && !run->found.disk,
 		.has_initrd = run->initrd != NULL,
 		.net = run->nets.nr > 0 || run->net.on,
 		.vsock = run->vsock || run->image,
+		.pmem = run->pmems.nr > 0,
 		.hotplug = run->hotplug_mib > 0,
 		.image = run->image != NULL,
 	};

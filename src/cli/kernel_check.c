@@ -19,6 +19,7 @@
 
 struct check_args {
 	const char *disk;
+	const char *pmem;
 	bool initrd;
 	bool net;
 	bool vsock;
@@ -32,6 +33,8 @@ struct check_args {
 static const struct arg check_args[] = {
 	{"disk", "PATH", "its root is this image or block device",
 	 .kind = ARG_TEXT, AT(disk), .forbids = "initrd"},
+	{"pmem", "PATH", "its root is this file as memory (virtio-pmem)",
+	 .kind = ARG_TEXT, AT(pmem), .forbids = "disk"},
 	{"initrd", NULL, "its root is an initrd of your own",
 	 .kind = ARG_FLAG, AT(initrd)},
 	{"net", NULL, "with a network interface", .kind = ARG_FLAG, AT(net)},
@@ -121,25 +124,27 @@ static int judge(struct kernel_found *found, const struct check_args *o,
 {
 	struct check_wish wish = {
 		.disk = o->disk != NULL,
+		.pmem = o->pmem != NULL,
 		.initrd = o->initrd,
 		.net = o->net,
 		.vsock = o->vsock,
 	};
+	const char *root = o->disk ? o->disk : o->pmem;
 	struct check check = {0};
 	bool ok;
 	int r = 0;
 
-	if (o->disk)
-		r = rootfs_of_file(o->disk, &wish.rootfs, err);
+	if (root)
+		r = rootfs_of_file(root, &wish.rootfs, err);
 	if (r < 0)
 		return r;
 	if (found->config.len > 0)
 		check_kernel(&found->config, &found->modules, &wish, &check);
 	for (unsigned int i = 0; i < check.nr; i++)
 		print_finding(&check.finding[i]);
-	if (o->disk && !rootfs_name(wish.rootfs))
+	if (root && !rootfs_name(wish.rootfs))
 		(void)printf("  root: the file system of %s is not known\n",
-			     o->disk);
+			     root);
 	ok = check.nr_needed == 0;
 	ok = memory_is_enough(o, &found->record) && ok;
 	ok = host_runs(o, &found->record) && ok;

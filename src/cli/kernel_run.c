@@ -67,14 +67,14 @@ static int kernel_run_missing(const struct kernel_found *found,
 }
 
 /* What is between the kernel and its root. */
-static unsigned int needs_of(const struct initramfs_wish *wish,
+static unsigned int needs_of(const struct initramfs_wish *wish, bool pmem_root,
 			     enum drives_id needs[NEEDS_MAX])
 {
 	unsigned int nr = 0;
 
 	needs[nr++] = DRIVES_FIND;
 	needs[nr++] = DRIVES_BUS;
-	needs[nr++] = DRIVES_DISK;
+	needs[nr++] = pmem_root ? DRIVES_PMEM : DRIVES_DISK;
 	if (rootfs_name(wish->rootfs))
 		needs[nr++] = rootfs_drives(wish->rootfs);
 	if (wish->agent) {
@@ -87,11 +87,11 @@ static unsigned int needs_of(const struct initramfs_wish *wish,
 
 /* Does it need modules for its root? -ENOTSUP: it will not get there. */
 static int needs_modules(const struct kernel_found *found,
-			 const struct initramfs_wish *wish, const char *disk,
-			 struct err *err)
+			 const struct initramfs_wish *wish, bool pmem_root,
+			 const char *disk, struct err *err)
 {
 	enum drives_id needs[NEEDS_MAX];
-	unsigned int nr = needs_of(wish, needs);
+	unsigned int nr = needs_of(wish, pmem_root, needs);
 	int r = 0;
 
 	for (unsigned int i = 0; i < nr; i++) {
@@ -112,8 +112,9 @@ static int needs_modules(const struct kernel_found *found,
 }
 
 static int make_initrd(struct kernel_found *found,
-		       const struct initramfs_wish *wish, const char *disk,
-		       struct kernel_choice *choice, struct err *err)
+		       const struct initramfs_wish *wish, bool pmem_root,
+		       const char *disk, struct kernel_choice *choice,
+		       struct err *err)
 {
 	struct store *mine = stores_mine(&found->stores);
 	int r = 0;
@@ -122,7 +123,7 @@ static int make_initrd(struct kernel_found *found,
 		return 1;
 	r = kernel_read_parts(found, err);
 	if (r == 0)
-		r = needs_modules(found, wish, disk, err);
+		r = needs_modules(found, wish, pmem_root, disk, err);
 	if (r < 0 || (r == 0 && !wish->agent))
 		return r;
 	r = initramfs_put(&found->record, &found->modules, mine, wish,
@@ -137,6 +138,7 @@ static int prepare_root(struct kernel_found *found,
 	struct initramfs_wish wish = {
 		.net = need->net,
 		.vsock = need->vsock,
+		.pmem = need->pmem,
 		.hotplug = need->hotplug,
 		.agent = need->image,
 	};
@@ -150,17 +152,25 @@ static int prepare_root(struct kernel_found *found,
 	r = rootfs_of_file(disk, &wish.rootfs, err);
 	if (r < 0)
 		return r;
+	if (wish.rootfs == ROOTFS_PARTITIONS && need->pmem_root)
+		return err_set(err, -ENOTSUP,
+			       "%s has a table of partitions: as a --disk one "
+			       "of them can be the root",
+			       disk);
 	if (wish.rootfs == ROOTFS_PARTITIONS && !named)
 		return err_set(err, -ENOTSUP,
 			       "%s has a table of partitions: say which one is "
 			       "the root, --cmdline \"console=ttyS0 reboot=k "
 			       "panic=1 root=/dev/vda1\"",
 			       disk);
-	r = make_initrd(found, &wish, disk, choice, err);
+	r = make_initrd(found, &wish, need->pmem_root, disk, choice, err);
 	type = rootfs_name(wish.rootfs);
+	/* volt-vmm says itself which pmem is the root. */
 	if (r > 0 && !named)
-		(void)snprintf(choice->root, sizeof(choice->root),
-			       " root=/dev/vda %s%s%s", read_only ? "ro" : "rw",
+		(void)snprintf(choice->root, sizeof(choice->root), "%s%s%s",
+			       need->pmem_root ? ""
+			       : read_only     ? " root=/dev/vda ro"
+					       : " root=/dev/vda rw",
 			       type ? " rootfstype=" : "", type ? type : "");
 	return r < 0 ? r : 0;
 }

@@ -12,7 +12,9 @@
  * @word:	of --kernel; NULL: the default
  * @cmdline:	of --cmdline; NULL: none was given
  * @disk:	the first one's --disk; NULL: none
+ * @pmem_root:	@disk is the --pmem that is the root
  * @has_initrd:	the user has one
+ * @pmem:	there is a --pmem
  * @hotplug:	memory may be plugged
  * @image:	the disk is an image's, whose first process is the agent
  */
@@ -20,9 +22,11 @@ struct kernel_need {
 	const char *word;
 	const char *cmdline;
 	const char *disk;
+	bool pmem_root;
 	bool has_initrd;
 	bool net;
 	bool vsock;
+	bool pmem;
 	bool hotplug;
 	bool image;
 };

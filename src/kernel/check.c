@@ -7,7 +7,7 @@
 /* Is the row @id one without which what was asked for does not work? */
 static bool is_needed(enum drives_id id, const struct check_wish *wish)
 {
-	bool virtio = wish->disk || wish->net || wish->vsock;
+	bool virtio = wish->disk || wish->pmem || wish->net || wish->vsock;
 
 	switch (id) {
 	case DRIVES_INTERRUPTS:
@@ -17,6 +17,8 @@ static bool is_needed(enum drives_id id, const struct check_wish *wish)
 		return virtio;
 	case DRIVES_DISK:
 		return wish->disk;
+	case DRIVES_PMEM:
+		return wish->pmem;
 	case DRIVES_NET:
 		return wish->net;
 	case DRIVES_VSOCK:
@@ -24,7 +26,8 @@ static bool is_needed(enum drives_id id, const struct check_wish *wish)
 	case DRIVES_INITRD:
 		return wish->initrd;
 	default:
-		return wish->disk && rootfs_name(wish->rootfs) &&
+		return (wish->disk || wish->pmem) &&
+		       rootfs_name(wish->rootfs) &&
 		       id == rootfs_drives(wish->rootfs);
 	}
 }

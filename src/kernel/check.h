@@ -15,11 +15,13 @@
 /**
  * struct check_wish - what it is to boot with
  * @disk:	its root is on a disk
+ * @pmem:	or in a file that is memory of the guest
  * @rootfs:	of that
  * @initrd:	there is one of the user's
  */
 struct check_wish {
 	bool disk;
+	bool pmem;
 	enum rootfs_kind rootfs;
 	bool initrd;
 	bool net;

@@ -29,6 +29,10 @@ static void initramfs_choose(struct modules *modules,
 		(void)modules_choose(modules, "virtio_net");
 	if (wish->vsock)
 		(void)modules_choose(modules, "vmw_vsock_virtio_transport");
+	if (wish->pmem) {
+		(void)modules_choose(modules, "virtio_pmem");
+		(void)modules_choose(modules, "nd_pmem"); /* /dev/pmem0 */
+	}
 	if (wish->hotplug)
 		(void)modules_choose(modules, "virtio_mem");
 	if (wish->agent) {
@@ -85,10 +89,10 @@ static struct digest key_of(const struct record *record,
 		wish->agent ? digest_of(agent_program, sizeof(agent_program))
 			    : digest_of(guest_init, sizeof(guest_init));
 	char text[256];
-	int n = snprintf(text, sizeof(text),
-			 VERSION "\n%s\n%s\n%d %d %d %d %d\n",
-			 record->modules.sha256, init.hex, wish->rootfs,
-			 wish->net, wish->vsock, wish->hotplug, wish->agent);
+	int n = snprintf(
+		text, sizeof(text), VERSION "\n%s\n%s\n%d %d %d %d %d %d\n",
+		record->modules.sha256, init.hex, wish->rootfs, wish->net,
+		wish->vsock, wish->pmem, wish->hotplug, wish->agent);
 
 	return digest_of(text, (size_t)n);
 }

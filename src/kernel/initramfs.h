@@ -27,13 +27,14 @@
 /**
  * struct initramfs_wish - what it is for
  * @rootfs:	of the root; ROOTFS_PARTITIONS, ROOTFS_UNKNOWN: any
- * @net, @vsock, @hotplug: the VM has such a device; @hotplug: virtio-mem
+ * @net, @vsock, @pmem, @hotplug: the VM has such a device; @hotplug: virtio-mem
  * @agent:	the first process is volt-agent
  */
 struct initramfs_wish {
 	enum rootfs_kind rootfs;
 	bool net;
 	bool vsock;
+	bool pmem;
 	bool hotplug;
 	bool agent;
 };

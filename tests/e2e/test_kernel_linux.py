@@ -24,7 +24,7 @@ CMDLINE = "console=ttyS0 reboot=k panic=1 loglevel=4"
 # Where modules are that a guest can use; all of them would be 90 MB.
 PARTS = ("kernel/drivers/virtio", "kernel/drivers/block", "kernel/fs/ext4",
          "kernel/drivers/net/virtio_net*", "kernel/drivers/net/*failover*",
-         "kernel/net/core", "kernel/net/vmw_vsock", "kernel/lib",
+         "kernel/drivers/nvdimm", "kernel/drivers/dax", "kernel/net/core", "kernel/net/vmw_vsock", "kernel/lib",
          "kernel/crypto", "kernel/fs/jbd2", "kernel/fs/mbcache*")
 INIT = """#!/bin/busybox sh
 busybox mount -t proc proc /proc
@@ -50,7 +50,7 @@ class Boot:
     package: (name, suite) of Debian's. lines: of a .config, which are laid on
     those of Volt's base; None: it is not built here. said: by check. shown: by
     the guest that does not get to its root, on the console; silent: it says
-    nothing there at all.
+    nothing there at all. pmem: its root is a file as memory.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Boot:
     said: str = ""
     shown: str = NO_ROOT
     silent: bool = False
+    pmem: bool = False
     store: Path = None
     disk: Path = None
     kernel: str = ""
@@ -68,7 +69,9 @@ class Boot:
     def argv(self, build, _folder):
         argv = ["env", f"VOLT_STORE={self.store}", f"{build}/volt", "run",
                 "--timeout", str(SECONDS), "--kernel", self.name,
-                "--disk", str(self.disk), "--cmdline", CMDLINE + " word"]
+                *(["--pmem", f"{self.disk},root"] if self.pmem else
+                  ["--disk", str(self.disk)]),
+                "--cmdline", CMDLINE + " word"]
         if not self.good:  # past the check of volt run
             argv = [f"{build}/volt-vmm", "--no-api", "--memory", "256",
                     "--kernel", self.kernel, "--disk", str(self.disk),
@@ -83,6 +86,7 @@ BOOTS = [
     Boot("stock", True),
     Boot("stock-without-modules", False, said=NO_DISK),
     Boot("slim", True),
+    Boot("stock-pmem", True, long=True, pmem=True),
     Boot("trixie", True, long=True),
     Boot("trixie-without-modules", False, long=True, said=NO_DISK),
     Boot("generic", True, long=True,
@@ -212,6 +216,8 @@ def booted(build, tmp_path_factory):
         if name in {b.name for b in boots}:
             deb, image, config = make_package(folder, series)
             add(store, name, deb)
+            if name == "stock":
+                add(store, "stock-pmem", deb)
             add(store, f"{name}-without-modules", image, "--config", config)
     if slim_kernel():
         add(store, "slim", slim_kernel())
@@ -228,7 +234,8 @@ def booted(build, tmp_path_factory):
             "env", f"VOLT_STORE={store}", BUILD / "volt", "kernel", "path",
             boot.name)
         boot.disk = mkfs_ext4(tree, folder / f"{boot.name}.img", "16M")
-        checked[boot.name] = volt(store, "check", "--any-host", "--disk",
+        checked[boot.name] = volt(store, "check", "--any-host",
+                                  "--pmem" if boot.pmem else "--disk",
                                   boot.disk, boot.name)
     if runs_linux():
         results = {}

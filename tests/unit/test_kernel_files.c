@@ -752,6 +752,11 @@ static void initramfs_has_what_the_root_needs(void **state)
 	    "depends=virtio_ring");
 	ADD(&modules, "kernel/drivers/block/virtio_blk.ko",
 	    "depends=virtio_ring");
+	ADD(&modules, "kernel/drivers/nvdimm/virtio_pmem.ko",
+	    "depends=libnvdimm,nd_virtio");
+	ADD(&modules, "kernel/drivers/nvdimm/nd_virtio.ko", "depends=");
+	ADD(&modules, "kernel/drivers/nvdimm/libnvdimm.ko", "depends=");
+	ADD(&modules, "kernel/drivers/nvdimm/nd_pmem.ko", "depends=libnvdimm");
 	initramfs_make(&modules, &wish, &archive);
 	assert_false(archive.failed);
 	assert_true(entry_is(&archive, "load", &entry));
@@ -766,15 +771,20 @@ static void initramfs_has_what_the_root_needs(void **state)
 	assert_false(entry_is(&archive, "modules/xfs.ko", &entry));
 	assert_false(entry_is(&archive, "modules/virtio_net.ko", &entry));
 	assert_false(entry_is(&archive, "modules/virtio_mem.ko", &entry));
+	assert_false(entry_is(&archive, "modules/nd_pmem.ko", &entry));
 	/* More of them for a VM with a network and memory that comes, of a
 	 * root not known. */
 	wish.net = true;
 	wish.hotplug = true;
+	wish.pmem = true;
 	wish.rootfs = ROOTFS_UNKNOWN;
 	initramfs_make(&modules, &wish, &again);
 	assert_true(entry_is(&again, "modules/xfs.ko", &entry));
 	assert_true(entry_is(&again, "modules/virtio_net.ko", &entry));
 	assert_true(entry_is(&again, "modules/virtio_mem.ko", &entry));
+	assert_true(entry_is(&again, "modules/virtio_pmem.ko", &entry));
+	assert_true(entry_is(&again, "modules/nd_virtio.ko", &entry));
+	assert_true(entry_is(&again, "modules/nd_pmem.ko", &entry));
 	modules_free(&modules);
 	buf_free(&archive);
 	buf_free(&again);
