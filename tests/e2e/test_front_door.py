@@ -266,6 +266,25 @@ class Terminal:
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
+def words_of(transcript):
+    """Its lines, without what is another each time."""
+    transcript = re.sub(r"\b[0-9a-f]{12}\b|\b6\.\d+\.\d+-\d+\b|^20\d\d$|"
+                        r"\d+ /\S+\.sock$", "*", transcript, flags=re.M)
+    return [" ".join(x.split()) for x in transcript.strip().splitlines()]
+
+
+@pytest.mark.lab
+@long_only("a minute in the lab")
+def test_first_screen(build, shared_lab):
+    """What the README begins with is what happens."""
+    shown = re.search(r"^```\n(\$ volt image.*?)^```$",
+                      (ROOT / "README.md").read_text(), re.M | re.S).group(1)
+    run = subprocess.run([ROOT / "tests/lab/run", ROOT / "tools/first-screen"],
+                         env=shared_lab, stdin=subprocess.DEVNULL, text=True,
+                         capture_output=True, timeout=300, check=False)
+    assert words_of(run.stdout) == words_of(shown), run.stderr
+
+
 @pytest.mark.lab
 @pytest.mark.parametrize("end", ["exit\n", "\x01x"], ids=["exit", "escape"])
 def test_shell(build, shared_lab, end):
