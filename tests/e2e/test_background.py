@@ -140,9 +140,9 @@ def test_attached(world):
     one, two = (world.popen("attach", *more, "web")
                 for more in ([], ["--no-signals"]))
     assert all(p.stdout.readline() for p in (one, two))
-    two.send_signal(signal.SIGINT)
+    two.send_signal(signal.SIGTERM)
     two.communicate(timeout=PATIENCE)
-    assert two.returncode == -signal.SIGINT
+    assert two.returncode == -signal.SIGTERM
     assert one.stdout.readline() and world.running() == {"web"}
     one.send_signal(signal.SIGTERM)
     _, errors = one.communicate(timeout=PATIENCE)
