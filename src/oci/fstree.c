@@ -230,7 +230,7 @@ int fstree_put(struct fstree *tree, struct fs_node *dir, const char *name,
 		old->implied = false;
 		return 0;
 	}
-	if (old)
+	if (was)
 		fstree_remove(tree, old);
 	r = fstree_add(tree, dir, name, inode);
 	tree->words += r == 0 ? words : 0;
