@@ -213,13 +213,14 @@ int fstree_put(struct fstree *tree, struct fs_node *dir, const char *name,
 	       struct fs_inode *inode)
 {
 	struct fs_node *old = name[0] ? fstree_child(tree, dir, name) : dir;
-	struct fs_inode *was = old ? old->inode : NULL;
 	uint64_t words = fstree_words(inode);
 	int r;
 
 	if (words > FSTREE_WORDS_MAX - tree->words)
 		return -E2BIG;
-	if (was && S_ISDIR(was->mode) && S_ISDIR(inode->mode)) {
+	if (old && S_ISDIR(old->inode->mode) && S_ISDIR(inode->mode)) {
+		struct fs_inode *was = old->inode;
+
 		inode->first = was->first;
 		inode->nr_nodes = was->nr_nodes;
 		inode->names = 1;
@@ -230,7 +231,7 @@ int fstree_put(struct fstree *tree, struct fs_node *dir, const char *name,
 		old->implied = false;
 		return 0;
 	}
-	if (was)
+	if (old)
 		fstree_remove(tree, old);
 	r = fstree_add(tree, dir, name, inode);
 	tree->words += r == 0 ? words : 0;
