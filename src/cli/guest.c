@@ -230,17 +230,24 @@ int guest_exec_by(struct agent_client *client,
 		     : guest_code(&how, words[0], page);
 }
 
-int guest_exec(struct agent_client *client, const struct guest_options *options,
-	       const char **words, const struct args_page *page, bool *lost)
+/* This process's own streams and signals; the latter once it has begun. */
+static struct agent_io guest_io(const struct guest_options *options,
+				struct guest_here *here)
 {
-	struct guest_here here;
-	struct agent_io io = {
+	return (struct agent_io){
 		.in = options->interactive ? STDIN_FILENO : -1,
 		.out = STDOUT_FILENO,
 		.err = STDERR_FILENO,
 		.woken = guest_woken,
-		.ctx = &here,
+		.ctx = here,
 	};
+}
+
+int guest_exec(struct agent_client *client, const struct guest_options *options,
+	       const char **words, const struct args_page *page, bool *lost)
+{
+	struct guest_here here;
+	struct agent_io io = guest_io(options, &here);
 	struct agent_exit how = {0};
 	struct err err = {0};
 	int r = guest_begin(&here, options, true);
@@ -292,18 +299,12 @@ static int guest_follow(struct agent_client *client,
 			struct agent_exit *how, struct err *err)
 {
 	struct guest_here here;
-	struct agent_io io = {
-		.in = options->interactive ? STDIN_FILENO : -1,
-		.out = STDOUT_FILENO,
-		.err = STDERR_FILENO,
-		.woken = guest_woken,
-		.typed = options->tty ? guest_typed : NULL,
-		.ctx = &here,
-	};
+	struct agent_io io = guest_io(options, &here);
 	int r = guest_begin(&here, options, signals);
 
 	if (r < 0)
 		return err_set(err, r, "%s", err_name(r));
+	io.typed = options->tty ? guest_typed : NULL;
 	io.wake = here.signals;
 	r = agent_client_follow(client, &io, how, err);
 	guest_end(&here);
