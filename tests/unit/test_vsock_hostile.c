@@ -312,6 +312,7 @@ static void test_v16_submits_without_reaping(void **state)
 	unsigned int resets = 0, others, taken = 0;
 	struct kit_used used;
 	struct vk_packet h = vk_packet(VSOCK_OP_RW, 1, 1);
+	const unsigned int many = IS_SANITIZED ? 20000 : 200000;
 
 	for (unsigned int i = 0; i < VK_SIZE; i++) {
 		vk_send(vk, VSOCK_OP_RW, i, 1);
@@ -332,13 +333,13 @@ static void test_v16_submits_without_reaping(void **state)
 	while (kit_used(&vk->k, VSOCK_TX, &used))
 		taken++;
 	assert_int_equal(taken, 200);
-	for (unsigned int i = 0; i < 200000; i++) {
+	for (unsigned int i = 0; i < many; i++) {
 		vk_send(vk, VSOCK_OP_CREDIT_REQUEST, i, i);
 		if (i % 200 == 0)
 			resets += count_packets(vk, VSOCK_OP_RST, &others);
 	}
 	resets += count_packets(vk, VSOCK_OP_RST, &others);
-	assert_int_equal(resets, 200200);
+	assert_int_equal(resets, many + 200);
 	assert_int_equal(vk_dev(vk)->nr_conns, 0);
 }
 

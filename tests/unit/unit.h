@@ -13,9 +13,13 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <sys/single_threaded.h>
+#endif
 
 /* Is this a build with a sanitizer, whose run-time makes calls of its own? */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -27,6 +31,19 @@
 #endif
 #ifndef IS_SANITIZED
 #define IS_SANITIZED 0
+#endif
+
+#if defined(__GLIBC__) && !IS_SANITIZED && !defined(UNIT_THREADS)
+/* TSan runs what meson.build calls threaded: no thread is to escape it. */
+__attribute__((destructor)) static inline void unit_one_thread(void)
+{
+	if (__libc_single_threaded)
+		return;
+	(void)fputs("FAIL: starts threads, and is not of unit_threads in "
+		    "tests/unit/meson.build\n",
+		    stderr);
+	_exit(1);
+}
 #endif
 
 /* Does @deed(@arg) end the process by an assertion? It runs in a child. */
