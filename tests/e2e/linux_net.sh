@@ -65,7 +65,7 @@ for _ in 1 2 3; do
 done
 wait "$second"
 
-head -c 4000000 /dev/urandom >"$folder/sent"
+head -c 1000000 /dev/urandom >"$folder/sent"
 mkfifo "$folder/quiet" # an input that never ends: nc ends with its first end
 exec 9<>"$folder/quiet"
 busybox nc 10.1.0.11 5001 <"$folder/sent"

@@ -3,8 +3,7 @@
 
 Debian's kernel as the guest; in the lab unless this host's KVM runs Linux.
 Then the bare-metal guests of vhost_guests.py under vhost. make check-long has
-Linux under vhost as well, and lets each run of iperf3 last 30 seconds
-instead of one.
+Linux under vhost as well, and runs of iperf3 that last 30 seconds each.
 """
 
 import json
@@ -20,11 +19,11 @@ from conftest import LAB, LONG, ROOT, guest_kernel, runs_linux
 
 SCRIPT = Path(__file__).with_name("linux_net.sh")
 MODES = {"plain": ""} | ({"vhost": "vhost"} if LONG else {})
-SECONDS = 30 if LONG else 1
+SECONDS = 30 if LONG else 0  # of iperf3
 MODE_SECONDS = 600 if LONG else 300
 BARE = Path(__file__).with_name("vhost_guests.py")
-TALK = ["ping", "ping-large", "transfer", "transfer-under-load", "tcp-up",
-        "tcp-down", "udp-up", "udp-down"]
+TALK = ["ping", "ping-large", "transfer", "transfer-under-load"] + (
+    ["tcp-up", "tcp-down", "udp-up", "udp-down"] if LONG else [])
 
 pytestmark = pytest.mark.lab
 
@@ -43,7 +42,8 @@ def results(build, tmp_path_factory):
     if os.environ.get("VOLT_TEST_LAB") == "0":
         pytest.skip("the lab is switched off by VOLT_TEST_LAB=0")
     kernel = guest_kernel("vmlinux")
-    initrd = prepare("tests/initramfs/build", "--modules", "--iperf")
+    initrd = prepare("tests/initramfs/build", "--modules",
+                     *(["--iperf"] if SECONDS else []))
     folder = tmp_path_factory.mktemp("net")
     lines = [f"cd {folder}"]
     for name, mode in MODES.items():
@@ -86,7 +86,7 @@ def files(request, results):
 
 @pytest.mark.parametrize("what", TALK)
 def test_guests_talk(files, what):
-    """Checksums of what went there and back; all that iperf3 sent."""
+    """Checksums of what went there and back; what iperf3 says of itself."""
     console = files["console2"]
     assert re.search(f"^VOLT-NET {what} ok", console, re.MULTILINE), (
         f"{console}\n{files['host']}\n{files['log2'][-2000:]}")
@@ -108,7 +108,7 @@ def test_metrics(files):
     lines = [json.loads(x) for x in files["metrics2"].splitlines()]
     sent = sum(x["net_net0"]["tx_packets_count"] for x in lines)
     lost = sum(x["net_net0"]["tx_malformed_frames"] for x in lines)
-    assert (sent > 1000) == (files["mode"] != "vhost")
+    assert (sent > 100) == (files["mode"] != "vhost")
     assert lost == 0
 
 

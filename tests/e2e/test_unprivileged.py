@@ -20,9 +20,13 @@ from conftest import BUILD, LONG, ROOT, in_lab, need_lab
 
 USER = 65534
 HERE = Path(__file__).parent
-FILES = ("test_cli_run.py",) + ((
-    "test_cli_snapshot.py", "test_guest_console.py", "test_guest_ends.py",
-    "test_snapshot_faults.py") if LONG else ())
+RUN = "tests/e2e/test_cli_run.py"
+TESTS = [f"tests/e2e/test_{x}.py" for x in (
+    "cli_run", "cli_snapshot", "guest_console", "guest_ends",
+    "snapshot_faults")] if LONG else [f"{RUN}::test_{x}" for x in (
+        "run_passes_console_and_code", "ps_tells_the_truth",
+        "stop_asks_the_guest", "names_are_unique", "run_with_disks",
+        "one_of_many_that_start_at_once")]
 
 
 def copied_cache(target):
@@ -87,7 +91,7 @@ def test_virtual_machines(home):
         ["env", "VOLT_BUILD=build", f"HOME={home}", "TMPDIR=/tmp",
          "PYTHONDONTWRITEBYTECODE=1", "sh", "-c",
          f"cd {tree} && id -u && exec /usr/bin/python3 -m pytest -q -rs "
-         f"-p no:cacheprovider {' '.join(f'tests/e2e/{x}' for x in FILES)}"],
+         f"-p no:cacheprovider {' '.join(TESTS)}"],
         home, 3600 if LONG else 600, user=USER)
     lines = out.splitlines()
     assert lines and lines[0] == str(USER), log[-3000:]
