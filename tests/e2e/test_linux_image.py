@@ -2,7 +2,8 @@
 """`volt run IMAGE` and `volt exec` with a stock kernel, in the lab.
 
 The image is an ext4 with busybox; image_linux.py on the lab's host. One VM is
-booted for all. make check-long: 100 MiB through a command, and more VMs.
+booted for all. make check-long: 100 MiB through a command, more VMs, images of
+many layers and a Debian.
 """
 
 import os
@@ -13,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import (BUILD, LONG, ROOT, in_lab, mkfs_ext4, need_lab,
-                      runs_linux, said, stock_store)
-from test_images import Images, folder, layout, packed, tar
+from conftest import (BUILD, LONG, ROOT, in_lab, long_only, mkfs_ext4,
+                      need_lab, runs_linux, said, stock_store)
+from test_images import Images, entry, folder, layout, packed, tar
 
 CASES = ["up", "as-it-says", "ends", "streams", "users", "transfer", "reader",
          "terminal", "signals", "killed", "copies", "warm", "attached", "end",
@@ -24,7 +25,8 @@ CASES = ["up", "as-it-says", "ends", "streams", "users", "transfer", "reader",
     (["cold", "memory", "run-killed", "no-root", "layer"] if LONG else [])
 HERE = Path(__file__).parent
 LINKS = ("sh", "cat", "dd", "echo", "env", "false", "grep", "id", "kill", "ls",
-         "ps", "rm", "date", "hostname", "sleep", "stty", "tail", "true", "tty")
+         "ps", "rm", "date", "hostname", "sleep", "sort", "stty", "tail", "true",
+         "tty")
 
 
 def make_tree(place):
@@ -80,6 +82,63 @@ def said_in_lab(build, tmp_path_factory):
 def test_image(said_in_lab, case):
     lines, log = said_in_lab
     assert f"ok {case}" in lines, "\n".join(lines) + "\n" + log
+
+
+def layers_on(base, count):
+    """Each adds a file, takes one of its like away and has the last word."""
+    yield base
+    for n in range(1, count):
+        gone = [entry(f"l/.wh.{n - 1}")] if n % 3 == 2 else []
+        yield tar(folder("l"), *gone, entry(f"l/{n}", b"x"),
+                  entry("last", b"%d\n" % n))
+
+
+def debian_tree(place):
+    """As mmdebstrap writes a Debian."""
+    out = place / "debian.tar"
+    run = subprocess.run(
+        ["sh", "-c", ". tests/common.sh; for mirror in $(debian_mirrors); do "
+         "mmdebstrap --quiet --variant=essential --format=tar bookworm "
+         f"'{out}' \"$mirror\" && exit 0; done; exit 1"], cwd=ROOT,
+        timeout=900, capture_output=True, text=True, check=False)
+    if run.returncode and os.geteuid():
+        pytest.skip(f"an ordinary user cannot make a Debian here: "
+                    f"{run.stderr.strip()[-300:]}")
+    assert run.returncode == 0, run.stderr
+    return out
+
+
+@pytest.mark.lab
+@long_only("a Debian is made, and three guests boot")
+def test_images_of_all_kinds(build, tmp_path):
+    """Of 12 and of 60 layers, and a whole Debian."""
+    need_lab()
+    said(ROOT / "tests/kernel/stock", "--print", "vmlinux")
+    images = Images(tmp_path / "images")
+    base = packed(make_tree(tmp_path), tmp_path / "tree.tar").read_bytes()
+    for count in 12, 60:
+        images.ok("add", str(layout(tmp_path / f"l{count}",
+                                    list(layers_on(base, count)),
+                                    f"layers:{count}")))
+    images.ok("add", "--name", "debian", str(debian_tree(tmp_path)))
+    script = tmp_path / "script"
+    script.write_text("".join(
+        f"{BUILD}/volt run --kernel debian --memory 256M {words}; echo code $?\n"
+        for words in (
+            "layers:12 sh -c 'ls /l | sort -n; cat /last; exit 12'",
+            "layers:60 sh -c 'ls /l | sort -n; cat /last; exit 60'",
+            "debian sh -c 'dpkg -s dpkg | head -n 1; ls -l /dev/null'")))
+    out, log = in_lab(["env", f"VOLT_STORE={stock_store()}",
+                       f"VOLT_IMAGES={images.folder}", "VOLT_CACHE=/tmp/cache",
+                       "sh", script], tmp_path, 900)
+    wish = [line for count in (12, 60) for line in (
+        *(str(n) for n in range(1, count) if n % 3 != 1 or n == count - 1),
+        str(count - 1), f"code {count}")]
+    lines = out.splitlines()
+    assert lines[:len(wish)] == wish, out + log[-3000:]
+    package, null, code = lines[len(wish):]
+    assert (package, code) == ("Package: dpkg", "code 0"), out
+    assert null.startswith("crw-rw-rw- 1 root root 1, 3 "), out
 
 
 def volt_run(*words, store="/nonexistent"):
