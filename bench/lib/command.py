@@ -68,7 +68,7 @@ def podman(folder, env):
         print(f"no figures of podman: {error}", file=sys.stderr)
         return None
     return [*argv, "run", "--rm", "--network", "none", "--cgroups", "disabled",
-            IMAGE, "/bin/true"]
+            f"localhost/{IMAGE}", "/bin/true"]
 
 
 def ways(ctx, kernel, initrd, folder, env):

@@ -17,6 +17,8 @@ HERE = Path(__file__).parent
 FILES = ("test_snapshot_diff.py", "test_snapshot_state.py",
          "test_snapshot_ways.py",
          "test_memory_hotplug.py::test_clones_and_diffs")
+HUGE = ("test_memory_hotplug.py::test_huge_pages",
+        "test_snapshot_uffd.py::test_2_mib_pages")
 
 
 @pytest.mark.lab
@@ -30,6 +32,20 @@ def test_snapshots_on_a_stock_kvm(build, tmp_path):
         tmp_path, 900)
     last = out.splitlines()[-1] if out else log[-2000:]
     assert " passed" in last and "failed" not in last, out[-5000:]
+
+
+@pytest.mark.lab
+@long_only("a lab of its own")
+def test_huge_pages(build, tmp_path):
+    """Set aside there, as this host's are not ours to set aside."""
+    need_lab()
+    out, log = in_lab(
+        ["sh", "-c", "echo 128 >/proc/sys/vm/nr_hugepages && exec \"$@\"", "sh",
+         "env", f"VOLT_BUILD={BUILD}", "VOLT_TEST_LONG=0", sys.executable,
+         "-m", "pytest", "-q", "-p", "no:cacheprovider",
+         *(HERE / name for name in HUGE)], tmp_path, 600)
+    assert out.splitlines()[-1:] and out.splitlines()[-1].startswith(
+        "3 passed"), out[-5000:] + log[-2000:]
 
 
 @pytest.mark.lab
