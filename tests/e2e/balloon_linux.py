@@ -21,6 +21,7 @@ from conftest import Api, Running, mkfs_ext4
 
 SECONDS = 120
 MEMORY, HALF, FILE, PLUG = 256, 128, 100, 256  # MiB
+LOAD = 8  # MiB that it copies and reads while memory comes and goes
 
 # Each step waits for a line from the host.
 SCRIPT = f"""\
@@ -44,10 +45,26 @@ echo filled
 read -r _
 rm /file
 echo T-removed
+busy() {{
+	good=0
+	while [ -e /busy ]; do
+		cat /random /random /random >/copy
+		[ "$(tail -c {LOAD}m /copy | md5sum)" = "$sum" ] || echo T-bad
+		good=$((good + 1))
+	done
+	rm /copy
+	echo "T-rounds $good"
+}}
+dd if=/dev/urandom of=/random bs=1M count={LOAD} 2>/dev/null
+sum=$(md5sum </random)
+: >/busy
+busy &
 while read -r ask && [ "$ask" ]; do
 	read -r _ total _ </proc/meminfo
 	echo "T-total $total"
 done
+rm /busy
+wait
 dd if=/dev/zero of=/file bs=1M count={FILE} 2>/dev/null && rm /file
 echo again
 """
@@ -196,12 +213,19 @@ def unplug(guest):
     assert guest.resident_mib() < MEMORY + 32
 
 
+def under_load(guest):
+    """What the guest wrote meanwhile was there again, each time."""
+    guest.run.send("\n")
+    assert int(guest.line("T-rounds ")) > 1
+    guest.run.wait_for("again", SECONDS)
+    guest.result = guest.run.finish(SECONDS)
+    assert "T-bad" not in guest.result.out
+
+
 def still_usable(guest):
     """What was given back works as memory, and the guest ends well."""
-    guest.run.send("\n")
-    guest.run.wait_for("again", SECONDS)
-    result = guest.run.finish(SECONDS)
-    assert "VOLT-RUN exit=0" in result.out and result.code == 0, result
+    assert "VOLT-RUN exit=0" in guest.result.out, guest.result
+    assert guest.result.code == 0, guest.result
 
 
 def pmem_kept(guest):
@@ -216,7 +240,7 @@ def pmem_kept(guest):
 def main():
     guest = Guest(*sys.argv[1:])
     for step in (pmem, hwrng, reporting, statistics, inflate, deflate, hinting,
-                 plug, unplug, still_usable, pmem_kept):
+                 plug, unplug, under_load, still_usable, pmem_kept):
         try:
             step(guest)
             print("ok", step.__name__, flush=True)

@@ -418,10 +418,11 @@ def mkfs_ext4(tree, image, size, *options):
     return image
 
 
-def guest_image(folder, program, name, text, *files):
+def guest_image(folder, program, name, text, *files, options=()):
     """The test guests' initramfs, and behind it PROGRAM.c and a script.
 
-    The script is what volt.run=NAME runs; files: "path=what is there".
+    The script is what volt.run=NAME runs; files: "path=what is there"; options:
+    more of tests/initramfs/build.
     """
     binary, script, more = (folder / x for x in ("g", "s", "more.cpio"))
     subprocess.run(["gcc", "-D_GNU_SOURCE", "-static", "-O2", "-o", binary,
@@ -430,10 +431,26 @@ def guest_image(folder, program, name, text, *files):
     subprocess.run([ROOT / "tests/initramfs/pack", "-o", more,
                     f"bin/{program}={binary}", f"lib/volt/{name}={script}",
                     *files], check=True)
-    base = Path(said(ROOT / "tests/initramfs/build", "--modules"))
+    base = Path(said(ROOT / "tests/initramfs/build", "--modules", *options))
     image = folder / "guest.cpio"
     image.write_bytes(base.read_bytes() + more.read_bytes())
     return image
+
+
+def debian_tar(folder, *packages):
+    """A Debian with these beside what is essential, as mmdebstrap writes it."""
+    out = folder / "debian.tar"
+    run = subprocess.run(
+        ["sh", "-c", ". tests/common.sh; for mirror in $(debian_mirrors); do "
+         'mmdebstrap "$@" "$mirror" && exit 0; done; exit 1', "sh", "--quiet",
+         "--variant=essential", f"--include={','.join(packages)}",
+         "--format=tar", "bookworm", out], cwd=ROOT, timeout=900,
+        capture_output=True, text=True, check=False)
+    if run.returncode and os.geteuid():
+        pytest.skip("an ordinary user cannot make a Debian here: "
+                    f"{run.stderr.strip()[-300:]}")
+    assert run.returncode == 0, run.stderr
+    return out
 
 
 def in_lab(argv, folder, seconds, user=0):

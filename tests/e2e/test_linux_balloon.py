@@ -13,7 +13,8 @@ import pytest
 from conftest import BUILD, ROOT, in_lab, need_lab, said
 
 CASES = ["pmem", "hwrng", "reporting", "statistics", "inflate", "deflate",
-         "hinting", "plug", "unplug", "still_usable", "pmem_kept"]
+         "hinting", "plug", "unplug", "under_load", "still_usable",
+         "pmem_kept"]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import (BUILD, LONG, ROOT, in_lab, long_only, mkfs_ext4,
+from conftest import (BUILD, LONG, ROOT, debian_tar, in_lab, long_only, mkfs_ext4,
                       need_lab, runs_linux, said, stock_store)
 from test_images import Images, entry, folder, layout, packed, tar
 
@@ -93,21 +93,6 @@ def layers_on(base, count):
                   entry("last", b"%d\n" % n))
 
 
-def debian_tree(place):
-    """As mmdebstrap writes a Debian."""
-    out = place / "debian.tar"
-    run = subprocess.run(
-        ["sh", "-c", ". tests/common.sh; for mirror in $(debian_mirrors); do "
-         "mmdebstrap --quiet --variant=essential --format=tar bookworm "
-         f"'{out}' \"$mirror\" && exit 0; done; exit 1"], cwd=ROOT,
-        timeout=900, capture_output=True, text=True, check=False)
-    if run.returncode and os.geteuid():
-        pytest.skip(f"an ordinary user cannot make a Debian here: "
-                    f"{run.stderr.strip()[-300:]}")
-    assert run.returncode == 0, run.stderr
-    return out
-
-
 @pytest.mark.lab
 @long_only("a Debian is made, and three guests boot")
 def test_images_of_all_kinds(build, tmp_path):
@@ -120,7 +105,7 @@ def test_images_of_all_kinds(build, tmp_path):
         images.ok("add", str(layout(tmp_path / f"l{count}",
                                     list(layers_on(base, count)),
                                     f"layers:{count}")))
-    images.ok("add", "--name", "debian", str(debian_tree(tmp_path)))
+    images.ok("add", "--name", "debian", str(debian_tar(tmp_path)))
     script = tmp_path / "script"
     script.write_text("".join(
         f"{BUILD}/volt run --kernel debian --memory 256M {words}; echo code $?\n"

@@ -6,15 +6,18 @@ again, from a stock kernel by mmdsguest.c, and what busybox's wget gets.
 """
 
 import json
+import os
 import re
 import shutil
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from conftest import (BUILD, ROOT, guest_image, guest_kernel, in_lab,
-                      long_only, need_lab, said)
+from conftest import (BUILD, ROOT, debian_tar, guest_image, guest_kernel,
+                      in_lab, long_only, need_lab, said)
+from test_images import Images
 
 ROWS = ROOT / "tests/conformance/mmds.jsonl"
 DOCUMENT = {"latest": {"meta-data": {
@@ -51,6 +54,32 @@ echo "wget-own $(get -q -O - --header "X-metadata-token: $token" $at/user-data)"
 SAID = ["curl-none 401", "wget-none 6", "curl-two hello 1 ami-1 0 ",
         'curl-json {"k":"v"}', "curl-missing 404", "wget-two helloami-1",
         "wget-own hello"]
+# Where EC2's data source looks for it. It asks for no session where nothing but
+# the address says that this is EC2.
+CLOUD = {"2009-04-04": {
+    "meta-data": {"instance-id": "i-0123", "local-hostname": "from-metadata"},
+    "user-data": "#cloud-config\nwrite_files:\n- path: /root/said\n"
+                 "  content: from-user-data\n"}}
+CLOUD_CFG = b"""\
+datasource_list: [Ec2]
+datasource:
+  Ec2: {strict_id: false, metadata_urls: ["http://169.254.169.254"]}
+network: {config: disabled}
+"""
+CLOUD_INIT = """\
+set -e
+ip link set eth0 up
+ip addr add 169.254.0.2/16 dev eth0
+mkdir /debian
+mount -t ext4 /dev/vda /debian
+for name in proc sys dev; do mount --bind /$name /debian/$name; done
+mount -t tmpfs none /debian/run
+chroot /debian cloud-init init
+echo "instance $(chroot /debian cloud-init query instance_id)"
+echo "platform $(chroot /debian cloud-init query platform)"
+echo "hostname $(cat /debian/etc/hostname)"
+echo "user-data $(cat /debian/root/said)"
+"""
 LAB = """\
 set -eu
 ip tuntap add t0 mode tap
@@ -70,16 +99,16 @@ def rows_of(version, compat):
     return text
 
 
-def in_a_guest(tmp_path, image, version, compat):
+def in_a_guest(tmp_path, image, version, compat, document=None, drives=()):
     """What Linux says that runs @image's script, and the log."""
-    files = {"document": DOCUMENT, "config": {
+    files = {"document": document or DOCUMENT, "config": {
         "boot-source": {
             "kernel_image_path": str(guest_kernel("bzimage")),
             "initrd_path": str(image),
             "boot_args": "console=ttyS0 reboot=k quiet volt.quiet "
                          "volt.end=reboot volt.run=mmds"},
-        "machine-config": {"vcpu_count": 1, "mem_size_mib": 256},
-        "drives": [],
+        "machine-config": {"vcpu_count": 1, "mem_size_mib": 512},
+        "drives": list(drives),
         "network-interfaces": [{"iface_id": "n0", "host_dev_name": "t0"}],
         "mmds-config": {"network_interfaces": ["n0"], "version": version,
                         "imds_compat": compat}}}
@@ -127,3 +156,30 @@ def test_clients(build, tmp_path):
     assert [x for x in SAID if x not in lines] == [], out + log[-3000:]
     (keys,) = [x for x in lines if x.startswith("curl-list ")]
     assert {"ami-id", "obj/"} <= set(keys.split())
+
+
+@long_only("a Debian is made and booted")
+@pytest.mark.lab
+def test_cloud_init(build, tmp_path):
+    """Its data source of EC2, and what it does with what that has."""
+    need_lab()
+    images = Images(tmp_path / "images")
+    images.ok("add", "--name", "debian", str(debian_tar(tmp_path, "cloud-init")))
+    disk = tmp_path / "disk"
+    shutil.copy(images.info("debian")["file"], disk)
+    disk.chmod(0o600)
+    os.truncate(disk, disk.stat().st_size + (64 << 20))
+    config = tmp_path / "90_test.cfg"
+    config.write_bytes(CLOUD_CFG)
+    for words in (["resize2fs", "-f", disk],
+                  ["debugfs", "-w", "-R", f"write {config} "
+                   "etc/cloud/cloud.cfg.d/90_test.cfg", disk]):
+        subprocess.run(words, check=True, capture_output=True, timeout=60)
+    image = guest_image(tmp_path, "mmdsguest", "mmds", CLOUD_INIT,
+                        options=["--ext4"])
+    out, log = in_a_guest(tmp_path, image, "V1", False, CLOUD, [
+        {"drive_id": "d", "path_on_host": str(disk), "is_root_device": False}])
+    lines = out.replace("\r", "").splitlines()
+    for line in ("instance i-0123", "platform ec2", "hostname from-metadata",
+                 "user-data from-user-data"):
+        assert line in lines, out[-5000:] + log[-3000:]
