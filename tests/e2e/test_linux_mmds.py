@@ -65,6 +65,7 @@ datasource_list: [Ec2]
 datasource:
   Ec2: {strict_id: false, metadata_urls: ["http://169.254.169.254"]}
 network: {config: disabled}
+cloud_init_modules: [set_hostname, write_files]
 """
 CLOUD_INIT = """\
 set -e
@@ -168,7 +169,7 @@ def test_cloud_init(build, tmp_path):
     disk = tmp_path / "disk"
     shutil.copy(images.info("debian")["file"], disk)
     disk.chmod(0o600)
-    os.truncate(disk, disk.stat().st_size + (64 << 20))
+    os.truncate(disk, disk.stat().st_size + (512 << 20))  # inodes too
     config = tmp_path / "90_test.cfg"
     config.write_bytes(CLOUD_CFG)
     for words in (["resize2fs", "-f", disk],
