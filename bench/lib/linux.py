@@ -18,8 +18,8 @@ from .proc import figures, running
 MARK = "VOLT-INIT"
 CMDLINE = "console=ttyS0 reboot=k panic=1 quiet volt.quiet"
 # How the guest goes on at the mark: it ends, or it stays, so that what KVM
-# counts is the way there.
-HOW = {"run": " volt.end=reboot", "stay": " volt.end=hang"}
+# counts is the way there. In the words of both inits.
+HOW = {"run": " volt.end=reboot", "stay": " volt.end=hang -- stay"}
 
 
 def parse_kernel(text):
