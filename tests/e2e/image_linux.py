@@ -256,6 +256,15 @@ def run_is_killed(box):
         time.sleep(0.2)
 
 
+def ended(box):
+    """The command ends by what this process gets, and the VM with it."""
+    with Beside(*box.argv, box.image, "sh", "-c",
+                "echo on; exec sleep 1000") as run:
+        run.hear(b"on\n", SECONDS)
+        run.process.terminate()
+        assert run.process.wait(STEP) == 128 + signal.SIGTERM
+
+
 def interrupted(box):
     """Before there is an agent: no VM, no file stays behind."""
     with Beside(*box.argv, "--name", "short", box.image, "true") as run:
@@ -536,6 +545,7 @@ def main():
         case("cold", cold, box)
         case("memory", out_of_memory, box)
         case("run-killed", run_is_killed, box)
+        case("ended", ended, box)
         case("no-root", no_root, box)
         case("layer", layer, box)
     if box.process.poll() is None:

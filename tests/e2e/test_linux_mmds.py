@@ -80,6 +80,7 @@ echo "instance $(chroot /debian cloud-init query instance_id)"
 echo "platform $(chroot /debian cloud-init query platform)"
 echo "hostname $(cat /debian/etc/hostname)"
 echo "user-data $(cat /debian/root/said)"
+echo "client $(chroot /debian ec2metadata --instance-id)"
 """
 LAB = """\
 set -eu
@@ -162,10 +163,11 @@ def test_clients(build, tmp_path):
 @long_only("a Debian is made and booted")
 @pytest.mark.lab
 def test_cloud_init(build, tmp_path):
-    """Its data source of EC2, and what it does with what that has."""
+    """Its data source of EC2, what it does with what that has, and a client."""
     need_lab()
     images = Images(tmp_path / "images")
-    images.ok("add", "--name", "debian", str(debian_tar(tmp_path, "cloud-init")))
+    images.ok("add", "--name", "debian", str(
+        debian_tar(tmp_path, "cloud-init", "cloud-guest-utils")))
     disk = tmp_path / "disk"
     shutil.copy(images.info("debian")["file"], disk)
     disk.chmod(0o600)
@@ -182,5 +184,5 @@ def test_cloud_init(build, tmp_path):
         {"drive_id": "d", "path_on_host": str(disk), "is_root_device": False}])
     lines = out.replace("\r", "").splitlines()
     for line in ("instance i-0123", "platform ec2", "hostname from-metadata",
-                 "user-data from-user-data"):
+                 "user-data from-user-data", "client i-0123"):
         assert line in lines, out[-5000:] + log[-3000:]
