@@ -196,6 +196,12 @@ def terminal(box):
     t.say(b"\x03")  # Ctrl-C
     t.say(b"echo code=$?.\n")
     t.hear(rb"code=130\.\r\n")
+    t.say(b"sh -c \"echo on''ce; exec sleep 1000\"\n")
+    t.hear(rb"once\r\n")
+    t.say(b"\x1a")  # Ctrl-Z
+    t.hear(rb"Stopped")
+    t.say(b"kill -9 %1; wait; echo go''ne\n")
+    t.hear(rb"gone\r\n")
     t.say(b"exit 7\n")
     assert t.end() == 7
     t = Terminal(box.volt, "exec", "-it", "box", "sh")
@@ -331,6 +337,29 @@ def cold(box):
                          timeout=STEP, check=True)
     assert b"1 warm starts removed" in run.stdout, run
     assert list(cache.iterdir()) == [], list(cache.iterdir())
+
+
+def ten(box):
+    """At once, each with a name of its own inside."""
+    def volt(*words):
+        return subprocess.run([box.volt, *words], capture_output=True,
+                              timeout=SECONDS, check=False, text=True)
+
+    names = [f"one-{n}" for n in range(10)]
+    for name in names:
+        run = volt(*box.argv[1:], "-d", "--rm", "--name", name, box.image, "sh",
+                   "-c", "echo up; sleep 1000")
+        assert run.returncode == 0, run
+    run = volt("ps")
+    assert set(names) <= {line.split()[0] for line in run.stdout.splitlines()
+                          if " Running " in line}, run
+    for name in names:
+        assert volt("exec", name, "hostname").stdout == f"{name}\n"
+        assert volt("kill", name).returncode == 0
+    end = time.monotonic() + STEP
+    while "one-" in (said := volt("ps", "-a").stdout):
+        assert time.monotonic() < end, said
+        time.sleep(0.2)
 
 
 def layer(box):
@@ -548,6 +577,7 @@ def main():
         case("ended", ended, box)
         case("no-root", no_root, box)
         case("layer", layer, box)
+        case("ten", ten, box)
     if box.process.poll() is None:
         box.process.kill()
 

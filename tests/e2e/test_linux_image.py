@@ -22,8 +22,8 @@ CASES = ["up", "as-it-says", "ends", "streams", "users", "transfer", "reader",
          "terminal", "signals", "killed", "copies", "warm", "attached", "end",
          "interrupted",
          "background"] + \
-    (["cold", "memory", "run-killed", "ended", "no-root", "layer"]
-     if LONG else [])
+    (["cold", "memory", "run-killed", "ended", "no-root", "layer",
+      "ten"] if LONG else [])
 HERE = Path(__file__).parent
 LINKS = ("sh", "cat", "dd", "echo", "env", "false", "grep", "id", "kill", "ls",
          "ps", "rm", "date", "hostname", "sleep", "sort", "stty", "tail", "true",

@@ -16,9 +16,35 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BUILD, LONG, ROOT, in_lab, need_lab
+from conftest import BUILD, LONG, ROOT, in_lab, long_only, need_lab
 
 USER = 65534
+# Two users with a VM of the same name, and one who tries the other's.
+TWO = """\
+cd "$1"
+as() {
+	user=$1 of=$2
+	shift 2
+	XDG_RUNTIME_DIR=/tmp/$of VOLT_STATE=/tmp/$of/state VOLT_CACHE=/tmp/$of/cache \
+		setpriv --reuid=$user --regid=$user --clear-groups "$@"
+}
+run="build/volt run -d --name web --memory 32 --kernel build/tests/guest/spin.elf"
+for user in 65533 65534; do
+	mkdir -m 700 /tmp/$user && chown $user:$user /tmp/$user
+done
+as 65533 65533 $run
+as 65534 65534 build/volt ps -a | grep -c web
+as 65534 65534 $run
+for words in ps logs stop kill inspect pause "rm -f" "exec web true"; do
+	as 65534 65533 build/volt $words web >/tmp/said 2>&1 && echo "$words works"
+	grep -c . /tmp/said | sed "s/^1$/a sentence/"
+done
+as 65534 65533 curl -s --unix-socket /tmp/65533/volt/web.sock http://localhost/ ||
+	echo no socket
+as 65534 65534 build/volt stop --wait 0 web
+as 65533 65533 build/volt ps | grep -c "web .* Running"
+as 65533 65533 build/volt stop --wait 0 web
+"""
 HERE = Path(__file__).parent
 RUN = "tests/e2e/test_cli_run.py"
 TESTS = [f"tests/e2e/test_{x}.py" for x in (
@@ -96,3 +122,13 @@ def test_virtual_machines(home):
     lines = out.splitlines()
     assert lines and lines[0] == str(USER), log[-3000:]
     assert " passed" in lines[-1] and "failed" not in lines[-1], out[-5000:]
+
+
+@pytest.mark.lab
+@long_only("a lab of its own")
+def test_two_users(home):
+    """Neither sees or reaches the other's VM, whose name is the same."""
+    out, log = in_lab(["sh", "-c", TWO, "sh", home / "volt"], home, 300)
+    assert out.splitlines() == [
+        "web", "0", "web", *["a sentence"] * 8, "no socket", "web was ended",
+        "1", "web was ended"], out + log[-3000:]
