@@ -79,6 +79,11 @@ class Box:
         return subprocess.run([*self.argv, *words], capture_output=True,
                               timeout=SECONDS, check=False)
 
+    def call(self, *words):
+        """Any command of volt's."""
+        return subprocess.run([self.volt, *words], capture_output=True,
+                              timeout=SECONDS, check=False, text=True)
+
     def exec(self, *words, options=(), seconds=STEP, **more):
         return subprocess.run(
             [self.volt, "exec", *options, "box", *words], check=False,
@@ -341,10 +346,7 @@ def cold(box):
 
 def ten(box):
     """At once, each with a name of its own inside."""
-    def volt(*words):
-        return subprocess.run([box.volt, *words], capture_output=True,
-                              timeout=SECONDS, check=False, text=True)
-
+    volt = box.call
     names = [f"one-{n}" for n in range(10)]
     for name in names:
         run = volt(*box.argv[1:], "-d", "--rm", "--name", name, box.image, "sh",
@@ -388,10 +390,7 @@ def no_root(box):
 
 def background(box):
     """`volt run -d`: what it says, its stop signal, its code; one boot."""
-    def volt(*words):
-        return subprocess.run([box.volt, *words], capture_output=True,
-                              timeout=SECONDS, check=False, text=True)
-
+    volt = box.call
     run = volt(*box.argv[1:], "-d", "--name", "back", box.image, "no-such")
     assert run.returncode == 127 and "there is no no-such" in run.stderr, run
     assert "back" not in volt("ps", "-a").stdout

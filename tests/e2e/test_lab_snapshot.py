@@ -21,15 +21,18 @@ HUGE = ("test_memory_hotplug.py::test_huge_pages",
         "test_snapshot_uffd.py::test_2_mib_pages")
 
 
+def pytest_of(names, *more):
+    """The command that runs these tests of this folder."""
+    return ["env", f"VOLT_BUILD={BUILD}", "VOLT_TEST_LONG=0", sys.executable,
+            "-m", "pytest", "-q", "-p", "no:cacheprovider", *more,
+            *(HERE / name for name in names)]
+
+
 @pytest.mark.lab
 @long_only("some minutes")
 def test_snapshots_on_a_stock_kvm(build, tmp_path):
     need_lab()
-    out, log = in_lab(
-        ["env", f"VOLT_BUILD={BUILD}", "VOLT_TEST_LONG=0", sys.executable,
-         "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not large",
-         *(HERE / name for name in FILES)],
-        tmp_path, 900)
+    out, log = in_lab(pytest_of(FILES, "-k", "not large"), tmp_path, 900)
     last = out.splitlines()[-1] if out else log[-2000:]
     assert " passed" in last and "failed" not in last, out[-5000:]
 
@@ -41,9 +44,7 @@ def test_huge_pages(build, tmp_path):
     need_lab()
     out, log = in_lab(
         ["sh", "-c", "echo 128 >/proc/sys/vm/nr_hugepages && exec \"$@\"", "sh",
-         "env", f"VOLT_BUILD={BUILD}", "VOLT_TEST_LONG=0", sys.executable,
-         "-m", "pytest", "-q", "-p", "no:cacheprovider",
-         *(HERE / name for name in HUGE)], tmp_path, 600)
+         *pytest_of(HUGE)], tmp_path, 600)
     assert out.splitlines()[-1:] and out.splitlines()[-1].startswith(
         "3 passed"), out[-5000:] + log[-2000:]
 
