@@ -166,7 +166,9 @@ int workset_each_run(const struct workset *set, size_t max, workset_run_fn *run,
 	memcpy(page, set->page, nr * sizeof(*page));
 	qsort(page, nr, sizeof(*page), workset_compare);
 	for (size_t i = 0, k; i < nr; i = k) {
-		for (k = i + 1; k < nr && page[k] - page[k - 1] <= WORKSET_GAP;)
+		k = i + 1;
+		while (k < nr && page[k] - page[k - 1] <= WORKSET_GAP &&
+		       page[k] - page[i] < WORKSET_RUN_MAX / PAGE_SIZE)
 			k++;
 		run(ctx, (uint64_t)page[i] * PAGE_SIZE,
 		    ((uint64_t)page[k - 1] + 1) * PAGE_SIZE);

@@ -19,6 +19,11 @@
 /* Nobody chose it: not so much that a VM would wait for it. */
 #define WORKSET_OF_DIFF_MAX (1u << 14) /* 64 MiB */
 
+/* A kernel that is asked to read ahead reads one window for one call, and leaves
+ * the rest out without a word (mm/readahead.c, force_page_cache_ra()). Its
+ * window is this long unless somebody chose another. */
+#define WORKSET_RUN_MAX KIB(128)
+
 /**
  * struct workset - pages by their number in the memory file
  * @page:	owned
@@ -64,8 +69,8 @@ typedef void workset_run_fn(void *ctx, uint64_t at, uint64_t end);
 /**
  * workset_each_run() - the first @max pages, to be read from a disk
  * @run:	is called for bytes [@at, @end) of the memory, ascending; pages
- *		that are close to each other come as one. They may lie outside
- *		the memory
+ *		that are close to each other come as one, of WORKSET_RUN_MAX at
+ *		most. They may lie outside the memory
  *
  * Return: 0 or -ENOMEM.
  */

@@ -6,10 +6,14 @@
 
 #include <fcntl.h>
 
+/* One call for each window of the kernel's: workset.h. */
 static void ahead_ask(int fd, uint64_t at, uint64_t end)
 {
-	(void)posix_fadvise(fd, (off_t)at, (off_t)(end - at),
-			    POSIX_FADV_WILLNEED);
+	for (uint64_t to; at < end; at = to) {
+		to = end - at < WORKSET_RUN_MAX ? end : at + WORKSET_RUN_MAX;
+		(void)posix_fadvise(fd, (off_t)at, (off_t)(to - at),
+				    POSIX_FADV_WILLNEED);
+	}
 }
 
 /* What of [@at, @end) is in raw files. */

@@ -160,6 +160,25 @@ static void test_workset_runs(void **state)
 	workset_fini(&set);
 }
 
+/* No longer than what the kernel reads for one call. */
+static void test_workset_long_run(void **state)
+{
+	const uint32_t most = WORKSET_RUN_MAX / PAGE_SIZE;
+	struct workset set = {0};
+	struct runs runs = {0};
+
+	(void)state;
+	for (uint32_t i = 0; i < 2 * most + 1; i++)
+		assert_int_equal(workset_add(&set, 5 + i), 0);
+	assert_int_equal(workset_each_run(&set, SIZE_MAX, note_run, &runs), 0);
+	assert_int_equal(runs.nr, 3);
+	for (size_t i = 0; i < runs.nr; i++)
+		assert_true(runs.at[i] == 5 + i * most &&
+			    runs.end[i] ==
+				    (i < 2 ? 5 + (i + 1) * most : 6 + 2 * most));
+	workset_fini(&set);
+}
+
 static void add_layer(struct image *image, uint64_t size, uint64_t page,
 		      unsigned int nr)
 {
@@ -261,6 +280,7 @@ int main(void)
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_workset),
 		cmocka_unit_test(test_workset_runs),
+		cmocka_unit_test(test_workset_long_run),
 		cmocka_unit_test(test_workset_of_diff),
 	};
 
