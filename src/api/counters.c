@@ -78,6 +78,11 @@ static const struct metric counters_memory[] = {
 	STORE(memory, pager_private_bytes),
 	STORE(memory, pager_shared_bytes),
 	STORE(memory, pager_swapped_bytes),
+	STORE(memory, pager_faults),
+	STORE(memory, pager_faulted_pages),
+	STORE(memory, pager_hot_pages),
+	STORE(memory, pager_hot_ms),
+	STORE(memory, pager_removed_pages),
 };
 
 static const struct metric_group own_groups[] = {
@@ -155,6 +160,26 @@ static uint64_t clock_us(clockid_t clock)
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
+static void look_at_pager(struct api *api)
+{
+	struct api_counters *c = &api->counters;
+	struct served served;
+	struct usage usage;
+
+	if (vm_pager_usage(api->vm, &usage) == 0) {
+		metric_store(&c->memory.pager_private_bytes, usage.private);
+		metric_store(&c->memory.pager_shared_bytes, usage.shared);
+		metric_store(&c->memory.pager_swapped_bytes, usage.swapped);
+	}
+	if (vm_pager_served(api->vm, &served) == 0) {
+		metric_store(&c->memory.pager_faults, served.faults);
+		metric_store(&c->memory.pager_faulted_pages, served.faulted);
+		metric_store(&c->memory.pager_hot_pages, served.hot);
+		metric_store(&c->memory.pager_hot_ms, served.hot_ms);
+		metric_store(&c->memory.pager_removed_pages, served.removed);
+	}
+}
+
 void api_counters_look(struct api *api)
 {
 	struct api_counters *c = &api->counters;
@@ -171,11 +196,7 @@ void api_counters_look(struct api *api)
 		metric_store(&c->memory.process_shared_bytes, usage.shared);
 		metric_store(&c->memory.process_swapped_bytes, usage.swapped);
 	}
-	if (vm_pager_usage(api->vm, &usage) == 0) {
-		metric_store(&c->memory.pager_private_bytes, usage.private);
-		metric_store(&c->memory.pager_shared_bytes, usage.shared);
-		metric_store(&c->memory.pager_swapped_bytes, usage.swapped);
-	}
+	look_at_pager(api);
 }
 
 void api_counters_started(struct api *api)

@@ -33,6 +33,24 @@ static void add_usage_of(struct buf *out, const char *whose, int r,
 	buf_add_str(out, "}");
 }
 
+/* What the pager did for it: null of another's handler. */
+static void add_served(struct buf *out, struct vm *vm)
+{
+	struct served s;
+
+	buf_add_str(out, ",\"served\":");
+	if (vm_pager_served(vm, &s) < 0)
+		buf_add_str(out, "null");
+	else
+		buf_addf(out,
+			 "{\"faults\":%" PRIu64 ",\"faulted_pages\":%" PRIu64
+			 ",\"hot_pages\":%" PRIu64 ",\"hot_ms\":%" PRIu64
+			 ",\"zero_pages\":%" PRIu64
+			 ",\"removed_pages\":%" PRIu64 "}",
+			 s.faults, s.faulted, s.hot, s.hot_ms, s.zero,
+			 s.removed);
+}
+
 static int get_memory(struct api_call *call)
 {
 	struct vm *vm = call->api->vm;
@@ -53,6 +71,7 @@ static int get_memory(struct api_call *call)
 	add_usage_of(out, "process", r, &usage);
 	r = vm_pager_usage(vm, &usage);
 	add_usage_of(out, "pager", r, &usage);
+	add_served(out, vm);
 	buf_add_str(out, "}");
 	return 0;
 }

@@ -235,6 +235,11 @@ struct api_counters {
 		metric_t pager_private_bytes;
 		metric_t pager_shared_bytes;
 		metric_t pager_swapped_bytes;
+		metric_t pager_faults;
+		metric_t pager_faulted_pages;
+		metric_t pager_hot_pages;
+		metric_t pager_hot_ms;
+		metric_t pager_removed_pages;
 	} memory;
 };
 

@@ -41,7 +41,8 @@ const struct args_page cmd_stats_page = {
 		 "is in swap (SWAPPED). PROCESS is all that is volt-vmm's "
 		 "alone, the guest's and its own: what the host gets back "
 		 "when this VM ends. PAGER is the same of volt-pager, where "
-		 "one serves the memory.\n\n"
+		 "one serves the memory, and WAITED how many pages its guest "
+		 "has waited for; --json has all that it did.\n\n"
 		 "With --dirty a column more, DIRTY: what `volt snapshot "
 		 "--diff` would write of memory; '-' where that would be a "
 		 "whole snapshot. A VM that tracks dirty pages pays for the "
@@ -58,24 +59,29 @@ const struct args_page cmd_stats_page = {
 	.nr_words = 1,
 };
 
-/* A figure of @of in MiB, or "-". */
-static void print_mib(const json_t *of, const char *key)
+/* A figure of @of in units, or "-". */
+static void print_in(const json_t *of, const char *key, int places, double unit)
 {
 	const json_t *value = json_object_get(of, key);
 
 	if (json_is_integer(value))
-		(void)printf(" %9.2f", (double)json_integer_value(value) /
-					       (double)MIB(1));
+		(void)printf(" %9.*f", places,
+			     (double)json_integer_value(value) / unit);
 	else
 		(void)printf(" %9s", "-");
+}
+
+static void print_mib(const json_t *of, const char *key)
+{
+	print_in(of, key, 2, (double)MIB(1));
 }
 
 static void print_head(struct stats *o)
 {
 	if (!o->headed && !o->json)
-		(void)printf("%-20s %9s %9s %9s %9s %9s %9s%s\n", "NAME",
+		(void)printf("%-20s %9s %9s %9s %9s %9s %9s %9s%s\n", "NAME",
 			     "SIZE", "PRIVATE", "SHARED", "SWAPPED", "PROCESS",
-			     "PAGER", o->dirty ? "     DIRTY" : "");
+			     "PAGER", "WAITED", o->dirty ? "     DIRTY" : "");
 	o->headed = true;
 }
 
@@ -92,6 +98,7 @@ static void print_stats(const char *name, const json_t *told,
 	print_mib(guest, "swapped_bytes");
 	print_mib(json_object_get(told, "process"), "private_bytes");
 	print_mib(json_object_get(told, "pager"), "private_bytes");
+	print_in(json_object_get(told, "served"), "faults", 0, 1);
 	if (dirty)
 		print_mib(dirty, "dirty_bytes");
 	(void)puts("");
@@ -99,10 +106,11 @@ static void print_stats(const char *name, const json_t *told,
 
 static void print_json(const char *name, json_t *told, json_t *dirty)
 {
-	json_t *line = json_pack("{s:s, s:O?, s:O?, s:O?}", "name", name,
+	json_t *line = json_pack("{s:s, s:O?, s:O?, s:O?, s:O?}", "name", name,
 				 "guest", json_object_get(told, "guest"),
 				 "process", json_object_get(told, "process"),
-				 "pager", json_object_get(told, "pager"));
+				 "pager", json_object_get(told, "pager"),
+				 "served", json_object_get(told, "served"));
 
 	if (dirty)
 		(void)json_object_set(line, "dirty", dirty);

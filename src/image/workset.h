@@ -19,9 +19,9 @@
 /* Nobody chose it: not so much that a VM would wait for it. */
 #define WORKSET_OF_DIFF_MAX (1u << 14) /* 64 MiB */
 
-/* A kernel that is asked to read ahead reads one window for one call, and leaves
- * the rest out without a word (mm/readahead.c, force_page_cache_ra()). Its
- * window is this long unless somebody chose another. */
+/* A kernel that is asked to read ahead reads one window for one call, and
+ * leaves the rest out without a word (mm/readahead.c, force_page_cache_ra()).
+ * Its window is this long unless somebody chose another. */
 #define WORKSET_RUN_MAX KIB(128)
 
 /**

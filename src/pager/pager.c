@@ -77,6 +77,11 @@ int pager_usage(struct pager *pager, struct usage *usage)
 	return uffd_usage(&pager->uffd, usage);
 }
 
+int pager_served(struct pager *pager, struct served *served)
+{
+	return uffd_served(&pager->uffd, served);
+}
+
 int pager_watch_again(struct pager *pager)
 {
 	return uffd_watch_again(&pager->uffd);

@@ -117,6 +117,10 @@ void pager_mark(struct pager *pager);
  * none, or it does not tell; -errno. */
 int pager_usage(struct pager *pager, struct usage *usage) __must_check;
 
+/* What it has done so far. Return: 0 and *@served; -ENOENT: the same; -errno.
+ */
+int pager_served(struct pager *pager, struct served *served) __must_check;
+
 /* Is what the memory holds not to be trusted? Any thread. */
 bool pager_is_lost(const struct pager *pager);
 

@@ -49,6 +49,7 @@ void uffd_init(struct uffd *u)
 		.handler = {.fd = -1},
 		.sock = {.fd = -1},
 		.smaps = -1,
+		.served = -1,
 		.limit_ms = UFFD_RESTORE_MS,
 		.stop = -1,
 	};
@@ -351,22 +352,25 @@ int uffd_connect(struct uffd *u, const struct gmem *mem, int dev, int *sock,
 }
 
 /* What a handler may have sent behind our message. */
-static bool receive_smaps(struct uffd *u)
+static bool receive_figures(struct uffd *u)
 {
+	int fds[] = {-1, -1};
 	char byte;
 	size_t nr;
 
 	if (u->smaps < 0 && u->sock.fd >= 0 &&
-	    unix_recv_fds(u->sock.fd, &byte, sizeof(byte), &u->smaps, 1, &nr,
-			  MSG_DONTWAIT) < 0)
-		return false;
+	    unix_recv_fds(u->sock.fd, &byte, sizeof(byte), fds, ARRAY_SIZE(fds),
+			  &nr, MSG_DONTWAIT) >= 0) {
+		u->smaps = fds[0];
+		u->served = fds[1];
+	}
 	return u->smaps >= 0;
 }
 
 int uffd_settle(struct uffd *u, struct err *err)
 {
 	if (leave_restoring(u, UFFD_SETTLED) || !uffd_is_lost(u)) {
-		u->marks = receive_smaps(u);
+		u->marks = receive_figures(u);
 		return 0;
 	}
 	if (now_ns() < u->deadline_ns)
@@ -389,7 +393,19 @@ void uffd_mark(struct uffd *u)
 
 int uffd_usage(struct uffd *u, struct usage *usage)
 {
-	return receive_smaps(u) ? usage_of_process(u->smaps, usage) : -ENOENT;
+	return receive_figures(u) ? usage_of_process(u->smaps, usage) : -ENOENT;
+}
+
+int uffd_served(struct uffd *u, struct served *served)
+{
+	int r;
+
+	if (!receive_figures(u) || u->served < 0)
+		return -ENOENT;
+	r = fd_read_full(u->served, served, sizeof(*served), 0);
+	if (r < 0)
+		return r;
+	return served->magic == SERVED_MAGIC ? 0 : -ENOENT;
 }
 
 void uffd_unwatch(struct uffd *u)
@@ -415,5 +431,6 @@ void uffd_fini(struct uffd *u)
 	fd_close(&u->handler.fd);
 	fd_close(&u->sock.fd);
 	fd_close(&u->smaps);
+	fd_close(&u->served);
 	fd_close(&u->fd);
 }

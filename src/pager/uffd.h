@@ -54,6 +54,7 @@
 #include "host/path.h"
 #include "mem/gmem.h"
 #include "mem/usage.h"
+#include "pager/served.h"
 
 #include <pthread.h>
 #include <semaphore.h>
@@ -77,6 +78,7 @@ enum uffd_phase {
  * @handler_ended:	it had before we could watch it: the connection decides
  * @sock:	our end of the connection
  * @smaps:	the handler's smaps_rollup, when it has come
+ * @served:	its figures (served.h), where they have come with that
  * @marks:	it came with the restore: marks are told
  * @lost:	called before whoever waits is let go, once the restore is
  *		over: nobody shall act on what he reads then. The watcher's
@@ -96,6 +98,7 @@ struct uffd {
 	bool handler_ended;
 	struct loop_source sock;
 	int smaps;
+	int served;
 	bool marks;
 	void (*gone)(void *ctx);
 	void (*lost)(void *ctx);
@@ -152,6 +155,10 @@ void uffd_mark(struct uffd *u);
  * Return: 0 and *@usage; -ENOENT: it does not tell; -errno.
  */
 int uffd_usage(struct uffd *u, struct usage *usage) __must_check;
+
+/* What it has done so far. Return: 0 and *@served; -ENOENT: it does not tell;
+ * -errno. */
+int uffd_served(struct uffd *u, struct served *served) __must_check;
 
 /**
  * uffd_unwatch() - no thread watches the handler until uffd_watch_again()

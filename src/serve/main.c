@@ -20,6 +20,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -32,6 +33,7 @@
 /**
  * struct pager_main - the program
  * @socket:	a path; @bound: which file it names since we listen
+ * @told:	the file behind what @serve tells
  * @ready:	in the background: who waits to hear that we listen; else -1
  */
 struct pager_main {
@@ -41,6 +43,7 @@ struct pager_main {
 	const char *socket;
 	struct file_id bound;
 	int listener;
+	int told;
 	int ready;
 };
 
@@ -161,27 +164,46 @@ static int pager_accept(const struct pager_main *m, struct err *err)
 		     : r;
 }
 
-/* What this process takes, for the VM's figures: behind the lock nobody may
- * open that, and nobody else ever. A VM that does not ask leaves it unread, and
- * one without it has no such figures. */
-static void pager_show_usage(int sock)
+/* Room for the figures that the VM may read. Return: 0 or -errno with a
+ * sentence. */
+static int pager_make_room(struct pager_main *m, struct err *err)
 {
-	cleanup_fd int fd =
-		open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
+	void *room = MAP_FAILED;
 
-	if (fd >= 0 && unix_send_fds(sock, "", 1, &fd, 1, MSG_DONTWAIT) < 0)
+	m->told = memfd_create("volt-pager", MFD_CLOEXEC);
+	if (m->told >= 0 && ftruncate(m->told, PAGE_SIZE) == 0)
+		room = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			    m->told, 0);
+	if (room == MAP_FAILED)
+		return err_set(err, -errno, "No memory for figures: %s",
+			       err_name(errno));
+	m->serve.told = room;
+	return 0;
+}
+
+/* What this process takes and does, for the VM's figures: behind the lock
+ * nobody may open that, and nobody else ever. A VM that does not ask leaves it
+ * unread, and one without it has no such figures. */
+static void pager_show(const struct pager_main *m, int sock)
+{
+	cleanup_fd int smaps =
+		open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
+	const int fds[] = {smaps, m->told};
+
+	if (smaps >= 0 &&
+	    unix_send_fds(sock, "", 1, fds, ARRAY_SIZE(fds), MSG_DONTWAIT) < 0)
 		return; /* gone already, as serving it will tell */
 }
 
 static int pager_serve_one(struct pager_main *m, struct err *err)
 {
 	cleanup_fd int sock = pager_accept(m, err);
-	int r = sock < 0 ? sock : 0;
+	int r = sock < 0 ? sock : pager_make_room(m, err);
 
 	fd_close(&m->listener);
 	file_unlink_own(m->socket, m->bound);
 	if (r == 0)
-		pager_show_usage(sock);
+		pager_show(m, sock);
 	if (r == 0)
 		r = serve_lock(err);
 	return r == 0 ? serve_vm(&m->serve, sock, err) : r;
@@ -233,6 +255,7 @@ static int pager_run(struct pager_main *m)
 		pager_tell(&m->serve);
 	fd_close(&m->listener);
 	fd_close(&m->serve.record_fd);
+	fd_close(&m->told);
 	image_fini(&m->serve.image);
 	workset_fini(&m->serve.hot);
 	workset_fini(&m->serve.record);
@@ -325,6 +348,6 @@ int main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (!m || stream_fill_standard() < 0)
 		return 1;
-	m->listener = m->ready = m->serve.record_fd = -1;
+	m->listener = m->told = m->ready = m->serve.record_fd = -1;
 	return pager_main(m, argc, argv);
 }

@@ -28,10 +28,13 @@
  */
 #pragma once
 
+#include "pager/served.h"
 #include "serve/fill.h"
 
 /**
  * struct serve - a snapshot that waits for its VM
+ * @told:	the figures so far (pager/served.h); what others write there
+ *		changes nothing
  * @image:	whole
  * @hot:	what comes first; may be empty
  * @hot_max:	pages of it at most
@@ -42,6 +45,7 @@
  * @hot_ms, @end_ms:	since the connection: the hot run was there; the end
  */
 struct serve {
+	struct served *told;
 	struct image image;
 	struct workset hot;
 	uint64_t hot_max;

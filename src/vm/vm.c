@@ -126,6 +126,13 @@ int vm_pager_usage(struct vm *vm, struct usage *usage)
 	return m ? pager_usage(&m->board.pager, usage) : -ENOENT;
 }
 
+int vm_pager_served(struct vm *vm, struct served *served)
+{
+	struct machine *m = vm->machine;
+
+	return m ? pager_served(&m->board.pager, served) : -ENOENT;
+}
+
 int vm_process_usage(const struct vm *vm, struct usage *usage)
 {
 	return usage_of_process(vm->handover.smaps, usage);

@@ -22,6 +22,7 @@
 #include "kvm/kvm.h"
 #include "mem/usage.h"
 #include "mmds/mmds.h"
+#include "pager/served.h"
 #include "vm/steps.h"
 #include "vm/timeline.h"
 
@@ -169,6 +170,10 @@ int vm_changed(struct vm *vm, struct vm_changed *changed) __must_check;
 /* Of the process that serves the memory. Return: as pager_usage(); -ENOENT
  * before the start, too. */
 int vm_pager_usage(struct vm *vm, struct usage *usage) __must_check;
+
+/* What that process has done so far. Return: as pager_served(); -ENOENT before
+ * the start, too. */
+int vm_pager_served(struct vm *vm, struct served *served) __must_check;
 
 /* Of all of this process. Return: as usage_of_process(). */
 int vm_process_usage(const struct vm *vm, struct usage *usage) __must_check;

@@ -42,9 +42,9 @@ def test_what_is_printed(cli):
         assert (done.returncode, done.stderr) == (0, "")
         head, line = done.stdout.splitlines()
         assert head.split() == ["NAME", "SIZE", "PRIVATE", "SHARED", "SWAPPED",
-                                "PROCESS", "PAGER"]
-        name, *figures, pager = line.split()
-        assert (name, pager) == ("web", "-")
+                                "PROCESS", "PAGER", "WAITED"]
+        name, *figures, pager, waited = line.split()
+        assert (name, pager, waited) == ("web", "-", "-")
         size, private, shared, swapped, process = map(float, figures)
         assert shared == 0 and private + swapped <= process < size
 
@@ -92,4 +92,5 @@ def test_before_the_start(vmm, tmp_path):
     api.wait()
     code, told = api.call("GET", "/volt/memory")
     assert code == 200
-    assert told == {"guest": None, "process": None, "pager": None}
+    assert told == {"guest": None, "process": None, "pager": None,
+                    "served": None}

@@ -124,10 +124,11 @@ def test_a_client_of_the_api(vmm, tmp_path, pager):
 
 
 def test_what_it_takes(vmm, tmp_path, pager):
-    """Told by its VM, in the API and in metrics: nobody else may look."""
+    """And what it did: told by its VM while that runs, in the API and in
+    metrics, since nobody else may look."""
     a_chain(vmm, tmp_path, 1)
     compress(tmp_path / "s0")
-    server = pager(tmp_path / "s0")
+    server = pager("--no-hot", tmp_path / "s0")
     sock, path = tmp_path / "api", tmp_path / "metrics"
     run = vmm.spawn([BUILD / "volt-vmm", "--api-sock", sock, "--metrics-path",
                      path, "--restore", tmp_path / "s0", "--uffd",
@@ -140,11 +141,19 @@ def test_what_it_takes(vmm, tmp_path, pager):
         assert code == 200 and set(told["pager"]) == {
             "private_bytes", "shared_bytes", "swapped_bytes"}
         assert 0 < told["pager"]["private_bytes"] < 64 << 20
+        assert told["served"]["faulted_pages"] >= \
+            told["served"]["faults"] > 0 == told["served"]["hot_pages"]
     api.set("PUT", "/actions", {"action_type": "FlushMetrics"})
     line = json.loads(path.read_text().splitlines()[-1])["volt_memory"]
     assert line["pager_private_bytes"] > 0
+    assert line["pager_faults"] >= told["served"]["faults"]
+    before = told["served"]
+    asked(run, "c 3000 1 1", "wrong 8")
+    after = api.call("GET", "/volt/memory")[1]["served"]
+    assert after["faults"] > before["faults"]
+    assert after["zero_pages"] > before["zero_pages"]
     run.process.kill()
-    server.end()
+    assert server.end()["faults"] == after["faults"]
 
 
 def test_a_working_set(vmm, tmp_path, pager):

@@ -174,8 +174,8 @@ static void test_workset_long_run(void **state)
 	assert_int_equal(runs.nr, 3);
 	for (size_t i = 0; i < runs.nr; i++)
 		assert_true(runs.at[i] == 5 + i * most &&
-			    runs.end[i] ==
-				    (i < 2 ? 5 + (i + 1) * most : 6 + 2 * most));
+			    runs.end[i] == (i < 2 ? 5 + (i + 1) * most
+						  : 6 + 2 * most));
 	workset_fini(&set);
 }
 
