@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vm_state.c - PATCH /vm: pause and resume
+ * vm_state.c - PATCH /vm: pause and resume; GET /volt/vm: has it run?
  */
 #include "api/resource.h"
 
@@ -58,6 +58,16 @@ static int vm_state_patch(struct api_call *call)
 	return 0;
 }
 
+/* Volt's own. Who lets a restored guest run first has to tell it, and who
+ * resumes one that was only paused has not: Firecracker's state is the same of
+ * both. */
+static int vm_waits_get(struct api_call *call)
+{
+	buf_addf(&call->reply->body, "{\"waits\":%s}",
+		 call->api->vm->waits ? "true" : "false");
+	return 0;
+}
+
 static const struct api_route vm_state_routes[] = {
 	{
 		.method = API_PATCH,
@@ -65,6 +75,12 @@ static const struct api_route vm_state_routes[] = {
 		.flags = API_POST,
 		.schema = &api_vm_state_schema,
 		.apply = vm_state_patch,
+	},
+	{
+		.method = API_GET,
+		.path = "volt/vm",
+		.flags = API_BOTH,
+		.apply = vm_waits_get,
 	},
 };
 

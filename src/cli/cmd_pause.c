@@ -3,6 +3,7 @@
  * cmd_pause.c - `volt pause` and `volt resume`
  */
 #include "cli/cli.h"
+#include "cli/resumed.h"
 #include "cli/vmapi.h"
 
 #include "vms/vms_journal.h"
@@ -24,22 +25,37 @@ const struct args_page cmd_resume_page = {
 	.usage = "NAME",
 	.about = "VM NAME, which `volt pause`, `volt snapshot --pause` or "
 		 "`volt restore --paused` has left paused, goes on. Nothing "
-		 "happens to one that runs.\n",
+		 "happens to one that runs. One that was restored hears of it "
+		 "as it would without --paused: its agent sets the clock and "
+		 "runs the hooks of resume.d.\n",
 	.exit = "0 it runs; 1 failed; 64 bad usage.",
 	.nr_words = 1,
 };
 
+/* It came from a snapshot, and hears where it is now that it runs. */
+static void tell_restored(const char *name)
+{
+	char socket[VMAPI_PATH_MAX];
+
+	if (vmapi_socket(name, socket, false, NULL) == 0)
+		resumed_tell_later(name, socket);
+}
+
 static int set_state(const char *name, bool paused, struct err *err)
 {
 	struct api_client api;
+	bool first;
 	int r = vmapi_open(&api, name, err);
 
 	if (r < 0)
 		return r;
 	api.waiting = vmapi_say_waiting;
+	first = !paused && vmapi_waits(&api) > 0;
 	r = vmapi_set_paused(&api, paused, err);
 	if (r == 0)
 		vms_journal_note(paused ? "pause" : "resume", name, -1);
+	if (r == 0 && first)
+		tell_restored(name);
 	api_client_close(&api);
 	return r;
 }

@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/pool.h"
 #include "cli/pool_limit.h"
+#include "cli/resumed.h"
 
 #include "base/fd.h"
 
@@ -26,6 +27,7 @@ struct lease_vm {
 	uint64_t wait_ms;
 	bool has_wait;
 	bool paused;
+	bool agent;
 	uint64_t cid;
 	bool has_cid;
 	struct arg_list disks;
@@ -80,6 +82,10 @@ static const struct arg lease_vm_args[] = {
 	 .has = offsetof(struct lease_vm, has_wait)},
 	{"paused", NULL, "it does not run yet: PATCH /vm lets it",
 	 .kind = ARG_FLAG, LEASE_AT(paused)},
+	{"agent", NULL, "Volt's agent is in the guest (`volt run IMAGE`): it sets "
+	 "the clock, gets random numbers and runs the hooks of resume.d, before "
+	 "this returns", .kind = ARG_FLAG, .needs = "vsock",
+	 .forbids = "paused", LEASE_AT(agent)},
 	POOL_ARG_JSON(struct lease_vm),
 	POOL_ARG_SOCKET(struct lease_vm),
 };
@@ -338,6 +344,23 @@ lease_print(const struct lease_vm *o, struct pool_reply *reply, struct err *err)
 	return 0;
 }
 
+/* Not inlined: a frame of its own. */
+static __attribute__((noinline)) int lease_tell(const struct lease_vm *o,
+						const struct pool_lease *lease,
+						struct err *err)
+{
+	char name[CLI_CLEAN_MAX], why[ERR_TEXT_MAX];
+	int r = resumed_tell(o->vsock, err);
+
+	if (r == 0)
+		return 0;
+	(void)snprintf(why, sizeof(why), "%s", err_for_person(err));
+	return err_set(err, r,
+		       "The VM runs, and its guest was not told: %.200s. `volt "
+		       "pool release %s` ends it",
+		       why, cli_clean(lease->name, name));
+}
+
 /* Not inlined: what it holds and the command line are too much for one frame.
  */
 static __attribute__((noinline)) int lease_go(const struct args_page *page,
@@ -354,6 +377,8 @@ static __attribute__((noinline)) int lease_go(const struct args_page *page,
 		r = pool_ask(&o->asking, &request, &reply, &err);
 	if (r == 0)
 		r = lease_print(o, &reply, &err);
+	if (r == 0 && o->agent)
+		r = lease_tell(o, &reply.answer.lease, &err);
 	pool_reply_free(&reply);
 	schema_free(&pool_request_schema, &request);
 	if (r == 0)

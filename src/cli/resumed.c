@@ -31,18 +31,37 @@ int resumed_fill(struct agent_setup *setup, struct err *err)
 				 err_name(errno));
 }
 
-static bool resumed_tell(const char *path)
+/* Return: 0; -errno with a sentence. @met: there is an agent. */
+static int resumed_say(const char *path, bool *met, struct err *err)
 {
 	struct agent_setup setup = {.name = "", .flags = AGENT_SETUP_RESUMED};
 	struct agent_client client;
-	bool met = agent_client_open(&client, path, AGENT_PORT, RESUMED_TRY_MS,
-				     NULL) == 0;
+	int r = agent_client_open(&client, path, AGENT_PORT, RESUMED_TRY_MS,
+				  err);
 
+	*met = r == 0;
 	client.limit_ms = AGENT_CLIENT_LIMIT_MS;
-	if (met && resumed_fill(&setup, NULL) == 0)
-		(void)!agent_client_setup(&client, &setup, NULL);
+	if (r == 0)
+		r = resumed_fill(&setup, err);
+	if (r == 0)
+		r = agent_client_setup(&client, &setup, err);
 	agent_client_close(&client);
-	return met;
+	return r;
+}
+
+int resumed_tell(const char *path, struct err *err)
+{
+	bool met;
+
+	return resumed_say(path, &met, err);
+}
+
+/* Return: there is an agent, which has heard it or will not. */
+static bool resumed_try(const char *path)
+{
+	bool met;
+
+	return resumed_say(path, &met, NULL) == 0 || met;
 }
 
 /* The VM has to come first; when it has gone again, nobody waits. */
@@ -57,7 +76,7 @@ static void resumed_wait(const char *name, const char *path)
 
 		if (there)
 			api_client_close(&api);
-		if ((there && access(path, F_OK) == 0 && resumed_tell(path)) ||
+		if ((there && access(path, F_OK) == 0 && resumed_try(path)) ||
 		    (seen && !there))
 			return;
 		seen |= there;

@@ -18,6 +18,10 @@
  * a sentence. */
 int resumed_fill(struct agent_setup *setup, struct err *err) __must_check;
 
+/* The same now, of a guest that runs, whose vsock device is at @path. Return:
+ * 0, or -errno with a sentence. */
+int resumed_tell(const char *path, struct err *err) __must_check;
+
 /* Fork who tells the guest of VM @name, when it is there; whose API is at
  * @socket. */
 void resumed_tell_later(const char *name, const char *socket);

@@ -37,8 +37,8 @@ ENDS = [(0, ["true"]), (1, ["false"]), (42, ["sh", "-c", "exit 42"]),
 class Beside:
     """A program beside this one; it is killed if it is still there."""
 
-    def __init__(self, *argv):
-        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE)
+    def __init__(self, *argv, **more):
+        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, **more)
 
     def __enter__(self):
         return self
@@ -443,15 +443,50 @@ def background(box):
         "start", "snapshot", "kill", "stop", "die"], events
     assert volt("rm", "back").returncode == 0
     # The same guest again: it is told, and its hooks run.
-    with subprocess.Popen([box.volt, "restore", "--name", "back", "/tmp/snap"],
-                          stdin=subprocess.PIPE, stdout=subprocess.DEVNULL):
-        end = time.monotonic() + STEP
-        while (said := volt("exec", "back", "cat", "/tmp/hooks").stdout) != \
-                "resumed\nquiesced\nresumed\nresumed\n":
-            assert time.monotonic() < end, said
-            time.sleep(0.2)
+    hooks = "resumed\nquiesced\nresumed\nresumed\n"
+    with restored(box):
+        until(volt, ["exec", "back", "cat", "/tmp/hooks"], hooks)
         assert volt("stop", "back").returncode == 0
     assert not list(Path("/run/volt").glob("back*"))
+    # Paused it hears nothing; who has it run first tells it, and not again.
+    with restored(box, "--paused"):
+        until(volt, ["resume", "back"], "")
+        until(volt, ["exec", "back", "cat", "/tmp/hooks"], hooks)
+        for word in ("pause", "resume"):
+            assert volt(word, "back").returncode == 0
+        assert volt("exec", "back", "cat", "/tmp/hooks").stdout == hooks
+        assert volt("stop", "back").returncode == 0
+    leased(box, volt)
+
+
+def restored(box, *words):
+    return Beside(box.volt, "restore", *words, "--name", "back", "/tmp/snap",
+                  stdin=subprocess.PIPE)
+
+
+def until(volt, words, said):
+    """The command succeeds, and says that."""
+    end = time.monotonic() + STEP
+    while (run := volt(*words)).returncode or run.stdout != said:
+        assert time.monotonic() < end, run
+        time.sleep(0.2)
+
+
+def leased(box, volt):
+    """Out of a pool of that guest: told before the lease is there."""
+    sock = "/tmp/pool.sock"
+    with Beside(Path(box.volt).with_name("volt-pool"), "--socket", sock,
+                "--dir", "/tmp/pool") as daemon:
+        until(volt, ["pool", "create", "--socket", sock, "--size", "1", "web",
+                     "/tmp/snap"], "")
+        run = volt("pool", "lease", "--socket", sock, "--wait",
+                   str(STEP * 1000), "--vsock", "/tmp/web.vsock", "--agent",
+                   "web", "--name", "w1")
+        assert (run.returncode, run.stderr) == (0, ""), run
+        assert volt("pool", "release", "--socket", sock, "w1").returncode == 0
+        assert volt("pool", "rm", "--socket", sock, "web").returncode == 0
+        daemon.process.terminate()
+        assert daemon.process.wait(STEP) == 0
 
 
 def attached(box):

@@ -148,6 +148,15 @@ def test_what_lease_asks_and_tells(pool, tmp_path):
     assert json.loads(said) == LEASE["lease"]
 
 
+def test_a_guest_that_cannot_be_told(pool):
+    """The lease is there all the same: what it is, why not, and the way out."""
+    done = pool.run("lease", "--vsock", "v.sock", "--agent", "web",
+                    answers=[LEASE])
+    assert done.returncode == 1 and "PID 4711" in done.stdout
+    assert "its guest was not told" in done.stderr
+    assert "`volt pool release web-17` ends it" in done.stderr
+
+
 def test_what_limits_a_lease_asks_for(pool):
     asked, _ = pool.asks(
         "lease", "--disk", "root=/a.img", "--disk-limit",
@@ -191,6 +200,8 @@ def test_a_limit_that_makes_no_sense_is_not_asked(pool, flag, text):
     (("lease", "--overlay", "=x", "web"), "--overlay takes ID=DIR, not '=x'"),
     (("lease", "--net", "n0=", "web"), "--net takes ID=TAP[,MAC], not 'n0='"),
     (("lease", "--disk", "r=a", "--disk", "r=b", "web"), "r is given twice"),
+    (("lease", "--agent", "web"), "--vsock"),
+    (("lease", "--agent", "--vsock", "s", "--paused", "web"), "--paused"),
     (("create", "web"), "of which snapshot?"),
     (("ls", ""), "'' cannot name a pool or a lease"),
     (("release", "a/b"), "'a/b' cannot name a pool or a lease"),
