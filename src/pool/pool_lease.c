@@ -184,6 +184,7 @@ static void lend_done(struct pool_member *m)
 		pool_member_end(m);
 	} else {
 		lend_count(&m->pool->counts, us);
+		refill_leased(&m->pool->refill, now_ns());
 	}
 	pool_look(m->pool, false);
 }

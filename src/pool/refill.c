@@ -65,6 +65,15 @@ static uint64_t refill_wanted(const struct pool_create *pool,
 	return want > have ? want - have : 0;
 }
 
+/* A guest has just begun, and more than half of the pool is there. */
+static bool refill_is_quiet(const struct refill *r,
+			    const struct pool_create *pool,
+			    const struct refill_now *now)
+{
+	return now->now_ns < r->quiet_ns && now->waiting == 0 &&
+	       now->ready > pool->size / 2;
+}
+
 static unsigned int refill_ends(const struct pool_create *pool,
 				const struct refill_now *now, bool look)
 {
@@ -97,6 +106,10 @@ struct refill_do refill_decide(const struct refill *r,
 		todo.again_ns = r->pause_ns;
 		return todo;
 	}
+	if (refill_is_quiet(r, pool, now)) {
+		todo.again_ns = r->quiet_ns;
+		return todo;
+	}
 	due = refill_due(r, pool, now);
 	wanted = refill_least(wanted, pool->parallel - now->starting);
 	wanted = refill_least(wanted, refill_room(r, pool, now));
@@ -117,6 +130,11 @@ void refill_started(struct refill *r, const struct pool_create *pool,
 	if (now_ns > burst)
 		r->next_ns = refill_later(r->next_ns, now_ns - burst);
 	r->next_ns += each;
+}
+
+void refill_leased(struct refill *r, uint64_t now_ns)
+{
+	r->quiet_ns = now_ns + REFILL_QUIET_NS;
 }
 
 /* An average in which what is long ago fades. */

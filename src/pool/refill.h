@@ -16,7 +16,9 @@
  *		starting are going to take, stays within the budget
  *   pressure	the host is short of memory: nothing starts
  *   leases	while one is under way nothing starts, unless none is ready:
- *		a start takes the CPU that the lease needs
+ *		a start takes the CPU that the lease needs. Behind it nothing
+ *		starts for REFILL_QUIET_NS, in which its guest begins, unless
+ *		half of the pool is gone
  *   failures	each start that fails in a row doubles the pause before the
  *		next, up to REFILL_PAUSE_MAX_NS
  *
@@ -32,12 +34,14 @@
 
 #define REFILL_PAUSE_NS     50000000u /* behind the first failure */
 #define REFILL_PAUSE_MAX_NS 10000000000ull
+#define REFILL_QUIET_NS     2000000u
 #define REFILL_NEVER        UINT64_MAX
 
 /**
  * struct refill - what a pool remembers of its starts
  * @next_ns:	by rate and CPU share (CLOCK_MONOTONIC)
  * @pause_ns:	until then nothing starts, because starts have failed
+ * @quiet_ns:	until then nothing starts, because a guest has begun
  * @failures:	in a row
  * @cost_ns:	CPU time of a start, an average; 0: not known
  * @cost_kib:	private memory of a ready member, an average; 0: not known
@@ -45,6 +49,7 @@
 struct refill {
 	uint64_t next_ns;
 	uint64_t pause_ns;
+	uint64_t quiet_ns;
 	unsigned int failures;
 	uint64_t cost_ns;
 	uint64_t cost_kib;
@@ -87,6 +92,9 @@ struct refill_do refill_decide(const struct refill *refill,
 /* A start was made. */
 void refill_started(struct refill *refill, const struct pool_create *pool,
 		    uint64_t now_ns);
+
+/* A lease was given. */
+void refill_leased(struct refill *refill, uint64_t now_ns);
 
 /* It came to its end: the member is ready, or was never. */
 void refill_ready(struct refill *refill, uint64_t cpu_ns, uint64_t kib);

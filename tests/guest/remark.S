@@ -2,6 +2,8 @@
 /*
  * remark.S - print a mark once this is a clone, then reset
  *
+ * With REMARK_STAYS (remarkstay.S) it stands still behind the mark.
+ *
  * It remembers the VM generation ID, says that it is ready (a dot), and waits
  * until the ID is another one: the first thing that differs in a VM that was
  * restored. The same bytes in 32-bit and 64-bit mode, as in mark.S.
@@ -23,6 +25,12 @@ pvh_start:
 	out	%al, %dx
 	mov	$'\n', %al
 	out	%al, %dx
+#ifdef REMARK_STAYS
+	cli
+2:	hlt
+#else
 	mov	$0xfe, %al
 	out	%al, $0x64
-2:	jmp	2b
+2:
+#endif
+	jmp	2b

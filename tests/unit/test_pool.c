@@ -296,6 +296,27 @@ static void refill_to_size(void **state)
 	assert_int_equal(refill_decide(&r, &pool, &now, true).end, 0);
 }
 
+/* A guest that has just begun is left the CPU, as long as enough are ready. */
+static void refill_waits_behind_a_lease(void **state)
+{
+	const struct pool_create pool = {.size = 8, .parallel = 2};
+	struct refill r = {0};
+	struct refill_now now = {.now_ns = S_NS, .ready = 7};
+	struct refill_do todo;
+
+	(void)state;
+	refill_leased(&r, S_NS);
+	todo = refill_decide(&r, &pool, &now, false);
+	assert_int_equal(todo.start, 0);
+	assert_true(todo.again_ns == S_NS + REFILL_QUIET_NS);
+	now.ready = 4;
+	assert_int_equal(refill_decide(&r, &pool, &now, false).start, 2);
+	now = (struct refill_now){.now_ns = S_NS, .ready = 7, .waiting = 1};
+	assert_int_equal(refill_decide(&r, &pool, &now, false).start, 2);
+	now = (struct refill_now){.now_ns = todo.again_ns, .ready = 7};
+	assert_int_equal(refill_decide(&r, &pool, &now, false).start, 1);
+}
+
 static void refill_has_a_rate(void **state)
 {
 	const struct pool_create pool = {
@@ -542,6 +563,7 @@ int main(void)
 		cmocka_unit_test(steps_of_a_shell),
 		cmocka_unit_test(faults),
 		cmocka_unit_test(refill_to_size),
+		cmocka_unit_test(refill_waits_behind_a_lease),
 		cmocka_unit_test(refill_has_a_rate),
 		cmocka_unit_test(refill_has_a_share),
 		cmocka_unit_test(refill_keeps_a_budget),
