@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -467,9 +468,11 @@ static void send_term(void *ctx, struct agent_client *client)
 /* Its output stands still, until its complaint has come. */
 static void read_late(int wake, int out, int err)
 {
+	struct pollfd begun = {.fd = out, .events = POLLIN};
 	char bytes[1024];
 
-	(void)usleep(100000); /* let it fill what there is */
+	(void)poll(&begun, 1, -1); /* so it waits for its signal */
+	(void)usleep(100000);      /* let it fill what there is */
 	if (write(wake, "x", 1) != 1 || read(err, bytes, 1) != 1)
 		_exit(1);
 	while (read(out, bytes, sizeof(bytes)) > 0)
