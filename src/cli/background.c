@@ -311,16 +311,18 @@ void background_started(struct background *b)
 	background_serve(b);
 	b->vm.record.started = vms_now_ms();
 	(void)!vms_save(&b->vm, NULL);
+	/* Before anybody hears of it: who asks for events then finds it. */
+	vms_journal_note("start", b->vm.record.name, -1);
 	if (write(b->ready[1], "", 1) != 1) {
 		/* Who asked for it is gone, and was told nothing. The VM ends
 		 * with this process. */
+		vms_journal_note("die", b->vm.record.name, GUEST_EXIT_FAILED);
 		(void)unlink(b->ctl);
 		(void)!vms_remove(&b->vms, &b->vm, NULL);
 		_exit(GUEST_EXIT_FAILED);
 	}
 	fd_close(&b->ready[1]);
 	b->started = true;
-	vms_journal_note("start", b->vm.record.name, -1);
 }
 
 static void background_signalled(struct background *b)

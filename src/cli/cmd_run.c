@@ -234,12 +234,9 @@ static int add_root_words(struct run *run, struct err *err)
 /* The --pmem that is the root: "PATH...,root..."; NULL: none. */
 static const char *run_pmem_root(const struct run *run)
 {
-	for (unsigned int i = 0; i < run->pmems.nr; i++) {
-		const char *at = strstr(run->pmems.text[i], ",root");
-
-		if (at && (at[5] == ',' || !at[5]))
+	for (unsigned int i = 0; i < run->pmems.nr; i++)
+		if (kernel_disk_says(run->pmems.text[i], "root"))
 			return run->pmems.text[i];
-	}
 	return NULL;
 }
 

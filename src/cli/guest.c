@@ -216,6 +216,16 @@ static int guest_drive(struct agent_client *client,
 	return r;
 }
 
+/* What became of the command. Return: an exit code. */
+static int guest_became(int r, const struct agent_exit *how, const char *word,
+			const struct args_page *page, const struct err *err,
+			bool *lost)
+{
+	*lost = r < 0 && r != -EREMOTEIO;
+	return r < 0 ? cli_fail(GUEST_EXIT_FAILED, page, err)
+		     : guest_code(how, word, page);
+}
+
 int guest_exec_by(struct agent_client *client,
 		  const struct guest_options *options, const char **words,
 		  const struct agent_io *io, const struct args_page *page,
@@ -225,9 +235,7 @@ int guest_exec_by(struct agent_client *client,
 	struct err err = {0};
 	int r = guest_drive(client, options, words, io, &how, &err);
 
-	*lost = r < 0 && r != -EREMOTEIO;
-	return r < 0 ? cli_fail(GUEST_EXIT_FAILED, page, &err)
-		     : guest_code(&how, words[0], page);
+	return guest_became(r, &how, words[0], page, &err, lost);
 }
 
 /* This process's own streams and signals; the latter once it has begun. */
@@ -257,9 +265,7 @@ int guest_exec(struct agent_client *client, const struct guest_options *options,
 	io.wake = here.signals;
 	r = guest_drive(client, options, words, &io, &how, &err);
 	guest_end(&here); /* before anything is said: a terminal may be raw */
-	*lost = r < 0 && r != -EREMOTEIO;
-	return r < 0 ? cli_fail(GUEST_EXIT_FAILED, page, &err)
-		     : guest_code(&how, words[0], page);
+	return guest_became(r, &how, words[0], page, &err, lost);
 }
 
 /* ---- a command that runs already ---- */

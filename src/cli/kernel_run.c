@@ -36,15 +36,20 @@ static bool names_root(const char *cmdline)
 /* "PATH[,ro][,id=ID]" */
 static char *path_of_disk(const char *disk, bool *read_only)
 {
-	size_t len = strcspn(disk, ",");
+	*read_only = kernel_disk_says(disk, "ro");
+	return strndup(disk, strcspn(disk, ","));
+}
 
-	*read_only = false;
-	for (const char *at = disk + len; *at == ','; at += strcspn(at, ",")) {
+bool kernel_disk_says(const char *disk, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *at = strchr(disk, ','); at; at = strchr(at, ',')) {
 		at++;
-		if (strncmp(at, "ro", 2) == 0 && (at[2] == ',' || !at[2]))
-			*read_only = true;
+		if (strncmp(at, word, len) == 0 && (at[len] == ',' || !at[len]))
+			return true;
 	}
-	return strndup(disk, len);
+	return false;
 }
 
 static int kernel_run_missing(const struct kernel_found *found,

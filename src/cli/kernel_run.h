@@ -61,3 +61,6 @@ int kernel_choose(const struct kernel_need *need, struct kernel_choice *choice,
 		  struct err *err) __must_check;
 
 void kernel_choice_free(struct kernel_choice *choice);
+
+/* Is @word one of those that follow the path in a --disk or --pmem? */
+bool kernel_disk_says(const char *disk, const char *word);
