@@ -78,6 +78,7 @@ void gate_link_answer(struct gate_link *link, int status, bool deprecated,
 	};
 
 	link->in_progress = false;
+	link->nr_ahead = 0;
 	wire_join_reset(&link->request);
 	link->answer = *body;
 	*body = (struct buf){0};
@@ -223,7 +224,7 @@ static bool is_reply(const struct gate_link *link)
 	const struct wire_message *m = &link->in.m;
 
 	return (m->kind == WIRE_DESCRIPTOR || m->kind == WIRE_DONE) &&
-	       m->serial == link->calls;
+	       m->serial == link->awaited;
 }
 
 /* Return: 0 when link->in is the reply. */
@@ -278,13 +279,55 @@ int gate_link_tell(struct gate_link *link, enum wire_kind kind, uint32_t value,
 	return send_within(link, &m, tail, len, end_of(link, kind, value));
 }
 
-static int link_call(struct gate_link *link, const struct wire_message *m,
+void gate_link_ahead(struct gate_link *link, const uint32_t *values,
+		     unsigned int nr)
+{
+	link->nr_ahead = 0;
+	for (unsigned int i = 0; i < nr && i < GATE_AHEAD_MAX; i++) {
+		const struct wire_message m = {
+			.kind = WIRE_NEED,
+			.serial = link->calls + 1,
+			.value = values[i],
+		};
+
+		/* It is a hint: what has no room is asked for in its turn. */
+		if (wire_send(link->src.fd, &m, NULL, 0, NULL, 0) < 0)
+			return;
+		link->calls++;
+		link->ahead[link->nr_ahead++] = (struct gate_ahead){
+			.value = m.value,
+			.serial = m.serial,
+		};
+	}
+}
+
+/* Was this one sent ahead? Then @m gets its number. */
+static bool link_was_ahead(struct gate_link *link, struct wire_message *m)
+{
+	if (link->nr_ahead == 0 || m->kind != WIRE_NEED ||
+	    m->value != link->ahead[0].value) {
+		link->nr_ahead = 0;
+		return false;
+	}
+	m->serial = link->ahead[0].serial;
+	link->nr_ahead--;
+	memmove(link->ahead, link->ahead + 1,
+		link->nr_ahead * sizeof(link->ahead[0]));
+	return true;
+}
+
+static int link_call(struct gate_link *link, struct wire_message *m,
 		     const void *tail, size_t len)
 {
 	uint64_t begin_ns = now_ns();
 	uint64_t end_ns = end_of(link, m->kind, m->value);
-	int r = send_within(link, m, tail, len, end_ns);
+	int r = 0;
 
+	if (!link_was_ahead(link, m)) {
+		m->serial = ++link->calls;
+		r = send_within(link, m, tail, len, end_ns);
+	}
+	link->awaited = m->serial;
 	if (r == 0) {
 		link->calling = true;
 		r = await_reply(link, end_ns);
@@ -305,11 +348,7 @@ int gate_link_call(struct gate_link *link, enum wire_kind kind, uint32_t value,
 		   const void *tail, size_t len, struct wire_in **reply,
 		   struct err *err)
 {
-	const struct wire_message m = {
-		.kind = kind,
-		.serial = ++link->calls,
-		.value = value,
-	};
+	struct wire_message m = {.kind = kind, .value = value};
 	int r = link->gone ? -EPIPE : link_call(link, &m, tail, len);
 
 	if (r < 0)

@@ -8,7 +8,9 @@
  * everything; the loop brings it requests, and takes its answers away as far as
  * the gate reads them. Nothing here waits for the gate, but gate_link_call(): a
  * handler that needs a descriptor stands still until the gate has opened it, as
- * long as GATE_CALL_MS. So a gate that is stopped or slow costs who asks it,
+ * long as GATE_CALL_MS. Who knows what it will ask for says so ahead
+ * (gate_link_ahead()): the gate opens one while the other is being read. So a
+ * gate that is stopped or slow costs who asks it,
  * and the guest no more than that; one that is gone ends the VM.
  *
  * Context: the VMM thread.
@@ -70,6 +72,16 @@ struct gate_counters {
 /* Group `volt_gate`, of struct gate_counters. */
 extern const struct metric_group gate_metric_group;
 
+#define GATE_AHEAD_MAX 8u
+
+/**
+ * struct gate_ahead - a NEED that was sent, and that nobody waits for yet
+ */
+struct gate_ahead {
+	uint32_t value;
+	uint32_t serial;
+};
+
 /**
  * struct gate_link - to the gate
  * @pid:	of the gate
@@ -77,6 +89,8 @@ extern const struct metric_group gate_metric_group;
  * @answer:	owned, while @out sends it
  * @call_ms:	GATE_CALL_MS, but for tests
  * @calls:	how many were made: the number of the last one
+ * @awaited:	the number of the one that is being made
+ * @ahead:	@nr_ahead of them, in the order in which they were sent
  * @calling:	one is being made
  * @held:	@request came meanwhile, and waits for the loop
  */
@@ -92,6 +106,9 @@ struct gate_link {
 	struct buf answer;
 	struct wire_text out;
 	uint32_t calls;
+	uint32_t awaited;
+	struct gate_ahead ahead[GATE_AHEAD_MAX];
+	unsigned int nr_ahead;
 	bool in_progress;
 	bool calling;
 	bool held;
@@ -136,6 +153,16 @@ int gate_link_tell(struct gate_link *link, enum wire_kind kind, uint32_t value,
 int gate_link_call(struct gate_link *link, enum wire_kind kind, uint32_t value,
 		   const void *tail, size_t len, struct wire_in **reply,
 		   struct err *err) __must_check;
+
+/**
+ * gate_link_ahead() - calls of kind WIRE_NEED that will be made, in this order
+ * @values:	@nr of them; those beyond GATE_AHEAD_MAX are not sent ahead
+ *
+ * A call of another value forgets what was sent ahead: what comes for it is
+ * closed.
+ */
+void gate_link_ahead(struct gate_link *link, const uint32_t *values,
+		     unsigned int nr);
 
 /* Return: 0, and the answer comes; -EAGAIN: try again later; -errno. */
 int gate_link_dial(struct gate_link *link, uint32_t port) __must_check;

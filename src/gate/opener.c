@@ -47,6 +47,20 @@ static int open_as_allowed(const struct path_opener *opener,
 	return path_say(want->role, want->path, -EACCES, "", err);
 }
 
+static void expect(const struct path_opener *opener,
+		   const struct path_want *wants, unsigned int nr)
+{
+	const struct gate_opener *o = opener->ctx;
+	uint32_t values[GATE_AHEAD_MAX];
+	unsigned int i;
+
+	if (!o->locked || !o->link->in_progress)
+		return;
+	for (i = 0; i < nr && i < GATE_AHEAD_MAX; i++)
+		values[i] = need_value(&wants[i]);
+	gate_link_ahead(o->link, values, i);
+}
+
 /* Once the guest runs neither half may look into other processes. */
 static void holder(const struct path_opener *opener, int fd, char *text,
 		   size_t size)
@@ -62,6 +76,7 @@ void gate_opener_init(struct gate_opener *opener, struct gate_link *link)
 	static const struct path_ops ops = {
 		.open = open_as_allowed,
 		.holder = holder,
+		.expect = expect,
 	};
 
 	*opener = (struct gate_opener){

@@ -115,6 +115,8 @@ struct path_opener;
  *		role's sentence (path_say()). Context: the VMM thread
  * @holder:	who has a lock on @fd, which was the last to be opened, as
  *		holder_of_lock() tells; NULL: open() finds it in /proc
+ * @expect:	what will be opened next, in this order, if nothing goes wrong;
+ *		NULL: it is not worth knowing
  * @no_links:	open() follows no symbolic link, nor does who makes names in a
  *		directory that it gave
  */
@@ -123,6 +125,8 @@ struct path_ops {
 		    const struct path_want *want, struct err *err);
 	void (*holder)(const struct path_opener *opener, int fd, char *text,
 		       size_t size);
+	void (*expect)(const struct path_opener *opener,
+		       const struct path_want *wants, unsigned int nr);
 	bool no_links;
 };
 
@@ -159,6 +163,15 @@ static inline __must_check int path_open(const struct path_opener *opener,
 					 struct err *err)
 {
 	return path_open_nth(opener, role, path, 0, err);
+}
+
+/* A hint: @nr files whose paths need not be known yet are opened next, in this
+ * order. Whoever opens something else instead loses nothing but time. */
+static inline void path_expect(const struct path_opener *opener,
+			       const struct path_want *wants, unsigned int nr)
+{
+	if (opener->ops->expect)
+		opener->ops->expect(opener, wants, nr);
 }
 
 /**

@@ -131,12 +131,26 @@ static int decode_failed(const char *path, int rc, struct err *err)
 	return rc;
 }
 
+/* As find_once() and who maps the memory behind it (hot.h) open them. */
+static const struct path_want find_opens[] = {
+	{.role = PATH_STATE},
+	{.role = PATH_MEMORY, .index = 1},
+	{.role = PATH_MEMORY},
+	{.role = PATH_STATE},
+	{.role = PATH_MEMORY, .index = 2},
+};
+
 /* One look at both files. */
 static int find_once(struct snapshot_reader *r,
 		     const struct snapshot_paths *paths, bool memory,
 		     struct snapshot *s, struct err *err)
 {
-	int rc = find_read_state(r, snapshot_opener(paths), paths->state, err);
+	int rc;
+
+	if (memory)
+		path_expect(snapshot_opener(paths), find_opens,
+			    ARRAY_SIZE(find_opens));
+	rc = find_read_state(r, snapshot_opener(paths), paths->state, err);
 
 	if (rc < 0)
 		return rc;

@@ -208,6 +208,72 @@ static void a_gate_that_does_not_answer(void **state)
 	assert_int_equal(metric_read(&c->open_fails), 1);
 }
 
+/* Return: how often the gate was asked for something since. */
+static unsigned int asked(const struct world *w)
+{
+	struct wire_in *in = calloc(1, sizeof(*in));
+	unsigned int nr = 0;
+
+	assert_non_null(in);
+	while (wire_recv(w->gate, WIRE_GUEST, in) == 0) {
+		assert_int_equal(in->m.kind, WIRE_NEED);
+		nr++;
+	}
+	free(in);
+	return nr;
+}
+
+static int need(struct world *w, uint32_t value)
+{
+	struct wire_in *reply;
+	struct err err;
+
+	return gate_link_call(&w->link, WIRE_NEED, value, NULL, 0, &reply,
+			      &err);
+}
+
+/* What was sent ahead is not sent again. Who then asks for something else gets
+ * that, and not what comes for the rest. */
+static void what_is_sent_ahead(void **state)
+{
+	static const uint32_t values[] = {5, 6, 7, 8};
+	struct world *w = *state;
+
+	gate_link_ahead(&w->link, values, ARRAY_SIZE(values));
+	assert_int_equal(asked(w), ARRAY_SIZE(values));
+	answer(w, WIRE_DESCRIPTOR, 1, 0);
+	answer(w, WIRE_DESCRIPTOR, 2, -EACCES);
+	assert_int_equal(need(w, 5), 0);
+	assert_int_equal(need(w, 6), -EACCES);
+	assert_int_equal(asked(w), 0);
+	answer(w, WIRE_DESCRIPTOR, 3, 0);
+	answer(w, WIRE_DESCRIPTOR, 4, 0);
+	answer(w, WIRE_DESCRIPTOR, 5, -EIO);
+	assert_int_equal(need(w, 8), -EIO);
+	assert_int_equal(asked(w), 1);
+	answer(w, WIRE_DESCRIPTOR, 6, 0);
+	assert_int_equal(need(w, 8), 0);
+	assert_int_equal(asked(w), 1);
+	assert_int_equal(metric_read(&w->link.counters.opens_count), 2);
+}
+
+/* More than there is room for: they are asked for in their turn. */
+static void too_much_is_sent_ahead(void **state)
+{
+	uint32_t values[GATE_AHEAD_MAX + 1];
+	struct world *w = *state;
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(values); i++) {
+		values[i] = i;
+		answer(w, WIRE_DESCRIPTOR, i + 1, 0);
+	}
+	gate_link_ahead(&w->link, values, ARRAY_SIZE(values));
+	assert_int_equal(asked(w), GATE_AHEAD_MAX);
+	for (uint32_t i = 0; i < ARRAY_SIZE(values); i++)
+		assert_int_equal(need(w, i), 0);
+	assert_int_equal(asked(w), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +287,10 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(a_gate_that_does_not_answer,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_sent_ahead, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(too_much_is_sent_ahead, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
