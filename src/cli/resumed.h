@@ -2,8 +2,8 @@
 /*
  * resumed.h - a guest that was restored is told so
  *
- * By `volt restore`; where that left it paused, by `volt resume`; in a lease, by
- * `volt pool lease --agent`, which waits for it.
+ * By `volt restore`; where that left it paused, by `volt resume`; in a lease,
+ * by `volt pool lease --agent`, which waits for it.
  *
  * The VM is volt-vmm itself, which this process becomes; so a process of its
  * own waits for the guest's agent, at the socket where `volt exec NAME` would
