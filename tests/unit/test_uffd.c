@@ -453,6 +453,52 @@ static void test_what_a_handler_takes(void **state)
 	(void)close(ends[1]);
 }
 
+/* Figures in @fd, and none where that is -1. Return: of uffd_served(). */
+static int figures_of(int fd, struct served *served)
+{
+	const int fds[] = {open("/proc/self/smaps_rollup", O_RDONLY), fd};
+	struct uffd u;
+	int pair[2], r;
+
+	assert_true(fds[0] >= 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	uffd_init(&u);
+	u.sock.fd = pair[0];
+	assert_int_equal(uffd_served(&u, served), -ENOENT);
+	assert_int_equal(unix_send_fds(pair[1], "", 1, fds, 1 + (fd >= 0), 0),
+			 1);
+	r = uffd_served(&u, served);
+	uffd_fini(&u);
+	(void)close(pair[1]);
+	(void)close(fds[0]);
+	return r;
+}
+
+/* They are shown as they stand there, and taken from nothing else. */
+static void test_what_a_handler_did(void **state)
+{
+	struct served told = {.magic = SERVED_MAGIC, .faults = 7}, got;
+	int fd = memfd_create("figures", MFD_CLOEXEC), ends[2];
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(figures_of(-1, &got), -ENOENT);
+	assert_int_equal(figures_of(ends[0], &got), -ESPIPE);
+	assert_int_equal(pwrite(fd, &told, sizeof(told) - 1, 0),
+			 sizeof(told) - 1);
+	assert_int_equal(figures_of(fd, &got), -ENODATA);
+	assert_int_equal(pwrite(fd, &told, sizeof(told), 0), sizeof(told));
+	assert_int_equal(figures_of(fd, &got), 0);
+	assert_memory_equal(&got, &told, sizeof(told));
+	told.magic++;
+	assert_int_equal(pwrite(fd, &told, sizeof(told), 0), sizeof(told));
+	assert_int_equal(figures_of(fd, &got), -ENOENT);
+	(void)close(fd);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+}
+
 static void test_nobody_listens(void **state)
 {
 	struct err err;
@@ -476,6 +522,7 @@ int main(void)
 		cmocka_unit_test(test_death_gives_no_zeros),
 		cmocka_unit_test(test_free_lets_go),
 		cmocka_unit_test(test_what_a_handler_takes),
+		cmocka_unit_test(test_what_a_handler_did),
 		cmocka_unit_test(test_nobody_listens),
 	};
 	char folder[] = "/tmp/volt-uffd-XXXXXX";
