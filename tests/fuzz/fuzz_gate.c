@@ -23,6 +23,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../unit/folder.h"
+
 #include "base/fd.h"
 #include "gate/gate_priv.h"
 #include "host/unix.h"
@@ -56,9 +58,8 @@ static void leave_folder(void)
 {
 	char path[64];
 
-	(void)unlink(DISK);
 	if (getcwd(path, sizeof(path)))
-		(void)rmdir(path);
+		(void)folder_remove(path);
 }
 
 /* All files are in a folder of our own. */

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "folder.h"
 #include "unit.h"
 
 #include "base/fd.h"
@@ -61,10 +62,8 @@ static inline int tear_down(void **state)
 {
 	struct world *w = *state;
 
-	(void)count(w, true);
-	(void)rmdir(w->dir);
 	snapshot_paths_free(&w->paths);
-	return 0;
+	return folder_remove(w->dir);
 }
 
 static inline struct snapshot *sample(uint64_t id)
