@@ -50,7 +50,7 @@ static int set_state(const char *name, bool paused, struct err *err)
 	if (r < 0)
 		return r;
 	api.waiting = vmapi_say_waiting;
-	first = !paused && vmapi_waits(&api) > 0;
+	first = !paused && vmapi_waits(&api);
 	r = vmapi_set_paused(&api, paused, err);
 	if (r == 0)
 		vms_journal_note(paused ? "pause" : "resume", name, -1);

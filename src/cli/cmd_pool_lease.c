@@ -350,7 +350,8 @@ static __attribute__((noinline)) int lease_tell(const struct lease_vm *o,
 						struct err *err)
 {
 	char name[CLI_CLEAN_MAX], why[ERR_TEXT_MAX];
-	int r = resumed_tell(o->vsock, err);
+	bool met;
+	int r = resumed_tell(o->vsock, &met, err);
 
 	if (r == 0)
 		return 0;

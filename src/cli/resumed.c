@@ -31,8 +31,7 @@ int resumed_fill(struct agent_setup *setup, struct err *err)
 				 err_name(errno));
 }
 
-/* Return: 0; -errno with a sentence. @met: there is an agent. */
-static int resumed_say(const char *path, bool *met, struct err *err)
+int resumed_tell(const char *path, bool *met, struct err *err)
 {
 	struct agent_setup setup = {.name = "", .flags = AGENT_SETUP_RESUMED};
 	struct agent_client client;
@@ -49,21 +48,6 @@ static int resumed_say(const char *path, bool *met, struct err *err)
 	return r;
 }
 
-int resumed_tell(const char *path, struct err *err)
-{
-	bool met;
-
-	return resumed_say(path, &met, err);
-}
-
-/* Return: there is an agent, which has heard it or will not. */
-static bool resumed_try(const char *path)
-{
-	bool met;
-
-	return resumed_say(path, &met, NULL) == 0 || met;
-}
-
 /* The VM has to come first; when it has gone again, nobody waits. */
 static void resumed_wait(const char *name, const char *path)
 {
@@ -73,11 +57,13 @@ static void resumed_wait(const char *name, const char *path)
 	for (int ms = 0; ms < RESUMED_MS; ms += RESUMED_STEP_MS) {
 		struct api_client api;
 		const bool there = vmapi_open(&api, name, NULL) == 0;
+		bool met = false;
 
 		if (there)
 			api_client_close(&api);
-		if ((there && access(path, F_OK) == 0 && resumed_try(path)) ||
-		    (seen && !there))
+		if (there && access(path, F_OK) == 0)
+			(void)!resumed_tell(path, &met, NULL);
+		if (met || (seen && !there))
 			return;
 		seen |= there;
 		(void)nanosleep(&step, NULL);

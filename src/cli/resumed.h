@@ -21,9 +21,9 @@
  * a sentence. */
 int resumed_fill(struct agent_setup *setup, struct err *err) __must_check;
 
-/* The same now, of a guest that runs, whose vsock device is at @path. Return:
- * 0, or -errno with a sentence. */
-int resumed_tell(const char *path, struct err *err) __must_check;
+/* Tell a guest that runs, whose vsock device is at @path; @met: it has an
+ * agent. Return: 0, or -errno with a sentence. */
+int resumed_tell(const char *path, bool *met, struct err *err) __must_check;
 
 /* Fork who tells the guest of VM @name, when it is there; whose API is at
  * @socket. */

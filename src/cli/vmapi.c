@@ -277,13 +277,13 @@ int vmapi_is_paused(struct api_client *api, struct err *err)
 	return r;
 }
 
-int vmapi_waits(struct api_client *api)
+bool vmapi_waits(struct api_client *api)
 {
 	json_t *answer = NULL;
-	int waits;
+	bool waits;
 
 	if (vmapi_call(api, "GET", "/volt/vm", NULL, &answer, NULL) < 0)
-		return 0;
+		return false;
 	waits = json_is_true(json_object_get(answer, "waits"));
 	json_decref(answer);
 	return waits;

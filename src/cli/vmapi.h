@@ -74,9 +74,8 @@ int vmapi_set_paused(struct api_client *api, bool paused,
 /* Is it paused? Return: 1, 0, or as vmapi_call() with a sentence. */
 int vmapi_is_paused(struct api_client *api, struct err *err) __must_check;
 
-/* Was it restored, and has not run since? Of an older volt-vmm: no. Return: 1
- * or 0. */
-int vmapi_waits(struct api_client *api);
+/* Was it restored, and has not run since? Of an older volt-vmm: no. */
+bool vmapi_waits(struct api_client *api);
 
 /**
  * vmapi_call() - one request

@@ -10,8 +10,8 @@
  * handler that needs a descriptor stands still until the gate has opened it, as
  * long as GATE_CALL_MS. Who knows what it will ask for says so ahead
  * (gate_link_ahead()): the gate opens one while the other is being read. So a
- * gate that is stopped or slow costs who asks it,
- * and the guest no more than that; one that is gone ends the VM.
+ * gate that is stopped or slow costs who asks it, and the guest no more than
+ * that; one that is gone ends the VM.
  *
  * Context: the VMM thread.
  */

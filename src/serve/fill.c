@@ -41,7 +41,12 @@ static size_t fill_set_bytes(const struct fill *f)
 int fill_init(struct fill *f, int uffd, const struct image *image,
 	      const struct regions *regions)
 {
-	*f = (struct fill){.uffd = uffd, .image = image, .regions = regions};
+	*f = (struct fill){
+		.uffd = uffd,
+		.image = image,
+		.regions = regions,
+		.stats = {.magic = SERVED_MAGIC},
+	};
 	f->room = malloc(FILL_MAX);
 	f->placed = pages_new(fill_set_bytes(f), 0);
 	f->gone = pages_new(fill_set_bytes(f), 0);

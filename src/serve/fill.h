@@ -30,29 +30,15 @@
 
 #include "image/image.h"
 #include "image/workset.h"
+#include "pager/served.h"
 #include "serve/regions.h"
-
-/**
- * struct fill_stats - what was done
- * @faults:	pages that somebody waited for
- * @faulted:	... that came from the image, with what was around them
- * @hot:	pages that were there before anybody waited
- * @zero:	of all pages that were put in place, those that are zero
- * @removed:	pages that the VM gave back
- */
-struct fill_stats {
-	uint64_t faults;
-	uint64_t faulted;
-	uint64_t hot;
-	uint64_t zero;
-	uint64_t removed;
-};
 
 /**
  * struct fill - of one VM
  * @uffd:	non-blocking; borrowed
  * @record:	where pages that were waited for are noted, or NULL. They come
  *		alone then. NULL again when it has @record_max of them
+ * @stats:	what was done; all but @hot_ms is kept here
  * @room:	for pages on their way
  * @placed, @gone:	a bit for each page of the image
  * @wait:	addresses that are waited for, @nr_wait of them
@@ -63,7 +49,7 @@ struct fill {
 	const struct regions *regions;
 	struct workset *record;
 	uint64_t record_max;
-	struct fill_stats stats;
+	struct served stats;
 	uint8_t *room;
 	uint64_t *placed;
 	uint64_t *gone;

@@ -211,7 +211,7 @@ static int pager_serve_one(struct pager_main *m, struct err *err)
 
 static void pager_tell(const struct serve *s)
 {
-	const struct fill_stats *f = &s->stats;
+	const struct served *f = &s->stats;
 
 	(void)fprintf(
 		stderr,
@@ -219,7 +219,7 @@ static void pager_tell(const struct serve *s)
 		"\"hot_pages\":%llu,\"hot_ms\":%llu,\"zero_pages\":%llu,"
 		"\"removed_pages\":%llu,\"ms\":%llu}\n",
 		(unsigned long long)f->faults, (unsigned long long)f->faulted,
-		(unsigned long long)f->hot, (unsigned long long)s->hot_ms,
+		(unsigned long long)f->hot, (unsigned long long)f->hot_ms,
 		(unsigned long long)f->zero, (unsigned long long)f->removed,
 		(unsigned long long)s->end_ms);
 }

@@ -101,20 +101,6 @@ static void serve_hear(struct fill *f, int sock)
 		f->record = NULL;
 }
 
-/* So far; @told is in the VM's hands as well. */
-static void serve_tell(const struct serve *s, const struct fill *f)
-{
-	*s->told = (struct served){
-		.magic = SERVED_MAGIC,
-		.faults = f->stats.faults,
-		.faulted = f->stats.faulted,
-		.hot = f->stats.hot,
-		.hot_ms = s->hot_ms,
-		.zero = f->stats.zero,
-		.removed = f->stats.removed,
-	};
-}
-
 static int serve_loop(struct serve *s, struct fill *f, int sock, uint64_t begun,
 		      struct err *err)
 {
@@ -144,7 +130,7 @@ static int serve_loop(struct serve *s, struct fill *f, int sock, uint64_t begun,
 				       "userfaultfd");
 		if (p[0].revents)
 			r = fill_serve(f, err);
-		serve_tell(s, f);
+		*s->told = f->stats;
 		if (p[1].revents & POLLIN)
 			serve_hear(f, sock);
 	}
@@ -162,10 +148,10 @@ static int serve_pages(struct serve *s, struct fill *f, int sock,
 		f->record = &s->record;
 	else
 		r = fill_hot(f, &s->hot, s->hot_max, err);
-	s->hot_ms = (now_ns() - begun) / SERVE_MS;
+	f->stats.hot_ms = (now_ns() - begun) / SERVE_MS;
 	if (r == 0)
 		r = fill_serve(f, err);
-	serve_tell(s, f);
+	*s->told = f->stats;
 	if (r == 0)
 		r = serve_loop(s, f, sock, begun, err);
 	if (r == -ESRCH)

@@ -28,7 +28,6 @@
  */
 #pragma once
 
-#include "pager/served.h"
 #include "serve/fill.h"
 
 /**
@@ -42,7 +41,7 @@
  * @record_ms:	0: no such end
  * @record_max:	pages of it at most
  * @stats:	of what was done
- * @hot_ms, @end_ms:	since the connection: the hot run was there; the end
+ * @end_ms:	the end, since the connection
  */
 struct serve {
 	struct served *told;
@@ -54,8 +53,7 @@ struct serve {
 	const char *record_path;
 	uint64_t record_ms;
 	uint64_t record_max;
-	struct fill_stats stats;
-	uint64_t hot_ms;
+	struct served stats;
 	uint64_t end_ms;
 };
 

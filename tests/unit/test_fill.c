@@ -24,9 +24,9 @@
 #endif
 
 /**
- * struct served - memory that a pager fills
+ * struct filled - memory that a pager fills
  */
-struct served {
+struct filled {
 	uint8_t *mem;
 	int uffd;
 	struct image image;
@@ -34,14 +34,14 @@ struct served {
 	struct fill fill;
 };
 
-static void make(struct served *s)
+static void make(struct filled *s)
 {
 	struct uffdio_api api = {.api = UFFD_API};
 	struct uffdio_register reg = {.mode = UFFDIO_REGISTER_MODE_MISSING};
 	int file = new_file(BYTES);
 	struct err err = {0};
 
-	*s = (struct served){0};
+	*s = (struct filled){0};
 	for (uint64_t i = 0; i < PAGES; i++)
 		put(file, i, (uint8_t)(i + 1));
 	s->mem = mmap(NULL, BYTES, PROT_READ | PROT_WRITE,
@@ -65,7 +65,7 @@ static void make(struct served *s)
 			 0);
 }
 
-static void unmake(struct served *s)
+static void unmake(struct filled *s)
 {
 	fill_fini(&s->fill);
 	image_fini(&s->image);
@@ -75,7 +75,7 @@ static void unmake(struct served *s)
 
 /* From now on each read of the file fails with EIO: as one of memory does
  * where a process has none. */
-static void break_disk(struct served *s)
+static void break_disk(struct filled *s)
 {
 	int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
 
@@ -84,7 +84,7 @@ static void break_disk(struct served *s)
 	s->image.layer[0].fd = fd;
 }
 
-static unsigned int nr_there(const struct served *s)
+static unsigned int nr_there(const struct filled *s)
 {
 	unsigned char there[PAGES];
 	unsigned int nr = 0;
@@ -95,7 +95,7 @@ static unsigned int nr_there(const struct served *s)
 	return nr;
 }
 
-static void check_failed(const struct served *s, int r, const struct err *err)
+static void check_failed(const struct filled *s, int r, const struct err *err)
 {
 	assert_int_equal(r, -EIO);
 	assert_non_null(strstr(err->text, "memory.snap: Input/output error"));
@@ -107,7 +107,7 @@ static void the_hot_run(void **state)
 {
 	struct workset hot = {0};
 	struct err err = {0};
-	struct served s;
+	struct filled s;
 
 	(void)state;
 	assert_int_equal(workset_add(&hot, 3), 0);
@@ -134,7 +134,7 @@ static void a_page_that_is_waited_for(void **state)
 {
 	struct uffdio_range all = {.len = BYTES};
 	struct err err = {0};
-	struct served s;
+	struct filled s;
 	pthread_t toucher;
 	void *found;
 	int r = 0;
