@@ -5,16 +5,17 @@
  * The call of the table's first row is looked for first: the kernel remembers
  * which calls pass whatever their arguments are, but KVM_RUN is an ioctl, and
  * the guest waits for it. All others are found by halving, because when it
- * loads a filter the kernel tries it with every number there is. A call's block
- * is
+ * loads a filter the kernel tries it with every number there is. Calls whose
+ * arguments do not matter are compared with, one instruction each; the block of
+ * another one is
  *
- *	jeq #nr, 1, 0
- *	ja  next block
- *	ld  argument; test; ja next row, unless it passes   (each test)
+ *	jeq #nr, 0, next block
+ *	ld  argument; test: next row, unless it passes      (each test)
  *	ret ALLOW                                           (each row)
  *	ret TRAP                                            (no row passed)
  *
- * and shorter where rows only compare one argument with values.
+ * and shorter where rows only compare one argument with values. Short is soon
+ * loaded: every thread of every VM waits for that.
  */
 #include "sandbox/calls.h"
 
@@ -57,42 +58,42 @@ static void compile_load(struct program *p, size_t offset)
 	(void)compile_put(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
 }
 
-/* A jump whose target is not there yet; land() it. */
-static unsigned int jump(struct program *p)
+/* The test at @from goes on here when it says @when, else behind itself: its
+ * reach is a byte, which half of a program fits into. */
+static void land(struct program *p, unsigned int from, bool when)
 {
-	return compile_put(p, BPF_JMP | BPF_JA, 0, 0, 0);
+	unsigned int far = p->nr - from - 1;
+
+	p->full |= far > UINT8_MAX;
+	if (when)
+		p->out[from].jt = (uint8_t)far;
+	else
+		p->out[from].jf = (uint8_t)far;
 }
 
-static void land(struct program *p, unsigned int from)
-{
-	p->out[from].k = p->nr - from - 1;
-}
-
-/* Return: the jump that is taken when the test fails. */
+/* Return: the test, to land() where it fails. */
 static unsigned int put_test(struct program *p, const struct sandbox_test *t)
 {
+	bool is = t->op == SANDBOX_IS;
+
 	compile_load(p, offsetof(struct seccomp_data, args) +
 				t->arg * sizeof(uint64_t));
-	if (t->op == SANDBOX_IS)
-		(void)compile_put(p, BPF_JMP | BPF_JEQ | BPF_K, t->value, 1, 0);
-	else
-		(void)compile_put(p, BPF_JMP | BPF_JSET | BPF_K, t->value, 0,
-				  1);
-	return jump(p);
+	return compile_put(p, BPF_JMP | BPF_K | (is ? BPF_JEQ : BPF_JSET),
+			   t->value, 0, 0);
 }
 
 static void compile_put_row(struct program *p, const struct sandbox_call *row)
 {
-	unsigned int failed[SANDBOX_TESTS_MAX];
+	unsigned int tests[SANDBOX_TESTS_MAX];
 	unsigned int nr = 0;
 
 	while (nr < SANDBOX_TESTS_MAX && row->test[nr].op != SANDBOX_NO_TEST) {
-		failed[nr] = put_test(p, &row->test[nr]);
+		tests[nr] = put_test(p, &row->test[nr]);
 		nr++;
 	}
 	put_return(p, SECCOMP_RET_ALLOW);
-	while (nr > 0)
-		land(p, failed[--nr]);
+	while (nr-- > 0)
+		land(p, tests[nr], row->test[nr].op != SANDBOX_IS);
 }
 
 static bool is_for(const struct sandbox_call *c, unsigned int threads,
@@ -154,10 +155,9 @@ static void put_call(struct program *p, const struct sandbox_call *first,
 {
 	const struct sandbox_call *end = sandbox_calls + sandbox_nr_calls;
 	const struct sandbox_call *c = first;
-	unsigned int skip;
+	unsigned int is_it =
+		compile_put(p, BPF_JMP | BPF_JEQ | BPF_K, first->nr, 0, 0);
 
-	(void)compile_put(p, BPF_JMP | BPF_JEQ | BPF_K, first->nr, 1, 0);
-	skip = jump(p);
 	while (c < end) {
 		if (c->nr != first->nr || !is_for(c, on, build)) {
 			c++;
@@ -172,7 +172,7 @@ static void put_call(struct program *p, const struct sandbox_call *first,
 	}
 	if (c == end)
 		put_return(p, otherwise);
-	land(p, skip);
+	land(p, is_it, false);
 }
 
 /* ---- which call is it ---- */
@@ -242,38 +242,53 @@ static size_t list_known(const struct tree *t, struct known known[KNOWN_MAX])
 	return nr;
 }
 
-static bool kills(const struct known *one)
+/* Does its number alone decide? */
+static bool number_decides(const struct known *one)
 {
-	return !one->row && one->action == SECCOMP_RET_KILL_PROCESS;
+	return !one->row || one->row->test[0].op == SANDBOX_NO_TEST;
 }
 
-static void put_action(struct program *p, const struct known *one)
+static uint32_t plain_action(const struct known *one)
 {
-	(void)compile_put(p, BPF_JMP | BPF_JEQ | BPF_K, one->nr, 0, 1);
-	put_return(p, one->action);
+	return one->row ? SECCOMP_RET_ALLOW : one->action;
 }
 
-/* One return for those that kill: within a jump's reach. */
+/* One comparison each, and one return for each action. */
+static void put_plain(const struct tree *t, const struct known *known,
+		      size_t nr)
+{
+	const uint32_t actions[] = {SECCOMP_RET_ALLOW, SECCOMP_RET_KILL_PROCESS,
+				    SECCOMP_RET_ERRNO, t->refused};
+	/* A build that refuses nothing has the last one before. */
+	size_t nr_actions = ARRAY_SIZE(actions) - (t->refused == actions[0]);
+	unsigned int from[ARRAY_SIZE(actions) + 1];
+	struct program *p = t->p;
+
+	for (size_t a = 0; a < nr_actions; a++) {
+		from[a] = p->nr;
+		for (size_t i = 0; i < nr; i++)
+			if (number_decides(&known[i]) &&
+			    plain_action(&known[i]) == actions[a])
+				(void)compile_put(p, BPF_JMP | BPF_JEQ | BPF_K,
+						  known[i].nr, 0, 0);
+	}
+	from[nr_actions] = p->nr;
+	put_return(p, t->otherwise);
+	for (size_t a = 0; a < nr_actions && !p->full; a++) {
+		for (unsigned int at = from[a]; at < from[a + 1]; at++)
+			p->out[at].jt = (uint8_t)(p->nr - at - 1);
+		if (from[a] < from[a + 1])
+			put_return(p, actions[a]);
+	}
+}
+
 static void put_leaf(const struct tree *t, const struct known *known, size_t nr)
 {
-	struct program *p = t->p;
-	unsigned int start;
-
 	for (size_t i = 0; i < nr; i++)
-		if (known[i].row)
-			put_call(p, known[i].row, t->on, t->build, t->refused);
-		else if (!kills(&known[i]))
-			put_action(p, &known[i]);
-	start = p->nr;
-	for (size_t i = 0; i < nr; i++)
-		if (kills(&known[i]))
-			(void)compile_put(p, BPF_JMP | BPF_JEQ | BPF_K,
-					  known[i].nr, 0, 0);
-	for (unsigned int i = start; i < p->nr; i++)
-		p->out[i].jt = (uint8_t)(p->nr - i);
-	put_return(p, t->otherwise);
-	if (p->nr - start > 1)
-		put_return(p, SECCOMP_RET_KILL_PROCESS);
+		if (!number_decides(&known[i]))
+			put_call(t->p, known[i].row, t->on, t->build,
+				 t->refused);
+	put_plain(t, known, nr);
 }
 
 /* As deep as a tree of a hundred numbers is. */
@@ -285,11 +300,10 @@ static void put_tree(const struct tree *t, const struct known *known, size_t nr)
 		put_leaf(t, known, nr);
 		return;
 	}
-	(void)compile_put(t->p, BPF_JMP | BPF_JGE | BPF_K, known[nr / 2].nr, 0,
-			  1);
-	from = jump(t->p);
+	from = compile_put(t->p, BPF_JMP | BPF_JGE | BPF_K, known[nr / 2].nr, 0,
+			   0);
 	put_tree(t, known, nr / 2);
-	land(t->p, from);
+	land(t->p, from, true);
 	put_tree(t, known + nr / 2, nr - nr / 2);
 }
 
