@@ -28,8 +28,7 @@ static _Atomic bool tty_is_raw;
 static const char help_text[] =
 	"\r\nCtrl-A x  end the microVM\r\nCtrl-A Ctrl-A  send Ctrl-A\r\n";
 
-/* Have the loop look. The serial port calls this on a vCPU thread, with its
- * lock held. */
+/* Have the loop look. The serial port calls this on a vCPU thread. */
 static void console_wake(void *ctx)
 {
 	static const uint64_t one = 1;

@@ -105,9 +105,14 @@ static void update_irq(struct serial *s, bool fresh)
 	irq_line_set(&s->irq, high);
 }
 
-static void serial_wake(struct serial *s)
+/* Behind the lock, which the VMM thread takes first of all when it is woken. */
+static void serial_unlock(struct serial *s)
 {
-	if (s->wake)
+	bool due = s->wake_due;
+
+	s->wake_due = false;
+	(void)pthread_mutex_unlock(&s->lock);
+	if (due && s->wake)
 		s->wake(s->wake_ctx);
 }
 
@@ -128,7 +133,7 @@ static void put_output(struct serial *s, uint8_t byte)
 	s->out_head++;
 	metric_inc(&s->metrics.write_count);
 	if (s->out_head - s->out_tail == 1)
-		serial_wake(s);
+		s->wake_due = true;
 }
 
 static bool put_input(struct serial *s, uint8_t byte)
@@ -158,7 +163,7 @@ static void feed(struct serial *s)
 	if (!s->starved || in_count(s) > SERIAL_IN_BYTES / 2)
 		return;
 	s->starved = false;
-	serial_wake(s);
+	s->wake_due = true;
 }
 
 static uint8_t read_rbr(struct serial *s)
@@ -296,7 +301,7 @@ static int serial_read(void *dev, uint64_t off, void *data, unsigned int len)
 	}
 	(void)pthread_mutex_lock(&s->lock);
 	*(uint8_t *)data = serial_read_reg(s, off);
-	(void)pthread_mutex_unlock(&s->lock);
+	serial_unlock(s);
 	return 0;
 }
 
@@ -311,7 +316,7 @@ static int serial_write(void *dev, uint64_t off, const void *data,
 	}
 	(void)pthread_mutex_lock(&s->lock);
 	write_reg(s, off, *(const uint8_t *)data);
-	(void)pthread_mutex_unlock(&s->lock);
+	serial_unlock(s);
 	return 0;
 }
 

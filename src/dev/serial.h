@@ -87,7 +87,8 @@ struct serial_state {
 
 /**
  * struct serial - @lock guards all below it
- * @wake:	wakes the VMM thread; called with the lock held, any thread
+ * @wake:	wakes the VMM thread; called without the lock, any thread
+ * @wake_due:	... by who unlocks
  * @in_fifo:	bytes of the input that are in the FIFO; not saved: a restored
  *		guest has seen none
  * @starved:	the console was refused and waits for room
@@ -100,6 +101,7 @@ struct serial {
 	pthread_mutex_t lock;
 	struct serial_regs regs;
 	bool irq_high;
+	bool wake_due;
 	struct token_bucket limit;
 	unsigned int out_head; /* free-running; ring index is the remainder */
 	unsigned int out_tail;

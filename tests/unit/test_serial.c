@@ -20,6 +20,9 @@ static void on_kick(void *ctx)
 {
 	struct port *p = ctx;
 
+	/* Who is woken takes it first of all. */
+	assert_int_equal(pthread_mutex_trylock(&p->s->lock), 0);
+	(void)pthread_mutex_unlock(&p->s->lock);
 	p->kicks++;
 }
 
