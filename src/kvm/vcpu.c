@@ -50,8 +50,10 @@ int kvm_vcpu_init(struct kvm_vcpu *vcpu, struct kvm_vm *vm, unsigned int id,
 		return err_set(err, r, "KVM_CREATE_VCPU %u failed: %s", id,
 			       err_name(r));
 	vcpu->fd = r;
-	run = mmap(NULL, vm->kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		   vcpu->fd, 0);
+	/* KVM has the pages already: a guest shall not wait for their faults.
+	 */
+	run = mmap(NULL, vm->kvm->run_size, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_POPULATE, vcpu->fd, 0);
 	if (run == MAP_FAILED) {
 		r = -errno;
 		kvm_vcpu_fini(vcpu);
