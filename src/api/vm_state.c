@@ -59,12 +59,14 @@ static int vm_state_patch(struct api_call *call)
 }
 
 /* Volt's own. Who lets a restored guest run first has to tell it, and who
- * resumes one that was only paused has not: Firecracker's state is the same of
- * both. */
+ * resumes one that was only paused has not; who finds one that waits may only
+ * give it away once: Firecracker's state is the same of all. */
 static int vm_waits_get(struct api_call *call)
 {
-	buf_addf(&call->reply->body, "{\"waits\":%s}",
-		 call->api->vm->waits ? "true" : "false");
+	const struct vm *vm = call->api->vm;
+
+	buf_addf(&call->reply->body, "{\"waits\":%s,\"leased\":%s}",
+		 vm->waits ? "true" : "false", vm->leased ? "true" : "false");
 	return 0;
 }
 

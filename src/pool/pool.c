@@ -318,6 +318,7 @@ static void pool_measure(struct pool *pool, unsigned int nr)
 			container_of(list->next, struct pool_member, link);
 
 		pool_member_measure(m);
+		pool_member_cut_log(m);
 		list_del(&m->link);
 		list_add_tail(list, &m->link);
 	}

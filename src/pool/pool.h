@@ -40,14 +40,14 @@
  *
  * Survival. Members have no parent-death signal and a session of their own.
  * Each has a directory with its API's socket and a record (record.h), which is
- * written before the process runs anything, and when it becomes ready or
- * leased. When the last request of a lease has been sent the record says
- * "leased"; what changes a member before that is preceded by a record that says
- * "leasing", or by another name of the one that says "ready". A daemon that
- * starts (pool_adopt()) believes a record only if the process is the one that
- * was recorded, and a ready one only if its VM says that it has not run. All
- * others are killed. So whenever the daemon is killed, a VM is leased, or
- * ready, or gone.
+ * written before the process runs anything, and again when the last request of
+ * a lease has been sent. In between it says "ready", which only means that the
+ * member is nobody's: what it is, it says itself. A lease that moves a member
+ * to another cgroup gives the record another name before, or one that says
+ * "leasing". A daemon that starts (pool_adopt()) believes a record only if the
+ * process is the one that was recorded, and a ready one only if its VM says
+ * that it has not run and was not leased. All others are killed. So whenever
+ * the daemon is killed, a VM is leased, or ready, or gone.
  *
  * Owners. A pool belongs to the user that made it; its members run as him. He
  * and root see it and what is leased from it, others do not. Names are a
@@ -330,6 +330,9 @@ int pool_member_save_leasing(const struct pool_member *m) __must_check;
 
 /* Memory as of now, into its own and the pool's sums. */
 void pool_member_measure(struct pool_member *m);
+
+/* A guest can make its VM say things: not without end. */
+void pool_member_cut_log(struct pool_member *m);
 
 /* The socket of its API. Return: @out. */
 const char *pool_member_api(const struct pool_member *m,

@@ -9,6 +9,7 @@
 #include "pool/steps.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -223,7 +224,10 @@ static int lend_call(struct pool_member *m)
 
 	steps_call_free(&call);
 	m->step++;
-	/* While the VM does it. */
+	/* While the VM does it, which may have been woken on this CPU: a guest
+	 * waits for it, and for what follows here nobody. */
+	if (r == 0 && more)
+		(void)sched_yield();
 	if (r == 0 && more && m->step == steps_count(c))
 		r = pool_member_save(m, POOL_LEASED);
 	return r < 0 ? r : more;
@@ -337,12 +341,13 @@ static int lend_prepare(struct pool_member *m, struct err *err)
 		return err_set(err, -ENOENT,
 			       "Limits need a cgroup, and the "
 			       "client's is not known");
-	/* From here on it is nobody else's any more. */
+	if (!group)
+		return 0; /* it says of itself that it was leased */
 	r = pool_member_save_leasing(m);
 	if (r < 0)
 		return err_set(err, r, "Cannot write a record: %s",
 			       err_name(r));
-	return group ? lend_move(m, group, err) : 0;
+	return lend_move(m, group, err);
 }
 
 static void lend_begin(struct pool_member *m, struct pool_ask *ask)

@@ -136,8 +136,6 @@ void pool_member_measure(struct pool_member *m)
 {
 	pid_t other = proc_child(m->pid);
 	struct pool *pool = m->pool;
-	cleanup_fd int log = -1;
-	uint64_t size = 0;
 
 	pool->private_kib -= m->private_kib;
 	pool->shared_kib -= m->shared_kib;
@@ -147,10 +145,15 @@ void pool_member_measure(struct pool_member *m)
 		proc_memory(other, &m->private_kib, &m->shared_kib);
 	pool->private_kib += m->private_kib;
 	pool->shared_kib += m->shared_kib;
-	/* A guest can make its VM say things: not without end. */
-	log = member_open_log(m, O_WRONLY, &size);
+}
+
+void pool_member_cut_log(struct pool_member *m)
+{
+	uint64_t size = 0;
+	cleanup_fd int log = member_open_log(m, O_WRONLY, &size);
+
 	if (log >= 0 && size > MEMBER_LOG_MAX && ftruncate(log, 0) < 0)
-		pool_trouble(pool, "A member's log cannot be cut",
+		pool_trouble(m->pool, "A member's log cannot be cut",
 			     strlen("A member's log cannot be cut"));
 }
 
@@ -366,12 +369,6 @@ static void member_ready(struct pool_member *m)
 	pid_t other = proc_child(m->pid);
 
 	timer_stop(&m->timer);
-	if (pool_member_save(m, POOL_READY) < 0) {
-		member_start_failed(m, "A record cannot be written",
-				    strlen("A record cannot be written"));
-		pool_member_end(m);
-		return;
-	}
 	pool_member_measure(m);
 	if (!m->adopt)
 		refill_ready(&pool->refill,
@@ -413,12 +410,18 @@ static void member_load(struct pool_member *m)
 		member_cannot(m, "A member's API", r);
 }
 
+/* A clone that was given away may be paused, as one that waits is. */
+static bool member_is_clone(const struct pool_member *m)
+{
+	return m->pool->made.create.kind == POOL_CLONE;
+}
+
 static int member_ask(struct pool_member *m)
 {
 	struct buf target = {0}, none = {0};
 	int r;
 
-	buf_add_str(&target, "/");
+	buf_add_str(&target, member_is_clone(m) ? "/volt/vm" : "/");
 	r = call_start(&m->call, "GET", &target, &none, MEMBER_ASK_MS);
 	buf_free(&target);
 	return r;
@@ -472,11 +475,11 @@ static bool member_says(const char *body, size_t len, const char *what)
 static void member_checked(struct pool_member *m, int status, const char *body,
 			   size_t len)
 {
-	bool clone = m->pool->made.create.kind == POOL_CLONE;
+	const char *fresh = member_is_clone(m)
+				    ? "{\"waits\":true,\"leased\":false}"
+				    : "\"state\":\"Not started\"";
 
-	if (status == 200 && member_says(body, len,
-					 clone ? "\"state\":\"Paused\""
-					       : "\"state\":\"Not started\"")) {
+	if (status == 200 && member_says(body, len, fresh)) {
 		member_ready(m);
 		return;
 	}
@@ -571,25 +574,42 @@ static int member_make_dir(struct pool_member *m)
 	return log < 0 ? -EPERM : log;
 }
 
+/* In the child, which shares this memory (proc.h). */
+static int member_keep(void *ctx, pid_t pid)
+{
+	struct pool_member *m = ctx;
+
+	m->pid = pid;
+	m->start = proc_start_time(pid);
+	return pool_member_save(m, POOL_READY);
+}
+
 static int member_run(struct pool_member *m, int log, struct err *err)
 {
 	struct pool_daemon *d = m->pool->d;
 	const struct record_pool *made = &m->pool->made;
-	const struct proc_as as = {
-		.same = made->owner == d->uid,
-		.uid = made->owner,
-		.gid = made->gid,
-		.groups = made->groups.items,
-		.nr_groups = made->groups.nr,
-	};
 	union {
 		const char *from;
 		char *to;
 	} words[MEMBER_ARGS_MAX] = {{d->vmm}, {"--api-sock"}};
 	char *const *given = made->create.vmm.items;
 	char *argv[MEMBER_ARGS_MAX + 1] = {0};
+	const struct proc_new p = {
+		.argv = argv,
+		.null = d->null_fd,
+		.log = log,
+		.as =
+			{
+				.same = made->owner == d->uid,
+				.uid = made->owner,
+				.gid = made->gid,
+				.groups = made->groups.items,
+				.nr_groups = made->groups.nr,
+			},
+		.before = member_keep,
+		.ctx = m,
+	};
 	char path[POOL_PATH_MAX];
-	struct proc_new p;
 	size_t n = 2;
 	int r;
 
@@ -602,22 +622,14 @@ static int member_run(struct pool_member *m, int log, struct err *err)
 		words[n++].to = given[i];
 	for (size_t i = 0; i < n; i++)
 		argv[i] = words[i].to;
-	r = proc_start(&p, argv, &as, d->null_fd, log, err);
+	r = proc_start(&p, err);
 	if (r < 0)
 		return r;
 	m->child = true;
-	m->pid = p.pid;
-	m->start = proc_start_time(p.pid);
-	r = member_watch(m, p.pidfd);
-	if (r == 0)
-		r = pool_member_save(m, POOL_STARTING);
-	if (r < 0)
-		err_set(err, r, "Cannot keep a record: %s", err_name(r));
-	if (r == 0)
-		proc_go(&p);
-	else
-		fd_close(&p.go); /* it ends by itself */
-	return r;
+	r = member_watch(m, r);
+	return r < 0 ? err_set(err, r, "Cannot watch a process: %s",
+			       err_name(r))
+		     : 0;
 }
 
 int pool_member_start(struct pool *pool)

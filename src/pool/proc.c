@@ -8,9 +8,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <linux/sched.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PROC_TEXT_MAX 1024
+#define PROC_TEXT_MAX    1024
+#define PROC_STACK_BYTES KIB(32) /* a record is written on it */
 
 /* Debian 12's headers have none of it (linux/pidfd.h). */
 struct proc_pidfd_info {
@@ -36,7 +36,18 @@ _Static_assert(sizeof(struct proc_pidfd_info) == 64, "version 0 of the kernel");
 
 /* ---- start ---- */
 
-/* In the child: async-signal-safe calls only. */
+/**
+ * struct proc_child - what parent and child know of each other
+ * @what:	the child is at, for who reads of @error
+ */
+struct proc_child {
+	const struct proc_new *p;
+	pid_t parent;
+	const char *what;
+	int error;
+};
+
+/* Not by the C library, which would ask all threads of a process to do it. */
 static int proc_become(const struct proc_as *as)
 {
 	gid_t groups[64];
@@ -47,73 +58,70 @@ static int proc_become(const struct proc_as *as)
 		return 0;
 	for (size_t i = 0; i < n; i++)
 		groups[i] = as->groups[i];
-	if (setgroups(n, groups) < 0 ||
-	    setresgid(as->gid, as->gid, as->gid) < 0 ||
-	    setresuid(as->uid, as->uid, as->uid) < 0)
+	if (syscall(SYS_setgroups, n, groups) < 0 ||
+	    syscall(SYS_setresgid, as->gid, as->gid, as->gid) < 0 ||
+	    syscall(SYS_setresuid, as->uid, as->uid, as->uid) < 0)
 		return -errno;
 	return 0;
 }
 
-__attribute__((noreturn)) static void proc_child_runs(int go, char *const *argv,
-						      const struct proc_as *as,
-						      int null, int log)
+static int proc_prepare(const struct proc_new *p)
 {
 	sigset_t none;
-	ssize_t n;
-	char byte;
 
 	sigemptyset(&none);
-	do
-		n = read(go, &byte, 1);
-	while (n < 0 && errno == EINTR);
-	if (n != 1)
-		_exit(0); /* the daemon is gone, and knows nothing of us */
-	if (setsid() < 0 || dup2(null, STDIN_FILENO) < 0 ||
-	    dup2(null, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0 ||
+	if (setsid() < 0 || dup2(p->null, STDIN_FILENO) < 0 ||
+	    dup2(p->null, STDOUT_FILENO) < 0 ||
+	    dup2(p->log, STDERR_FILENO) < 0 ||
 	    signal(SIGPIPE, SIG_DFL) == SIG_ERR ||
-	    sigprocmask(SIG_SETMASK, &none, NULL) < 0 || proc_become(as) < 0)
-		_exit(126);
-	(void)execv(argv[0], argv);
-	_exit(127);
+	    sigprocmask(SIG_SETMASK, &none, NULL) < 0)
+		return -errno;
+	return proc_become(&p->as);
 }
 
-int proc_start(struct proc_new *p, char *const *argv, const struct proc_as *as,
-	       int null, int log, struct err *err)
+/* On a stack of its own, and in its parent's memory. */
+static int proc_child_runs(void *arg)
 {
-	struct clone_args args = {
-		.flags = CLONE_PIDFD,
-		.pidfd = (uint64_t)(uintptr_t)&p->pidfd,
-		.exit_signal = SIGCHLD,
+	struct proc_child *c = arg;
+	const struct proc_new *p = c->p;
+
+	c->what = "Cannot keep a record";
+	c->error = p->before(p->ctx, getpid());
+	if (c->error < 0 || getppid() != c->parent)
+		return 1; /* or it was killed: nobody asks for this one */
+	c->what = "Cannot prepare a process";
+	c->error = proc_prepare(p);
+	if (c->error < 0)
+		return 1;
+	c->what = "Cannot run its program";
+	(void)execv(p->argv[0], p->argv);
+	c->error = -errno;
+	return 1;
+}
+
+int proc_start(const struct proc_new *p, struct err *err)
+{
+	static _Alignas(16) char stack[PROC_STACK_BYTES];
+	struct proc_child child = {
+		.p = p,
+		.parent = getpid(),
+		.what = "Cannot start a process",
 	};
-	int go[2];
-	long pid;
+	int pidfd = -1;
+	pid_t pid = clone(proc_child_runs, stack + sizeof(stack),
+			  CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
+			  &child, &pidfd);
 
-	*p = (struct proc_new){.pidfd = -1, .go = -1};
-	if (pipe2(go, O_CLOEXEC) < 0)
-		return err_set(err, -errno, "Cannot make a pipe: %s",
-			       err_name(errno));
-	pid = syscall(SYS_clone3, &args, sizeof(args));
-	if (pid == 0) {
-		(void)close(go[1]);
-		proc_child_runs(go[0], argv, as, null, log);
-	}
-	fd_close(&go[0]);
-	if (pid < 0) {
-		err_set(err, -errno, "Cannot start a process: %s",
-			err_name(errno));
-		fd_close(&go[1]);
-		return err ? err->rc : -EAGAIN;
-	}
-	p->pid = (pid_t)pid;
-	p->go = go[1];
-	return 0;
-}
-
-void proc_go(struct proc_new *p)
-{
-	if (fd_write_full(p->go, "", 1) < 0)
-		proc_kill(p->pidfd, SIGKILL);
-	fd_close(&p->go);
+	if (pid < 0)
+		child.error = -errno;
+	if (child.error == 0)
+		return pidfd;
+	if (pid > 0)
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	fd_close(&pidfd);
+	return err_set(err, child.error, "%s: %s", child.what,
+		       err_name(child.error));
 }
 
 /* ---- look ---- */

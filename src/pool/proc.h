@@ -6,8 +6,11 @@
  *
  * A member shall outlive this daemon and never be lost by it. So it has no
  * parent-death signal and a session of its own, and it runs nothing before its
- * record is written: between clone and exec it waits for a byte of a pipe. A
- * daemon that is killed before closes the pipe, and the child is gone.
+ * record is written, which it does itself: between clone and exec it shares
+ * all memory with the daemon, which stands still (CLONE_VM, CLONE_VFORK).
+ * Nothing is copied for a process that is about to become another one, neither
+ * then nor by the faults of the daemon afterwards. When the daemon is killed
+ * meanwhile, the child ends.
  *
  * A pid is believed only together with the time at which its process started,
  * or behind a pidfd.
@@ -37,27 +40,29 @@ struct proc_as {
 };
 
 /**
- * struct proc_new - a process that waits for its go
- * @go:		the pipe's end to write
+ * struct proc_new - a process to start
+ * @argv:	argv[0] is the program's path
+ * @null:	its standard input and output; @log: its standard error
+ * @as:		whose it is
+ * @before:	called in the child, in this process's memory: keep a record of
+ *		@pid. Return: 0; -errno: it runs nothing
  */
 struct proc_new {
-	pid_t pid;
-	int pidfd;
-	int go;
+	char *const *argv;
+	int null;
+	int log;
+	struct proc_as as;
+	int (*before)(void *ctx, pid_t pid);
+	void *ctx;
 };
 
 /**
- * proc_start() - make a process that waits
- * @argv:	argv[0] is the program's path
- * @out:	its standard output; @log: its standard error; 0 is /dev/null
+ * proc_start() - start it; returns when it runs its program
  *
- * Return: 0 or -errno with a sentence.
+ * One thread only. Return: its pidfd, or -errno with a sentence; then there is
+ * no process.
  */
-int proc_start(struct proc_new *p, char *const *argv, const struct proc_as *as,
-	       int null, int log, struct err *err) __must_check;
-
-/* Let it run its program. */
-void proc_go(struct proc_new *p);
+int proc_start(const struct proc_new *p, struct err *err) __must_check;
 
 /* In ticks since boot; 0 when there is no such process. */
 uint64_t proc_start_time(pid_t pid);

@@ -45,8 +45,8 @@ struct record_source {
  * struct record_member - of one VM
  * @pool, @owner:	whose
  * @pid, @start:	its process, and when that started, in ticks since boot
- * @state:	POOL_READY or POOL_LEASED; any other is one that a lease or a
- *		start was cut off in
+ * @state:	POOL_READY: nobody's, whatever it is at; POOL_LEASED; any other
+ *		is one that a lease was cut off in
  * @name:	of the lease
  * @cgroup:	directory of its own cgroup, if it has one
  * @tied_pid, @tied_start:	the process that it goes with; 0: none

@@ -131,9 +131,9 @@ class PoolClient:
 class PoolDaemon:
     """A volt-pool with a folder of its own; @wrapper: a command before it."""
 
-    def __init__(self, build, folder, wrapper=(), **popen):
+    def __init__(self, build, folder, wrapper=(), options=(), **popen):
         self.build, self.folder, self.popen = build, folder, popen
-        self.wrapper = wrapper
+        self.wrapper, self.options = wrapper, options
         self.socket = folder / "pool.sock"
         self.dir = folder / "pool"
         self.log = folder / "pool.log"
@@ -144,7 +144,8 @@ class PoolDaemon:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [*self.wrapper, self.build / "volt-pool", "--socket",
-                 self.socket, "--dir", self.dir], stdin=subprocess.DEVNULL, stdout=log,
+                 self.socket, "--dir", self.dir, *self.options],
+                stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log, **self.popen)
         end = time.monotonic() + PATIENCE
         while True:

@@ -238,11 +238,11 @@ def test_a_clone_that_waits(cli, saved):
     api = Api(cli.folder / "volt/second.sock")
     api.wait()
     assert api.call("GET", "/")[1]["state"] == "Paused"
-    assert api.call("GET", "/volt/vm") == (200, {"waits": True})
+    assert api.call("GET", "/volt/vm") == (200, {"waits": True, "leased": False})
     api.set("PATCH", "/vm", {"state": "Resumed"})
     clone.wait_for("tick")
     api.set("PATCH", "/vm", {"state": "Paused"})
-    assert api.call("GET", "/volt/vm") == (200, {"waits": False})
+    assert api.call("GET", "/volt/vm")[1]["waits"] is False
 
 
 @pytest.mark.parametrize("args, code, text", [

@@ -293,6 +293,25 @@ def test_a_dead_member_is_replaced(client, snap):
     client.until("web", ready=2)
 
 
+def test_a_program_that_is_gone(tmp_path, snap):
+    """The pool says so at once, and goes on when it is there again."""
+    vmm = tmp_path / "volt-vmm"
+    vmm.symlink_to(BUILD / "volt-vmm")
+    daemon = PoolDaemon(BUILD, tmp_path, options=["--vmm", vmm])
+    with daemon.client() as client:
+        make(client, snap, size=1)
+        vmm.unlink()
+        client.call("resize", pool="web", size=2)
+        until(lambda: client.pools()["web"].get("trouble") ==
+              "Cannot run its program: No such file or directory")
+        assert len(client.members()) == 1
+        assert len(list(daemon.dir.glob("*.record"))) == 1
+        vmm.symlink_to(BUILD / "volt-vmm")
+        client.until("web", ready=2, ending=0)
+        client.call("rm", pool="web")
+    daemon.stop()
+
+
 def test_resize_and_drain(client, snap):
     make(client, snap, size=1)
     client.call("resize", pool="web", size=3)
@@ -361,15 +380,16 @@ def test_the_next_daemon_goes_on(daemon, client, snap):
     lease.close()
 
 
-def test_what_had_begun_to_change_is_not_given_out(daemon, client, snap):
-    """Found running, or changed since its record: it is nobody's."""
+@pytest.mark.parametrize("body", [b'{"resume_vm":true}', b"{}"],
+                         ids=["runs", "paused"])
+def test_what_had_begun_to_change_is_not_given_out(daemon, client, snap, body):
+    """Found leased, or changed since its record: it is nobody's."""
     make(client, snap)
     first, second = client.members()
     daemon.kill()
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(PATIENCE)
         sock.connect(first["api"])
-        body = b'{"resume_vm":true}'
         sock.sendall(b"PUT /volt/lease HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s"
                      % (len(body), body))
         assert b" 204 " in sock.recv(4096)
