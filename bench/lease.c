@@ -6,13 +6,15 @@
  * lease of POOL from the volt-pool at SOCKET, or COMMAND is started. Its guest
  * writes '@' to the FIFO at MARKS. The clock starts right before the request
  * and stops when the mark was read, so the way of both through the kernel
- * counts, and nothing else of this program. Then it gives the VM back, or kills
- * the process: its end is in nobody's way. Interpreted languages are too slow
- * for such figures; this program only measures, bench/run decides when.
+ * counts, and nothing else of this program. A leased VM is asked then when its
+ * guest ran its first instruction, and given back; a process is killed: its end
+ * is in nobody's way. Interpreted languages are too slow for such figures; this
+ * program only measures, bench/run decides when.
  *
  * Usage: lease MARKS SOCKET POOL
  *        lease MARKS -- COMMAND [ARGUMENT...]
- * Prints a line for each: nanoseconds.
+ * Prints a line for each, nanoseconds: to the first instruction, 0 where none
+ * is known; to the mark.
  */
 #include <err.h>
 #include <errno.h>
@@ -29,7 +31,7 @@
 #include <unistd.h>
 
 #define LIMIT_S    60
-#define ANSWER_MAX 2048
+#define ANSWER_MAX 1024
 
 extern char **environ;
 
@@ -47,22 +49,6 @@ static int64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
-static void dial(struct lease *l, const char *path, const char *pool)
-{
-	struct sockaddr_un at = {.sun_family = AF_UNIX};
-
-	if (snprintf(at.sun_path, sizeof(at.sun_path), "%s", path) >=
-		    (int)sizeof(at.sun_path) ||
-	    snprintf(l->request, sizeof(l->request),
-		     "{\"v\":1,\"lease\":{\"pool\":\"%s\"}}",
-		     pool) >= (int)sizeof(l->request))
-		errx(2, "the names are too long");
-	l->sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (l->sock < 0 ||
-	    connect(l->sock, (struct sockaddr *)&at, sizeof(at)) < 0)
-		err(2, "%s", path);
 }
 
 static void ask(struct lease *l)
@@ -109,26 +95,86 @@ static void receive(const struct lease *l, char answer[static ANSWER_MAX])
 		errx(1, "refused: %s", answer);
 }
 
-static void finish(const struct lease *l)
+static void connect_to(int sock, const char *path)
 {
-	char answer[ANSWER_MAX], name[64], request[128];
-	const char *at;
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+
+	if (snprintf(at.sun_path, sizeof(at.sun_path), "%s", path) >=
+	    (int)sizeof(at.sun_path))
+		errx(2, "the names are too long");
+	if (sock < 0 || connect(sock, (struct sockaddr *)&at, sizeof(at)) < 0)
+		err(2, "%s", path);
+}
+
+/* When the guest of the VM with this API began, of CLOCK_MONOTONIC. */
+static int64_t began_ns(const char *api)
+{
+	static const char request[] = "GET /volt/vm HTTP/1.1\r\n\r\n";
+	int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char answer[ANSWER_MAX] = "";
+	const char *at = NULL;
+	long long ns = 0;
+	size_t len = 0;
+
+	connect_to(sock, api);
+	if (write(sock, request, sizeof(request) - 1) < 0)
+		err(2, "%s", api);
+	while (!at && len < sizeof(answer) - 1) {
+		ssize_t n = read(sock, answer + len, sizeof(answer) - 1 - len);
+
+		if (n <= 0)
+			err(2, "%s", api);
+		len += (size_t)n;
+		answer[len] = '\0';
+		at = strstr(answer, "\"began_ns\":");
+	}
+	(void)close(sock);
+	if (!at || sscanf(at, "\"began_ns\":%lld}", &ns) != 1)
+		errx(1, "no time: %s", answer);
+	return ns;
+}
+
+/* The text behind @key of an answer. */
+static void text_of(const char *answer, const char *key, char text[static 108])
+{
+	const char *at = strstr(answer, key);
+
+	if (!at || sscanf(at + strlen(key), "%107[^\"]", text) != 1)
+		errx(1, "no lease: %s", answer);
+}
+
+/* Return: when the guest began, or 0. */
+static int64_t finish(const struct lease *l)
+{
+	char answer[ANSWER_MAX], text[108], request[192];
+	int64_t began;
 	int n;
 
 	if (l->sock < 0) {
 		if (kill(l->pid, SIGKILL) < 0 || waitpid(l->pid, NULL, 0) < 0)
 			err(2, "a process's end");
-		return;
+		return 0;
 	}
 	receive(l, answer);
-	at = strstr(answer, "\"name\":\"");
-	if (!at || sscanf(at, "\"name\":\"%63[^\"]", name) != 1)
-		errx(1, "no lease: %s", answer);
+	text_of(answer, "\"api\":\"", text);
+	began = began_ns(text);
+	text_of(answer, "\"name\":\"", text);
 	n = snprintf(request, sizeof(request),
-		     "{\"v\":1,\"release\":{\"name\":\"%s\"}}", name);
+		     "{\"v\":1,\"release\":{\"name\":\"%s\"}}", text);
 	if (send(l->sock, request, (size_t)n, 0) != n)
 		err(2, "send");
 	receive(l, answer);
+	return began;
+}
+
+static void dial(struct lease *l, const char *path, const char *pool)
+{
+	if (snprintf(l->request, sizeof(l->request),
+		     "{\"v\":1,\"lease\":{\"pool\":\"%s\"}}",
+		     pool) >= (int)sizeof(l->request))
+		errx(2, "the names are too long");
+	l->sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	connect_to(l->sock, path);
 }
 
 int main(int argc, char **argv)
@@ -144,14 +190,18 @@ int main(int argc, char **argv)
 	if (strcmp(argv[2], "--") != 0)
 		dial(&l, argv[2], argv[3]);
 	while (fgets(line, sizeof(line), stdin)) {
-		int64_t begin = now_ns();
+		int64_t begin, mark, began;
 
 		alarm(LIMIT_S); /* one that does not come ends this program */
+		begin = now_ns();
 		ask(&l);
 		await_mark(&l);
-		(void)printf("%lld\n", (long long)(now_ns() - begin));
+		mark = now_ns();
+		began = finish(&l);
+		(void)printf("%lld %lld\n",
+			     (long long)(began ? began - begin : 0),
+			     (long long)(mark - begin));
 		(void)fflush(stdout);
-		finish(&l);
 	}
 	return 0;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vm_state.c - PATCH /vm: pause and resume; GET /volt/vm: has it run?
+ * vm_state.c - PATCH /vm: pause and resume; GET /volt/vm: has it run, and since
+ * when?
  */
 #include "api/resource.h"
 
@@ -64,9 +65,12 @@ static int vm_state_patch(struct api_call *call)
 static int vm_waits_get(struct api_call *call)
 {
 	const struct vm *vm = call->api->vm;
+	uint64_t began = atomic_load(&vm->timeline.ns[TIMELINE_FIRST_RUN]);
 
-	buf_addf(&call->reply->body, "{\"waits\":%s,\"leased\":%s}",
-		 vm->waits ? "true" : "false", vm->leased ? "true" : "false");
+	buf_addf(&call->reply->body,
+		 "{\"waits\":%s,\"leased\":%s,\"began_ns\":%llu}",
+		 vm->waits ? "true" : "false", vm->leased ? "true" : "false",
+		 (unsigned long long)began);
 	return 0;
 }
 

@@ -476,7 +476,7 @@ static void member_checked(struct pool_member *m, int status, const char *body,
 			   size_t len)
 {
 	const char *fresh = member_is_clone(m)
-				    ? "{\"waits\":true,\"leased\":false}"
+				    ? "\"waits\":true,\"leased\":false"
 				    : "\"state\":\"Not started\"";
 
 	if (status == 200 && member_says(body, len, fresh)) {

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -238,11 +239,15 @@ def test_a_clone_that_waits(cli, saved):
     api = Api(cli.folder / "volt/second.sock")
     api.wait()
     assert api.call("GET", "/")[1]["state"] == "Paused"
-    assert api.call("GET", "/volt/vm") == (200, {"waits": True, "leased": False})
+    assert api.call("GET", "/volt/vm") == (200, {
+        "waits": True, "leased": False, "began_ns": 0})
+    asked = time.monotonic_ns()
     api.set("PATCH", "/vm", {"state": "Resumed"})
     clone.wait_for("tick")
     api.set("PATCH", "/vm", {"state": "Paused"})
-    assert api.call("GET", "/volt/vm")[1]["waits"] is False
+    told = api.call("GET", "/volt/vm")[1]
+    assert told["waits"] is False
+    assert asked < told["began_ns"] < time.monotonic_ns()
 
 
 @pytest.mark.parametrize("args, code, text", [
