@@ -90,11 +90,12 @@ def stop(address):
     sock.sendto(b"end", (address, PORT_STOP))
 
 
-def main():
-    for word in sys.argv[2:]:
+def run(address, *operations):
+    for word in operations:
         name, *numbers = word.split(":")
         {"ping": ping, "udp": udp, "cut": cut, "flood": flood,
-         "stop": stop}[name](sys.argv[1], *map(int, numbers))
+         "stop": stop}[name](address, *map(int, numbers))
 
 
-main()
+if __name__ == "__main__":
+    run(*sys.argv[1:])
