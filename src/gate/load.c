@@ -18,8 +18,22 @@
 
 /* ---- the state ---- */
 
+/* The guest process opens the state again behind the memory: as a rule the
+ * same one, whose text is here. */
+static bool load_has_state(const struct load *load, int fd)
+{
+	struct stat mine, other;
+
+	return load->text && fd_stat(load->state_fd, &mine) == 0 &&
+	       fd_stat(fd, &other) == 0 && mine.st_dev == other.st_dev &&
+	       mine.st_ino == other.st_ino &&
+	       (size_t)other.st_size == load->len;
+}
+
 int load_take_state(struct load *load, int fd)
 {
+	if (load_has_state(load, fd))
+		return 0;
 	load_end(load);
 	load->state_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	return load->state_fd < 0 ? -errno : 0;

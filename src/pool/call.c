@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * call.c - a request to a VM's API that nobody waits for (call.h)
+ * call.c - requests to a VM's API that nobody waits for (call.h)
  */
 #include "pool/call.h"
 
@@ -19,7 +19,7 @@
 static void call_tell(struct call *call, int status, const char *body,
 		      size_t len)
 {
-	call->busy = false;
+	call->left = 0;
 	timer_stop(&call->deadline);
 	call->done(call, status, body, len);
 }
@@ -30,8 +30,8 @@ static void call_fail(struct call *call, int error)
 	call_tell(call, error, NULL, 0);
 }
 
-int call_answer(const char *data, size_t len, int *status, const char **body,
-		size_t *body_len)
+int call_answer(const char *data, size_t len, bool more, int *status,
+		const char **body, size_t *body_len)
 {
 	const char *end = len > 0 ? memmem(data, len, "\r\n\r\n", 4) : NULL;
 	size_t head = end ? (size_t)(end - data) + 4 : 0;
@@ -47,11 +47,39 @@ int call_answer(const char *data, size_t len, int *status, const char **body,
 		return r;
 	if (want > API_CLIENT_BODY_MAX)
 		return -EMSGSIZE;
-	if (len - head > want)
+	if (len - head > want && !more)
 		return -EBADMSG;
 	*body = data + head;
 	*body_len = want;
-	return len - head == want;
+	return len - head >= want;
+}
+
+static bool call_is_success(int status)
+{
+	return status >= 200 && status < 300;
+}
+
+/* Of answers that came in one piece all but the last are passed over, unless
+ * one is to be told. Return: as call_answer(). */
+static int call_take(struct call *call, int *status, const char **body,
+		     size_t *len)
+{
+	const char *data = call->in.data, *end = data + call->in.len;
+	int r = call_answer(data, call->in.len, call->left > 1, status, body,
+			    len);
+
+	while (r == 1 && call->left > 1 && call_is_success(*status)) {
+		data = *body + *len;
+		call->left--;
+		r = call_answer(data, (size_t)(end - data), call->left > 1,
+				status, body, len);
+	}
+	/* The rest is still to come. */
+	if (r == 0 && data > call->in.data) {
+		call->in.len = (size_t)(end - data);
+		memmove(call->in.data, data, call->in.len);
+	}
+	return r;
 }
 
 static void call_receive(struct call *call)
@@ -70,12 +98,12 @@ static void call_receive(struct call *call)
 		 call->in.capacity - call->in.len, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n <= 0 || !call->busy) {
+	if (n <= 0 || call->left == 0) {
 		call_fail(call, n < 0 ? -errno : n ? -EBADMSG : -ECONNRESET);
 		return;
 	}
 	call->in.len += (size_t)n;
-	r = call_answer(call->in.data, call->in.len, &status, &body, &len);
+	r = call_take(call, &status, &body, &len);
 	if (r < 0)
 		call_fail(call, r);
 	if (r <= 0)
@@ -83,6 +111,8 @@ static void call_receive(struct call *call)
 	/* The callback may start the next one, or end all this. */
 	in = call->in;
 	call->in = (struct buf){0};
+	if (call->left > 1)
+		call_close(call); /* others will be refused, too */
 	call_tell(call, status, body, len);
 	buf_free(&in);
 }
@@ -105,6 +135,7 @@ static int call_send(struct call *call)
 		call->sent = n < 0 ? call->out.len : call->sent + (size_t)n;
 	}
 	buf_free(&call->out);
+	call->sent = 0;
 	return loop_mod(call->loop, &call->src, EPOLLIN);
 }
 
@@ -168,7 +199,7 @@ void call_close(struct call *call)
 	buf_free(&call->out);
 	buf_free(&call->in);
 	call->sent = 0;
-	call->busy = false;
+	call->left = 0;
 }
 
 int call_steal(struct call *call)
@@ -186,11 +217,9 @@ int call_steal(struct call *call)
 int call_start(struct call *call, const char *method, const struct buf *target,
 	       const struct buf *body, unsigned int limit_ms)
 {
-	int r = call->src.fd < 0 ? -ENOTCONN : call->busy ? -EBUSY : 0;
+	int r = call->src.fd < 0 ? -ENOTCONN : 0;
 
 	if (r == 0) {
-		buf_clear(&call->out);
-		call->sent = 0;
 		buf_addf(&call->out, "%s ", method);
 		buf_add(&call->out, target->data, target->len);
 		buf_addf(&call->out,
@@ -207,7 +236,7 @@ int call_start(struct call *call, const char *method, const struct buf *target,
 		call_close(call);
 		return r;
 	}
-	call->busy = true;
+	call->left++;
 	timer_set(&call->deadline, (uint64_t)limit_ms * CALL_MS_NS, 0);
 	return 0;
 }

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * call.h - a request to a VM's API that nobody waits for
+ * call.h - requests to a VM's API that nobody waits for
  *
  * Theory of operation
  *
  * As client/api_client.h, whose limits hold here, but by the loop: one
- * connection, one request at a time, and a function that is called with the
- * answer, or with what went wrong, within a deadline. The connection is watched
- * between requests as well: bytes that nobody asked for, or its end, are told
- * as a failure. What comes may be of a VM that means ill, so an answer is taken
- * only if it is exactly one, and after a failure the connection is closed.
+ * connection, and a function that is called with the answer, or with what went
+ * wrong, within a deadline. A request may follow another at once: the VM does
+ * one after the other, and only the last answer is told, or the first that is
+ * no success. The connection is watched between requests as well: bytes that
+ * nobody asked for, or its end, are told as a failure. What comes may be of a
+ * VM that means ill, so an answer is taken only if it is exactly one, and
+ * after a failure the connection is closed.
  *
  * While nothing is under way a connection keeps no memory but its struct.
  *
@@ -25,7 +27,7 @@
 /**
  * struct call - a connection
  * @src:	its descriptor; -1: there is none
- * @busy:	a request is under way
+ * @left:	answers that have to come
  * @done:	@status: of the answer, whose body is @len bytes at @body and
  *		not NUL-terminated; or -errno
  */
@@ -36,7 +38,7 @@ struct call {
 	struct buf out;
 	size_t sent;
 	struct buf in;
-	bool busy;
+	unsigned int left;
 	void (*done)(struct call *call, int status, const char *body,
 		     size_t len);
 };
@@ -65,10 +67,11 @@ void call_close(struct call *call);
 int call_steal(struct call *call);
 
 /**
- * call_start() - send a request
+ * call_start() - send a request, behind those that are under way
+ * @limit_ms:	for all that are, from now on
  *
- * Return: 0, and @done will be called, never from here; -errno, and the
- * connection is closed.
+ * Return: 0, and @done will be called, once and never from here; -errno, and
+ * the connection is closed.
  */
 int call_start(struct call *call, const char *method, const struct buf *target,
 	       const struct buf *body, unsigned int limit_ms) __must_check;
@@ -77,9 +80,10 @@ int call_start(struct call *call, const char *method, const struct buf *target,
 
 /**
  * call_answer() - is it an answer?
+ * @more:	something may follow it
  * @status, @body, @body_len:	of one that is whole
  *
  * Return: 1: whole; 0: more has to come; -EBADMSG, -EMSGSIZE.
  */
-int call_answer(const char *data, size_t len, int *status, const char **body,
-		size_t *body_len) __must_check;
+int call_answer(const char *data, size_t len, bool more, int *status,
+		const char **body, size_t *body_len) __must_check;

@@ -16,8 +16,8 @@
  *			before its API listens (--sandbox-first)
  *	READY		its connection to the API stands, and nothing is under
  *			way on it
- *	LEASING		into the lessee's cgroup, then one request after the
- *			other (steps.h). The last one lets the guest run
+ *	LEASING		into the lessee's cgroup, then all requests at once
+ *			(steps.h). The last one lets the guest run
  *	LEASED		the daemon has nothing of it but a pidfd
  *	ENDING		killed, or ended by itself. When it is reaped its
  *			cgroup and directory go
@@ -173,7 +173,6 @@ struct pool {
  * @timer:	the next try, of dialling or of clearing away
  * @tries:	of that
  * @ask:	of the lease that is under way
- * @step:	next request of that
  * @name, @cgroup:	of a leased one; owned
  * @tied:	watches the process that it goes with; fd -1: none
  * @waiters:	who wants to hear of its end: struct pool_ask
@@ -194,7 +193,6 @@ struct pool_member {
 	unsigned int tries;
 	struct record_source source;
 	struct pool_ask *ask;
-	size_t step;
 	char *name;
 	char *cgroup;
 	pid_t tied_pid;

@@ -211,44 +211,48 @@ void pool_lease_tie(struct pool_member *m)
 		pool_member_end(m);
 }
 
-/* ---- its steps ---- */
+/* ---- its requests ---- */
 
-static int lend_call(struct pool_member *m)
+/* All at once: the VM does them in order, and nothing is said in between. */
+static int lend_send(struct pool_member *m)
 {
 	const struct pool_create *c = &m->pool->made.create;
 	struct steps_call call = {0};
-	bool more = steps_nth(&call, c, lend_of(m->ask), m->step);
-	int r = more ? call_start(&m->call, call.method, &call.target,
-				  &call.body, LEASE_CALL_MS)
-		     : 0;
+	int r = 0;
 
+	for (size_t n = 0; r == 0 && steps_nth(&call, c, lend_of(m->ask), n);
+	     n++)
+		r = call_start(&m->call, call.method, &call.target, &call.body,
+			       LEASE_CALL_MS);
 	steps_call_free(&call);
-	m->step++;
+	if (r < 0)
+		return r;
 	/* While the VM does it, which may have been woken on this CPU: a guest
 	 * waits for it, and for what follows here nobody. */
-	if (r == 0 && more)
-		(void)sched_yield();
-	if (r == 0 && more && m->step == steps_count(c))
-		r = pool_member_save(m, POOL_LEASED);
-	return r < 0 ? r : more;
+	(void)sched_yield();
+	return pool_member_save(m, POOL_LEASED);
 }
 
-static void lend_next(struct pool_member *m)
+static void lend_carry_out(struct pool_member *m)
 {
-	int r = lend_call(m);
 	char text[96];
+	int r = lend_send(m);
 
-	if (r == 0 && lend_of(m->ask)->tied)
+	if (r == 0)
+		return;
+	(void)snprintf(text, sizeof(text), "The VM cannot be asked: %s",
+		       err_name(r));
+	lend_fail(m, text);
+}
+
+static void lend_carried_out(struct pool_member *m)
+{
+	if (lend_of(m->ask)->tied)
 		pool_lease_tie(m);
-	if (m->state != POOL_LEASING) {
-		lend_fail(m, "The process that asked is gone");
-	} else if (r == 0) {
+	if (m->state == POOL_LEASING)
 		lend_done(m);
-	} else if (r < 0) {
-		(void)snprintf(text, sizeof(text), "The VM cannot be asked: %s",
-			       err_name(r));
-		lend_fail(m, text);
-	}
+	else
+		lend_fail(m, "The process that asked is gone");
 }
 
 void pool_lease_answer(struct pool_member *m, int status, const char *body,
@@ -257,7 +261,7 @@ void pool_lease_answer(struct pool_member *m, int status, const char *body,
 	char text[ERR_TEXT_MAX];
 
 	if (status >= 200 && status < 300) {
-		lend_next(m);
+		lend_carried_out(m);
 		return;
 	}
 	if (status < 0)
@@ -358,12 +362,11 @@ static void lend_begin(struct pool_member *m, struct pool_ask *ask)
 	m->pool->nr_queue--;
 	timer_stop(&ask->deadline);
 	m->ask = ask;
-	m->step = 0;
 	pool_member_enter(m, POOL_LEASING);
 	if (lend_prepare(m, &err) < 0)
 		lend_fail(m, err.text);
 	else
-		lend_next(m);
+		lend_carry_out(m);
 }
 
 /* ---- the queue ---- */

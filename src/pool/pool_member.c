@@ -574,7 +574,7 @@ static int member_make_dir(struct pool_member *m)
 	return log < 0 ? -EPERM : log;
 }
 
-/* In the child, which shares this memory (proc.h). */
+/* In the child, whose memory this is or is not (proc.h). */
 static int member_keep(void *ctx, pid_t pid)
 {
 	struct pool_member *m = ctx;
@@ -594,7 +594,7 @@ static int member_run(struct pool_member *m, int log, struct err *err)
 	} words[MEMBER_ARGS_MAX] = {{d->vmm}, {"--api-sock"}};
 	char *const *given = made->create.vmm.items;
 	char *argv[MEMBER_ARGS_MAX + 1] = {0};
-	const struct proc_new p = {
+	struct proc_new p = {
 		.argv = argv,
 		.null = d->null_fd,
 		.log = log,
@@ -626,6 +626,9 @@ static int member_run(struct pool_member *m, int log, struct err *err)
 	if (r < 0)
 		return r;
 	m->child = true;
+	m->pid = p.pid;
+	if (m->start == 0)
+		m->start = proc_start_time(p.pid);
 	r = member_watch(m, r);
 	return r < 0 ? err_set(err, r, "Cannot watch a process: %s",
 			       err_name(r))

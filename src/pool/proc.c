@@ -79,45 +79,55 @@ static int proc_prepare(const struct proc_new *p)
 	return proc_become(&p->as);
 }
 
-/* On a stack of its own, and in its parent's memory. */
-static int proc_child_runs(void *arg)
+static int proc_become_member(struct proc_child *c)
 {
-	struct proc_child *c = arg;
 	const struct proc_new *p = c->p;
 
 	c->what = "Cannot keep a record";
 	c->error = p->before(p->ctx, getpid());
+	/* One whose parent was killed is nobody's. */
 	if (c->error < 0 || getppid() != c->parent)
-		return 1; /* or it was killed: nobody asks for this one */
+		return c->error;
 	c->what = "Cannot prepare a process";
 	c->error = proc_prepare(p);
 	if (c->error < 0)
-		return 1;
+		return c->error;
 	c->what = "Cannot run its program";
 	(void)execv(p->argv[0], p->argv);
 	c->error = -errno;
+	return c->error;
+}
+
+/* On a stack of its own. */
+static int proc_child_runs(void *arg)
+{
+	struct proc_child *c = arg;
+
+	if (proc_become_member(c) < 0)
+		(void)dprintf(c->p->log, "%s: %s\n", c->what,
+			      err_name(c->error));
 	return 1;
 }
 
-int proc_start(const struct proc_new *p, struct err *err)
+int proc_start(struct proc_new *p, struct err *err)
 {
 	static _Alignas(16) char stack[PROC_STACK_BYTES];
+	int shared = p->as.same ? CLONE_VM | CLONE_VFORK : 0;
 	struct proc_child child = {
 		.p = p,
 		.parent = getpid(),
 		.what = "Cannot start a process",
 	};
 	int pidfd = -1;
-	pid_t pid = clone(proc_child_runs, stack + sizeof(stack),
-			  CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
-			  &child, &pidfd);
 
-	if (pid < 0)
+	p->pid = clone(proc_child_runs, stack + sizeof(stack),
+		       shared | CLONE_PIDFD | SIGCHLD, &child, &pidfd);
+	if (p->pid < 0)
 		child.error = -errno;
 	if (child.error == 0)
 		return pidfd;
-	if (pid > 0)
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+	if (p->pid > 0)
+		while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	fd_close(&pidfd);
 	return err_set(err, child.error, "%s: %s", child.what,

@@ -6,11 +6,14 @@
  *
  * A member shall outlive this daemon and never be lost by it. So it has no
  * parent-death signal and a session of its own, and it runs nothing before its
- * record is written, which it does itself: between clone and exec it shares
- * all memory with the daemon, which stands still (CLONE_VM, CLONE_VFORK).
- * Nothing is copied for a process that is about to become another one, neither
- * then nor by the faults of the daemon afterwards. When the daemon is killed
+ * record is written, which it does itself. When the daemon is killed
  * meanwhile, the child ends.
+ *
+ * Between clone and exec a child of the daemon's own user shares all memory
+ * with it, and it stands still (CLONE_VM, CLONE_VFORK): nothing is copied for
+ * a process that is about to become another one, neither then nor by the
+ * faults of the daemon afterwards. One of another user has a copy, and the
+ * daemon goes on: that user may stop the child as soon as it is his.
  *
  * A pid is believed only together with the time at which its process started,
  * or behind a pidfd.
@@ -44,8 +47,9 @@ struct proc_as {
  * @argv:	argv[0] is the program's path
  * @null:	its standard input and output; @log: its standard error
  * @as:		whose it is
- * @before:	called in the child, in this process's memory: keep a record of
- *		@pid. Return: 0; -errno: it runs nothing
+ * @before:	called in the child, in this process's memory or a copy: keep a
+ *		record of @pid. Return: 0; -errno: it runs nothing
+ * @pid:	out
  */
 struct proc_new {
 	char *const *argv;
@@ -54,15 +58,19 @@ struct proc_new {
 	struct proc_as as;
 	int (*before)(void *ctx, pid_t pid);
 	void *ctx;
+	pid_t pid;
 };
 
 /**
- * proc_start() - start it; returns when it runs its program
+ * proc_start() - start it
+ *
+ * What fails in the child is a line of @p->log. It is this call's error, too,
+ * where the child shares our memory.
  *
  * One thread only. Return: its pidfd, or -errno with a sentence; then there is
  * no process.
  */
-int proc_start(const struct proc_new *p, struct err *err) __must_check;
+int proc_start(struct proc_new *p, struct err *err) __must_check;
 
 /* In ticks since boot; 0 when there is no such process. */
 uint64_t proc_start_time(pid_t pid);

@@ -151,7 +151,7 @@ static void steps_lease(struct steps_call *call,
 	buf_add_str(body, "}");
 }
 
-size_t steps_count(const struct pool_create *pool)
+static size_t steps_count(const struct pool_create *pool)
 {
 	return pool->kind == POOL_SHELL ? 2 : 1;
 }

@@ -5,7 +5,7 @@
  * A clone was loaded before (PUT /snapshot/load with "lease": it has nothing
  * yet that is its user's), and a lease is one request, PUT /volt/lease, which
  * brings all of it and lets the guest run. A shell is loaded in the same way
- * first. Pure.
+ * first, by a request that the lease's follows at once. Pure.
  */
 #pragma once
 
@@ -36,9 +36,6 @@ void steps_load(struct steps_call *call, const struct pool_create *pool,
  */
 bool steps_nth(struct steps_call *call, const struct pool_create *pool,
 	       const struct pool_lease_ask *ask, size_t n);
-
-/* How many there are. */
-size_t steps_count(const struct pool_create *pool);
 
 /* What a VM says of a request that it refuses, made one line. @len bytes at
  * @body: {"fault_message":"..."}, or anything. */

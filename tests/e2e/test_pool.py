@@ -293,11 +293,20 @@ def test_a_dead_member_is_replaced(client, snap):
     client.until("web", ready=2)
 
 
-def test_a_program_that_is_gone(tmp_path, snap):
-    """The pool says so at once, and goes on when it is there again."""
-    vmm = tmp_path / "volt-vmm"
+@pytest.fixture
+def moved(daemon):
+    """The daemon, with a volt-vmm that can be moved away."""
+    daemon.kill()
+    vmm = daemon.folder / "volt-vmm"
     vmm.symlink_to(BUILD / "volt-vmm")
-    daemon = PoolDaemon(BUILD, tmp_path, options=["--vmm", vmm])
+    daemon.options = ["--vmm", vmm]
+    daemon.start()
+    return daemon, vmm
+
+
+def test_a_program_that_is_gone(moved, snap):
+    """The pool says so at once, and goes on when it is there again."""
+    daemon, vmm = moved
     with daemon.client() as client:
         make(client, snap, size=1)
         vmm.unlink()
@@ -308,7 +317,6 @@ def test_a_program_that_is_gone(tmp_path, snap):
         assert len(list(daemon.dir.glob("*.record"))) == 1
         vmm.symlink_to(BUILD / "volt-vmm")
         client.until("web", ready=2, ending=0)
-        client.call("rm", pool="web")
     daemon.stop()
 
 
@@ -521,6 +529,34 @@ print(open(f"/proc/{{pid}}/status").read().split("Uid:")[1].split()[0])
                                      if row["state"] == "ready"})
     assert ask_vm(mine["api"])["state"] == "Not started"
     lease.close()
+
+
+@needs_root
+def test_who_stops_his_members_stops_nobody_else(daemon, client):
+    """He may, as soon as a process is his, before it runs its program."""
+    uid = 64321  # nobody else's: he stops all that he can
+    daemon.folder.chmod(0o755)
+    as_user(uid, daemon, 'c.call("create", pool="his", kind="shell", size=0, '
+                         'parallel=64)')
+    with subprocess.Popen(
+            ["setpriv", "--reuid", str(uid), "--regid", str(uid),
+             "--clear-groups", sys.executable, "-c", """
+import os, signal
+print("on", flush=True)
+while True:
+    try:
+        os.kill(-1, signal.SIGSTOP)
+    except ProcessLookupError:
+        pass
+"""], stdout=subprocess.PIPE) as stopper:
+        try:
+            assert stopper.stdout.readline() == b"on\n"
+            client.call("resize", pool="his", size=64)
+            until(lambda: client.pools()["his"]["starting"] == 64)
+        finally:
+            stopper.kill()
+    client.call("rm", pool="his")
+    assert not client.pools()
 
 
 @needs_root

@@ -262,6 +262,32 @@ static void states_that_are_none(void **state)
 	assert_int_equal(ask(rig, LOAD, DIR, PATH_DISK, 0, path), -EINVAL);
 }
 
+/* The guest process asks again, to see that it is the same. */
+static void a_state_that_is_opened_twice(void **state)
+{
+	struct rig *rig = *state;
+	char name[] = "/tmp/volt-load-XXXXXX", path[256];
+	struct rig other = {.state = mkstemp(name)};
+	const char *text;
+
+	write_good(rig);
+	assert_int_equal(load_take_state(&rig->load, rig->state), 0);
+	assert_int_equal(ask(rig, LOAD, DIR, PATH_SERIAL, 0, path), 0);
+	text = rig->load.text;
+	assert_int_equal(load_take_state(&rig->load, rig->state), 0);
+	assert_ptr_equal(rig->load.text, text);
+	assert_int_equal(ask(rig, LOAD, DIR, PATH_SERIAL, 0, path), 0);
+	assert_string_equal(path, "/out");
+	/* Another one has its place by now. */
+	assert_int_equal(unlink(name), 0);
+	write_state(&other, "{\"config\":{\"serial\":{\"serial_out_path\":"
+			    "\"/new\"}}}");
+	assert_int_equal(load_take_state(&rig->load, other.state), 0);
+	fd_close(&other.state);
+	assert_int_equal(ask(rig, LOAD, DIR, PATH_SERIAL, 0, path), 0);
+	assert_string_equal(path, "/new");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -272,6 +298,7 @@ int main(void)
 		TEST(the_state_comes_first),
 		TEST(another_state),
 		TEST(states_that_are_none),
+		TEST(a_state_that_is_opened_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -515,22 +515,27 @@ static void answers(void **state)
 
 	(void)state;
 	for (size_t n = 0; n < strlen(whole); n++)
-		assert_int_equal(call_answer(whole, n, &status, &body, &len),
-				 0);
+		assert_int_equal(
+			call_answer(whole, n, false, &status, &body, &len), 0);
 	assert_int_equal(
-		call_answer(whole, strlen(whole), &status, &body, &len), 1);
+		call_answer(whole, strlen(whole), false, &status, &body, &len),
+		1);
 	assert_int_equal(status, 200);
 	assert_int_equal(len, 4);
 	assert_memory_equal(body, "true", 4);
-	assert_int_equal(call_answer(OK_HEAD "true!", strlen(whole) + 1,
+	assert_int_equal(call_answer(OK_HEAD "true!", strlen(whole) + 1, false,
+				     &status, &body, &len),
+			 -EBADMSG);
+	assert_int_equal(call_answer(OK_HEAD "true!", strlen(whole) + 1, true,
+				     &status, &body, &len),
+			 1);
+	assert_int_equal(len, 4);
+	assert_int_equal(call_answer("HTTP/1.1 100 C\r\n\r\n", 18, false,
 				     &status, &body, &len),
 			 -EBADMSG);
 	assert_int_equal(
-		call_answer("HTTP/1.1 100 C\r\n\r\n", 18, &status, &body, &len),
-		-EBADMSG);
-	assert_int_equal(
 		call_answer("HTTP/1.1 200 O\r\nContent-Length: 1048577\r\n\r\n",
-			    43, &status, &body, &len),
+			    43, false, &status, &body, &len),
 		-EMSGSIZE);
 }
 
