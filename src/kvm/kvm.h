@@ -83,40 +83,14 @@ struct kvm_vm {
 	struct kvm_rings rings;
 };
 
+/* @vm is of @kvm, and has nothing. */
+void kvm_vm_clear(struct kvm_vm *vm, struct kvm *kvm);
+
 /* Retries KVM_CREATE_VM on EINTR, which busy hosts return. Return: 0 or -errno
  * with a sentence; kvm_vm_fini() in any case. */
 int kvm_vm_init(struct kvm_vm *vm, struct kvm *kvm,
 		struct err *err) __must_check;
 void kvm_vm_fini(struct kvm_vm *vm);
-
-/**
- * struct kvm_ahead - /dev/kvm and a VM that has nothing yet
- * @kvm:	its fd is -1: there is none
- * @vm:		the VM's fd, until kvm_ahead_take_vm()
- */
-struct kvm_ahead {
-	struct kvm kvm;
-	int vm;
-};
-#define KVM_AHEAD_NONE ((struct kvm_ahead){.kvm = {.fd = -1}, .vm = -1})
-
-/**
- * kvm_ahead_make() - what every VM begins with, before there is one to make
- * @fd:		as kvm_open()
- *
- * Return: 0; @fd when that is -errno; -ENOTSUP or -errno with a sentence.
- * @ahead is none, then.
- */
-int kvm_ahead_make(struct kvm_ahead *ahead, int fd,
-		   struct err *err) __must_check;
-
-/* Hand over either half. Return: whether there was one. */
-bool kvm_ahead_take(struct kvm_ahead *ahead, struct kvm *kvm);
-bool kvm_ahead_take_vm(struct kvm_ahead *ahead, struct kvm_vm *vm,
-		       struct kvm *kvm);
-
-/* Close what nobody took. */
-void kvm_ahead_fini(struct kvm_ahead *ahead);
 
 /**
  * kvm_vm_set_slot() - a memory slot of @region comes or goes

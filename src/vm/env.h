@@ -11,7 +11,7 @@
 #include "config/config.h"
 #include "host/handover.h"
 #include "host/loop.h"
-#include "kvm/kvm.h"
+#include "kvm/ahead.h"
 #include "vm/timeline.h"
 
 struct metrics;

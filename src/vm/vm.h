@@ -19,7 +19,7 @@
 #include "host/handover.h"
 #include "host/loop.h"
 #include "image/identity.h"
-#include "kvm/kvm.h"
+#include "kvm/ahead.h"
 #include "mem/usage.h"
 #include "mmds/mmds.h"
 #include "pager/served.h"
