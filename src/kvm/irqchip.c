@@ -29,6 +29,8 @@ int kvm_irqchip_init(struct kvm_vm *vm, bool split, struct err *err)
 	struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
 	int r;
 
+	if (vm->split)
+		return 0;
 	vm->split = split;
 	if (split) {
 		r = kvm_call(vm->kvm, vm->fd, KVM_ENABLE_CAP, &cap);

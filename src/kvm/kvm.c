@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -102,6 +103,7 @@ void kvm_vm_clear(struct kvm_vm *vm, struct kvm *kvm)
 	memset(vm, 0, sizeof(*vm));
 	vm->kvm = kvm;
 	vm->fd = -1;
+	vm->first = KVM_FIRST_NONE;
 	kvm_rings_init(&vm->rings);
 }
 
@@ -118,8 +120,17 @@ int kvm_vm_init(struct kvm_vm *vm, struct kvm *kvm, struct err *err)
 	return 0;
 }
 
+void kvm_first_close(struct kvm_first *first, const struct kvm *kvm)
+{
+	if (first->run)
+		(void)munmap(first->run, kvm->run_size);
+	fd_close(&first->fd);
+	*first = KVM_FIRST_NONE;
+}
+
 void kvm_vm_fini(struct kvm_vm *vm)
 {
+	kvm_first_close(&vm->first, vm->kvm);
 	fd_close(&vm->fd);
 }
 

@@ -15,6 +15,9 @@
  *            -> kvm_vcpu_init, kvm_vcpu_set_* -> kvm_irqfd_add
  *            -> kvm_vcpu_run -> kvm_ioeventfd_add
  *
+ * A VM that was made ahead (ahead.h) has its chip and one vCPU before its
+ * memory, which costs its slots nothing: no device is on a bus by then.
+ *
  * Every call except KVM_RUN is counted and timed in struct kvm_stats, so that a
  * start can tell its own time from the kernel's. Source of all facts:
  * Documentation/virt/kvm/api.rst.
@@ -68,8 +71,22 @@ int kvm_cap(struct kvm *kvm, int cap);
 int kvm_call(struct kvm *kvm, int fd, unsigned long request, void *arg);
 
 /**
+ * struct kvm_first - vCPU 0 that was made ahead
+ * @fd:		-1: there is none
+ * @run:	mapped
+ */
+struct kvm_first {
+	int fd;
+	struct kvm_run *run;
+};
+#define KVM_FIRST_NONE ((struct kvm_first){.fd = -1})
+
+void kvm_first_close(struct kvm_first *first, const struct kvm *kvm);
+
+/**
  * struct kvm_vm - one virtual machine of the kernel
  * @split:	the IOAPIC is ours; KVM has only the LAPICs
+ * @first:	until kvm_vcpu_init() takes it
  * @rings:	what vCPUs wrote, where it is not a log that tells
  * @route:	GSI routing as the kernel has it (split: what our IOAPIC said)
  */
@@ -77,6 +94,7 @@ struct kvm_vm {
 	struct kvm *kvm;
 	int fd;
 	bool split;
+	struct kvm_first first;
 	struct msi route[IRQCHIP_GSI_MAX];
 	uint64_t route_used;   /* bit per GSI: has a message */
 	uint64_t route_wanted; /* bit per GSI: must be in the kernel's table */
@@ -126,7 +144,7 @@ int kvm_vm_note_dirty(struct kvm_vm *vm, const struct gmem *mem) __must_check;
 /**
  * kvm_irqchip_init() - LAPICs only (@split), or the whole PC: PIC, IOAPIC, PIT
  *
- * Before the first vCPU.
+ * Before the first vCPU; a VM that was made ahead has the former.
  *
  * Return: 0 or -errno with a sentence.
  */

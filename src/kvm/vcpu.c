@@ -35,40 +35,54 @@
 #define LVT_MODE_NMI    (4u << 8)
 #define LVT_MODE_EXTINT (7u << 8)
 
-int kvm_vcpu_init(struct kvm_vcpu *vcpu, struct kvm_vm *vm, unsigned int id,
-		  struct err *err)
+static int vcpu_make(struct kvm_vcpu *vcpu, struct err *err)
 {
+	struct kvm_vm *vm = vcpu->vm;
 	void *run;
-	int r;
+	int r = kvm_call(vm->kvm, vm->fd, KVM_CREATE_VCPU,
+			 (void *)(uintptr_t)vcpu->id);
 
-	memset(vcpu, 0, sizeof(*vcpu));
-	vcpu->vm = vm;
-	vcpu->id = id;
-	vcpu->fd = -1;
-	r = kvm_call(vm->kvm, vm->fd, KVM_CREATE_VCPU, (void *)(uintptr_t)id);
 	if (r < 0)
-		return err_set(err, r, "KVM_CREATE_VCPU %u failed: %s", id,
-			       err_name(r));
+		return err_set(err, r, "KVM_CREATE_VCPU %u failed: %s",
+			       vcpu->id, err_name(r));
 	vcpu->fd = r;
 	/* KVM has the pages already: a guest shall not wait for their faults.
 	 */
 	run = mmap(NULL, vm->kvm->run_size, PROT_READ | PROT_WRITE,
 		   MAP_SHARED | MAP_POPULATE, vcpu->fd, 0);
-	if (run == MAP_FAILED) {
-		r = -errno;
-		kvm_vcpu_fini(vcpu);
-		return err_set(err, r, "Cannot map vCPU %u: %s", id,
-			       err_name(r));
-	}
+	if (run == MAP_FAILED)
+		return err_set(err, -errno, "Cannot map vCPU %u: %s", vcpu->id,
+			       err_name(errno));
 	vcpu->run = run;
-	r = kvm_ring_map(&vm->rings, id, vcpu->fd);
-	if (r < 0) {
-		kvm_vcpu_fini(vcpu);
-		return err_set(err, r,
-			       "Cannot map the dirty ring of vCPU %u: %s", id,
-			       err_name(r));
-	}
 	return 0;
+}
+
+int kvm_vcpu_init(struct kvm_vcpu *vcpu, struct kvm_vm *vm, unsigned int id,
+		  struct err *err)
+{
+	int r = 0;
+
+	memset(vcpu, 0, sizeof(*vcpu));
+	vcpu->vm = vm;
+	vcpu->id = id;
+	vcpu->fd = -1;
+	if (id == 0 && vm->first.fd >= 0) {
+		vcpu->fd = vm->first.fd;
+		vcpu->run = vm->first.run;
+		vm->first = KVM_FIRST_NONE;
+	} else {
+		r = vcpu_make(vcpu, err);
+	}
+	if (r == 0) {
+		r = kvm_ring_map(&vm->rings, id, vcpu->fd);
+		if (r < 0)
+			err_set(err, r,
+				"Cannot map the dirty ring of vCPU %u: %s", id,
+				err_name(r));
+	}
+	if (r < 0)
+		kvm_vcpu_fini(vcpu);
+	return r;
 }
 
 void kvm_vcpu_fini(struct kvm_vcpu *vcpu)

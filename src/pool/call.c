@@ -214,8 +214,8 @@ int call_steal(struct call *call)
 	return fd;
 }
 
-int call_start(struct call *call, const char *method, const struct buf *target,
-	       const struct buf *body, unsigned int limit_ms)
+int call_add(struct call *call, const char *method, const struct buf *target,
+	     const struct buf *body)
 {
 	int r = call->src.fd < 0 ? -ENOTCONN : 0;
 
@@ -228,15 +228,31 @@ int call_start(struct call *call, const char *method, const struct buf *target,
 			 "Content-Length: %zu\r\n\r\n",
 			 body->len);
 		buf_add(&call->out, body->data, body->len);
-		r = call->out.failed || target->failed || body->failed
-			    ? -ENOMEM
-			    : call_send(call);
+		call->left++;
+		if (call->out.failed || target->failed || body->failed)
+			r = -ENOMEM;
 	}
+	if (r < 0)
+		call_close(call);
+	return r;
+}
+
+int call_go(struct call *call, unsigned int limit_ms)
+{
+	int r = call->src.fd < 0 ? -ENOTCONN : call_send(call);
+
 	if (r < 0) {
 		call_close(call);
 		return r;
 	}
-	call->left++;
 	timer_set(&call->deadline, (uint64_t)limit_ms * CALL_MS_NS, 0);
 	return 0;
+}
+
+int call_start(struct call *call, const char *method, const struct buf *target,
+	       const struct buf *body, unsigned int limit_ms)
+{
+	int r = call_add(call, method, target, body);
+
+	return r < 0 ? r : call_go(call, limit_ms);
 }

@@ -66,13 +66,21 @@ void call_close(struct call *call);
  * blocking, or -1. */
 int call_steal(struct call *call);
 
+/* A request behind those that are under way, for call_go() to send. Return: 0;
+ * -errno, and the connection is closed. */
+int call_add(struct call *call, const char *method, const struct buf *target,
+	     const struct buf *body) __must_check;
+
 /**
- * call_start() - send a request, behind those that are under way
- * @limit_ms:	for all that are, from now on
+ * call_go() - send what was added, in one go
+ * @limit_ms:	for all that is under way, from now on
  *
  * Return: 0, and @done will be called, once and never from here; -errno, and
  * the connection is closed.
  */
+int call_go(struct call *call, unsigned int limit_ms) __must_check;
+
+/* Both, of a request by itself. Return: as call_go(). */
 int call_start(struct call *call, const char *method, const struct buf *target,
 	       const struct buf *body, unsigned int limit_ms) __must_check;
 

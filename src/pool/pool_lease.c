@@ -222,9 +222,10 @@ static int lend_send(struct pool_member *m)
 
 	for (size_t n = 0; r == 0 && steps_nth(&call, c, lend_of(m->ask), n);
 	     n++)
-		r = call_start(&m->call, call.method, &call.target, &call.body,
-			       LEASE_CALL_MS);
+		r = call_add(&m->call, call.method, &call.target, &call.body);
 	steps_call_free(&call);
+	if (r == 0)
+		r = call_go(&m->call, LEASE_CALL_MS);
 	if (r < 0)
 		return r;
 	/* While the VM does it, which may have been woken on this CPU: a guest

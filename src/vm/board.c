@@ -100,7 +100,11 @@ int board_open_kvm(struct board *board, struct err *err)
 
 int board_make_vm(struct board *board, struct err *err)
 {
-	if (kvm_ahead_take_vm(board->env.ahead, &board->kvm_vm, &board->kvm))
+	const struct vm_config *c = board->env.config;
+	bool rings = c->machine.track_dirty_pages && c->machine.dirty_ring;
+
+	if (kvm_ahead_take_vm(board->env.ahead, &board->kvm_vm, &board->kvm,
+			      c->irqchip == IRQCHIP_SPLIT && !rings))
 		return 0;
 	return kvm_vm_init(&board->kvm_vm, &board->kvm, err);
 }

@@ -78,7 +78,9 @@ def locked(vmm, tmp_path):
 @needs_landlock
 @looks_into
 def test_a_vm_is_made_ahead(locked, vmm):
-    """KVM's VM waits for what it is to be, and is the one that it becomes."""
+    """KVM's VM waits for what it is to be, and is the one that it becomes.
+
+    With the split chip and a vCPU; another one is made in its place."""
     one = locked()
     fds = Path(f"/proc/{one.run.process.pid}/fd")
 
@@ -86,16 +88,43 @@ def test_a_vm_is_made_ahead(locked, vmm):
         return sorted(name for name in map(os.readlink, fds.iterdir())
                       if "kvm" in name)
 
-    assert of_kvm() == ["/dev/kvm", "anon_inode:kvm-vm"]
+    ahead = ["/dev/kvm", "anon_inode:kvm-vcpu:0", "anon_inode:kvm-vm"]
+    assert of_kvm() == ahead
+    one.put("/machine-config", vcpu_count=2, mem_size_mib=64)
     one.put("/boot-source", kernel_image_path=str(vmm.guest("spin")))
     one.start()
-    assert of_kvm() == ["/dev/kvm", "anon_inode:kvm-vcpu:0",
-                        "anon_inode:kvm-vm"]
+    assert of_kvm() == [*ahead[:2], "anon_inode:kvm-vcpu:1", ahead[2]]
+    one.kill()
+
+
+def test_one_clock_with_a_cpu_made_ahead(locked, vmm):
+    """The others come when it has counted for more than a second."""
+    one = locked("--sandbox", "off")
+    time.sleep(1.5)
+    boot(one, vmm, "tsc", vcpu_count=2)
+    one.start()
+    for _ in range(3):
+        one.run.wait_for("tsc ")
+    assert b"back" not in one.run.whole
+    one.kill()
+
+
+@pytest.mark.parametrize("flags, machine", [
+    (["--irqchip", "full"], {}),
+    ([], {"track_dirty_pages": True, "dirty_ring": True}),
+], ids=["chips", "ring"])
+def test_what_was_made_ahead_may_not_fit(locked, vmm, flags, machine):
+    """Then there is another one, as if nothing had been made ahead."""
+    one = locked("--sandbox", "off", *flags)
+    boot(one, vmm, "ticker", **machine)
+    one.start()
+    one.run.wait_for("tick 2")
     one.kill()
 
 
 def boot(vm, vmm, guest, args="none", memory=64, **machine):
-    vm.put("/machine-config", vcpu_count=1, mem_size_mib=memory, **machine)
+    vm.put("/machine-config", mem_size_mib=memory,
+           **{"vcpu_count": 1, **machine})
     vm.put("/boot-source", kernel_image_path=str(vmm.guest(guest)),
            boot_args=args)
 
