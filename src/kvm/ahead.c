@@ -67,7 +67,7 @@ bool kvm_ahead_take_vm(struct kvm_ahead *ahead, struct kvm_vm *vm,
 	vm->fd = fd_steal(&ahead->vm);
 	vm->split = true;
 	vm->first = ahead->first;
-	ahead->first = KVM_FIRST_NONE;
+	ahead->first = (struct kvm_first){0};
 	return true;
 }
 

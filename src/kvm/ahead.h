@@ -27,12 +27,7 @@ struct kvm_ahead {
 	int vm;
 	struct kvm_first first;
 };
-#define KVM_AHEAD_NONE                   \
-	((struct kvm_ahead){             \
-		.kvm = {.fd = -1},       \
-		.vm = -1,                \
-		.first = KVM_FIRST_NONE, \
-	})
+#define KVM_AHEAD_NONE ((struct kvm_ahead){.kvm = {.fd = -1}, .vm = -1})
 
 /**
  * kvm_ahead_make() - what every VM begins with, before there is one to make

@@ -103,7 +103,6 @@ void kvm_vm_clear(struct kvm_vm *vm, struct kvm *kvm)
 	memset(vm, 0, sizeof(*vm));
 	vm->kvm = kvm;
 	vm->fd = -1;
-	vm->first = KVM_FIRST_NONE;
 	kvm_rings_init(&vm->rings);
 }
 
@@ -122,10 +121,11 @@ int kvm_vm_init(struct kvm_vm *vm, struct kvm *kvm, struct err *err)
 
 void kvm_first_close(struct kvm_first *first, const struct kvm *kvm)
 {
-	if (first->run)
-		(void)munmap(first->run, kvm->run_size);
+	if (!first->run)
+		return;
+	(void)munmap(first->run, kvm->run_size);
 	fd_close(&first->fd);
-	*first = KVM_FIRST_NONE;
+	*first = (struct kvm_first){0};
 }
 
 void kvm_vm_fini(struct kvm_vm *vm)

@@ -71,15 +71,13 @@ int kvm_cap(struct kvm *kvm, int cap);
 int kvm_call(struct kvm *kvm, int fd, unsigned long request, void *arg);
 
 /**
- * struct kvm_first - vCPU 0 that was made ahead
- * @fd:		-1: there is none
+ * struct kvm_first - vCPU 0 that was made ahead; zeroed, there is none
  * @run:	mapped
  */
 struct kvm_first {
 	int fd;
 	struct kvm_run *run;
 };
-#define KVM_FIRST_NONE ((struct kvm_first){.fd = -1})
 
 void kvm_first_close(struct kvm_first *first, const struct kvm *kvm);
 

@@ -66,10 +66,10 @@ int kvm_vcpu_init(struct kvm_vcpu *vcpu, struct kvm_vm *vm, unsigned int id,
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->fd = -1;
-	if (id == 0 && vm->first.fd >= 0) {
+	if (id == 0 && vm->first.run) {
 		vcpu->fd = vm->first.fd;
 		vcpu->run = vm->first.run;
-		vm->first = KVM_FIRST_NONE;
+		vm->first = (struct kvm_first){0};
 	} else {
 		r = vcpu_make(vcpu, err);
 	}
