@@ -532,12 +532,17 @@ print(open(f"/proc/{{pid}}/status").read().split("Uid:")[1].split()[0])
 
 
 @needs_root
-def test_who_stops_his_members_stops_nobody_else(daemon, client):
-    """He may, as soon as a process is his, before it runs its program."""
+def test_who_stops_his_members_stops_nobody_else(daemon):
+    """He may, as soon as a process is his; here long before its program."""
     uid = 64321  # nobody else's: he stops all that he can
     daemon.folder.chmod(0o755)
+    daemon.kill()
+    daemon.wrapper = ["strace", "-f", "-o", "/dev/null", "-e",
+                      "trace=setresuid", "-e",
+                      "inject=setresuid:delay_exit=500000"]
+    daemon.start()
     as_user(uid, daemon, 'c.call("create", pool="his", kind="shell", size=0, '
-                         'parallel=64)')
+                         'parallel=2)')
     with subprocess.Popen(
             ["setpriv", "--reuid", str(uid), "--regid", str(uid),
              "--clear-groups", sys.executable, "-c", """
@@ -548,15 +553,19 @@ while True:
         os.kill(-1, signal.SIGSTOP)
     except ProcessLookupError:
         pass
-"""], stdout=subprocess.PIPE) as stopper:
+"""], stdout=subprocess.PIPE) as stopper, daemon.client(10) as client:
         try:
             assert stopper.stdout.readline() == b"on\n"
-            client.call("resize", pool="his", size=64)
-            until(lambda: client.pools()["his"]["starting"] == 64)
+            client.call("resize", pool="his", size=2)
+            until(lambda: len(client.members()) == 2)
+            time.sleep(1)  # they stand still by now
+            client.call("rm", pool="his")
+            assert not client.pools()
         finally:
             stopper.kill()
-    client.call("rm", pool="his")
-    assert not client.pools()
+    traced = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}")
+    os.kill(int((traced / "children").read_text()), signal.SIGTERM)
+    assert daemon.process.wait(PATIENCE) == 0
 
 
 @needs_root
