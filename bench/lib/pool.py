@@ -35,6 +35,7 @@ LEASES = 100
 IDLE_SECONDS = 10
 RATE_SECONDS = 5
 AT_ONCE = 64
+BARE = 2000
 SECONDS = 120
 
 
@@ -257,6 +258,18 @@ def sustained(w):
     return {"leases_s": done / took, "daemon_us": spent / done / 1000}
 
 
+def bare(w):
+    """VMs a second that are nothing but what runs a guest, a process each of
+    bench/probe, and which nobody asks for: twice as many at a time as there are
+    CPUs."""
+    argv = ["xargs", "-P", str(2 * os.cpu_count()), "-n", "1", w.tree.probe,
+            w.tree.guest("mark")]
+    begin = time.monotonic()
+    subprocess.run(argv, input="32\n" * BARE, text=True, check=True,
+                   stdout=subprocess.DEVNULL, timeout=SECONDS)
+    return BARE / (time.monotonic() - begin)
+
+
 def cpu_ns(pid):
     """Of all its threads."""
     return time.clock_gettime_ns(~pid << 3 | 2)
@@ -324,6 +337,7 @@ def measure(ctx):
         found["together"] = {kind: spread(together(w, kind))
                              for kind in ("clone", "shell")}
         found["sustained"] = sustained(w)
+        found["sustained"]["bare_s"] = bare(w)
         found["idle"] = idle(w, ctx.clones, IDLE_SECONDS)
     return found
 
@@ -361,7 +375,9 @@ def show_leases(found):
     rate = found["sustained"]
     yield (f"sustained: {rate['leases_s']:.0f} leases a second, {AT_ONCE} at a "
            "time, while the pool refills; the daemon takes "
-           f"{rate['daemon_us']:.0f} us of CPU for each, with its refill")
+           f"{rate['daemon_us']:.0f} us of CPU for each, with its refill. Bare "
+           f"VMs without a VMM (bench/probe): {rate['bare_s']:.0f} a second, "
+           f"{rate['bare_s'] / rate['leases_s']:.1f} times as many")
 
 
 def of_leases(value):
