@@ -3,14 +3,13 @@
 
 The guest remembers its generation ID and prints a mark as soon as that is
 another one: its first instructions in a VM that was restored. When the very
-first one ran, the VM tells. All clones print
-to one FIFO, which the snapshot names, so that a mark is seen when it is made.
-Then it stands still, and is given back when its time was taken: a VM that ends
-takes the host longer than a lease. Where leases a second are counted it resets,
-and the VM ends by itself. The figures beside it are a
-restore by a process of its own, and what it takes that one process that waits is
-woken by another one: a lease wakes four, the daemon, both halves of the VM and a
-vCPU, and its mark two more.
+first one ran, the VM tells. All clones print to one FIFO, which the snapshot
+names, so that a mark is seen when it is made. Then it stands still, and is given
+back when its time was taken: a VM that ends takes the host longer than a lease.
+Where leases a second are counted it resets, and the VM ends by itself. The
+figures beside it are a restore by a process of its own, and what it takes that
+one process that waits is woken by another one: a lease wakes four, the daemon,
+both halves of the VM and a vCPU, and its mark two more.
 """
 
 import array

@@ -77,6 +77,14 @@ int fd_stat(int fd, struct stat *st)
 	return (int)syscall(SYS_fstat, fd, st);
 }
 
+bool fd_same_file(int a, int b)
+{
+	struct stat x, y;
+
+	return a >= 0 && b >= 0 && fd_stat(a, &x) == 0 && fd_stat(b, &y) == 0 &&
+	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 int fd_read_full(int fd, void *buf, size_t len, off_t off)
 {
 	char *p = buf;

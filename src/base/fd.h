@@ -67,6 +67,9 @@ ssize_t fd_recv(int sock, void *to, size_t len, int flags);
 struct stat;
 int fd_stat(int fd, struct stat *st) __must_check;
 
+/* Are both open, and the same file? */
+bool fd_same_file(int a, int b);
+
 /**
  * fd_read_full() - read exactly @len bytes at @off, over EINTR and short reads
  *

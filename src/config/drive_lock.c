@@ -48,14 +48,6 @@ static int lock_of(const struct drive_config *drive)
 	return drive->lock_fd >= 0 ? drive->lock_fd : drive->fd;
 }
 
-static bool same_file(int a, int b)
-{
-	struct stat x, y;
-
-	return a >= 0 && b >= 0 && fd_stat(a, &x) == 0 && fd_stat(b, &y) == 0 &&
-	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
 /* ---- who has it ---- */
 
 /* Another device of this VM has the file. Return: its id; NULL: none. */
@@ -67,7 +59,7 @@ static const char *own_holder(const struct vm_config *config,
 		const struct pmem_config *p = &config->pmems[i];
 
 		if (p->locked && p->fd != claim->fd &&
-		    same_file(p->fd, claim->fd))
+		    fd_same_file(p->fd, claim->fd))
 			return p->id;
 	}
 	*what = "drive";
@@ -75,7 +67,7 @@ static const char *own_holder(const struct vm_config *config,
 		const struct drive_config *d = &config->drives[i];
 
 		if (strcmp(d->drive_id, claim->id) != 0 &&
-		    same_file(d->fd, claim->fd))
+		    fd_same_file(d->fd, claim->fd))
 			return d->drive_id;
 	}
 	return NULL;
@@ -187,7 +179,7 @@ int drive_claim(const struct vm_config *config,
 		const struct drive_config *drive, const char *path, int fd,
 		struct drive_claim *claim, struct err *err)
 {
-	bool same = drive->locked && same_file(lock_of(drive), fd);
+	bool same = drive->locked && fd_same_file(lock_of(drive), fd);
 	const struct file_claim whose = claim_of(drive, path, fd);
 
 	if (same && drive->pending)
@@ -216,7 +208,7 @@ int drive_lock(const struct vm_config *config, struct drive_config *drive,
 	const struct file_claim claim =
 		claim_of(drive, drive->path_on_host, drive->fd);
 
-	if (old && old->locked && same_file(lock_of(old), drive->fd))
+	if (old && old->locked && fd_same_file(lock_of(old), drive->fd))
 		(void)set_lock(lock_of(old), F_UNLCK);
 	return file_lock(config, &claim, &drive->locked, err);
 }

@@ -22,12 +22,10 @@
  * same one, whose text is here. */
 static bool load_has_state(const struct load *load, int fd)
 {
-	struct stat mine, other;
+	struct stat st;
 
-	return load->text && fd_stat(load->state_fd, &mine) == 0 &&
-	       fd_stat(fd, &other) == 0 && mine.st_dev == other.st_dev &&
-	       mine.st_ino == other.st_ino &&
-	       (size_t)other.st_size == load->len;
+	return load->text && fd_same_file(load->state_fd, fd) &&
+	       fd_stat(fd, &st) == 0 && (size_t)st.st_size == load->len;
 }
 
 int load_take_state(struct load *load, int fd)

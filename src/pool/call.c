@@ -54,11 +54,6 @@ int call_answer(const char *data, size_t len, bool more, int *status,
 	return len - head >= want;
 }
 
-static bool call_is_success(int status)
-{
-	return status >= 200 && status < 300;
-}
-
 /* Of answers that came in one piece all but the last are passed over, unless
  * one is to be told. Return: as call_answer(). */
 static int call_take(struct call *call, int *status, const char **body,

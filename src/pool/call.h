@@ -84,6 +84,12 @@ int call_go(struct call *call, unsigned int limit_ms) __must_check;
 int call_start(struct call *call, const char *method, const struct buf *target,
 	       const struct buf *body, unsigned int limit_ms) __must_check;
 
+/* Of a @status as @done has it: did the VM do what was asked? */
+static inline bool call_is_success(int status)
+{
+	return status >= 200 && status < 300;
+}
+
 /* ---- what has no socket, for the fuzzer ---- */
 
 /**

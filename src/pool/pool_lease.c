@@ -261,7 +261,7 @@ void pool_lease_answer(struct pool_member *m, int status, const char *body,
 {
 	char text[ERR_TEXT_MAX];
 
-	if (status >= 200 && status < 300) {
+	if (call_is_success(status)) {
 		lend_carried_out(m);
 		return;
 	}

@@ -410,12 +410,12 @@ static void member_load(struct pool_member *m)
 		member_cannot(m, "A member's API", r);
 }
 
-/* A clone that was given away may be paused, as one that waits is. */
 static bool member_is_clone(const struct pool_member *m)
 {
 	return m->pool->made.create.kind == POOL_CLONE;
 }
 
+/* A clone that was given away may be paused, as one that waits is. */
 static int member_ask(struct pool_member *m)
 {
 	struct buf target = {0}, none = {0};
@@ -492,7 +492,7 @@ static void member_loaded(struct pool_member *m, int status, const char *body,
 {
 	char text[POOL_TROUBLE_MAX];
 
-	if (status >= 200 && status < 300) {
+	if (call_is_success(status)) {
 		member_ready(m);
 		return;
 	}

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -47,7 +48,7 @@ struct proc_child {
 	int error;
 };
 
-/* Not by the C library, which would ask all threads of a process to do it. */
+/* In a copy of the daemon's memory only. */
 static int proc_become(const struct proc_as *as)
 {
 	gid_t groups[64];
@@ -58,9 +59,9 @@ static int proc_become(const struct proc_as *as)
 		return 0;
 	for (size_t i = 0; i < n; i++)
 		groups[i] = as->groups[i];
-	if (syscall(SYS_setgroups, n, groups) < 0 ||
-	    syscall(SYS_setresgid, as->gid, as->gid, as->gid) < 0 ||
-	    syscall(SYS_setresuid, as->uid, as->uid, as->uid) < 0)
+	if (setgroups(n, groups) < 0 ||
+	    setresgid(as->gid, as->gid, as->gid) < 0 ||
+	    setresuid(as->uid, as->uid, as->uid) < 0)
 		return -errno;
 	return 0;
 }

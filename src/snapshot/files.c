@@ -208,14 +208,6 @@ static int open_place(const struct path_opener *opener, struct snapshot_file *f,
 	return S_ISREG(st.st_mode) || S_ISLNK(st.st_mode) ? 0 : -EEXIST;
 }
 
-static bool same_dir(int a, int b)
-{
-	struct stat x, y;
-
-	return fd_stat(a, &x) == 0 && fd_stat(b, &y) == 0 &&
-	       x.st_ino == y.st_ino && x.st_dev == y.st_dev;
-}
-
 /* "<name>.<16 hex digits>" */
 static bool has_id(const char *entry, const char *name)
 {
@@ -231,7 +223,7 @@ static int check_names(const struct snapshot_files *f, struct err *err)
 {
 	const char *state = f->state.name, *memory = f->memory.name;
 
-	if (!same_dir(f->state.dir, f->memory.dir))
+	if (!fd_same_file(f->state.dir, f->memory.dir))
 		return 0;
 	if (strcmp(state, memory) == 0)
 		return err_set(err, -EINVAL,

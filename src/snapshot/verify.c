@@ -167,14 +167,6 @@ verify_held(struct verify *v, const struct snapshot_reader *r,
 
 /* ---- chains ---- */
 
-static bool verify_same_file(int a, int b)
-{
-	struct stat x, y;
-
-	return fd_stat(a, &x) == 0 && fd_stat(b, &y) == 0 &&
-	       x.st_ino == y.st_ino && x.st_dev == y.st_dev;
-}
-
 /* One that a chain took, by the state that lies beside it. */
 static int verify_in_dir(struct verify *v, const struct snapshot_paths *paths,
 			 int fd, uint64_t size, struct err *err)
@@ -189,7 +181,7 @@ static int verify_in_dir(struct verify *v, const struct snapshot_paths *paths,
 	r = snapshot_find(&reader, paths, true, s, &why);
 	if (r < 0)
 		r = verify_problem(v, paths->state, r, &why, err);
-	else if (verify_same_file(reader.memory_fd, fd))
+	else if (fd_same_file(reader.memory_fd, fd))
 		r = verify_held(v, &reader, s, err);
 	else
 		r = verify_unknown(v, paths->memory, fd, size, err);
